@@ -1,0 +1,80 @@
+"""Errors for people: `error[data-empty]: no images in photos/: looked for png, jpg. Fix: pass a folder with images.`
+
+One grammar for the command line and for Python: what is wrong, where, what came, what to do. Every error is also the
+built-in exception that a Python user would expect (ValueError, FileNotFoundError and so on).
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class SparringError(Exception):
+    """What is wrong, and after "Fix:" what to do. `exit_code` is the command line's."""
+
+    exit_code = 70
+
+    def __init__(self, id: str, problem: str, *, fix: str):
+        super().__init__(id, problem, fix)
+        self.id, self.problem, self.fix = id, problem, fix
+
+    def __str__(self) -> str:
+        return f"error[{self.id}]: {printable(self.problem)}. Fix: {printable(self.fix)}."
+
+    def to_json(self) -> dict:
+        return {"id": self.id, "reason": self.problem, "fix": self.fix, "exit_code": self.exit_code}
+
+
+class UsageError(SparringError, ValueError):
+    """An option, name or combination that cannot work."""
+
+    exit_code = 2
+
+
+class DataError(SparringError, ValueError):
+    """Images or labels that cannot be used."""
+
+    exit_code = 3
+
+
+class MissingData(DataError, FileNotFoundError):
+    """Data that is not there."""
+
+
+class FileFormatError(SparringError, ValueError):
+    """A run, checkpoint or model that cannot be read."""
+
+    exit_code = 4
+
+
+class MachineError(SparringError, OSError):
+    """Disk, permission, memory or device."""
+
+    exit_code = 5
+
+
+class Diverged(SparringError, ArithmeticError):
+    """Training could not be saved; it stopped at its best state."""
+
+    exit_code = 6
+
+
+def printable(text: str) -> str:
+    """One line: newlines, tabs and other control characters of file names are shown escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
+def suggestion(name: object, known: Iterable[str]) -> str:
+    """`, did you mean wgan-gp?`, or nothing when no known name is near."""
+    close = get_close_matches(str(name).lower(), [str(k) for k in known], n=1, cutoff=0.5)
+    return f", did you mean {close[0]}?" if close else ""
+
+
+def pick(table: dict, name: str, what: str):
+    """table[name], or a UsageError that suggests the nearest name."""
+    if name in table:
+        return table[name]
+    raise UsageError(
+        f"unknown-{what}",
+        f"unknown {what} {name!r}{suggestion(name, table)}",
+        fix=f"choose one of {', '.join(table)}",
+    )
