@@ -1,0 +1,301 @@
+"""Files that are whole or not there: atomic writes, durable lines, a lock on a folder, plain words for a full disk.
+
+A file is written aside, synced and renamed (a folder too), so `kill -9` or a power cut leaves the old state or the new
+one. A `.jsonl` file grows line by line; a torn last line counts as not written, and the next append removes it.
+"""
+
+import errno
+import json
+import os
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from .errors import FileFormatError, MachineError
+
+try:
+    import fcntl
+except ImportError:  # Windows has no flock: two processes in one folder are not noticed there
+    fcntl = None
+
+ASIDE = ".tmp-"  # what is not whole yet begins so
+LOCK = ".lock"
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+_serial = count()
+
+
+@contextmanager
+def told(path: Path | str) -> Iterator[None]:
+    """OSErrors inside become a MachineError that says in plain words what is wrong with writing `path`."""
+    try:
+        yield
+    except MachineError:
+        raise
+    except OSError as error:
+        raise plain(error, path) from error
+
+
+def plain(error: OSError, path: Path | str) -> MachineError:
+    """The MachineError for `error` while writing `path`: full, forbidden, or the system's own words."""
+    if error.errno in FULL:
+        return MachineError(
+            "disk-full",
+            f"cannot write {path}: the disk is full{_free(Path(path))}",
+            fix="free some space and repeat the same command, or choose another place with --out",
+        )
+    if error.errno in FORBIDDEN:
+        return MachineError(
+            "no-permission",
+            f"cannot write {path}: permission denied",
+            fix="choose a folder that you may write to with --out",
+        )
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return MachineError("disk", f"cannot write {path}: {reason}", fix="choose another place with --out")
+
+
+def _free(path: Path) -> str:
+    with suppress(OSError):
+        there = next(p for p in (path, *path.absolute().parents) if p.exists())
+        return f" ({shutil.disk_usage(there).free / 2**20:.0f} MiB free)"
+    return ""
+
+
+def make_folder(folder: Path | str) -> Path:
+    """`folder` with its parents; raises MachineError where it cannot be made or written to."""
+    folder = Path(folder)
+    with told(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, "not writable")
+    return folder
+
+
+def _aside(path: Path) -> Path:
+    """A name beside `path` that no other process and no other call uses."""
+    return path.parent / f"{ASIDE}{os.getpid()}-{next(_serial)}"
+
+
+@contextmanager
+def aside(path: Path | str) -> Iterator[Path]:
+    """Yields the name of a file to be written; when the block ends well it is synced and takes the place of `path`."""
+    path = Path(path)
+    temporary = _aside(path)
+    with told(path):
+        try:
+            yield temporary
+            sync(temporary)
+            os.replace(temporary, path)
+            sync(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_aside(path: Path | str) -> Iterator[Path]:
+    """Yields a new folder to be filled; when the block ends well it is synced and takes the place of `path`.
+
+    An older `path` is moved away first and deleted last; between the two renames there is no `path` for an instant.
+    """
+    path = Path(path)
+    temporary, old = _aside(path), _aside(path)
+    with told(path):
+        try:
+            temporary.mkdir(parents=True)
+            yield temporary
+            for file in sorted(temporary.rglob("*")):
+                sync(file)
+            sync(temporary)
+            if path.exists():
+                os.rename(path, old)
+            os.rename(temporary, path)
+            sync(path.parent)
+        finally:
+            for left in (temporary, old):
+                shutil.rmtree(left, ignore_errors=True)
+
+
+def sync(path: Path) -> None:
+    """Everything written to this file or folder is on the disk when this returns."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some file systems cannot sync a folder
+            raise
+    finally:
+        os.close(handle)
+
+
+def write_bytes(path: Path | str, data: bytes) -> None:
+    """`path` holds either its old content or all of `data`. Raises MachineError."""
+    with aside(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """UTF-8, what cannot be encoded written as `?`; see write_bytes."""
+    write_bytes(path, text.encode("utf-8", "replace"))
+
+
+def write_json(path: Path | str, value: Any) -> None:
+    """Indented, finite numbers only (a NaN is our mistake and raises ValueError); see write_bytes."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _written(value: Any, **options) -> bytes:
+    try:
+        return (json.dumps(value, ensure_ascii=False, allow_nan=False, **options) + "\n").encode()
+    except UnicodeEncodeError:  # a file name that is not valid UTF-8
+        return (json.dumps(value, allow_nan=False, **options) + "\n").encode()
+
+
+def write_arrays(path: Path | str, **arrays) -> None:
+    """A compressed .npz, the same bytes for the same arrays; see write_bytes."""
+    import numpy as np
+
+    with aside(path) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, **arrays)
+
+
+def read_json(path: Path | str) -> Any:
+    """Raises FileFormatError when there is no such file or it is not JSON."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8", errors="surrogateescape"))
+    except (OSError, ValueError) as error:
+        reason = "there is no such file" if isinstance(error, FileNotFoundError) else str(error)
+        raise FileFormatError(
+            "bad-json",
+            f"cannot read {path}: {reason}",
+            fix="pass a folder that sparring wrote, or make it anew",
+        ) from error
+
+
+def append_line(path: Path | str, value: dict) -> None:
+    """Adds one JSON line, on the disk when this returns; a torn last line is removed, a failed one leaves no trace."""
+    path = Path(path)
+    line = json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8", "surrogateescape") + b"\n"
+    with told(path):
+        new = not path.exists()
+        with open(path, "ab+", buffering=0) as file:
+            end = _mend(file)
+            try:
+                while line:  # a raw write may take only a part
+                    line = line[file.write(line) :]
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(end)
+                raise
+        if new:
+            sync(path.parent)
+
+
+def _mend(file) -> int:
+    """Cuts a torn last line off an open file; returns where the next line begins."""
+    end = file.seek(0, os.SEEK_END)
+    start, tail = end, b""
+    while start and tail.count(b"\n", 0, -1) == 0:  # backwards until the last line is complete
+        step = min(start, 1 << 16)
+        start -= step
+        file.seek(start)
+        tail = file.read(step) + tail
+    cut = tail.rfind(b"\n", 0, -1) + 1
+    last = tail[cut:]
+    if last and _parsed(last) is None:
+        end -= len(last)
+        file.truncate(end)
+    elif last and not last.endswith(b"\n"):
+        end += file.write(b"\n")
+    return end
+
+
+def _parsed(line: bytes) -> dict | None:
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def read_lines(path: Path | str) -> list[dict]:
+    """The rows of a .jsonl file; none when it does not exist. A torn last line is left out; FileFormatError otherwise."""
+    try:
+        lines = Path(path).read_bytes().removesuffix(b"\n").split(b"\n")
+    except FileNotFoundError:
+        return []
+    rows = [_parsed(line) for line in lines] if lines != [b""] else []
+    if rows and rows[-1] is None:
+        rows.pop()
+    for number, row in enumerate(rows, 1):
+        if row is None:
+            raise FileFormatError(
+                "bad-line",
+                f"cannot read {path}: line {number} is not a JSON object",
+                fix="remove that line; what it held is made again by the same command",
+            )
+    return [row for row in rows if row is not None]
+
+
+def sweep(folder: Path | str) -> None:
+    """Removes what killed processes left aside in `folder`; only for the holder of its lock."""
+    for left in Path(folder).glob(f"{ASIDE}*"):
+        shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(folder: Path | str) -> Iterator[None]:
+    """Only one process at a time is inside for one folder; the lock dies with its process, even by kill -9.
+
+    Raises MachineError naming the process that holds it. The folder must exist.
+    """
+    if os.name == "nt":  # has no flock: two processes in one folder are not noticed there
+        yield
+        return
+    path = Path(folder) / LOCK
+    with told(path):
+        handle = _taken(path)
+        os.ftruncate(handle, 0)
+        os.write(
+            handle,
+            json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}).encode(),
+        )
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            path.unlink()
+        os.close(handle)
+
+
+def _taken(path: Path) -> int:
+    """The open handle of the lock file, locked."""
+    import fcntl
+
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = _parsed(os.read(handle, 4096)) or {}
+            os.close(handle)
+            raise _in_use(path.parent, holder) from None
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle), os.stat(path)):
+                return handle
+        os.close(handle)  # its last holder has just removed the file: take the new one
+
+
+def _in_use(folder: Path, holder: dict) -> MachineError:
+    who = f"process {holder['pid']} on {holder['host']}" if {"pid", "host"} <= holder.keys() else "another process"
+    if isinstance(holder.get("since"), int | float):
+        who += f" (since {time.strftime('%Y-%m-%d %H:%M', time.localtime(holder['since']))})"
+    return MachineError(
+        "in-use",
+        f"{folder} is in use by {who}",
+        fix="wait until it ends, or choose another folder with --out",
+    )
