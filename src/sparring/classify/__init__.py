@@ -1,0 +1,85 @@
+"""Few-label image classifiers as scikit-learn estimators, and the table of them.
+
+The table is read by the command line, the study and the tests. Listing it imports neither torch nor scikit-learn:
+a method's own file is imported when the method is made.
+"""
+
+from dataclasses import dataclass, fields
+from importlib import import_module
+from typing import TYPE_CHECKING, Literal
+
+from ..errors import pick
+
+if TYPE_CHECKING:
+    from .base import Classifier
+
+
+@dataclass(frozen=True)
+class Method:
+    """One row of the table: what a report says about a method, and how to make its estimator."""
+
+    name: str
+    title: str
+    what: str  # one sentence
+    family: Literal["floor", "traditional", "network", "gan"]
+    estimator: str  # "file:Class" inside this folder
+    cites: tuple[str, ...] = ()
+
+    def estimator_class(self) -> type["Classifier"]:
+        file, name = self.estimator.split(":")
+        return getattr(import_module(f".{file}", __name__), name)
+
+    def make(self, **settings) -> "Classifier":
+        """The estimator. `random_state`, `minutes` and `threads` go to every method that has such a parameter, and are
+        left out for the others; any other unknown name raises TypeError."""
+        cls = self.estimator_class()
+        known = {field.name for field in fields(cls)}
+        shared = {"random_state", "minutes", "threads"}
+        return cls(**{name: value for name, value in settings.items() if name in known or name not in shared})
+
+
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        Method(
+            "majority",
+            "Majority class",
+            "The floor: class shares of the labelled images, whatever the image shows.",
+            "floor",
+            "majority:Majority",
+        ),
+        Method(
+            "logistic",
+            "Logistic regression on image features",
+            "Gradient histograms or pixels, chosen by cross-validation, and multinomial logistic regression.",
+            "traditional",
+            "logistic:Logistic",
+            ("Dalal & Triggs 2005, doi:10.1109/CVPR.2005.177",),
+        ),
+        Method(
+            "svm",
+            "Support vector machine on image features",
+            "Gradient histograms or pixels, chosen by cross-validation, and a support vector machine with RBF kernel.",
+            "traditional",
+            "svm:SVM",
+            ("Cortes & Vapnik 1995, doi:10.1007/BF00994018", "Dalal & Triggs 2005, doi:10.1109/CVPR.2005.177"),
+        ),
+        Method(
+            "spreading",
+            "Label spreading over a neighbour graph",
+            "Gradient histograms, a graph of nearest neighbours over all images, and labels that spread along it: the "
+            "traditional use of unlabelled images.",
+            "traditional",
+            "spreading:Spreading",
+            (
+                "Zhou et al. 2004, Learning with local and global consistency, NIPS 16",
+                "Keysers et al. 2007, doi:10.1109/TPAMI.2007.1153",
+            ),
+        ),
+    )
+}
+
+
+def method(name: str) -> Method:
+    """The row called `name`. Raises UsageError with the nearest name."""
+    return pick(METHODS, name, "method")
