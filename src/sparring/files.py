@@ -90,7 +90,7 @@ def aside(path: Path | str) -> Iterator[Path]:
         try:
             yield temporary
             sync(temporary)
-            os.replace(temporary, path)
+            temporary.replace(path)
             sync(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
@@ -112,8 +112,13 @@ def folder_aside(path: Path | str) -> Iterator[Path]:
                 sync(file)
             sync(temporary)
             if path.exists():
-                os.rename(path, old)
-            os.rename(temporary, path)
+                path.rename(old)
+            try:
+                temporary.rename(path)
+            except OSError:
+                if old.exists():
+                    old.rename(path)
+                raise
             sync(path.parent)
         finally:
             for left in (temporary, old):
@@ -145,7 +150,7 @@ def write_text(path: Path | str, text: str) -> None:
 
 def write_json(path: Path | str, value: Any) -> None:
     """Indented, finite numbers only (a NaN is our mistake and raises ValueError); see write_bytes."""
-    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_bytes(path, _written(value, indent=1))
 
 
 def _written(value: Any, **options) -> bytes:
@@ -159,7 +164,7 @@ def write_arrays(path: Path | str, **arrays) -> None:
     """A compressed .npz, the same bytes for the same arrays; see write_bytes."""
     import numpy as np
 
-    with aside(path) as temporary, open(temporary, "wb") as file:
+    with aside(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)
 
 
@@ -182,7 +187,7 @@ def append_line(path: Path | str, value: dict) -> None:
     line = json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8", "surrogateescape") + b"\n"
     with told(path):
         new = not path.exists()
-        with open(path, "ab+", buffering=0) as file:
+        with path.open("ab+", buffering=0) as file:
             end = _mend(file)
             try:
                 while line:  # a raw write may take only a part
@@ -223,7 +228,7 @@ def _parsed(line: bytes) -> dict | None:
 
 
 def read_lines(path: Path | str) -> list[dict]:
-    """The rows of a .jsonl file; none when it does not exist. A torn last line is left out; FileFormatError otherwise."""
+    """The rows of a .jsonl file, none when it does not exist. A torn last line is left out; else FileFormatError."""
     try:
         lines = Path(path).read_bytes().removesuffix(b"\n").split(b"\n")
     except FileNotFoundError:
@@ -285,7 +290,7 @@ def _taken(path: Path) -> int:
             os.close(handle)
             raise _in_use(path.parent, holder) from None
         with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(handle), os.stat(path)):
+            if os.path.samestat(os.fstat(handle), path.stat()):
                 return handle
         os.close(handle)  # its last holder has just removed the file: take the new one
 
