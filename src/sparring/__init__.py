@@ -1,0 +1,53 @@
+"""Two networks spar: one makes images, one judges them. Which helps to classify images when labels are few?
+
+    import sparring
+
+    photos = sparring.load("photos/")                  # an ImageSet: uint8 [N,H,W,C], labels with -1 = unlabelled
+    sparring.compare(photos, out="study")              # every method on the same few labels -> study/report.html
+
+Names load their chapter when they are first used; importing sparring itself imports nothing heavy.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+PUBLIC = {
+    "ImageSet": "data",
+    "load": "data",
+    "describe": "data",
+    "split": "data",
+    "RECIPES": "recipes",
+    "new_state": "train",
+    "training": "train",
+    "METHODS": "classify",
+    "load_model": "classify",
+    "compare": "study",
+    "SparringError": "errors",
+    "UsageError": "errors",
+    "DataError": "errors",
+    "MissingData": "errors",
+    "FileFormatError": "errors",
+    "MachineError": "errors",
+    "Diverged": "errors",
+}  # public name -> the chapter that holds it
+__all__ = list(PUBLIC)
+
+if TYPE_CHECKING:  # the same names for editors and type checkers
+    from .classify import METHODS, load_model
+    from .data import ImageSet, describe, load, split
+    from .errors import DataError, Diverged, FileFormatError, MachineError, MissingData, SparringError, UsageError
+    from .recipes import RECIPES
+    from .study import compare
+    from .train import new_state, training
+
+
+def __getattr__(name: str):
+    if name not in PUBLIC:
+        raise AttributeError(f"module 'sparring' has no attribute {name!r}")
+    return getattr(import_module(f".{PUBLIC[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
