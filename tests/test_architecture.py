@@ -1,4 +1,4 @@
-"""The book's rules, checked on the source: imports point to earlier chapters, heavy imports are late, pieces are small."""
+"""The book's rules, checked on the source: imports point to earlier chapters, start is light, pieces are small."""
 
 import ast
 import re
