@@ -24,9 +24,7 @@ def part(cls):
 
 def written(self) -> str:
     changed = [
-        (f.name, value)
-        for f in fields(self)
-        if (value := getattr(self, f.name)) != f.default or f.default is MISSING
+        (f.name, value) for f in fields(self) if (value := getattr(self, f.name)) != f.default or f.default is MISSING
     ]
     return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in changed)})"
 

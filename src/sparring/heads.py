@@ -1,0 +1,78 @@
+"""Verdicts, and how labels enter the discriminator: a head reads a trunk's features."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import leaky_relu
+
+from .parts import part
+
+
+class Verdict(NamedTuple):
+    """What a judge says about N images."""
+
+    x: Tensor  # [N,C,H,W]  the images it was shown (a penalty differentiates by them)
+    features: Tensor  # [N,F]      what it was read from
+    score: Tensor | None = None  # [N]        higher = more real; unbounded
+    logits: Tensor | None = None  # [N,K]      classes
+
+
+@part
+class Score:
+    """One number per image: real or not. Goodfellow et al. 2014."""
+
+    gives = ("score",)
+    wants_label = False
+
+    def build(self, features: int, classes: int) -> nn.ModuleDict:
+        return nn.ModuleDict({"score": nn.Linear(features, 1)})
+
+    def read(self, net: nn.ModuleDict, h: Tensor, y: Tensor | None) -> dict[str, Tensor]:
+        return {"score": net["score"](h).squeeze(1)}
+
+
+@part
+class Joined(Score):
+    """The label's embedding joins the features before a last hidden layer. Mirza & Osindero 2014, section 3.2."""
+
+    width: int = 128
+
+    wants_label = True
+
+    def build(self, features: int, classes: int) -> nn.ModuleDict:
+        return nn.ModuleDict(
+            {
+                "label": nn.Embedding(classes, self.width),
+                "hidden": nn.Linear(features + self.width, self.width),
+                "score": nn.Linear(self.width, 1),
+            }
+        )
+
+    def read(self, net: nn.ModuleDict, h: Tensor, y: Tensor | None) -> dict[str, Tensor]:
+        hidden = leaky_relu(net["hidden"](torch.cat([h, net["label"](y)], 1)), 0.2)
+        return {"score": net["score"](hidden).squeeze(1)}
+
+
+@part
+class Classes(Score):
+    """Class logits alone: an ordinary classifier."""
+
+    gives = ("logits",)
+
+    def build(self, features: int, classes: int) -> nn.ModuleDict:
+        return nn.ModuleDict({"classes": nn.Linear(features, classes)})
+
+    def read(self, net: nn.ModuleDict, h: Tensor, y: Tensor | None) -> dict[str, Tensor]:
+        return {"logits": net["classes"](h)}
+
+
+@part
+class ClassesAsScore(Classes):
+    """K logits whose log-sum-exp is the score: of K+1 classes, "fake" has logit 0. Salimans et al. 2016, section 5."""
+
+    gives = ("score", "logits")
+
+    def read(self, net: nn.ModuleDict, h: Tensor, y: Tensor | None) -> dict[str, Tensor]:
+        logits = net["classes"](h)
+        return {"score": logits.logsumexp(1), "logits": logits}

@@ -1,0 +1,266 @@
+"""Terms: what players minimise. A term is called with a turn and returns one number per image, [N].
+
+The loop takes the mean and multiplies by `weight` (which may move over training) on every `every`-th move (times
+`every`). Numbers per image are what makes gradient accumulation and several processes exact; a term that needs the
+whole batch at once returns a scalar and says `whole_batch`.
+"""
+
+import math
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, softplus
+
+from .cells import FAKE, REAL, Cell, Given, Judged, Mixed
+from .parts import part
+
+# --- numbers that move over training; progress runs from 0 to 1 ------------------------------------------------------
+
+
+@part
+class Linear:
+    """From `start` to `end` in a straight line."""
+
+    start: float
+    end: float = 0.0
+
+    def __call__(self, progress: float) -> float:
+        return self.start + (self.end - self.start) * progress
+
+
+@part
+class Cosine:
+    """From `start` to `end` along half a cosine wave."""
+
+    start: float
+    end: float = 0.0
+
+    def __call__(self, progress: float) -> float:
+        return self.end + (self.start - self.end) * (1 + math.cos(math.pi * progress)) / 2
+
+
+@part
+class Window:
+    """`value` while start <= progress < stop, else 0; the first and last `ramp` of training inside it are linear."""
+
+    value: float = 1.0
+    start: float = 0.0
+    stop: float = 1.0
+    ramp: float = 0.0
+
+    def __call__(self, progress: float) -> float:
+        if not self.start <= progress < self.stop:
+            return 0.0
+        inside = min(progress - self.start, self.stop - progress if self.stop < 1 else math.inf)
+        return self.value * (min(1.0, inside / self.ramp) if self.ramp else 1.0)
+
+
+Schedule = Linear | Cosine | Window
+
+
+def at(value: float | Schedule, progress: float) -> float:
+    return value(progress) if isinstance(value, Schedule) else value
+
+
+@part
+class Term:
+    weight: float | Schedule = 1.0
+    every: int = 1
+
+    whole_batch = False
+    reads = ()  # what it takes from verdicts
+    traced = ()  # judged cells whose images it differentiates by
+
+    def scale(self, progress: float) -> float:
+        return self.every * at(self.weight, progress)
+
+
+# --- the contest of a generator and a discriminator ------------------------------------------------------------------
+
+
+class Duel:
+    """One batch of real images against one batch of fakes; each side is judged when it is first read."""
+
+    def __init__(self, turn, real: Judged, fake: Judged):
+        self.turn, self.cells = turn, (real, fake)
+
+    @cached_property
+    def real(self):
+        return self.turn[self.cells[0]]
+
+    @cached_property
+    def fake(self):
+        return self.turn[self.cells[1]]
+
+
+@part
+class Contest(Term):
+    """The same term stands in both players' lists: `d` when the judge of these images moves, else `g`."""
+
+    real: Judged = REAL
+    fake: Judged = FAKE
+    reads = ("score",)
+
+    def __call__(self, turn) -> Tensor:
+        duel = Duel(turn, self.real, self.fake)
+        return self.d(duel) if self.real.by in turn.movers else self.g(duel)
+
+    def d(self, duel: Duel) -> Tensor:
+        raise NotImplementedError
+
+    def g(self, duel: Duel) -> Tensor:
+        raise NotImplementedError
+
+    @property
+    def gauges(self) -> tuple[Term, ...]:
+        """How the contest stands, from the verdicts that it reads anyway."""
+        return (SaysReal(of=self.real), SaysReal(of=self.fake))
+
+
+@part
+class NonSaturating(Contest):
+    """Logistic loss; G maximises log D(G(z)). Goodfellow et al. 2014, section 3."""
+
+    def d(self, duel):
+        return softplus(-duel.real.score) + softplus(duel.fake.score)
+
+    def g(self, duel):
+        return softplus(-duel.fake.score)
+
+
+@part
+class Wasserstein(Contest):
+    """Arjovsky et al. 2017; wants a Lipschitz D (a penalty or a constraint)."""
+
+    def d(self, duel):
+        return duel.fake.score - duel.real.score
+
+    def g(self, duel):
+        return -duel.fake.score
+
+    @property
+    def gauges(self):
+        return (MeanScore(of=self.real), MeanScore(of=self.fake))
+
+
+@part
+class FeatureMatching(NonSaturating):
+    """G matches the mean features of real images. Salimans et al. 2016, section 3.1."""
+
+    whole_batch = True
+
+    def g(self, duel):
+        mean = duel.turn.batch_mean
+        return (mean(duel.real.features) - mean(duel.fake.features)).square().mean()
+
+
+# --- penalties -------------------------------------------------------------------------------------------------------
+
+
+def input_gradient(verdict) -> Tensor:
+    """d score / d image, flat [N, C*H*W], differentiable again."""
+    return torch.autograd.grad(verdict.score.sum(), verdict.x, create_graph=True)[0].flatten(1)
+
+
+@part
+class SlopePenalty(Term):
+    """A penalty on the slope of the score at some images."""
+
+    at: Judged = REAL
+    reads = ("score",)
+
+    @property
+    def traced(self):
+        return (self.at,)
+
+
+@part
+class GradientPenalty(SlopePenalty):
+    """(|dD/dx| - 1)^2 between real and fake. Gulrajani et al. 2017, eq. 3."""
+
+    weight: float | Schedule = 10.0
+    at: Judged = Judged("D", Mixed(REAL.of, FAKE.of))
+
+    def __call__(self, turn):
+        return (input_gradient(turn[self.at]).norm(dim=1) - 1).square()
+
+
+# --- labels, reconstructions -----------------------------------------------------------------------------------------
+
+
+@part
+class Classify(Term):
+    """Cross-entropy with labels int64 [N] (-1 counts 0) or with class probabilities [N,K]."""
+
+    of: Cell = REAL
+    label: Cell = Given("y")
+    smoothing: float = 0.0
+    reads = ("logits",)
+
+    def __call__(self, turn):
+        logits, label = turn[self.of].logits, turn[self.label]
+        known = {"ignore_index": -1} if label.ndim == 1 else {}
+        return cross_entropy(logits, label, reduction="none", label_smoothing=self.smoothing, **known)
+
+
+@part
+class SquaredError(Term):
+    """-log N(target; made, deviation^2) per image, up to a constant: a VAE's first term. Kingma & Welling 2014, eq. 10."""
+
+    made: Cell = FAKE.of
+    target: Cell = Given("x")
+    deviation: float = 1.0
+
+    def __call__(self, turn):
+        return (turn[self.made] - turn[self.target]).square().flatten(1).sum(1) / (2 * self.deviation**2)
+
+
+@part
+class KL(Term):
+    """KL(N(mean, variance) || N(0, 1)) of [N, 2Z] = (mean, log variance). Kingma & Welling 2014, appendix B."""
+
+    of: Cell = FAKE.of
+
+    def __call__(self, turn):
+        mean, log_var = turn[self.of].chunk(2, dim=1)
+        return (mean.square() + log_var.exp() - 1 - log_var).sum(1) / 2
+
+
+# --- gauges: measured, not minimised ---------------------------------------------------------------------------------
+
+
+@part
+class SaysReal(Term):
+    """1 where D calls an image real, else 0."""
+
+    of: Judged = REAL
+    reads = ("score",)
+
+    def __call__(self, turn):
+        score = turn[self.of].score
+        return (score > 0).to(score.dtype)
+
+
+@part
+class MeanScore(Term):
+    """D's score."""
+
+    of: Judged = REAL
+    reads = ("score",)
+
+    def __call__(self, turn):
+        return turn[self.of].score
+
+
+@part
+class Right(Term):
+    """1 where the most likely class is the label, else 0; unlabelled images count 0."""
+
+    of: Judged = REAL
+    label: Cell = Given("y")
+    reads = ("logits",)
+
+    def __call__(self, turn):
+        logits = turn[self.of].logits
+        return (logits.argmax(1) == turn[self.label]).to(logits.dtype)
