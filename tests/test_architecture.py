@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "sparring"
-CHAPTERS = """errors files images parts draws data nets heads cells views objective constraints augment recipes train
+CHAPTERS = """errors files images parts draws data nets heads cells views objective constraints augment players recipes train
     watch runs sample metrics features judge classify stats study advise report app terminal cli __main__""".split()
 FILES = sorted(SOURCE.rglob("*.py"))
 TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}

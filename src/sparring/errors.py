@@ -18,7 +18,8 @@ class SparringError(Exception):
         self.id, self.problem, self.fix = id, problem, fix
 
     def __str__(self) -> str:
-        return f"error[{self.id}]: {printable(self.problem)}. Fix: {printable(self.fix)}."
+        problem = printable(self.problem)
+        return f"error[{self.id}]: {problem}{'' if problem.endswith('?') else '.'} Fix: {printable(self.fix)}."
 
     def to_json(self) -> dict:
         return {"id": self.id, "reason": self.problem, "fix": self.fix, "exit_code": self.exit_code}

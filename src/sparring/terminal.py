@@ -1,0 +1,104 @@
+"""What a person sees: results on stdout, the rest on stderr; live on a terminal, an occasional plain line elsewhere."""
+
+import json
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+EVERY_SECONDS = 15.0  # between two plain lines of progress
+
+
+class Screen:
+    """Where one command writes: `show` its results, `note` what else is worth knowing, `progress` while it works."""
+
+    def __init__(self, *, as_json: bool = False, quiet: bool = False):
+        self.as_json, self.quiet = as_json, quiet
+        self.results = console(sys.stdout)
+        self.notes = console(sys.stderr)
+
+    def note(self, text: str = "", style: str = "dim") -> None:
+        if not self.quiet:
+            self.notes.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+    def line(self, text: str = "", style: str = "") -> None:
+        """One line of the result."""
+        self.results.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+    def show_json(self, value: Any) -> None:
+        sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+    def table(
+        self, columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "", right: str = ""
+    ) -> None:
+        """A table of the result. Columns named in `right` (separated by spaces) are numbers, aligned to the right."""
+        table = Table(
+            title=Text(title) if title else None, title_justify="left", title_style="bold", box=None, pad_edge=False,
+            padding=(0, 2, 0, 0), header_style="dim",
+        )  # fmt: skip
+        for column in columns:
+            numeric = column in right.split()
+            table.add_column(Text(column), justify="right" if numeric else "left", no_wrap=numeric)
+        for row in rows:
+            table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
+        self.results.print(table)
+
+    def progress(self, what: str) -> "Line":
+        return Line(self, what)
+
+
+def console(file) -> Console:
+    """Colours only on a terminal; elsewhere nothing is cut to the width of a terminal that is not there."""
+    return Console(file=file, highlight=False, width=None if file.isatty() else 160)
+
+
+class Line:
+    """`with screen.progress("comparing") as line: line(3, 10, "cnn")`: how far, what now, how long still."""
+
+    def __init__(self, screen: Screen, what: str):
+        self.screen, self.what = screen, what
+        self.live = screen.notes.is_terminal and not screen.quiet
+        self.begun = self.said = time.monotonic()
+        self.first: float | None = None  # what was done before this process began
+
+    def __enter__(self) -> "Line":
+        if self.live:
+            what, state = (TextColumn(f"{{task.{name}}}", markup=False) for name in ("description", "fields[state]"))
+            self.bar = Progress(SpinnerColumn(), what, BarColumn(24), state, console=self.screen.notes, transient=True)
+            self.task = self.bar.add_task(self.what, total=None, state="")
+            self.bar.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self.live:
+            self.bar.stop()
+
+    def __call__(self, done: float, total: float | None, text: str = "", *, left: float | None = None) -> None:
+        """`done` of `total` (None: unknown); `left`: seconds, worked out from the pace so far when not given."""
+        now = time.monotonic()
+        if self.first is None:
+            self.first = done
+        pace = (done - self.first) / max(now - self.begun, 1e-9)
+        if left is None and total and pace > 0:
+            left = (total - done) / pace
+        parts = [text, f"{duration(left)} left" if left is not None else ""]
+        state = "  ".join(part for part in parts if part)
+        if self.live:
+            self.bar.update(self.task, completed=done, total=total, state=state)
+        elif not self.screen.quiet and now - self.said >= EVERY_SECONDS:
+            self.said = now
+            share = f" {100 * done / total:.0f} %" if total else ""
+            self.screen.note(f"{self.what}{share}  {state}".rstrip())
+
+
+def duration(seconds: float) -> str:
+    """7 s, 3 min, 2 h 05 min."""
+    if seconds < 90:
+        return f"{max(seconds, 0):.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
