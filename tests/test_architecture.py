@@ -10,7 +10,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "sparring"
 CHAPTERS = """errors files images parts draws data nets heads cells views objective constraints augment players recipes train
-    watch runs sample metrics features judge classify stats study advise report app terminal cli __main__""".split()
+    watch runs sample metrics features judge classify stats study advise report app cli __main__""".split()
 FILES = sorted(SOURCE.rglob("*.py"))
 TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 LONG_FILES: dict[str, str] = {}  # "name.py": why one file reads better than two
@@ -96,7 +96,7 @@ def test_the_report_needs_no_torch():
 
 @pytest.mark.parametrize("path", FILES, ids=named)
 def test_nothing_below_the_command_line_prints_or_reads_it(path):
-    if chapter(path) in ("cli", "terminal", "__main__"):
+    if chapter(path) in ("cli", "__main__"):
         return
     for node in ast.walk(TREES[path]):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):

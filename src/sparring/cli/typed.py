@@ -1,0 +1,83 @@
+"""What may be typed: numbers such as 200k, and sentences for what cannot be understood."""
+
+from typing import Annotated
+
+from cyclopts import App, Parameter
+from cyclopts.exceptions import (
+    CoercionError,
+    CycloptsError,
+    MissingArgumentError,
+    RepeatArgumentError,
+    UnknownCommandError,
+    UnknownOptionError,
+    UnusedCliTokensError,
+)
+
+from ..errors import UsageError, suggestion
+
+
+def number(text: str) -> float:
+    """200k, 1.5M, 1e6, 1_000. Raises ValueError."""
+    scale = {"k": 1e3, "m": 1e6}.get(text[-1:].lower(), 1)
+    return float(text[:-1] if scale > 1 else text) * scale
+
+
+def between(low: float, high: float, *, whole: bool):
+    """A converter for an option that takes a number from `low` to `high`; refuses by a sentence, rounds nothing."""
+    kind = "a whole number" if whole else "a number"
+
+    def convert(_, tokens):
+        name, text = tokens[0].keyword or "value", tokens[0].value
+        try:
+            value = number(text)
+        except ValueError:
+            value = float("nan")
+        if not low <= value <= high or (whole and value != int(value)):
+            raise UsageError(
+                "bad-number",
+                f"{name} {text} is not {kind} from {low:g} to {high:g}",
+                fix=f"give {name} {kind}, such as {name} {max(low, 1):g} (200k and 1.5M are understood)",
+            )
+        return int(value) if whole else value
+
+    return convert
+
+
+Count = Annotated[int, Parameter(converter=between(1, 1e12, whole=True))]
+Seed = Annotated[int, Parameter(converter=between(0, 2**53, whole=True))]
+Minutes = Annotated[float, Parameter(converter=between(0.01, 1e6, whole=False))]
+Flag = Annotated[bool, Parameter(negative="")]
+
+
+def understood(error: CycloptsError, app: App) -> UsageError:
+    """The same in our grammar: what was typed, what is near, where to look."""
+    if isinstance(error, CoercionError) and isinstance(error.__cause__, UsageError):
+        return error.__cause__
+    command = " ".join(("sparring", *(error.command_chain or ())))
+    fix = f"see {command} --help"
+    if isinstance(error, UnknownOptionError):
+        name = error.token.keyword or error.token.value
+        known = [name for argument in error.argument_collection for name in argument.names if name.startswith("--")]
+        return UsageError("unknown-option", f"{command} has no option {name}{suggestion(name, known)}", fix=fix)
+    if isinstance(error, UnknownCommandError) and error.unused_tokens:
+        names = [name for name in app if not name.startswith("-")]
+        name = error.unused_tokens[0]
+        return UsageError(
+            "unknown-command",
+            f"there is no command {name!r}{suggestion(name, names)}",
+            fix=f"choose one of {', '.join(names)}",
+        )
+    if isinstance(error, MissingArgumentError) and error.argument:
+        name = error.keyword or error.argument.name
+        what = (
+            f"{name} needs a value"
+            if error.keyword
+            else f"{command} needs {name.lstrip('-') if name.isupper() else name}"
+        )
+        return UsageError("missing", what, fix=fix)
+    if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
+        return UsageError("too-many", f"{command} does not take {' '.join(error.unused_tokens)!r} as well", fix=fix)
+    if isinstance(error, RepeatArgumentError):
+        return UsageError("given-twice", f"{error.token.keyword} is given twice", fix=f"keep one; {fix}")
+    text = " ".join(str(error).split()).rstrip(".")
+    return UsageError("usage", text[:1].lower() + text[1:], fix=fix)
