@@ -1,0 +1,394 @@
+"""A run: one recipe trained on one data set, in one folder, that can be killed at any moment and goes on exactly.
+
+    RUN/  recipe.json  data.json  log.jsonl  events.jsonl  samples/*.png  checkpoints/step-00000123/  model/
+
+The newest checkpoint that verifies is where a run goes on; the log is cut back to it.
+"""
+
+import importlib.util
+import json
+import math
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from . import files
+from .cells import Made
+from .checkpoints import FORMAT, load_state, save_state
+from .data import ImageSet, load
+from .errors import DataError, Diverged, FileFormatError, MachineError, UsageError, pick
+from .images import grid, save_png
+from .nets.layers import Facts
+from .objective import Schedule
+from .parts import from_json, to_json, walk
+from .players import Generator
+from .recipes import RECIPES, Recipe
+from .sample import Sampler, draw, load_generator, save_generator
+from .train import Data, State, check, fastest_precision, new_state, training
+
+LINES = 400  # of log.jsonl in a whole run; a run is saved, shown and stopped at these points only
+KEEP = 3  # checkpoints
+
+
+# --- a run folder ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run folder says about itself: recipe.json and data.json."""
+
+    folder: Path
+    recipe: Recipe
+    facts: Facts
+    classes: tuple[str, ...]
+    fingerprint: str
+    settings: dict = field(default_factory=dict)  # images, seed, precision, recipe_name, source, size
+
+    @classmethod
+    def read(cls, folder: Path | str) -> "Run":
+        """Raises FileFormatError when the folder holds no run."""
+        folder = Path(folder)
+        if not (folder / "recipe.json").exists() or not (folder / "data.json").exists():
+            raise FileFormatError(
+                "not-a-run",
+                f"{folder} holds no training run: it lacks recipe.json or data.json",
+                fix="pass the folder that `sparring train` wrote",
+            )
+        recipe, data = files.read_json(folder / "recipe.json"), files.read_json(folder / "data.json")
+        return cls(
+            folder,
+            from_json(recipe["recipe"]),
+            from_json(data["facts"]),
+            tuple(data["classes"]),
+            data["fingerprint"],
+            recipe["settings"],
+        )
+
+    def write(self) -> None:
+        files.make_folder(self.folder)
+        data = {"facts": to_json(self.facts), "classes": list(self.classes), "fingerprint": self.fingerprint}
+        files.write_json(self.folder / "data.json", {"format": FORMAT, **data})
+        recipe = {"format": FORMAT, "settings": self.settings, "recipe": to_json(self.recipe)}
+        files.write_json(self.folder / "recipe.json", recipe | {"python": repr(self.recipe)})
+
+    @property
+    def rounds(self) -> int:
+        return math.ceil(self.settings["images"] / self.recipe.batch)
+
+    @property
+    def checkpoints(self) -> list[Path]:
+        """Oldest first."""
+        found = (self.folder / "checkpoints").glob("step-*")
+        return sorted(p for p in found if re.fullmatch(r"step-\d{8,}", p.name))
+
+    def newest(self, *, device: str = "cpu") -> tuple[State, dict] | None:
+        """The newest state that verifies, walking back over damaged ones; None when there is none."""
+        for folder in reversed(self.checkpoints):
+            with suppress(FileFormatError):
+                return load_state(self.recipe, folder, device=device)
+        return None
+
+    def save(self, state: State, seconds: float) -> Path:
+        """A checkpoint of this state; older ones than the newest KEEP are removed."""
+        folder = self.folder / "checkpoints" / f"step-{state.round:08d}"
+        save_state(state, self.recipe, folder, seconds=seconds)
+        for old in self.checkpoints[:-KEEP]:
+            for file in old.iterdir():
+                file.unlink()
+            old.rmdir()
+        return folder
+
+    def show(self, state: State) -> Path | None:
+        """A grid of samples from latents that stay the same over the run; a row per class where G takes labels."""
+        spec = next((s for s in self.recipe.nets.values() if isinstance(s, Generator)), None)
+        if spec is None:
+            return None
+        labels = np.repeat(np.arange(len(self.classes))[:10], 8) if spec.labels else None
+        count = 64 if labels is None else len(labels)
+        images = draw(state.best(spec.name), spec, count, labels=labels, key="preview")
+        path = self.folder / "samples" / f"images-{state.round * self.recipe.batch:09d}.png"
+        files.make_folder(path.parent)
+        save_png(path, grid(images, columns=8), generated=True)
+        return path
+
+    def event(self, kind: str, **what: Any) -> None:
+        files.append_line(self.folder / "events.jsonl", {"time": round(time.time(), 3), "event": kind, **what})
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands. `means`: a term of a player, such as "D/NonSaturating" -> its mean over the last batch."""
+
+    folder: Path
+    images: int
+    total: int
+    seconds: float
+    images_per_second: float
+    seconds_left: float
+    means: dict[str, float]
+    skipped: int
+    sample: Path | None = None
+    saved: Path | None = None
+    done: bool = False
+    why: str = ""
+
+
+def train(
+    source: Any,
+    recipe: str | Recipe = "dcgan",
+    out: Path | str = "run",
+    *,
+    images: int = 200_000,
+    minutes: float | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    precision: str = "auto",
+    size: int | tuple[int, int] | None = None,
+    unlabelled: Path | str | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    save_seconds: float = 60.0,
+) -> Iterator[Progress]:
+    """Trains a recipe on images, in the folder `out`, yielding where it stands; the same call again goes on exactly.
+
+    `source`: whatever `sparring.data.load` takes. `recipe`: a name of the table, a Recipe, or "file.py:name".
+    `minutes` caps the time of all calls together. `stop` is asked after every round; when it says yes, the run is
+    saved and left. Raises UsageError when `out` holds something else, DataError when the data changed or lack what
+    the recipe reads, Diverged when most moves are not finite, MachineError when the disk is full.
+    """
+    name, recipe = find_recipe(recipe)
+    device = choose_device(device)
+    imageset = load(source, size=size, unlabelled=unlabelled)
+    facts = Facts(imageset.images.shape[3], *imageset.images.shape[1:3], len(imageset.classes))
+    data = pools(imageset, device=device)
+    check(recipe, data)
+    settings = {"images": images, "seed": seed, "precision": precision, "recipe_name": name, "source": imageset.name}
+    run = Run(Path(out), recipe, facts, imageset.classes, imageset.fingerprint, settings)
+    run = opened(run, device=device)
+    with files.locked(run.folder):
+        files.sweep(run.folder)
+        files.sweep(run.folder / "checkpoints")
+        state, before = _resumed(run, device)
+        yield from _advance(run, state, data, before, minutes=minutes, stop=stop, save_seconds=save_seconds)
+
+
+def _resumed(run: Run, device: str) -> tuple[State, float]:
+    """The state to go on from and the seconds it took; the log is cut back to it."""
+    found = run.newest(device=device)
+    if found is None:
+        found = new_state(run.recipe, run.facts, seed=run.settings["seed"], device=device), {"seconds": 0.0}
+    state, rest = found
+    lines = files.read_lines(run.folder / "log.jsonl")
+    kept = [line for line in lines if line["round"] <= state.round]
+    if len(kept) < len(lines):
+        files.write_text(run.folder / "log.jsonl", "".join(json.dumps(line) + "\n" for line in kept))
+    run.event("resumed" if state.round else "started", images=state.round * run.recipe.batch)
+    return state, rest["seconds"]
+
+
+def _advance(run, state, data, before, *, minutes, stop, save_seconds) -> Iterator[Progress]:
+    """The run's own loop: log, show, save, stop."""
+    recipe, settings, rounds = run.recipe, run.settings, run.rounds
+    names, every = means_names(recipe), max(1, rounds // LINES)
+    started = last_saved = last_line = time.monotonic()
+    shown, skipped, sample, why = every * max(1, LINES // 20), state.skipped, None, ""
+    if state.round == 0:
+        sample = run.show(state)
+    progress = training(
+        recipe, state, data, images=settings["images"], seed=settings["seed"], precision=settings["precision"]
+    )
+    first_line = state.round
+    for state, means in progress:
+        due = state.round % every == 0 or state.round == rounds
+        if stop():
+            why = "stopped"
+        elif due and minutes is not None and before + time.monotonic() - started > 60 * minutes:
+            why = f"{minutes:g} minutes are over"
+        if not due and not why:
+            continue
+        now = time.monotonic()
+        seconds, speed = before + now - started, (state.round - first_line) * recipe.batch / (now - last_line)
+        first_line, last_line = state.round, now
+        if state.round == rounds or state.round % shown == 0:
+            sample = run.show(state) or sample
+        if due:
+            values = {names[k]: round(float(v), 6) for k, v in means.items() if v.numel() == 1 and v.isfinite()}
+            line = {"round": state.round, "images": state.round * recipe.batch, "seconds": round(seconds, 3)}
+            line |= {"images_per_second": round(speed, 1), "skipped": state.skipped, "means": values}
+            files.append_line(run.folder / "log.jsonl", line)
+            _refuse_divergence(run, state, skipped, every)
+            skipped = state.skipped
+        saved = None
+        if why or state.round == rounds or now - last_saved > save_seconds:
+            saved, last_saved = run.save(state, seconds), now
+        left = (rounds - state.round) * recipe.batch / speed
+        values = {names[k]: float(v) for k, v in means.items() if v.numel() == 1}
+        images = state.round * recipe.batch
+        at = Progress(
+            run.folder, images, rounds * recipe.batch, seconds, speed, left, values, state.skipped, sample, saved
+        )
+        if why:
+            break
+        yield at
+    else:
+        why = "done"
+        at = Progress(run.folder, rounds * recipe.batch, rounds * recipe.batch, before, 0.0, 0.0, {}, state.skipped)
+    if why == "done":
+        export(run, state)
+    run.event(why, images=state.round * recipe.batch)
+    yield Progress(**{**vars(at), "done": why == "done", "why": why})
+
+
+def _refuse_divergence(run: Run, state: State, skipped: int, every: int) -> None:
+    moves = every * sum(player.steps for player in run.recipe.players)
+    if state.skipped - skipped > moves / 2:
+        run.event("diverged", images=state.round * run.recipe.batch)
+        raise Diverged(
+            "diverged",
+            f"{state.skipped - skipped} of the last {moves} moves were not finite; {run.folder} keeps its last "
+            "checkpoint and samples",
+            fix="lower the learning rate of the recipe, or use --precision fp32",
+        )
+
+
+def export(run: Run, state: State) -> Path | None:
+    """The averaged generator alone as a model folder; the discriminator stays behind, for it knows its images best."""
+    spec = next((s for s in run.recipe.nets.values() if isinstance(s, Generator)), None)
+    if spec is None:
+        return None
+    facts = {"recipe_name": run.settings["recipe_name"], "source": run.recipe.source, "images": run.settings["images"]}
+    return save_generator(state.best(spec.name), spec, run.facts, run.classes, run.folder / "model", **facts)
+
+
+def generator(folder: Path | str) -> Sampler:
+    """The generator of a run or of a model folder: the exported one, else that of the newest checkpoint.
+
+    Raises FileFormatError where there is none.
+    """
+    folder = Path(folder)
+    for place in (folder / "model", folder):
+        if (place / "config.json").exists():
+            return load_generator(place)
+    run = Run.read(folder)
+    spec = next((s for s in run.recipe.nets.values() if isinstance(s, Generator)), None)
+    found = run.newest()
+    if spec is None or found is None:
+        what = "no checkpoint yet" if spec else f"no generator: recipe {run.settings['recipe_name']} has none"
+        raise FileFormatError("no-generator", f"{folder} has {what}", fix="train a recipe with a generator, e.g. dcgan")
+    return Sampler(found[0].best(spec.name).eval(), spec, run.facts, run.classes)
+
+
+def opened(run: Run, *, device: str) -> Run:
+    """The run as its folder has it, or written there if the folder is new. Refuses whatever else the folder holds."""
+    if (run.folder / "recipe.json").exists():
+        there = Run.read(run.folder)
+        differ_from(run, there)
+        if run.settings["images"] > there.settings["images"]:
+            longer = there.settings | {"images": run.settings["images"]}
+            there = Run(there.folder, there.recipe, there.facts, there.classes, there.fingerprint, longer)
+            there.write()
+        return there
+    if run.folder.exists() and (not run.folder.is_dir() or any(p.name != files.LOCK for p in run.folder.iterdir())):
+        raise UsageError(
+            "out-in-use",
+            f"{run.folder} exists and holds something else than a training run",
+            fix="choose another folder with --out",
+        )
+    settings = run.settings
+    if settings["precision"] == "auto":
+        settings = settings | {"precision": fastest_precision(run.recipe, run.facts, device=device)}
+    run = Run(run.folder, run.recipe, run.facts, run.classes, run.fingerprint, settings)
+    run.write()
+    return run
+
+
+def differ_from(run: Run, there: Run) -> None:
+    """Refuses to go on with a run that was started otherwise."""
+    scheduled = any(isinstance(p, Schedule) for p in walk(run.recipe))
+    asked, had = run.settings, there.settings
+    wrong = None
+    if run.recipe != there.recipe:
+        wrong = f"recipe {had['recipe_name']}, not {asked['recipe_name']}"
+    elif asked["seed"] != had["seed"]:
+        wrong = f"seed {had['seed']}, not {asked['seed']}"
+    elif asked["precision"] not in ("auto", had["precision"]):
+        wrong = f"precision {had['precision']}, not {asked['precision']}"
+    elif asked["images"] < had["images"] or (scheduled and asked["images"] != had["images"]):
+        wrong = f"{had['images']:,} images, not {asked['images']:,}"
+    if wrong:
+        raise UsageError(
+            "other-run",
+            f"{run.folder} holds a run with {wrong}",
+            fix="repeat its own command to go on, or choose another folder with --out",
+        )
+    if run.fingerprint != there.fingerprint or run.facts != there.facts:
+        raise DataError(
+            "data-changed",
+            f"the images are not those that {run.folder} was started with",
+            fix="restore them, or start anew in another folder with --out",
+        )
+
+
+def pools(imageset: ImageSet, *, device: str = "cpu") -> Data:
+    """The training part of a data set as the loop reads it: all images, and those with a label."""
+    use = imageset.parts != "test"
+    if not use.any():
+        use[:] = True
+    x, y = imageset.images[use], imageset.labels[use]
+    data = {"all": {"x": torch.from_numpy(x).to(device), "y": torch.from_numpy(y).to(device)}}
+    known = np.flatnonzero(y >= 0)
+    if len(known):
+        data["labelled"] = {name: t[torch.from_numpy(known).to(device)] for name, t in data["all"].items()}
+    return data
+
+
+def find_recipe(recipe: str | Recipe) -> tuple[str, Recipe]:
+    """A recipe and its name: one of the table, or `file.py:name` of the user's own."""
+    if isinstance(recipe, Recipe):
+        return next((name for name, r in RECIPES.items() if r == recipe), "own"), recipe
+    path, _, name = recipe.rpartition(":")
+    if not path.endswith(".py"):
+        return recipe, pick(RECIPES, recipe, "recipe")
+    spec = importlib.util.spec_from_file_location("sparring_own_recipe", path)
+    if spec is None or spec.loader is None or not Path(path).is_file():
+        raise UsageError("no-recipe-file", f"there is no file {path}", fix="pass file.py:name of a recipe in it")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    found = getattr(module, name, None)
+    if not isinstance(found, Recipe):
+        raise UsageError("no-recipe", f"{path} holds no recipe called {name!r}", fix="pass file.py:name of a Recipe")
+    return recipe, found
+
+
+def choose_device(device: str) -> str:
+    """ "auto": the GPU if there is one, else the CPU. Raises MachineError for a device that is not there."""
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device != "cpu" and not (device.startswith("cuda") and torch.cuda.is_available()):
+        raise MachineError("no-device", f"there is no device {device!r} on this machine", fix="use --device auto")
+    return device
+
+
+def means_names(recipe: Recipe) -> dict[tuple, str]:
+    """(player, term) -> a short name for logs: "D/NonSaturating", "D/SaysReal/fake"."""
+    names: dict[tuple, str] = {}
+    for player in recipe.players:
+        for term in dict.fromkeys((*player.terms, *player.measured)):
+            name = f"{player.name}/{type(term).__name__}"
+            if term in player.measured and hasattr(term, "of"):
+                name += "/fake" if any(isinstance(p, Made) for p in walk(term.of)) else "/real"
+            while name in names.values():
+                name += "+"
+            names[player.name, term] = name
+    return names
+
+
+def to_dict(progress: Progress) -> dict:
+    """JSON-able."""
+    return {k: str(v) if isinstance(v, Path) else v for k, v in asdict(progress).items()}

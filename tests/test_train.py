@@ -1,0 +1,374 @@
+"""The loop: what it computes is what the flat scripts compute; it can be stopped anywhere; nothing breaks it."""
+
+import importlib
+import inspect
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from toys import FACTS, pools
+
+from sparring import draws, train
+from sparring.cells import FAKE, REAL, Given, Judged, Made, Noise, Remembered, Sampled
+from sparring.checkpoints import fill, load_state, save_state, tensors
+from sparring.errors import DataError, UsageError
+from sparring.heads import Classes
+from sparring.nets.dcgan import DCGAN
+from sparring.objective import Classify, FeatureMatching, GradientPenalty, NonSaturating, SaysReal, Term, Window
+from sparring.parts import PARTS, from_json, part, to_json, walk
+from sparring.players import Adam, Generator, Judge, Memory
+from sparring.recipes import RECIPES, gan, smooth, solo
+from sparring.train import Split, new_state, training
+
+DATA = pools()
+ORACLES = {"mlp": "gan", "dcgan": "gan", "wgan-gp": "wgan_gp"}
+
+
+def narrow(recipe):
+    """The same recipe with thin networks, so that tests are quick."""
+    data = json.dumps(to_json(recipe)).replace('"width": 64', '"width": 8').replace('"widths": [256]', '"widths": [16]')
+    return from_json(json.loads(data))
+
+
+THIN = {name: narrow(recipe) for name, recipe in RECIPES.items()}
+
+
+def play(recipe, rounds=3, state=None, until=None, data=DATA, dtype=torch.float64, **kwargs):
+    """The caller's for-loop: trains to `until` of `rounds` rounds. Its body disturbs what it may disturb."""
+    state = state or new_state(recipe, FACTS, dtype=dtype)
+    if state.round < (until or rounds):
+        for _ in training(recipe, state, data, images=rounds * recipe.batch, **kwargs):
+            torch.manual_seed(0)
+            next(iter(state.nets.values())).eval()
+            if state.round == until:
+                break
+    return state
+
+
+def gap(a, b):
+    """Largest difference between two states: every weight, buffer, average and optimiser slot."""
+    a, b = tensors(a), tensors(b)
+    assert a.keys() == b.keys()
+    return max((a[k].double() - b[k].double()).abs().max().item() for k in a)
+
+
+def same(a, b):
+    a, b = tensors(a), tensors(b)
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def against_oracle(name, rounds=4, ours=None, dtype=torch.float64):
+    """Largest difference in weights, buffers and averages between the flat script and the loop."""
+    flat = new_state(THIN[name], FACTS, dtype=torch.float64)
+    if dtype != torch.float64:  # start from the same rounded weights
+        start = new_state(THIN[name], FACTS, dtype=dtype)
+        for group in ("nets", "averages"):
+            for net, module in getattr(flat, group).items():
+                module.load_state_dict(getattr(start, group)[net].state_dict())
+    for net in flat.nets.values():
+        net.train()
+    oracle = importlib.import_module(f"oracles.{ORACLES.get(name, name)}")
+    oracle.train(flat.nets, flat.averages, DATA, rounds)
+    ours = ours or play(THIN[name], rounds, dtype=dtype)
+    return max(
+        (p.double() - q).abs().max().item()
+        for group in ("nets", "averages")
+        for net in getattr(flat, group)
+        for p, q in zip(
+            getattr(ours, group)[net].state_dict().values(),
+            getattr(flat, group)[net].state_dict().values(),
+            strict=True,
+        )
+    )
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_loop_computes_what_the_flat_script_computes(name):
+    assert against_oracle(name) < 1e-9
+
+
+@pytest.mark.parametrize("name", ["mlp", "classifier", "vae"])
+def test_float32_with_fused_optimisers_stays_near_the_flat_script(name):
+    """A fused step with wrong memory layouts would differ by the size of the steps, 1e-3."""
+    assert against_oracle(name, rounds=2, dtype=torch.float32) < 1e-4
+
+
+BROKEN = {
+    "penalty weight 9": ("wgan-gp", lambda r: swapped(r, GradientPenalty(10.0), GradientPenalty(9.0))),
+    "4 steps of D": ("wgan-gp", lambda r: replace(r, players=(replace(r.players[0], steps=4), r.players[1]))),
+    "no average": ("wgan-gp", lambda r: replace(r, players=(r.players[0], replace(r.players[1], average=0.0)))),
+    "G does not match": ("semi", lambda r: swapped(r, FeatureMatching(), NonSaturating())),
+    "learning rate": ("mlp", lambda r: swapped(r, Adam(), Adam(2.1e-4))),
+}
+
+
+def swapped(recipe, old, new):
+    """The recipe with one part replaced wherever it stands."""
+    data, before, after = json.dumps(to_json(recipe)), json.dumps(to_json(old)), json.dumps(to_json(new))
+    assert before in data
+    return from_json(json.loads(data.replace(before, after)))
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_the_flat_scripts_notice_a_changed_recipe(what):
+    name, change = BROKEN[what]
+    assert against_oracle(name, ours=play(change(THIN[name]), 4)) > 1e-7
+
+
+@pytest.mark.parametrize(
+    ("owner", "attribute", "broken", "name"),
+    [
+        (train.Turn, "normal", lambda self, p, n, *s: draws.normal(draws.key(0, p), self.indices(n), *s), "vae"),
+        (Sampled, "__call__", lambda self, turn: turn[self.of].chunk(2, 1)[0], "vae"),
+        (draws, "order", lambda key, count: torch.arange(count), "classifier"),
+    ],
+)
+def test_the_flat_scripts_notice_broken_randomness(monkeypatch, owner, attribute, broken, name):
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, attribute, broken)
+        ours = play(THIN[name], 4)
+    assert against_oracle(name, ours=ours) > 1e-7
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_moves_all_its_networks_in_bf16_too(name):
+    start, end = (new_state(THIN[name], FACTS), play(THIN[name], 2, dtype=torch.float32, precision="bf16"))
+    assert all(t.isfinite().all() for t in tensors(end).values())
+    assert end.skipped == 0
+    for net in start.nets:
+        pairs = zip(start.nets[net].parameters(), end.nets[net].parameters(), strict=True)
+        assert any(not torch.equal(p, q) for p, q in pairs)
+
+
+@pytest.mark.parametrize("size", [(8, 8), (9, 17), (28, 28), (32, 32), (64, 40)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_recipe_takes_any_size_and_channel_count(size, channels):
+    data = pools(count=64, height=size[0], width=size[1], channels=channels)
+    for recipe in THIN.values():
+        state = new_state(recipe, replace(FACTS, channels=channels, height=size[0], width=size[1]))
+        next(training(recipe, state, data, images=64))
+
+
+def test_the_loop_knows_no_method():
+    words = set(re.findall(r"\w+", "".join(map(inspect.getsource, (train.training, train.make, train.settle)))))
+    assert not words & ((PARTS.keys() - {"Recipe"}) | {"G", "D", "fake", "real", "labels"})
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_stopped_and_loaded_run_ends_bit_equal(name, tmp_path):
+    recipe, rounds = THIN[name], 4
+    whole = play(recipe, rounds, dtype=torch.float32)
+    for stop in range(1, rounds):
+        torch.manual_seed(stop)
+        half = play(recipe, rounds, until=stop, dtype=torch.float32)
+        save_state(half, recipe, tmp_path / str(stop))
+        loaded, _ = load_state(recipe, tmp_path / str(stop))
+        assert same(half, loaded)
+        assert same(play(recipe, rounds, state=loaded), whole)
+
+
+@pytest.mark.parametrize("name", ["dcgan", "vae"])
+def test_everything_in_a_checkpoint_matters(name):
+    """Each kind of tensor, spoilt, changes the end: nothing is saved that is not read."""
+    recipe = THIN[name]
+    whole = play(recipe, 4)
+    half = play(recipe, 4, until=2)
+    kinds = {re.sub(r"/\d+/|\.\d+\.", "/", key): key for key in tensors(half)}
+    for key in kinds.values():
+        if "num_batches" in key or ("averages/" in key and "running" in key):
+            continue  # counts nothing; copied from the live network at the next move, and so needed only at the end
+        spoilt = {k: t.clone() for k, t in tensors(half).items()}
+        spoilt[key] = spoilt[key] + 1
+        state = new_state(recipe, FACTS, dtype=torch.float64)
+        fill(state, spoilt)
+        state.round = 2
+        assert not same(play(recipe, 4, state=state), whole), key
+
+
+@pytest.mark.parametrize(
+    "name", [n for n, r in THIN.items() if n not in ("dcgan", "cgan", "vae", "classifier", "semi")]
+)
+def test_four_micro_batches_are_one_batch(name):
+    """Batch norm ties images together and feature matching needs the whole batch; all else is exact."""
+    assert gap(play(THIN[name], 2), play(THIN[name], 2, split=Split(micro=4))) < 1e-9
+
+
+def test_a_term_that_needs_the_whole_batch_refuses_micro_batches():
+    with pytest.raises(UsageError, match="FeatureMatching needs the whole batch"):
+        play(THIN["semi"], 1, split=Split(micro=2))
+
+
+def two_processes(rank, folder, name):
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+    state = play(THIN[name], 2, split=Split(rank, 2))
+    if rank == 0:
+        save_state(state, THIN[name], Path(folder) / "state")
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["wgan-gp", "mlp"])
+def test_two_processes_compute_what_one_computes(name, tmp_path):
+    torch.multiprocessing.spawn(two_processes, (str(tmp_path), name), nprocs=2)
+    state, _ = load_state(THIN[name], tmp_path / "state")
+    assert gap(state, play(THIN[name], 2)) < 1e-9
+
+
+def calls(name, net, rounds=2):
+    state, count = new_state(THIN[name], FACTS), [0]
+    state.nets[net].register_forward_hook(lambda *_: count.__setitem__(0, count[0] + 1))
+    play(THIN[name], rounds, state)
+    return count[0] / rounds
+
+
+@pytest.mark.parametrize(("name", "expected"), [("dcgan", 3), ("cgan", 3), ("wgan-gp", 16), ("semi", 5)])
+def test_d_runs_no_more_often_than_the_terms_need(name, expected):
+    assert calls(name, "D") == expected
+
+
+# --- what is not finite leaves no trace ------------------------------------------------------------------------------
+
+
+@part
+class Poison(Term):
+    """Finite loss, NaN gradient."""
+
+    of: Judged = REAL
+
+    def __call__(self, turn):
+        score = turn[self.of].score
+        return (score - score).sqrt() * 0 + score * 0
+
+
+def unchanged_by(recipe, data=DATA):
+    state = new_state(recipe, FACTS)
+    before = {k: t.clone() for k, t in tensors(state).items()}
+    next(training(recipe, state, data, images=64))
+    return state, all(torch.equal(before[k], t) for k, t in tensors(state).items() if k in before)
+
+
+def test_a_nan_gradient_changes_nothing_and_is_counted():
+    recipe = gan("ours", NonSaturating(), d=(Poison(),), judge=Judge(net=DCGAN(8)), maker=Generator(net=DCGAN(8)))
+    state = new_state(recipe, FACTS)
+    before = {k: t.clone() for k, t in tensors(state).items() if "/D/" in k}
+    next(training(recipe, state, DATA, images=64))
+    assert state.skipped == 1  # D's move; G's was fine
+    after = tensors(state)
+    assert before.keys() == {k for k in after if "/D/" in k}  # no optimiser slot either
+    assert all(torch.equal(before[k], after[k]) for k in before)
+
+
+def test_a_healthy_move_is_not_skipped():
+    state, unchanged = unchanged_by(THIN["dcgan"])
+    assert state.skipped == 0
+    assert not unchanged
+
+
+# --- schedules, memories, averages -----------------------------------------------------------------------------------
+
+
+def test_a_term_outside_its_window_is_not_computed():
+    recipe = solo("ours", (Judge(net=DCGAN(8), head=Classes()),), (
+        Classify(),
+        Classify(Window(1.0, 0.5, 1.0), label=Given("y", "labelled"), of=Judged("D", Given("x", "labelled"))),
+    ))  # fmt: skip
+    state = new_state(recipe, FACTS)
+    seen = [len(means) for _, means in training(recipe, state, DATA, images=4 * 64)]
+    assert seen == [1, 1, 2, 2]
+
+
+@part
+class Running(Memory):
+    """The mean of the gauge over all moves, per class."""
+
+    def initial(self, facts):
+        return torch.zeros(facts.classes)
+
+    def update(self, buffer, mean):
+        buffer.add_(mean)
+
+
+@part
+class Belief(Term):
+    of: Judged = REAL
+
+    def __call__(self, turn):
+        return turn[self.of].logits.softmax(1)
+
+
+@part
+class ReadsBelief(Term):
+    of: Judged = REAL
+
+    def __call__(self, turn):
+        return turn[self.of].logits.sum(1) * 0 + turn[Remembered("D", "belief")].sum()
+
+
+def test_a_memory_follows_its_gauge_and_can_be_read():
+    judge = Judge(net=DCGAN(8), head=Classes(), memories=(Running("belief", Belief()),))
+    recipe = solo("ours", (judge,), (Classify(), ReadsBelief()))
+    state = new_state(recipe, FACTS)
+    read = [means["P", ReadsBelief()].item() for _, means in training(recipe, state, DATA, images=3 * 64)]
+    assert read == pytest.approx([0, 1, 2], abs=1e-5)  # probabilities sum to 1 and are read before they are updated
+    assert torch.equal(state.averages["D"].memory_belief, state.nets["D"].memory_belief)
+
+
+def test_averages_are_the_recursion_by_hand():
+    recipe, weights = THIN["dcgan"], []
+    mean = [p.detach().clone() for p in new_state(recipe, FACTS).nets["G"].parameters()]
+    state = new_state(recipe, FACTS)
+    for _ in training(recipe, state, DATA, images=5 * 64):
+        weights.append([p.detach().clone() for p in state.nets["G"].parameters()])
+    for i, now in enumerate(weights):
+        decay = min(0.999, (1 + i) / (10 + i))
+        mean = [decay * m + (1 - decay) * w for m, w in zip(mean, now, strict=True)]
+    average = state.averages["G"]
+    assert max((m - p).abs().max() for m, p in zip(mean, average.parameters(), strict=True)) < 1e-6
+    assert all(torch.equal(p, q) for p, q in zip(average.buffers(), state.nets["G"].buffers(), strict=True))
+    assert not any(net.training for net in state.averages.values())
+
+
+# --- recipes are values, and refuse what does not fit ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_is_a_value(name):
+    recipe = RECIPES[name]
+    assert from_json(json.loads(json.dumps(to_json(recipe)))) == recipe
+    assert eval(repr(recipe), dict(PARTS)) == recipe
+    assert "arXiv" in recipe.source or "doi" in recipe.source
+    assert all(type(p) in PARTS.values() for p in walk(recipe))
+
+
+REFUSED = {
+    "a penalty per image, but batch norm": lambda: gan("x", NonSaturating(), d=(GradientPenalty(),)),
+    "needs logits from D": lambda: gan("x", NonSaturating(), d=(Classify(),)),
+    "needs score from D": lambda: solo("x", (Judge(head=Classes()),), (SaysReal(),)),
+    "keeps none": lambda: gan("x", NonSaturating(), d=(SaysReal(of=Judged("D", Given(), averaged=True)),)),
+    "takes 2": lambda: gan("x", NonSaturating(), maker=Generator(labels=True)),
+    "feeds G 3 noise values": lambda: gan("x", NonSaturating(fake=Judged("D", Made("G", Noise(3))))),
+    "no term reads network E": lambda: solo("x", (Judge(head=Classes()), replace(Judge(), name="E")), (Classify(),)),
+    "reads network 'H'": lambda: gan("x", NonSaturating(fake=Judged("D", Made("H", Noise())))),
+    "moves nothing": lambda: gan("x", NonSaturating(), g=(SaysReal(of=REAL),)),
+    "twice": lambda: solo("x", (Judge(head=Classes()),), (Classify(), Classify())),
+}
+
+
+@pytest.mark.parametrize("sentence", REFUSED)
+def test_what_does_not_fit_is_refused_by_a_sentence(sentence):
+    with pytest.raises(UsageError, match=re.escape(sentence)):
+        REFUSED[sentence]()
+
+
+def test_a_recipe_that_needs_labels_refuses_data_without():
+    with pytest.raises(DataError, match="reads labelled images"):
+        play(THIN["cgan"], 1, data={"all": DATA["all"]})
+
+
+def test_smooth_has_no_batch_norm():
+    assert not smooth.ties_images and DCGAN().ties_images and FAKE != REAL
