@@ -11,38 +11,14 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 from cyclopts.exceptions import CycloptsError
 
 from ..errors import MachineError, SparringError
 from .commands import app
+from .signals import Interrupted, handled, interrupt
 from .typed import understood
-
-BUG, INTERRUPTED, TERMINATED = 70, 130, 143
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM: ends like Ctrl-C, with its own exit code."""
-
-
-@contextmanager
-def terminable():
-    """Inside, SIGTERM raises Terminated where it is possible to set that (in the main thread)."""
-
-    def end(*_):
-        raise Terminated
-
-    try:
-        before = signal.signal(signal.SIGTERM, end)
-    except ValueError:
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def bug(error: BaseException) -> SparringError:
@@ -81,7 +57,7 @@ def main(tokens: Sequence[str] | None = None) -> int:
     debug = "--debug" in typed or bool(os.environ.get("SPARRING_DEBUG"))
     typed = [token for token in typed if token != "--debug"]
     try:
-        with terminable(), warnings.catch_warnings():
+        with handled(interrupt, signal.SIGINT, signal.SIGTERM), warnings.catch_warnings():
             if not (debug or sys.warnoptions or "PYTEST_VERSION" in os.environ):
                 warnings.simplefilter("ignore")  # what a library wants its programmers to know
             app(typed, exit_on_error=False, print_error=False, result_action="return_value")
@@ -91,8 +67,9 @@ def main(tokens: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt as error:
-        sys.stderr.write("interrupted: what was finished is saved; the same command goes on from there\n")
-        return TERMINATED if isinstance(error, Terminated) else INTERRUPTED
+        ended = error if isinstance(error, Interrupted) else Interrupted()
+        sys.stderr.write(f"interrupted{ended.text and ': '}{ended.text}\n")
+        return ended.exit_code
     except Exception as error:
         if debug:
             traceback.print_exc()

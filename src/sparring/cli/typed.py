@@ -46,7 +46,7 @@ def between(low: float, high: float, *, whole: bool):
 Count = Annotated[int, Parameter(converter=between(1, 1e12, whole=True))]
 Seed = Annotated[int, Parameter(converter=between(0, 2**53, whole=True))]
 Minutes = Annotated[float, Parameter(converter=between(0.01, 1e6, whole=False))]
-Flag = Annotated[bool, Parameter(negative="")]
+Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 
 
 def understood(error: CycloptsError, app: App) -> UsageError:

@@ -1,0 +1,58 @@
+"""Where output may go: asked before any work is done, and nothing of anybody's is ever overwritten."""
+
+import os
+from pathlib import Path
+
+from ..errors import MachineError, UsageError
+
+
+def new_folder(out: Path | str, *, marker: str = "", what: str = "", data: object = None) -> Path:
+    """`out` if it can be made, is empty, or holds `marker` (then it is one of ours, to go on with).
+
+    `data`: what is read; output never goes inside it. Raises UsageError or MachineError; makes nothing.
+    """
+    out = Path(out)
+    if out.exists() and not out.is_dir():
+        raise UsageError("out-in-use", f"{out} is a file", fix="name a folder with --out")
+    inside = sorted(path.name for path in out.iterdir()) if out.is_dir() else []
+    foreign = [name for name in inside if not name.startswith(".")]
+    if foreign and not (marker and (out / marker).exists()):
+        other = f"{what}, such as {foreign[0]}" if what else f"files, such as {foreign[0]}"
+        raise UsageError("out-in-use", f"{out} is not empty: it holds {other}", fix="name another folder with --out")
+    return writable(apart(out, data))
+
+
+def new_file(path: Path | str, *, data: object = None) -> Path:
+    """`path` if it is not there, or a picture that sparring made before. Raises UsageError or MachineError."""
+    path = Path(path)
+    if path.is_dir():
+        raise UsageError("out-in-use", f"{path} is a folder", fix=f"name a file in it, such as {path / 'picture.png'}")
+    if path.exists() and b"sparring" not in path.open("rb").read(512):
+        raise UsageError("out-in-use", f"{path} exists and is not a picture of sparring's", fix="name another file")
+    return writable(apart(path, data))
+
+
+def writable(path: Path) -> Path:
+    """`path`, if the folder it would be made in takes new entries."""
+    there = next(parent for parent in (path.absolute(), *path.absolute().parents) if parent.exists())
+    folder = there.parent if there.is_file() and there == path.absolute() else there
+    if not folder.is_dir():
+        raise MachineError("no-folder", f"cannot write {path}: {there} is a file", fix="name another place with --out")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise MachineError(
+            "no-permission",
+            f"cannot write {path}: permission denied for {folder}",
+            fix="name a place that you may write to with --out",
+        )
+    return path
+
+
+def apart(path: Path, data: object) -> Path:
+    """`path`, if it is not inside the data that is read: inputs are never changed."""
+    if (
+        isinstance(data, str | Path)
+        and Path(data).is_dir()
+        and Path(data).resolve() in (path.resolve(), *path.resolve().parents)
+    ):
+        raise UsageError("out-in-data", f"{path} is inside the data {data}", fix="name a place outside it with --out")
+    return path
