@@ -1,0 +1,399 @@
+"""The statistics of a verdict: intervals, paired tests, verdicts. Pure functions of arrays.
+
+What is right (bool [R,T]) in R repeats on the same T test images varies for two reasons: the repeat (which images were
+labelled, the seed) and the test image. Both are crossed, so the variance of the mean has three parts,
+
+    V = s_r^2 / R  +  s_t^2 / T  -  s_rt^2 / (R T)
+
+with s_r^2 over the repeats' means, s_t^2 over the images' means and s_rt^2 of the interaction, which the first two
+each contain once (two-way random effects; Searle, Casella & McCulloch 1992, chapter 4). Intervals and verdicts here
+therefore speak about new label draws **and** new test images of the same kind. A test over repeats alone would call
+2 images more of 360 "better" as soon as every repeat shows them. They do not speak about other data or settings.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
+
+import numpy as np
+from scipy import special
+
+LEVEL = 0.95  # of every interval; 1 - LEVEL is the risk of a false "better" in a whole study
+ENOUGH = 6  # paired repeats before a difference may be called real
+MARGIN = 0.005  # differences below this (half a point) do not matter
+BINS = 15  # of equal mass, for calibration
+SMALLEST = 1e-7  # probability that a log loss can see: what float32 resolves below 1
+
+Verdict = Literal["better", "worse", "tie", "not enough evidence"]
+
+
+class Interval(NamedTuple):
+    """A mean with its LEVEL interval; low and high are NaN where one value gives none."""
+
+    mean: float
+    low: float
+    high: float
+
+
+# Student's t. scipy.special instead of scipy.stats: it loads in a tenth of the time.
+
+
+def t_tail(t: float, df: float) -> float:
+    """P(T > t)."""
+    return float(special.stdtr(df, -t))
+
+
+def t_quantile(df: float, level: float = LEVEL) -> float:
+    """The t with P(-t < T < t) = level."""
+    return float(special.stdtrit(df, (1 + level) / 2))
+
+
+def mean_interval(values: Sequence[float] | np.ndarray, *, level: float = LEVEL) -> Interval:
+    """Mean and t-interval of independent values [n]."""
+    values = np.asarray(values, float)
+    mean = float(values.mean())
+    if len(values) < 2:
+        return Interval(mean, math.nan, math.nan)
+    half = t_quantile(len(values) - 1, level) * float(values.std(ddof=1)) / math.sqrt(len(values))
+    return Interval(mean, mean - half, mean + half)
+
+
+def wilson(right: float, of: float, *, level: float = LEVEL, df: float = math.inf) -> Interval:
+    """A share and its interval (Wilson 1927), good at 0 and 1 too. `right` and `of` need not be whole numbers."""
+    if of <= 0:
+        return Interval(math.nan, math.nan, math.nan)
+    share, z = right / of, t_quantile(df, level) if math.isfinite(df) else float(special.ndtri((1 + level) / 2))
+    centre = (share + z * z / (2 * of)) / (1 + z * z / of)
+    half = z / (1 + z * z / of) * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of))
+    return Interval(share, max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half)))
+
+
+class Spread(NamedTuple):
+    """The variance of a mean over repeats and test images, and its degrees of freedom (Satterthwaite 1946)."""
+
+    variance: float
+    df: float
+
+
+def crossed(values: np.ndarray, *, images_variance: float | None = None) -> Spread:
+    """V of the mean of values [R,T]; see the top of this file. With R = 1 it speaks about test images only.
+
+    `images_variance`: the second part, where the caller knows better than s_t^2 / T.
+    """
+    values = np.asarray(values, float)
+    repeats, images = values.shape
+    by_repeat, by_image = values.mean(1), values.mean(0)
+    of_repeats = by_repeat.var(ddof=1) / repeats if repeats > 1 else 0.0
+    of_images = by_image.var(ddof=1) / images if images > 1 else 0.0
+    both = 0.0
+    if repeats > 1 and images > 1:
+        rest = values - by_repeat[:, None] - by_image + by_image.mean()
+        both = (rest**2).sum() / ((repeats - 1) * (images - 1) * repeats * images)
+    if images_variance is not None:
+        of_images = images_variance
+    variance = max(of_repeats + of_images - both, of_repeats, of_images)
+    noise = of_repeats**2 / max(repeats - 1, 1) + of_images**2 / max(images - 1, 1)
+    return Spread(float(variance), float(variance**2 / noise) if noise else math.inf)
+
+
+def share_interval(right: np.ndarray, *, level: float = LEVEL) -> Interval:
+    """Accuracy from what is right, bool [R,T], for new label draws and new test images.
+
+    Wilson's interval with the number of images that would give the same variance (Korn & Graubard 1998), never more
+    than T: at 100 % on T images it is Wilson's for T of T.
+    """
+    right = np.asarray(right, float)
+    share, spread = float(right.mean()), crossed(right)
+    images = right.shape[1]
+    worth = share * (1 - share) / spread.variance if spread.variance > 0 else math.inf
+    capped = worth >= images  # then the interval is Wilson's own
+    return wilson(share * min(worth, images), min(worth, images), level=level, df=math.inf if capped else spread.df)
+
+
+def recalls(right: np.ndarray, truth: np.ndarray, classes: int) -> np.ndarray:
+    """Recall [R,K] from what is right [R,T] and true classes [T]; NaN for a class without test images."""
+    counts = np.bincount(truth, minlength=classes)
+    sums = np.stack([np.bincount(truth, weights=row, minlength=classes) for row in np.asarray(right, float)])
+    return np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
+
+
+def balanced_interval(right: np.ndarray, truth: np.ndarray, classes: int, *, level: float = LEVEL) -> Interval:
+    """Balanced accuracy (mean recall over the classes in the test part), as `share_interval`.
+
+    Its variance over test images is that of the recalls, each smoothed by one right and one wrong image: classes with
+    a handful of test images would else look certain.
+    """
+    recall, counts = recalls(right, truth, classes), np.bincount(truth, minlength=classes)
+    there = counts > 0
+    recall, counts = recall[:, there], counts[there]
+    each = recall.mean(1)
+    smooth = (recall.mean(0) * counts + 1) / (counts + 2)
+    of_images = float((smooth * (1 - smooth) / counts).sum() / len(counts) ** 2)
+    of_repeats = float(each.var(ddof=1)) / len(each) if len(each) > 1 else 0.0
+    share, variance = float(each.mean()), of_repeats + of_images
+    df = variance**2 / (of_repeats**2 / max(len(each) - 1, 1) + of_images**2 / len(truth))
+    typical = float(smooth.mean())
+    worth = min(typical * (1 - typical) / variance, len(truth))
+    return wilson(share * worth, worth, level=level, df=df)
+
+
+# Paired tests.
+
+
+def sign_flip_p(differences: Sequence[float] | np.ndarray) -> float:
+    """Exact two-sided p: the share of the 2^n ways to flip signs whose mean is at least as far from 0 (Fisher 1935).
+
+    Beyond n = 20 by 100,000 keyed random flips, the observed one included.
+    """
+    d = np.asarray(differences, float)
+    n = len(d)
+    if n == 0 or not d.any():
+        return 1.0
+    if n <= 20:
+        half = np.zeros(1)  # the sign of the first is kept: flipping all changes nothing two-sided
+        for value in d[1:]:
+            half = np.concatenate([half + value, half - value])
+        sums = half + d[0]
+        return float((np.abs(sums) >= abs(d.sum()) * (1 - 1e-9)).mean())
+    signs = np.random.default_rng(n).integers(0, 2, (100_000, n), dtype=np.int8) * 2 - 1
+    return float((1 + (np.abs(signs @ d) >= abs(d.sum()) * (1 - 1e-9)).sum()) / 100_001)
+
+
+def smallest_p(n: int) -> float:
+    """The smallest two-sided p that n paired repeats can reach: 2 / 2^n."""
+    return min(1.0, 2.0 ** (1 - n))
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """Adjusted p-values of a family (Holm 1979): calling those <= alpha errs anywhere with probability alpha."""
+    order = np.argsort(ps, kind="stable")
+    adjusted, worst = np.empty(len(ps)), 0.0
+    for rank, index in enumerate(order):
+        worst = max(worst, min(1.0, (len(ps) - rank) * ps[index]))
+        adjusted[index] = worst
+    return adjusted.tolist()
+
+
+def mcnemar_p(right_a: np.ndarray, right_b: np.ndarray) -> float:
+    """Exact two-sided p for one trained pair on one test set [T] (McNemar 1947, binomial form)."""
+    a, b = np.asarray(right_a, bool), np.asarray(right_b, bool)
+    only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
+    return min(1.0, 2 * float(special.bdtr(min(only_a, only_b), only_a + only_b, 0.5))) if only_a + only_b else 1.0
+
+
+@dataclass(frozen=True)
+class Paired:
+    """a against b on the same repeats and test images. Differences are a - b, as shares (0.01 = one point)."""
+
+    repeats: int
+    images: int
+    each: tuple[float, ...]
+    mean: float
+    low: float
+    high: float
+    p: float  # t-test, for new label draws and new test images
+    p_sign_flip: float  # over repeats, exact
+    p_tost: float  # of "differ by MARGIN or more"
+    p_mcnemar: float | None  # with one repeat only
+    p_holm: float = math.nan
+    verdict: Verdict = "not enough evidence"
+    sentence: str = ""
+
+
+def paired(right_a: np.ndarray, right_b: np.ndarray, *, margin: float = MARGIN) -> Paired:
+    """Compares what two methods get right, bool [R,T] each, row by row on the same labels and images.
+
+    The images' part of the variance counts two more images, one that only a gets right and one that only b does (Bonett
+    & Price 2012): equal predictions on 40 images do not prove a tie. The verdict is still open: see `judged`.
+    """
+    difference = np.asarray(right_a, float) - np.asarray(right_b, float)
+    repeats, images = difference.shape
+    each = difference.mean(1)
+    more = np.concatenate([difference.mean(0), [1.0, -1.0]])
+    spread = crossed(difference, images_variance=float(more.var(ddof=1)) / len(more))
+    mean, error = float(each.mean()), math.sqrt(spread.variance)
+    half = t_quantile(spread.df) * error
+    return Paired(
+        repeats=repeats,
+        images=images,
+        each=tuple(each.tolist()),
+        mean=mean,
+        low=mean - half,
+        high=mean + half,
+        p=min(1.0, 2 * t_tail(abs(mean) / error, spread.df)),
+        p_sign_flip=sign_flip_p(each),
+        p_tost=tost_p(mean, error, spread.df, margin=margin),
+        p_mcnemar=mcnemar_p(right_a[0], right_b[0]) if repeats == 1 else None,
+    )
+
+
+def tost_p(mean: float, error: float, df: float, *, margin: float = MARGIN) -> float:
+    """p of two one-sided tests (Schuirmann 1987): small when a difference is surely within +-margin."""
+    if error == 0:
+        return 0.0 if abs(mean) < margin else 1.0
+    return max(t_tail((margin - mean) / error, df), t_tail((margin + mean) / error, df))
+
+
+def judged(family: Sequence[Paired], *, margin: float = MARGIN) -> list[Paired]:
+    """The family (every pair of a study) with adjusted p-values, verdicts and their sentences.
+
+    tie: surely within +-margin (TOST), even where a still smaller difference is real. better, worse: adjusted p
+    <= 1 - LEVEL, and the repeats agree (sign-flip p <= 1 - LEVEL). Fewer than ENOUGH repeats: not enough evidence.
+    """
+    adjusted = holm([pair.p for pair in family])
+    return [_judged(pair, p, margin) for pair, p in zip(family, adjusted, strict=True)]
+
+
+def _judged(pair: Paired, p_holm: float, margin: float) -> Paired:
+    alpha = 1 - LEVEL + 1e-12
+    real = p_holm <= alpha and pair.p_sign_flip <= alpha
+    verdict: Verdict = "not enough evidence"
+    if pair.repeats >= ENOUGH and pair.p_tost <= alpha:
+        verdict = "tie"
+    elif pair.repeats >= ENOUGH and real:
+        verdict = "better" if pair.mean > 0 else "worse"
+    pair = replace(pair, p_holm=p_holm, verdict=verdict)
+    return replace(pair, sentence=_sentence(pair, real, margin))
+
+
+def points(share: float) -> str:
+    """0.0123 as "1.2", with a second digit for what is small."""
+    value = round(100 * share, 2) + 0.0  # no minus before a zero
+    return f"{value:.2f}" if abs(value) < 0.95 else f"{value:.1f}"
+
+
+def _sentence(pair: Paired, real: bool, margin: float) -> str:
+    interval = f"{points(pair.mean)} points ({points(pair.low)} to {points(pair.high)})"
+    if pair.repeats == 1:
+        return (
+            f"{interval} on one label draw: cannot be significant with n = 1; on these {pair.images} images and this "
+            f"draw alone McNemar's p is {pair.p_mcnemar:.2g}"
+        )
+    if pair.repeats < ENOUGH:
+        return (
+            f"{interval}: cannot be significant with n = {pair.repeats} (the smallest sign-flip p is "
+            f"{smallest_p(pair.repeats):.2g}; {ENOUGH} repeats are needed)"
+        )
+    if pair.verdict == "tie":
+        real_too = "; the difference is real but too small to matter" if real else ""
+        return f"{interval}: a tie, within {points(margin)} points either way{real_too}"
+    if pair.verdict != "not enough evidence":
+        return f"{interval}: {pair.verdict}, p = {pair.p_holm:.2g} after Holm"
+    if pair.p_sign_flip <= 1 - LEVEL and pair.p > 1 - LEVEL:
+        return f"{interval}: not enough evidence, the repeats agree but {pair.images} test images are too few"
+    if pair.p <= 1 - LEVEL and pair.p_sign_flip <= 1 - LEVEL:
+        return f"{interval}: not enough evidence, p = {pair.p:.2g} alone but {pair.p_holm:.2g} among all comparisons"
+    return f"{interval}: not enough evidence for a difference or for a tie"
+
+
+def tie_groups(
+    methods: Sequence[str], accuracy: dict[str, float], beaten: Callable[[str, str], bool]
+) -> list[list[str]]:
+    """Methods in groups, not a ranking: each group is its most accurate method and all that this one does not beat.
+
+    `beaten(a, b)`: a is better than b.
+    """
+    left, groups = sorted(methods, key=lambda m: -accuracy[m]), []
+    while left:
+        groups.append([m for m in left if m == left[0] or not beaten(left[0], m)])
+        left = [m for m in left if m not in groups[-1]]
+    return groups
+
+
+# Probabilities.
+
+
+def log_losses(proba: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """-ln of the true class's probability [..., T], at least SMALLEST; proba [..., T, K]."""
+    of_truth = np.take_along_axis(proba, np.broadcast_to(truth, proba.shape[:-1])[..., None], -1)[..., 0]
+    return -np.log(np.maximum(of_truth.astype(float), SMALLEST))
+
+
+def brier_scores(proba: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Squared distance to the true class's corner [..., T], 0 to 2 (Brier 1950); proba [..., T, K]."""
+    return ((proba.astype(float) - np.eye(proba.shape[-1])[truth]) ** 2).sum(-1)
+
+
+class Bin(NamedTuple):
+    """Images of similar confidence: their mean confidence, their accuracy, how many."""
+
+    confidence: float
+    accuracy: float
+    count: float
+
+
+class Calibration:
+    """Confidence [T] against what is right [T], in `bins` bins of equal mass.
+
+    Images of equal confidence count as one: where a border cuts through them, each side gets its share of their mean.
+    """
+
+    def __init__(self, confidence: np.ndarray, right: np.ndarray, *, bins: int = BINS):
+        self.values, self.place = np.unique(np.asarray(confidence, float), return_inverse=True)
+        self.right, self.bins = np.asarray(right, float), bins
+
+    def sums(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(mass, confidence, right) summed per bin [bins], when image i counts weights[i] times."""
+        mass = np.bincount(self.place, weights, len(self.values))
+        right = np.bincount(self.place, weights * self.right, len(self.values))
+        ends = np.concatenate([[0.0], np.cumsum(mass)])
+        borders = np.linspace(0, ends[-1], self.bins + 1)
+        cumulated = (np.concatenate([[0.0], np.cumsum(column)]) for column in (mass * self.values, right))
+        confidence, right = (np.diff(np.interp(borders, ends, column)) for column in cumulated)
+        return np.diff(borders), confidence, right
+
+    def error(self, weights: np.ndarray | None = None) -> float:
+        """ECE (Guo et al. 2017, arXiv:1706.04599, with bins of equal mass): mean |accuracy - confidence|."""
+        mass, confidence, right = self.sums(np.ones(len(self.right)) if weights is None else weights)
+        return float(np.abs(right - confidence).sum() / mass.sum())
+
+    def table(self) -> list[Bin]:
+        mass, confidence, right = self.sums(np.ones(len(self.right)))
+        return [Bin(c / m, r / m, m) for m, c, r in zip(mass, confidence, right, strict=True)]
+
+
+class Calibrated(NamedTuple):
+    """Intervals of the three measures of probabilities."""
+
+    ece: Interval
+    nll: Interval
+    brier: Interval
+
+
+def calibration(
+    proba: np.ndarray, truth: np.ndarray, *, bins: int = BINS, draws: int = 200, seed: int = 0
+) -> Calibrated:
+    """ECE, NLL and Brier of proba [R,T,K], means over repeats, with bootstrap intervals.
+
+    Repeats and images are drawn anew independently (the pigeonhole bootstrap, Owen 2007). ECE is never negative and
+    resampling adds to it, so its percentiles are shifted back by the mean addition.
+    """
+    repeats, images, _ = proba.shape
+    random = np.random.default_rng(seed)
+    curves = [Calibration(p.max(-1), p.argmax(-1) == truth, bins=bins) for p in proba]
+    losses = np.stack([log_losses(proba, truth), brier_scores(proba, truth)])  # [2,R,T]
+    drawn = np.zeros((draws, 3))
+    for row in drawn:
+        weights = random.multinomial(images, np.full(images, 1 / images)).astype(float)
+        shares = random.multinomial(repeats, np.full(repeats, 1 / repeats)) / repeats
+        row[0] = sum(share * curve.error(weights) for curve, share in zip(curves, shares, strict=True) if share)
+        row[1:] = losses @ weights @ shares / images
+    found = [float(np.mean([curve.error() for curve in curves])), *losses.mean((1, 2)).tolist()]
+    drawn[:, 0] -= drawn[:, 0].mean() - found[0]
+    return Calibrated(*(_percentiles(value, column) for value, column in zip(found, drawn.T, strict=True)))
+
+
+def _percentiles(found: float, drawn: np.ndarray) -> Interval:
+    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(found, max(0.0, min(found, float(low))), max(found, float(high)))
+
+
+def images_needed(share: float, half_width: float = 0.05) -> int:
+    """Test images of a class for an interval of +-half_width around its recall (Wilson's, by bisection)."""
+    low, high = 1, 1 << 20
+    while low < high:
+        middle = (low + high) // 2
+        interval = wilson(share * middle, middle)
+        low, high = (low, middle) if (interval.high - interval.low) / 2 <= half_width else (middle + 1, high)
+    return low
