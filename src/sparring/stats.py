@@ -1,14 +1,15 @@
 """The statistics of a verdict: intervals, paired tests, verdicts. Pure functions of arrays.
 
 What is right (bool [R,T]) in R repeats on the same T test images varies for two reasons: the repeat (which images were
-labelled, the seed) and the test image. Both are crossed, so the variance of the mean has three parts,
+labelled, the seed) and the test image. Both are crossed; the variance of the mean is taken as
 
-    V = s_r^2 / R  +  s_t^2 / T  -  s_rt^2 / (R T)
+    V = s_r^2 / R  +  s_t^2 / T
 
-with s_r^2 over the repeats' means, s_t^2 over the images' means and s_rt^2 of the interaction, which the first two
-each contain once (two-way random effects; Searle, Casella & McCulloch 1992, chapter 4). Intervals and verdicts here
-therefore speak about new label draws **and** new test images of the same kind. A test over repeats alone would call
-2 images more of 360 "better" as soon as every repeat shows them. They do not speak about other data or settings.
+with s_r^2 over the repeats' means and s_t^2 over the images' means: two-way random effects (Searle, Casella & McCulloch
+1992, chapter 4) without subtracting their interaction, which both terms contain: V is a little large, never too small.
+Intervals and verdicts here therefore speak about new label draws **and** new test images of the same kind. A test over
+repeats alone would call 2 images more of 360 "better" as soon as every repeat shows them: in simulated studies of four
+equal methods it did so in 4 to 23 %, this one in at most 5 %. They do not speak about other data or settings.
 """
 
 import math
@@ -76,25 +77,16 @@ class Spread(NamedTuple):
     df: float
 
 
-def crossed(values: np.ndarray, *, images_variance: float | None = None) -> Spread:
-    """V of the mean of values [R,T]; see the top of this file. With R = 1 it speaks about test images only.
-
-    `images_variance`: the second part, where the caller knows better than s_t^2 / T.
-    """
-    values = np.asarray(values, float)
-    repeats, images = values.shape
-    by_repeat, by_image = values.mean(1), values.mean(0)
-    of_repeats = by_repeat.var(ddof=1) / repeats if repeats > 1 else 0.0
-    of_images = by_image.var(ddof=1) / images if images > 1 else 0.0
-    both = 0.0
-    if repeats > 1 and images > 1:
-        rest = values - by_repeat[:, None] - by_image + by_image.mean()
-        both = (rest**2).sum() / ((repeats - 1) * (images - 1) * repeats * images)
-    if images_variance is not None:
-        of_images = images_variance
-    variance = max(of_repeats + of_images - both, of_repeats, of_images)
+def crossed(of_repeats: float, repeats: int, of_images: float, images: int) -> Spread:
+    """V from its two terms; see the top of this file. With one repeat it speaks about test images only."""
     noise = of_repeats**2 / max(repeats - 1, 1) + of_images**2 / max(images - 1, 1)
-    return Spread(float(variance), float(variance**2 / noise) if noise else math.inf)
+    variance = of_repeats + of_images
+    return Spread(variance, variance**2 / noise if noise else math.inf)
+
+
+def of_mean(values: np.ndarray) -> float:
+    """The variance of the mean of independent values [n]; 0 where one value tells nothing."""
+    return float(values.var(ddof=1)) / len(values) if len(values) > 1 else 0.0
 
 
 def share_interval(right: np.ndarray, *, level: float = LEVEL) -> Interval:
@@ -104,8 +96,9 @@ def share_interval(right: np.ndarray, *, level: float = LEVEL) -> Interval:
     than T: at 100 % on T images it is Wilson's for T of T.
     """
     right = np.asarray(right, float)
-    share, spread = float(right.mean()), crossed(right)
-    images = right.shape[1]
+    repeats, images = right.shape
+    share = float(right.mean())
+    spread = crossed(of_mean(right.mean(1)), repeats, of_mean(right.mean(0)), images)
     worth = share * (1 - share) / spread.variance if spread.variance > 0 else math.inf
     capped = worth >= images  # then the interval is Wilson's own
     return wilson(share * min(worth, images), min(worth, images), level=level, df=math.inf if capped else spread.df)
@@ -130,12 +123,10 @@ def balanced_interval(right: np.ndarray, truth: np.ndarray, classes: int, *, lev
     each = recall.mean(1)
     smooth = (recall.mean(0) * counts + 1) / (counts + 2)
     of_images = float((smooth * (1 - smooth) / counts).sum() / len(counts) ** 2)
-    of_repeats = float(each.var(ddof=1)) / len(each) if len(each) > 1 else 0.0
-    share, variance = float(each.mean()), of_repeats + of_images
-    df = variance**2 / (of_repeats**2 / max(len(each) - 1, 1) + of_images**2 / len(truth))
+    share, spread = float(each.mean()), crossed(of_mean(each), len(each), of_images, len(truth))
     typical = float(smooth.mean())
-    worth = min(typical * (1 - typical) / variance, len(truth))
-    return wilson(share * worth, worth, level=level, df=df)
+    worth = min(typical * (1 - typical) / spread.variance, len(truth))
+    return wilson(share * worth, worth, level=level, df=spread.df)
 
 
 # Paired tests.
@@ -211,7 +202,7 @@ def paired(right_a: np.ndarray, right_b: np.ndarray, *, margin: float = MARGIN) 
     repeats, images = difference.shape
     each = difference.mean(1)
     more = np.concatenate([difference.mean(0), [1.0, -1.0]])
-    spread = crossed(difference, images_variance=float(more.var(ddof=1)) / len(more))
+    spread = crossed(of_mean(each), repeats, of_mean(more), images)
     mean, error = float(each.mean()), math.sqrt(spread.variance)
     half = t_quantile(spread.df) * error
     return Paired(
