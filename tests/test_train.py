@@ -188,12 +188,16 @@ def test_everything_in_a_checkpoint_matters(name):
         assert not same(play(recipe, 4, state=state), whole), key
 
 
-@pytest.mark.parametrize(
-    "name", [n for n, r in THIN.items() if n not in ("dcgan", "cgan", "vae", "classifier", "semi")]
-)
+def without_batchnorm(name):
+    """Batch norm ties the images of a shard together; without it, how a batch is spread changes nothing."""
+    d, g = THIN[name].players
+    return replace(THIN[name], players=(d, replace(g, nets=(Generator(net=DCGAN(8, batchnorm=False)),))))
+
+
+@pytest.mark.parametrize("name", ["mlp", "wgan-gp"])
 def test_four_micro_batches_are_one_batch(name):
-    """Batch norm ties images together and feature matching needs the whole batch; all else is exact."""
-    assert gap(play(THIN[name], 2), play(THIN[name], 2, split=Split(micro=4))) < 1e-9
+    recipe = without_batchnorm(name)
+    assert gap(play(recipe, 2), play(recipe, 2, split=Split(micro=4))) < 1e-9
 
 
 def test_a_term_that_needs_the_whole_batch_refuses_micro_batches():
@@ -204,9 +208,9 @@ def test_a_term_that_needs_the_whole_batch_refuses_micro_batches():
 def two_processes(rank, folder, name):
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
-    state = play(THIN[name], 2, split=Split(rank, 2))
+    state = play(without_batchnorm(name), 2, split=Split(rank, 2))
     if rank == 0:
-        save_state(state, THIN[name], Path(folder) / "state")
+        save_state(state, without_batchnorm(name), Path(folder) / "state")
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()
 
@@ -215,8 +219,8 @@ def two_processes(rank, folder, name):
 @pytest.mark.parametrize("name", ["wgan-gp", "mlp"])
 def test_two_processes_compute_what_one_computes(name, tmp_path):
     torch.multiprocessing.spawn(two_processes, (str(tmp_path), name), nprocs=2)
-    state, _ = load_state(THIN[name], tmp_path / "state")
-    assert gap(state, play(THIN[name], 2)) < 1e-9
+    state, _ = load_state(without_batchnorm(name), tmp_path / "state")
+    assert gap(state, play(without_batchnorm(name), 2)) < 1e-9
 
 
 def calls(name, net, rounds=2):

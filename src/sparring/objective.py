@@ -72,6 +72,9 @@ class Term:
     reads = ()  # what it takes from verdicts
     traced = ()  # judged cells whose images it differentiates by
 
+    def __call__(self, turn) -> Tensor:
+        raise NotImplementedError
+
     def scale(self, progress: float) -> float:
         return self.every * at(self.weight, progress)
 
@@ -115,7 +118,7 @@ class Contest(Term):
     @property
     def gauges(self) -> tuple[Term, ...]:
         """How the contest stands, from the verdicts that it reads anyway."""
-        return (SaysReal(of=self.real), SaysReal(of=self.fake))
+        return tuple(SaysReal(self.weight, self.every, of=side) for side in (self.real, self.fake))
 
 
 @part
@@ -141,7 +144,7 @@ class Wasserstein(Contest):
 
     @property
     def gauges(self):
-        return (MeanScore(of=self.real), MeanScore(of=self.fake))
+        return tuple(MeanScore(self.weight, self.every, of=side) for side in (self.real, self.fake))
 
 
 @part
@@ -200,13 +203,14 @@ class Classify(Term):
 
     def __call__(self, turn):
         logits, label = turn[self.of].logits, turn[self.label]
-        known = {"ignore_index": -1} if label.ndim == 1 else {}
-        return cross_entropy(logits, label, reduction="none", label_smoothing=self.smoothing, **known)
+        if label.ndim == 2:
+            return cross_entropy(logits, label, reduction="none", label_smoothing=self.smoothing)
+        return cross_entropy(logits, label, ignore_index=-1, reduction="none", label_smoothing=self.smoothing)
 
 
 @part
 class SquaredError(Term):
-    """-log N(target; made, deviation^2) per image, up to a constant: a VAE's first term. Kingma & Welling 2014, eq. 10."""
+    """-log N(target; made, deviation^2) up to a constant: a VAE's first term. Kingma & Welling 2014, eq. 10."""
 
     made: Cell = FAKE.of
     target: Cell = Given("x")

@@ -124,7 +124,8 @@ class JudgeNet(Network):
 
     def settle(self, means: dict[Term, Tensor]) -> None:
         for memory in self.spec.memories:
-            memory.update(getattr(self, f"memory_{memory.name}"), means[memory.gauge])
+            if memory.gauge in means:  # else it rests
+                memory.update(getattr(self, f"memory_{memory.name}"), means[memory.gauge])
 
 
 # --- optimisers; the loop sets the learning rate at every move -------------------------------------------------------

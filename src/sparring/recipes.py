@@ -21,7 +21,7 @@ from .objective import (
     Wasserstein,
 )
 from .parts import part, walk
-from .players import Adam, AdamW, Encoder, Generator, Judge, Player
+from .players import SGD, Adam, AdamW, Encoder, Generator, Judge, Player
 
 
 @part
@@ -129,7 +129,7 @@ def gan(
     g: tuple = (),
     judge: Judge = Judge(),
     maker: Generator = Generator(),
-    optim=Adam(),
+    optim: Adam | AdamW | SGD = Adam(),
     d_steps: int = 1,
     d_average: float | None = None,
     batch: int = 64,
@@ -142,7 +142,13 @@ def gan(
     return Recipe(source, players, batch)
 
 
-def solo(source: str, nets: tuple, terms: tuple, optim=Adam(1e-3, (0.9, 0.999)), gauges: tuple = ()) -> Recipe:
+def solo(
+    source: str,
+    nets: tuple,
+    terms: tuple,
+    optim: Adam | AdamW | SGD = Adam(1e-3, (0.9, 0.999)),
+    gauges: tuple = (),
+) -> Recipe:
     """One player."""
     return Recipe(source, (Player("P", nets, terms, optim, average=0.999, gauges=gauges),))
 

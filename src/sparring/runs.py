@@ -165,7 +165,8 @@ def train(
     name, recipe = find_recipe(recipe)
     device = choose_device(device)
     imageset = load(source, size=size, unlabelled=unlabelled)
-    facts = Facts(imageset.images.shape[3], *imageset.images.shape[1:3], len(imageset.classes))
+    _, height, width, channels = imageset.images.shape
+    facts = Facts(channels, height, width, len(imageset.classes))
     data = pools(imageset, device=device)
     check(recipe, data)
     settings = {"images": images, "seed": seed, "precision": precision, "recipe_name": name, "source": imageset.name}

@@ -118,7 +118,15 @@ class Move:
     @cached_property
     def terms(self) -> tuple:
         """The terms that count in this move."""
-        return tuple(t for t in self.player.terms if self.number % t.every == 0 and t.scale(self.progress) != 0)
+        return tuple(t for t in self.player.terms if self._counts(t))
+
+    @property
+    def gauges(self) -> tuple:
+        """The gauges that are read in this move: like a term, one may rest."""
+        return tuple(t for t in self.player.measured if self._counts(t))
+
+    def _counts(self, term) -> bool:
+        return self.number % term.every == 0 and term.scale(self.progress) != 0
 
 
 class Turn:
@@ -221,7 +229,7 @@ def make(move: Move, state: State, data: Data, split: Split) -> dict:
         with autocast(turn.device, move.precision):
             values = {term: term(turn).mean(0) for term in move.terms}
             with torch.no_grad():
-                values |= {gauge: gauge(turn).mean(0) for gauge in player.measured}
+                values |= {gauge: gauge(turn).mean(0) for gauge in move.gauges}
         loss = torch.stack([term.scale(move.progress) * values[term] for term in move.terms]).sum()
         (loss / split.micro).backward()
         means = {term: means.get(term, 0) + value.detach() / split.micro for term, value in values.items()}

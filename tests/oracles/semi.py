@@ -12,7 +12,7 @@ def train(nets, averages, data, rounds):
     z = lambda x: torch.exp(logits(x)).sum(1)  # P(real) = Z / (Z + 1)
     d_adam = torch.optim.Adam(D.parameters(), lr=3e-4, betas=(0.5, 0.999))
     g_adam = torch.optim.Adam(G.parameters(), lr=3e-4, betas=(0.5, 0.999))
-    x, y = data["labelled"]["x"], data["labelled"]["y"]
+    y = data["labelled"]["y"]
     for n in range(rounds):
         real, few = (rows("D", pool, n, 64, len(data[pool]["x"])) for pool in ("all", "labelled"))
         fake = G.body(normal("D", n)).detach()

@@ -1,0 +1,269 @@
+"""Run folders: what they hold, that they go on exactly, and what they refuse."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_train import THIN
+from toys import striped
+
+from sparring import files, runs
+from sparring.checkpoints import load_state, save_state
+from sparring.data import load
+from sparring.errors import DataError, Diverged, FileFormatError, MachineError, UsageError
+from sparring.images import load_image
+from sparring.objective import Wasserstein
+from sparring.players import Adam, Judge
+from sparring.recipes import gan
+from sparring.sample import draw
+from sparring.train import new_state
+
+
+def arrays(count=150, seed=0):
+    x, y = striped(count=count, seed=seed)
+    return x.numpy(), y.numpy()
+
+
+def train(out, recipe=THIN["cgan"], *, images=20 * 64, source=None, **kwargs):
+    return list(runs.train(source or arrays(), recipe, out, images=images, precision="fp32", **kwargs))
+
+
+def weights(run):
+    return (runs.Run.read(run).checkpoints[-1] / "state.safetensors").read_bytes()
+
+
+def test_a_run_folder_holds_what_it_says(tmp_path):
+    steps = train(tmp_path / "run")
+    run = runs.Run.read(tmp_path / "run")
+    assert steps[-1].done and steps[-1].images == 20 * 64
+    assert run.recipe == THIN["cgan"] and run.classes == ("0", "1", "2")
+    lines = files.read_lines(run.folder / "log.jsonl")
+    assert [line["round"] for line in lines] == list(range(1, 21))
+    assert set(lines[0]["means"]) == {
+        "D/NonSaturating", "D/SaysReal/real", "D/SaysReal/fake", "G/NonSaturating"
+    }  # fmt: skip
+    assert 0 <= lines[0]["means"]["D/SaysReal/real"] <= 1
+    assert not any(".." in p or p.startswith("/") for p in json.dumps(lines).split('"'))
+    samples = sorted((run.folder / "samples").iterdir())
+    assert samples[0].name == "images-000000000.png" and samples[-1].name == "images-000001280.png"
+    assert load_image(samples[0]).shape[:2] != (0, 0)
+
+
+def test_the_same_command_does_nothing_more_when_it_is_done(tmp_path):
+    train(tmp_path / "run")
+    before = weights(tmp_path / "run")
+    steps = train(tmp_path / "run")
+    assert [s.done for s in steps] == [True] and weights(tmp_path / "run") == before
+
+
+def test_a_longer_run_is_the_shorter_one_continued(tmp_path):
+    train(tmp_path / "short", images=10 * 64)
+    train(tmp_path / "short", images=20 * 64)
+    train(tmp_path / "long", images=20 * 64)
+    assert weights(tmp_path / "short") == weights(tmp_path / "long")
+
+
+@pytest.mark.parametrize("recipe", ["cgan", "classifier"])
+def test_stopping_anywhere_changes_nothing(tmp_path, recipe):
+    whole = train(tmp_path / "whole", THIN[recipe])
+    for stop_at in (1, 7, 13, 19):
+        asked = iter(range(100))
+        first = train(tmp_path / str(stop_at), THIN[recipe], stop=lambda asked=asked, n=stop_at: next(asked) >= n)
+        assert first[-1].why == "stopped" and first[-1].images == (stop_at + 1) * 64 and not first[-1].done
+        assert train(tmp_path / str(stop_at), THIN[recipe])[-1].done
+        assert weights(tmp_path / str(stop_at)) == weights(tmp_path / "whole")
+    logs = [files.read_lines(tmp_path / d / "log.jsonl") for d in ("whole", "7")]
+    assert [line["means"] for line in logs[0]] == [line["means"] for line in logs[1]]
+    assert whole[-1].done
+
+
+KILLED = """
+import sys; sys.path[:0] = [{tests!r}]
+from test_runs import train, THIN
+print("go", flush=True)
+train({out!r}, THIN["mlp"], images=400 * 64, save_seconds=0.05)
+print("done", flush=True)
+"""
+
+
+@pytest.mark.parametrize("wanted", [1, pytest.param(5, marks=pytest.mark.slow)])
+def test_kill_9_at_random_moments_changes_nothing(tmp_path, wanted):
+    code = KILLED.format(tests=str(Path(__file__).parent), out=str(tmp_path / "killed"))
+    moments, kills = random.Random(wanted), 0
+    for _ in range(40):
+        child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        assert child.stdout.readline() == "go\n"
+        if kills < wanted:
+            time.sleep(moments.uniform(0.05, 0.5))
+            child.send_signal(signal.SIGKILL)
+        rest = child.communicate()[0]
+        if rest == "done\n":
+            break
+        kills += 1
+    assert kills == wanted
+    train(tmp_path / "whole", THIN["mlp"], images=400 * 64)
+    assert weights(tmp_path / "killed") == weights(tmp_path / "whole")
+    rounds = [line["round"] for line in files.read_lines(tmp_path / "killed" / "log.jsonl")]
+    assert rounds == list(range(1, 401))
+    assert not list((tmp_path / "killed").rglob(".tmp-*"))
+
+
+def test_a_damaged_checkpoint_is_walked_back_over(tmp_path):
+    train(tmp_path / "whole")
+    asked = iter(range(100))
+    train(tmp_path / "run", stop=lambda: next(asked) >= 9, save_seconds=0)
+    newest = runs.Run.read(tmp_path / "run").checkpoints[-1] / "state.safetensors"
+    data = bytearray(newest.read_bytes())
+    data[len(data) // 2] ^= 1
+    newest.write_bytes(data)
+    train(tmp_path / "run")
+    assert weights(tmp_path / "run") == weights(tmp_path / "whole")
+
+
+def test_only_the_newest_checkpoints_are_kept(tmp_path):
+    train(tmp_path / "run", save_seconds=0)
+    assert len(runs.Run.read(tmp_path / "run").checkpoints) == runs.KEEP
+
+
+def test_minutes_cap_all_calls_together(tmp_path):
+    first = train(tmp_path / "run", minutes=0)
+    assert first[-1].why == "0 minutes are over" and first[-1].images == 64
+    assert weights(tmp_path / "run")
+
+
+# --- refusals --------------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(tmp_path):
+    (tmp_path / "thesis.txt").write_text("precious")
+    with pytest.raises(UsageError, match="holds something else"):
+        train(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "sentence"),
+    [
+        ({"recipe": THIN["mlp"]}, UsageError, "holds a run with recipe"),
+        ({"seed": 1}, UsageError, "holds a run with seed 0, not 1"),
+        ({"images": 64}, UsageError, "holds a run with 1,280 images, not 64"),
+        ({"source": arrays(seed=1)}, DataError, "not those that"),
+    ],
+)
+def test_a_run_refuses_to_go_on_otherwise(tmp_path, change, error, sentence):
+    train(tmp_path / "run")
+    before = weights(tmp_path / "run")
+    with pytest.raises(error, match=sentence):
+        train(tmp_path / "run", **change)
+    assert weights(tmp_path / "run") == before
+
+
+def test_a_scheduled_run_cannot_change_its_length(tmp_path):
+    train(tmp_path / "run", THIN["classifier"])
+    with pytest.raises(UsageError, match="1,280 images, not 1,920"):
+        train(tmp_path / "run", THIN["classifier"], images=30 * 64)
+
+
+def test_two_processes_never_train_in_one_folder(tmp_path):
+    first = runs.train(arrays(), THIN["mlp"], tmp_path / "run", images=20 * 64, precision="fp32")
+    next(first)
+    with pytest.raises(MachineError, match="in use by process"):
+        train(tmp_path / "run", THIN["mlp"])
+    first.close()
+
+
+def test_training_that_is_not_finite_ends_with_a_sentence(tmp_path):
+    wild = gan("ours", Wasserstein(), judge=Judge(net=THIN["mlp"].players[0].nets[0].net), optim=Adam(1e18))
+    with pytest.raises(Diverged, match="were not finite"):
+        train(tmp_path / "run", wild, images=100 * 64)
+
+
+def test_recipes_are_found_by_name_or_in_a_file(tmp_path):
+    (tmp_path / "mine.py").write_text("from sparring.recipes import RECIPES\nmine = RECIPES['mlp']\nother = 3\n")
+    assert runs.find_recipe(f"{tmp_path}/mine.py:mine")[1] == runs.find_recipe("mlp")[1]
+    with pytest.raises(UsageError, match="did you mean wgan-gp"):
+        runs.find_recipe("wgan_gp")
+    for name in ("mine.py:other", "none.py:mine"):
+        with pytest.raises(UsageError, match="file.py:name"):
+            runs.find_recipe(f"{tmp_path}/{name}")
+
+
+# --- using what was trained ------------------------------------------------------------------------------------------
+
+
+def test_the_exported_generator_draws_what_the_run_draws(tmp_path):
+    train(tmp_path / "run")
+    run = runs.Run.read(tmp_path / "run")
+    exported = runs.generator(run.folder)
+    state, _ = run.newest()
+    labels = np.arange(10) % 3
+    mine = draw(state.averages["G"], exported.spec, 10, labels=labels, key=0)
+    assert np.array_equal(exported.draw(10), mine) and mine.dtype == np.uint8 and mine.shape == (10, 12, 10, 1)
+    assert np.array_equal(exported.draw(4), exported.draw(10)[:4])
+    assert np.array_equal(exported.draw(3, first=4), exported.draw(10)[4:7])
+    assert not np.array_equal(exported.draw(10, seed=1), exported.draw(10))
+    with pytest.raises(UsageError, match="unknown class"):
+        exported.label("cat")
+
+
+def test_an_unfinished_run_can_be_sampled_and_a_classifier_cannot(tmp_path):
+    asked = iter(range(100))
+    train(tmp_path / "half", stop=lambda: next(asked) >= 2)
+    assert runs.generator(tmp_path / "half").draw(2).shape == (2, 12, 10, 1)
+    train(tmp_path / "classifier", THIN["classifier"])
+    with pytest.raises(FileFormatError, match="has none"):
+        runs.generator(tmp_path / "classifier")
+    with pytest.raises(FileFormatError, match="holds no training run"):
+        runs.generator(tmp_path)
+
+
+def test_a_damaged_generator_is_refused(tmp_path):
+    train(tmp_path / "run")
+    path = tmp_path / "run" / "model" / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(FileFormatError, match="damaged"):
+        runs.generator(tmp_path / "run")
+
+
+def test_a_full_disk_leaves_the_older_checkpoint(tmp_path, monkeypatch):
+    asked = iter(range(100))
+    train(tmp_path / "run", stop=lambda: next(asked) >= 4)
+    before = weights(tmp_path / "run")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("sparring.checkpoints.files.sync", full)
+        with pytest.raises(MachineError, match="the disk is full"):
+            train(tmp_path / "run")
+    assert weights(tmp_path / "run") == before
+    train(tmp_path / "run")
+    train(tmp_path / "whole")
+    assert weights(tmp_path / "run") == weights(tmp_path / "whole")
+
+
+def test_the_data_pools_leave_out_the_test_part():
+    x, y = arrays(30)
+    imageset = load((x, y))
+    parts = np.array(["test"] * 10 + ["train"] * 20)
+    labels = imageset.labels.copy()
+    labels[20:] = -1
+    data = runs.pools(replace(imageset, parts=parts, labels=labels))
+    assert len(data["all"]["x"]) == 20 and len(data["labelled"]["x"]) == 10
+    assert (data["labelled"]["y"] >= 0).all()
+    assert "labelled" not in runs.pools(replace(imageset, labels=np.full(30, -1)))
+
+
+def test_a_checkpoint_of_another_recipe_is_refused(tmp_path):
+    state = new_state(THIN["mlp"], runs.Facts(1, 12, 10, 3))
+    save_state(state, THIN["mlp"], tmp_path / "c")
+    with pytest.raises(FileFormatError, match="another recipe"):
+        load_state(THIN["dcgan"], tmp_path / "c")
