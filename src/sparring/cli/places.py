@@ -27,9 +27,15 @@ def new_file(path: Path | str, *, data: object = None) -> Path:
     path = Path(path)
     if path.is_dir():
         raise UsageError("out-in-use", f"{path} is a folder", fix=f"name a file in it, such as {path / 'picture.png'}")
-    if path.exists() and b"sparring" not in path.open("rb").read(512):
+    if path.exists() and not ours(path):
         raise UsageError("out-in-use", f"{path} exists and is not a picture of sparring's", fix="name another file")
     return writable(apart(path, data))
+
+
+def ours(path: Path) -> bool:
+    """Whether a file says near its beginning, where PNG text stands, that sparring made it."""
+    with path.open("rb") as file:
+        return b"sparring" in file.read(512)
 
 
 def writable(path: Path) -> Path:

@@ -1,0 +1,244 @@
+"""The command line: what may be typed, where output goes, exit codes, signals."""
+
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from sparring.cli import main
+from sparring.cli.commands import app, folder_name, stem
+from sparring.cli.screen import Screen, duration
+from sparring.cli.typed import number
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def run(capsys, *tokens) -> tuple[int, str, str]:
+    code = main([str(token) for token in tokens])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def started(*tokens, **options) -> subprocess.Popen:
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "sparring", *map(str, tokens)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, **options,
+    )  # fmt: skip
+
+
+# What may be typed
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("200k", 200_000), ("1.5M", 1_500_000), ("1e6", 1e6), ("1_000", 1000), ("7", 7), ("0.5", 0.5), ("2K", 2000)],
+)
+def test_numbers(text, value):
+    assert number(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "k", "ten", "1,000", "0x10", "5kk"])
+def test_what_is_no_number(text):
+    with pytest.raises(ValueError):
+        number(text)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "said"),
+    [
+        (["methds"], r"unknown-command\]: there is no command 'methds', did you mean methods\?"),
+        (["methods", "--jso"], r"unknown-option\]: sparring methods has no option --jso, did you mean --json\?"),
+        (["methods", "x"], r"too-many\]: sparring methods does not take 'x' as well"),
+        (["train"], r"missing\]: sparring train needs DATA"),
+        (["train", "digits"], r"missing\]: sparring train needs --recipe"),
+        (["train", "digits", "-r"], r"missing\]: -r needs a value"),
+        (["train", "digits", "-r", "dcgn"], r"unknown-recipe\]: unknown recipe 'dcgn', did you mean dcgan\?"),
+        (["train", "digits", "-r", "dcgan", "--images", "many"], r"bad-number\]: --images many is not a whole number"),
+        (["train", "digits", "-r", "dcgan", "--images", "0"], r"bad-number\]: --images 0 is not a whole number from 1"),
+        (["train", "digits", "-r", "dcgan", "--seed", "1.5"], r"bad-number\]: --seed 1.5 is not a whole number"),
+        (["train", "digits", "-r", "dcgan", "--seed", "-1"], r"bad-number\]: --seed -1 is not a whole number"),
+        (["train", "digits", "-r", "dcgan", "--minutes", "nan"], r"bad-number\]: --minutes nan is not a number"),
+        (["train", "digits", "-r", "dcgan", "--seed", "1", "--seed", "2"], r"given-twice\]: --seed is given twice"),
+        (["train", "digits", "-r", "dcgan", "--precision", "fp8"], r"fp8.*fp32"),
+        (["sample", "nowhere"], r"not-a-run\]: nowhere holds no training run"),
+    ],
+)
+def test_what_cannot_be_understood(capsys, tokens, said):
+    code, out, err = run(capsys, *tokens)
+    assert code in (2, 4) and not out
+    assert len(err.splitlines()) == 1 and "Fix: " in err and "Traceback" not in err
+    assert re.search(said, err), err
+
+
+def test_errors_as_json(capsys):
+    code, _, err = run(capsys, "train", "digits", "-r", "dcgn", "--json")
+    told = json.loads(err)
+    assert (code, told["id"], told["exit_code"]) == (2, "unknown-recipe", 2)
+    assert "dcgan" in told["reason"] and told["fix"]
+
+
+@pytest.mark.parametrize("way", ["--debug", "SPARRING_DEBUG"])
+def test_a_traceback_only_when_asked(capsys, monkeypatch, way):
+    if way == "SPARRING_DEBUG":
+        monkeypatch.setenv(way, "1")
+        way = "--json"
+    code, _, err = run(capsys, "sample", "nowhere", way)
+    assert code == 4 and "Traceback" in err
+    monkeypatch.delenv("SPARRING_DEBUG", raising=False)
+    assert "Traceback" not in run(capsys, "sample", "nowhere")[2]
+
+
+def raising(error):
+    def broken(*_, **__):
+        raise error
+
+    return broken
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (RuntimeError("odd"), 70, r"internal\]: RuntimeError: odd at test_cli.py:\d+. Fix: this is a bug of sparring"),
+        (MemoryError(), 5, r"out-of-memory\]"),
+        (RuntimeError("CUDA out of memory. Tried"), 5, r"out-of-memory\]"),
+        (OSError(28, "No space left on device", "x/y.png"), 5, r"disk-full\]: cannot write x/y.png: the disk is full"),
+        (PermissionError(13, "denied", "x/y.png"), 5, r"no-permission\]: cannot write x/y.png: permission denied"),
+        (KeyboardInterrupt(), 130, r"^interrupted$"),
+    ],
+)
+def test_other_failures(capsys, monkeypatch, error, code, said):
+    monkeypatch.setattr(Screen, "__init__", raising(error))
+    assert main(["methods"]) == code
+    err = capsys.readouterr().err
+    assert re.search(said, err.strip()) and len(err.splitlines()) == 1
+
+
+# What is printed
+
+
+def test_tables_are_json_too(capsys):
+    for command in ("recipes", "methods"):
+        code, out, _ = run(capsys, command, "--json")
+        rows = json.loads(out)
+        assert code == 0 and len(rows) >= 4 and all(row["name"] for row in rows)
+        code, table, _ = run(capsys, command)
+        assert code == 0 and all(row["name"] in table for row in rows)
+
+
+def test_every_command_has_help(capsys):
+    for name in app:
+        if not name.startswith("-"):
+            code, out, _ = run(capsys, name, "--help")
+            assert code == 0 and f"sparring {name}" in out
+
+
+def test_help_and_version_are_quick():
+    for option, seen in (("--help", "compare"), ("--version", "0.")):
+        seconds = []
+        for _ in range(3):
+            start = time.perf_counter()
+            done = subprocess.run(
+                [sys.executable, "-m", "sparring", option], capture_output=True, text=True, check=True
+            )
+            seconds.append(time.perf_counter() - start)
+            assert seen in done.stdout
+        assert min(seconds) < 1.0, "the bar is 0.3 s on a quiet machine; something heavy is imported"
+
+
+def test_durations():
+    assert [duration(s) for s in (0, 7.4, 89, 91, 3600, 5400, 7500)] == [
+        "0 s", "7 s", "89 s", "2 min", "60 min", "1 h 30 min", "2 h 05 min"
+    ]  # fmt: skip
+
+
+def test_progress_without_a_terminal_is_an_occasional_line(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("sparring.cli.screen.time.monotonic", lambda: now[0])
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    with Screen().progress("comparing") as line:
+        for done in range(100):
+            now[0] += 1
+            line(done, 100, f"cnn {done}")
+    lines = sys.stderr.getvalue().splitlines()
+    assert len(lines) == 6  # one every 15 seconds
+    assert lines[0].startswith("comparing 14 %  cnn 14  ") and lines[0].endswith("2 min left")  # 86 at 14 in 15 s: 92 s
+    with Screen(quiet=True).progress("comparing") as line:
+        now[0] += 1000
+        line(1, 2, "x")
+    assert len(sys.stderr.getvalue().splitlines()) == 6
+
+
+def test_nobody_reads_on():
+    with started("methods", "--json") as process:
+        process.stdout.close()
+        assert process.stderr.read() == "" and process.wait(30) == 0
+
+
+# Where output goes
+
+
+def test_names_for_output():
+    assert [stem(s) for s in ("photos/", "a/b.zip/images", "x.tar.npz", "my.py:recipe")] == [
+        "photos",
+        "b",
+        "x.tar",
+        "my",
+    ]
+    names = ["cat", "a/b", "..", ".", "", "../../etc", "über", "a\nb", "猫", "a%2Fb", "C:\\x"]
+    made = [folder_name(name) for name in names]
+    assert len(set(made)) == len(names)
+    assert made[0] == "cat" and not any(set(name) & set("/\\\n") or name in ("", ".", "..") for name in made)
+
+
+def test_train_and_sample(capsys, tmp_path):
+    command = ("train", "digits", "-r", "mlp", "--images", "1k", "--out", "run", "--precision", "fp32")
+    code, out, err = run(capsys, *command)
+    assert code == 0 and "done" in out and "sparring sample run" in err
+    weights = (tmp_path / "run/model/model.safetensors").read_bytes()
+    assert run(capsys, *command)[0] == 0 and (tmp_path / "run/model/model.safetensors").read_bytes() == weights
+    code, out, err = run(capsys, *command, "--seed", "1")
+    assert code == 2 and "holds a run with seed 0, not 1" in err
+
+    assert run(capsys, "sample", "run", "-n", 9, "--grid", "g.png")[0] == 0
+    assert run(capsys, "sample", "run", "-n", 9, "--grid", "g.png")[0] == 0, "our own picture may be made again"
+    (tmp_path / "theirs.png").write_bytes(b"\x89PNG not ours")
+    code, _, err = run(capsys, "sample", "run", "--grid", "theirs.png")
+    assert code == 2 and "not a picture of sparring's" in err
+    assert (tmp_path / "theirs.png").read_bytes() == b"\x89PNG not ours"
+
+    code, out, _ = run(capsys, "sample", "run", "-n", 3, "--out", "files", "--json")
+    assert code == 0 and json.loads(out)["images"] == 3 and len(list((tmp_path / "files").iterdir())) == 3
+    code, _, err = run(capsys, "sample", "run", "-n", 3, "--out", "files")
+    assert code == 2 and "out-in-use" in err
+    code, _, err = run(capsys, "sample", "run", "--per-class", 3, "--out", "more")
+    assert code == 2 and not (tmp_path / "more").exists()
+
+
+def test_signals_save_and_the_same_command_goes_on(tmp_path):
+    """Ctrl-C, then SIGTERM, then to the end: the weights are those of a run without interruption."""
+    command = ("train", "digits", "-r", "mlp", "--images", "12k", "--precision", "fp32", "--out")
+    log = tmp_path / "a/log.jsonl"
+    for number, lines in ((signal.SIGINT, 3), (signal.SIGTERM, 30)):
+        with started(*command, "a") as process:
+            until = time.monotonic() + 60
+            while not (log.exists() and log.read_text().count("\n") > lines) and time.monotonic() < until:
+                time.sleep(0.01)
+            process.send_signal(number)
+            _, err = process.communicate(timeout=60)
+        assert process.returncode == 128 + number, err
+        assert err.startswith("interrupted: ") and "saved in a; to go on: sparring train digits" in err
+        assert list((tmp_path / "a/checkpoints").iterdir()) and not (tmp_path / "a/model").exists()
+    for out in ("a", "b"):
+        assert main([*command, out]) == 0
+    a, b = ((tmp_path / out / "model/model.safetensors").read_bytes() for out in "ab")
+    assert a == b
