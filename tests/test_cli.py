@@ -226,16 +226,16 @@ def test_train_and_sample(capsys, tmp_path):
 
 def test_signals_save_and_the_same_command_goes_on(tmp_path):
     """Ctrl-C, then SIGTERM, then to the end: the weights are those of a run without interruption."""
-    command = ("train", "digits", "-r", "mlp", "--images", "12k", "--precision", "fp32", "--out")
+    command = ("train", "digits", "-r", "mlp", "--images", "8k", "--precision", "fp32", "--out")
     log = tmp_path / "a/log.jsonl"
-    for number, lines in ((signal.SIGINT, 3), (signal.SIGTERM, 30)):
+    for sent, lines in ((signal.SIGINT, 3), (signal.SIGTERM, 30)):
         with started(*command, "a") as process:
             until = time.monotonic() + 60
             while not (log.exists() and log.read_text().count("\n") > lines) and time.monotonic() < until:
                 time.sleep(0.01)
-            process.send_signal(number)
+            process.send_signal(sent)
             _, err = process.communicate(timeout=60)
-        assert process.returncode == 128 + number, err
+        assert process.returncode == 128 + sent, err
         assert err.startswith("interrupted: ") and "saved in a; to go on: sparring train digits" in err
         assert list((tmp_path / "a/checkpoints").iterdir()) and not (tmp_path / "a/model").exists()
     for out in ("a", "b"):
