@@ -1,0 +1,48 @@
+"""Parts: values that print, compare, hash, and go to JSON and back; files can name only classes of the package."""
+
+import json
+
+import pytest
+
+from sparring.errors import FileFormatError
+from sparring.nets.dcgan import DCGAN
+from sparring.parts import PARTS, from_json, part, to_json, walk
+from sparring.players import Generator
+from sparring.recipes import RECIPES
+
+
+def test_a_part_prints_what_differs_from_its_defaults():
+    assert repr(Generator(z=32)) == "Generator(z=32)"
+    assert repr(Generator()) == "Generator()"
+    assert hash(Generator(z=32)) == hash(Generator(z=32)) and Generator(z=32) != Generator()
+
+
+def test_json_holds_all_fields_so_that_a_changed_default_changes_no_file():
+    data = to_json(Generator())
+    assert data["z"] == 64 and data["net"]["kind"] == "DCGAN"
+    assert from_json(json.loads(json.dumps(data))) == Generator()
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        ({"kind": "os.system"}, "unknown part 'os.system'"),
+        ({"kind": "Generater"}, "did you mean Generator"),
+        ({"kind": "Generator", "zz": 3}, "no field 'zz'"),
+        ({"width": 3}, "unknown part None"),
+    ],
+)
+def test_json_can_name_only_parts(data, sentence):
+    with pytest.raises(FileFormatError, match=sentence):
+        from_json(data)
+
+
+def test_walk_meets_every_part_once_per_place():
+    assert [type(p).__name__ for p in walk(Generator(net=DCGAN()))] == ["Generator", "DCGAN"]
+    assert {"Adam", "NonSaturating", "Judge", "Noise"} <= {type(p).__name__ for p in walk(RECIPES["dcgan"])}
+
+
+def test_two_parts_of_one_name_are_our_mistake():
+    with pytest.raises(ValueError, match="two parts are called Generator"):
+        part(type("Generator", (), {"__annotations__": {}}))
+    assert PARTS["Generator"] is Generator
