@@ -1,0 +1,60 @@
+"""Small networks that classify: the trunk of every classifier here, alone or as the discriminator of a game."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad, pixel_unshuffle
+
+from ..parts import part
+from .layers import Facts, Family
+
+MAP = 12  # pixels: large images are folded into channels as long as the shorter side stays at least this long
+
+
+@part
+class SmallCNN(Family):
+    """3x3 convolutions with batch norm and ReLU; the third halves the map; average and maximum pooling joined.
+
+    Large images are first folded into channels, 2x2 pixels or more into one (Shi et al. 2016, arXiv:1609.05158, the
+    inverse of their layer), so that the work follows what is to be told apart and not the size of the file: 28x28
+    becomes 14x14 with 4 channels, 64x64 becomes 16x16 with 16, 8x8 stays. Any size, square or not. As default, 170,000
+    weights: on CPUs a small network is bound by its small operations, so few layers beat thin ones.
+    """
+
+    widths: tuple = (32, 32, 64, 96, 96)
+
+    @property
+    def ties_images(self) -> bool:
+        return True
+
+    def trunk(self, facts: Facts, channels: int) -> tuple[nn.Module, int]:
+        fold = 2 ** max(0, int(math.log2(min(facts.height, facts.width) / MAP)))
+        layers: list[nn.Module] = [Fold(fold)]
+        before = channels * fold**2
+        for number, width in enumerate(self.widths):
+            stride = 2 if number == 2 else 1
+            layers += [nn.Conv2d(before, width, 3, stride, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
+            before = width
+        return nn.Sequential(*layers, AverageAndMaximum()), 2 * before
+
+
+class Fold(nn.Module):
+    """`by` x `by` pixels become channels, edges repeated where a side is no multiple; channels last in memory."""
+
+    def __init__(self, by: int):
+        super().__init__()
+        self.by = by
+
+    def forward(self, x: Tensor) -> Tensor:
+        below, right = -x.shape[2] % self.by, -x.shape[3] % self.by
+        x = pad(x, (0, right, 0, below), mode="replicate") if below or right else x
+        return pixel_unshuffle(x, self.by).contiguous(memory_format=torch.channels_last)
+
+
+class AverageAndMaximum(nn.Module):
+    """[N,C,H,W] -> [N,2C]. Over a view whose last axis is channels, so that gradients stay channels last as well."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.permute(0, 2, 3, 1).flatten(1, 2)
+        return torch.cat([x.mean(1), x.amax(1)], 1)
