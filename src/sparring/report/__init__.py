@@ -1,0 +1,35 @@
+"""From a study's summary.json and its pictures to one HTML page that needs no network and no scripts.
+
+`write(folder)` reads only files of that folder: the numbers were computed by the study. Nothing here imports torch or
+scikit-learn, so a report can be written again anywhere.
+"""
+
+import os
+from pathlib import Path
+
+from ..errors import MachineError
+
+__all__ = ["write"]
+
+
+def write(folder: str | os.PathLike) -> Path:
+    """Writes folder/report.html from folder/summary.json and returns its path.
+
+    Raises FileFormatError where the summary is missing or cannot be read, MachineError where the page cannot be
+    written. An older report stays as it was until the new one is complete.
+    """
+    from .page import page
+    from .summary import read_summary
+
+    folder = Path(folder)
+    html = page(read_summary(folder))
+    path, aside = folder / "report.html", folder / f".report-{os.getpid()}.html"
+    try:
+        aside.write_text(html, encoding="utf-8")
+        aside.replace(path)
+    except OSError as e:
+        aside.unlink(missing_ok=True)
+        raise MachineError(
+            "report-write", f"cannot write {path}: {e.strerror}", fix="free disk space, or make the folder writable"
+        ) from e
+    return path

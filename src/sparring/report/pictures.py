@@ -1,0 +1,53 @@
+"""Pictures of a study as data: addresses, so that the page is one file; large ones are packed first."""
+
+import base64
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+PACK_ABOVE = 60_000  # bytes of a PNG from which a photograph-like picture is stored as WebP
+LONGEST_SIDE = 1600  # pixels; a contact sheet beyond this is larger than any page
+KINDS = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An inlined picture with its size in pixels, so that the page does not jump when it is drawn."""
+
+    uri: str
+    width: int
+    height: int
+
+
+def inlined(folder: Path, name: object) -> Picture | None:
+    """The picture `name` inside `folder`; None where it is absent, elsewhere on the machine, or not a picture."""
+    if not isinstance(name, str) or not name or "\0" in name:
+        return None
+    path = (folder / name).resolve()
+    if not path.is_relative_to(folder.resolve()) or not path.is_file():
+        return None
+    try:
+        return _packed(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def _packed(data: bytes) -> Picture | None:
+    from PIL import Image
+
+    kind = next((k for start, k in KINDS.items() if data.startswith(start)), None)
+    if kind is None:
+        return None
+    with Image.open(io.BytesIO(data)) as picture:
+        if len(data) > PACK_ABOVE or max(picture.size) > LONGEST_SIDE:
+            packed = picture.convert("RGBA" if "A" in picture.getbands() else "RGB")
+            packed.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+            out = io.BytesIO()
+            packed.save(out, "WEBP", quality=80, method=2)
+            if out.tell() < len(data):
+                return Picture(_uri("image/webp", out.getvalue()), *packed.size)
+        return Picture(_uri(kind, data), *picture.size)
+
+
+def _uri(kind: str, data: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
