@@ -309,8 +309,9 @@ def to_labels(labels: list, counts: list[int], classes) -> tuple[np.ndarray, tup
         return numbers, names, []
     if classes is not None or used == list(range(len(used))):
         return everything.astype(np.int64), names, []
-    numbers = np.where(everything >= 0, np.searchsorted(np.array(used, np.int64), everything), UNLABELLED)
-    return numbers.astype(np.int64), names, [f"labels {used[0]}..{used[-1]} numbered anew 0..{len(used) - 1}"]
+    numbers = np.searchsorted(np.array(used, np.int64), everything).astype(np.int64)
+    numbers[everything == UNLABELLED] = UNLABELLED
+    return numbers, names, [f"labels {used[0]}..{used[-1]} numbered anew 0..{len(used) - 1}"]
 
 
 def unknown_class(value, names) -> DataError:

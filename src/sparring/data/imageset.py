@@ -28,13 +28,15 @@ class Notes:
     warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict:
-        """JSON-able, sizes as "height x width"."""
+        """JSON-able; of the sizes, as "height x width", the 20 most frequent."""
+        sizes = sorted(self.sizes.items(), key=lambda item: (-item[1], item[0]))
         return {
             "source": self.source,
             "layout": self.layout,
             "bad_files": [list(pair) for pair in self.bad_files],
             "modes": dict(self.modes),
-            "sizes": {f"{height}x{width}": count for (height, width), count in self.sizes.items()},
+            "sizes": {f"{height}x{width}": count for (height, width), count in sizes[:20]},
+            "distinct_sizes": len(sizes),
             "size_rule": self.size_rule,
             "ignored": dict(self.ignored),
             "converted": list(self.converted),
@@ -110,7 +112,8 @@ class ImageSet:
         """One content hash per image: 32 hexadecimal digits of BLAKE2b over height, width, channels and pixels."""
         shape = np.array(self.shape, "<i8").tobytes()
         return tuple(
-            hashlib.blake2b(np.ascontiguousarray(image), digest_size=16, key=shape).hexdigest() for image in self.images
+            hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16, key=shape).hexdigest()
+            for image in self.images
         )
 
     @cached_property

@@ -1,0 +1,170 @@
+"""Parquet files in the Hugging Face image layout: a column of struct {bytes, path}, a column of labels.
+
+Class names come from the schema's `huggingface` metadata (ClassLabel) where labels are whole numbers; labels that are
+strings name their classes. Files called train-*, test-*, validation-* (or in folders of these names) are the parts.
+"""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from ..errors import DataError
+from ..images import Source
+from .folders import PART_ORDER, PARTS, Listing
+from .names import natural, ordered, shown
+
+IMAGE_COLUMNS = ("image", "img", "picture", "jpg", "png")
+LABEL_COLUMNS = ("label", "labels", "class", "target", "category", "fine_label")
+BATCH = 512  # rows held encoded at a time
+
+
+def list_parquet(files: list[Path], top: Path) -> Listing:
+    """One or several files of the same columns. Raises DataError where they are not as described above."""
+    tables = sorted((Table(file, top) for file in files), key=lambda t: (t.order, natural(t.name)))
+    names = class_names(tables)
+    labels = [label for table in tables for label in table.labels(names)]
+    listing = Listing(
+        name=top.stem if len(files) == 1 else top.resolve().name,
+        source=shown(str(top)),
+        layout=f"Parquet, images in column {tables[0].image!r}",
+        origins=[f"{table.name}[{row}]" for table in tables for row in range(table.rows)],
+        labels=labels,
+        parts=[table.part for table in tables for _ in range(table.rows)],
+        read=Rows(tables).read,
+        classes=list(names) if names else ordered({label for label in labels if label is not None}),
+        ignored=Counter({f"column {name}": 1 for table in tables for name in table.others}),
+    )
+    if not len(listing):
+        raise DataError("data-empty", f"{listing.source} has no rows", fix="pass a file with images")
+    return listing
+
+
+class Table:
+    """One Parquet file: where its images and labels are."""
+
+    def __init__(self, path: Path, top: Path):
+        import pyarrow as arrow
+        from pyarrow.parquet import ParquetFile
+
+        self.path = path
+        self.name = shown(path.relative_to(top).as_posix() if path != top else path.name)
+        try:
+            self.file = ParquetFile(path)
+        except (arrow.ArrowException, OSError, ValueError) as error:
+            raise DataError(
+                "bad-parquet", f"cannot read {path}: {first_line(error)}", fix="get the file anew"
+            ) from None
+        self.schema, self.rows = self.file.schema_arrow, self.file.metadata.num_rows
+        self.image = self.pick_image()
+        self.label = next((name for name in LABEL_COLUMNS if name in self.schema.names), None)
+        self.others = [name for name in self.schema.names if name not in (self.image, self.label)]
+        self.part = part_of(self.name)
+        self.order = PART_ORDER.index(self.part) if self.part else 0
+
+    def pick_image(self) -> str:
+        """The column that holds encoded images: a struct with bytes, or plain bytes."""
+        from pyarrow import types
+
+        def holds_bytes(kind: Any) -> bool:
+            if types.is_struct(kind):
+                return any(kind.field(i).name == "bytes" for i in range(kind.num_fields))
+            return types.is_binary(kind) or types.is_large_binary(kind)
+
+        fitting = [field.name for field in self.schema if holds_bytes(field.type)]
+        named = [name for name in IMAGE_COLUMNS if name in fitting]
+        if len(named or fitting) >= 1 and (named or len(fitting) == 1):
+            return (named or fitting)[0]
+        columns = ", ".join(f"{field.name} ({field.type})" for field in self.schema)
+        raise DataError(
+            "parquet-columns",
+            f"{self.path} has no column of encoded images; its columns are {columns or 'none'}",
+            fix="give it a column image: struct {bytes, path}, and a column label",
+        )
+
+    def metadata_names(self) -> list[str] | None:
+        """Class names of the label column as `datasets` writes them, or None."""
+        try:
+            features = json.loads((self.schema.metadata or {})[b"huggingface"])["info"]["features"]
+            names = features[self.label]["names"]
+        except (KeyError, TypeError, ValueError):
+            return None
+        return (
+            [str(name) for name in names]
+            if isinstance(names, list) and len(set(map(str, names))) == len(names)
+            else None
+        )
+
+    def labels(self, names: list[str] | None) -> list[str | None]:
+        """Class name or None of every row. Raises DataError for labels of another kind or beyond the names."""
+        from pyarrow import types
+
+        if self.label is None:
+            return [None] * self.rows
+        kind = self.schema.field(self.label).type
+        values = self.file.read(columns=[self.label]).column(0).to_pylist()
+        if types.is_string(kind) or types.is_large_string(kind):
+            return [(value or "").strip() or None for value in values]
+        if not types.is_integer(kind):
+            raise DataError(
+                "label-type",
+                f"column {self.label} in {self.path} holds {kind}; accepted: whole numbers or strings",
+                fix="use 0, 1, 2 ... or names for classes, and -1 or null for unlabelled images",
+            )
+        values = [None if value in (None, -1) else value for value in values]
+        wrong = next((v for v in values if v is not None and (v < 0 or (names is not None and v >= len(names)))), None)
+        if wrong is not None:
+            known = f"the classes are 0..{len(names) - 1}" if names else "labels start at 0"
+            raise DataError("label-unknown", f"label {wrong} in {self.path}: {known}", fix="correct the labels")
+        return [None if v is None else names[v] if names else str(v) for v in values]
+
+
+class Rows:
+    """Random access to encoded images, quick where it goes row by row: a few hundred rows are held at a time."""
+
+    def __init__(self, tables: list[Table]):
+        self.tables = tables
+        self.restart()
+
+    def restart(self) -> None:
+        self.start, self.held = 0, list[bytes | None]()
+        self.batches = self.batched()
+
+    def batched(self):
+        for table in self.tables:
+            for batch in table.file.iter_batches(batch_size=BATCH, columns=[table.image]):
+                column = batch.column(0)
+                yield (column.field("bytes") if hasattr(column, "field") else column).to_pylist()
+
+    def read(self, row: int) -> Source:
+        if row < self.start:
+            self.restart()
+        while row >= self.start + len(self.held):
+            self.start += len(self.held)
+            self.held = next(self.batches)
+        return self.held[row - self.start] or b""
+
+
+def class_names(tables: list[Table]) -> list[str] | None:
+    """The same in all files that name classes."""
+    found = [names for table in tables if (names := table.metadata_names()) is not None]
+    if any(names != found[0] for names in found):
+        raise DataError(
+            "parquet-classes",
+            f"the files in {tables[0].path.parent} name different classes",
+            fix="load them one by one, or write them with the same features",
+        )
+    return found[0] if found else None
+
+
+def part_of(name: str) -> str:
+    """train-00000-of-00001.parquet, data/validation.parquet, test/0.parquet -> train, val, test; else nothing."""
+    *folders, file = name.lower().split("/")
+    for piece in (file.removesuffix(".parquet").partition("-")[0].partition("_")[0], *reversed(folders)):
+        if piece in PARTS:
+            return PARTS[piece]
+    return ""
+
+
+def first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0].rstrip(".")

@@ -1,0 +1,150 @@
+"""labels.csv: which file has which label, and optionally which part.
+
+Columns `file` and `label`, optional `part` (train, test, val), in any order, with a header. Comma, semicolon, tab or
+bar; UTF-8 with or without BOM. Labels are strings, never numbers; an empty label means unlabelled.
+"""
+
+import csv
+from io import StringIO
+from pathlib import Path
+
+from ..errors import DataError, MissingData, suggestion
+from .trees import Tree
+
+TABLE = "labels.csv"
+LIMIT = 1 << 28  # bytes
+COLUMNS = {
+    "file": ("file", "filename", "file_name", "path", "filepath", "image", "img"),
+    "label": ("label", "class", "class_name", "category", "target"),
+    "part": ("part", "split", "subset", "set"),
+}
+PARTS = {"train": "train", "training": "train", "test": "test", "testing": "test", "": ""}
+PARTS |= {"val": "val", "valid": "val", "validation": "val"}
+
+Rows = dict[str, tuple[str | None, str]]  # path -> label or None, part
+
+
+def find_table(tree: Tree) -> bool:
+    return TABLE in tree.others
+
+
+def read_table(tree: Tree, table: Path | None, warnings: list[str]) -> Rows:
+    """The labels of a tree's images, from its own labels.csv or from `table`. Raises DataError naming the line."""
+    name = str(table) if table else f"{tree.top}/{TABLE}"
+    text = decoded(raw_table(tree, table), name)
+    reader = csv.reader(StringIO(text, newline=""), delimiter=delimiter_of(text), strict=True)
+    rows: Rows = {}
+    lines: dict[str, int] = {}
+    missing: list[tuple[int, str]] = []
+    there, known = set(tree.images), {path for path, _ in tree.bad_files}
+    try:
+        columns = header(next(reader, []), name)
+        for cells in reader:
+            if not any(cell.strip() for cell in cells):
+                continue
+            path, label, part = row(cells, columns, reader.line_num, name)
+            if path not in there:
+                missing += [(reader.line_num, path)] if path not in known else []
+                continue
+            if path in rows and rows[path] != (label, part):
+                raise DataError(
+                    "labels-twice",
+                    f"{name} labels {path} as {rows[path][0]!r} in line {lines[path]} and as {label!r} in line "
+                    f"{reader.line_num}",
+                    fix="keep one of the two lines",
+                )
+            rows[path], lines[path] = (label, part), reader.line_num
+    except csv.Error as error:
+        raise DataError(
+            "labels-csv", f"{name}, line {reader.line_num}: {error}", fix="check the quotes in and before this line"
+        ) from None
+    if missing:
+        raise missing_files(name, missing, tree)
+    if not rows:
+        raise DataError("labels-csv", f"{name} labels no image", fix="write one line file,label for every image")
+    if blank := sum(label is None for label, _ in rows.values()):
+        warnings.append(f"{blank} lines of {name} have an empty label: taken as unlabelled")
+    return rows
+
+
+def raw_table(tree: Tree, table: Path | None) -> bytes:
+    if table is None:
+        source = tree.read(TABLE)
+        if isinstance(source, bytes):
+            return source
+        table = Path(source)
+    try:
+        if table.stat().st_size > LIMIT or not table.is_file():
+            raise DataError("labels-csv", f"{table} is not a table of at most 256 MiB", fix="pass a .csv file")
+        return table.read_bytes()
+    except OSError as error:
+        raise MissingData(
+            "no-labels", f"cannot read {table}: {error.strerror}", fix="pass an existing .csv file"
+        ) from None
+
+
+def decoded(raw: bytes, name: str) -> str:
+    encoding = "utf-16" if raw.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    try:
+        text = raw.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise DataError("labels-csv", f"{name}, line {line}: not UTF-8", fix="save the table as UTF-8") from None
+    if "\0" in text:
+        line = text[: text.index("\0")].count("\n") + 1
+        raise DataError("labels-csv", f"{name}, line {line}: not a text file", fix="save the table as CSV in UTF-8")
+    return text
+
+
+def delimiter_of(text: str) -> str:
+    """The separator that the first line has most of."""
+    first = text.partition("\n")[0]
+    return max(",;\t|", key=first.count)
+
+
+def header(cells: list[str], name: str) -> dict[str, int]:
+    """Which column holds what."""
+    found = [cell.strip().lower() for cell in cells]
+    columns = {}
+    for what, names in COLUMNS.items():
+        for candidate in names:
+            if candidate in found:
+                columns.setdefault(what, found.index(candidate))
+    if {"file", "label"} <= columns.keys():
+        return columns
+    shown = ", ".join(repr(cell) for cell in cells[:8]) or "nothing"
+    lost = " and ".join(what for what in ("file", "label") if what not in columns)
+    raise DataError(
+        "labels-columns",
+        f"{name}, line 1: no column {lost}; the columns are {shown}",
+        fix="let the first line be file,label or file,label,part",
+    )
+
+
+def row(cells: list[str], columns: dict[str, int], line: int, name: str) -> tuple[str, str | None, str]:
+    """(path, label or None, part) of one line."""
+    if len(cells) <= max(columns.values()):
+        raise DataError(
+            "labels-csv",
+            f"{name}, line {line}: {len(cells)} cells where {max(columns.values()) + 1} are needed: {cells[:4]}",
+            fix="give every line a file and a label; put a label that holds the separator in quotes",
+        )
+    path = cells[columns["file"]].strip().replace("\\", "/").removeprefix("./")
+    label = cells[columns["label"]].strip() or None
+    part = cells[columns["part"]].strip().lower() if "part" in columns else ""
+    if part not in PARTS:
+        raise DataError(
+            "labels-part", f"{name}, line {line}: part {part!r}", fix="use train, test or val, or leave it empty"
+        )
+    return path, label, PARTS[part]
+
+
+def missing_files(name: str, missing: list[tuple[int, str]], tree: Tree) -> DataError:
+    first = "; ".join(f"line {line}: {path}" for line, path in missing[:5])
+    more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+    near = suggestion(missing[0][1], tree.images[:2000])
+    return DataError(
+        "labels-missing",
+        f"{name} names {len(missing)} files that are not there ({first}{more}){near}",
+        fix="write the paths as seen from the folder of the images, or remove these lines",
+    )

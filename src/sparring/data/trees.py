@@ -1,0 +1,182 @@
+"""Folders and zip archives as one thing: a tree of files, of which images are read one at a time.
+
+A zip is read member by member in memory; nothing is written to disk, so a name cannot lead anywhere. Of a folder only
+plain files are opened: links may not leave it unless asked for, a loop of links ends, FIFOs and devices stay closed.
+"""
+
+import os
+import stat
+import zipfile
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from ..errors import DataError, MachineError, MissingData, suggestion
+from ..images import FILE_LIMIT, SUFFIXES, BadImage, Source, looks_like_image
+from .names import hidden, natural, shown
+
+HIDDEN = "hidden or system files"
+SPECIAL = "pipes, sockets and devices"
+
+
+@dataclass(eq=False)
+class Tree:
+    """`images` and `others`: paths below the top, with "/" on every system, valid Unicode, sorted."""
+
+    top: str
+    name: str
+    read: Callable[[str], Source]
+    images: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+    folders: list[str] = field(default_factory=list)
+    ignored: Counter = field(default_factory=Counter)
+    bad_files: list[tuple[str, str]] = field(default_factory=list)
+
+    def add(self, path: str) -> None:
+        (self.images if suffix(path) in SUFFIXES else self.others).append(path)
+
+    def sort(self) -> "Tree":
+        for paths in (self.images, self.others, self.folders):
+            paths.sort(key=natural)
+        self.bad_files.sort()
+        return self
+
+
+def suffix(path: str) -> str:
+    name = path.rpartition("/")[2]
+    return "." + name.rpartition(".")[2].lower() if "." in name[1:] else ""
+
+
+def folder_tree(top: Path, *, follow_links: bool = False) -> Tree:
+    """Everything below a folder. Raises MachineError when it may not be read."""
+    raw: dict[str, str] = {}  # only names that are not valid Unicode are kept under another
+    tree = Tree(top=str(top), name=top.resolve().name or "images", read=lambda path: str(top / raw.get(path, path)))
+    real = os.path.realpath(top)
+    seen: set[tuple[int, int]] = set()
+    waiting, linked = [""], []
+    while waiting or linked:  # real folders first, so that a link to one of them adds nothing
+        here = waiting.pop() if waiting else linked.pop(0)
+        try:
+            with os.scandir(top / here) as entries:
+                status = (top / here).stat()
+                if (status.st_dev, status.st_ino) in seen:
+                    tree.bad_files.append((shown(here), "a link to a folder that is already in here"))
+                    continue
+                seen.add((status.st_dev, status.st_ino))
+                found = sorted(entries, key=lambda entry: entry.name)
+        except PermissionError:
+            if not here:
+                raise MachineError("no-permission", f"cannot read {top}: permission denied", fix="chmod it") from None
+            tree.bad_files.append((shown(here), "permission denied"))
+            continue
+        if here:
+            tree.folders.append(shown(here))
+        for entry in found:
+            path = f"{here}/{entry.name}" if here else entry.name
+            if shown(path) != path:
+                raw[shown(path)] = path
+            _place(tree, entry, path, real, waiting, linked, follow_links)
+    return tree.sort()
+
+
+def _place(tree: Tree, entry: os.DirEntry, path: str, real: str, waiting: list, linked: list, follow: bool) -> None:
+    """Where one entry of a folder belongs."""
+    if hidden(entry.name):
+        tree.ignored[HIDDEN] += 1
+    elif entry.is_symlink():
+        try:
+            status = entry.stat()
+        except OSError:
+            if suffix(path) in SUFFIXES or not suffix(path):
+                tree.bad_files.append((shown(path), "a link that leads nowhere"))
+            return
+        target = os.path.realpath(entry.path)
+        if not follow and target != real and not target.startswith(real + os.sep):
+            tree.bad_files.append((shown(path), "a link to a place outside the folder, not followed"))
+        elif stat.S_ISDIR(status.st_mode):
+            linked.append(path)
+        elif stat.S_ISREG(status.st_mode):
+            tree.add(shown(path))
+        else:
+            tree.ignored[SPECIAL] += 1
+    elif entry.is_dir():
+        waiting.append(path)
+    elif entry.is_file():
+        tree.add(shown(path))
+    else:
+        tree.ignored[SPECIAL] += 1
+
+
+def zip_tree(file: Path, inside: str) -> Tree:
+    """The members of a zip below the folder `inside` ("" for all)."""
+    try:
+        archive = zipfile.ZipFile(file)
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise DataError("bad-zip", f"cannot read {file}: {error}", fix="make the zip again") from None
+    members: dict[str, zipfile.ZipInfo] = {}
+    name = shown(f"{file}/{inside}" if inside else str(file))
+    tree = Tree(top=name, name=file.stem, read=lambda path: zip_member(archive, members[path]))
+    prefix = inside + "/" if inside else ""
+    folders: set[str] = set()
+    for info in archive.infolist():
+        path = shown(info.filename.replace("\\", "/"))
+        pieces = path.rstrip("/").split("/")
+        if path.startswith("/") or ".." in pieces or ":" in pieces[0] or "\0" in path:
+            tree.bad_files.append((path, "its name leads outside the archive"))
+            continue
+        if not path.startswith(prefix):
+            continue
+        below = path[len(prefix) :]
+        pieces = [piece for piece in below.rstrip("/").split("/") if piece not in ("", ".")]
+        if any(hidden(piece) for piece in pieces):
+            tree.ignored[HIDDEN] += not info.is_dir()
+            continue
+        folders.update("/".join(pieces[:depth]) for depth in range(1, len(pieces) + info.is_dir()))
+        if info.is_dir() or path.endswith("/"):
+            continue
+        below = "/".join(pieces)
+        if below in members:
+            tree.ignored["names that come twice"] += 1
+        else:
+            tree.add(below)
+        members[below] = info
+    tree.folders = sorted(folders - {""})
+    if inside and not tree.images and not tree.others and inside not in _folders(archive):
+        raise MissingData(
+            "no-data",
+            f"there is no folder {inside} in {file}{suggestion(inside, _folders(archive))}",
+            fix=f"name one of {', '.join(sorted(_folders(archive))[:8]) or 'its folders'}",
+        )
+    return tree.sort()
+
+
+def _folders(archive: zipfile.ZipFile) -> set[str]:
+    names = [name.replace("\\", "/").rstrip("/") for name in archive.namelist()]
+    return {"/".join(n.split("/")[:depth]) for n in names for depth in range(1, n.count("/") + 1)}
+
+
+def zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """One member, in memory; never more than its stated size, and that is limited."""
+    if info.flag_bits & 1:
+        raise BadImage("encrypted")
+    if info.file_size > FILE_LIMIT:
+        raise BadImage(f"{info.file_size / 2**20:,.0f} MiB when unpacked, limit {FILE_LIMIT / 2**20:,.0f} MiB")
+    try:
+        with archive.open(info) as file:
+            start = file.read(32)
+            if suffix(info.filename) in SUFFIXES and not looks_like_image(start):
+                return start  # enough to say what it is instead
+            return start + file.read()
+    except Exception as error:  # BadZipFile, OSError, zlib.error, lzma.LZMAError ... have no common parent
+        raise BadImage(f"damaged in the zip: {error}") from None
+
+
+def below(tree: Tree, folder: str) -> Tree:
+    """The part of a tree under one of its folders; paths then start there."""
+    prefix = folder + "/"
+    cut = {
+        key: [path[len(prefix) :] for path in getattr(tree, key) if path.startswith(prefix)]
+        for key in ("images", "others", "folders")
+    }
+    return replace(tree, top=f"{tree.top}/{folder}", read=lambda path: tree.read(prefix + path), **cut)

@@ -1,0 +1,353 @@
+"""The image contract: files of many kinds -> uint8 [H, W, C], C = 1 (grey) or 3 (RGB); grids; PNG files.
+
+How a file becomes pixels (the same everywhere, so that a model sees at work what it saw in training):
+
+- formats by content, not by name: PNG, JPEG, WebP, BMP, GIF, TIFF; of several frames the first
+- upright, as EXIF says
+- transparent pixels are put on white
+- palettes become colours, or grey where all their colours are grey; 1 bit becomes 0 and 255
+- 16 bits become 8 by keeping the high byte; 32-bit whole or floating numbers have no agreed black and white: refused
+- CMYK, YCbCr and Lab become RGB; no colour profile is applied
+- more than 64 million pixels are refused before decoding; truncated and damaged files are refused, never filled up
+"""
+
+import math
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import numpy as np
+from PIL import Image, ImageFile, ImageOps, PngImagePlugin, UnidentifiedImageError
+
+from .errors import DataError, UsageError
+from .files import aside
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")  # the only decoders that ever run
+SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+LOOKED_FOR = "png, jpg, webp, bmp, gif, tiff"
+PIXEL_LIMIT = 64_000_000
+FILE_LIMIT = 1 << 29  # bytes of one encoded image in an archive
+MIN_SIDE = 8
+
+GREY = {"1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N"}
+TURNED = {5, 6, 7, 8}  # EXIF orientations that exchange height and width
+ORIENTATION = 0x0112
+GENERATED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+
+Source = bytes | str | Path
+
+
+class BadImage(DataError):
+    """A file that cannot become pixels; `reason` is the sentence without the file's name."""
+
+    def __init__(self, reason: str, where: str = "image"):
+        super().__init__(
+            "bad-image", f"cannot read {where}: {reason}", fix="replace the file, convert it to PNG, or leave it out"
+        )
+        self.reason = reason
+
+    def __reduce__(self):
+        return BadImage, (self.reason,)
+
+
+class Header(NamedTuple):
+    """What a file says of itself, height and width upright."""
+
+    height: int
+    width: int
+    mode: str
+    grey: bool
+    frames: bool  # more than one
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.height, self.width
+
+    @property
+    def channels(self) -> int:
+        return 1 if self.grey else 3
+
+
+def load_image(source: Source, *, size: tuple[int, int] | None = None, channels: int | None = None) -> np.ndarray:
+    """One image file (or its bytes) as uint8 [H, W, C]; `size` = (height, width) fits it as `load` does.
+
+    Raises BadImage (a DataError) with the reason.
+    """
+    with quiet_decoders():
+        try:
+            with opened(source) as image:
+                picture = decoded(image, channels or read_header(image).channels, size)
+        except BadImage as error:
+            raise BadImage(error.reason, "image" if isinstance(source, bytes) else str(source)) from None
+    return pixels_of(picture, size)
+
+
+@contextmanager
+def quiet_decoders() -> Iterator[None]:
+    """Pillow's remarks about odd files are not the user's concern: what matters is refused by a sentence."""
+    filled_up = ImageFile.LOAD_TRUNCATED_IMAGES  # some programs switch it on for the whole process
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="PIL")
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        ImageFile.LOAD_TRUNCATED_IMAGES = False
+        try:
+            yield
+        finally:
+            ImageFile.LOAD_TRUNCATED_IMAGES = filled_up
+
+
+@contextmanager
+def opened(source: Source) -> Iterator[Image.Image]:
+    """The image with its header read and nothing decoded; every failure inside becomes a BadImage."""
+    file: IO[bytes] | None = None
+    try:
+        file = BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb")  # noqa: SIM115 closed below
+        image = Image.open(file, formats=FORMATS)
+        if image.width * image.height > PIXEL_LIMIT:
+            raise BadImage(too_large(f"{image.width} x {image.height}"))
+        yield image
+    except BadImage:
+        raise
+    except Exception as error:  # decoders of untrusted bytes raise almost anything
+        raise BadImage(reason_of(error, file)) from error
+    finally:
+        if file is not None:
+            file.close()
+
+
+def too_large(what: str) -> str:
+    return f"{what} pixels, more than the limit of {PIXEL_LIMIT // 1_000_000} million"
+
+
+def reason_of(error: Exception, file: IO[bytes] | None) -> str:
+    """The failure in a few words for people."""
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file"
+    if isinstance(error, PermissionError):
+        return "permission denied"
+    if isinstance(error, IsADirectoryError):
+        return "it is a folder"
+    if isinstance(error, Image.DecompressionBombError):
+        return too_large("far too many")
+    if isinstance(error, MemoryError):
+        return "too large for the memory"
+    if isinstance(error, UnidentifiedImageError):
+        return kind_of(start_of(file))
+    text = str(error).strip() or type(error).__name__
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return f"truncated: {text}" if "truncated" in text or "Truncated" in text else f"damaged: {text}"
+
+
+def start_of(file: IO[bytes] | None) -> bytes:
+    try:
+        if file is None:
+            return b""
+        file.seek(0)
+        return file.read(32)
+    except (OSError, ValueError):
+        return b""
+
+
+def looks_like_image(start: bytes) -> bool:
+    """Whether these first bytes are those of one of FORMATS."""
+    return start.startswith((b"\x89PNG", b"\xff\xd8", b"GIF8", b"RIFF", b"BM", b"II", b"MM"))
+
+
+def kind_of(start: bytes) -> str:
+    """What a file that is no image of ours begins with."""
+    known = {b"8BPS": "Photoshop", b"%PDF": "PDF", b"%!PS": "PostScript", b"PK": "a zip archive"}
+    if not start:
+        return "empty file (0 bytes)"
+    if start[4:8] == b"ftyp":
+        kind = start[8:12].decode("latin-1")
+        return f"{'AVIF' if kind.startswith('avi') else 'HEIC'} is not supported; looked for {LOOKED_FOR}"
+    for magic, name in known.items():
+        if start.startswith(magic):
+            return f"{name} is not supported; looked for {LOOKED_FOR}"
+    if looks_like_image(start):
+        return "truncated or damaged header"
+    if all(32 <= byte < 127 or byte in b"\t\r\n" for byte in start):
+        return f"not an image: starts with {start[:16].decode().strip()!r}"
+    return f"not an image: starts with the bytes {start[:8].hex(' ')}"
+
+
+def read_header(image: Image.Image) -> Header:
+    """Of an opened image, before decoding."""
+    width, height = image.size
+    if ("exif" in image.info or image.format == "TIFF") and orientation(image) in TURNED:
+        width, height = height, width
+    grey = image.mode in GREY or (image.mode == "P" and grey_palette(image))
+    return Header(height, width, image.mode, grey, bool(getattr(image, "is_animated", False)))
+
+
+def orientation(image: Image.Image) -> int:
+    try:
+        tags = image.tag_v2 if image.format == "TIFF" else image.getexif()  # type: ignore[attr-defined]
+        return int(tags.get(ORIENTATION, 1))
+    except Exception:  # EXIF that cannot be read says nothing
+        return 1
+
+
+def grey_palette(image: Image.Image) -> bool:
+    colours = np.array(image.getpalette("RGB") or [0, 0, 1]).reshape(-1, 3)
+    return bool((colours == colours[:, :1]).all())
+
+
+def decoded(image: Image.Image, channels: int, near: tuple[int, int] | None = None) -> Image.Image:
+    """Mode L (1 channel) or RGB (3) of an opened image, by the rules above.
+
+    `near`: the (height, width) that it will be fitted to; a much larger JPEG is then decoded at a half, a quarter or an
+    eighth of its size, never below twice the wanted one.
+    """
+    if near and image.format == "JPEG" and min(image.size) > 2 * max(near):
+        image.draft(None, (2 * max(near), 2 * max(near)))
+    image.load()
+    return plain(upright(image), channels)
+
+
+def pixels_of(image: Image.Image, size: tuple[int, int] | None = None) -> np.ndarray:
+    """uint8 [H, W, C] of a decoded image, fitted to `size` = (height, width) if given."""
+    if size and (image.height, image.width) != tuple(size):
+        image = fitted(image, *size)
+    return np.asarray(image).reshape(image.height, image.width, -1)
+
+
+def upright(image: Image.Image) -> Image.Image:
+    if not ({"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"} & image.info.keys()):
+        return image
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # EXIF that cannot be read says nothing
+        return image
+
+
+def plain(image: Image.Image, channels: int) -> Image.Image:
+    """Mode L (1 channel) or RGB (3)."""
+    wanted = "L" if channels == 1 else "RGB"
+    if image.mode == wanted and "transparency" not in image.info:
+        return image
+    if image.mode in ("I", "F"):
+        kind = "whole" if image.mode == "I" else "floating"
+        raise BadImage(f"32-bit {kind} numbers, in which black and white are not known; save it with 8 or 16 bits")
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
+    elif image.has_transparency_data:
+        image = on_white(image)
+    return image.convert(wanted)
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """RGB: colour x alpha + white x (1 - alpha)."""
+    rgba = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+
+
+def fitted(image: Image.Image, height: int, width: int) -> Image.Image:
+    """Antialiased, the aspect ratio kept: the shorter side fits, what the longer has too much is cut at both ends."""
+    scale = min(image.width / width, image.height / height)
+    left, top = max(0, image.width - scale * width) / 2, max(0, image.height - scale * height) / 2
+    box = (left, top, image.width - left, image.height - top)
+    return image.resize((width, height), Image.Resampling.BICUBIC, box=box)
+
+
+def fit(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """uint8 [H, W, C] at another (height, width), by the same rule as files."""
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    return np.asarray(fitted(image, *size)).reshape(*size, pixels.shape[2])
+
+
+def as_size(size) -> tuple[int, int] | None:
+    """(height, width) from None, 64, (48, 64), "64" or "48x64" (height x width). Raises UsageError."""
+    if size is None:
+        return None
+    pieces = str(size).lower().split("x") if isinstance(size, str | int) else list(size)
+    try:
+        numbers = [int(piece) for piece in pieces]
+    except (TypeError, ValueError):
+        numbers = []
+    if isinstance(size, bool) or len(numbers) not in (1, 2) or not all(MIN_SIDE <= n <= 4096 for n in numbers):
+        raise UsageError(
+            "image-size",
+            f"size {size} is not one or two whole numbers from {MIN_SIDE} to 4096",
+            fix="give a side such as 64, or height x width such as 48x64",
+        )
+    return numbers[0], numbers[-1]
+
+
+def grid(
+    images: np.ndarray, *, columns: int | None = None, scale: int | None = None, gap: int = 2, paper: int = 255
+) -> np.ndarray:
+    """One picture uint8 [H', W', C] of uint8 [N, H, W, C] in rows, first row first.
+
+    `columns`: as near to a square as it goes. `scale`: whole, so that small images show their pixels; at least 48.
+    """
+    count, height, width, channels = images.shape
+    if not count:
+        return np.full((MIN_SIDE, MIN_SIDE, channels or 1), paper, np.uint8)
+    columns = min(count, columns if columns else math.ceil(math.sqrt(count * height / width)))
+    rows = -(-count // columns)
+    scale = scale or max(1, -(-48 // min(height, width)))
+    tall, wide = height * scale + gap, width * scale + gap
+    picture = np.full((rows * tall + gap, columns * wide + gap, channels), paper, np.uint8)
+    for i, image in enumerate(images):
+        row, column = divmod(i, columns)
+        top, left = gap + row * tall, gap + column * wide
+        picture[top : top + tall - gap, left : left + wide - gap] = image.repeat(scale, 0).repeat(scale, 1)
+    return picture
+
+
+def encode_png(picture: np.ndarray, *, text: Mapping[str, str] | None = None, generated: bool = False) -> bytes:
+    """PNG bytes of uint8 [H, W], [H, W, 1] or [H, W, 3]; `generated` says in the file that a network made it."""
+    buffer = BytesIO()
+    as_pillow(picture).save(buffer, "PNG", pnginfo=png_text(text, generated))
+    return buffer.getvalue()
+
+
+def save_png(
+    path: Path | str, picture: np.ndarray, *, text: Mapping[str, str] | None = None, generated: bool = False
+) -> Path:
+    """The file is whole or not there; see encode_png. Raises MachineError (disk full, no permission)."""
+    data = encode_png(picture, text=text, generated=generated)
+    with aside(path) as temporary:
+        temporary.write_bytes(data)
+    return Path(path)
+
+
+def as_pillow(picture: np.ndarray) -> Image.Image:
+    picture = np.asarray(picture)
+    if (
+        picture.dtype != np.uint8
+        or picture.ndim not in (2, 3)
+        or (picture.ndim == 3 and picture.shape[2] not in (1, 3))
+    ):
+        raise TypeError(f"a picture is uint8 [H, W], [H, W, 1] or [H, W, 3], not {picture.dtype} {picture.shape}")
+    return Image.fromarray(picture[..., 0] if picture.ndim == 3 and picture.shape[2] == 1 else picture)
+
+
+def png_text(text: Mapping[str, str] | None, generated: bool) -> PngImagePlugin.PngInfo:
+    """Text chunks; for generated images also IPTC's word for them, as XMP."""
+    info = PngImagePlugin.PngInfo()
+    if generated:
+        info.add_text("Software", "sparring")
+        info.add_text("Generated", "true")
+        info.add_itxt("XML:com.adobe.xmp", XMP)
+    for key, value in (text or {}).items():
+        info.add_text(str(key), str(value))
+    return info
+
+
+XMP = (
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    '<rdf:Description xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" '
+    f'Iptc4xmpExt:DigitalSourceType="{GENERATED}"/></rdf:RDF></x:xmpmeta>'
+)
+
+
+def is_generated(source: Source) -> bool:
+    """Whether a PNG says that a network made it."""
+    with quiet_decoders(), opened(source) as image:
+        return image.info.get("Generated") == "true"
