@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "sparring"
-CHAPTERS = """errors files images parts draws data nets heads cells views objective constraints augment players recipes train
-    watch runs sample metrics features judge classify stats study advise report app cli __main__""".split()
+CHAPTERS = """errors files places images parts draws data nets heads cells views objective constraints augment players recipes train
+    watch checkpoints runs sample metrics features judge classify stats advise study report app cli __main__""".split()
 FILES = sorted(SOURCE.rglob("*.py"))
 TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 LONG_FILES: dict[str, str] = {}  # "name.py": why one file reads better than two

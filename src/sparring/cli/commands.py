@@ -1,6 +1,7 @@
 """The commands: read what was typed, call the chapter that does it, draw what it says."""
 
 import shlex
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -9,14 +10,16 @@ from cyclopts import App, Group, Parameter
 
 from .. import __version__
 from ..errors import UsageError
-from .places import new_file, new_folder
+from ..places import new_file, new_folder
+from .drawings import Telling, draw_data, draw_summary
 from .screen import Screen
 from .signals import Interrupted, Stop
-from .typed import Count, Flag, Minutes, Seed
+from .typed import Count, Flag, Minutes, Names, Seed, Share, whole_or_auto
 
 studies = Group("Which method is better", sort_key=0)
 games = Group("Games", sort_key=1)
 tables = Group("Tables", sort_key=2)
+options = Group("Options", sort_key=3)
 Precision = Literal["auto", "fp32", "bf16"]
 
 app = App(
@@ -28,6 +31,127 @@ app = App(
     default_parameter=Parameter(negative=""),
     suppress_keyboard_interrupt=False,
 )
+
+
+# Which method is better
+
+
+@app.command(group=studies)
+def compare(
+    data: str,
+    /,
+    *,
+    methods: Names | None = None,
+    labels: Names = ("5", "20"),
+    repeats: Count = 6,
+    minutes: Minutes | None = None,
+    jobs: str = "auto",
+    seed: Seed = 0,
+    out: Path | None = None,
+    size: str | None = None,
+    unlabelled: Path | None = None,
+    table: Path | None = None,
+    test: Share = 0.2,
+    retry: Flag = False,
+    json: Flag = False,
+    quiet: Flag = False,
+):
+    """Methods against each other on the same few labels.
+
+    Which is better, how sure that is, and what it costs: a report, and the model to use. The same command again goes on where it stopped; more methods, labels or repeats extend the study.
+
+    Args:
+        data: digits, a folder, .zip, .npz or .parquet.
+        methods: names from `sparring methods`, such as svm,cnn [default: all].
+        labels: labels a class to learn from, such as 5,20,all [default: 5,20].
+        repeats: how often, each time with other labels; at least 6 for a difference to be called real.
+        minutes: about how long the study may take; divided over the fits of networks.
+        jobs: fits side by side; auto measures what is fastest.
+        seed: another number, another study.
+        out: folder of the study [default: DATA-study].
+        size: side, or height x width such as 48x64, that images are fitted to.
+        unlabelled: a folder of further images without labels.
+        table: a labels.csv that lies elsewhere.
+        test: share of each class for the test part, where DATA has none.
+        retry: try fits again that failed.
+        json: print the summary as JSON.
+        quiet: print nothing but results.
+    """
+    from ..report import write
+    from ..study import compare as study
+
+    screen = Screen(as_json=json, quiet=quiet)
+    out = new_folder(out or f"{stem(data)}-study", marker="study.json", data=data)
+    settings = {"methods": methods, "budgets": labels, "repeats": repeats, "minutes": minutes, "seed": seed}
+    settings |= {"size": size, "unlabelled": unlabelled, "labels": table, "test": test, "retry": retry}
+    with screen.progress("comparing") as line:
+        tell = Telling(screen, line)
+        try:
+            summary = study(
+                data, out, **settings, jobs=whole_or_auto(jobs, "--jobs"), command=typed(), progress=tell
+            ).all
+        except KeyboardInterrupt as error:
+            number = error.number if isinstance(error, Interrupted) else signal.SIGINT
+            raise Interrupted(f"{tell.saved}{go_on()}", number) from None
+    page = write(out)
+    if json:
+        screen.show_json(summary)
+    else:
+        draw_summary(screen, summary, page)
+
+
+@app.command(group=studies)
+def report(study: Path, /):
+    """Write the HTML page of a study again.
+
+    Args:
+        study: the folder that `sparring compare` wrote.
+    """
+    from ..report import write
+
+    Screen().line(str(write(study)))
+
+
+@app.command(group=studies)
+def data(
+    data: str,
+    /,
+    *,
+    size: str | None = None,
+    unlabelled: Path | None = None,
+    table: Path | None = None,
+    sheet: Path | None = None,
+    json: Flag = False,
+    quiet: Flag = False,
+):
+    """Check and describe a data set.
+
+    Counts per class and part, sizes, modes, bad files, exact and near duplicates, and a contact sheet.
+
+    Args:
+        data: digits, a folder, .zip, .npz or .parquet.
+        size: side, or height x width such as 48x64, that images are fitted to.
+        unlabelled: a folder of further images without labels.
+        table: a labels.csv that lies elsewhere.
+        sheet: PNG file of the contact sheet [default: DATA-sheet.png].
+        json: print JSON.
+        quiet: print nothing but results.
+    """
+    from ..data import contact_sheet, describe, load
+    from ..images import save_png
+
+    screen = Screen(as_json=json, quiet=quiet)
+    sheet = new_file(sheet or f"{stem(data)}-sheet.png", data=data)
+    with screen.progress("reading") as line:
+        images = load(data, size=size, unlabelled=unlabelled, labels=table, progress=line)
+        line(0, None, "looking for duplicates")
+        about = describe(images)
+    save_png(sheet, contact_sheet(images), text={"Software": "sparring", "Title": f"contact sheet of {images.name}"})
+    if json:
+        screen.show_json(about | {"contact_sheet": str(sheet)})
+    else:
+        draw_data(screen, about)
+        screen.line(f"\nContact sheet: {sheet}")
 
 
 # Tables
@@ -131,7 +255,9 @@ def train(
     json: Flag = False,
     quiet: Flag = False,
 ):
-    """Train a generator, or any recipe. The same command again goes on where it stopped.
+    """Train a generator, or any recipe.
+
+    The same command again goes on where it stopped.
 
     Args:
         data: digits, a folder, .zip, .npz or .parquet.
@@ -268,4 +394,15 @@ def folder_name(name: str) -> str:
 
 def go_on() -> str:
     """The command that was typed, to be typed again."""
-    return f"to go on: {shlex.join(['sparring', *sys.argv[1:]])}"
+    return f"to go on: {typed()}"
+
+
+def typed() -> str:
+    """The command line as it was typed."""
+    return shlex.join(["sparring", *sys.argv[1:]])
+
+
+for place, name in enumerate(name for name in app if not name.startswith("-")):
+    app[name].sort_key = place  # help lists commands as this file does
+for name in ("--help", "--version"):
+    app[name].group = options

@@ -1,5 +1,6 @@
 """What may be typed: numbers such as 200k, and sentences for what cannot be understood."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from cyclopts import App, Parameter
@@ -43,9 +44,22 @@ def between(low: float, high: float, *, whole: bool):
     return convert
 
 
+def several(_, tokens) -> list[str]:
+    """A converter: svm,cnn or svm cnn."""
+    return [item.strip() for token in tokens for item in token.value.split(",") if item.strip()]
+
+
+def whole_or_auto(text: str, name: str) -> int | str:
+    if text == "auto" or text.isdecimal():
+        return text if text == "auto" else int(text)
+    raise UsageError("bad-number", f"{name} {text} is neither auto nor a whole number", fix=f"give {name} auto, or 1")
+
+
 Count = Annotated[int, Parameter(converter=between(1, 1e12, whole=True))]
 Seed = Annotated[int, Parameter(converter=between(0, 2**53, whole=True))]
 Minutes = Annotated[float, Parameter(converter=between(0.01, 1e6, whole=False))]
+Share = Annotated[float, Parameter(converter=between(0.01, 0.99, whole=False))]
+Names = Annotated[Sequence[str], Parameter(converter=several, n_tokens=1, show_default=False)]
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 
 

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from ..errors import MachineError, UsageError
+from .errors import MachineError, UsageError
 
 
 def new_folder(out: Path | str, *, marker: str = "", what: str = "", data: object = None) -> Path:
