@@ -286,8 +286,18 @@ def test_a_term_outside_its_window_is_not_computed():
     assert seen == [1, 1, 2, 2]
 
 
+def test_a_contest_that_rests_costs_nothing():
+    contest = NonSaturating(Window(1.0, 0.5, 1.0), real=Judged("D", Given("x", "labelled")))
+    recipe = gan("ours", contest, d=(Poison(0.0),), judge=Judge(net=DCGAN(8)), maker=Generator(net=DCGAN(8)))
+    state, count = new_state(recipe, FACTS), []
+    state.nets["D"].register_forward_hook(lambda *_: count.append(state.round))
+    for _ in training(recipe, state, DATA, images=4 * 64):
+        pass
+    assert set(count) == {2, 3}
+
+
 @part
-class Running(Memory):
+class Summed(Memory):
     """The mean of the gauge over all moves, per class."""
 
     def initial(self, facts):
@@ -298,7 +308,7 @@ class Running(Memory):
 
 
 @part
-class Belief(Term):
+class Opinion(Term):
     of: Judged = REAL
 
     def __call__(self, turn):
@@ -306,7 +316,7 @@ class Belief(Term):
 
 
 @part
-class ReadsBelief(Term):
+class ReadsMemory(Term):
     of: Judged = REAL
 
     def __call__(self, turn):
@@ -314,10 +324,10 @@ class ReadsBelief(Term):
 
 
 def test_a_memory_follows_its_gauge_and_can_be_read():
-    judge = Judge(net=DCGAN(8), head=Classes(), memories=(Running("belief", Belief()),))
-    recipe = solo("ours", (judge,), (Classify(), ReadsBelief()))
+    judge = Judge(net=DCGAN(8), head=Classes(), memories=(Summed("belief", Opinion()),))
+    recipe = solo("ours", (judge,), (Classify(), ReadsMemory()))
     state = new_state(recipe, FACTS)
-    read = [means["P", ReadsBelief()].item() for _, means in training(recipe, state, DATA, images=3 * 64)]
+    read = [means["P", ReadsMemory()].item() for _, means in training(recipe, state, DATA, images=3 * 64)]
     assert read == pytest.approx([0, 1, 2], abs=1e-5)  # probabilities sum to 1 and are read before they are updated
     assert torch.equal(state.averages["D"].memory_belief, state.nets["D"].memory_belief)
 
