@@ -12,7 +12,8 @@ import time
 import pytest
 
 from sparring.cli import main
-from sparring.cli.commands import app, folder_name, stem
+from sparring.cli.app import folder_name, stem
+from sparring.cli.commands import app
 from sparring.cli.screen import Screen, duration
 from sparring.cli.typed import number
 

@@ -1,5 +1,6 @@
 """What a person sees: results on stdout, the rest on stderr; live on a terminal, an occasional plain line elsewhere."""
 
+import csv
 import json
 import sys
 import time
@@ -32,6 +33,11 @@ class Screen:
 
     def show_json(self, value: Any) -> None:
         sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+    def csv(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
 
     def table(
         self, columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "", right: str = ""

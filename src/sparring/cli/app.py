@@ -1,0 +1,49 @@
+"""The application that commands join, and what they share."""
+
+import shlex
+import sys
+from pathlib import Path
+
+from cyclopts import App, Group, Parameter
+
+from .. import __version__
+
+studies = Group("Which method is better", sort_key=0)
+games = Group("Games", sort_key=1)
+tables = Group("Tables", sort_key=2)
+options = Group("Options", sort_key=3)
+
+app = App(
+    name="sparring",
+    help="Two networks spar: one makes images, one judges them. Does that help to classify images when labels are few?",
+    help_epilogue="Start here: sparring compare digits        For a traceback of an error: --debug",
+    version=__version__,
+    help_format="plaintext",
+    default_parameter=Parameter(negative=""),
+    suppress_keyboard_interrupt=False,
+)
+
+
+def stem(source: str | Path) -> str:
+    """A short name for output, from what was typed: photos/, my.zip/images -> photos, my."""
+    path = Path(source)
+    inside = next((p for p in (path, *path.parents) if p.suffix in (".zip", ".npz", ".parquet", ".py")), path)
+    return inside.resolve().stem.split(":")[0] or "images"
+
+
+def folder_name(name: str) -> str:
+    """A class name as a folder name: it never leaves its parent, and no two names collide."""
+    from urllib.parse import quote
+
+    plain = quote(name, safe=" !#$&'()+,;=@[]{}~^`-_äöüßéèêàçñ")
+    return plain if plain.strip(". ") else "%2E" * len(plain) or "%00"
+
+
+def go_on() -> str:
+    """The command that was typed, to be typed again."""
+    return f"to go on: {typed()}"
+
+
+def typed() -> str:
+    """The command line as it was typed."""
+    return shlex.join(["sparring", *sys.argv[1:]])

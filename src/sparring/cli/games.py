@@ -1,0 +1,152 @@
+"""Generators: train, sample."""
+
+import shlex
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from ..errors import UsageError
+from ..places import new_file, new_folder
+from .app import app, folder_name, games, go_on, stem
+from .screen import Screen
+from .signals import Interrupted, Stop
+from .typed import Count, Flag, Minutes, Seed
+
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+@app.command(group=games)
+def train(
+    data: str,
+    /,
+    *,
+    recipe: Annotated[str, Parameter(alias="-r")],
+    images: Count = 200_000,
+    out: Path | None = None,
+    minutes: Minutes | None = None,
+    seed: Seed = 0,
+    size: str | None = None,
+    unlabelled: Path | None = None,
+    device: str = "auto",
+    precision: Precision = "auto",
+    json: Flag = False,
+    quiet: Flag = False,
+):
+    """Train a generator, or any recipe.
+
+    The same command again goes on where it stopped.
+
+    Args:
+        data: digits, a folder, .zip, .npz or .parquet.
+        recipe: a name from `sparring recipes`, or my.py:recipe.
+        images: how many images to train on, such as 200k or 1.5M.
+        out: folder of the run [default: RECIPE-DATA].
+        minutes: stop after so many minutes.
+        seed: another number, another run.
+        size: side, or height x width such as 48x64, that images are fitted to.
+        unlabelled: a folder of further images without labels.
+        device: auto, cpu, cuda.
+        precision: auto measures which is faster.
+        json: print where the run stands as JSON.
+        quiet: print nothing but results.
+    """
+    from ..runs import find_recipe, to_dict
+    from ..runs import train as advance
+
+    screen = Screen(as_json=json, quiet=quiet)
+    name, _ = find_recipe(recipe)
+    out = new_folder(out or f"{stem(name)}-{stem(data)}", marker="recipe.json", data=data)
+    settings = {"images": images, "minutes": minutes, "seed": seed, "size": size, "unlabelled": unlabelled}
+    last = None
+    with Stop() as stop, screen.progress(name) as line:
+        for last in advance(data, recipe, out, **settings, device=device, precision=precision, stop=stop):
+            line(last.images, last.total, readings(last), left=last.seconds_left)
+    if last is None:
+        return
+    if json:
+        screen.show_json(to_dict(last))
+    if stop.number:
+        raise Interrupted(f"{last.images:,} of {last.total:,} images done, saved in {out}; {go_on()}", stop.number)
+    if json:
+        return
+    if last.done:
+        screen.line(f"{name}: {last.total:,} images, done. Samples, log and model: {out}")
+        if (out / "model").is_dir():
+            screen.note(f"Next: sparring sample {shlex.quote(str(out))} -n 64 --grid samples.png")
+    else:
+        screen.line(f"{name}: {last.images:,} of {last.total:,} images, saved in {out} ({last.why})")
+        screen.note(f"Go on with more --minutes: {go_on()}")
+
+
+def readings(at) -> str:
+    """`1,230 images/s  D 0.69  G 0.81  D right on real 81 %, fake 88 %`"""
+    losses, right = [], []
+    for name, value in at.means.items():
+        player, _, term = name.partition("/")
+        if term == "SaysReal/real":
+            right.insert(0, f"real {100 * value:.0f} %")
+        elif term == "SaysReal/fake":
+            right.append(f"fake {100 - 100 * value:.0f} %")
+        else:
+            several = sum(other.startswith(f"{player}/") and "SaysReal" not in other for other in at.means) > 1
+            losses.append(f"{term if several else player} {value:.3g}")
+    verdicts = [f"D right on {', '.join(right)}"] if right else []
+    return "  ".join([f"{at.images_per_second:,.0f} images/s", *losses, *verdicts])
+
+
+@app.command(group=games)
+def sample(
+    run: Path,
+    /,
+    *,
+    n: Annotated[Count, Parameter(name=("-n", "--count"))] = 64,
+    grid: Path | None = None,
+    out: Path | None = None,
+    per_class: Count | None = None,
+    label: Annotated[str | None, Parameter(name="--class")] = None,
+    seed: Seed = 0,
+    columns: Count | None = None,
+    json: Flag = False,
+):
+    """Draw images from a trained generator: one grid, or files.
+
+    Args:
+        run: the folder that `sparring train` wrote, or a model folder.
+        n: how many images.
+        grid: PNG file of one picture of all of them [default: RUN-samples.png].
+        out: folder for one PNG file per image.
+        per_class: so many of every class, into a folder per class in --out.
+        label: only this class.
+        seed: another number, other images; image i is always the same.
+        columns: of the grid.
+        json: print what was written as JSON.
+    """
+    import numpy as np
+
+    from ..runs import generator
+    from ..sample import per_class as by_class
+    from ..sample import save_grid, save_samples
+
+    screen = Screen(as_json=json)
+    out = new_folder(out) if out else None
+    sampler = generator(run)
+    if per_class:
+        if out is None:
+            raise UsageError("missing", "--per-class writes a folder per class", fix="name a folder with --out")
+        for name, images in by_class(sampler, per_class, seed=seed):
+            save_samples(images, out / folder_name(name))
+        written = {"images": per_class * len(sampler.classes), "out": str(out)}
+    else:
+        labels = None if label is None else np.full(n, sampler.label(label))
+        images = sampler.draw(n, labels=labels, seed=seed)
+        if out is not None:
+            save_samples(images, out)
+        if grid or out is None:
+            grid = new_file(grid or f"{stem(run)}-samples.png")
+            save_grid(images, grid, columns=columns)
+        written = {"images": n, "out": out and str(out), "grid": grid and str(grid)}
+    if json:
+        screen.show_json(written)
+    else:
+        screen.line(f"{written['images']:,} images: " + ", ".join(str(p) for p in (out, written.get("grid")) if p))

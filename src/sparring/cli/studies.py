@@ -1,0 +1,288 @@
+"""Which method is better: compare, fit, classify, report, data."""
+
+import shlex
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from ..errors import DataError, MissingData, UsageError, printable
+from ..places import new_file, new_folder
+from .app import app, go_on, stem, studies, typed
+from .drawings import Telling, draw_data, draw_summary
+from .screen import Screen
+from .signals import Interrupted
+from .typed import Count, Flag, Minutes, Names, Seed, Share, whole_or_auto
+
+
+@app.command(group=studies)
+def compare(
+    data: str,
+    /,
+    *,
+    methods: Names | None = None,
+    labels: Names = ("5", "20"),
+    repeats: Count = 6,
+    minutes: Minutes | None = None,
+    jobs: str = "auto",
+    seed: Seed = 0,
+    out: Path | None = None,
+    size: str | None = None,
+    unlabelled: Path | None = None,
+    table: Path | None = None,
+    test: Share = 0.2,
+    retry: Flag = False,
+    json: Flag = False,
+    quiet: Flag = False,
+):
+    """Methods against each other on the same few labels.
+
+    Which is better, how sure that is, and what it costs: a report, and the model to use. The same command again
+    goes on where it stopped; more methods, labels or repeats extend the study.
+
+    Args:
+        data: digits, a folder, .zip, .npz or .parquet.
+        methods: names from `sparring methods`, such as svm,cnn [default: all].
+        labels: labels a class to learn from, such as 5,20,all [default: 5,20].
+        repeats: how often, each time with other labels; at least 6 for a difference to be called real.
+        minutes: about how long the study may take; divided over the fits of networks.
+        jobs: fits side by side; auto measures what is fastest.
+        seed: another number, another study.
+        out: folder of the study [default: DATA-study].
+        size: side, or height x width such as 48x64, that images are fitted to.
+        unlabelled: a folder of further images without labels.
+        table: a labels.csv that lies elsewhere.
+        test: share of each class for the test part, where DATA has none.
+        retry: try fits again that failed.
+        json: print the summary as JSON.
+        quiet: print nothing but results.
+    """
+    from ..report import write
+    from ..study import compare as study
+
+    screen = Screen(as_json=json, quiet=quiet)
+    out = new_folder(out or f"{stem(data)}-study", marker="study.json", data=data)
+    settings = {"methods": methods, "budgets": labels, "repeats": repeats, "minutes": minutes, "seed": seed}
+    settings |= {"size": size, "unlabelled": unlabelled, "labels": table, "test": test, "retry": retry}
+    with screen.progress("comparing") as line:
+        tell = Telling(screen, line)
+        try:
+            summary = study(
+                data, out, **settings, jobs=whole_or_auto(jobs, "--jobs"), command=typed(), progress=tell
+            ).all
+        except KeyboardInterrupt as error:
+            number = error.number if isinstance(error, Interrupted) else signal.SIGINT
+            raise Interrupted(f"{tell.saved}{go_on()}", number) from None
+    page = write(out)
+    if json:
+        screen.show_json(summary)
+    else:
+        draw_summary(screen, summary, page)
+
+
+@app.command(group=studies)
+def fit(
+    data: str,
+    /,
+    *,
+    method: Annotated[str, Parameter(alias="-m")],
+    out: Path | None = None,
+    minutes: Minutes | None = None,
+    seed: Seed = 0,
+    size: str | None = None,
+    unlabelled: Path | None = None,
+    table: Path | None = None,
+    json: Flag = False,
+    quiet: Flag = False,
+):
+    """One classifier on all training labels, as a model folder.
+
+    Args:
+        data: digits, a folder, .zip, .npz or .parquet.
+        method: a name from `sparring methods`.
+        out: folder of the model [default: DATA-METHOD].
+        minutes: the most that training may take.
+        seed: another number, another fit.
+        size: side, or height x width such as 48x64, that images are fitted to.
+        unlabelled: a folder of further images without labels.
+        table: a labels.csv that lies elsewhere.
+        json: print JSON.
+        quiet: print nothing but results.
+    """
+    from ..classify import method as row
+    from ..classify.saved import save_model
+    from ..data import load
+
+    screen = Screen(as_json=json, quiet=quiet)
+    chosen = row(method)
+    out = new_folder(out or f"{stem(data)}-{method}", data=data)
+    with screen.progress("reading") as line:
+        images = load(data, size=size, unlabelled=unlabelled, labels=table, progress=line)
+    held = (images.parts == "test") & images.labelled
+    with screen.progress(f"fitting {method}"):
+        model = chosen.make(random_state=seed, minutes=minutes).fit(images.take(images.parts != "test"))
+    save_model(model, out)
+    told = {"model": str(out), "method": method, "seconds": model.record_["seconds"]["fit"], "test": None}
+    if held.any():
+        told["test"] = tested(model, images.take(held))
+    if json:
+        screen.show_json(told)
+        return
+    screen.line(f"{method}: fitted on {model.record_['labels']:,} labels, saved in {out}")
+    if told["test"]:
+        screen.line("On {images:,} test images: {accuracy:.1%} right ({low:.1%} to {high:.1%})".format(**told["test"]))
+    else:
+        screen.note(f"How good is it? sparring compare {shlex.quote(data)} --methods {method} measures that")
+    screen.note(f"Next: sparring classify {shlex.quote(str(out))} IMAGES...")
+
+
+def tested(model, images) -> dict:
+    """Accuracy on labelled images, with Wilson's interval."""
+    from ..stats import wilson
+
+    names = [model.class_names_[k] for k in model.predict_proba(images).argmax(1)]
+    right = sum(name == images.classes[k] for name, k in zip(names, images.labels.tolist(), strict=True))
+    return {"images": len(images), **dict(zip(("accuracy", "low", "high"), wilson(right, len(images)), strict=True))}
+
+
+@app.command(group=studies)
+def classify(
+    model: Path,
+    /,
+    *images: Path,
+    csv: Flag = False,
+    json: Flag = False,
+):
+    """What is on these images, by a model of `compare` or `fit`.
+
+    Args:
+        model: a model folder, such as STUDY/model.
+        images: image files, and folders of them.
+        csv: print CSV with the probability of every class.
+        json: print JSON with the probability of every class.
+    """
+    from ..classify import load_model
+
+    screen = Screen(as_json=json)
+    if not images:
+        raise UsageError(
+            "missing", "there are no images to classify", fix="name image files or folders after the model"
+        )
+    loaded = load_model(model)
+    rows, bad = judged(loaded, image_files(images))
+    if json:
+        screen.show_json([*rows, *({"image": name, "error": reason} for name, reason in bad)])
+    elif csv:
+        screen.csv(("image", "class", "confidence", *loaded.class_names_), [flat(row) for row in rows])
+    else:
+        shown = [(printable(row["image"]), row["class"], f"{100 * row['confidence']:.1f} %") for row in rows]
+        screen.table(("image", "class", "confidence"), shown, right="confidence")
+    for name, reason in bad:
+        screen.note(f"left out {printable(name)}: {reason}", style="yellow")
+    if not rows:
+        name, reason = bad[0]
+        raise DataError(
+            "bad-image", f"none of {len(bad)} images can be read, such as {name}: {reason}", fix="replace them"
+        )
+
+
+def image_files(named: Sequence[Path]) -> list[Path]:
+    """The files, and the images in the folders, as they were named. Raises MissingData and DataError."""
+    from ..data.trees import folder_tree
+
+    found: list[Path] = []
+    for path in named:
+        if path.is_dir():
+            found += [path / image for image in folder_tree(path).images]
+        elif path.exists():
+            found.append(path)
+        else:
+            raise MissingData("no-data", f"{path} does not exist", fix="name image files or folders")
+    if not found:
+        raise DataError("data-empty", f"no images in {named[0]}", fix="name image files or folders that hold some")
+    return found
+
+
+def judged(model, paths: Sequence[Path]) -> tuple[list[dict], list[tuple[str, str]]]:
+    """A row per image that can be read, and (file, reason) of the others; a few at a time, so memory stays small."""
+    import numpy as np
+
+    from ..images import BadImage, load_image
+
+    height, width, channels = model.image_shape_
+    rows, bad = [], []
+    for start in range(0, len(paths), 256):
+        good, pixels = [], []
+        for path in paths[start : start + 256]:
+            try:
+                pixels.append(load_image(path, size=(height, width), channels=channels))
+                good.append(str(path))
+            except BadImage as error:
+                bad.append((str(path), error.reason))
+        if not good:
+            continue
+        for name, proba in zip(good, model.predict_proba(np.stack(pixels)).tolist(), strict=True):
+            said = dict(zip(model.class_names_, proba, strict=True))
+            best = max(said, key=said.__getitem__)
+            rows.append({"image": name, "class": best, "confidence": said[best], "probabilities": said})
+    return rows, bad
+
+
+def flat(row: dict) -> list:
+    return [row["image"], row["class"], *(f"{p:.6f}" for p in (row["confidence"], *row["probabilities"].values()))]
+
+
+@app.command(group=studies)
+def report(study: Path, /):
+    """Write the HTML page of a study again.
+
+    Args:
+        study: the folder that `sparring compare` wrote.
+    """
+    from ..report import write
+
+    Screen().line(str(write(study)))
+
+
+@app.command(group=studies)
+def data(
+    data: str,
+    /,
+    *,
+    size: str | None = None,
+    unlabelled: Path | None = None,
+    table: Path | None = None,
+    sheet: Path | None = None,
+    json: Flag = False,
+    quiet: Flag = False,
+):
+    """Check and describe a data set.
+
+    Counts per class and part, sizes, modes, bad files, exact and near duplicates, and a contact sheet.
+
+    Args:
+        data: digits, a folder, .zip, .npz or .parquet.
+        size: side, or height x width such as 48x64, that images are fitted to.
+        unlabelled: a folder of further images without labels.
+        table: a labels.csv that lies elsewhere.
+        sheet: PNG file of the contact sheet [default: DATA-sheet.png].
+        json: print JSON.
+        quiet: print nothing but results.
+    """
+    from ..data import contact_sheet, describe, load
+    from ..images import save_png
+
+    screen = Screen(as_json=json, quiet=quiet)
+    sheet = new_file(sheet or f"{stem(data)}-sheet.png", data=data)
+    with screen.progress("reading") as line:
+        images = load(data, size=size, unlabelled=unlabelled, labels=table, progress=line)
+        line(0, None, "looking for duplicates")
+        about = describe(images)
+    save_png(sheet, contact_sheet(images), text={"Software": "sparring", "Title": f"contact sheet of {images.name}"})
+    if json:
+        screen.show_json(about | {"contact_sheet": str(sheet)})
+    else:
+        draw_data(screen, about)
+        screen.line(f"\nContact sheet: {sheet}")

@@ -1,0 +1,83 @@
+"""What there is and what will be used: recipes, methods, doctor."""
+
+from .app import app, tables
+from .screen import Screen
+from .typed import Flag
+
+
+@app.command(group=tables)
+def recipes(*, json: Flag = False):
+    """The games that `train` knows.
+
+    Args:
+        json: print JSON.
+    """
+    from ..recipes import RECIPES
+
+    screen = Screen(as_json=json)
+    rows = [{"name": name, "players": len(recipe.players), "source": recipe.source} for name, recipe in RECIPES.items()]
+    if json:
+        screen.show_json(rows)
+    else:
+        screen.table(("recipe", "players", "source"), [tuple(row.values()) for row in rows], right="players")
+        screen.note("\nTrain one: sparring train DATA -r dcgan. Your own: sparring train DATA -r my.py:recipe.")
+
+
+@app.command(group=tables)
+def methods(*, json: Flag = False):
+    """The classifiers that `compare` sets against each other.
+
+    Args:
+        json: print JSON.
+    """
+    from ..classify import METHODS
+
+    screen = Screen(as_json=json)
+    names = ("name", "family", "title", "what", "cites")
+    if json:
+        screen.show_json([{name: getattr(method, name) for name in names} for method in METHODS.values()])
+    else:
+        screen.table(("method", "family", "what it is"), [(m.name, m.family, m.what) for m in METHODS.values()])
+
+
+@app.command(group=tables)
+def doctor(*, json: Flag = False):
+    """What this machine has, what will be used, and why.
+
+    Args:
+        json: print JSON.
+    """
+    from ..runs import choose_device
+    from ..study.machine import cores, hardware, versions
+
+    screen = Screen(as_json=json)
+    device = choose_device("auto")
+    found = {"versions": versions(), "machine": hardware(), "device": device, **precision_here(device)}
+    found |= {"jobs": cores(), "threads": 1}
+    if json:
+        screen.show_json(found)
+        return
+    machine = found["machine"]
+    screen.table(("", ""), [(name, version) for name, version in found["versions"].items()], title="Versions")
+    screen.line()
+    memory = f"{machine['memory_gib']} GiB" if machine["memory_gib"] else "unknown"
+    gpu = "used, because there is one" if device != "cpu" else "no GPU that torch can use was found"
+    rows = [
+        ("processor", machine["cpu"], ""),
+        ("cores", machine["cores"], "as many fits of a study run side by side, one thread each"),
+        ("memory", memory, ""),
+        ("device", device, gpu),
+        ("precision", found["precision"], found["why"]),
+    ]
+    screen.table(("", "", ""), rows, title="Machine")
+
+
+def precision_here(device: str) -> dict:
+    """Which number format trains a small GAN faster here, by measurement."""
+    from ..nets.layers import Facts
+    from ..recipes import RECIPES
+    from ..train import fastest_precision
+
+    chosen = fastest_precision(RECIPES["dcgan"], Facts(1, 28, 28, 10), device=device)
+    other = "fp32" if chosen == "bf16" else "bf16"
+    return {"precision": chosen, "why": f"measured on dcgan at 28x28: {other} is not faster (--precision overrides)"}
