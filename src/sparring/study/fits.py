@@ -1,0 +1,178 @@
+"""One fit of one method, in a process of its own: training images and drawn labels in, test probabilities out.
+
+This is all that a method ever sees of a study. Test labels are not in this process.
+"""
+
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import SparringError
+from .machine import hardware, versions
+
+PICTURES = 64  # of each kind that a row keeps
+
+
+class Cell(NamedTuple):
+    """A place in the table of a study."""
+
+    method: str
+    budget: str  # "5", "20", "all"
+    repeat: int
+
+    def __str__(self) -> str:
+        return f"{self.method}-{self.budget}-{self.repeat}"
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a process needs for a cell: `labels` int64 [N] has -1 where the draw hid the label."""
+
+    cell: Cell
+    method: Any  # a row of classify.METHODS, or anything with its `make`
+    labels: np.ndarray
+    train: Path  # .npy of uint8 [N,H,W,C]
+    test: Path  # .npy of uint8 [T,H,W,C]
+    classes: int
+    seed: int
+    minutes: float | None
+    threads: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a task: parts of its row, and what goes into files beside it."""
+
+    row: dict
+    proba: np.ndarray | None  # float32 [T,K]
+    pictures: dict[str, np.ndarray]
+
+
+def fit(task: Task) -> Outcome:
+    """Fits and predicts; whatever a method raises becomes a row with its error."""
+    row: dict[str, Any] = {
+        **task.cell._asdict(),
+        "status": "ok",
+        "error": None,
+        "labels": int((task.labels >= 0).sum()),
+        "seed": task.seed,
+        "threads": task.threads,
+        "minutes": task.minutes,
+        "versions": versions(),
+        "hardware": hardware(),
+    }
+    start, cpu = time.perf_counter(), time.process_time()
+    try:
+        with limited(task.threads), warnings.catch_warnings(record=True) as heard:
+            warnings.simplefilter("default")
+            estimator = task.method.make(random_state=task.seed, minutes=task.minutes, threads=task.threads)
+            estimator.fit(np.load(task.train, mmap_mode="c"), task.labels.copy())
+            row |= {"seconds": elapsed(start), "cpu_seconds": round(time.process_time() - cpu, 4)}
+            start = time.perf_counter()
+            proba = columns(estimator, np.load(task.test, mmap_mode="c"), task.classes)
+            row["predict_seconds"] = elapsed(start)
+    except Exception as error:  # the study goes on
+        row |= {"status": "error", "error": described(error), "seconds": elapsed(start), "record": {}}
+        return Outcome(row, None, {})
+    said = sorted({f"{w.category.__name__}: {w.message}" for w in heard})[:5]
+    row["record"] = plain(getattr(estimator, "record_", {})) | ({"warnings": said} if said else {})
+    pictures = {name: np.asarray(p)[:PICTURES] for name, p in getattr(estimator, "pictures_", {}).items()}
+    return Outcome(row, proba, pictures)
+
+
+def elapsed(start: float) -> float:
+    return round(time.perf_counter() - start, 4)
+
+
+def described(error: Exception) -> dict:
+    """{"id", "reason", "fix"} of any exception; of one that is not ours also where it came from."""
+    if isinstance(error, SparringError):
+        return {"id": error.id, "reason": error.problem, "fix": error.fix}
+    return {
+        "id": "fit-failed",
+        "reason": f"{type(error).__name__}: {error}"[:500],
+        "fix": "leave this method out, or repeat the command with its failed fits",
+        "trace": traceback.format_exc(limit=-5),
+    }
+
+
+def columns(estimator: Any, images: np.ndarray, classes: int) -> np.ndarray:
+    """Probabilities float32 [T,K] with one column per class of the study. Raises ValueError when they are none."""
+    given = np.asarray(estimator.predict_proba(images), float)
+    wanted = len(images), len(estimator.classes_)
+    if given.shape != wanted:
+        raise ValueError(f"predict_proba gave {given.shape}, not {wanted}")
+    if not np.isfinite(given).all() or given.min() < 0 or not np.allclose(given.sum(1), 1, atol=1e-3):
+        raise ValueError("predict_proba gave numbers that are no probabilities")
+    proba = np.zeros((len(images), classes), np.float32)
+    proba[:, np.asarray(estimator.classes_, int)] = given
+    return proba
+
+
+def plain(value: Any) -> Any:
+    """`value` as JSON can hold it: numbers finite or None, everything unknown as its text."""
+    if isinstance(value, dict):
+        return {str(name): plain(item) for name, item in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, float):
+        return value if np.isfinite(value) else None
+    return value if isinstance(value, str | int | None) else str(value)
+
+
+class limited:
+    """Inside, BLAS, OpenMP and torch use `threads` threads, as far as they are loaded."""
+
+    def __init__(self, threads: int):
+        self.threads = threads
+
+    def __enter__(self) -> None:
+        from threadpoolctl import threadpool_limits
+
+        self.limits = threadpool_limits(self.threads)
+        if "torch" in sys.modules:
+            sys.modules["torch"].set_num_threads(self.threads)
+
+    def __exit__(self, *_) -> None:
+        self.limits.unregister()
+
+
+def settle(parent: int) -> None:
+    """What a process does first: Ctrl-C is its parent's business, and it ends when its parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True, name="parent watch").start()
+
+
+def speed(threads: int, seconds: float = 1.0) -> float:
+    """Training steps a second of a small convolutional network on `threads` threads: what --jobs auto compares."""
+    import torch
+    from torch import nn
+
+    torch.set_num_threads(threads)
+    net = nn.Sequential(
+        nn.Conv2d(1, 32, 3, 2, 1), nn.ReLU(), nn.Conv2d(32, 64, 3, 2, 1), nn.ReLU(), nn.Flatten(), nn.LazyLinear(10)
+    )
+    x = torch.zeros(128, 1, 28, 28)
+    net(x).sum().backward()
+    steps, start = 0, time.perf_counter()
+    while (spent := time.perf_counter() - start) < seconds:
+        net(x).square().mean().backward()
+        steps += 1
+    return steps / spent

@@ -1,0 +1,115 @@
+"""Processes that fit: one task at a time each, started once, gone when the study is.
+
+A process that dies (out of memory, a crash in native code) takes only its own fit with it: what was running beside it
+is run again, one by one, so that the guilty one is known.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+from .fits import Outcome, Task, fit, settle, speed
+from .machine import hardware, versions
+
+TICK = 1.0  # seconds between two looks at what runs
+
+
+class Pool:
+    """`jobs` processes; 0 means none: fits run here, one after the other (for debugging)."""
+
+    def __init__(self, jobs: int, *, threads: int = 1):
+        self.jobs, self.threads = jobs, threads
+        self._executor: Any = None
+
+    def __enter__(self) -> "Pool":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Ends all processes now."""
+        if self._executor is not None:
+            self._executor.shutdown(wait=True, kill_workers=True)
+            self._executor = None
+
+    def submit(self, function: Callable, *given: Any) -> Future:
+        if self._executor is None:
+            from joblib.externals.loky import ProcessPoolExecutor
+
+            env = {name: str(self.threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+            self._executor = ProcessPoolExecutor(self.jobs, initializer=settle, initargs=(os.getpid(),), env=env)
+        return self._executor.submit(function, *given)
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[list[Task], Task | None, Outcome | None]]:
+        """Yields (what runs, None, None) as things start and every TICK, and (what runs, task, outcome) as they end.
+
+        Tasks start in their order.
+        """
+        if self.jobs == 0:
+            for task in tasks:
+                yield [task], None, None
+                yield [], task, fit(task)
+            return
+        waiting, suspects = list(tasks), []
+        while waiting or suspects:
+            alone = bool(suspects)
+            lost = yield from self._round(suspects or waiting, at_once=1 if alone else self.jobs)
+            if alone and lost:
+                yield [], lost[0], died(lost[0])
+            else:
+                suspects = suspects or lost
+
+    def _round(self, queue: list[Task], *, at_once: int):
+        """Runs tasks from the front of `queue` until it is empty, or a process dies: returns what was running then."""
+        running: dict[Future, Task] = {}
+        while queue or running:
+            while queue and len(running) < at_once:
+                task = queue.pop(0)
+                running[self.submit(fit, task)] = task
+                yield list(running.values()), None, None
+            done, _ = wait(running, timeout=TICK, return_when=FIRST_COMPLETED)
+            for future in [f for f in done if not isinstance(f.exception(), BrokenProcessPool)]:
+                task = running.pop(future)
+                yield list(running.values()), task, ended(task, future)
+            if any(future in running for future in done):
+                self.stop()
+                return list(running.values())
+            if not done:
+                yield list(running.values()), None, None
+        return []
+
+    def speeds(self, threads: int) -> dict[str, float]:
+        """Training steps a second in all: `jobs` processes of one thread at once, and one process of `threads`."""
+        together = [self.submit(speed, 1) for _ in range(self.jobs)]
+        many = sum(future.result() for future in together)
+        return {f"{self.jobs} x 1": round(many, 1), f"1 x {threads}": round(self.submit(speed, threads).result(), 1)}
+
+
+def ended(task: Task, future: Future) -> Outcome:
+    error = future.exception()
+    return future.result() if error is None else failed(task, "fit-failed", f"{type(error).__name__}: {error}"[:500])
+
+
+def died(task: Task) -> Outcome:
+    return failed(task, "process-died", "the process of this fit was killed, perhaps for lack of memory")
+
+
+def failed(task: Task, id: str, reason: str) -> Outcome:
+    """The outcome of a fit that could not speak for itself."""
+    row = {
+        **task.cell._asdict(),
+        "status": "error",
+        "error": {"id": id, "reason": reason, "fix": "use fewer --jobs or a smaller --size, and try again"},
+        "labels": int((task.labels >= 0).sum()),
+        "seed": task.seed,
+        "threads": task.threads,
+        "minutes": task.minutes,
+        "versions": versions(),
+        "hardware": hardware(),
+        "seconds": None,
+        "record": {},
+    }
+    return Outcome(row, None, {})

@@ -1,0 +1,132 @@
+"""From an ImageSet to what a study works on: training images, test images, sealed test labels; what is refused."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .. import data, files
+from ..data import ImageSet, Split, label_draw
+from ..errors import DataError
+from .sealed import Sealed
+
+SHOWN = 200  # bad files that a summary lists
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Both parts in a keyed random order: nothing about a class can be read off an image's place."""
+
+    train: np.ndarray  # uint8 [N,H,W,C]
+    labels: np.ndarray  # int64 [N], -1 = unlabelled
+    test: np.ndarray  # uint8 [T,H,W,C]
+    sealed: Sealed
+    classes: tuple[str, ...]
+    test_origins: tuple[str, ...]
+    test_hashes: tuple[str, ...]
+    fingerprint: str
+    split: Split
+    about: dict  # the data section of a summary
+
+    def write(self, folder: Path) -> tuple[Path, Path]:
+        """The arrays as .npy files that processes map into memory."""
+        files.make_folder(folder)
+        paths = folder / "train.npy", folder / "test.npy"
+        for path, images in zip(paths, (self.train, self.test), strict=True):
+            with files.aside(path) as temporary, temporary.open("wb") as file:
+                np.save(file, images, allow_pickle=False)
+        return paths
+
+
+def prepare(imageset: ImageSet, *, seed: int, test: float) -> Prepared:
+    """Splits, refuses what would make the verdict dishonest, shuffles and seals."""
+    refuse_generated(imageset)
+    if len(imageset.classes) < 2:
+        found = f"only the class {imageset.classes[0]!r}" if imageset.classes else "no labels"
+        raise DataError("class-one", f"{imageset.name} holds {found}", fix="label images of at least two classes")
+    split = data.split(imageset, seed=seed, test=test)
+    refuse_shared(imageset, split)
+    random = np.random.default_rng([seed, len(imageset)])
+    train, held = random.permutation(split.train), random.permutation(split.test)
+    truth = imageset.labels[held]
+    if not len(held) or truth.min() < 0:
+        raise DataError("no-test", f"{imageset.name} has no labelled images to test on", fix="label more images")
+    fingerprint = imageset.fingerprint
+    return Prepared(
+        train=imageset.images[train],
+        labels=imageset.labels[train],
+        test=imageset.images[held],
+        sealed=Sealed.of(truth, fingerprint),
+        classes=imageset.classes,
+        test_origins=tuple(imageset.origins[i] for i in held.tolist()),
+        test_hashes=tuple(imageset.hashes[i] for i in held.tolist()),
+        fingerprint=fingerprint,
+        split=split,
+        about=described(imageset, split),
+    )
+
+
+def refuse_generated(imageset: ImageSet) -> None:
+    """Rule 7: a generator may have seen what becomes the test part, and its images may not be tested on."""
+    generated = tuple(getattr(imageset.notes, "generated", ()))
+    if generated:
+        some = ", ".join(generated[:3]) + (" ..." if len(generated) > 3 else "")
+        raise DataError(
+            "data-generated",
+            f"{len(generated)} images of {imageset.name} were made by a network ({some}), which may have seen the test "
+            "part",
+            fix="leave them out; gan-augment makes its own from the training part of this study",
+        )
+
+
+def refuse_shared(imageset: ImageSet, split: Split) -> None:
+    """Rule 2, once more after the split: no image is in both parts."""
+    trained = set(split.train.tolist())
+    hashes = {imageset.hashes[i]: i for i in split.train.tolist()}
+    for i in split.test.tolist():
+        if i in trained or imageset.hashes[i] in hashes:
+            other = imageset.origins[hashes.get(imageset.hashes[i], i)]
+            raise DataError(
+                "parts-share",
+                f"{imageset.origins[i]} of the test part is the same image as {other} of the training part",
+                fix="remove one of them",
+            )
+
+
+def drawn(prepared: Prepared, budgets: Sequence[str], *, seed: int, repeat: int = 0) -> dict[str, np.ndarray]:
+    """Labels int64 [N] for each budget, the others -1. Raises UsageError where a class has too few."""
+    return {
+        budget: label_draw(prepared.labels, budget, seed=seed, repeat=repeat, classes=prepared.classes)
+        for budget in budgets
+    }
+
+
+def described(imageset: ImageSet, split: Split) -> dict:
+    """The data section of a summary, JSON-able."""
+    notes = imageset.notes
+    counts = {
+        name: {c: int((imageset.labels[index] == k).sum()) for k, c in enumerate(imageset.classes)}
+        for name, index in (("train", split.train), ("test", split.test))
+    }
+    return {
+        "name": imageset.name,
+        "source": notes.source,
+        "images": len(imageset),
+        "classes": list(imageset.classes),
+        "shape": list(imageset.shape),
+        "counts": counts,
+        "unlabelled": int((imageset.labels < 0).sum()),
+        "bad_files": [list(pair) for pair in notes.bad_files[:SHOWN]],
+        "bad_files_count": len(notes.bad_files),
+        "size_rule": notes.size_rule,
+        "duplicates": duplicates(imageset, split),
+        "split": split.how,
+    }
+
+
+def duplicates(imageset: ImageSet, split: Split) -> dict:
+    """{"exact", "near", "across", "moved"}: exact copies beyond the first of each image; None where not looked for."""
+    exact = sum(count - 1 for count in Counter(imageset.hashes).values())
+    return {"exact": exact, "near": None, "across": None, "moved": len(split.moved)}
