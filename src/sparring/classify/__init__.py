@@ -76,6 +76,43 @@ METHODS: dict[str, Method] = {
                 "Keysers et al. 2007, doi:10.1109/TPAMI.2007.1153",
             ),
         ),
+        Method(
+            "cnn",
+            "Convolutional network",
+            "A small network on the labelled images alone, with strong augmentation and weight averaging.",
+            "network",
+            "cnn:CNN",
+            ("LeCun et al. 1998, doi:10.1109/5.726791", "Simard et al. 2003, doi:10.1109/ICDAR.2003.1227801"),
+        ),
+        Method(
+            "consistency",
+            "Convolutional network with unlabelled images",
+            "The same network, which must also agree with its own average about two views of an unlabelled image.",
+            "network",
+            "consistency:ConsistencyClassifier",
+            (
+                "Sohn et al. 2020 (FixMatch), arXiv:2001.07685",
+                "Wang et al. 2023 (FreeMatch), arXiv:2205.07246",
+                "Zhou et al. 2004, Learning with local and global consistency, NIPS 16",
+            ),
+        ),
+        Method(
+            "semi-gan",
+            "Semi-supervised GAN",
+            "The same network with unlabelled images, which must also tell real images from those of a generator.",
+            "gan",
+            "semi_gan:SemiGAN",
+            ("Salimans et al. 2016, arXiv:1606.03498", "Sohn et al. 2020 (FixMatch), arXiv:2001.07685"),
+        ),
+        Method(
+            "gan-augment",
+            "Convolutional network with generated images",
+            "The convolutional network with images of a conditional GAN beside the real ones, if a test on held-out "
+            "labels says that they help.",
+            "gan",
+            "gan_augment:GANAugment",
+            ("Mirza & Osindero 2014, arXiv:1411.1784", "Ravuri & Vinyals 2019, arXiv:1905.10887"),
+        ),
     )
 }
 

@@ -51,14 +51,14 @@ class Plan:
 def plan_for(images: np.ndarray, labels: np.ndarray, length: int | None) -> Plan:
     """The plan for uint8 images [N,H,W,C] and labels [N], -1 unlabelled. `length`: images of the whole set to show.
 
-    Ours, from measurements on 1,500 to 60,000 images: steps grow with the root of the number of images, so that more
-    images are seen more often in all and less often each; a batch is an eighth of a small set and 256 of a large one;
-    of a few labels 32 a step are enough, of many a step takes more, up to as many as unlabelled ones.
+    Ours, from measurements on 1,500 to 60,000 images: steps grow more slowly than images, so that more images are seen
+    more often in all and less often each; a batch is a sixteenth of a small set and 256 of a large one; of a few labels
+    32 a step are enough, of many a step takes more, up to as many as unlabelled ones.
     """
     n, known = len(images), int((labels >= 0).sum())
-    batch = between(64, 2 ** math.floor(math.log2(max(n / 8, 1))), 256)
+    batch = between(64, 2 ** math.floor(math.log2(max(n / 16, 1))), 256)
     labelled = between(32, 2 ** math.floor(math.log2(max(known / 16, 1))), batch)
-    steps = math.ceil(length / batch) if length else round(10 * math.sqrt(n))
+    steps = math.ceil(length / batch) if length else round(3.2 * n**0.6)
     return Plan(max(1, steps), labelled, batch // labelled)
 
 
@@ -68,10 +68,11 @@ def between(low: int, value: int, high: int) -> int:
 
 @dataclass(frozen=True)
 class Start:
-    """What is known of the unlabelled images before the first step."""
+    """What is known before the first step, beside images and labels."""
 
     guess: np.ndarray | None = None  # class probabilities [N,K] of all images, where they can be believed
     accuracy: float | None = None  # of the graph they come from, on labelled images that were hidden from it
+    made: tuple[np.ndarray, np.ndarray] | None = None  # generated images uint8 [M,H,W,C] and their classes int64 [M]
 
     @property
     def prior(self) -> tuple[float, ...]:
@@ -187,18 +188,21 @@ class NetworkClassifier(Classifier):
             parts = [self.network()(as_input(chunk)).logits.softmax(1) for chunk in chunks(torch.from_numpy(images))]
         return torch.cat(parts).numpy()
 
-    def __getstate__(self):
-        return {name: value for name, value in super().__getstate__().items() if name != "_network"}
+    def __getstate__(self) -> dict[str, Any]:
+        state: Any = super().__getstate__()
+        return {name: value for name, value in state.items() if name != "_network"}
 
 
 def pools(images: np.ndarray, labels: np.ndarray, start: Start) -> Data:
     """ "all": every image, "labelled": those with a label; x uint8 [N,H,W,C], y int64 [N]. `guess` in "all": the most
-    probable class of the graph, where it is believed."""
+    probable class of the graph, where it is believed. "made": generated images, where there are any."""
     x, y = torch.from_numpy(images), torch.from_numpy(labels)
     known = y >= 0
     data = {"all": {"x": x, "y": y}, "labelled": {"x": x[known], "y": y[known]}}
     if start.guess is not None:
         data["all"]["guess"] = torch.from_numpy(start.guess.argmax(1))
+    if start.made is not None:
+        data["made"] = {"x": torch.from_numpy(start.made[0]), "y": torch.from_numpy(start.made[1])}
     return data
 
 
