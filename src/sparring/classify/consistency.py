@@ -29,13 +29,9 @@ class ConsistencyClassifier(NetworkClassifier):
     """
 
     def start(self, images: np.ndarray, labels: np.ndarray, seed: int) -> Start:
-        """Asks the graph."""
-        from .spreading import graph_guess
-
-        guess, accuracy = graph_guess(images, labels, seed)
-        start = Start(guess if accuracy >= TRUSTED else None, accuracy)
+        start = ask_graph(images, labels, seed)
         self.record_["graph"] = {
-            "accuracy": accuracy,
+            "accuracy": start.accuracy,
             "believed": start.guess is not None,
             "class_shares": list(start.prior),
         }
@@ -44,6 +40,14 @@ class ConsistencyClassifier(NetworkClassifier):
     def recipe(self, plan: Plan, look: Look, start: Start) -> Recipe:
         judge, terms = agreement(self.net, Classes(), plan, look, start)
         return Recipe("FixMatch and FreeMatch, started by label spreading", (learner(judge, terms),), plan.labelled)
+
+
+def ask_graph(images: np.ndarray, labels: np.ndarray, seed: int) -> Start:
+    """Label spreading over all images; its guess is left out where it is not to be believed."""
+    from .spreading import graph_guess
+
+    guess, accuracy = graph_guess(images, labels, seed)
+    return Start(guess if accuracy >= TRUSTED else None, accuracy)
 
 
 def agreement(net, head: Classes, plan: Plan, look: Look, start: Start) -> tuple[Judge, tuple]:

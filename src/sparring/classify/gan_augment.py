@@ -21,8 +21,8 @@ from ..objective import Classify
 from ..players import Generator, Judge
 from ..recipes import RECIPES, Recipe
 from ..train import State
+from . import consistency
 from .cnn import CNN
-from .consistency import TRUSTED
 from .network import Look, Plan, Start, plan_for, play, precision_of, some_threads
 from .semi_gan import as_pictures
 
@@ -116,10 +116,8 @@ class GANAugment(CNN):
     def taught(self, images: np.ndarray, labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """What the GAN learns from: the labelled images, and the others with the graph's labels if it is believed."""
         if (labels < 0).any():
-            from .spreading import graph_guess
-
-            guess, accuracy = graph_guess(images, labels, seed)
-            if accuracy >= TRUSTED:
+            guess = consistency.ask_graph(images, labels, seed).guess
+            if guess is not None:
                 return images, np.where(labels >= 0, labels, guess.argmax(1))
         return only_labelled(images, labels)
 

@@ -58,7 +58,7 @@ def plan_for(images: np.ndarray, labels: np.ndarray, length: int | None) -> Plan
     n, known = len(images), int((labels >= 0).sum())
     batch = between(64, 2 ** math.floor(math.log2(max(n / 16, 1))), 256)
     labelled = between(32, 2 ** math.floor(math.log2(max(known / 16, 1))), batch)
-    steps = math.ceil(length / batch) if length else round(3.2 * n**0.6)
+    steps = math.ceil(length / batch) if length else round(2.5 * n**0.6)
     return Plan(max(1, steps), labelled, batch // labelled)
 
 
