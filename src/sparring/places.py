@@ -1,24 +1,27 @@
 """Where output may go: asked before any work is done, and nothing of anybody's is ever overwritten."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from .errors import MachineError, UsageError
 
 
-def new_folder(out: Path | str, *, marker: str = "", what: str = "", data: object = None) -> Path:
-    """`out` if it can be made, is empty, or holds `marker` (then it is one of ours, to go on with).
+def new_folder(out: Path | str, *, ours: Sequence[str] = (), data: object = None) -> Path:
+    """`out` if it can be made, is empty, or is one of ours to go on with.
 
-    `data`: what is read; output never goes inside it. Raises UsageError or MachineError; makes nothing.
+    `ours`: the first name is there in every folder of ours, the others may be there before it. `data`: what is read;
+    output never goes inside it. Raises UsageError or MachineError; makes nothing.
     """
     out = Path(out)
     if out.exists() and not out.is_dir():
         raise UsageError("out-in-use", f"{out} is a file", fix="name a folder with --out")
     inside = sorted(path.name for path in out.iterdir()) if out.is_dir() else []
-    foreign = [name for name in inside if not name.startswith(".")]
-    if foreign and not (marker and (out / marker).exists()):
-        other = f"{what}, such as {foreign[0]}" if what else f"files, such as {foreign[0]}"
-        raise UsageError("out-in-use", f"{out} is not empty: it holds {other}", fix="name another folder with --out")
+    foreign = [name for name in inside if not name.startswith(".") and name not in ours]
+    if foreign and not (ours and ours[0] in inside):
+        raise UsageError(
+            "out-in-use", f"{out} is not empty: it holds {foreign[0]}", fix="name another folder with --out"
+        )
     return writable(apart(out, data))
 
 

@@ -28,6 +28,7 @@ from .images import grid, save_png
 from .nets.layers import Facts
 from .objective import Schedule
 from .parts import from_json, to_json, walk
+from .places import new_folder
 from .players import Generator
 from .recipes import RECIPES, Recipe
 from .sample import Sampler, draw, load_generator, save_generator
@@ -164,13 +165,14 @@ def train(
     """
     name, recipe = find_recipe(recipe)
     device = choose_device(device)
+    folder = new_folder(out, ours=("recipe.json", "data.json"), data=source)
     imageset = load(source, size=size, unlabelled=unlabelled)
     _, height, width, channels = imageset.images.shape
     facts = Facts(channels, height, width, len(imageset.classes))
     data = pools(imageset, device=device)
     check(recipe, data)
     settings = {"images": images, "seed": seed, "precision": precision, "recipe_name": name, "source": imageset.name}
-    run = Run(Path(out), recipe, facts, imageset.classes, imageset.fingerprint, settings)
+    run = Run(folder, recipe, facts, imageset.classes, imageset.fingerprint, settings)
     run = opened(run, device=device)
     with files.locked(run.folder):
         files.sweep(run.folder)
@@ -286,7 +288,7 @@ def generator(folder: Path | str) -> Sampler:
 
 
 def opened(run: Run, *, device: str) -> Run:
-    """The run as its folder has it, or written there if the folder is new. Refuses whatever else the folder holds."""
+    """The run as its folder has it, or written there if the folder is new."""
     if (run.folder / "recipe.json").exists():
         there = Run.read(run.folder)
         differ_from(run, there)
@@ -295,12 +297,6 @@ def opened(run: Run, *, device: str) -> Run:
             there = Run(there.folder, there.recipe, there.facts, there.classes, there.fingerprint, longer)
             there.write()
         return there
-    if run.folder.exists() and (not run.folder.is_dir() or any(p.name != files.LOCK for p in run.folder.iterdir())):
-        raise UsageError(
-            "out-in-use",
-            f"{run.folder} exists and holds something else than a training run",
-            fix="choose another folder with --out",
-        )
     settings = run.settings
     if settings["precision"] == "auto":
         settings = settings | {"precision": fastest_precision(run.recipe, run.facts, device=device)}

@@ -56,7 +56,7 @@ def train(
 
     screen = Screen(as_json=json, quiet=quiet)
     name, _ = find_recipe(recipe)
-    out = new_folder(out or f"{stem(name)}-{stem(data)}", marker="recipe.json", data=data)
+    out = out or Path(f"{stem(name)}-{stem(data)}")
     settings = {"images": images, "minutes": minutes, "seed": seed, "size": size, "unlabelled": unlabelled}
     last = None
     with Stop() as stop, screen.progress(name) as line:

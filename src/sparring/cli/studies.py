@@ -63,7 +63,7 @@ def compare(
     from ..study import compare as study
 
     screen = Screen(as_json=json, quiet=quiet)
-    out = new_folder(out or f"{stem(data)}-study", marker="study.json", data=data)
+    out = out or Path(f"{stem(data)}-study")
     settings = {"methods": methods, "budgets": labels, "repeats": repeats, "minutes": minutes, "seed": seed}
     settings |= {"size": size, "unlabelled": unlabelled, "labels": table, "test": test, "retry": retry}
     with screen.progress("comparing") as line:

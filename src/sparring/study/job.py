@@ -101,7 +101,7 @@ def compare(
     }
     repeats = checked_count("repeats", repeats, 1, 1000)
     jobs = jobs if jobs == "auto" else checked_count("jobs", jobs, 0, 1024)
-    folder = new_folder(out, marker=STUDY, data=source)
+    folder = new_folder(out, ours=(STUDY, SEAL), data=source)
     say("data", message="reading the images")
     images = load(source, size=size, unlabelled=unlabelled, labels=labels)
     prepared = prepare(images, seed=seed, test=test)
