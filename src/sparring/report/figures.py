@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from .summary import Row, Summary, mean_of
 from .svg import COLOUR, drawn, panel, role_of, shape_of, style
-from .words import known, number, percent, plural, seconds, share, shown, signed, within
+from .words import known, number, ordinal, percent, plural, seconds, share, shown, signed, within
 
 LETTER = 8.3  # pixels, about the width of a bold letter in the widest of the page's fonts
 LINE = 15.0  # pixels between two lines of labels
@@ -41,7 +41,7 @@ def learning(summary: Summary, width: int) -> Markup:
     narrow = width < 600
     right = 118 if narrow else 150
     with style():
-        figure, axes = panel(width, 430, left=46, right=right, top=14, bottom=58)
+        figure, axes = panel(width, 430, left=50, right=right, top=14, bottom=58)
         axes.set_xscale("log")
         margin = (max(at) / min(at)) ** (0.11 if narrow else 0.09)
         axes.set_xlim(min(at) / margin, max(at) * margin)
@@ -51,7 +51,7 @@ def learning(summary: Summary, width: int) -> Markup:
         under = ["all labels" if n == "all" else f"{n} per class" if n.isdigit() else n for n in names]
         axes.set_xticks(at, [f"{v:,.0f}\n{shown(u, 14)}" for v, u in zip(at, under, strict=True)], minor=False)
         axes.set_xticks([], minor=True)
-        pixels = (width - 46 - right) / math.log(max(at) * margin / (min(at) / margin))
+        pixels = (width - 50 - right) / math.log(max(at) * margin / (min(at) / margin))
         drawn_lines = sorted((m for m in lines if shown(m, 16) not in outside), key=lambda m: _last_mean(lines[m]))
         ends = []
         for i, m in enumerate(drawn_lines):
@@ -152,22 +152,25 @@ def forest(summary: Summary, budget: object, pairs: Sequence[Row]) -> Markup:
     )
 
 
-def recall(rows: Sequence[Row]) -> Markup:
+def recall(summary: Summary, rows: Sequence[Row]) -> Markup:
     """Share of each class that was recognised, with Wilson intervals."""
+    role = role_of(str(summary.chosen), summary.methods)
     items = [
-        Strip(shown(r.get("class"), 16), "m-cnn", "o", r.get("recall"), within(r.get("low")), within(r.get("high")))
+        Strip(shown(r.get("class"), 18), role, "o", r.get("recall"), within(r.get("low")), within(r.get("high")))
         for r in rows
     ]
     words = "; ".join(f"{r.label} {_words(r, percent)}" for r in items)
-    return _dotplot(items, alt=f"Recognised images of each class: {words}.", text=share, axis="recognised, %", cap=1.0)
+    return _dotplot(
+        items, alt=f"Recognised images of each class: {words}.", text=share, axis="recognised, %", cap=1.0, plain=True
+    )
 
 
-def gates(summary: Summary, method: str, rows: Sequence[Row]) -> Markup:
+def gates(summary: Summary, method: str, budget: object, rows: Sequence[Row]) -> Markup:
     """What the generated images changed on the check inside the labelled images, repeat by repeat."""
     role = role_of(method, summary.methods)
     items = [
         Strip(
-            f"repeat {number((r.get('repeat') or 0) + 1, 0)}" + (" (used)" if r.get("passed") else ""),
+            f"repeat {ordinal(r.get('repeat'))}" + (" (used)" if r.get("passed") else ""),
             role,
             "D",
             r.get("difference"),
@@ -177,7 +180,13 @@ def gates(summary: Summary, method: str, rows: Sequence[Row]) -> Markup:
         for r in rows
     ]
     words = "; ".join(f"{r.label} {_words(r, lambda v: signed(v) + ' points')}" for r in items)
-    return _dotplot(items, alt=f"Change by generated images: {words}.", text=signed, axis="change in points", zero=True)
+    return _dotplot(
+        items,
+        alt=f"Change by generated images with {summary.budget_name(budget)}: {words}.",
+        text=signed,
+        axis="change in points",
+        zero=True,
+    )
 
 
 def _dotplot(
@@ -188,9 +197,10 @@ def _dotplot(
     axis: str,
     cap: float | None = None,
     zero: bool = False,
+    plain: bool = False,
 ) -> Markup:
     """Rows of dots with names on the left and means on the right; what is far off is named at the edge."""
-    left = round(min(150, 14 + LETTER * max((len(r.label) for r in rows), default=4)))
+    left = round(min(158, 14 + (7.6 if plain else LETTER) * max((len(r.label) for r in rows), default=4)))
     step = 30 if len(rows) <= 14 else 24
     width, height = 400, 62 + step * len(rows)
     low, high, outside = _extent(rows, cap=cap, zero=zero)
@@ -206,14 +216,15 @@ def _dotplot(
         _percent_ticks(axes, low, high, vertical=False, plus=zero)
         axes.set_xlabel(axis)
         for y, r in enumerate(rows):
-            _strip_row(axes, y, r, text, off=r.label in outside)
+            _strip_row(axes, y, r, text, off=r.label in outside, plain=plain)
     return drawn(figure, alt=alt)
 
 
-def _strip_row(axes: Axes, y: int, r: Strip, text: Callable[[float], str], *, off: bool) -> None:
+def _strip_row(axes: Axes, y: int, r: Strip, text: Callable[[float], str], *, off: bool, plain: bool) -> None:
     colour = COLOUR[r.role]
+    name = {"color": COLOUR["ink"]} if plain else {"color": colour, "fontweight": "bold"}
     to_axes = axes.get_yaxis_transform()
-    axes.text(-0.03, y, r.label, transform=to_axes, ha="right", va="center_baseline", color=colour, fontweight="bold")
+    axes.text(-0.03, y, r.label, transform=to_axes, ha="right", va="center_baseline", **name)
     if r.mean is None:
         axes.text(0.5, y, "no result", transform=to_axes, ha="center", va="center_baseline", color=COLOUR["muted"])
         return
@@ -239,7 +250,7 @@ def reliability(summary: Summary, row: Row) -> Markup:
     colour, shape = _look(summary, method)
     most = max(b["count"] for b in bins)
     with style():
-        figure, axes = panel(NARROW, 400, left=46, right=14, top=10, bottom=112)
+        figure, axes = panel(NARROW, 400, left=50, right=14, top=10, bottom=112)
         axes.set_xlim(0, 1.02)
         axes.set_ylim(0, 1.02)
         axes.plot([0, 1], [0, 1], color=COLOUR["muted"], linewidth=1, linestyle=(0, (4, 3)))
@@ -253,7 +264,7 @@ def reliability(summary: Summary, row: Row) -> Markup:
         axes.set_xticks(ticks, [f"{100 * t:.0f}" for t in ticks])
         axes.set_yticks(ticks, [f"{100 * t:.0f}" for t in ticks])
         axes.set_ylabel("of these, right, %", labelpad=2)
-        below = figure.add_axes((46 / NARROW, 44 / 400, (NARROW - 60) / NARROW, 40 / 400))
+        below = figure.add_axes((50 / NARROW, 44 / 400, (NARROW - 64) / NARROW, 40 / 400))
         below.set_xlim(0, 1.02)
         below.set_ylim(0, most * 1.1)
         below.vlines(x, 0, [b["count"] for b in bins], color=colour, linewidth=3)
@@ -304,7 +315,7 @@ def cost(summary: Summary, budget: object) -> Markup:
     inside = [(p, t) for p, t in points if p.label not in outside]
     width, height = 460, 400
     with style():
-        figure, axes = panel(width, height, left=46, right=56, top=12, bottom=56)
+        figure, axes = panel(width, height, left=50, right=56, top=12, bottom=56)
         axes.set_xscale("log")
         times = [t for _, t in inside] or [t for _, t in points]
         axes.set_xlim(min(times) / 2.2, max(times) * 2.2)
@@ -320,7 +331,7 @@ def cost(summary: Summary, budget: object) -> Markup:
             if p.low is not None and p.high is not None:
                 axes.plot([t, t], [p.low, p.high], color=colour, linewidth=2.2, solid_capstyle="butt")
             _dots(axes, [t], [p.mean], colour, size=8, shape=p.shape)
-        _beside(axes, inside, width - 102, height - 68)
+        _beside(axes, inside, width - 106, height - 68)
         if outside:
             words = ", ".join(f"{p.label} {percent(p.mean)}" for p, _ in points if p.label in outside)
             axes.text(0.0, 0.015, f" below the picture: {words}", transform=axes.transAxes, color=COLOUR["muted"])
@@ -403,7 +414,7 @@ def _extent(rows: Sequence[Strip], *, cap: float | None, zero: bool = False) -> 
     """Range of values to show, and the labels of floor rows that would squeeze everything else."""
 
     def values(some: Sequence[Strip]) -> list[float]:
-        ends = [v for r in some for v in (r.mean, r.low, r.high, *r.each) if v is not None and known(v)]
+        ends = [v for r in some for v in (r.mean, r.low, r.high, *r.each) if known(v)]
         return ends + ([-0.01, 0.01] if zero and ends else [])
 
     others, floors = values([r for r in rows if not r.floor]), values([r for r in rows if r.floor])

@@ -35,6 +35,7 @@ def template() -> Template:
         "day": words.day,
         "one_in": words.one_in,
         "sentence": words.sentence,
+        "ordinal": words.ordinal,
     }
     env.globals["style"] = Markup((here / "style.css").read_text(encoding="utf-8"))
     return env.from_string((here / "page.html").read_text(encoding="utf-8"))
@@ -105,7 +106,7 @@ def _classes(summary: Summary) -> dict[str, Any]:
     rows = tables.classes(summary)
     return {
         "rows": rows,
-        "figure": figures.recall(rows[: tables.MOST_CLASSES]) if rows else "",
+        "figure": figures.recall(summary, rows[: tables.MOST_CLASSES]) if rows else "",
         "confusion": tables.confusion(summary),
     }
 
@@ -161,5 +162,5 @@ def _gate(summary: Summary, method: str, rows: list[Row]) -> dict[str, Any]:
         "budget": rows[0].get("budget"),
         "rows": rows,
         "passed": sum(bool(r.get("passed")) for r in rows),
-        "figure": figures.gates(summary, method, measured) if measured else "",
+        "figure": figures.gates(summary, method, rows[0].get("budget"), measured) if measured else "",
     }

@@ -136,7 +136,7 @@ def turned(pair: Row) -> Row:
 
 
 def _negative(value: float | None) -> float | None:
-    return -value if value is not None and known(value) else None
+    return -value if known(value) else None
 
 
 def read_summary(folder: Path) -> Summary:

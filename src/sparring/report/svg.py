@@ -8,7 +8,7 @@ import io
 import re
 import warnings
 from collections.abc import Iterable
-from itertools import count
+from hashlib import sha1
 from typing import Any
 
 import matplotlib
@@ -53,7 +53,6 @@ STYLE = {
     "axes.spines.right": False,
     "axes.unicode_minus": True,
 }
-_serial = count()
 
 
 def role_of(method: str, methods: Iterable[str]) -> str:
@@ -90,7 +89,7 @@ def drawn(figure: Figure, *, alt: str, kind: str = "") -> Markup:
         warnings.filterwarnings("ignore", message="Matplotlib currently does not support")
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
     width, height = (round(v * PIXELS_PER_INCH) for v in figure.get_size_inches())
-    body = _body(out.getvalue())
+    body = _body(out.getvalue(), salt=f"{kind} {alt}")
     head = (
         f'<svg class="figure {kind}" role="img" aria-label="{escape(alt)}" viewBox="0 0 {width} {height}" '
         f'style="max-width:{round(1.12 * width)}px">'
@@ -98,12 +97,12 @@ def drawn(figure: Figure, *, alt: str, kind: str = "") -> Markup:
     return Markup(head + body + "</svg>")
 
 
-def _body(svg: str) -> str:
+def _body(svg: str, *, salt: str) -> str:
     """What is inside matplotlib's <svg>: lean, with page colours, and with ids that no other figure has."""
     body = svg[svg.index(">", svg.index("<svg ")) + 1 : svg.rindex("</svg>")]
     body = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", body, flags=re.DOTALL)
     body = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", body, count=1, flags=re.DOTALL)
-    prefix = f"f{next(_serial)}-"
+    prefix = "f" + sha1((salt + body).encode("utf-8", "replace"), usedforsecurity=False).hexdigest()[:10]
     body = re.sub(r"<[^>]*>", lambda tag: _tag(tag[0], prefix), body)
     body = re.sub(r">\s+<", "><", body)
     while "<g></g>" in body:

@@ -140,6 +140,7 @@ def confusion(summary: Summary) -> dict[str, Any] | None:
     counts = found[0].get("counts") if found else None
     if not counts or len(counts) != len(names):
         return None
+    counts = [[v if known(v) else 0 for v in row] for row in counts]
     wrong = [
         sum(row) - row[k] + sum(other[k] for j, other in enumerate(counts) if j != k) for k, row in enumerate(counts)
     ]

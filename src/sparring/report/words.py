@@ -2,6 +2,7 @@
 
 import math
 from datetime import datetime
+from typing import TypeGuard
 
 from ..errors import printable
 
@@ -25,13 +26,13 @@ def shown(text: object, limit: int | None = None) -> str:
     return line[: limit - 1 - tail] + "\u2026" + line[len(line) - tail :]
 
 
-def known(value: object) -> bool:
+def known(value: object) -> TypeGuard[float]:
     """Is it a finite number?"""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def number(value: Number, digits: int = 1) -> str:
-    if value is None or not known(value):
+    if not known(value):
         return NOTHING
     text = f"{value:,.{digits}f}"
     if not text.strip("-0.,"):
@@ -43,6 +44,11 @@ def count(value: Number) -> str:
     return number(value, 0)
 
 
+def ordinal(index: Number) -> str:
+    """Which one, counted from 1 as people do."""
+    return count(index + 1) if known(index) else NOTHING
+
+
 def plural(value: Number, one: str, many: str | None = None) -> str:
     """`1 image`, `1,797 images`."""
     return f"{count(value)} {one if value == 1 else many or one + 's'}"
@@ -50,29 +56,29 @@ def plural(value: Number, one: str, many: str | None = None) -> str:
 
 def percent(value: Number, digits: int = 1) -> str:
     """0.9731 -> `97.3 %`."""
-    return number(100 * value, digits) + THIN + "%" if value is not None and known(value) else NOTHING
+    return number(100 * value, digits) + THIN + "%" if known(value) else NOTHING
 
 
 def share(value: Number, digits: int = 1) -> str:
     """0.9731 -> `97.3`, for a column whose head says percent."""
-    return number(100 * value, digits) if value is not None and known(value) else NOTHING
+    return number(100 * value, digits) if known(value) else NOTHING
 
 
 def within(value: Number) -> Number:
     """A share kept between 0 and 1: an interval of accuracies may reach beyond, an accuracy cannot."""
-    return min(1.0, max(0.0, value)) if value is not None and known(value) else None
+    return min(1.0, max(0.0, value)) if known(value) else None
 
 
 def interval(low: Number, high: Number, digits: int = 1, scale: float = 100.0) -> str:
     """`96.8 to 97.8`; empty where there is none."""
-    if low is None or high is None or not (known(low) and known(high)):
+    if not (known(low) and known(high)):
         return ""
     return f"{number(scale * low, digits)} to {number(scale * high, digits)}"
 
 
 def signed(value: Number, digits: int = 1) -> str:
     """0.0123 -> `+1.2`, in points."""
-    if value is None or not known(value):
+    if not known(value):
         return NOTHING
     text = share(value, digits)
     return text if text.startswith(MINUS) or not text.strip("0.") else "+" + text
@@ -83,14 +89,14 @@ def points(value: Number, digits: int = 1) -> str:
 
 
 def p_value(value: Number) -> str:
-    if value is None or not known(value):
+    if not known(value):
         return NOTHING
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def seconds(value: Number) -> str:
     """`0.02 s`, `17 s`, `4.5 min`, `2.1 h`."""
-    if value is None or not known(value):
+    if not known(value):
         return NOTHING
     if value < 0.095:
         return ("0" if value == 0 else f"{value:.2f}" if value >= 0.005 else "< 0.01") + THIN + "s"
@@ -103,7 +109,7 @@ def seconds(value: Number) -> str:
 
 def one_in(error: Number) -> str:
     """0.021 -> `1 picture in 48 wrong`: easier to picture than a percentage."""
-    if error is None or not known(error):
+    if not known(error):
         return NOTHING
     if error <= 0:
         return "none wrong"
@@ -112,7 +118,7 @@ def one_in(error: Number) -> str:
 
 def half_width(share_right: Number, n: Number) -> float | None:
     """Half the Wilson 95 % interval of a share seen on n images (Wilson 1927, doi:10.1080/01621459.1927.10502953)."""
-    if share_right is None or not known(share_right) or n is None or not known(n) or n < 1:
+    if not known(share_right) or not known(n) or n < 1:
         return None
     z, p = 1.96, min(1.0, max(0.0, share_right))
     return z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)

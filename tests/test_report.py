@@ -1,0 +1,608 @@
+"""The report: right numbers, one file, no script, readable by everyone, and a good page whatever is missing."""
+
+import copy
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from summaries import METHODS, study_folder
+
+from sparring.errors import FileFormatError, MachineError
+from sparring.report import figures, pictures, tables, words, write
+from sparring.report.summary import Summary, read_summary
+from sparring.report.svg import COLOUR, OTHERS, role_of
+
+CHROMIUM = Path("/usr/bin/chromium")
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "a \"quoted\" & 'name' --> </style>",
+    "line\nbreak\ttab",
+    "\u202eright to left\u202c",
+    "\U0001f600\U0001f468\u200d\U0001f469\u200d\U0001f467",
+    "$x^2$ \\frac",
+    "\u05e2\u05d1\u05e8\u05d9\u05ea",
+    "\udcff\udc80 broken",
+    "<img src=x onerror=alert(2)>",
+    "a" * 90,
+    "{{ 7 * 7 }}{% raw %}",
+    " ",
+)
+SHAPES = {
+    "one budget": {"budgets": ["5"]},
+    "three budgets, one of them all": {"budgets": ["1", "20", "all"], "methods": ["majority", "svm", "cnn"]},
+    "one method": {"methods": ["svm"], "budgets": ["10"]},
+    "one repeat": {"methods": ["svm", "cnn"], "repeats": 1},
+    "no GAN": {"methods": ["majority", "logistic", "svm", "spreading"]},
+    "two classes": {"classes": ["cat", "dog"], "methods": ["majority", "svm", "semi-gan"], "test": 40},
+    "200 classes": {"classes": 200, "test": 1000, "repeats": 2, "methods": ["svm", "cnn", "gan-augment"]},
+    "failed arms": {"failed": [("semi-gan", "5"), ("gan-augment", "5"), ("gan-augment", "20"), ("cnn", "20")]},
+    "only the floor": {"methods": ["majority"]},
+}
+FEW = {"methods": ["majority", "svm", "cnn", "gan-augment"], "test": 120}
+
+
+class Page(HTMLParser):
+    """What a browser would see: elements with attributes, their text, and whether every tag is closed."""
+
+    VOID = frozenset({"meta", "link", "img", "br"})
+
+    def __init__(self, html: str):
+        super().__init__(convert_charrefs=True)
+        self.elements: list[tuple[str, dict, list[str]]] = []  # tag, attributes, text inside
+        self.open: list[tuple[str, dict, list[str]]] = []
+        self.in_svg: list[str] = []
+        self.feed(html)
+        self.close()
+        assert not self.open, f"not closed: {[e[0] for e in self.open]}"
+
+    def handle_starttag(self, tag, attrs):
+        element = (tag, dict(attrs), [])
+        self.elements.append(element)
+        if tag not in self.VOID:
+            self.open.append(element)
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs), []))
+
+    def handle_endtag(self, tag):
+        # HTML lets a browser close some tags by itself; this page never relies on that
+        assert self.open and self.open[-1][0] == tag, f"</{tag}> inside {[e[0] for e in self.open]}"
+        self.open.pop()
+
+    def handle_data(self, data):
+        for element in self.open:
+            element[2].append(data)
+        if any(e[0] == "svg" for e in self.open):
+            self.in_svg.append(data)
+
+    def all(self, *tags: str) -> list[tuple[str, dict, str]]:
+        return [(t, a, "".join(text)) for t, a, text in self.elements if t in tags]
+
+    def text(self) -> str:
+        body = next(text for tag, _, text in self.elements if tag == "body")
+        return re.sub(r"\s+", " ", "".join(body))
+
+
+def page_of(folder: Path) -> Page:
+    return Page(write(folder).read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> Path:
+    return study_folder(tmp_path_factory.mktemp("whole") / "study")
+
+
+@pytest.fixture(scope="module")
+def whole(study) -> Page:
+    return page_of(study)
+
+
+def summary_of(folder: Path) -> dict:
+    return json.loads((folder / "summary.json").read_text())
+
+
+def rewritten(folder: Path, summary: dict) -> Page:
+    (folder / "summary.json").write_text(json.dumps(summary))
+    return page_of(folder)
+
+
+# Numbers
+
+
+def test_score_tables_show_the_summarys_numbers(study, whole):
+    tables_seen = [text for tag, a, text in whole.all("table") if a.get("class") == "scores"]
+    summary = summary_of(study)
+    assert len(tables_seen) == len(summary["budgets"])
+    for budget, text in zip(summary["budgets"], tables_seen, strict=True):
+        rows = [s for s in summary["scores"] if s["budget"] == budget["budget"]]
+        for s in rows:
+            a = s["accuracy"]
+            cell = f"{100 * a['mean']:.1f}{100 * max(0, a['low']):.1f} to {100 * min(1, a['high']):.1f}"
+            assert cell in text and f"{s['nll']['mean']:.3f}" in text, s["method"]
+        ranked = sorted(rows, key=lambda s: -s["accuracy"]["mean"])
+        places = [text.index(s["method"]) for s in ranked]
+        assert places == sorted(places)
+
+
+def test_differences_are_told_from_the_side_of_the_most_accurate(tmp_path):
+    folder = study_folder(tmp_path / "s", **FEW, budgets=["5"])
+    summary = summary_of(folder)
+    mean = {s["method"]: s["accuracy"]["mean"] for s in summary["scores"]}
+    best = max(mean, key=lambda m: mean[m])
+    for pair in tables.against_best(read_summary(folder), "5"):
+        assert pair["a"] == best
+        assert pair["difference"]["mean"] == pytest.approx(mean[best] - mean[pair["b"]], abs=1e-12)
+        d = pair["difference"]
+        assert d["low"] <= d["mean"] <= d["high"] and pair["verdict"] != "worse"
+        given = next(p for p in summary["pairs"] if {p["a"], p["b"]} == {best, pair["b"]})
+        assert {pair["verdict"], given["verdict"]} in ({"better", "worse"}, {pair["verdict"]})
+        assert [abs(v) for v in d["each"]] == [abs(v) for v in given["difference"]["each"]]
+
+
+def test_marks_stand_where_the_axis_says(study):
+    """Position of a mean mark against the tick labels of its own figure, read from the SVG."""
+    summary = read_summary(study)
+    svg = figures.strips(summary, "5")
+    ticks = [
+        (float(x), float(name))
+        for x, name in re.findall(r'text-anchor: middle[^>]*x="([\d.]+)" [^>]*>(\d+)</text>', svg)
+    ]
+    (x0, v0), (x1, v1) = ticks[0], ticks[-1]
+    marks = re.findall(r'<use href="#(\w+)" x="([\d.]+)" y="([\d.]+)" style="fill: var\(--m-spreading\)', svg)
+    large = marks[-1]  # the mean is drawn last, over interval and dots
+    accuracy = 100 * summary.score("spreading", "5")["accuracy"]["mean"]
+    assert v0 + (float(large[1]) - x0) * (v1 - v0) / (x1 - x0) == pytest.approx(accuracy, abs=0.05)
+    assert len(marks) == 1 + summary.repeats  # every repeat is a dot
+
+
+def test_every_repeat_is_a_dot_in_the_learning_curve(study):
+    summary = read_summary(study)
+    svg = figures.learning(summary, figures.WIDE)
+    dots = re.findall(r'<use href="#\w+" x="[\d.]+" y="[\d.]+" style="fill: var\(--m-cnn\)', svg)
+    assert len(dots) == 2 * (summary.repeats + 1)
+
+
+def test_confusion_keeps_every_answer_and_the_worst_classes(tmp_path):
+    names = [f"k{i}" for i in range(30)]
+    counts = [[0] * 30 for _ in names]
+    for k in range(30):
+        counts[k][k] = 100
+    counts[3][29], counts[29][3], counts[7][8] = 40, 5, 20
+    summary = Summary(
+        tmp_path,
+        {
+            "data": {"classes": names},
+            "budgets": [{"budget": "5", "labels": 150}],
+            "recommendation": {"method": "m", "budget": "5"},
+            "confusion": [{"method": "m", "budget": "5", "counts": counts}],
+        },
+    )
+    shown = tables.confusion(summary)
+    assert shown is not None and len(shown["rows"]) == 20 and shown["left_out"] == 10
+    assert {"k3", "k29", "k7", "k8"} <= set(shown["names"])
+    for row in shown["rows"]:
+        assert sum(c["count"] for c in row["cells"]) == row["of"] == sum(counts[int(row["name"][1:])])
+        assert sum(c["share"] for c in row["cells"]) == pytest.approx(1)
+    assert [(m["true"], m["said"], m["count"]) for m in shown["worst"]] == [
+        ("k3", "k29", 40),
+        ("k7", "k8", 20),
+        ("k29", "k3", 5),
+    ]
+
+
+def test_images_needed_agrees_with_the_statistics():
+    from sparring.stats import images_needed, wilson
+
+    for recall in (0.0, 0.3, 0.5, 0.8, 0.97, 1.0):
+        assert abs(tables.images_needed(recall) - images_needed(recall)) <= 1
+        interval = wilson(recall * 40, 40)
+        assert words.half_width(recall, 40) == pytest.approx((interval.high - interval.low) / 2, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (words.percent(0.97311), "97.3\u202f%"),
+        (words.percent(1, 0), "100\u202f%"),
+        (words.percent(None), "\u2013"),
+        (words.percent(float("nan")), "\u2013"),
+        (words.signed(0.0123), "+1.2"),
+        (words.signed(-0.0123), "\u22121.2"),
+        (words.signed(-0.0001), "0.0"),
+        (words.interval(-0.01, 0.025), "\u22121.0 to 2.5"),
+        (words.interval(None, 0.5), ""),
+        (words.p_value(0.0312), "0.031"),
+        (words.p_value(0.0000001), "< 0.001"),
+        (words.seconds(0.001), "< 0.01\u202fs"),
+        (words.seconds(0.7), "0.7\u202fs"),
+        (words.seconds(17.4), "17\u202fs"),
+        (words.seconds(90), "1.5\u202fmin"),
+        (words.seconds(7200), "2.0\u202fh"),
+        (words.one_in(0.02), "1 in 50 wrong"),
+        (words.one_in(0.4), "1 in 2.5 wrong"),
+        (words.one_in(0), "none wrong"),
+        (words.plural(1, "image"), "1 image"),
+        (words.plural(1797, "image"), "1,797 images"),
+        (words.plural(2, "class", "classes"), "2 classes"),
+        (words.shown("a\nb\u202e"), "a\\nb\\u202e"),
+        (words.shown("\u0645\u06cc\u200c\u062e"), "\u0645\u06cc\u200c\u062e"),
+        (words.shown("0123456789", 7), "0123\u202689"),
+        (words.sentence("an edge. "), "An edge."),
+        (words.day("2026-11-20T23:40:00+00:00"), "20 November 2026, 23:40 UTC"),
+        (words.day("soon"), "soon"),
+        (words.listing(["a", "b", "c"]), "a, b and c"),
+        (words.within(1.02), 1.0),
+        (words.known(True), False),
+    ],
+)
+def test_words(found, expected):
+    assert found == expected
+
+
+def test_labels_are_moved_apart_and_no_further():
+    assert figures.spread([10, 50], 15, 0, 100) == [10, 50]
+    assert figures.spread([50, 50], 10, 0, 100) == [45, 55]
+    assert figures.spread([0, 0, 0], 10, 0, 100) == [0, 10, 20]
+    assert figures.spread([99, 100], 10, 0, 100) == [90, 100]
+    places = figures.spread([3, 4, 5, 50, 51, 99], 12, 0, 100)
+    assert all(b - a >= 12 - 1e-9 for a, b in zip(places, places[1:], strict=False))
+    assert min(places) >= 0 and max(places) <= 100
+
+
+def test_ticks_and_curves():
+    assert figures.steps(0.71, 0.98, 3) == pytest.approx([0.8, 0.9])
+    assert figures.steps(71, 98, 6) == pytest.approx([75, 80, 85, 90, 95])
+    assert figures.steps(5, 5, 3) == [5]
+    run = [(float(i), float(i % 7)) for i in range(1000)]
+    short = figures.thinned(run)
+    assert len(short) <= 120
+    assert sum(y for _, y in short[:-1]) / (len(short) - 1) == pytest.approx(3, abs=0.1)
+    assert figures.thinned(run[:50]) == run[:50]
+
+
+# The verdict's honesty
+
+
+def test_warnings_say_what_weakens_the_verdict(tmp_path):
+    folder = study_folder(tmp_path / "s", **FEW, repeats=3, failed=[("cnn", "5")])
+    summary = summary_of(folder)
+    summary["test"]["looks"] = 2
+    text = rewritten(folder, summary).text()
+    assert "have been used 2 times" in text
+    assert "only 3 repeats" in text and "p = 0.25" in text
+    assert "cnn failed in 3 runs" in text and "not finite" in text
+    assert "10 classes have fewer than 30 test images" in text
+    assert "needs 6 repeats" in text
+
+
+def test_a_sound_study_has_no_warning(whole):
+    assert "Before you rely on this" not in whole.text()
+
+
+def test_the_three_facts_are_told_per_budget(whole, study):
+    text = whole.text()
+    for row in summary_of(study)["ablations"]:
+        assert f"{row['a']} against {row['b']}" in text
+        assert words.signed(row["difference"]["mean"]) in text
+
+
+def test_the_gate_is_counted(tmp_path):
+    folder = study_folder(tmp_path / "s", **FEW, budgets=["5"])
+    summary = summary_of(folder)
+    for i, row in enumerate(summary["gates"]):
+        row["passed"] = i < 4
+    assert "used in 4 of 6 repeats" in rewritten(folder, summary).text()
+
+
+# One file that everybody can read
+
+
+def test_nothing_is_loaded_from_anywhere(study, whole):
+    html = (study / "report.html").read_text(encoding="utf-8")
+    assert not whole.all("script", "iframe", "object", "embed", "audio", "video", "form", "base")
+    for tag, attributes, _ in whole.all("img", "a", "link", "use", "image", "source"):
+        for key in ("src", "href", "xlink:href", "srcset"):
+            value = attributes.get(key)
+            assert value is None or value.startswith(("data:", "#")), (tag, key, value[:60])
+    assert not [a for _, a, _ in whole.elements if any(k.startswith("on") for k in a)]
+    assert "@import" not in html and not re.search(r"url\((?!#)", html)
+    policy = [a["content"] for _, a, _ in whole.all("meta") if a.get("http-equiv") == "Content-Security-Policy"]
+    assert policy == ["default-src 'none'; img-src data:; style-src 'unsafe-inline'"]
+
+
+def test_pages_are_small_quick_to_make_and_the_same_every_time(study, whole):
+    first = (study / "report.html").read_bytes()
+    start = time.process_time()
+    assert write(study).read_bytes() == first
+    assert time.process_time() - start < 4  # 0.7 s on a quiet machine
+    assert len(first) < 1_000_000
+    assert not list(study.glob(".report*"))
+
+
+def test_readable_aloud_and_by_keyboard(whole):
+    assert next(a for _, a, _ in whole.all("html"))["lang"] == "en"
+    ids = [a["id"] for _, a, _ in whole.elements if "id" in a]
+    assert len(ids) == len(set(ids))
+    for _, a, text in whole.all("a"):
+        assert a["href"][1:] in ids and text.strip()
+    for _, a, _ in whole.all("img"):
+        assert a["alt"].strip() and a["width"] and a["height"]
+    for _, a, _ in whole.all("svg"):
+        assert a.get("aria-hidden") == "true" or (a.get("role") == "img" and len(a["aria-label"]) > 20)
+    levels = [int(tag[1]) for tag, _, _ in whole.all("h1", "h2", "h3", "h4", "h5")]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(b - a <= 1 for a, b in zip(levels, levels[1:], strict=False))
+    assert len(whole.all("caption")) == len(whole.all("table")) >= 8
+    assert all(a.get("scope") in ("row", "col") for _, a, _ in whole.all("th"))
+    scrolls = [a for _, a, _ in whole.elements if a.get("class") == "scroll"]
+    assert scrolls and all(a["tabindex"] == "0" and a["role"] == "region" and a["aria-label"] for a in scrolls)
+    assert next(a for _, a, _ in whole.all("meta") if a.get("name") == "viewport")
+
+
+def _palettes() -> list[dict[str, str]]:
+    css = (Path(figures.__file__).parent / "style.css").read_text()
+    light, dark = (css.split("@media screen")[0], css.split("@media screen")[1].split("}")[0])
+    palettes = [dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", part)) for part in (light, dark)]
+    assert palettes[0].keys() == palettes[1].keys()
+    return palettes
+
+
+def _contrast(a: str, b: str) -> float:
+    """WCAG 2.2 contrast of two colours, 1 to 21."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    high, low = sorted((luminance(a), luminance(b)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_colours_are_readable_in_light_and_dark():
+    for palette in _palettes():
+        assert set(COLOUR) <= set(palette)
+        for role in ("ink", "muted", "accent", *(r for r in COLOUR if r.startswith("m-"))):
+            assert _contrast(palette[role], palette["page"]) >= 4.5, role
+        for role in ("ink", "muted", "accent"):
+            assert _contrast(palette[role], palette["panel"]) >= 4.5, role
+        for kind in ("good", "bad", "same", "open"):
+            assert _contrast(palette[kind], palette[f"{kind}-bg"]) >= 4.5, kind
+        assert _contrast(palette["ink"], palette["warn-bg"]) >= 7
+        for strength in range(101):  # text over every cell of the heat map
+            for heat in ("heat", "miss"):
+                mixed = _mixed(palette[heat], palette["panel"], strength / 100)
+                assert _contrast(palette["ink"], mixed) >= 4.5, (heat, strength)
+
+
+def _mixed(a: str, b: str, share: float) -> str:
+    return "#" + "".join(
+        f"{round(share * int(a[i : i + 2], 16) + (1 - share) * int(b[i : i + 2], 16)):02x}" for i in (1, 3, 5)
+    )
+
+
+def test_a_method_has_one_colour_everywhere():
+    known = [role_of(m, METHODS) for m in METHODS]
+    assert len(set(known)) == len(METHODS)
+    others = ["mine", "yours", "svm"]
+    assert [role_of(m, others) for m in others] == [OTHERS[0], OTHERS[1], "m-svm"]
+
+
+# Names from outside
+
+
+def test_hostile_names_are_only_text(tmp_path):
+    folder = study_folder(tmp_path / "s", **FEW, classes=HOSTILE, name=HOSTILE[0])
+    summary = summary_of(folder)
+    summary["verdict"] = summary["command"] = summary["recommendation"]["reasons"][0] = HOSTILE[1] + HOSTILE[8]
+    summary["data"]["bad_files"] = [[n, n] for n in HOSTILE]
+    summary["games"][0]["curves"] = {n: [[0, 1.0], [10, 2.0]] for n in HOSTILE[:3]}
+    summary["versions"] = {HOSTILE[0]: HOSTILE[8]}
+    summary["methods"].append({"name": HOSTILE[8], "title": HOSTILE[0], "what": HOSTILE[1], "cites": [HOSTILE[0]]})
+    page = rewritten(folder, summary)
+    assert not page.all("script")
+    assert all(a["src"].startswith("data:") for _, a, _ in page.all("img"))
+    assert not [a for _, a, _ in page.elements if any(k.startswith("on") for k in a)]
+    text, drawn = page.text(), "".join(page.in_svg)
+    assert "<script>alert(1)</script>" in text and "{{ 7 * 7 }}{% raw %}" in text
+    assert "line\\nbreak\\ttab" in text and "\\u202eright to left\\u202c" in text and "\\udcff\\udc80 broken" in text
+    assert "\u202e" not in text and "\udcff" not in text
+    assert "\U0001f468\u200d\U0001f469\u200d\U0001f467" in text
+    assert "<script>aler\u2026ript>" in drawn
+    assert "$x^2$ \\frac" in drawn and "line\\nbreak\\ttab" in drawn
+
+
+def test_pictures_come_from_the_study_only(tmp_path):
+    inside = tmp_path / "study"
+    inside.mkdir()
+    Image.new("L", (4, 3)).save(inside / "ok.png")
+    Image.new("L", (4, 4)).save(tmp_path / "secret.png")
+    (inside / "link.png").symlink_to(tmp_path / "secret.png")
+    (inside / "text.png").write_text("not a picture")
+    (inside / "cut.png").write_bytes((inside / "ok.png").read_bytes()[:20])
+    found = pictures.inlined(inside, "ok.png")
+    assert found is not None and (found.width, found.height) == (4, 3)
+    assert found.uri.startswith("data:image/png;base64,")
+    refused = (
+        "../secret.png",
+        str(tmp_path / "secret.png"),
+        "link.png",
+        "text.png",
+        "cut.png",
+        "gone.png",
+        ".",
+        "",
+        "\0",
+    )
+    for name in (*refused, None, 7, ["ok.png"]):
+        assert pictures.inlined(inside, name) is None, name
+
+
+def test_large_pictures_are_packed(tmp_path):
+    noise = Image.effect_noise((2400, 600), 80).convert("RGB")
+    noise.save(tmp_path / "large.png")
+    found = pictures.inlined(tmp_path, "large.png")
+    assert found is not None and (found.width, found.height) == (1600, 400)
+    assert found.uri.startswith("data:image/webp") and len(found.uri) < (tmp_path / "large.png").stat().st_size / 2
+
+
+# Whatever is missing
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_every_shape_of_study_gives_a_good_page(tmp_path, shape):
+    folder = study_folder(tmp_path / "s", **{"test": 120} | SHAPES[shape])
+    page = page_of(folder)
+    text = page.text()
+    assert not re.search(r"\b(None|nan|inf|Undefined|\[\]|\{\})\b", text), text
+    assert ("What the GANs did" in text) == ("GAN" in shape and shape != "no GAN" or _has_games(folder))
+    assert "How it was done" in text
+    assert all(len(a["aria-label"]) > 20 for _, a, _ in page.all("svg") if a.get("role") == "img")
+
+
+def _has_games(folder: Path) -> bool:
+    summary = summary_of(folder)
+    return bool(summary["games"] or summary["gates"])
+
+
+def test_any_part_may_be_missing_or_null(tmp_path, monkeypatch):
+    folder = study_folder(tmp_path / "s", methods=["svm"], test=40, budgets=["5"], repeats=1)
+    summary = summary_of(folder)
+    monkeypatch.setattr(figures, "drawn", lambda figure, *, alt, kind="": f"({alt})")  # the slow half of a figure
+    for i, key in enumerate(k for k in summary if k != "format"):
+        rewritten(folder, {k: v for k, v in summary.items() if k != key} if i % 2 else summary | {key: None})
+    rewritten(folder, {"format": 1})
+    rewritten(folder, {"format": 1, "scores": [{"method": "svm", "budget": "5"}], "budgets": [{"budget": "5"}]})
+
+
+def test_any_number_may_be_null(tmp_path):
+    folder = study_folder(tmp_path / "s", **FEW)
+    text = rewritten(folder, _nulled(summary_of(folder))).text()
+    assert "nan" not in text and "None" not in text
+    assert "no result" in "".join(page_of(folder).in_svg)
+
+
+def _nulled(value):
+    if isinstance(value, dict):
+        return {k: v if k == "format" else _nulled(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_nulled(v) for v in value]
+    return None if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def test_a_study_without_intervals_shows_means(tmp_path):
+    folder = study_folder(tmp_path / "s", **FEW)
+    summary = copy.deepcopy(summary_of(folder))
+    for s in summary["scores"]:
+        for key in ("accuracy", "balanced_accuracy", "ece", "nll", "brier"):
+            s[key]["low"] = s[key]["high"] = None
+    text = rewritten(folder, summary).text()
+    assert words.percent(summary["scores"][-1]["accuracy"]["mean"]).split("\u202f")[0] in text
+
+
+# Errors and layers
+
+
+@pytest.mark.parametrize(
+    ("content", "id"),
+    [(None, "study-summary"), ("{", "study-summary"), ("[]", "study-format"), ('{"format": 99}', "study-format")],
+)
+def test_summaries_that_cannot_be_read_are_refused(tmp_path, content, id):
+    if content is not None:
+        (tmp_path / "summary.json").write_text(content)
+    with pytest.raises(FileFormatError) as caught:
+        write(tmp_path)
+    assert caught.value.id == id and str(tmp_path) in str(caught.value)
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_a_full_disk_leaves_the_older_report(tmp_path, monkeypatch):
+    folder = study_folder(tmp_path / "s", **FEW)
+    before = write(folder).read_bytes()
+
+    def full(self, *_, **__):
+        self.touch()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(MachineError, match="No space left"):
+        write(folder)
+    assert (folder / "report.html").read_bytes() == before
+    assert not list(folder.glob(".report*"))
+
+
+def test_the_report_needs_neither_torch_nor_sklearn(study):
+    code = (
+        "import sys; from sparring.report import write; write(sys.argv[1]);"
+        "print([m for m in ('torch', 'sklearn', 'scipy', 'pandas') if m in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", code, study], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]" and not run.stderr
+
+
+# In a browser
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if not CHROMIUM.exists():
+        pytest.skip(f"no {CHROMIUM}: install Debian's chromium to open the report in a browser")
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with playwright.sync_playwright() as p:
+        sandbox = [] if os.geteuid() else ["--no-sandbox"]
+        yield p.chromium.launch(executable_path=str(CHROMIUM), args=sandbox)
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_in_chromium(browser, tmp_path, width, scheme):
+    folder = study_folder(tmp_path / "s", **FEW, classes=HOSTILE)
+    path = write(folder)
+    tab = browser.new_page(viewport={"width": width, "height": 844}, color_scheme=scheme)
+    said, asked = [], []
+    tab.on("console", lambda message: said.append(message.text))
+    tab.on("pageerror", lambda error: said.append(str(error)))
+    tab.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
+    tab.on("request", lambda request: asked.append(request.url))
+    tab.goto(path.as_uri())
+    tab.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    assert not said
+    assert [url for url in asked if not url.startswith("data:")] == [path.as_uri()]
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    assert tab.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
+    sizes = tab.evaluate(
+        "[...document.querySelectorAll('svg.figure text')].map(t => t.getBoundingClientRect())"
+        ".filter(r => r.width).map(r => Math.min(r.width, r.height))"
+    )
+    assert min(sizes) > 5
+    outside = tab.evaluate(
+        "[...document.querySelectorAll('svg.figure')].filter(s => s.getBoundingClientRect().width)"
+        ".flatMap(s => [...s.querySelectorAll('text')].filter(t => t.getBoundingClientRect().right >"
+        " s.getBoundingClientRect().right + 3 || t.getBoundingClientRect().left < s.getBoundingClientRect().left - 3)"
+        ".map(t => t.textContent))"
+    )
+    assert not outside
+    background = tab.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert background == ("rgb(255, 255, 255)" if scheme == "light" else "rgb(20, 23, 28)")
+    tab.keyboard.press("Tab")
+    assert tab.evaluate("document.activeElement.getAttribute('href')") == "#verdict"
+    tab.close()
+
+
+def test_on_paper_everything_is_unfolded(browser, study, whole):
+    tab = browser.new_page(color_scheme="dark")
+    tab.goto((study / "report.html").as_uri())
+    tab.emulate_media(media="print")
+    assert tab.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--page').trim()") == "#ffffff"
+    heights = tab.evaluate(
+        "[...document.querySelectorAll('details')].map(d => d.getBoundingClientRect().height"
+        " / d.querySelector('summary').getBoundingClientRect().height)"
+    )
+    assert len(heights) > 3 and min(heights) > 1.5
+    tab.close()
