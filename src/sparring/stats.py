@@ -60,11 +60,14 @@ def mean_interval(values: Sequence[float] | np.ndarray, *, level: float = LEVEL)
     return Interval(mean, mean - half, mean + half)
 
 
-def wilson(right: float, of: float, *, level: float = LEVEL, df: float = math.inf) -> Interval:
-    """A share and its interval (Wilson 1927), good at 0 and 1 too. `right` and `of` need not be whole numbers."""
+def wilson(right: float, of: float, *, z: float | None = None) -> Interval:
+    """A share and its interval (Wilson 1927), good at 0 and 1 too. `right` and `of` need not be whole numbers.
+
+    `z`: how many standard errors to go; None for LEVEL.
+    """
     if of <= 0:
         return Interval(math.nan, math.nan, math.nan)
-    share, z = right / of, t_quantile(df, level) if math.isfinite(df) else float(special.ndtri((1 + level) / 2))
+    share, z = right / of, float(special.ndtri((1 + LEVEL) / 2)) if z is None else z
     centre = (share + z * z / (2 * of)) / (1 + z * z / of)
     half = z / (1 + z * z / of) * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of))
     return Interval(share, max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half)))
@@ -89,19 +92,25 @@ def of_mean(values: np.ndarray) -> float:
     return float(values.var(ddof=1)) / len(values) if len(values) > 1 else 0.0
 
 
-def share_interval(right: np.ndarray, *, level: float = LEVEL) -> Interval:
+def share_interval(right: np.ndarray) -> Interval:
     """Accuracy from what is right, bool [R,T], for new label draws and new test images.
 
     Wilson's interval with the number of images that would give the same variance (Korn & Graubard 1998), never more
-    than T: at 100 % on T images it is Wilson's for T of T.
+    than T: at 100 % on T images it is Wilson's for T of T. Each part of the variance has its own t: where label draws
+    matter most, Satterthwaite's degrees of freedom covered 2 points less in simulations.
     """
     right = np.asarray(right, float)
-    repeats, images = right.shape
     share = float(right.mean())
-    spread = crossed(of_mean(right.mean(1)), repeats, of_mean(right.mean(0)), images)
-    worth = share * (1 - share) / spread.variance if spread.variance > 0 else math.inf
-    capped = worth >= images  # then the interval is Wilson's own
-    return wilson(share * min(worth, images), min(worth, images), level=level, df=math.inf if capped else spread.df)
+    return _as_wilson(share, share * (1 - share), of_mean(right.mean(1)), of_mean(right.mean(0)), *right.shape)
+
+
+def _as_wilson(share: float, binomial: float, of_repeats: float, of_images: float, repeats: int, images: int):
+    variance = of_repeats + of_images
+    if variance * images <= binomial or variance == 0:
+        return wilson(share * images, images)
+    worth = binomial / variance
+    parts = (math.sqrt(v) * t_quantile(n - 1) for v, n in ((of_repeats, repeats), (of_images, images)) if v > 0)
+    return wilson(share * worth, worth, z=math.hypot(*parts) / math.sqrt(variance))
 
 
 def recalls(right: np.ndarray, truth: np.ndarray, classes: int) -> np.ndarray:
@@ -111,7 +120,7 @@ def recalls(right: np.ndarray, truth: np.ndarray, classes: int) -> np.ndarray:
     return np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
 
 
-def balanced_interval(right: np.ndarray, truth: np.ndarray, classes: int, *, level: float = LEVEL) -> Interval:
+def balanced_interval(right: np.ndarray, truth: np.ndarray, classes: int) -> Interval:
     """Balanced accuracy (mean recall over the classes in the test part), as `share_interval`.
 
     Its variance over test images is that of the recalls, each smoothed by one right and one wrong image: classes with
@@ -123,10 +132,8 @@ def balanced_interval(right: np.ndarray, truth: np.ndarray, classes: int, *, lev
     each = recall.mean(1)
     smooth = (recall.mean(0) * counts + 1) / (counts + 2)
     of_images = float((smooth * (1 - smooth) / counts).sum() / len(counts) ** 2)
-    share, spread = float(each.mean()), crossed(of_mean(each), len(each), of_images, len(truth))
     typical = float(smooth.mean())
-    worth = min(typical * (1 - typical) / spread.variance, len(truth))
-    return wilson(share * worth, worth, level=level, df=spread.df)
+    return _as_wilson(float(each.mean()), typical * (1 - typical), of_mean(each), of_images, len(each), len(truth))
 
 
 # Paired tests.

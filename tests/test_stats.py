@@ -1,0 +1,435 @@
+"""Statistics against scipy, brute force and simulation."""
+
+import math
+from itertools import combinations, product
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats as scipy_stats
+from sklearn.metrics import balanced_accuracy_score, brier_score_loss, log_loss
+
+from sparring import stats
+
+
+def random(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+# Intervals.
+
+
+@pytest.mark.parametrize("n", [2, 3, 6, 30])
+def test_mean_interval_is_scipys(n):
+    values = random(n).normal(0.9, 0.02, n)
+    found = stats.mean_interval(values)
+    low, high = scipy_stats.t.interval(0.95, n - 1, values.mean(), scipy_stats.sem(values))
+    np.testing.assert_allclose(found, (values.mean(), low, high), rtol=1e-12)
+
+
+def test_one_value_has_no_interval():
+    mean, low, high = stats.mean_interval([0.5])
+    assert mean == 0.5
+    assert math.isnan(low)
+    assert math.isnan(high)
+
+
+@pytest.mark.parametrize(("right", "of"), [(0, 1), (0, 20), (16, 20), (20, 20), (353, 360), (1, 10_000)])
+def test_wilson_is_scipys(right, of):
+    expected = scipy_stats.binomtest(right, of).proportion_ci(method="wilson")
+    found = stats.wilson(right, of)
+    np.testing.assert_allclose(found, (right / of, expected.low, expected.high), atol=1e-12)
+
+
+def test_wilson_of_nothing_is_nothing():
+    assert all(math.isnan(v) for v in stats.wilson(0, 0))
+
+
+def test_a_perfect_score_is_no_more_certain_than_its_images():
+    """Six repeats on the same 40 images are 40 images, not 240."""
+    found = stats.share_interval(np.ones((6, 40), bool))
+    np.testing.assert_allclose(found, stats.wilson(40, 40))
+
+
+def test_repeats_that_say_the_same_are_one_repeat():
+    right = random().random(200) < 0.9
+    np.testing.assert_allclose(stats.share_interval(np.tile(right, (6, 1))), stats.wilson(right.sum(), 200), atol=2e-3)
+
+
+def studies(rng, *, arms=1, repeats=6, images=360, level=2.5, arm=0.0, spread=(1.0, 0.6, 0.4, 0.5, 0.8)):
+    """What `arms` methods get right [arms][repeats, images], from a latent skill: images differ in difficulty, methods
+    in what they find hard, label draws in how good they are, for all and for each method, and there is chance.
+
+    Every method has the same expected accuracy on new images, but for the first, which is better by `arm`.
+    """
+    image, image_arm, draw, draw_arm, chance = spread
+    hard, lucky = rng.normal(0, image, images), rng.normal(0, draw, repeats)
+    for a in range(arms):
+        own = rng.normal(0, image_arm, images) + (lucky + rng.normal(0, draw_arm, repeats))[:, None]
+        yield level + (arm if a == 0 else 0.0) + hard + own + rng.normal(0, chance, (repeats, images)) > 0
+
+
+@pytest.mark.parametrize("images", [60, 400])
+def test_the_accuracy_interval_covers_new_draws_and_new_images(images):
+    """Its coverage is measured; that of a t-interval over repeats alone falls far short where images are few."""
+    rng, spread = random(1), (1.0, 0.6, 0.4, 0.5, 0.8)
+    truth = scipy_stats.norm.cdf(2.5 / math.hypot(*spread))
+    covered, naive = [], []
+    for _ in range(1000):
+        (right,) = studies(rng, images=images, spread=spread)
+        _, low, high = stats.share_interval(right)
+        covered.append(low <= truth <= high)
+        _, low, high = stats.mean_interval(right.mean(1))
+        naive.append(low <= truth <= high)
+    assert 0.92 <= np.mean(covered) <= 0.99  # six draws of a skewed share: a little below 95 % where draws dominate
+    assert np.mean(naive) < 0.91
+
+
+def test_balanced_accuracy_and_recalls_are_sklearns():
+    rng = random(3)
+    truth, said = rng.integers(0, 4, 300), rng.integers(0, 4, (5, 300))
+    right = said == truth
+    expected = [balanced_accuracy_score(truth, row) for row in said]
+    found = stats.balanced_interval(right, truth, 4)
+    assert found.mean == pytest.approx(np.mean(expected))
+    np.testing.assert_allclose(stats.recalls(right, truth, 4).mean(1), expected)
+
+
+def test_a_class_without_test_images_has_no_recall_and_does_not_count():
+    truth = np.array([0, 0, 2, 2])
+    right = np.array([[True, True, False, True]])
+    np.testing.assert_array_equal(stats.recalls(right, truth, 3), [[1.0, np.nan, 0.5]])
+    assert stats.balanced_interval(right, truth, 3).mean == 0.75
+
+
+def test_the_balanced_interval_covers_with_a_rare_class():
+    """950 and 20 images a class, recalls 0.97 and 0.7: the rare class dominates the interval."""
+    rng, covered = random(4), []
+    counts, level = (400, 20), (2.0, 0.6)
+    truth = np.repeat([0, 1], counts)
+    for _ in range(600):
+        right = np.concatenate([next(studies(rng, images=n, level=h, spread=(0.8, 0, 0, 0.3, 0.5)))
+                                for n, h in zip(counts, level, strict=True)], 1)  # fmt: skip
+        expected = np.mean([scipy_stats.norm.cdf(h / math.hypot(0.8, 0.3, 0.5)) for h in level])
+        _, low, high = stats.balanced_interval(right, truth, 2)
+        covered.append(low <= expected <= high)
+    assert 0.94 <= np.mean(covered) <= 0.995
+
+
+# Tests.
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 6, 9])
+def test_sign_flip_is_brute_force(n):
+    for seed in range(20):
+        d = random(seed).normal(0.3, 1, n).round(1)
+        sums = [abs(np.dot(signs, d)) for signs in product((-1, 1), repeat=n)]
+        expected = np.mean(np.array(sums) >= abs(d.sum()) - 1e-9) if d.any() else 1.0
+        assert stats.sign_flip_p(d) == pytest.approx(expected)
+
+
+def test_sign_flip_is_scipys():
+    d = random(5).normal(0.5, 1, 8)
+    expected = scipy_stats.permutation_test((d,), np.mean, permutation_type="samples", n_resamples=np.inf).pvalue
+    assert stats.sign_flip_p(d) == pytest.approx(expected)
+
+
+def test_sign_flip_with_many_repeats_is_close_to_the_t_test_and_repeats_itself():
+    d = random(6).normal(0.3, 1, 60)
+    assert stats.sign_flip_p(d) == stats.sign_flip_p(d)
+    assert stats.sign_flip_p(d) == pytest.approx(scipy_stats.ttest_1samp(d, 0).pvalue, abs=0.01)
+
+
+@pytest.mark.parametrize(("n", "p"), [(1, 1.0), (3, 0.25), (5, 0.0625), (6, 0.03125), (8, 0.0078125)])
+def test_the_smallest_p_is_reached_when_all_agree(n, p):
+    assert stats.smallest_p(n) == p
+    assert stats.sign_flip_p(np.linspace(1, 2, n)) == p
+
+
+def test_no_difference_has_p_one():
+    assert stats.sign_flip_p(np.zeros(6)) == 1.0
+
+
+def test_holm_by_hand():
+    """Holm 1979: the smallest p times 4, the next times 3, ..., never decreasing."""
+    np.testing.assert_allclose(stats.holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
+    assert stats.holm([0.5, 0.9]) == [1.0, 1.0]
+    assert stats.holm([]) == []
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_is_its_definition(ps):
+    """Step down: the k-th smallest is called as long as it and all smaller ones are <= alpha / (m - k)."""
+    adjusted = stats.holm(ps)
+    for alpha in (0.01, 0.05, 0.3):
+        called, order = set(), sorted(range(len(ps)), key=lambda i: ps[i])
+        for k, i in enumerate(order):
+            if ps[i] > alpha / (len(ps) - k):
+                break
+            called.add(i)
+        edge = any(math.isclose(a, alpha, rel_tol=1e-9) for a in adjusted)
+        assert edge or called == {i for i, a in enumerate(adjusted) if a <= alpha}
+
+
+@pytest.mark.parametrize(("only_a", "only_b"), [(0, 0), (5, 5), (9, 1), (30, 11), (0, 6)])
+def test_mcnemar_is_the_binomial_test(only_a, only_b):
+    a = np.array([1] * only_a + [0] * only_b + [1] * 50 + [0] * 7, bool)
+    b = np.array([0] * only_a + [1] * only_b + [1] * 50 + [0] * 7, bool)
+    n = only_a + only_b
+    assert stats.mcnemar_p(a, b) == pytest.approx(scipy_stats.binomtest(only_a, n).pvalue if n else 1.0)
+
+
+def test_tost_is_two_one_sided_t_tests():
+    d = random(7).normal(0.001, 0.002, 10)
+    error = scipy_stats.sem(d)
+    expected = max(
+        scipy_stats.ttest_1samp(d, 0.005, alternative="less").pvalue,
+        scipy_stats.ttest_1samp(d, -0.005, alternative="greater").pvalue,
+    )
+    assert stats.tost_p(d.mean(), error, 9) == pytest.approx(expected)
+    assert stats.tost_p(0.0, 0.0, 9) == 0.0
+    assert stats.tost_p(0.006, 0.0, 9) == 1.0
+
+
+def test_the_variance_of_a_difference_is_that_of_draws_and_images():
+    """Against a simulation of the same two methods on many draws and test parts."""
+    rng, means, told = random(8), [], []
+    for _ in range(1500):
+        a, b = studies(rng, arms=2, images=150)
+        d = np.asarray(a, float) - b
+        means.append(d.mean())
+        told.append(stats.crossed(stats.of_mean(d.mean(1)), 6, stats.of_mean(d.mean(0)), 150).variance)
+    assert np.var(means) < np.mean(told) < 1.3 * np.var(means)
+    assert stats.paired(a, b).mean == pytest.approx(means[-1])
+
+
+def test_with_one_repeat_a_difference_is_about_its_images():
+    """Then V is that of McNemar's difference of shares, with one more discordant image on each side."""
+    rng = random(9)
+    a, b = rng.random((1, 300)) < 0.9, rng.random((1, 300)) < 0.85
+    d = np.concatenate([(a.astype(float) - b)[0], [1, -1]])
+    pair = stats.paired(a, b)
+    half = stats.t_quantile(299) * d.std(ddof=1) / math.sqrt(302)
+    np.testing.assert_allclose((pair.low, pair.high), (pair.mean - half, pair.mean + half))
+    assert pair.p_mcnemar == stats.mcnemar_p(a[0], b[0])
+
+
+# Verdicts.
+
+
+def better_by(points: float, *, repeats: int = 6, images: int = 2000, wobble: float = 0.002, seed: int = 0):
+    """Two methods whose accuracies differ by `points` on average."""
+    rng = random(seed)
+    hard = rng.random(images)
+    a = np.stack([hard < 0.9 + rng.normal(0, wobble) for _ in range(repeats)])
+    b = np.stack([hard < 0.9 - points / 100 + rng.normal(0, wobble) for _ in range(repeats)])
+    return a, b
+
+
+def test_a_clear_difference_is_better_and_from_the_other_side_worse():
+    a, b = better_by(3)
+    one, other = stats.judged([stats.paired(a, b), stats.paired(b, a)])
+    assert (one.verdict, other.verdict) == ("better", "worse")
+    assert one.p_holm == pytest.approx(2 * one.p)
+    assert "better, p = " in one.sentence
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5])
+def test_fewer_than_six_repeats_are_never_enough(n):
+    """Rule 5: not even when every repeat says 30 points."""
+    (pair,) = stats.judged([stats.paired(*better_by(30, repeats=n))])
+    assert pair.verdict == "not enough evidence"
+    assert f"cannot be significant with n = {n}" in pair.sentence
+    if n == 1:
+        assert "McNemar" in pair.sentence
+    same = better_by(0, repeats=n, images=20_000, wobble=0)
+    assert stats.judged([stats.paired(*same)])[0].verdict == "not enough evidence"
+
+
+def test_six_repeats_are_enough():
+    assert stats.judged([stats.paired(*better_by(30, repeats=6))])[0].verdict == "better"
+
+
+def test_equal_predictions_are_a_tie_only_on_enough_images():
+    right = random().random((6, 4000)) < 0.95
+    (pair,) = stats.judged([stats.paired(right, right)])
+    assert pair.verdict == "tie"
+    assert "a tie, within 0.50 points either way" in pair.sentence
+    few = right[:, :360]
+    assert stats.judged([stats.paired(few, few)])[0].verdict == "not enough evidence"
+
+
+def test_a_real_difference_that_does_not_matter_is_a_tie():
+    a, b = better_by(0.2, images=60_000, wobble=0)
+    (pair,) = stats.judged([stats.paired(a, b)])
+    assert pair.p_holm < 0.05
+    assert pair.verdict == "tie"
+    assert "real but too small to matter" in pair.sentence
+
+
+def test_repeats_that_agree_on_too_few_images_are_not_enough():
+    """2 of 100 images more in each of 6 repeats: p = 0.03 over repeats, yet no evidence about new images."""
+    b = np.tile(random().random(100) < 0.9, (6, 1))
+    a = b.copy()
+    a[:, np.flatnonzero(~b[0])[:2]] = True
+    (pair,) = stats.judged([stats.paired(a, b)])
+    assert pair.p_sign_flip == stats.smallest_p(6)
+    assert pair.verdict == "not enough evidence"
+    assert "100 test images are too few" in pair.sentence
+
+
+def test_repeats_must_agree():
+    """Rule 6: a t-test alone does not make a verdict; one draw against five that say the opposite."""
+    a, b = better_by(3, wobble=0)
+    (fine,) = stats.judged([stats.paired(a, b)])
+    assert fine.verdict == "better"
+    a[0], b[0] = b[0].copy(), a[0].copy()
+    (pair,) = stats.judged([stats.paired(a, b)])
+    assert pair.verdict == "not enough evidence"
+
+
+def test_many_comparisons_need_more_evidence():
+    """Rule 6, Holm: what is significant alone is not among fifty."""
+    rng = random(11)
+    alone = next(pair for a, b in (better_by(2, images=1000, wobble=0.012, seed=s) for s in range(100))
+                 if (pair := stats.judged([stats.paired(a, b)])[0]).verdict == "better" and pair.p > 0.002)  # fmt: skip
+    null = [stats.paired(*studies(rng, arms=2, images=200)) for _ in range(49)]
+    among = stats.judged([alone, *null])[0]
+    assert among.verdict == "not enough evidence"
+    assert "among all comparisons" in among.sentence
+
+
+def simulated(count: int, seed: int, **settings):
+    """For each simulated study: the verdicts of all pairs, and whether a t-test over repeats alone called any."""
+    rng = random(seed)
+    for _ in range(count):
+        family = [stats.paired(a, b) for a, b in combinations(studies(rng, **settings), 2)]
+        each = np.array([pair.each for pair in family])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            t = np.abs(each.mean(1)) / scipy_stats.sem(each, axis=1)
+        yield stats.judged(family), min(stats.holm((2 * scipy_stats.t.sf(np.nan_to_num(t), 5)).tolist())) <= 0.05
+
+
+@pytest.mark.parametrize(
+    ("settings", "repeats_alone"),
+    [
+        ({"arms": 4, "images": 200, "level": 1.5}, 0.0),
+        ({"arms": 5, "images": 100, "level": 1.5, "spread": (2.0, 1.0, 0.4, 0.3, 0.7)}, 0.05),
+        ({"arms": 4, "images": 360, "level": 4.5, "spread": (2.0, 1.0, 0.4, 0.3, 0.7)}, 0.05),
+    ],
+    ids=["draws matter", "few images", "few errors"],
+)
+def test_without_a_difference_better_comes_out_in_at_most_5_percent_of_studies(settings, repeats_alone):
+    """1,000 whole studies of several equal methods. A test over repeats alone exceeds 5 %, so this can fail."""
+    found = list(simulated(1000, 12, **settings))
+    wrong = np.mean([any(pair.verdict in ("better", "worse") for pair in pairs) for pairs, _ in found])
+    assert wrong <= 0.05
+    assert np.mean([naive for _, naive in found]) > repeats_alone
+
+
+def test_a_real_difference_of_three_points_is_found():
+    """Power: four methods, one better by about 3 points, 6 repeats, 2,000 test images, draws that differ by 1 point."""
+    spread = (1.0, 0.3, 0.1, 0.05, 0.3)
+    better, never = 0, 0
+    for pairs, _ in simulated(150, 13, arms=4, images=2000, level=1.5, arm=0.28, spread=spread):
+        better += sum(pair.verdict == "better" for pair in pairs[:3])
+        never += sum(pair.verdict == "worse" for pair in pairs[:3])
+    assert 0.025 < np.mean([pair.mean for pair in pairs[:3]]) < 0.045
+    assert better / 450 > 0.8
+    assert never == 0
+
+
+def test_tie_groups_follow_the_best():
+    accuracy = {"a": 0.5, "b": 0.97, "c": 0.96, "d": 0.90, "e": 0.88}
+    beats = {("b", "d"), ("b", "a"), ("d", "a"), ("b", "e")}
+    assert stats.tie_groups(list(accuracy), accuracy, lambda x, y: (x, y) in beats) == [["b", "c"], ["d", "e"], ["a"]]
+    assert stats.tie_groups([], {}, lambda x, y: False) == []
+
+
+# Probabilities.
+
+
+def predictions(seed: int = 0, *, repeats: int = 3, images: int = 300, classes: int = 4):
+    rng = random(seed)
+    truth = rng.integers(0, classes, images)
+    logits = rng.normal(size=(repeats, images, classes)) + 2 * np.eye(classes)[truth]
+    return (np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)).astype(np.float32), truth
+
+
+def test_log_loss_and_brier_are_sklearns():
+    proba, truth = predictions()
+    found = stats.calibration(proba, truth, draws=10)
+    exact = proba.astype(float)
+    exact /= exact.sum(-1, keepdims=True)
+    assert found.nll.mean == pytest.approx(np.mean([log_loss(truth, p) for p in exact]), rel=1e-5)
+    expected = np.mean([brier_score_loss(truth, p, scale_by_half=False) for p in exact])
+    assert found.brier.mean == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_log_loss_is_finite():
+    assert stats.log_losses(np.array([[0.0, 1.0]]), np.array([0]))[0] == pytest.approx(-math.log(1e-7))
+
+
+def test_ece_is_brute_force():
+    """15 bins of 20 images each, sorted by confidence."""
+    proba, truth = predictions(images=300)
+    confidence, right = proba[0].max(1).astype(float), proba[0].argmax(1) == truth
+    order = np.argsort(confidence)
+    expected = sum(len(b) / 300 * abs(right[b].mean() - confidence[b].mean()) for b in np.array_split(order, 15))
+    curve = stats.Calibration(confidence, right)
+    assert curve.error() == pytest.approx(expected)
+    table = curve.table()
+    assert [b.count for b in table] == pytest.approx([20] * 15)
+    assert table[0].accuracy == pytest.approx(right[order[:20]].mean())
+    assert table[-1].confidence == pytest.approx(confidence[order[-20:]].mean())
+
+
+def test_weights_are_images_counted_several_times():
+    proba, truth = predictions(images=100)
+    confidence, right = proba[0].max(1).astype(float), proba[0].argmax(1) == truth
+    weights = random(2).integers(0, 4, 100)
+    several = np.repeat(np.arange(100), weights)
+    expected = stats.Calibration(confidence[several], right[several]).error()
+    assert stats.Calibration(confidence, right).error(weights.astype(float)) == pytest.approx(expected)
+
+
+def test_one_confidence_for_all_is_one_bin():
+    """The floor's constant confidence of 0.3 with 30 % right is perfectly calibrated, whatever the order of images."""
+    right = np.array([True] * 3 + [False] * 7).repeat(6)
+    assert stats.Calibration(np.full(60, 0.3), right).error() == pytest.approx(0, abs=1e-12)
+    assert stats.Calibration(np.full(60, 0.5), right).error() == pytest.approx(0.2)
+
+
+def test_calibration_intervals_hold_their_values_and_repeat():
+    proba, truth = predictions()
+    found = stats.calibration(proba, truth)
+    assert found == stats.calibration(proba, truth)
+    for low, mean, high in ((v.low, v.mean, v.high) for v in found):
+        assert 0 <= low < mean < high
+
+
+def test_calibration_intervals_cover_what_new_images_and_repeats_give():
+    """NLL and Brier of a known process; ECE against its own mean on test parts of the same size."""
+    rng, parts = random(14), []
+    for seed in range(60):
+        proba, truth = predictions(1000 + seed, repeats=6, images=200)
+        proba = proba ** (1 + rng.normal(0, 0.1, (6, 1, 1)))  # repeats differ in how bold they are
+        parts.append(stats.calibration((proba / proba.sum(-1, keepdims=True)).astype(np.float32), truth, draws=60))
+    for measure in ("ece", "nll", "brier"):
+        found = [getattr(part, measure) for part in parts]
+        truth = np.mean([f.mean for f in found])
+        assert np.mean([f.low <= truth <= f.high for f in found]) >= 0.85, measure
+
+
+def test_images_needed_are_the_fewest():
+    for share in (0.5, 0.8, 0.97):
+        n = stats.images_needed(share)
+        half = [(i.high - i.low) / 2 for i in (stats.wilson(share * m, m) for m in (n - 1, n))]
+        assert half[1] <= 0.05 < half[0]
+    assert 340 < stats.images_needed(0.5) < 400
+
+
+@pytest.mark.parametrize(("share", "text"), [(0.0123, "1.2"), (0.0041, "0.41"), (-0.00001, "0.00"), (-0.2, "-20.0")])
+def test_points(share, text):
+    assert stats.points(share) == text
