@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 EVERY_SECONDS = 15.0  # between two plain lines of progress
@@ -45,14 +45,18 @@ class Screen:
         """A table of the result. Columns named in `right` (separated by spaces) are numbers, aligned to the right."""
         table = Table(
             title=Text(title) if title else None, title_justify="left", title_style="bold", box=None, pad_edge=False,
-            padding=(0, 2, 0, 0), header_style="dim",
+            padding=(0, 2, 0, 0), header_style="dim", show_header=any(columns),
         )  # fmt: skip
         for column in columns:
             numeric = column in right.split()
             table.add_column(Text(column), justify="right" if numeric else "left", no_wrap=numeric)
         for row in rows:
             table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
-        self.results.print(table)
+        with self.results.capture() as drawn:
+            self.results.print(table)
+        text = drawn.get()
+        plain = "\n".join(line.rstrip() for line in text.split("\n"))  # no padding at the end of lines
+        self.results.file.write(text if self.results.is_terminal else plain)
 
     def progress(self, what: str) -> "Line":
         return Line(self, what)
@@ -74,7 +78,10 @@ class Line:
 
     def __enter__(self) -> "Line":
         if self.live:
-            what, state = (TextColumn(f"{{task.{name}}}", markup=False) for name in ("description", "fields[state]"))
+            what, state = (
+                TextColumn(f"{{task.{name}}}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis"))
+                for name in ("description", "fields[state]")
+            )
             self.bar = Progress(SpinnerColumn(), what, BarColumn(24), state, console=self.screen.notes, transient=True)
             self.task = self.bar.add_task(self.what, total=None, state="")
             self.bar.start()

@@ -112,7 +112,7 @@ def fit(
         quiet: print nothing but results.
     """
     from ..classify import method as row
-    from ..classify.saved import save_model
+    from ..classify import save_model
     from ..data import load
 
     screen = Screen(as_json=json, quiet=quiet)
