@@ -360,7 +360,7 @@ def test_no_write_permission_is_found_before_the_data_are_read(untouchable, caps
 
 
 @pytest.mark.parametrize(
-    "command", ["compare digits --methods majority --out out", "train digits -r mlp --images 1k --out out"]
+    "command", ["compare digits --methods majority --jobs 0 --out out", "train digits -r mlp --images 1k --out out"]
 )
 def test_output_in_use_by_another_process(here, capsys, command):
     """The holder is a live process; when it dies the folder is free."""

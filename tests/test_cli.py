@@ -8,14 +8,19 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
+import summaries
 
+import sparring
 from sparring.cli import main
 from sparring.cli.app import folder_name, stem
 from sparring.cli.commands import app
+from sparring.cli.drawings import Telling, draw_data, draw_summary
 from sparring.cli.screen import Screen, duration
 from sparring.cli.typed import number
+from sparring.data import describe
 
 
 @pytest.fixture(autouse=True)
@@ -177,6 +182,56 @@ def test_progress_without_a_terminal_is_an_occasional_line(monkeypatch):
         now[0] += 1000
         line(1, 2, "x")
     assert len(sys.stderr.getvalue().splitlines()) == 6
+
+
+def test_the_end_of_a_study(capsys):
+    summary = summaries.make_summary(
+        methods=("majority", "svm", "cnn"), budgets=("5", "all"), classes=3, repeats=6, test=200,
+        failed=[("cnn", "5")], name="photos", seed=0,
+    )  # fmt: skip
+    summary["recommendation"]["model"] = "model"
+    draw_summary(Screen(), summary, Path("out/report.html"))
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    assert lines[0] == summary["verdict"]
+    assert "5 labels a class (15 in all)" in lines and any(line.startswith("all labels (") for line in lines)
+    few, many = out.partition("\n")[2].split("all labels (")
+    assert "cnn" not in few and "svm" in few
+    best = max((s for s in summary["scores"] if s["budget"] == "all"), key=lambda s: s["accuracy"]["mean"])
+    first = many.splitlines()[2]
+    assert first.split()[0] == best["method"] and f"{100 * best['accuracy']['mean']:.1f} %" in first
+    assert f"Report: {Path('out/report.html')}" in lines and f"Model:  {Path('out/model')}" in lines
+    assert "fits failed; --retry" in err and "sparring classify out/model" in err
+
+
+def test_a_study_on_its_way(capsys):
+    screen = Screen()
+    event = {"done": 1, "total": 4, "eta": 9.0, "running": ["cnn-5-0"], "message": "4 fits to do"}
+    failed = {"method": "cnn", "budget": "5", "error": {"reason": "it broke"}}
+    with screen.progress("comparing") as line:
+        tell = Telling(screen, line)
+        tell({"stage": "data", **event, "message": "reading"})
+        for _ in range(3):
+            tell({"stage": "fit", **event, "row": failed})
+        tell({"stage": "stopped", **event, "message": "1 of 4 fits are saved"})
+    said = capsys.readouterr().err.splitlines()
+    assert said == ["4 fits to do", "cnn failed at 5 labels: it broke"]
+    assert tell.saved == "1 of 4 fits are saved; "
+
+
+def test_a_description(capsys):
+    about = describe(sparring.load("digits"))
+    draw_data(Screen(), about)
+    out = capsys.readouterr().out
+    assert out.startswith("digits: 1,797 images of 8x8, grey, 10 classes")
+    assert re.search(r"^3 +183$", out, re.M) and re.search(r"^bad files +none$", out, re.M)
+    names = {f"class {i}\n": 1 for i in range(40)}
+    about |= {"classes": list(names), "unlabelled": 7, "warnings": ["look out"], "bad_files": [["a\nb", "empty"]] * 40}
+    about |= {"counts": {"train": {"classes": names, "unlabelled": 7}, "test": {"classes": names, "unlabelled": 0}}}
+    draw_data(Screen(), about)
+    out = capsys.readouterr().out
+    assert re.search(r"^10 smaller classes +10 +10$", out, re.M) and re.search(r"^\(unlabelled\) +7 +0$", out, re.M)
+    assert "a\\nb: empty" in out and "... and 10 more" in out and "look out" in out
 
 
 def test_nobody_reads_on():
