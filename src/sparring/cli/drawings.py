@@ -54,11 +54,12 @@ def draw_summary(screen: Screen, summary: Row, page: Path) -> None:
     screen.line(summary["verdict"], style="bold")
     for budget in summary["budgets"]:
         draw_budget(screen, summary, budget)
-    failed = summary.get("errors") or []
-    if failed:
-        screen.note(f"\n{len(failed)} fits failed; --retry tries them again", style="yellow")
     for warning in summary["recommendation"].get("warnings") or []:
         screen.note(warning, style="yellow")
+    if summary["errors"]:
+        screen.note(
+            f"{len(summary['errors'])} fits failed; the same command with --retry tries them again", style="yellow"
+        )
     screen.line(f"\nReport: {page}")
     model = summary["recommendation"].get("model")
     if model:
@@ -79,7 +80,7 @@ def draw_budget(screen: Screen, summary: Row, budget: Row) -> None:
             f"{share(accuracy['low'])[:-2]} to {share(accuracy['high'])[:-2]}" if accuracy["low"] is not None else ""
         )
         time = duration(seconds) if seconds is not None and seconds >= 1 else "under 1 s" if seconds is not None else ""
-        rows.append((score["method"], share(accuracy["mean"]), interval, letters, time))
+        rows.append((score["method"], share(accuracy["mean"]) or "failed", interval, letters, time))
     each = "all labels" if name == "all" else f"{name} labels a class"
     title = f"\n{each} ({budget['labels']:,} in all)"
     screen.table(("method", "accuracy", "95 %", "group", "a fit takes"), rows, title=title, right="accuracy")
