@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn, optim
+from torch.nn.functional import one_hot
 
 from .heads import Score, Verdict
 from .nets.dcgan import DCGAN
@@ -49,7 +50,11 @@ class Network(nn.Module):
 
 @part
 class Generator:
-    """Noise [N,z], then labels [N] if it takes them -> images [N,C,H,W] in [-1,1]."""
+    """Noise [N,z], then labels [N] if it takes them -> images [N,C,H,W] in [-1,1].
+
+    Labels enter as one-hot vectors beside the noise (Mirza & Osindero 2014, section 3.1). An embedding as large as the
+    noise made G ignore the noise: all images of a class were alike.
+    """
 
     name: str = "G"
     net: Family = DCGAN()
@@ -63,18 +68,17 @@ class Generator:
         return 1 + self.labels
 
     def build(self, facts: Facts) -> nn.Module:
-        width = self.z if self.labels else 0
-        label = nn.Embedding(facts.classes, width) if self.labels else None
-        return GeneratorNet(self.net.generator(facts, self.z + width), label)
+        classes = facts.classes if self.labels else 0
+        return GeneratorNet(self.net.generator(facts, self.z + classes), classes)
 
 
 class GeneratorNet(Network):
-    def __init__(self, body: nn.Module, label: nn.Embedding | None):
+    def __init__(self, body: nn.Module, classes: int):
         super().__init__(body)
-        self.label = label
+        self.classes = classes
 
     def forward(self, z: Tensor, y: Tensor | None = None, draw: Draw | None = None) -> Tensor:
-        return self.body(z if self.label is None else torch.cat([z, self.label(y)], 1))
+        return self.body(z if y is None else torch.cat([z, one_hot(y, self.classes).to(z.dtype)], 1))
 
 
 @part

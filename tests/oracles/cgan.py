@@ -20,7 +20,7 @@ def train(nets, averages, data, rounds):
 
     def fakes(player, n):
         labels = y[(uniform(player, n, Labels(), count=64).view(64) * len(y)).long()]
-        return G.body(torch.cat([normal(player, n), G.label.weight[labels]], 1)), labels
+        return G.body(torch.cat([normal(player, n), torch.eye(3, dtype=torch.float64)[labels]], 1)), labels
 
     for n in range(rounds):
         index = rows("D", "labelled", n, 64, len(x))
