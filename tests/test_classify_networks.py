@@ -1,0 +1,401 @@
+"""Network classifiers: their contract on tiny images, against a flat script, and what the game and the gate may do."""
+
+import json
+import math
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from oracles import consistency as flat_consistency
+from oracles.flat import BATCH
+from scipy import stats
+from toys import striped
+
+from sparring.cells import Given, Judged
+from sparring.checkpoints import tensors
+from sparring.classify import METHODS, consistency, gan_augment, network, pseudo
+from sparring.classify.consistency import ConsistencyClassifier
+from sparring.classify.gan_augment import GANAugment
+from sparring.classify.network import Look, Plan, Start, look_for, plan_for, pools
+from sparring.classify.semi_gan import SemiGAN
+from sparring.nets.classifiers import SmallCNN
+from sparring.nets.layers import Facts
+from sparring.parts import from_json, to_json
+from sparring.players import Judge
+from sparring.train import new_state, training
+from sparring.views import Weak
+
+THIN = SmallCNN((8, 8, 12))
+NETWORKS = ("cnn", "consistency", "semi-gan", "gan-augment")
+
+
+@pytest.fixture(autouse=True)
+def graph(monkeypatch):
+    """The graph's place is taken by the true labels of these images, believed."""
+    x, y = striped()
+
+    def guess(images, labels, seed):
+        table = {image.tobytes(): label for image, label in zip(x.numpy(), y.tolist(), strict=True)}
+        codes = np.array([table.get(image.tobytes(), 0) for image in images])
+        return Start(np.eye(labels.max() + 1, dtype=np.float32)[codes], 1.0)
+
+    monkeypatch.setattr(consistency, "ask_graph", guess)
+
+
+def few(count=12):
+    """150 striped images of 12x10, the first `count` labelled."""
+    x, y = striped()
+    y = y.numpy().copy()
+    y[count:] = -1
+    return x.numpy(), y
+
+
+def make(name, steps=6, **settings):
+    given = {"images": 64 * steps, "random_state": 3, "threads": 1, "precision": "fp32", "net": THIN} | settings
+    if name == "gan-augment":
+        given = {"gan_images": 64 * 3} | given
+    return METHODS[name].make(**given)
+
+
+# --- the contract ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_fit_predict_and_record(name):
+    x, y = few()
+    made = make(name).fit(x, y)
+    p = made.predict_proba(x)
+    assert p.shape == (150, 3) and np.allclose(p.sum(1), 1) and np.isfinite(p).all()
+    record = json.loads(json.dumps(made.record_, allow_nan=False))
+    assert record["steps"] == 6 and record["labels"] == 12 and record["unlabelled"] == 138
+    assert record["shortened"] is False and record["precision"] == "fp32"
+    assert record["curves"]["D/Classify/labelled"][-1][0] == 6 * 32
+    again = make(name).fit(x, y).predict_proba(x)
+    assert np.array_equal(p, again)  # a seed is a fit
+    assert not np.array_equal(p, make(name, random_state=4).fit(x, y).predict_proba(x))
+
+
+@pytest.mark.parametrize("name", ["cnn", "semi-gan"])
+def test_pickled_and_restored_models_say_the_same(name):
+    x, y = few()
+    made = make(name).fit(x, y)
+    p = made.predict_proba(x)
+    assert np.array_equal(pickle.loads(pickle.dumps(made)).predict_proba(x), p)
+    state = made.state_()
+    assert all(not isinstance(value, torch.nn.Module) for value in state.values())
+    other = make(name)
+    other.restore_({**state, "judge_": from_json(to_json(state["judge_"]))})
+    assert np.array_equal(other.predict_proba(x), p)
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 1), (9, 30, 3), (40, 25, 1), (64, 64, 3)])
+def test_any_size_and_colour(shape):
+    x, y = striped(48, *shape)
+    y = y.numpy().copy()
+    y[24:] = -1
+    for name in ("consistency", "semi-gan"):
+        p = make(name, steps=2).fit(x.numpy(), y).predict_proba(x.numpy()[:5])
+        assert p.shape == (5, 3) and np.isfinite(p).all()
+
+
+def test_networks_learn():
+    x, y = few(30)
+    truth = striped()[1].numpy()
+    for name in ("cnn", "consistency", "semi-gan"):
+        right = (make(name, steps=60).fit(x, y).predict(x) == truth).mean()
+        assert right > 0.9, name
+
+
+def test_minutes_shorten_training_and_say_so():
+    x, y = few()
+    made = make("cnn", steps=5000, minutes=0.01).fit(x, y)
+    assert made.record_["shortened"] and made.record_["steps"] < 5000
+    assert made.record_["seconds"]["train"] < 30
+
+
+def test_all_methods_take_the_same_steps_and_labelled_images():
+    x, y = few()
+    records = [make(name, steps=4).fit(x, y).record_ for name in NETWORKS]
+    for key in ("steps", "images_a_step", "parameters"):
+        assert all(record[key] == records[0][key] for record in records)
+
+
+@pytest.mark.parametrize(
+    ("images", "known", "plan"),
+    [
+        ((60000, 28), 100, Plan(1840, 32, 8)),
+        ((60000, 28), 60000, Plan(1840, 256, 1)),
+        ((1437, 8), 50, Plan(196, 32, 2)),
+        ((50000, 32), 4000, Plan(1649, 128, 2)),
+        ((20, 8), 20, Plan(15, 32, 2)),
+    ],
+)
+def test_plans(images, known, plan):
+    n, _ = images
+    labels = np.full(n, -1)
+    labels[:known] = 0
+    assert plan_for(np.empty((n, 0, 0, 1), np.uint8), labels, None) == plan
+    assert plan_for(np.empty((n, 0, 0, 1), np.uint8), labels, 1000).steps == math.ceil(1000 / plan.unlabelled)
+
+
+def test_grey_images_keep_their_sides():
+    assert not look_for(np.empty((1, 8, 8, 1))).flip and look_for(np.empty((1, 8, 8, 3))).flip
+
+
+def test_norms_are_means_over_views_of_training_images():
+    facts = Facts(1, 12, 10, 3)
+    D = new_state(replace_precision(), facts).nets["D"]
+    x = striped()[0]
+    network.measure_norms(D, x, Look(), 0, images=150)
+    assert not D.training
+    first = next(m for m in D.modules() if isinstance(m, torch.nn.BatchNorm2d))
+    conv = next(m for m in D.modules() if isinstance(m, torch.nn.Conv2d))
+    still = conv(network.as_input(x)).mean((0, 2, 3))
+    torch.testing.assert_close(first.running_mean, still, rtol=0.2, atol=0.05)
+    assert first.momentum == 0.1 and first.num_batches_tracked == 1
+
+
+def replace_precision():
+    return make("cnn").recipe(Plan(1, 32, 1), Look(), Start())
+
+
+# --- what it computes ------------------------------------------------------------------------------------------------
+
+LOOK, PLAN, PRIOR = Look(), Plan(8, 8, 2), (0.3, 0.5, 0.2)
+
+
+def played(change=lambda recipe: recipe, threshold=0.34):
+    """The state after 8 rounds of `consistency` in float64, at a threshold that a young network reaches."""
+    recipe, data, facts = game(threshold)
+    recipe = change(recipe)
+    state = new_state(recipe, facts, dtype=torch.float64)
+    for _ in training(recipe, state, data, images=8 * recipe.batch):
+        pass
+    return state
+
+
+def game(threshold):
+    x, y = few(20)
+    start = Start(np.array([PRIOR] * 100 + [[0.2, 0.2, 0.6]] * 50), 1.0)
+    start = Start(start.guess - start.guess.mean(0) + np.array(PRIOR), 1.0)
+    assert start.prior == PRIOR
+    recipe = ConsistencyClassifier(net=THIN).recipe(PLAN, LOOK, start)
+    recipe = edited(recipe, '"threshold": 0.95', f'"threshold": {threshold}')
+    return recipe, pools(x, y, start), Facts(1, 12, 10, 3)
+
+
+def edited(recipe, old, new):
+    text = json.dumps(to_json(recipe))
+    assert old in text
+    return from_json(json.loads(text.replace(old, new)))
+
+
+def by_hand(threshold=0.34):
+    recipe, data, facts = game(threshold)
+    flat = new_state(recipe, facts, dtype=torch.float64)
+    for net in (*flat.nets.values(), *flat.averages.values()):
+        net.train()
+    flat.averages["D"].eval()
+    x = Given("x", "all", 2)
+    cells = {"weak": LOOK.weak(x), "strong": LOOK.strong(x), "few_strong": LOOK.strong(Given("x", "labelled"))}
+    flat_consistency.train(flat.nets, flat.averages, data, 8, few=8, many=16, prior=PRIOR, threshold=threshold, **cells)
+    return flat
+
+
+def gap(a, b):
+    a, b = ({k: v for k, v in tensors(s).items() if not k.startswith("optimisers/")} for s in (a, b))
+    assert a.keys() == b.keys()
+    return max((a[k].double() - b[k].double()).abs().max().item() for k in a)
+
+
+def test_consistency_is_its_flat_script():
+    assert BATCH == 64  # the flat scripts' default; here counts are given
+    assert gap(played(), by_hand()) < 1e-9
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"threshold": 0.34', '"threshold": 0.9'),
+        ('"averaged": true', '"averaged": false'),
+        ('"prior": [0.3, 0.5, 0.2]', '"prior": []'),
+        ('"kind": "Apart"', '"kind": "Judged"'),
+        ('"decay": 0.99', '"decay": 0.9'),
+        ('"kind": "Weak", "of"', '"kind": "Strong", "of"'),
+        ('"weight": 0.25', '"weight": 1.0'),
+    ],
+)
+def test_the_flat_script_sees_every_change(old, new):
+    assert gap(played(lambda recipe: edited(recipe, old, new)), by_hand()) > 1e-7
+
+
+def test_adaptive_threshold_by_hand():
+    """FreeMatch, eq. 8: of two classes, one said three times as often, the rarer needs a third of the sureness."""
+    logits = torch.tensor([[2.0, 0.0], [0.6, 0.0], [0.0, 0.6], [0.0, 0.1]])
+    verdict = Judge("D", THIN).build(Facts(1, 12, 10, 2))(torch.zeros(4, 1, 12, 10))._replace(logits=logits)
+    belief, student = torch.tensor([0.75, 0.25, 0.8]), Judged("D", Weak())
+
+    class Turn(dict):
+        pass
+
+    term = pseudo.Agree(teacher=Judged(), student=student, threshold=0.0)
+    losses = term(Turn({term.teacher: verdict, student: verdict, term.belief: belief}))
+    sure = logits.softmax(1).max(1).values
+    expected = -sure.log() * torch.tensor([1.0, 0.0, 1.0, 1.0])  # limits 0.8, 0.8, 0.267, 0.267
+    torch.testing.assert_close(losses, expected)
+
+
+def test_alignment_brings_shares_to_the_prior():
+    p = torch.tensor([[0.8, 0.2], [0.4, 0.6]])
+    torch.testing.assert_close(pseudo.aligned(p, p.mean(0), (0.3, 0.7)).sum(1), torch.ones(2))
+    torch.testing.assert_close(pseudo.aligned(p, torch.tensor([0.6, 0.4]), (0.6, 0.4)), p)
+    moved = pseudo.aligned(p, torch.tensor([0.6, 0.4]), (0.3, 0.7))
+    torch.testing.assert_close(moved[0, 0] / moved[0, 1], torch.tensor(4.0 * 0.5 / 1.75))
+    assert torch.equal(pseudo.aligned(p, p.mean(0), ()), p)
+
+
+def test_without_a_graph_the_network_teaches_itself_from_the_start(monkeypatch):
+    x, y = few()
+    monkeypatch.setattr(consistency, "ask_graph", lambda *_: Start(None, 0.5))
+    made = make("consistency").fit(x, y)
+    assert made.record_["graph"] == {"accuracy": 0.5, "believed": False, "class_shares": []}
+    assert "D/Classify/guess" not in made.record_["curves"] and "D/Agree" in made.record_["curves"]
+
+
+# --- the game --------------------------------------------------------------------------------------------------------
+
+
+def test_semi_gan_without_its_game_is_consistency_bit_for_bit():
+    x, y = few()
+    p = [
+        make(name, 8, **s).fit(x, y).predict_proba(x) for name, s in [("consistency", {}), ("semi-gan", {"game": 0.0})]
+    ]
+    assert np.array_equal(*p)
+    assert not np.array_equal(p[0], make("semi-gan", 8).fit(x, y).predict_proba(x))
+
+
+def test_semi_gan_shows_what_it_made_and_how_the_game_went():
+    x, y = few()
+    made = make("semi-gan", 20).fit(x, y)
+    assert made.pictures_["generated"].shape == made.pictures_["real"].shape == (64, 12, 10, 1)
+    assert made.pictures_["generated"].dtype == np.uint8
+    curves = made.record_["curves"]
+    assert {"D/TeacherMatching", "G/TeacherMatching", "D/SaysReal/real", "D/SaysReal/fake"} <= curves.keys()
+    seen = [images / 32 / 20 for images, _ in curves["G/TeacherMatching"]]
+    assert min(seen) >= 0.1 and max(seen) <= 0.8  # enters late, leaves early
+
+
+def test_fakes_leave_no_trace_in_batch_norm():
+    recipe = SemiGAN(net=THIN).recipe(PLAN, LOOK, Start())
+    D = new_state(recipe, Facts(1, 12, 10, 3)).nets["D"].train()
+    before = {name: value.clone() for name, value in D.named_buffers()}
+    with pseudo.without_trace(D):
+        D(torch.randn(8, 1, 12, 10))
+    assert all(torch.equal(value, before[name]) for name, value in D.named_buffers())
+    D(torch.randn(8, 1, 12, 10))
+    assert not all(torch.equal(value, before[name]) for name, value in D.named_buffers())
+
+
+# --- the gate --------------------------------------------------------------------------------------------------------
+
+
+def test_the_gate_by_hand():
+    y = np.array([0] * 10 + [1] * 20)
+    without, with_made = np.zeros(30), np.zeros(30)
+    without[:5], with_made[:8], with_made[10:15] = 1, 1, 1
+    gate = gan_augment.verdict(without, with_made, y)
+    differences = [(with_made - without)[y == c] for c in (0, 1)]
+    mean = np.mean([d.mean() for d in differences])
+    error = np.sqrt(sum(stats.sem(d) ** 2 for d in differences)) / 2
+    assert gate["difference"] == pytest.approx(mean, abs=1e-5) == pytest.approx(0.275, abs=1e-5)
+    assert gate["low"] == pytest.approx(mean - stats.t.ppf(0.975, 28) * error, abs=1e-5)
+    assert gate["without"] == pytest.approx(0.25) and gate["with"] == pytest.approx(0.525)
+    assert gate["passed"] is True and "27.5 points" in gate["sentence"] and gate["sentence"].endswith("were used.")
+
+
+@pytest.mark.parametrize("with_made", ["same", "worse", "a little better"])
+def test_the_gate_refuses_what_it_is_not_sure_of(with_made):
+    y, without = np.arange(40) % 2, np.arange(40) < 20
+    right = {"same": without, "worse": np.arange(40) < 4, "a little better": np.arange(40) < 22}[with_made]
+    gate = gan_augment.verdict(without.astype(float), right.astype(float), y)
+    assert gate["passed"] is False and "not used" in gate["sentence"]
+
+
+class Rigged(GANAugment):
+    """A generator that is given its images; notes what it saw."""
+
+    useful = True
+
+    def generated(self, images, labels, seed):
+        vars(self).setdefault("seen", []).append((images, labels))
+        x, y = noisy(300, seed=9)
+        return x, y if self.useful else (y + 1) % 3  # all labels right, or all wrong
+
+
+def rigged(useful, steps=40, **settings):
+    method = Rigged(images=64 * steps, random_state=3, threads=1, precision="fp32", net=THIN, **settings)
+    method.useful = useful
+    return method
+
+
+def noisy(count, seed, share=0.75):
+    """Striped images, most of whose pixels are noise."""
+    x, y = (a.numpy() for a in striped(count, seed=seed))
+    rng = np.random.default_rng(seed)
+    return np.where(rng.random(x.shape) < share, rng.integers(0, 200, x.shape), x).astype(np.uint8), y
+
+
+def test_the_gate_refuses_useless_images_and_the_fit_is_that_of_cnn():
+    x, y = few()
+    made = rigged(False, 10).fit(x, y)
+    assert made.record_["gate"]["passed"] is False
+    assert np.array_equal(made.predict_proba(x), make("cnn", 10).fit(x, y).predict_proba(x))
+    assert made.pictures_["generated"].shape == (24, 12, 10, 1)
+
+
+def test_the_gate_lets_useful_images_in():
+    x, y = noisy(45, seed=5)
+    made = rigged(True, 60).fit(x, y)
+    gate = made.record_["gate"]
+    assert gate["passed"] is True and 0 < gate["low"] < gate["difference"] < gate["high"]
+    assert "D/Classify/y" in made.record_["curves"]
+    assert not np.array_equal(made.predict_proba(x), make("cnn", 60).fit(x, y).predict_proba(x))
+
+
+def test_no_generator_sees_the_fold_it_is_judged_on():
+    x, y = few(30)
+    made = rigged(False, 4).fit(x, y)
+    labelled = {image.tobytes() for image in x[y >= 0]}
+    held_out = []
+    for images, labels in made.seen:
+        assert len(images) == len(labels)
+        held_out.append(labelled - {image.tobytes() for image in images})
+    assert [len(held) for held in held_out] == [12, 9, 9]
+    assert set.union(*held_out) == labelled  # each labelled image is judged once
+
+
+def test_one_label_a_class_cannot_be_judged():
+    x, y = few(3)
+    made = make("gan-augment", 2).fit(x, y)
+    assert made.record_["gate"]["passed"] is False and "one labelled image" in made.record_["gate"]["sentence"]
+
+
+def test_a_conditional_gan_makes_images_of_every_class():
+    x, y = few(30)
+    method = make("gan-augment")
+    method.classes_, method.record_ = np.arange(3), {}
+    images, labels = method.generated(x, y, 0)
+    assert images.dtype == np.uint8 and images.shape[1:] == (12, 10, 1)
+    assert (np.bincount(labels) == len(labels) // 3).all()
+    again = method.generated(x, y, 0)
+    assert np.array_equal(images, again[0])
+
+
+def test_plain_replace_of_the_recipe_keeps_cnn():
+    """Without generated images the recipe of gan-augment is cnn's, so their weights are."""
+    recipes = [make(name).recipe(PLAN, LOOK, Start()) for name in ("cnn", "gan-augment")]
+    assert recipes[0] == recipes[1]
+    made = Start(made=(np.zeros((3, 12, 10, 1), np.uint8), np.arange(3)))
+    assert recipes[0] != replace(make("gan-augment").recipe(PLAN, LOOK, made), source="")
