@@ -433,3 +433,28 @@ def test_images_needed_are_the_fewest():
 @pytest.mark.parametrize(("share", "text"), [(0.0123, "1.2"), (0.0041, "0.41"), (-0.00001, "0.00"), (-0.2, "-20.0")])
 def test_points(share, text):
     assert stats.points(share) == text
+
+
+def test_the_ece_interval_lies_about_its_value():
+    """Resampling adds to an ECE; without the shift back the whole interval would lie above the value."""
+    proba, truth = predictions(images=80, repeats=6)
+    _, low, _ = stats.calibration(proba, truth).ece
+    value, _, high = stats.calibration(proba, truth).ece
+    assert low < value - 0.2 * (high - low)
+    assert high > value + 0.2 * (high - low)
+
+
+def test_a_handful_of_images_of_a_class_is_not_certain():
+    """3 of 3 and 97 of 97 right: a balanced accuracy of 100 % that may well be 80 %."""
+    truth = np.array([0] * 97 + [1] * 3)
+    found = stats.balanced_interval(np.ones((6, 100), bool), truth, 2)
+    assert found.mean == 1.0
+    assert found.low < 0.85
+
+
+def test_errors_that_wander_do_not_make_more_images():
+    """Where every repeat errs elsewhere the images' means hardly vary; the interval is still that of T images."""
+    right = random().random((6, 100)) < 0.8
+    _, low, high = stats.share_interval(right)
+    expected = stats.wilson(100 * right.mean(), 100)
+    assert high - low >= expected.high - expected.low - 1e-12

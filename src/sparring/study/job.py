@@ -102,8 +102,16 @@ def compare(
     repeats = checked_count("repeats", repeats, 1, 1000)
     jobs = jobs if jobs == "auto" else checked_count("jobs", jobs, 0, 1024)
     folder = new_folder(out, ours=(STUDY, SEAL), data=source)
-    say("data", message="reading the images")
-    images = load(source, size=size, unlabelled=unlabelled, labels=labels)
+    reading = "reading the images"
+    say("data", message=reading)
+    images = load(
+        source,
+        size=size,
+        unlabelled=unlabelled,
+        labels=labels,
+        progress=lambda done, total: say("data", done=done, total=total, message=reading),
+    )
+    say("data", message="looking for duplicates")
     prepared = prepare(images, seed=seed, test=test)
     counted = {b: int((y >= 0).sum()) for b, y in drawn(prepared, budgets, seed=seed).items()}
     definition = {

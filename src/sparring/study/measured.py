@@ -294,9 +294,13 @@ def games(rows: dict, methods: list[dict]) -> Iterator[dict]:
             record, pictures = row["record"], row["pictures"]
             if record.get("curves") or pictures:
                 seen.add(place)
-                yield {"method": row["method"], "budget": row["budget"], "repeat": row["repeat"],
-                       "curves": record.get("curves", {}), "generated": pictures.get("generated"),
-                       "real": pictures.get("real"), "note": record.get("note")}  # fmt: skip
+                yield {
+                    **{name: row[name] for name in ("method", "budget", "repeat")},
+                    "curves": record.get("gan_curves") or record.get("curves", {}),
+                    "generated": pictures.get("generated"),
+                    "real": pictures.get("real"),
+                    "note": record.get("note"),
+                }
 
 
 def gates(rows: dict) -> Iterator[dict]:

@@ -36,7 +36,7 @@ def draw_pictures(
         kept = {"mistakes": old.get("mistakes", []) if same else []}
         return {**kept, "data": {**about, "contact_sheet": old.get("data", {}).get("contact_sheet")}}
     folder = files.make_folder(study.folder / "pictures")
-    save_png(folder / "data.png", contact_sheet(images))
+    save_png(folder / "data.png", data.contact_sheet(images))
     chosen = summary["recommendation"]["method"], summary["recommendation"]["budget"]
     mistakes = list(drawn_mistakes(folder, arms[chosen], truth, prepared, study)) if chosen in arms else []
     for left in folder.glob("mistake-*.png"):
@@ -58,12 +58,6 @@ def found(study: Study, images: ImageSet | None, prepared: Prepared | None):
     if prepared.fingerprint != told["fingerprint"] or list(prepared.test_hashes) != told["test"]["hashes"]:
         return None, None
     return images, prepared
-
-
-def contact_sheet(images: ImageSet) -> np.ndarray:
-    from ..images import grid
-
-    return data.contact_sheet(images) if hasattr(data, "contact_sheet") else grid(images.images[:64])
 
 
 def drawn_mistakes(folder: Path, arm: Arm, truth: np.ndarray, prepared: Prepared, study: Study):

@@ -1,6 +1,5 @@
 """From an ImageSet to what a study works on: training images, test images, sealed test labels; what is refused."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,22 +42,16 @@ class Prepared:
 def prepare(imageset: ImageSet, *, seed: int, test: float) -> Prepared:
     """Splits, refuses what would make the verdict dishonest, shuffles and seals."""
     refuse_generated(imageset)
-    if len(imageset.classes) < 2:
-        found = f"only the class {imageset.classes[0]!r}" if imageset.classes else "no labels"
-        raise DataError("class-one", f"{imageset.name} holds {found}", fix="label images of at least two classes")
     split = data.split(imageset, seed=seed, test=test)
     refuse_shared(imageset, split)
     random = np.random.default_rng([seed, len(imageset)])
     train, held = random.permutation(split.train), random.permutation(split.test)
-    truth = imageset.labels[held]
-    if not len(held) or truth.min() < 0:
-        raise DataError("no-test", f"{imageset.name} has no labelled images to test on", fix="label more images")
     fingerprint = imageset.fingerprint
     return Prepared(
         train=imageset.images[train],
         labels=imageset.labels[train],
         test=imageset.images[held],
-        sealed=Sealed.of(truth, fingerprint),
+        sealed=Sealed.of(imageset.labels[held], fingerprint),
         classes=imageset.classes,
         test_origins=tuple(imageset.origins[i] for i in held.tolist()),
         test_hashes=tuple(imageset.hashes[i] for i in held.tolist()),
@@ -82,15 +75,14 @@ def refuse_generated(imageset: ImageSet) -> None:
 
 
 def refuse_shared(imageset: ImageSet, split: Split) -> None:
-    """Rule 2, once more after the split: no image is in both parts."""
-    trained = set(split.train.tolist())
-    hashes = {imageset.hashes[i]: i for i in split.train.tolist()}
+    """Rule 2, once more after the split: no picture is in both parts, nor nearly the same one."""
+    cluster = imageset.duplicates.cluster
+    trained = dict(zip(cluster[split.train].tolist(), split.train.tolist(), strict=True))
     for i in split.test.tolist():
-        if i in trained or imageset.hashes[i] in hashes:
-            other = imageset.origins[hashes.get(imageset.hashes[i], i)]
+        if (twin := trained.get(int(cluster[i]))) is not None:
             raise DataError(
                 "parts-share",
-                f"{imageset.origins[i]} of the test part is the same image as {other} of the training part",
+                f"{imageset.origins[i]} in the test part shows what {imageset.origins[twin]} in the training part shows",
                 fix="remove one of them",
             )
 
@@ -105,28 +97,18 @@ def drawn(prepared: Prepared, budgets: Sequence[str], *, seed: int, repeat: int 
 
 def described(imageset: ImageSet, split: Split) -> dict:
     """The data section of a summary, JSON-able."""
-    notes = imageset.notes
+    about = data.describe(imageset)
+    kept = ("name", "source", "layout", "images", "classes", "shape", "unlabelled", "size_rule", "warnings")
     counts = {
         name: {c: int((imageset.labels[index] == k).sum()) for k, c in enumerate(imageset.classes)}
         for name, index in (("train", split.train), ("test", split.test))
     }
     return {
-        "name": imageset.name,
-        "source": notes.source,
-        "images": len(imageset),
-        "classes": list(imageset.classes),
-        "shape": list(imageset.shape),
+        **{key: about[key] for key in kept},
         "counts": counts,
-        "unlabelled": int((imageset.labels < 0).sum()),
-        "bad_files": [list(pair) for pair in notes.bad_files[:SHOWN]],
-        "bad_files_count": len(notes.bad_files),
-        "size_rule": notes.size_rule,
-        "duplicates": duplicates(imageset, split),
+        "bad_files": about["bad_files"][:SHOWN],
+        "bad_files_count": len(about["bad_files"]),
+        "duplicates": {key: about["duplicates"][key] for key in ("exact", "near", "across")}
+        | {"moved": len(split.moved)},
         "split": split.how,
     }
-
-
-def duplicates(imageset: ImageSet, split: Split) -> dict:
-    """{"exact", "near", "across", "moved"}: exact copies beyond the first of each image; None where not looked for."""
-    exact = sum(count - 1 for count in Counter(imageset.hashes).values())
-    return {"exact": exact, "near": None, "across": None, "moved": len(split.moved)}
