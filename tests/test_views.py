@@ -62,8 +62,7 @@ def test_turning_keeps_distances_where_sides_differ():
     """In pixels, not in shares of sides: a turn by 30 degrees of a 10 x 20 image is a turn."""
     view, sides = View(rotation=30), torch.tensor([20.0, 10.0])
     still, turned = (
-        where(u[:, :8], u[:, 15:], view, 10, 20)[0] * sides / 2
-        for u in (middle(1, 10, 20), middle(1, 10, 20, u0=1.0))
+        where(u[:, :8], u[:, 15:], view, 10, 20)[0] * sides / 2 for u in (middle(1, 10, 20), middle(1, 10, 20, u0=1.0))
     )
     torch.testing.assert_close(still.norm(dim=2), turned.norm(dim=2), rtol=1e-5, atol=1e-5)
     cosine = (still * turned).sum(2) / still.norm(dim=2) / turned.norm(dim=2)
