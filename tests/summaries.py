@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from sparring import stats
+from sparring.advise import advise
 
 METHODS = {  # name: title, family, what, cites, skill at few labels, skill at many, seconds
     "majority": ("Most frequent class", "floor", "always says the most frequent class", (), -99.0, -99.0, 0.001),
@@ -87,6 +88,17 @@ GAMES = {
 }
 
 
+MACHINE = {
+    "cpu": "AMD EPYC 9V74",
+    "cores": 2,
+    "memory_gib": 15.6,
+    "device": "cpu",
+    "precision": "fp32",
+    "threads": 1,
+    "jobs": 2,
+}
+
+
 def study_folder(
     folder: Path,
     *,
@@ -129,35 +141,19 @@ def make_summary(*, methods, budgets, classes, repeats, test, failed, name, seed
                 ]
     accuracy = {arm: [float(np.mean(p.argmax(1) == truth)) for p in runs] for arm, runs in arms.items()}
     pairs = _pairs(arms, truth, methods, budgets)
-    best = _best(accuracy, budgets[-1], methods)
-    return {
-        "format": 1,
-        "created": "2026-11-20T23:40:00+00:00",
-        "command": f"sparring compare {name} --labels {','.join(budgets)} --repeats {repeats}",
-        "name": name,
-        "verdict": f"With {budgets[-1]} labels per class, choose {best}: no other method was shown to be better.",
-        "sparring": "0.1.0",
-        "versions": {"python": "3.11.2", "torch": "2.13.0", "numpy": "2.4.6", "scikit-learn": "1.9.1"},
-        "machine": {
-            "cpu": "AMD EPYC 9V74",
-            "cores": 2,
-            "memory_gib": 15.6,
-            "device": "cpu",
-            "precision": "fp32",
-            "threads": 1,
-        },
-        "data": _data(names, truth, name),
-        "test": {"images": test, "looks": 1},
-        "repeats": repeats,
-        "seed": seed,
+    tables = {
         "budgets": [{"budget": b, "labels": _labels(b, len(names), test)} for b in budgets],
         "methods": [
             {"name": m, "title": METHODS[m][0], "what": METHODS[m][2], "family": METHODS[m][1], "cites": METHODS[m][3]}
             for m in methods
         ],
-        "scores": [_score(m, b, runs, truth, seed) for (m, b), runs in arms.items()],
+        "scores": [
+            _score(m, b, arms.get((m, b)), truth, seed, failed=repeats * ((m, b) in failed))
+            for m in methods
+            for b in budgets
+        ],
         "errors": [
-            {"method": m, "budget": b, "repeat": r, "reason": "the loss was not finite 20 times in a row"}
+            {"method": m, "budget": b, "repeat": r, "id": "fit-failed", "reason": "the loss was never finite"}
             for m, b in failed
             for r in range(repeats)
         ],
@@ -166,25 +162,30 @@ def make_summary(*, methods, budgets, classes, repeats, test, failed, name, seed
         "per_class": [row for arm, runs in arms.items() for row in _recalls(arm, runs, truth, names)],
         "confusion": [_confusion(arm, runs, truth, len(names)) for arm, runs in arms.items()],
         "reliability": [_reliability(arm, runs, truth) for arm, runs in arms.items()],
-        "mistakes": _mistakes(best, budgets[-1], arms, truth, names),
-        "games": [_game(m, b, r, seed) for m, b in arms if m in GAMES and repeats for r in range(min(repeats, 3))],
+        "games": [_game(m, b, seed) for m, b in arms if m in GAMES],
         "gates": [_gate(b, r, seed) for m, b in arms if m == "gan-augment" for r in range(repeats)],
+        "notes": [],
         "ablations": _ablations(pairs),
-        "recommendation": {
-            "method": best,
-            "budget": budgets[-1],
-            "sentence": f"Choose {best}.",
-            "reasons": [
-                "It is in the group of methods that no other method was shown to beat",
-                "It is the cheapest of that group to train",
-                "Its stated confidence can be trusted: the calibration error is small",
-            ],
-            "not_chosen": [
-                {"method": m, "reason": "lower accuracy, and the difference is real"} for m in methods if m != best
-            ],
-            "model": "model",
-        },
+        "covers": "Intervals and verdicts speak about new draws of the labelled images. Not about other data.",
     }
+    summary = {
+        "format": 1,
+        "created": "2026-11-20T23:40:00+00:00",
+        "command": f"sparring compare {name} --labels {','.join(budgets)} --repeats {repeats}",
+        "name": name,
+        "sparring": "0.1.0",
+        "versions": {"sparring": "0.1.0", "python": "3.11.2", "torch": "2.13.0", "scikit-learn": "1.9.1"},
+        "machine": MACHINE,
+        "data": _data(names, truth, name),
+        "test": {"images": test, "looks": 1},
+        "repeats": repeats,
+        "seed": seed,
+        "minutes_each": None,
+    } | tables
+    summary["recommendation"], summary["verdict"] = advise(summary)
+    best, budget = (summary["recommendation"][key] for key in ("method", "budget"))
+    summary["recommendation"]["model"] = "model"
+    return summary | {"mistakes": _mistakes(best, budget, arms, truth, names)}
 
 
 def _labels(budget: str, classes: int, test: int) -> int:
@@ -222,7 +223,14 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _score(method, budget, runs, truth, seed) -> dict:
+def _score(method, budget, runs, truth, seed, *, failed) -> dict:
+    row = {"method": method, "budget": budget, "n": len(runs or []), "failed": failed}
+    if not runs:
+        nothing = {"mean": None, "low": None, "high": None}
+        several = {key: {**nothing, "each": []} for key in ("accuracy", "balanced_accuracy")}
+        return (
+            row | several | {"ece": nothing, "nll": nothing, "brier": nothing, "seconds": {"median": None, "each": []}}
+        )
     right = np.stack([p.argmax(1) == truth for p in runs])
     own = [p[np.arange(len(truth)), truth] for p in runs]
     each = {
@@ -233,7 +241,6 @@ def _score(method, budget, runs, truth, seed) -> dict:
     seconds = METHODS[method][6] * np.random.default_rng([seed, len(method)]).uniform(0.9, 1.3, len(runs))
     accuracy = stats.share_interval(right)._asdict() | {"each": right.mean(1).tolist()}
     balanced = [float(np.mean([r[truth == c].mean() for c in np.unique(truth)])) for r in right]
-    row = {"method": method, "budget": budget, "n": len(runs), "failed": 0}
     row |= {"accuracy": accuracy, "balanced_accuracy": accuracy | {"mean": float(np.mean(balanced)), "each": balanced}}
     row |= {key: _interval(values) for key, values in each.items()}
     return row | {"seconds": {"median": float(np.median(seconds)), "each": seconds.tolist()}}
@@ -246,15 +253,20 @@ def _pairs(arms, truth, methods, budgets) -> list[dict]:
     ]
     family = stats.judged([stats.paired(right[a, budget], right[b, budget]) for budget, a, b in keys])
     return [
-        {"budget": budget, "a": a, "b": b, "p": pair.p, "p_holm": pair.p_holm, "p_tost": pair.p_tost}
+        {
+            "budget": budget,
+            "a": a,
+            "b": b,
+            "n": pair.repeats,
+            "p": pair.p,
+            "p_sign_flip": pair.p_sign_flip,
+            "p_holm": pair.p_holm,
+            "p_tost": pair.p_tost,
+        }
         | {"difference": {"mean": pair.mean, "low": pair.low, "high": pair.high, "each": list(pair.each)}}
         | {"verdict": pair.verdict, "sentence": pair.sentence}
         for (budget, a, b), pair in zip(keys, family, strict=True)
     ]
-
-
-def _best(accuracy, budget, methods) -> str:
-    return max((m for m in methods if (m, budget) in accuracy), key=lambda m: np.mean(accuracy[m, budget]))
 
 
 def _tie_groups(accuracy, pairs, methods, budgets) -> list[dict]:
@@ -272,7 +284,7 @@ def _recalls(arm, runs, truth, names) -> list[dict]:
     rows = []
     for k, name in enumerate(names):
         of = int((truth == k).sum())
-        right = round(float(np.mean([(p.argmax(1)[truth == k] == k).sum() for p in runs])))
+        right = float(np.mean([(p.argmax(1)[truth == k] == k).sum() for p in runs]))
         share, low, high = stats.wilson(right, of)
         rows.append(
             {"method": arm[0], "budget": arm[1], "class": name, "right": right, "of": of, "recall": share}
@@ -300,28 +312,36 @@ def _reliability(arm, runs, truth) -> dict:
 
 
 def _mistakes(method, budget, arms, truth, names) -> list[dict]:
+    if (method, budget) not in arms:
+        return []
     p = arms[method, budget][0]
     said, confidence = p.argmax(1), p.max(1)
     wrong = [i for i in np.argsort(-confidence) if said[i] != truth[i]][:12]
     return [
         {"method": method, "budget": budget, "picture": f"pictures/mistake-{n}.png", "true": names[truth[i]]}
-        | {"said": names[said[i]], "confidence": float(confidence[i]), "origin": f"test/{names[truth[i]]}/{i:04d}.png"}
+        | {
+            "wrong_in": 1,
+            "of": len(arms[method, budget]),
+            "said": names[said[i]],
+            "confidence": float(confidence[i]),
+            "origin": f"test/{names[truth[i]]}/{i:04d}.png",
+        }
         for n, i in enumerate(wrong)
     ]
 
 
-def _game(method, budget, repeat, seed) -> dict:
-    rng = np.random.default_rng([seed, repeat, len(method)])
+def _game(method, budget, seed) -> dict:
+    rng = np.random.default_rng([seed, len(budget), len(method)])
     seen = np.linspace(0, 60_000, 40)
     curves = {}
     for k, name in enumerate(GAMES[method]):
         level = 0.5 + 0.3 * np.sin(k) * (1 - np.exp(-seen / 15_000)) + 0.03 * rng.normal(size=len(seen))
         curves[name] = [[int(s), float(v)] for s, v in zip(seen, level, strict=True)]
-    where = f"runs/{method}-{budget}-{repeat}"
+    where = f"runs/{method}-{budget}-0"
     return {
         "method": method,
         "budget": budget,
-        "repeat": repeat,
+        "repeat": 0,
         "curves": curves,
         "generated": f"{where}/generated.png",
         "real": f"{where}/real.png",
@@ -363,8 +383,15 @@ def _ablations(pairs) -> list[dict]:
                 if sign < 0:
                     verdict = {"better": "worse", "worse": "better"}.get(verdict, verdict)
                 out.append(
-                    {"what": what, "budget": row["budget"], "a": a, "b": b, "difference": _interval(each)}
-                    | {"verdict": verdict}
+                    {
+                        "what": what,
+                        "budget": row["budget"],
+                        "a": a,
+                        "b": b,
+                        "n": len(each),
+                        "difference": _interval(each),
+                    }
+                    | {"p_holm": row["p_holm"], "verdict": verdict}
                 )
     return out
 
@@ -379,6 +406,8 @@ def _data(names, truth, name) -> dict:
         "shape": [16, 16, 1],
         "counts": {"train": {c: 4 * n for c, n in test.items()}, "test": test},
         "unlabelled": 120,
+        "bad_files_count": 2,
+        "split": "0.2 of each class, seed 0",
         "bad_files": [["photos/broken.png", "truncated: 12 of 340 rows"], ["photos/notes.png", "text, not an image"]],
         "size_rule": "all images are 16 x 16 already",
         "duplicates": {"exact": 4, "near": 7, "across": 2, "moved": 2},

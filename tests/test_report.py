@@ -15,7 +15,7 @@ from PIL import Image
 from summaries import METHODS, study_folder
 
 from sparring.errors import FileFormatError, MachineError
-from sparring.report import figures, pictures, tables, words, write
+from sparring.report import dotplots, figures, pictures, scales, tables, words, write
 from sparring.report.summary import Summary, read_summary
 from sparring.report.svg import COLOUR, OTHERS, role_of
 
@@ -149,7 +149,7 @@ def test_differences_are_told_from_the_side_of_the_most_accurate(tmp_path):
 def test_marks_stand_where_the_axis_says(study):
     """Position of a mean mark against the tick labels of its own figure, read from the SVG."""
     summary = read_summary(study)
-    svg = figures.strips(summary, "5")
+    svg = dotplots.strips(summary, "5")
     ticks = [
         (float(x), float(name))
         for x, name in re.findall(r'text-anchor: middle[^>]*x="([\d.]+)" [^>]*>(\d+)</text>', svg)
@@ -235,9 +235,12 @@ def test_images_needed_agrees_with_the_statistics():
         (words.shown("\u0645\u06cc\u200c\u062e"), "\u0645\u06cc\u200c\u062e"),
         (words.shown("0123456789", 7), "0123\u202689"),
         (words.sentence("an edge. "), "An edge."),
+        (words.sentence("svm failed", {"svm"}), "svm failed."),
         (words.day("2026-11-20T23:40:00+00:00"), "20 November 2026, 23:40 UTC"),
         (words.day("soon"), "soon"),
-        (words.listing(["a", "b", "c"]), "a, b and c"),
+        (words.tidy(35.98), "36"),
+        (words.tidy(35.5), "35.5"),
+        (words.ordinal(0), "1"),
         (words.within(1.02), 1.0),
         (words.known(True), False),
     ],
@@ -247,24 +250,24 @@ def test_words(found, expected):
 
 
 def test_labels_are_moved_apart_and_no_further():
-    assert figures.spread([10, 50], 15, 0, 100) == [10, 50]
-    assert figures.spread([50, 50], 10, 0, 100) == [45, 55]
-    assert figures.spread([0, 0, 0], 10, 0, 100) == [0, 10, 20]
-    assert figures.spread([99, 100], 10, 0, 100) == [90, 100]
-    places = figures.spread([3, 4, 5, 50, 51, 99], 12, 0, 100)
+    assert scales.spread([10, 50], 15, 0, 100) == [10, 50]
+    assert scales.spread([50, 50], 10, 0, 100) == [45, 55]
+    assert scales.spread([0, 0, 0], 10, 0, 100) == [0, 10, 20]
+    assert scales.spread([99, 100], 10, 0, 100) == [90, 100]
+    places = scales.spread([3, 4, 5, 50, 51, 99], 12, 0, 100)
     assert all(b - a >= 12 - 1e-9 for a, b in zip(places, places[1:], strict=False))
     assert min(places) >= 0 and max(places) <= 100
 
 
 def test_ticks_and_curves():
-    assert figures.steps(0.71, 0.98, 3) == pytest.approx([0.8, 0.9])
-    assert figures.steps(71, 98, 6) == pytest.approx([75, 80, 85, 90, 95])
-    assert figures.steps(5, 5, 3) == [5]
+    assert scales.steps(0.71, 0.98, 3) == pytest.approx([0.8, 0.9])
+    assert scales.steps(71, 98, 6) == pytest.approx([75, 80, 85, 90, 95])
+    assert scales.steps(5, 5, 3) == [5]
     run = [(float(i), float(i % 7)) for i in range(1000)]
-    short = figures.thinned(run)
+    short = scales.thinned(run)
     assert len(short) <= 120
     assert sum(y for _, y in short[:-1]) / (len(short) - 1) == pytest.approx(3, abs=0.1)
-    assert figures.thinned(run[:50]) == run[:50]
+    assert scales.thinned(run[:50]) == run[:50]
 
 
 # The verdict's honesty
@@ -275,14 +278,15 @@ def test_warnings_say_what_weakens_the_verdict(tmp_path):
     summary = summary_of(folder)
     summary["test"]["looks"] = 2
     text = rewritten(folder, summary).text()
-    assert "have been used 2 times" in text
-    assert "only 3 repeats" in text and "p = 0.25" in text
-    assert "cnn failed in 3 runs" in text and "not finite" in text
-    assert "10 classes have fewer than 30 test images" in text
+    assert "Before you rely on this No difference can be significant with n = 3" in text
+    assert "cnn failed in 3 fits" in text and "the loss was never finite" in text
+    assert "0 of 3 repeats worked" in text
+    assert "They were used 2 times" in text or "they were used 2 times" in text
     assert "needs 6 repeats" in text
 
 
-def test_a_sound_study_has_no_warning(whole):
+def test_a_sound_study_has_no_warning(whole, study):
+    assert not summary_of(study)["recommendation"]["warnings"]
     assert "Before you rely on this" not in whole.text()
 
 
@@ -475,7 +479,8 @@ def _has_games(folder: Path) -> bool:
 def test_any_part_may_be_missing_or_null(tmp_path, monkeypatch):
     folder = study_folder(tmp_path / "s", methods=["svm"], test=40, budgets=["5"], repeats=1)
     summary = summary_of(folder)
-    monkeypatch.setattr(figures, "drawn", lambda figure, *, alt, kind="": f"({alt})")  # the slow half of a figure
+    for module in (figures, dotplots):  # without the slow half of a figure
+        monkeypatch.setattr(module, "drawn", lambda figure, *, alt, kind="": f"({alt})")
     for i, key in enumerate(k for k in summary if k != "format"):
         rewritten(folder, {k: v for k, v in summary.items() if k != key} if i % 2 else summary | {key: None})
     rewritten(folder, {"format": 1})

@@ -7,7 +7,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
-from . import figures, tables, words
+from . import dotplots, figures, tables, words
 from .pictures import inlined
 from .summary import Row, Summary
 from .svg import role_of, shape_of
@@ -18,7 +18,7 @@ BAD_FILES = 12  # shown at once; the rest folds out
 
 @lru_cache(1)
 def template() -> Template:
-    here = files(__package__)
+    here = files("sparring.report")
     env = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     env.filters |= {
         "shown": words.shown,
@@ -36,6 +36,7 @@ def template() -> Template:
         "one_in": words.one_in,
         "sentence": words.sentence,
         "ordinal": words.ordinal,
+        "tidy": words.tidy,
     }
     env.globals["style"] = Markup((here / "style.css").read_text(encoding="utf-8"))
     return env.from_string((here / "page.html").read_text(encoding="utf-8"))
@@ -52,7 +53,6 @@ def page(summary: Summary) -> str:
         test=summary.part("test"),
         recommendation=summary.part("recommendation"),
         verdicts=tables.VERDICTS,
-        warnings=tables.warnings(summary),
         facts=tables.facts(summary),
         look=_looks(summary),
         budgets=[_budget(summary, b.get("budget")) for b in summary.budgets],
@@ -66,9 +66,17 @@ def page(summary: Summary) -> str:
         counts=tables.counts_table(summary),
         sheet=inlined(summary.folder, summary.part("data").get("contact_sheet")),
         bad_files=[(str(b[0]), str(b[1])) for b in summary.part("data").get("bad_files") or [] if len(b) == 2],
+        bad_count=_bad_count(summary),
         bad_at_once=BAD_FILES,
         sources=tables.sources(summary),
     )
+
+
+def _bad_count(summary: Summary) -> int:
+    """Of a large data set the summary holds only some of the names."""
+    data = summary.part("data")
+    total = data.get("bad_files_count")
+    return int(total) if words.known(total) else len(data.get("bad_files") or [])
 
 
 def _looks(summary: Summary) -> dict[str, dict[str, str]]:
@@ -93,9 +101,9 @@ def _budget(summary: Summary, budget: object) -> dict[str, Any]:
         "budget": budget,
         "name": summary.budget_name(budget),
         "rows": rows,
-        "strips": figures.strips(summary, budget) if rows else "",
+        "strips": dotplots.strips(summary, budget) if rows else "",
         "pairs": pairs,
-        "forest": figures.forest(summary, budget, pairs) if pairs else "",
+        "forest": dotplots.forest(summary, budget, pairs) if pairs else "",
         "all_pairs": summary.rows("pairs", budget=budget),
         "matrix": tables.matrix(summary, budget),
         "grouped": any(r["letters"] for r in rows),
@@ -106,7 +114,7 @@ def _classes(summary: Summary) -> dict[str, Any]:
     rows = tables.classes(summary)
     return {
         "rows": rows,
-        "figure": figures.recall(summary, rows[: tables.MOST_CLASSES]) if rows else "",
+        "figure": dotplots.recall(summary, rows[: tables.MOST_CLASSES]) if rows else "",
         "confusion": tables.confusion(summary),
     }
 
@@ -162,5 +170,5 @@ def _gate(summary: Summary, method: str, rows: list[Row]) -> dict[str, Any]:
         "budget": rows[0].get("budget"),
         "rows": rows,
         "passed": sum(bool(r.get("passed")) for r in rows),
-        "figure": figures.gates(summary, method, rows[0].get("budget"), measured) if measured else "",
+        "figure": dotplots.gates(summary, method, rows[0].get("budget"), measured) if measured else "",
     }

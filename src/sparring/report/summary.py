@@ -94,7 +94,7 @@ class Summary:
         n = self.labels(budget)
         if str(budget) == "all":
             return "all labels" + (f" ({n:,.0f})" if n else "")
-        per_class = int(budget) if str(budget).isdigit() else None
+        per_class = int(str(budget)) if str(budget).isdigit() else None
         words = plural(per_class, "label") + " per class" if per_class is not None else f"budget {budget}"
         return words + (f" ({n:,.0f} in all)" if n else "")
 

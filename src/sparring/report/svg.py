@@ -35,7 +35,7 @@ COLOUR = {role: f"#f0f0{i:02x}" for i, role in enumerate(ROLES)}  # what stands 
 SHAPES = {"floor": "X", "traditional": "s", "network": "o", "gan": "D"}  # the family shows without colour too
 
 PIXELS_PER_INCH = 72  # matplotlib's SVG user unit is 1/72 inch; the page shows one unit as one CSS pixel
-STYLE = {
+STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "sparring",
     "text.parse_math": False,  # a class may be called $x$

@@ -5,10 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from .summary import Row, Summary, mean_of
-from .words import count, half_width, known, listing, number, percent, plural, shown
+from .words import half_width, known, number, percent, shown
 
-FEW_REPEATS = 6  # the smallest two-sided p of n paired signs is 2 / 2**n: below 0.05 from six on
-FEW_IMAGES = 30  # test images of a class below which its recall says little
 MOST_CLASSES = 20  # rows of the confusion matrix and of the recall figure
 WANTED = 0.05  # half an interval that is narrow enough for a class
 
@@ -20,47 +18,6 @@ HELPED = {
 }
 VERDICTS = {"better": "better", "worse": "worse", "tie": "tie", "not enough evidence": "open"}
 SIGNS = {"better": "+", "worse": "\u2212", "tie": "=", "not enough evidence": "?"}
-
-
-def warnings(summary: Summary) -> list[str]:
-    """What a careful reader must know before believing the verdict, most serious first."""
-    out = []
-    looks = summary.part("test").get("looks")
-    if known(looks) and looks > 1:
-        out.append(
-            f"The test images have been used {count(looks)} times. Every further look makes the figures look a little "
-            "better than they are; a fresh test set is the cure."
-        )
-    n = summary.repeats
-    if 0 < n < FEW_REPEATS:
-        p = 2 / 2**n
-        out.append(
-            f"There {'is' if n == 1 else 'are'} only {plural(n, 'repeat')}. No difference between methods can be "
-            f"called real: with n = {n} even the clearest result could be chance with p = {min(1.0, p):.2g}. "
-            f"Run at least {FEW_REPEATS} repeats."
-        )
-    out += _failures(summary)
-    small = [c for c, k in _test_counts(summary).items() if known(k) and k < FEW_IMAGES]
-    if small:
-        names = listing([shown(c, 24) for c in small[:4]]) if len(small) <= 4 else f"{len(small)} classes"
-        has = "have" if len(small) > 1 else "has"
-        out.append(f"{names} {has} fewer than {FEW_IMAGES} test images: figures for single classes are rough.")
-    return out
-
-
-def _failures(summary: Summary) -> list[str]:
-    failed: dict[str, list[str]] = {}
-    for e in summary.rows("errors"):
-        failed.setdefault(shown(e.get("method")), []).append(shown(e.get("reason"), 120))
-    return [
-        f"{method} failed in {plural(len(why), 'run')} and is judged without them, or not at all: {why[0]}."
-        for method, why in failed.items()
-    ]
-
-
-def _test_counts(summary: Summary) -> Row:
-    counts = summary.part("data").get("counts")
-    return (counts or {}).get("test") or {}
 
 
 def facts(summary: Summary) -> list[dict[str, Any]]:
@@ -116,11 +73,16 @@ def classes(summary: Summary) -> list[Row]:
     """Recall per class of the chosen method at the main budget, weakest first, with the images it would take."""
     rows = summary.rows("per_class", method=summary.chosen, budget=summary.main_budget)
     out = []
-    for r in sorted(rows, key=lambda r: r.get("recall") if known(r.get("recall")) else 2.0):
+    for r in sorted(rows, key=_recall_of):
         p, low, high = r.get("recall"), r.get("low"), r.get("high")
         wide = known(low) and known(high) and (high - low) / 2 > WANTED
         out.append({**r, "needed": images_needed(p) if known(p) and wide else None})
     return out
+
+
+def _recall_of(row: Row) -> float:
+    value = row.get("recall")
+    return value if known(value) else 2.0  # last
 
 
 def images_needed(recall: float) -> int:

@@ -1,6 +1,7 @@
 """Numbers and names as people read them; every text of the report that comes from a user passes through `shown`."""
 
 import math
+from collections.abc import Container
 from datetime import datetime
 from typing import TypeGuard
 
@@ -47,6 +48,11 @@ def count(value: Number) -> str:
 def ordinal(index: Number) -> str:
     """Which one, counted from 1 as people do."""
     return count(index + 1) if known(index) else NOTHING
+
+
+def tidy(value: Number) -> str:
+    """A mean of counts: `36`, `35.8`."""
+    return number(value, 0 if known(value) and abs(value - round(value)) < 0.05 else 1)
 
 
 def plural(value: Number, one: str, many: str | None = None) -> str:
@@ -134,12 +140,9 @@ def day(iso: object) -> str:
     return f"{moment.day} {moment:%B %Y, %H:%M}{zone}"
 
 
-def sentence(text: object) -> str:
-    """A text as a sentence: a capital first, one full stop last."""
-    line = shown(text).strip()
-    return (line[:1].upper() + line[1:]).rstrip(".") + "." if line else ""
-
-
-def listing(names: list[str], last: str = "and") -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + f" {last} {names[-1]}" if names else ""
+def sentence(text: object, names: Container[str] = ()) -> str:
+    """A text as a sentence: a capital first unless it begins with one of `names`, and one full stop last."""
+    line = shown(text).strip().rstrip(".")
+    if not line:
+        return ""
+    return (line if line.split()[0] in names else line[0].upper() + line[1:]) + "."
