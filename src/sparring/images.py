@@ -31,6 +31,11 @@ LOOKED_FOR = "png, jpg, webp, bmp, gif, tiff"
 PIXEL_LIMIT = 64_000_000
 FILE_LIMIT = 1 << 29  # bytes of one encoded image in an archive
 MIN_SIDE = 8
+CUT = 0.1  # of a side, at most
+FIT_RULE = (
+    "resized with antialiasing, the aspect ratio kept: of a side that is too long up to a tenth is cut, half at either "
+    "end, and what is then missing on the other is filled with the image's mean colour"
+)
 
 GREY = {"1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N"}
 TURNED = {5, 6, 7, 8}  # EXIF orientations that exchange height and width
@@ -139,7 +144,9 @@ def reason_of(error: Exception, file: IO[bytes] | None) -> str:
     text = str(error).strip() or type(error).__name__
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
-    return f"truncated: {text}" if "truncated" in text or "Truncated" in text else f"damaged: {text}"
+    if "truncated" in text.lower():
+        return "truncated"
+    return f"damaged: {text}"
 
 
 def start_of(file: IO[bytes] | None) -> bytes:
@@ -247,11 +254,20 @@ def on_white(image: Image.Image) -> Image.Image:
 
 
 def fitted(image: Image.Image, height: int, width: int) -> Image.Image:
-    """Antialiased, the aspect ratio kept: the shorter side fits, what the longer has too much is cut at both ends."""
-    scale = min(image.width / width, image.height / height)
-    left, top = max(0, image.width - scale * width) / 2, max(0, image.height - scale * height) / 2
+    """Antialiased, the aspect ratio kept; little is cut, nothing is bent: see FIT_RULE."""
+    cover, whole = sorted((image.width / width, image.height / height))  # source pixels per pixel
+    scale = max(cover, whole * (1 - CUT))
+    wide, tall = min(image.width, scale * width), min(image.height, scale * height)
+    left, top = (image.width - wide) / 2, (image.height - tall) / 2
+    inner = min(width, max(1, round(wide / scale))), min(height, max(1, round(tall / scale)))
     box = (left, top, image.width - left, image.height - top)
-    return image.resize((width, height), Image.Resampling.BICUBIC, box=box)
+    image = image.resize(inner, Image.Resampling.BICUBIC, box=box)
+    if inner == (width, height):
+        return image
+    mean = np.rint(np.asarray(image).mean(axis=(0, 1))).astype(int)
+    sheet = Image.new(image.mode, (width, height), int(mean) if mean.ndim == 0 else tuple(mean.tolist()))
+    sheet.paste(image, ((width - inner[0]) // 2, (height - inner[1]) // 2))
+    return sheet
 
 
 def fit(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -288,13 +304,14 @@ def grid(
     count, height, width, channels = images.shape
     if not count:
         return np.full((MIN_SIDE, MIN_SIDE, channels or 1), paper, np.uint8)
-    columns = min(count, columns if columns else math.ceil(math.sqrt(count * height / width)))
-    rows = -(-count // columns)
+    across = columns or math.ceil(math.sqrt(count * height / width))
+    across = min(count, across)
+    rows = -(-count // across)
     scale = scale or max(1, -(-48 // min(height, width)))
     tall, wide = height * scale + gap, width * scale + gap
-    picture = np.full((rows * tall + gap, columns * wide + gap, channels), paper, np.uint8)
+    picture = np.full((rows * tall + gap, across * wide + gap, channels), paper, np.uint8)
     for i, image in enumerate(images):
-        row, column = divmod(i, columns)
+        row, column = divmod(i, across)
         top, left = gap + row * tall, gap + column * wide
         picture[top : top + tall - gap, left : left + wide - gap] = image.repeat(scale, 0).repeat(scale, 1)
     return picture

@@ -1,7 +1,25 @@
-"""Images from anywhere to an ImageSet: sources, checks, duplicates, splits and label draws."""
+"""Images from anywhere to an ImageSet: sources, checks, duplicates, splits and label draws.
 
+sources   what the user named -> a listing or arrays      trees folders tables arrays parquet: one file per kind
+decode    a listing -> one array, fitted by one rule       duplicates   the same picture twice
+checks    describe    sheet   contact_sheet               splits       split, label_draw
+"""
+
+from .checks import describe, require_classes
 from .imageset import UNLABELLED, ImageSet, Notes
+from .sheet import contact_sheet
 from .sources import load
 from .splits import Split, label_draw, split
 
-__all__ = ["UNLABELLED", "ImageSet", "Notes", "Split", "label_draw", "load", "split"]
+__all__ = [
+    "UNLABELLED",
+    "ImageSet",
+    "Notes",
+    "Split",
+    "contact_sheet",
+    "describe",
+    "label_draw",
+    "load",
+    "require_classes",
+    "split",
+]

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, suggestion
+from ..errors import DataError, MachineError, suggestion
 from .imageset import UNLABELLED, ImageSet, Notes
 from .names import ordered
 
@@ -68,8 +68,6 @@ def member(archive, key: str, path: Path) -> np.ndarray:
 
 def check_room(needed: int, what: str) -> None:
     """Refuses before allocating what this machine does not have."""
-    from ..errors import MachineError
-
     free = free_memory()
     if needed > free:
         raise MachineError(

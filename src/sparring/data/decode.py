@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from ..errors import DataError, MachineError
-from ..images import MIN_SIDE, BadImage, Header, decoded, opened, pixels_of, quiet_decoders, read_header
+from ..images import FIT_RULE, MIN_SIDE, BadImage, Header, decoded, opened, pixels_of, quiet_decoders, read_header
 from .arrays import check_room
 from .folders import Listing
 from .imageset import UNLABELLED, ImageSet, Notes
@@ -131,14 +131,13 @@ class Reader:
         sizes = Counter(header.size for header in self.headers.values())
         (common, _), *rest = sizes.most_common()
         seen = f"{len(sizes)} sizes from {written(min(sizes))} to {written(max(sizes))}" if rest else written(common)
-        how = "shrunk or enlarged with antialiasing until the shorter side fits, and cut at both ends of the longer"
         if size:
-            return size, f"{seen} fitted to {written(size)} as asked: {how}"
+            return size, f"{seen} fitted to {written(size)} as asked: {FIT_RULE}"
         if not rest:
             return common, f"all {written(common)}, left as they are"
         target = median_size([header.size for header in self.headers.values()])
         rule = f"the median height and width, at most {LARGEST_SIDE}, rounded to eights"
-        return target, f"{seen} fitted to {written(target)} ({rule}): {how}"
+        return target, f"{seen} fitted to {written(target)} ({rule}): {FIT_RULE}"
 
     def refuse_if_too_many_are_bad(self) -> None:
         """More than half, or more than 20 and more than a tenth: then it is not the odd broken file."""
@@ -269,7 +268,9 @@ def doubts(headers: list[Header], images: np.ndarray) -> list[str]:
     aspects = widths / heights
     if aspects.max() > 2 * aspects.min():
         wide, tall = f"{aspects.max():.2g}", f"{aspects.min():.2g}"
-        said.append(f"width : height goes from {tall} to {wide}, more than a factor of 2: fitting cuts much away")
+        said.append(
+            f"width : height goes from {tall} to {wide}, more than a factor of 2: much of the fitted images is filling"
+        )
     height, width = images.shape[1:3]
     if small := int(((heights < height) | (widths < width)).sum()):
         said.append(f"{small} images are smaller than {height}x{width} and were enlarged; a smaller size may do")

@@ -147,7 +147,7 @@ def part_folders(tree: Tree, *, alone: bool = True) -> list[str]:
     `alone`: nothing else than unlabelled/ may lie beside them.
     """
     found = tops(tree)
-    named = [top for top in found if top.lower() in PARTS]
+    named = sorted((t for t in found if t.lower() in PARTS), key=lambda t: PART_ORDER.index(PARTS[t.lower()]))
     nested = any(path.partition("/")[0] in named and path.count("/") > 1 for path in tree.images)
     tables = any(path in {f"{top}/{TABLE}" for top in named} for path in tree.others)
     rest = [top for top in found if top not in named and top.lower() not in UNLABELLED_FOLDERS]
@@ -156,10 +156,10 @@ def part_folders(tree: Tree, *, alone: bool = True) -> list[str]:
     if rest and alone:
         raise DataError(
             "data-layout",
-            f"beside {'/ and '.join(named)}/ {shown(tree.top)} holds {', '.join(f'{top}/' for top in rest[:5])}",
+            f"beside {'/ and '.join(named)}/ the folder {shown(tree.top)} holds {', '.join(f'{t}/' for t in rest[:5])}",
             fix="move them away, or under unlabelled/, so that the folders are either parts or classes",
         )
-    return sorted(named, key=lambda top: PART_ORDER.index(PARTS[top.lower()]))
+    return named
 
 
 def by_part(tree: Tree, parts: list[str], warnings: list[str]) -> Found:

@@ -4,8 +4,12 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from .duplicates import Duplicates
 
 UNLABELLED = -1
 
@@ -115,6 +119,13 @@ class ImageSet:
             hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16, key=shape).hexdigest()
             for image in self.images
         )
+
+    @cached_property
+    def duplicates(self) -> "Duplicates":
+        """Equal and nearly equal images, found when first asked for."""
+        from .duplicates import find_duplicates
+
+        return find_duplicates(self)
 
     @cached_property
     def fingerprint(self) -> str:

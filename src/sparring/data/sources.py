@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import numpy as np
 
-from ..errors import DataError, MissingData, UsageError, suggestion
-from ..images import BadImage, as_size, fit, opened, quiet_decoders
+from ..errors import DataError, MachineError, MissingData, UsageError, suggestion
+from ..images import FIT_RULE, BadImage, as_size, fit, opened, quiet_decoders
 from .arrays import check_room, digits, from_arrays, from_dict, from_npz
 from .decode import Progress, decode
 from .folders import Listing, list_tree, list_unlabelled, merged
@@ -84,9 +85,9 @@ def find_path(source: str | Path, labels: Any, follow_links: bool, plain: bool) 
     if str(source) in EMBEDDED and not plain:
         return EMBEDDED[str(source)]()
     path, inside = existing(source)
-    kind = kind_of(path)
-    if inside and kind != "zip":
-        raise MissingData("no-data", f"{source} does not exist: {path} is a file, not a folder", fix=f"pass {path}")
+    if inside and not is_zipfile(path):
+        raise MissingData("no-data", f"{source} does not exist: {path} is a file, not a folder", fix=f"name {KINDS}")
+    kind = "zip" if inside else kind_of(path)
     if kind in ("folder", "zip"):
         tree = folder_tree(path, follow_links=follow_links) if kind == "folder" else zip_tree(path, inside)
         if not tree.images and any(other.endswith(".parquet") for other in tree.others) and kind == "folder":
@@ -131,8 +132,6 @@ def kind_of(path: Path) -> str:
         with path.open("rb") as file:
             start = file.read(32)
     except OSError as error:
-        from ..errors import MachineError
-
         raise MachineError("no-permission", f"cannot read {path}: {error.strerror}", fix="make it readable") from None
     if start.startswith(b"PAR1"):
         return "parquet"
@@ -196,7 +195,7 @@ def resized(imageset: ImageSet, size: tuple[int, int], channels: int) -> ImageSe
         images = images.repeat(3, axis=3)
     elif now > channels:
         images = np.rint(images @ np.array([0.299, 0.587, 0.114], np.float32)).astype(np.uint8)[..., None]
-    rule = f"{height}x{width} fitted to {size[0]}x{size[1]}: the shorter side fits, the longer is cut at both ends"
+    rule = f"{height}x{width} fitted to {size[0]}x{size[1]}: {FIT_RULE}"
     return replace(imageset, images=images, notes=replace(imageset.notes, size_rule=rule))
 
 
