@@ -249,6 +249,22 @@ def test_words(found, expected):
     assert found == expected
 
 
+def test_prose_lets_names_stand_out_and_escapes_the_rest():
+    said = words.prose("svm beats semi-gan, not gan: -0.5 points (-1 to 2) <b>", {"svm", "gan", "semi-gan"})
+    assert said == (
+        '<span class="name">svm</span> beats <span class="name">semi-gan</span>, not <span class="name">gan</span>: '
+        "\u22120.5 points (\u22121 to 2) &lt;b&gt;."
+    )
+    assert words.prose("x of <i>", {"<i>"}) == 'X of <span class="name">&lt;i&gt;</span>.'
+
+
+def test_reasons_are_not_told_twice(study, whole):
+    given = summary_of(study)["recommendation"]["reasons"]
+    twice = [r for r in given if "(consistency against cnn)" in r]
+    assert twice and twice[0][1:] not in whole.text()
+    assert any(r[1:] in whole.text() for r in given)
+
+
 def test_labels_are_moved_apart_and_no_further():
     assert scales.spread([10, 50], 15, 0, 100) == [10, 50]
     assert scales.spread([50, 50], 10, 0, 100) == [45, 55]

@@ -101,11 +101,11 @@ def reliability(summary: Summary, row: Row) -> Markup:
     colour, shape = look(summary, method)
     most = max(b["count"] for b in bins)
     with style():
-        figure, axes = panel(NARROW, 400, left=50, right=14, top=10, bottom=112)
+        figure, axes = panel(NARROW, 412, left=50, right=14, top=10, bottom=124)
         axes.set_xlim(0, 1.02)
         axes.set_ylim(0, 1.02)
         axes.plot([0, 1], [0, 1], color=COLOUR["muted"], linewidth=1, linestyle=(0, (4, 3)))
-        axes.text(0.44, 0.5, "perfectly honest", rotation=45, rotation_mode="anchor", color=COLOUR["muted"])
+        axes.text(0.07, 0.11, "perfectly honest", rotation=45, rotation_mode="anchor", color=COLOUR["muted"])
         x, y = [b["confidence"] for b in bins], [b["accuracy"] for b in bins]
         axes.plot(x, y, color=colour, linewidth=1.2, alpha=0.7)
         for b in bins:
@@ -115,13 +115,13 @@ def reliability(summary: Summary, row: Row) -> Markup:
         axes.set_xticks(ticks, [f"{100 * t:.0f}" for t in ticks])
         axes.set_yticks(ticks, [f"{100 * t:.0f}" for t in ticks])
         axes.set_ylabel("of these, right, %", labelpad=2)
-        below = figure.add_axes((50 / NARROW, 44 / 400, (NARROW - 64) / NARROW, 40 / 400))
+        below = figure.add_axes((50 / NARROW, 56 / 412, (NARROW - 64) / NARROW, 40 / 412))
         below.set_xlim(0, 1.02)
         below.set_ylim(0, most * 1.1)
         below.vlines(x, 0, [b["count"] for b in bins], color=colour, linewidth=3)
         below.set_xticks([])
         below.set_yticks([most], [number(most, 0)])
-        below.set_xlabel("how sure it said it was, %  (bars: answers per repeat)")
+        below.set_xlabel("how sure it said it was, %\nbars: answers per repeat")
     pairs = "; ".join(f"said {percent(b['confidence'], 0)}, right {percent(b['accuracy'], 0)}" for b in bins)
     return drawn(figure, alt=f"Confidence of {shown(method)} against what was right: {pairs}.")
 

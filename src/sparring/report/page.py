@@ -35,6 +35,7 @@ def template() -> Template:
         "day": words.day,
         "one_in": words.one_in,
         "sentence": words.sentence,
+        "prose": words.prose,
         "ordinal": words.ordinal,
         "tidy": words.tidy,
     }
@@ -53,6 +54,7 @@ def page(summary: Summary) -> str:
         test=summary.part("test"),
         recommendation=summary.part("recommendation"),
         verdicts=tables.VERDICTS,
+        reasons=tables.reasons(summary),
         facts=tables.facts(summary),
         look=_looks(summary),
         budgets=[_budget(summary, b.get("budget")) for b in summary.budgets],
@@ -122,7 +124,12 @@ def _classes(summary: Summary) -> dict[str, Any]:
 def _trust(summary: Summary) -> list[dict[str, Any]]:
     """The reliability diagram of the chosen method, and of the next most accurate one for comparison."""
     budget = summary.main_budget
-    names = [summary.chosen] + [s.get("method") for s in summary.ranked(budget) if s.get("method") != summary.chosen]
+
+    def floor(method: object) -> bool:
+        return summary.methods.get(str(method), {}).get("family") == "floor"
+
+    others = [m for m in (s.get("method") for s in summary.ranked(budget)) if m != summary.chosen and not floor(m)]
+    names = [summary.chosen, *others]
     rows = [r for m in names for r in summary.rows("reliability", method=m, budget=budget) if _usable(r)]
     return [
         {"method": r["method"], "figure": figures.reliability(summary, r), "sentence": tables.trust(r)}
@@ -159,6 +166,7 @@ def _arm(summary: Summary, arm: dict[str, Any]) -> dict[str, Any]:
         "notes": notes,
         "curve_budget": curves["budget"],
         "curves": [figures.curve(summary, method, name, runs) for name, runs in curves["named"].items()],
+        "runs": max((len(runs) for runs in curves["named"].values()), default=0),
         "more_curves": curves.get("more", 0),
         "gates": [_gate(summary, method, rows) for rows in arm["gates"]],
     }

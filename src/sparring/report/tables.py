@@ -20,6 +20,13 @@ VERDICTS = {"better": "better", "worse": "worse", "tie": "tie", "not enough evid
 SIGNS = {"better": "+", "worse": "\u2212", "tie": "=", "not enough evidence": "?"}
 
 
+def reasons(summary: Summary) -> list[str]:
+    """Why this method, without what the cards of facts tell at length."""
+    told = [f"({row.get('a')} against {row.get('b')})" for row in summary.rows("ablations")]
+    given = summary.part("recommendation").get("reasons") or []
+    return [str(r) for r in given if not any(pair in str(r) for pair in told)]
+
+
 def facts(summary: Summary) -> list[dict[str, Any]]:
     """What the unlabelled images and the GANs brought: one card each, one line per budget."""
     cards: dict[str, dict[str, Any]] = {}
@@ -74,9 +81,8 @@ def classes(summary: Summary) -> list[Row]:
     rows = summary.rows("per_class", method=summary.chosen, budget=summary.main_budget)
     out = []
     for r in sorted(rows, key=_recall_of):
-        p, low, high = r.get("recall"), r.get("low"), r.get("high")
-        wide = known(low) and known(high) and (high - low) / 2 > WANTED
-        out.append({**r, "needed": images_needed(p) if known(p) and wide else None})
+        p, half = r.get("recall"), half_width(r.get("recall"), r.get("of"))
+        out.append({**r, "needed": images_needed(p) if known(p) and half and half > WANTED else None})
     return out
 
 

@@ -1,9 +1,12 @@
 """Numbers and names as people read them; every text of the report that comes from a user passes through `shown`."""
 
 import math
-from collections.abc import Container
+import re
+from collections.abc import Collection, Container
 from datetime import datetime
 from typing import TypeGuard
+
+from markupsafe import Markup, escape
 
 from ..errors import printable
 
@@ -145,4 +148,14 @@ def sentence(text: object, names: Container[str] = ()) -> str:
     line = shown(text).strip().rstrip(".")
     if not line:
         return ""
-    return (line if line.split()[0] in names else line[0].upper() + line[1:]) + "."
+    line = re.sub(r"-(?=\d[\d.]* (?:to|points?)\b)", MINUS, line)
+    return (line if re.split(r"[\s:,]", line)[0] in names else line[0].upper() + line[1:]) + "."
+
+
+def prose(text: object, names: Collection[str]) -> Markup:
+    """A sentence in which the methods' names stand out and do not break over a line."""
+    html = str(escape(sentence(text, names)))
+    if not names:
+        return Markup(html)
+    known_names = "|".join(re.escape(str(escape(n))) for n in sorted(names, key=len, reverse=True))
+    return Markup(re.sub(rf"(?<![\w-])(?:{known_names})(?![\w-])", r'<span class="name">\g<0></span>', html))
