@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import softplus
 
-from sparring.heads import Classes, ClassesAsScore, Joined, Score
+from sparring.heads import Classes, ClassesAsScore, Projection, Score
 from sparring.nets.dcgan import DCGAN
 from sparring.nets.layers import Facts, Family
 from sparring.nets.mlp import MLP
@@ -38,7 +38,7 @@ def test_labels_change_what_is_made_and_judged():
     facts, x = Facts(1, 8, 8, 3), torch.randn(4, 1, 8, 8)
     G, z = Generator(net=MLP(), z=5, labels=True).build(facts), torch.randn(4, 5)
     assert not torch.equal(G(z, torch.zeros(4).long()), G(z, torch.ones(4).long()))
-    D = Judge(net=MLP(), head=Joined()).build(facts)
+    D = Judge(net=MLP(), head=Projection()).build(facts)
     assert not torch.equal(D(x, torch.zeros(4).long()).score, D(x, torch.ones(4).long()).score)
 
 
@@ -50,7 +50,7 @@ def test_k_plus_one_classes_by_hand():
     assert torch.allclose(softplus(-verdict.score), -(z / (z + 1)).log(), atol=1e-5)
 
 
-@pytest.mark.parametrize("head", [Score(), Joined(), Classes(), ClassesAsScore()], ids=repr)
+@pytest.mark.parametrize("head", [Score(), Projection(), Classes(), ClassesAsScore()], ids=repr)
 def test_a_head_gives_what_it_says(head):
     verdict = Judge(net=MLP(), head=head).build(Facts(1, 8, 8, 3))(torch.randn(4, 1, 8, 8), torch.zeros(4).long())
     given = {name for name in ("score", "logits") if getattr(verdict, name) is not None}

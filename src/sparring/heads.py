@@ -2,9 +2,7 @@
 
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
-from torch.nn.functional import leaky_relu
 
 from .parts import part
 
@@ -33,25 +31,18 @@ class Score:
 
 
 @part
-class Joined(Score):
-    """The label's embedding joins the features before a last hidden layer. Mirza & Osindero 2014, section 3.2."""
-
-    width: int = 128
+class Projection(Score):
+    """score(h) + <embedding(y), h>: the label's own direction in feature space. Miyato & Koyama 2018, eq. 3."""
 
     wants_label = True
 
     def build(self, features: int, classes: int) -> nn.ModuleDict:
-        return nn.ModuleDict(
-            {
-                "label": nn.Embedding(classes, self.width),
-                "hidden": nn.Linear(features + self.width, self.width),
-                "score": nn.Linear(self.width, 1),
-            }
-        )
+        label = nn.Embedding(classes, features)
+        nn.init.normal_(label.weight, 0.0, 0.02)
+        return nn.ModuleDict({"score": nn.Linear(features, 1), "label": label})
 
     def read(self, net: nn.ModuleDict, h: Tensor, y: Tensor | None) -> dict[str, Tensor]:
-        hidden = leaky_relu(net["hidden"](torch.cat([h, net["label"](y)], 1)), 0.2)
-        return {"score": net["score"](hidden).squeeze(1)}
+        return {"score": net["score"](h).squeeze(1) + (net["label"](y) * h).sum(1)}
 
 
 @part

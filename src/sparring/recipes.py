@@ -4,7 +4,7 @@ from collections import Counter
 
 from .cells import Given, Judged, Labels, Made, Noise, Sampled
 from .errors import UsageError
-from .heads import Classes, ClassesAsScore, Joined
+from .heads import Classes, ClassesAsScore, Projection
 from .nets.dcgan import DCGAN
 from .nets.mlp import MLP
 from .objective import (
@@ -168,9 +168,9 @@ RECIPES: dict[str, Recipe] = {
     ),
     "dcgan": gan("Radford et al. 2016, arXiv:1511.06434", NonSaturating()),
     "cgan": gan(
-        "Mirza & Osindero 2014, arXiv:1411.1784",
+        "Mirza & Osindero 2014, arXiv:1411.1784, with the discriminator of Miyato & Koyama 2018, arXiv:1802.05637",
         NonSaturating(real=real_y, fake=fake_y),
-        judge=Judge(head=Joined()),
+        judge=Judge(head=Projection()),
         maker=Generator(labels=True),
     ),
     "wgan-gp": gan(

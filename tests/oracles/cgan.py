@@ -1,7 +1,7 @@
-"""A conditional GAN, flat: Mirza & Osindero 2014. Labels enter G beside the noise and D before its last layer."""
+"""A conditional GAN, flat: labels enter G beside the noise (Mirza & Osindero 2014) and D by projection (Miyato &
+Koyama 2018, eq. 3)."""
 
 import torch
-from torch.nn.functional import leaky_relu
 
 from sparring.cells import Labels
 
@@ -15,8 +15,8 @@ def train(nets, averages, data, rounds):
     x, y = data["labelled"]["x"], data["labelled"]["y"]
 
     def score(images, labels):
-        h = torch.cat([D.body(images), D.head["label"].weight[labels]], 1)
-        return D.head["score"](leaky_relu(D.head["hidden"](h), 0.2))[:, 0]
+        h = D.body(images)
+        return D.head["score"](h)[:, 0] + torch.einsum("nf,nf->n", D.head["label"].weight[labels], h)
 
     def fakes(player, n):
         labels = y[(uniform(player, n, Labels(), count=64).view(64) * len(y)).long()]
