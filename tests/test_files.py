@@ -101,13 +101,18 @@ def test_disk_full_for_real_leaves_nothing(tmp_path):
     """RLIMIT_FSIZE makes the kernel refuse bytes beyond 1,000."""
     code = """
 import resource, signal, sys
+import numpy
 from sparring import files
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 folder = sys.argv[1]
 files.append_line(folder + "/rows.jsonl", {"row": 1})
+def to_file(path):
+    with files.aside(path) as temporary, temporary.open("wb") as file:
+        numpy.arange(1000).tofile(file)
 for write in (lambda: files.write_bytes(folder + "/big", bytes(2000)),
-              lambda: files.append_line(folder + "/rows.jsonl", {"row": "2" * 2000})):
+              lambda: files.append_line(folder + "/rows.jsonl", {"row": "2" * 2000}),
+              lambda: to_file(folder + "/array")):
     try:
         write()
         raise SystemExit("was not refused")
@@ -232,6 +237,7 @@ def test_a_second_process_is_refused_until_the_first_is_gone(tmp_path):
 def test_sweep_removes_only_what_lies_aside(before):
     old = tree(before)
     (before / ".tmp-1-0").write_text("half")
+    (before / "model" / ".tmp-1-2").write_text("half")
     (before / ".tmp-1-1").mkdir()
     (before / ".tmp-1-1" / "x").write_text("half")
     files.sweep(before)

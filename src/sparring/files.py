@@ -43,7 +43,7 @@ def told(path: Path | str) -> Iterator[None]:
 
 def plain(error: OSError, path: Path | str) -> MachineError:
     """The MachineError for `error` while writing `path`: full, forbidden, or the system's own words."""
-    if error.errno in FULL:
+    if error.errno in FULL or (error.errno is None and "requested and" in str(error)):  # numpy's words for it
         return MachineError(
             "disk-full",
             f"cannot write {path}: the disk is full{_free(Path(path))}",
@@ -247,8 +247,8 @@ def read_lines(path: Path | str) -> list[dict]:
 
 
 def sweep(folder: Path | str) -> None:
-    """Removes what killed processes left aside in `folder`; only for the holder of its lock."""
-    for left in Path(folder).glob(f"{ASIDE}*"):
+    """Removes what killed processes left aside in `folder` and below; only for the holder of its lock."""
+    for left in sorted(Path(folder).rglob(f"{ASIDE}*")):
         shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
 
 

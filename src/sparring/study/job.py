@@ -29,6 +29,7 @@ from .plan import (
     minutes_each,
     ordered_cells,
     seed_of,
+    simplest_first,
 )
 from .pool import Pool
 from .prepared import Prepared, drawn, prepare
@@ -118,7 +119,7 @@ def compare(
         "command": command,
         "source": str(source) if isinstance(source, str | Path) else images.notes.source,
         "settings": settings,
-        "methods": [described(name, method) for name, method in table.items()],
+        "methods": simplest_first([described(name, method) for name, method in table.items()]),
         "budgets": list(budgets),
         "labels": counted,
         "repeats": repeats,

@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +43,7 @@ def chosen_methods(methods: Mapping[str, Any] | Sequence[str] | None) -> dict[st
 
 def chosen_budgets(budgets: Iterable[int | str] | int | str) -> tuple[str, ...]:
     """Labels per class as text, smallest first, "all" last. Raises UsageError."""
-    given = [budgets] if isinstance(budgets, int | str) else list(budgets)
+    given = list(budgets) if isinstance(budgets, Iterable) and not isinstance(budgets, str) else [budgets]
     if not given:
         raise UsageError("label-budget", "no number of labels", fix="give one such as 5, or all")
     return in_order({checked_budget(budget) for budget in given})
@@ -157,9 +158,9 @@ class Study:
         """The test probabilities float32 [T,K] of a row; None when the file is gone or damaged."""
         shape = len(self.told["test"]["hashes"]), len(self.told["data"]["classes"])
         try:
-            with np.load(self.folder / row["predictions"], allow_pickle=False) as archive:
+            with (self.folder / row["predictions"]).open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 proba = archive["proba"]
-        except (OSError, ValueError, KeyError, EOFError, TypeError):
+        except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile):
             return None
         whole = proba.shape == shape and proba.dtype == np.float32 and digest(proba) == row["digest"]
         return proba if whole else None
@@ -189,10 +190,19 @@ def begun(folder: Path, definition: dict) -> Study:
     refuse_other(study, definition)
     told["budgets"] = list(in_order({*told["budgets"], *definition["budgets"]}))
     told["repeats"] = max(told["repeats"], definition["repeats"])
-    names = {m["name"] for m in definition["methods"]}
-    told["methods"] = [*(m for m in told["methods"] if m["name"] not in names), *definition["methods"]]
-    told["methods"].sort(key=lambda m: COST.get(m["family"], 3))
+    told["methods"] = simplest_first([*told["methods"], *definition["methods"]])
+    told["labels"] |= definition["labels"]
     return study
+
+
+def simplest_first(methods: Iterable[dict]) -> list[dict]:
+    """Descriptions of methods without repetition, in the order that tables show them."""
+    from ..classify import METHODS
+
+    table = list(METHODS)
+    place = {name: table.index(name) if name in table else len(table) for name in (m["name"] for m in methods)}
+    unique = {m["name"]: m for m in methods}.values()
+    return sorted(unique, key=lambda m: (COST.get(m["family"], 3), place[m["name"]], m["name"]))
 
 
 def refuse_other(study: Study, definition: dict) -> None:

@@ -82,7 +82,7 @@ def refuse_shared(imageset: ImageSet, split: Split) -> None:
         if (twin := trained.get(int(cluster[i]))) is not None:
             raise DataError(
                 "parts-share",
-                f"{imageset.origins[i]} in the test part shows what {imageset.origins[twin]} in the training part shows",
+                f"{imageset.origins[i]} in the test part shows what {imageset.origins[twin]} in training shows",
                 fix="remove one of them",
             )
 

@@ -1,0 +1,676 @@
+"""Studies: the eight rules, rows that survive everything, a summary that any reader of the files gets too."""
+
+import copy
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import arms
+import numpy as np
+import pytest
+from arms import SMALL, Arm, stripes, table
+from sklearn.metrics import balanced_accuracy_score, confusion_matrix
+
+from sparring import files, stats
+from sparring.data import Notes
+from sparring.errors import DataError, FileFormatError, MachineError, UsageError
+from sparring.study import Sealed, compare, summarise
+from sparring.study import plan as plans
+from sparring.study.plan import Study, chosen_budgets, minutes_each, ordered_cells, seed_of
+from sparring.study.prepared import prepare
+
+QUICK = {"jobs": 0, "model": False, "budgets": (3, 10), "repeats": 6}
+
+
+def quick(out: Path, source=None, **settings):
+    """A small study in this process."""
+    return compare(source or stripes(), out, **{"methods": SMALL, **QUICK, **settings})
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """A finished study that tests only read."""
+    out = tmp_path_factory.mktemp("studies") / "done"
+    return quick(out)
+
+
+def rows_of(out: Path) -> list[dict]:
+    """Rows without what no two runs share, in a fixed order."""
+    changing = ("seconds", "cpu_seconds", "predict_seconds", "threads")
+    rows = [{k: v for k, v in row.items() if k not in changing} for row in files.read_lines(out / "results.jsonl")]
+    return sorted(rows, key=lambda r: (r["method"], r["budget"], r["repeat"]))
+
+
+def truth_of(out: Path) -> np.ndarray:
+    told = files.read_json(out / "study.json")
+    return Sealed.read(out / "sealed.bin", told["fingerprint"]).opened(lambda: None)
+
+
+# Rows and summary.
+
+
+def test_a_study_fits_every_cell_once_and_says_who_is_better(done):
+    rows = rows_of(done.folder)
+    assert len(rows) == 3 * 2 * 6
+    assert {row["status"] for row in rows} == {"ok"}
+    assert done.recommended == "good"
+    assert done.verdict.startswith("Use good: ")
+    pair = next(p for p in done.all["pairs"] if (p["budget"], p["a"], p["b"]) == ("10", "good", "poor"))
+    assert pair["verdict"] == "better"
+    assert "poor" in done.all["tie_groups"][1]["groups"][-1]
+
+
+def test_numbers_are_those_of_the_predictions(done):
+    """Accuracy, balanced accuracy, confusion and recall again from the files, by sklearn."""
+    out, summary = done.folder, done.all
+    truth = truth_of(out)
+    for score in summary["scores"]:
+        mine = [r for r in rows_of(out) if (r["method"], r["budget"]) == (score["method"], score["budget"])]
+        said = np.stack([np.load(out / row["predictions"])["proba"].argmax(1) for row in mine])
+        np.testing.assert_allclose(score["accuracy"]["each"], (said == truth).mean(1), atol=1e-6)
+        assert score["accuracy"]["mean"] == pytest.approx((said == truth).mean(), abs=1e-6)
+        balanced = [balanced_accuracy_score(truth, row) for row in said]
+        np.testing.assert_allclose(score["balanced_accuracy"]["each"], balanced, atol=1e-6)
+        counts = next(
+            c for c in summary["confusion"] if c["method"] == score["method"] and c["budget"] == score["budget"]
+        )
+        assert counts["counts"] == sum(confusion_matrix(truth, row) for row in said).tolist()
+        for k, name in enumerate("abc"):
+            row = next(r for r in summary["per_class"] if (r["method"], r["budget"], r["class"]) ==
+                       (score["method"], score["budget"], name))  # fmt: skip
+            assert row["recall"] == pytest.approx((said == truth)[:, truth == k].mean(), abs=1e-6)
+            assert row["of"] == (truth == k).sum()
+    for pair in summary["pairs"]:
+        each = [np.array(s["accuracy"]["each"]) for name in (pair["a"], pair["b"]) for s in summary["scores"]
+                if s["method"] == name and s["budget"] == pair["budget"]]  # fmt: skip
+        np.testing.assert_allclose(pair["difference"]["each"], each[0] - each[1], atol=2e-6)
+        assert pair["difference"]["mean"] >= 0
+
+
+def test_the_summary_has_everything_that_its_readers_use(done):
+    assert set(done.all) >= {
+        "format", "created", "command", "name", "verdict", "sparring", "versions", "machine", "data", "test", "repeats",
+        "seed", "budgets", "methods", "scores", "errors", "pairs", "tie_groups", "per_class", "confusion",
+        "reliability", "mistakes", "games", "gates", "ablations", "recommendation",
+    }  # fmt: skip
+    assert done.all == files.read_json(done.folder / "summary.json")
+    assert done.all["budgets"] == [{"budget": "3", "labels": 9}, {"budget": "10", "labels": 30}]
+    assert done.all["data"]["counts"]["test"] == {"a": 16, "b": 16, "c": 16}
+    assert done.all["test"] == {"images": 48, "looks": 1}
+    for name in (done.all["data"]["contact_sheet"], *(m["picture"] for m in done.all["mistakes"])):
+        assert (done.folder / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_mistakes_are_the_most_confident_ones(tmp_path):
+    out = tmp_path / "study"
+    summary = quick(out, stripes(noise=110.0), methods=table(Arm("poor", settings={"blur": 30.0})), budgets=3).all
+    confidences = [m["confidence"] for m in summary["mistakes"]]
+    assert len(confidences) > 2
+    assert confidences == sorted(confidences, reverse=True)
+    mean = np.mean([np.load(out / row["predictions"])["proba"] for row in rows_of(out)], 0)
+    truth = truth_of(out)
+    wrong = np.flatnonzero(mean.argmax(1) != truth)
+    assert confidences[0] == pytest.approx(mean[wrong].max(), abs=1e-5)
+    for mistake in summary["mistakes"]:
+        assert mistake["true"] == mistake["origin"][0] != mistake["said"]
+        assert 1 <= mistake["wrong_in"] <= mistake["of"] == 6
+
+
+def test_calibration_and_bins(done):
+    for row in done.all["reliability"]:
+        assert sum(b["count"] for b in row["bins"]) == pytest.approx(48)
+    for score in done.all["scores"]:
+        for name in ("ece", "nll", "brier"):
+            assert score[name]["low"] <= score[name]["mean"] <= score[name]["high"]
+
+
+def test_the_same_command_again_fits_nothing_and_says_the_same(done):
+    before = (done.folder / "results.jsonl").read_bytes()
+    events = []
+    again = quick(done.folder, progress=events.append)
+    assert (done.folder / "results.jsonl").read_bytes() == before
+    same = {k: v for k, v in again.all.items() if k != "created"}
+    assert same == {k: v for k, v in done.all.items() if k != "created"}
+    assert not [e for e in events if e["stage"] == "fit"]
+
+
+def test_summarise_needs_nothing_but_the_folder(done):
+    again = summarise(done.folder)
+    assert {k: v for k, v in again.all.items() if k != "created"} == {
+        k: v for k, v in done.all.items() if k != "created"
+    }
+
+
+def test_a_study_grows_by_methods_budgets_and_repeats(tmp_path):
+    out = tmp_path / "study"
+    quick(out, methods=table(Arm("good")), budgets=3, repeats=2)
+    old = rows_of(out)
+    summary = quick(out, methods=SMALL, budgets=(3, "all"), repeats=3).all
+    assert len(rows_of(out)) == 3 * 2 * 3
+    assert [r for r in rows_of(out) if (r["method"], r["budget"]) == ("good", "3") and r["repeat"] < 2] == old
+    assert [b["budget"] for b in summary["budgets"]] == ["3", "all"]
+    assert [m["name"] for m in summary["methods"]] == ["poor", "blurred", "good"]
+    assert summary["repeats"] == 3
+    subset = quick(out, methods=table(Arm("good")), budgets=3, repeats=1).all
+    assert subset["repeats"] == 3
+    assert len(subset["scores"]) == 6
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"seed": 1}, "was made with --seed 0, this command is with --seed 1. Fix: repeat it with --seed 0"),
+        ({"test": 0.3}, "was made with --test 0.2, this command is with --test 0.3"),
+        ({"minutes": 5}, "was made without --minutes, this command is with --minutes 5"),
+        ({"source": stripes(243)}, "was made with other data: 240 images 8x8x1 in 3 classes then, 243 images"),
+        ({"source": stripes(seed=1)}, "with other pixels, labels or parts"),
+    ],
+)
+def test_other_settings_are_refused_and_change_nothing(done, settings, sentence):
+    before = {p: p.read_bytes() for p in done.folder.rglob("*") if p.is_file()}
+    with pytest.raises((UsageError, DataError), match="^error") as refused:
+        quick(done.folder, **settings)
+    assert sentence in str(refused.value)
+    assert {p: p.read_bytes() for p in done.folder.rglob("*") if p.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"methods": ["svn"]}, "unknown method 'svn', did you mean svm?"),
+        ({"methods": []}, "no method to compare"),
+        ({"budgets": 0}, "0 labels a class. Fix: give a whole number from 1 up, or all"),
+        ({"budgets": (5, "many")}, "'many' labels a class"),
+        ({"budgets": (True,)}, "True labels a class"),
+        ({"budgets": ()}, "no number of labels"),
+        ({"budgets": 2.5}, "2.5"),
+        ({"budgets": 70}, "class 'a' has 64 labelled training images, 70 requested"),
+        ({"repeats": 0}, "repeats is 0"),
+        ({"repeats": 1.5}, "repeats is 1.5"),
+        ({"seed": -1}, "seed is -1"),
+        ({"jobs": "many"}, "jobs is 'many'"),
+        ({"minutes": 0}, "minutes is 0"),
+        ({"test": 1.5}, "test is 1.5"),
+    ],
+)
+def test_bad_settings_are_refused_before_anything_is_written(tmp_path, settings, sentence):
+    with pytest.raises(UsageError) as refused:
+        quick(tmp_path / "study", **settings)
+    assert sentence in str(refused.value)
+    assert not (tmp_path / "study").exists()
+
+
+def test_a_folder_with_something_else_in_it_is_refused(tmp_path):
+    (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(UsageError, match=r"not empty: it holds .*letter\.txt"):
+        quick(tmp_path)
+
+
+def test_two_studies_in_one_folder_at_once_are_refused(done):
+    with files.locked(done.folder), pytest.raises(MachineError, match="is in use by process"):
+        quick(done.folder)
+
+
+# Failing fits.
+
+
+def test_a_failed_fit_is_a_row_and_not_the_end(tmp_path):
+    out, mark = tmp_path / "study", tmp_path / "mark"
+    methods = table(Arm("good"), Arm("raises", estimator=arms.Raises), Arm("nan", estimator=arms.NotProbabilities))
+    summary = quick(out, methods=methods, budgets=3, repeats=2).all
+    failed = [row for row in rows_of(out) if row["status"] == "error"]
+    assert len(failed) == 4
+    assert failed[-1]["error"]["reason"] == "RuntimeError: the images are too stripy"
+    assert failed[0]["error"]["reason"] == "ValueError: predict_proba gave numbers that are no probabilities"
+    assert [s["failed"] for s in summary["scores"]] == [0, 2, 2]
+    assert next(s for s in summary["scores"] if s["method"] == "nan")["accuracy"]["mean"] is None
+    assert {e["method"] for e in summary["errors"]} == {"raises", "nan"}
+    assert any("raises failed in 2 fits" in w for w in summary["recommendation"]["warnings"])
+    assert not mark.exists()
+
+
+def test_failed_fits_are_tried_again_only_on_request(tmp_path, monkeypatch):
+    out, mark = tmp_path / "study", tmp_path / "mark"
+    monkeypatch.setenv("SPARRING_TEST_MARK", str(mark))
+    settings = {"methods": table(Arm("good"), Arm("late", estimator=arms.RaisesOnce)), "budgets": 3, "repeats": 2}
+    quick(out, **settings)
+    mark.touch()
+    assert len(quick(out, **settings).all["errors"]) == 2
+    summary = quick(out, **settings, retry=True).all
+    assert summary["errors"] == []
+    assert [s["n"] for s in summary["scores"]] == [2, 2]
+    assert len(files.read_lines(out / "results.jsonl")) == 6  # the failures are still told
+
+
+def test_a_study_in_which_everything_fails_says_so(tmp_path):
+    summary = quick(tmp_path / "study", methods=table(Arm("raises", estimator=arms.Raises)), repeats=1)
+    assert summary.verdict == "No fit succeeded: there is nothing to recommend"
+    assert summary.recommended is None
+
+
+def test_lost_or_damaged_predictions_are_fitted_again(tmp_path):
+    out = tmp_path / "study"
+    quick(out, methods=table(Arm("good")), budgets=3, repeats=4)
+    before = {p.name: p.read_bytes() for p in (out / "predictions").iterdir()}
+    (out / "predictions" / "good-3-0.npz").unlink()
+    (out / "predictions" / "good-3-1.npz").write_bytes(before["good-3-1.npz"][:-9])
+    files.write_arrays(out / "predictions" / "good-3-2.npz", proba=np.full((48, 3), 1 / 3, np.float32))
+    quick(out, methods=table(Arm("good")), budgets=3, repeats=4)
+    assert {p.name: p.read_bytes() for p in (out / "predictions").iterdir()} == before
+
+
+# The eight rules.
+
+
+@pytest.fixture
+def noted(tmp_path):
+    """What two methods are given in a study with some unlabelled images."""
+    arms.Noted.seen.clear()
+    methods = table(Arm("first", estimator=arms.Noted), Arm("second", family="gan", estimator=arms.Noted))
+    source = stripes(unlabelled=60)
+    quick(tmp_path / "study", source, methods=methods, repeats=2)
+    return source, list(arms.Noted.seen), tmp_path / "study"
+
+
+def test_rule_1_methods_never_get_a_test_image_or_label(noted):
+    source, seen, out = noted
+    prepared = prepare(source, seed=0, test=0.2)
+    test = {image.tobytes() for image in prepared.test}
+    assert len(test) == len(prepared.sealed)
+    for given in seen:
+        assert not test & {image.tobytes() for image in given["X"]}
+        assert len(given["X"]) == len(source) - len(test)
+    told = files.read_json(out / "study.json")
+    assert not {"accuracy", "right"} & set(json.dumps(files.read_lines(out / "results.jsonl")).split('"'))
+    assert len(told["looks"]) == 1
+
+
+def test_rule_1_the_order_of_images_tells_nothing_about_their_classes(noted):
+    """The source lists class after class; neither part does."""
+    source, _, _ = noted
+    prepared = prepare(source, seed=0, test=0.2)
+    truth = prepared.sealed.opened(lambda: None)
+    assert (np.diff(truth) == 0).mean() < 0.6
+    assert (np.diff(prepared.labels[prepared.labels >= 0]) == 0).mean() < 0.6
+
+
+SNOOPING = {
+    "index": lambda sealed: sealed[0],
+    "iterate": list,
+    "array": np.asarray,
+    "pickle": pickle.dumps,
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    "compare": lambda sealed: sealed == np.zeros(5),
+    "contains": lambda sealed: 1 in sealed,
+    "buffer": lambda sealed: sealed.__buffer__(0),
+    "tensor": lambda sealed: sealed.__dlpack__(),
+    "state": lambda sealed: sealed.__getstate__(),
+}
+
+
+@pytest.mark.parametrize("how", SNOOPING)
+def test_rule_1_sealed_labels_refuse_every_access(how):
+    sealed = Sealed.of(np.array([0, 1, 2, 1, 0]), "key")
+    with pytest.raises(UsageError, match="test labels are sealed"):
+        SNOOPING[how](sealed)
+
+
+def test_rule_1_a_seal_shows_its_length_and_nothing_else(tmp_path):
+    labels = np.arange(1000) % 7
+    sealed = Sealed.of(labels, "key")
+    assert repr(sealed) == "<1000 sealed test labels>"
+    assert len(sealed) == 1000
+    sealed.write(tmp_path / "sealed.bin")
+    raw = (tmp_path / "sealed.bin").read_bytes()
+    assert labels.astype("<i8").tobytes()[:64] not in raw
+    assert len(set(raw)) == 256  # no byte stands out
+    looks = []
+    np.testing.assert_array_equal(Sealed.read(tmp_path / "sealed.bin", "key").opened(lambda: looks.append(1)), labels)
+    assert looks == [1]
+    (tmp_path / "sealed.bin").write_bytes(raw[:-20] + raw[-19:])
+    for key in ("key", "other"):
+        with pytest.raises(FileFormatError, match="damaged or belongs to another study"):
+            Sealed.read(tmp_path / "sealed.bin", key)
+
+
+def test_rule_1_a_spy_in_a_process_finds_no_test_labels(tmp_path):
+    """Neither in memory, nor in its callers, nor in a file; and a thief is a row with an error."""
+    out = tmp_path / "study"
+    source = stripes()
+    methods = table(Arm("spy", estimator=arms.Spy), Arm("thief", estimator=arms.Thief))
+    quick(out, source, methods=methods, budgets=3, repeats=1, jobs=1)
+    spied, stolen = sorted(rows_of(out), key=lambda row: row["method"])
+    assert spied["status"] == "ok", spied["error"]
+    record = spied["record"]
+    assert record["held"] == record["frames"] == []
+    assert set(record["files"]) == {".work/train.npy", ".work/test.npy", "study.json", "sealed.bin"}
+    truth = prepare(source, seed=0, test=0.2).sealed.opened(lambda: None)
+    told = json.loads(record["study"])
+    assert set(told["test"]) == {"hashes", "origins"}
+    assert truth.tobytes().hex() not in record["seal"]
+    assert stolen["status"] == "error"
+
+
+def test_rule_1_looks_are_counted_before_they_happen(tmp_path, monkeypatch):
+    out = tmp_path / "study"
+    quick(out, methods=table(Arm("good")), repeats=1)
+    assert summarise(out).all["test"]["looks"] == 1  # the same rows show nothing new
+    summary = quick(out, methods=SMALL, repeats=1)
+    assert summary.all["test"]["looks"] == 2
+    assert any("looked at 2 times" in w for w in summary.all["recommendation"]["warnings"])
+    monkeypatch.setattr(Sealed, "_plain", lambda self: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        quick(out, methods=SMALL, repeats=2)
+    monkeypatch.undo()
+    monkeypatch.setattr(Study, "save", lambda self: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        summarise(out)  # what cannot be counted is not opened
+
+
+def test_rule_2_a_picture_in_both_parts_is_refused(tmp_path, monkeypatch):
+    """Should the split ever fail, the study does not begin."""
+    from sparring import data
+
+    source = stripes()
+    images = source.images.copy()
+    images[100] = images[0]
+    source = replace(source, images=images)
+    good = data.split(source, seed=0, test=0.2)
+    assert len({0, 100} & set(good.train.tolist())) in (0, 2)
+    leaky = replace(good, train=np.setdiff1d(np.arange(240), [0, 7]), test=np.array([0, 7]))
+    monkeypatch.setattr(data, "split", lambda *_, **__: leaky)
+    with pytest.raises(DataError, match="in the test part shows what b/100.png in training shows"):
+        quick(tmp_path / "study", source)
+    assert not (tmp_path / "study").exists()
+
+
+def test_rule_3_all_methods_see_the_same_labels_and_seed(noted):
+    _, seen, _ = noted
+    assert len(seen) == 8
+    for i in range(4):  # first all cells of the cheap method, then all of the other
+        one, other = seen[i], seen[i + 4]
+        np.testing.assert_array_equal(one["y"], other["y"])
+        assert one["seed"] == other["seed"]
+    assert len({given["seed"] for given in seen}) == 4
+    labels = {np.flatnonzero(given["y"] >= 0).tobytes() for given in seen}
+    assert len(labels) == 4
+    assert [(given["y"] >= 0).sum() for given in seen[:4]] == [9, 30, 9, 30]
+
+
+def test_rule_3_rows_with_other_labels_are_not_compared(tmp_path):
+    out = tmp_path / "study"
+    quick(out, methods=table(Arm("good"), Arm("blurred")), budgets=3, repeats=1)
+    good, blurred = files.read_lines(out / "results.jsonl")
+    for key, value in (("draw", "other"), ("seed", 5), ("labels", 10)):
+        (out / "results.jsonl").write_text(json.dumps(good) + "\n" + json.dumps({**blurred, key: value}) + "\n")
+        with pytest.raises(FileFormatError, match="blurred saw other labels than another method in repeat 0 at 3"):
+            summarise(out)
+
+
+def test_rule_3_other_numbers_of_steps_are_said(tmp_path):
+    methods = table(Arm("cnn", family="network"), Arm("semi-gan", family="gan", estimator=arms.Painter))
+    summary = quick(tmp_path / "study", methods=methods, budgets=3, repeats=1).all
+    assert summary["notes"] == [
+        "at 3 labels the networks did not take the same number of steps (cnn 10, semi-gan 20): the time ran out"
+    ]
+    assert summary["notes"][0] in summary["recommendation"]["warnings"]
+
+
+def test_rule_4_a_fit_sees_no_more_labels_than_its_budget(noted):
+    """So what it validates on is part of them; and it is asked once, when it is done."""
+    _, seen, _ = noted
+    for given in seen:
+        counts = np.bincount(given["y"][given["y"] >= 0], minlength=3)
+        assert len(set(counts.tolist())) == 1
+        assert counts[0] in (3, 10)
+
+
+def test_rule_5_three_repeats_are_not_enough(tmp_path):
+    summary = quick(tmp_path / "study", repeats=3).all
+    assert {p["verdict"] for p in summary["pairs"]} == {"not enough evidence"}
+    assert all("cannot be significant with n = 3" in p["sentence"] for p in summary["pairs"])
+    assert "no difference can be called real" in summary["verdict"]
+    assert summary["recommendation"]["warnings"][0].startswith("no difference can be significant with n = 3")
+
+
+def test_rule_6_the_family_is_the_whole_study(done):
+    """Holm over every pair at every budget, not within one."""
+    pairs = done.all["pairs"]
+    assert len(pairs) == 6
+    np.testing.assert_allclose([p["p_holm"] for p in pairs], stats.holm([p["p"] for p in pairs]), atol=2e-6)
+
+
+def test_rule_7_generated_images_are_refused(tmp_path):
+    source = stripes()
+    notes = Notes()
+    object.__setattr__(notes, "generated", ("a/3.png", "b/100.png"))
+    with pytest.raises(DataError, match="2 images of stripes were made by a network") as refused:
+        quick(tmp_path / "study", replace(source, notes=notes))
+    assert "gan-augment makes its own" in str(refused.value)
+    assert not (tmp_path / "study").exists()
+
+
+def test_rule_7_the_gate_and_the_generated_images_are_shown(tmp_path):
+    out = tmp_path / "study"
+    methods = table(Arm("cnn", family="network"), Arm("gan-augment", family="gan", estimator=arms.Painter))
+    summary = quick(out, methods=methods, budgets=3, repeats=2).all
+    assert [g["repeat"] for g in summary["gates"]] == [0, 1]
+    assert summary["gates"][0]["sentence"] == "no"
+    (game,) = summary["games"]
+    assert game["curves"] == {"loss": [[10, 1.0], [20, None]]}
+    from sparring.images import is_generated
+
+    assert is_generated(out / game["generated"])
+    assert not is_generated(out / game["real"])
+    assert [a["what"] for a in summary["ablations"]] == ["generated images"]
+
+
+def test_rule_8_a_row_keeps_all_that_its_numbers_came_from(done):
+    for row in files.read_lines(done.folder / "results.jsonl"):
+        assert set(plans.KEYS) | set(plans.OK_KEYS) <= set(row)
+        assert row["versions"]["sparring"]
+        assert row["hardware"]["cores"] >= 1
+        assert row["seed"] == seed_of(0, row["budget"], row["repeat"])
+        proba = np.load(done.folder / row["predictions"])["proba"]
+        assert proba.dtype == np.float32
+        np.testing.assert_allclose(proba.sum(1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("key", [*plans.KEYS, *plans.OK_KEYS])
+def test_rule_8_a_row_that_lacks_something_is_not_written(done, key):
+    row = files.read_lines(done.folder / "results.jsonl")[0]
+    before = (done.folder / "results.jsonl").read_bytes()
+    with pytest.raises(KeyError):
+        Study.read(done.folder).append({k: v for k, v in row.items() if k != key})
+    assert (done.folder / "results.jsonl").read_bytes() == before
+
+
+# Order, seeds, time.
+
+
+def test_cheap_methods_come_first_and_pairs_are_complete():
+    methods = table(Arm("slow", family="gan"), Arm("net", family="network"), Arm("quick"), Arm("floor", family="floor"))
+    cells = ordered_cells(methods, ["3", "10"], 2)
+    assert [c.method for c in cells[:8]] == ["quick", "floor"] * 4
+    assert [str(c) for c in cells[8:12]] == ["slow-3-0", "net-3-0", "slow-10-0", "net-10-0"]
+    assert len(set(cells)) == 16
+
+
+def test_seeds_are_a_function_of_seed_budget_and_repeat():
+    seeds = {seed_of(s, b, r) for s in range(3) for b in ("3", "10", "all") for r in range(6)}
+    assert len(seeds) == 54
+    assert all(0 <= seed < 2**31 for seed in seeds)
+
+
+def test_budgets_are_put_in_order():
+    assert chosen_budgets(["all", 20, "5", 20, np.int64(100)]) == ("5", "20", "100", "all")
+    assert chosen_budgets("7") == ("7",)
+
+
+def test_minutes_are_divided_over_network_fits(tmp_path):
+    methods = table(Arm("net", family="network"), Arm("gan", family="gan"), Arm("quick"))
+    cells = ordered_cells(methods, ["3"], 6)
+    assert minutes_each(12, cells, methods, 2) == pytest.approx(0.85 * 12 * 2 / 12)
+    assert minutes_each(12, [c for c in cells if c.method == "quick"], methods, 2) is None
+    with pytest.raises(UsageError, match=r"0.05 minutes leave 0.43 s for each of 12 .* at least 1 minutes"):
+        minutes_each(0.05, cells, methods, 2)
+
+
+def test_the_cap_is_the_same_for_the_whole_study(tmp_path):
+    arms.Noted.seen.clear()
+    out, methods = tmp_path / "study", table(Arm("net", family="network", estimator=arms.Noted))
+    events = []
+    quick(out, methods=methods, budgets=3, repeats=2, minutes=4, progress=events.append)
+    quick(out, methods=methods, budgets=3, repeats=3, minutes=4)
+    assert {given["minutes"] for given in arms.Noted.seen} == {1.7}
+    assert any("at most 1.7 minutes for each network fit" in event["message"] for event in events)
+
+
+def test_progress_tells_how_far_and_how_long(tmp_path):
+    events = []
+    quick(tmp_path / "study", progress=events.append)
+    fits = [e for e in events if e["stage"] == "fit"]
+    assert {"stage", "done", "total", "eta", "running", "message"} <= set(events[0])
+    assert [e["stage"] for e in events][-1] == "done"
+    assert fits[-1]["done"] == fits[-1]["total"] == 36
+    assert fits[-1]["eta"] == 0
+    assert all(e["eta"] > 0 for e in fits[:-1])
+    assert fits[1]["running"] == ["good-3-0"]
+
+
+# Processes.
+
+
+def test_processes_give_the_same_rows_as_none(tmp_path, done):
+    out = tmp_path / "study"
+    summary = quick(out, jobs=2)
+    assert rows_of(out) == rows_of(done.folder)
+    assert summary.all["scores"][0]["accuracy"] == done.all["scores"][0]["accuracy"]
+    assert not (out / ".work").exists()
+
+
+def test_a_process_that_dies_takes_only_its_own_fit_with_it(tmp_path):
+    out = tmp_path / "study"
+    methods = table(Arm("good", settings={"seconds": 0.2}), Arm("dies", estimator=arms.Dies))
+    quick(out, methods=methods, budgets=3, repeats=1, jobs=2)
+    assert [(r["method"], r["status"]) for r in rows_of(out)] == [("dies", "error"), ("good", "ok")]
+    assert "was killed" in rows_of(out)[0]["error"]["reason"]
+
+
+STUDY = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from arms import Arm, stripes, table
+from sparring.study import compare
+slow = {{"seconds": 0.05, "blur": 30.0}}
+methods = table(Arm("a", settings={{"seconds": 0.02}}), Arm("b", family="gan", settings=slow))
+compare(stripes(), sys.argv[1], methods=methods, budgets=(3, 10), repeats=6, jobs=int(sys.argv[2]), model=False)
+print("done")
+"""  # fmt: skip
+
+
+def command(out: Path, jobs: int) -> list[str]:
+    return [sys.executable, "-c", STUDY, str(out), str(jobs)]
+
+
+def everything(out: Path) -> dict:
+    """All that a study is, but for times."""
+    summary = files.read_json(out / "summary.json")
+    kept = {k: summary[k] for k in ("pairs", "tie_groups", "per_class", "confusion", "test")}
+    return {"rows": rows_of(out), "summary": kept} | {p.name: p.read_bytes() for p in (out / "predictions").iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("jobs", "most"),
+    [pytest.param(0, 5, id="here"), pytest.param(2, 2, id="processes"),
+     pytest.param(2, 25, id="processes, often", marks=pytest.mark.slow)],
+)  # fmt: skip
+def test_kill_at_any_moment_and_again_gives_the_same_study(tmp_path, jobs, most):
+    """kill -9, then the same command: rows and predictions bit-equal to an uninterrupted study."""
+    clean, killed = tmp_path / "clean", tmp_path / "killed"
+    subprocess.run(command(clean, jobs), check=True, capture_output=True)
+    random, counts, step = np.random.default_rng(jobs), [0], 24 / (most + 1)
+    for _ in range(most):
+        with subprocess.Popen(command(killed, jobs), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+            wanted = counts[-1] + round(float(random.uniform(0, 2 * step)))
+            while process.poll() is None:
+                if (killed / "study.json").exists() and len(files.read_lines(killed / "results.jsonl")) >= wanted:
+                    time.sleep(float(random.uniform(0, 0.06)))
+                    process.kill()
+                    break
+                time.sleep(0.002)
+            if process.wait() == 0:
+                break
+        counts.append(len(files.read_lines(killed / "results.jsonl")))
+    assert len(counts) > 2, "hardly ever killed"
+    assert counts == sorted(counts)
+    subprocess.run(command(killed, jobs), check=True, capture_output=True)
+    assert everything(killed) == everything(clean)
+    assert not list(killed.rglob(".tmp-*"))
+    assert len(files.read_lines(killed / "results.jsonl")) == 24
+
+
+def test_ctrl_c_saves_and_leaves_no_process(tmp_path):
+    """SIGINT to the whole group, as a terminal sends it."""
+    out = tmp_path / "study"
+    with subprocess.Popen(
+        command(out, 2), stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    ) as process:
+        while len(files.read_lines(out / "results.jsonl")) < 3:
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(20) != 0
+        errors = process.stderr.read().decode()
+    assert errors.rstrip().endswith("KeyboardInterrupt")
+    assert errors.count("Traceback") == 1
+    until = time.monotonic() + 10
+    while alive(process.pid) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not alive(process.pid)
+    assert len(files.read_lines(out / "results.jsonl")) >= 3
+    assert not (out / ".work").exists()
+
+
+def test_processes_end_when_their_parent_is_killed(tmp_path):
+    with subprocess.Popen(command(tmp_path / "s", 2), stdout=subprocess.PIPE, start_new_session=True) as process:
+        while len(files.read_lines(tmp_path / "s" / "results.jsonl")) < 1:
+            time.sleep(0.01)
+        process.kill()
+        process.wait()
+        until = time.monotonic() + 10
+        while alive(process.pid) and time.monotonic() < until:
+            time.sleep(0.05)
+        assert not alive(process.pid)
+
+
+def alive(group: int) -> list[int]:
+    """Processes of a process group that still run."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, pgrp = path.read_text().rpartition(")")[2].split()[:3]
+        except OSError:
+            continue
+        if int(pgrp) == group and state not in "ZX":
+            found.append(int(path.parent.name))
+    return found
+
+
+def test_a_full_disk_is_said_plainly_and_the_rows_stay(tmp_path):
+    """The kernel refuses files beyond 16 kB: the study ends with one sentence, and goes on where it was."""
+    out = tmp_path / "study"
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (16_000, resource.RLIM_INFINITY))\n"
+    code = STUDY.replace("compare(stripes", limit + "compare(stripes")
+    found = subprocess.run([*command(out, 0)[:2], code, str(out), "0"], capture_output=True, text=True, check=False)
+    assert found.stderr.splitlines()[-1].startswith("sparring.errors.MachineError: error[disk-full]: cannot write ")
+    assert 0 < len(files.read_lines(out / "results.jsonl")) < 24
+    assert not list(out.rglob(".tmp-*"))
+    subprocess.run(command(out, 0), check=True, capture_output=True)
+    assert len(rows_of(out)) == 24
