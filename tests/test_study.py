@@ -664,9 +664,9 @@ def alive(group: int) -> list[int]:
 
 
 def test_a_full_disk_is_said_plainly_and_the_rows_stay(tmp_path):
-    """The kernel refuses files beyond 16 kB: the study ends with one sentence, and goes on where it was."""
+    """The kernel refuses files beyond 12.6 kB: the study ends with one sentence, and goes on where it was."""
     out = tmp_path / "study"
-    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (16_000, resource.RLIM_INFINITY))\n"
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (12_600, resource.RLIM_INFINITY))\n"
     code = STUDY.replace("compare(stripes", limit + "compare(stripes")
     found = subprocess.run([*command(out, 0)[:2], code, str(out), "0"], capture_output=True, text=True, check=False)
     assert found.stderr.splitlines()[-1].startswith("sparring.errors.MachineError: error[disk-full]: cannot write ")
