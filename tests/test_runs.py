@@ -143,7 +143,7 @@ def test_minutes_cap_all_calls_together(tmp_path):
 
 def test_a_folder_that_holds_something_else_is_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("precious")
-    with pytest.raises(UsageError, match="holds something else"):
+    with pytest.raises(UsageError, match="is not empty: it holds thesis.txt"):
         train(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
 
