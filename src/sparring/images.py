@@ -185,7 +185,7 @@ def kind_of(start: bytes) -> str:
 def read_header(image: Image.Image) -> Header:
     """Of an opened image, before decoding."""
     width, height = image.size
-    if ("exif" in image.info or image.format == "TIFF") and orientation(image) in TURNED:
+    if "exif" in image.info and image.format != "TIFF" and orientation(image) in TURNED:  # of a TIFF Pillow has done it
         width, height = height, width
     grey = image.mode in GREY or (image.mode == "P" and grey_palette(image))
     return Header(height, width, image.mode, grey, bool(getattr(image, "is_animated", False)))
@@ -193,8 +193,7 @@ def read_header(image: Image.Image) -> Header:
 
 def orientation(image: Image.Image) -> int:
     try:
-        tags = image.tag_v2 if image.format == "TIFF" else image.getexif()  # type: ignore[attr-defined]
-        return int(tags.get(ORIENTATION, 1))
+        return int(image.getexif().get(ORIENTATION, 1))
     except Exception:  # EXIF that cannot be read says nothing
         return 1
 
@@ -280,8 +279,8 @@ def as_size(size) -> tuple[int, int] | None:
     """(height, width) from None, 64, (48, 64), "64" or "48x64" (height x width). Raises UsageError."""
     if size is None:
         return None
-    pieces = str(size).lower().split("x") if isinstance(size, str | int) else list(size)
     try:
+        pieces = list(size) if isinstance(size, tuple | list) else str(size).lower().split("x")
         numbers = [int(piece) for piece in pieces]
     except (TypeError, ValueError):
         numbers = []

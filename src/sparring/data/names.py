@@ -14,8 +14,9 @@ def ordered(names: Iterable[str]) -> list[str]:
 
 
 def natural(name: str) -> tuple:
-    pieces = re.split(r"(\d+)", name)
-    return tuple((1, int(p), p) if p.isdecimal() and p.isascii() else (0, 0, p) for p in pieces if p), name
+    """A key to sort by: pieces of digits as numbers, before pieces of other characters."""
+    pieces = re.split(r"([0-9]{1,18})", name)
+    return tuple((0, int(p), p) if p.isdecimal() and p.isascii() else (1, 0, p) for p in pieces if p), name
 
 
 def hidden(name: str) -> bool:
