@@ -183,15 +183,14 @@ class Study:
     def brought(self) -> Iterator[str]:
         """What unlabelled images, the GAN and generated images brought."""
         said = {
-            "better": "they help" if self.best["n"] else "",
+            "better": "better than without",
             "worse": "worse than without",
             "tie": "no difference that matters",
             "not enough evidence": "not enough evidence that this helps or harms",
         }
         for row in self.summary["ablations"]:
             if row["budget"] == self.budget["budget"]:
-                word = "better than without" if row["verdict"] == "better" else said[row["verdict"]]
-                yield f"{row['what']} ({row['a']} against {row['b']}): {difference(row)}, {word}"
+                yield f"{row['what']} ({row['a']} against {row['b']}): {difference(row)}, {said[row['verdict']]}"
 
     def curve(self, name: str) -> Iterator[str]:
         """What more labels brought, and may bring: errors fall about as a power of the number of labels."""
@@ -239,7 +238,8 @@ class Study:
         if pair["verdict"] == "better":
             return f"{apart}, a real difference"
         slower = self.cheaper(chosen, score)
-        dear = f"; {chosen['method']} is simpler or cheaper{slower}" if chosen is not self.best or slower else ""
+        simpler = self.simplicity(chosen) < self.simplicity(score)
+        dear = f"; {chosen['method']} is simpler{slower}" if simpler else ""
         known = {"worse": "a real difference", "tie": "a tie"}.get(pair["verdict"], "which may be chance")
         return f"{apart}, {known}{dear}" if abs(d["mean"]) >= 5e-5 else f"as accurate on average{dear}"
 
