@@ -281,7 +281,7 @@ def noted(tmp_path):
 def test_rule_1_methods_never_get_a_test_image_or_label(noted):
     source, seen, out = noted
     prepared = prepare(source, seed=0, test=0.2)
-    test = {image.tobytes() for image in prepared.test}
+    test = {image.tobytes() for image in prepared.images[prepared.test]}
     assert len(test) == len(prepared.sealed)
     for given in seen:
         assert not test & {image.tobytes() for image in given["X"]}
@@ -449,12 +449,25 @@ def test_rule_6_the_family_is_the_whole_study(done):
 
 def test_rule_7_generated_images_are_refused(tmp_path):
     source = stripes()
-    notes = Notes()
-    object.__setattr__(notes, "generated", ("a/3.png", "b/100.png"))
+    notes = Notes(generated=("a/3.png", "b/100.png"))
     with pytest.raises(DataError, match="2 images of stripes were made by a network") as refused:
         quick(tmp_path / "study", replace(source, notes=notes))
     assert "gan-augment makes its own" in str(refused.value)
     assert not (tmp_path / "study").exists()
+
+
+def test_rule_7_images_that_sparring_made_are_known_when_they_are_read(tmp_path):
+    """A folder with some images drawn from a generator among the real ones."""
+    from sparring.images import save_png
+
+    source = stripes(60)
+    for i, image in enumerate(source.images):
+        folder = files.make_folder(tmp_path / "photos" / source.origins[i][0])
+        save_png(folder / f"{i}.png", image, generated=i == 33)
+    with pytest.raises(DataError, match=r"1 images of photos were made by a network \(b/33.png\)"):
+        quick(tmp_path / "study", tmp_path / "photos")
+    (tmp_path / "photos" / "b" / "33.png").unlink()
+    assert quick(tmp_path / "study", tmp_path / "photos", repeats=1, budgets=3).recommended
 
 
 def test_rule_7_the_gate_and_the_generated_images_are_shown(tmp_path):

@@ -66,6 +66,7 @@ class Header(NamedTuple):
     mode: str
     grey: bool
     frames: bool  # more than one
+    generated: bool = False  # a network made it, it says
 
     @property
     def size(self) -> tuple[int, int]:
@@ -188,7 +189,8 @@ def read_header(image: Image.Image) -> Header:
     if "exif" in image.info and image.format != "TIFF" and orientation(image) in TURNED:  # of a TIFF Pillow has done it
         width, height = height, width
     grey = image.mode in GREY or (image.mode == "P" and grey_palette(image))
-    return Header(height, width, image.mode, grey, bool(getattr(image, "is_animated", False)))
+    frames, generated = bool(getattr(image, "is_animated", False)), image.info.get("Generated") == "true"
+    return Header(height, width, image.mode, grey, frames, generated)
 
 
 def orientation(image: Image.Image) -> int:
@@ -366,4 +368,4 @@ XMP = (
 def is_generated(source: Source) -> bool:
     """Whether a PNG says that a network made it."""
     with quiet_decoders(), opened(source) as image:
-        return image.info.get("Generated") == "true"
+        return read_header(image).generated

@@ -205,6 +205,7 @@ def finished(listing: Listing, reader: Reader, images: np.ndarray, channels: int
             size_rule=reader.rule,
             ignored=dict(listing.ignored),
             converted=tuple(converted),
+            generated=tuple(listing.origins[i] for i in kept if reader.headers[i].generated),
             warnings=tuple(listing.warnings + doubts(headers, images)),
         ),
     )

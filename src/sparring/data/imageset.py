@@ -29,6 +29,7 @@ class Notes:
     size_rule: str = ""
     ignored: Mapping[str, int] = field(default_factory=dict)
     converted: tuple[str, ...] = ()
+    generated: tuple[str, ...] = ()  # origins of images that say that a network made them
     warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict:
@@ -44,6 +45,7 @@ class Notes:
             "size_rule": self.size_rule,
             "ignored": dict(self.ignored),
             "converted": list(self.converted),
+            "generated": list(self.generated),
             "warnings": list(self.warnings),
         }
 

@@ -13,6 +13,7 @@ from ..data import ImageSet
 from .fits import described, limited
 from .plan import SUMMARY, Study, seed_of
 from .pool import Pool
+from .prepared import write_images
 
 FOLDER = "model"
 
@@ -45,8 +46,7 @@ def save_recommended(
         return summary
     say("model", message=f"fitting {name} on all labelled images")
     files.make_folder(work)
-    with files.aside(work / "all.npy") as temporary, temporary.open("wb") as file:
-        np.save(file, images.images, allow_pickle=False)
+    write_images(work / "all.npy", images.images, np.arange(len(images)))
     told = study.told
     score = next(s for s in summary["scores"] if (s["method"], s["budget"]) == (name, advice["budget"]))
     task = Refit(

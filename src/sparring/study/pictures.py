@@ -66,7 +66,7 @@ def drawn_mistakes(folder: Path, arm: Arm, truth: np.ndarray, prepared: Prepared
     said, confidence = mean.argmax(1), mean.max(1)
     wrong = np.flatnonzero(said != truth)
     for place, i in enumerate(wrong[np.argsort(-confidence[wrong], kind="stable")][:MISTAKES].tolist()):
-        path = save_png(folder / f"mistake-{place}.png", prepared.test[i])
+        path = save_png(folder / f"mistake-{place}.png", prepared.images[prepared.test[i]])
         yield {
             "method": arm.method,
             "budget": arm.budget,

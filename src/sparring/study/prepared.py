@@ -12,15 +12,17 @@ from ..errors import DataError
 from .sealed import Sealed
 
 SHOWN = 200  # bad files that a summary lists
+CHUNK = 64 << 20  # bytes written at a time
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
     """Both parts in a keyed random order: nothing about a class can be read off an image's place."""
 
-    train: np.ndarray  # uint8 [N,H,W,C]
-    labels: np.ndarray  # int64 [N], -1 = unlabelled
-    test: np.ndarray  # uint8 [T,H,W,C]
+    images: np.ndarray  # uint8 [*,H,W,C]: of the whole set, not copied
+    train: np.ndarray  # int64 [N]: where the training images are
+    test: np.ndarray  # int64 [T]
+    labels: np.ndarray  # int64 [N] of the training images, -1 = unlabelled
     sealed: Sealed
     classes: tuple[str, ...]
     test_origins: tuple[str, ...]
@@ -30,13 +32,22 @@ class Prepared:
     about: dict  # the data section of a summary
 
     def write(self, folder: Path) -> tuple[Path, Path]:
-        """The arrays as .npy files that processes map into memory."""
+        """Both parts' images as .npy files, uint8 [N,H,W,C], that processes map into memory."""
         files.make_folder(folder)
         paths = folder / "train.npy", folder / "test.npy"
-        for path, images in zip(paths, (self.train, self.test), strict=True):
-            with files.aside(path) as temporary, temporary.open("wb") as file:
-                np.save(file, images, allow_pickle=False)
+        for path, index in zip(paths, (self.train, self.test), strict=True):
+            write_images(path, self.images, index)
         return paths
+
+
+def write_images(path: Path, images: np.ndarray, index: np.ndarray) -> None:
+    """images[index] as a .npy file, piece by piece."""
+    header = {"descr": "|u1", "fortran_order": False, "shape": (len(index), *images.shape[1:])}
+    step = max(1, CHUNK // max(1, images[0].nbytes))
+    with files.aside(path) as temporary, temporary.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for start in range(0, len(index), step):
+            file.write(images[index[start : start + step]].tobytes())
 
 
 def prepare(imageset: ImageSet, *, seed: int, test: float) -> Prepared:
@@ -48,9 +59,10 @@ def prepare(imageset: ImageSet, *, seed: int, test: float) -> Prepared:
     train, held = random.permutation(split.train), random.permutation(split.test)
     fingerprint = imageset.fingerprint
     return Prepared(
-        train=imageset.images[train],
+        images=imageset.images,
+        train=train,
+        test=held,
         labels=imageset.labels[train],
-        test=imageset.images[held],
         sealed=Sealed.of(imageset.labels[held], fingerprint),
         classes=imageset.classes,
         test_origins=tuple(imageset.origins[i] for i in held.tolist()),
@@ -63,7 +75,7 @@ def prepare(imageset: ImageSet, *, seed: int, test: float) -> Prepared:
 
 def refuse_generated(imageset: ImageSet) -> None:
     """Rule 7: a generator may have seen what becomes the test part, and its images may not be tested on."""
-    generated = tuple(getattr(imageset.notes, "generated", ()))
+    generated = imageset.notes.generated
     if generated:
         some = ", ".join(generated[:3]) + (" ..." if len(generated) > 3 else "")
         raise DataError(
