@@ -58,10 +58,7 @@ def writable(path: Path) -> Path:
 
 def apart(path: Path, data: object) -> Path:
     """`path`, if it is not inside the data that is read: inputs are never changed."""
-    if (
-        isinstance(data, str | Path)
-        and Path(data).is_dir()
-        and Path(data).resolve() in (path.resolve(), *path.resolve().parents)
-    ):
+    read = Path(data) if isinstance(data, str | Path) and str(data).strip() else None
+    if read and read.is_dir() and read.resolve() in (path.resolve(), *path.resolve().parents):
         raise UsageError("out-in-data", f"{path} is inside the data {data}", fix="name a place outside it with --out")
     return path

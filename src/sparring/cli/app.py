@@ -1,5 +1,6 @@
 """The application that commands join, and what they share."""
 
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -28,7 +29,8 @@ def stem(source: str | Path) -> str:
     """A short name for output, from what was typed: photos/, my.zip/images -> photos, my."""
     path = Path(source)
     inside = next((p for p in (path, *path.parents) if p.suffix in (".zip", ".npz", ".parquet", ".py")), path)
-    return inside.resolve().stem.split(":")[0] or "images"
+    name = inside.stem.split(":")[0] if inside.name not in ("", "..") else Path.cwd().name
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "images"
 
 
 def folder_name(name: str) -> str:
