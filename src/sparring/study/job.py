@@ -125,7 +125,7 @@ def compare(
         "repeats": repeats,
         "fingerprint": prepared.fingerprint,
         "data": prepared.about,
-        "test": {"hashes": list(prepared.test_hashes), "origins": list(prepared.test_origins)},
+        "test": {"hashes": list(prepared.test_hashes)},  # no file names: folders are classes
         "load": {"size": plain(size), "unlabelled": named(unlabelled), "labels": named(labels)},
         "minutes_each": None,
         "jobs": {},

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import files
+from ..classify import METHODS
 from ..data import ImageSet
 from .fits import described, limited
 from .plan import SUMMARY, Study, seed_of
@@ -42,7 +43,8 @@ def save_recommended(
     """
     advice = summary["recommendation"]
     name = advice["method"]
-    if name is None or advice["model"] or name not in methods:
+    method = methods.get(name) or METHODS.get(name)
+    if method is None or advice["model"]:
         return summary
     say("model", message=f"fitting {name} on all labelled images")
     files.make_folder(work)
@@ -50,7 +52,7 @@ def save_recommended(
     told = study.told
     score = next(s for s in summary["scores"] if (s["method"], s["budget"]) == (name, advice["budget"]))
     task = Refit(
-        method=methods[name],
+        method=method,
         pixels=work / "all.npy",
         images={f: getattr(images, f) for f in ("labels", "classes", "origins", "parts", "name")},
         seed=seed_of(told["settings"]["seed"], "model", 0),

@@ -32,7 +32,7 @@ def settle_jobs(
     measurable = networks > 1 and here > 1
     if jobs != "auto":
         found = Settled(int(jobs), max(1, here // max(1, int(jobs))))
-    elif old.get("cores") == here and ("measured" in old or not measurable):
+    elif old.get("jobs") and old["cores"] == here and ("measured" in old or not measurable):
         found = Settled(old["jobs"], old["threads"], old.get("measured"))
     else:
         memory = hardware()["memory_gib"] or here * GIB_EACH
