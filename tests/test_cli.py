@@ -19,6 +19,7 @@ from sparring.cli.app import folder_name, stem
 from sparring.cli.commands import app
 from sparring.cli.drawings import Telling, draw_data, draw_summary
 from sparring.cli.screen import Screen, duration
+from sparring.cli.signals import Interrupted, Stop
 from sparring.cli.typed import number
 from sparring.data import describe
 
@@ -278,6 +279,38 @@ def test_train_and_sample(capsys, tmp_path):
     assert code == 2 and "out-in-use" in err
     code, _, err = run(capsys, "sample", "run", "--per-class", 3, "--out", "more")
     assert code == 2 and not (tmp_path / "more").exists()
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_study_says_how_to_go_on(capsys, monkeypatch, sent):
+    def study(*_, progress, **__):
+        progress({"stage": "fit", "done": 1, "total": 4, "eta": None, "running": [], "message": "4 fits to do"})
+        try:
+            os.kill(os.getpid(), sent)
+            time.sleep(10)
+        finally:
+            progress({"stage": "stopped", "done": 1, "total": 4, "eta": None, "running": [], "message": "1 of 4 saved"})
+
+    monkeypatch.setattr("sparring.study.compare", study)
+    monkeypatch.setattr(sys, "argv", ["sparring", "compare", "my photos"])
+    before = signal.getsignal(signal.SIGTERM)
+    code, out, err = run(capsys, "compare", "my photos")
+    assert (code, out) == (128 + sent, "")
+    assert err.splitlines()[-1] == "interrupted: 1 of 4 saved; to go on: sparring compare 'my photos'"
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_the_second_signal_ends_at_once():
+    with pytest.raises(Interrupted) as caught, Stop() as stop:
+        assert not stop()  # the work has begun to ask
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop()
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(10)
+    assert caught.value.exit_code == 130
+    with pytest.raises(Interrupted), Stop():  # it has not: there is nothing to save yet
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
 
 
 def test_signals_save_and_the_same_command_goes_on(tmp_path):
