@@ -51,7 +51,7 @@ FEW = {"methods": ["majority", "svm", "cnn", "gan-augment"], "test": 120}
 class Page(HTMLParser):
     """What a browser would see: elements with attributes, their text, and whether every tag is closed."""
 
-    VOID = frozenset({"meta", "link", "img", "br"})
+    VOID = frozenset({"meta", "link", "img", "br", "wbr"})
 
     def __init__(self, html: str):
         super().__init__(convert_charrefs=True)
@@ -260,6 +260,8 @@ def test_prose_lets_names_stand_out_and_escapes_the_rest():
         "\u22120.5 points (\u22121 to 2) &lt;b&gt;."
     )
     assert words.prose("x of <i>", {"<i>"}) == 'X of <span class="name">&lt;i&gt;</span>.'
+    assert words.sentence("for +-5 points") == "For \u00b15 points."
+    assert words.path("a/<b>_1.png", 40) == "a/<wbr>&lt;b&gt;_<wbr>1.png"
 
 
 def test_reasons_are_not_told_twice(study, whole):

@@ -35,6 +35,7 @@ def template() -> Template:
         "day": words.day,
         "one_in": words.one_in,
         "sentence": words.sentence,
+        "path": words.path,
         "prose": words.prose,
         "ordinal": words.ordinal,
         "tidy": words.tidy,

@@ -148,8 +148,14 @@ def sentence(text: object, names: Container[str] = ()) -> str:
     line = shown(text).strip().rstrip(".")
     if not line:
         return ""
+    line = re.sub(r"\+-(?=\d)", "\u00b1", line)
     line = re.sub(r"-(?=\d[\d.]* (?:to|points?)\b)", MINUS, line)
     return (line if re.split(r"[\s:,]", line)[0] in names else line[0].upper() + line[1:]) + "."
+
+
+def path(name: object, limit: int) -> Markup:
+    """A file's name that breaks over lines behind its slashes, dashes and underscores first."""
+    return Markup(re.sub(r"[/_-]", r"\g<0><wbr>", str(escape(shown(name, limit)))))
 
 
 def prose(text: object, names: Collection[str]) -> Markup:
