@@ -32,7 +32,7 @@ PUBLIC = {
     "MachineError": "errors",
     "Diverged": "errors",
 }  # public name -> the chapter that holds it
-__all__ = list(PUBLIC)
+__all__ = list(PUBLIC)  # pyright: ignore[reportUnsupportedDunderAll]
 
 if TYPE_CHECKING:  # the same names for editors and type checkers
     from .classify import METHODS, load_model
