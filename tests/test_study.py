@@ -196,6 +196,10 @@ def test_other_settings_are_refused_and_change_nothing(done, settings, sentence)
         ({"seed": -1}, "seed is -1"),
         ({"jobs": "many"}, "jobs is 'many'"),
         ({"minutes": 0}, "minutes is 0"),
+        (
+            {"minutes": 0.01, "methods": table(Arm("net", family="network"))},
+            "leave 0.043 s for each of 12",
+        ),
         ({"test": 1.5}, "test is 1.5"),
     ],
 )
@@ -210,6 +214,13 @@ def test_a_folder_with_something_else_in_it_is_refused(tmp_path):
     (tmp_path / "letter.txt").write_text("dear")
     with pytest.raises(UsageError, match=r"not empty: it holds .*letter\.txt"):
         quick(tmp_path)
+
+
+def test_what_fails_before_the_first_file_leaves_no_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(Study, "save", lambda self: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        quick(tmp_path / "study")
+    assert not (tmp_path / "study").exists()
 
 
 def test_two_studies_in_one_folder_at_once_are_refused(done):
@@ -532,7 +543,7 @@ def test_minutes_are_divided_over_network_fits(tmp_path):
     cells = ordered_cells(methods, ["3"], 6)
     assert minutes_each(12, cells, methods, 2) == pytest.approx(0.85 * 12 * 2 / 12)
     assert minutes_each(12, [c for c in cells if c.method == "quick"], methods, 2) is None
-    with pytest.raises(UsageError, match=r"0.05 minutes leave 0.43 s for each of 12 .* at least 1 minutes"):
+    with pytest.raises(UsageError, match=r"0.05 minutes leave 0.43 s for each of 12 .* at least 1 minute,"):
         minutes_each(0.05, cells, methods, 2)
 
 

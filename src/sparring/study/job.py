@@ -1,7 +1,8 @@
 """The main job: a study from a source to a summary and a model, in one folder, resumable at every moment."""
 
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from ..data import ImageSet, load
 from ..images import grid, save_png
 from ..places import new_folder
 from .fits import Cell, Outcome, Task, plain
+from .machine import cores
 from .measured import measure
 from .model import save_recommended
 from .pictures import draw_pictures
@@ -115,6 +117,8 @@ def compare(
     say("data", message="looking for duplicates")
     prepared = prepare(images, seed=seed, test=test)
     counted = {b: int((y >= 0).sum()) for b, y in drawn(prepared, budgets, seed=seed).items()}
+    if minutes is not None:  # before anything is written; again when the number of processes is known
+        minutes_each(minutes, ordered_cells(table, budgets, repeats), table, cores() if jobs == "auto" else int(jobs))
     definition = {
         "command": command,
         "source": str(source) if isinstance(source, str | Path) else images.notes.source,
@@ -130,20 +134,32 @@ def compare(
         "minutes_each": None,
         "jobs": {},
     }
-    files.make_folder(folder)
-    with files.locked(folder):
+    with held(folder), Pool(1) as pool:
         study = begun(folder, definition)
-        files.sweep(folder)
-        try:
-            with Pool(1) as pool:
-                run(study, prepared, table, budgets, repeats, pool, jobs=jobs, retry=retry, say=say)
-                summary = summarised(study, say, images=images, prepared=prepared)
-                if model:
-                    summary = save_recommended(study, summary, images, table, folder / WORK, pool, say)
-        finally:
-            shutil.rmtree(folder / WORK, ignore_errors=True)
+        run(study, prepared, table, budgets, repeats, pool, jobs=jobs, retry=retry, say=say)
+        summary = summarised(study, say, images=images, prepared=prepared)
+        if model:
+            summary = save_recommended(study, summary, images, table, folder / WORK, pool, say)
     say("done", message=summary["verdict"])
     return Summary(folder, summary)
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """`folder`, made if need be, for this process alone; nothing that is not whole is left in it."""
+    new = not folder.exists()
+    files.make_folder(folder)
+    try:
+        with files.locked(folder):
+            files.sweep(folder)
+            try:
+                yield
+            finally:
+                shutil.rmtree(folder / WORK, ignore_errors=True)
+    finally:
+        if new and not (folder / STUDY).exists():
+            with suppress(OSError):  # not empty
+                folder.rmdir()
 
 
 def described(name: str, method: Any) -> dict:

@@ -99,10 +99,11 @@ def minutes_each(minutes: float, cells: Iterable[Cell], methods: Mapping[str, An
         return None
     each = SHARE * minutes * max(1, min(jobs, slow)) / slow
     if each * 60 < 1:
+        least = int(np.ceil(slow / 60 / SHARE / max(1, jobs)))
         raise UsageError(
             "minutes",
             f"{minutes:g} minutes leave {60 * each:.2g} s for each of {slow} network fits",
-            fix=f"give at least {np.ceil(slow / 60 / SHARE / max(1, jobs)):.0f} minutes, or fewer repeats or methods",
+            fix=f"give at least {least} minute{'s' * (least > 1)}, or fewer repeats or methods",
         )
     return round(each, 4)
 

@@ -5,6 +5,7 @@ is run again, one by one, so that the guilty one is known.
 """
 
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -14,6 +15,7 @@ from .fits import Outcome, Task, fit, settle, speed
 from .machine import hardware, versions
 
 TICK = 1.0  # seconds between two looks at what runs
+PATIENCE = 5.0  # seconds at most until what was handed over has been taken
 
 
 class Pool:
@@ -22,6 +24,7 @@ class Pool:
     def __init__(self, jobs: int, *, threads: int = 1):
         self.jobs, self.threads = jobs, threads
         self._executor: Any = None
+        self._live: list[Future] = []
 
     def __enter__(self) -> "Pool":
         return self
@@ -32,6 +35,9 @@ class Pool:
     def stop(self) -> None:
         """Ends all processes now."""
         if self._executor is not None:
+            until = time.monotonic() + PATIENCE  # loky's own thread trips over work that it has not seen yet
+            while any(not (f.running() or f.done()) for f in self._live) and time.monotonic() < until:
+                time.sleep(0.01)
             self._executor.shutdown(wait=True, kill_workers=True)
             self._executor = None
 
@@ -41,7 +47,9 @@ class Pool:
 
             env = {name: str(self.threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
             self._executor = ProcessPoolExecutor(self.jobs, initializer=settle, initargs=(os.getpid(),), env=env)
-        return self._executor.submit(function, *given)
+        future = self._executor.submit(function, *given)
+        self._live = [f for f in self._live if not f.done()] + [future]
+        return future
 
     def run(self, tasks: Sequence[Task]) -> Iterator[tuple[list[Task], Task | None, Outcome | None]]:
         """Yields (what runs, None, None) as things start and every TICK, and (what runs, task, outcome) as they end.
