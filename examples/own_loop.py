@@ -1,0 +1,50 @@
+"""Train a GAN in a loop of your own: the loop is a generator, and whatever you want to happen is its body.
+
+python examples/own_loop.py [images] [picture.png]
+"""
+
+import sys
+
+import torch
+
+from sparring.data import load
+from sparring.images import grid, save_png
+from sparring.nets.dcgan import DCGAN
+from sparring.nets.layers import Facts
+from sparring.objective import GradientPenalty, Wasserstein
+from sparring.players import Adam, Generator, Judge
+from sparring.recipes import gan
+from sparring.sample import draw
+from sparring.train import new_state, training
+
+
+def main(images: int = 20_000, picture: str = "samples.png") -> None:
+    # A recipe of your own: any networks, any contest, any further terms. What does not fit is refused by a sentence.
+    recipe = gan(
+        "WGAN-GP with thin networks",
+        Wasserstein(),
+        d=(GradientPenalty(10.0),),
+        d_steps=2,
+        judge=Judge(net=DCGAN(width=32, batchnorm=False)),
+        maker=Generator(net=DCGAN(width=32)),
+        optim=Adam(5e-4, (0.0, 0.9)),
+    )
+    digits = load("digits")
+    data = {"all": {"x": torch.from_numpy(digits.images)}}
+    _, height, width, channels = digits.images.shape
+    state = new_state(recipe, Facts(channels, height, width), seed=0)
+
+    for now, means in training(recipe, state, data, images=images, seed=0):
+        if now.round % 50 == 0:
+            losses = {
+                f"{player} {type(term).__name__}": round(float(mean), 3) for (player, term), mean in means.items()
+            }
+            print(f"{now.round * recipe.batch:,} images: {losses}")
+
+    samples = draw(state.best("G"), recipe.nets["G"], 64)
+    save_png(picture, grid(samples, columns=8), generated=True)
+    print(f"64 samples: {picture}")
+
+
+if __name__ == "__main__":
+    main(*(kind(word) for kind, word in zip((int, str), sys.argv[1:], strict=False)))
