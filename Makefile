@@ -75,7 +75,7 @@ constraints:
 	@build/constraints/bin/python -m pip install -q -c build/torch.txt torch
 	@build/constraints/bin/python -m pip install -q -c build/torch.txt '.[test,dev]'
 	@{ head -1 constraints.txt; build/constraints/bin/python -m pip list --format=freeze --exclude sparring \
-		--exclude pip --exclude setuptools | sed 's/+[a-z0-9.]*$$//' | tr 'A-Z_' 'a-z-' | LC_ALL=C sort; } > build/constraints.txt
+		--exclude pip --exclude setuptools | sed 's/+[a-z0-9.]*$$//' | tr 'A-Z_' 'a-z-' | LC_ALL=C sort -t= -k1,1; } > build/constraints.txt
 	@mv build/constraints.txt constraints.txt
 
 clean:
