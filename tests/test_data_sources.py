@@ -16,7 +16,7 @@ from sparring.data import ImageSet, load
 from sparring.data.arrays import to_labels
 from sparring.data.decode import median_size
 from sparring.data.names import natural, ordered
-from sparring.errors import DataError, MissingData, UsageError
+from sparring.errors import DataError, MissingData, SparringError, UsageError
 
 CLASSES = ("bird", "cat", "dog")
 IMAGES = np.stack([pixels(i, 12, 10, 3) for i in range(12)])
@@ -466,6 +466,24 @@ def test_parquet_label_beyond_the_names(tmp_path):
     write_table(held.replace_schema_metadata({"huggingface": json.dumps(features)}), tmp_path / "x.parquet")
     with pytest.raises(DataError, match=r"label 3 in .*x.parquet: the classes are 0..0"):
         load(tmp_path / "x.parquet")
+
+
+@pytest.mark.parametrize("layout", ["zip", "npz", "npz of parts", "parquet", "parquet of names"])
+def test_damaged_archives_and_tables_end_in_a_sentence(layout, tmp_path):
+    path = Path(LAYOUTS[layout][0](tmp_path / "x"[: layout == "zip"]))
+    whole = np.frombuffer(path.read_bytes(), np.uint8)
+    rng = np.random.default_rng(7)
+    refused = 0
+    for attempt in range(40):
+        bent = whole.copy()
+        places = rng.integers(0 if attempt % 2 else max(0, len(bent) - 1500), len(bent), rng.integers(1, 8))
+        bent[places] = rng.integers(0, 256, len(places))
+        path.write_bytes(bent[: rng.integers(1, len(bent)) if attempt % 5 == 0 else None].tobytes())
+        try:
+            assert len(load(path)) <= 12
+        except SparringError:
+            refused += 1
+    assert refused >= 8
 
 
 # Sizes, modes and channels

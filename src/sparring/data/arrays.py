@@ -5,14 +5,13 @@ told from the values; where it cannot, nothing is guessed. Inputs are never chan
 """
 
 import unicodedata
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, MachineError, suggestion
+from ..errors import DataError, MachineError, SparringError, suggestion
 from .imageset import UNLABELLED, ImageSet, Notes
 from .names import ordered
 
@@ -44,12 +43,15 @@ def digits() -> ImageSet:
 def from_npz(path: Path, name: str) -> ImageSet:
     """Keys x_train y_train x_test y_test, or images labels; optional classes. Pickled members are refused."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            needed = sum(entry.file_size for entry in archive.zip.infolist()) if archive.zip else 0
-            check_room(needed, str(path))
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            check_room(sum(entry.file_size for entry in archive.zip.infolist()), str(path))
             found = {key: member(archive, key, path) for key in archive.files}
-    except (zipfile.BadZipFile, EOFError, OSError) as error:
-        raise DataError("bad-npz", f"cannot read {path}: {error}", fix="write it again with numpy.savez") from None
+    except SparringError:
+        raise
+    except Exception as error:  # a damaged archive or header raises almost anything
+        raise DataError(
+            "bad-npz", f"cannot read {path}: {first_line(error)}", fix="write it again with numpy.savez"
+        ) from None
     return from_dict(found, name, source=str(path))
 
 
@@ -58,12 +60,17 @@ def member(archive, key: str, path: Path) -> np.ndarray:
         return archive[key]
     except ValueError as error:
         if "allow_pickle" not in str(error):
-            raise DataError("bad-npz", f"cannot read {key} in {path}: {error}", fix="write it again") from None
+            raise
         raise DataError(
             "npz-pickle",
             f"{key} in {path} holds Python objects, which only pickle can read, and pickle can run code",
             fix="save plain arrays: numbers for images, numbers or strings for labels",
         ) from None
+
+
+def first_line(error: Exception) -> str:
+    """What an exception says, on one line and without a full stop."""
+    return (str(error).strip() or type(error).__name__).partition("\n")[0].rstrip(".")
 
 
 def check_room(needed: int, what: str) -> None:

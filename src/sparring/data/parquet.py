@@ -6,11 +6,14 @@ strings name their classes. Files called train-*, test-*, validation-* (or in fo
 
 import json
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
 from ..images import Source
+from .arrays import first_line
 from .folders import PART_ORDER, PARTS, Listing
 from .names import natural, ordered, shown
 
@@ -40,21 +43,33 @@ def list_parquet(files: list[Path], top: Path) -> Listing:
     return listing
 
 
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """What Arrow raises inside becomes a DataError that names the file."""
+    import pyarrow as arrow
+
+    try:
+        yield
+    except (arrow.ArrowException, OSError, ValueError) as error:
+        raise DataError("bad-parquet", f"cannot read {path}: {first_line(error)}", fix="get the file anew") from None
+
+
+def next_column(batches: Iterator[Any], path: Path) -> Any:
+    with readable(path):
+        batch = next(batches, None)
+    return None if batch is None else batch.column(0)
+
+
 class Table:
     """One Parquet file: where its images and labels are."""
 
     def __init__(self, path: Path, top: Path):
-        import pyarrow as arrow
         from pyarrow.parquet import ParquetFile
 
         self.path = path
         self.name = shown(path.relative_to(top).as_posix() if path != top else path.name)
-        try:
+        with readable(path):
             self.file = ParquetFile(path)
-        except (arrow.ArrowException, OSError, ValueError) as error:
-            raise DataError(
-                "bad-parquet", f"cannot read {path}: {first_line(error)}", fix="get the file anew"
-            ) from None
         self.schema, self.rows = self.file.schema_arrow, self.file.metadata.num_rows
         self.image = self.pick_image()
         self.label = next((name for name in LABEL_COLUMNS if name in self.schema.names), None)
@@ -102,7 +117,8 @@ class Table:
         if self.label is None:
             return [None] * self.rows
         kind = self.schema.field(self.label).type
-        values = self.file.read(columns=[self.label]).column(0).to_pylist()
+        with readable(self.path):
+            values = self.file.read(columns=[self.label]).column(0).to_pylist()
         if types.is_string(kind) or types.is_large_string(kind):
             return [(value or "").strip() or None for value in values]
         if not types.is_integer(kind):
@@ -132,8 +148,8 @@ class Rows:
 
     def batched(self):
         for table in self.tables:
-            for batch in table.file.iter_batches(batch_size=BATCH, columns=[table.image]):
-                column = batch.column(0)
+            batches = table.file.iter_batches(batch_size=BATCH, columns=[table.image])
+            while (column := next_column(batches, table.path)) is not None:
                 yield (column.field("bytes") if hasattr(column, "field") else column).to_pylist()
 
     def read(self, row: int) -> Source:
@@ -164,7 +180,3 @@ def part_of(name: str) -> str:
         if piece in PARTS:
             return PARTS[piece]
     return ""
-
-
-def first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0].rstrip(".")

@@ -212,6 +212,7 @@ def joined(first: ImageSet, second: ImageSet) -> ImageSet:
             notes,
             layout=f"{notes.layout}, and {second.notes.layout}",
             bad_files=notes.bad_files + second.notes.bad_files,
+            generated=notes.generated + second.notes.generated,
             warnings=notes.warnings + second.notes.warnings,
         ),
     )
