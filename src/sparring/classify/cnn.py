@@ -7,6 +7,8 @@ from ..players import Judge
 from ..recipes import Recipe
 from .network import Look, NetworkClassifier, Plan, Start, learner, supervised
 
+SMOOTHING = 0.1  # of the labels: a network that has learned its few images by heart should not be sure of others
+
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class CNN(NetworkClassifier):
@@ -18,4 +20,6 @@ class CNN(NetworkClassifier):
 
     def recipe(self, plan: Plan, look: Look, start: Start) -> Recipe:
         judge = Judge("D", self.net, Classes())
-        return Recipe("supervised, strong views", (learner(judge, (supervised(look),)),), plan.labelled)
+        return Recipe(
+            "supervised, strong views", (learner(judge, (supervised(look, smoothing=SMOOTHING),)),), plan.labelled
+        )

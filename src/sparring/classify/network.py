@@ -52,13 +52,15 @@ def plan_for(images: np.ndarray, labels: np.ndarray, length: int | None) -> Plan
     """The plan for uint8 images [N,H,W,C] and labels [N], -1 unlabelled. `length`: images of the whole set to show.
 
     Ours, from measurements on 1,500 to 60,000 images: steps grow more slowly than images, so that more images are seen
-    more often in all and less often each; a batch is a sixteenth of a small set and 256 of a large one; of a few labels
-    32 a step are enough, of many a step takes more, up to as many as unlabelled ones.
+    more often in all and less often each, but fewer than 400 are too few beyond tiny images; a batch is a sixteenth of
+    a small set and 256 of a large one; of a few labels 32 a step are enough, of many a step takes more, up to as many
+    as unlabelled ones.
     """
     n, known = len(images), int((labels >= 0).sum())
     batch = between(64, 2 ** math.floor(math.log2(max(n / 16, 1))), 256)
     labelled = between(32, 2 ** math.floor(math.log2(max(known / 16, 1))), batch)
-    steps = math.ceil(length / batch) if length else round(2.5 * n**0.6)
+    fewest = 400 if min(images.shape[1:3]) >= 16 else 150
+    steps = math.ceil(length / batch) if length else max(fewest, round(2.5 * n**0.6))
     return Plan(max(1, steps), labelled, batch // labelled)
 
 
@@ -97,10 +99,10 @@ class Look:
 
 
 def look_for(images: np.ndarray) -> Look:
-    """Colour images are taken for photographs: light, colours and a hole vary, and left may be right. Grey ones keep
-    their sides, since of digits, letters and parts the mirror image may be another class, and vary in light a little.
+    """Colour images are taken for photographs: colours and a hole vary as well, and left may be right. Grey ones keep
+    their sides, since of digits, letters and parts the mirror image may be another class.
     """
-    return Look(light=0.4, colour=0.4, hole=0.4, flip=True) if images.shape[3] == 3 else Look(light=0.1)
+    return Look(light=0.4, colour=0.4, hole=0.4, flip=True) if images.shape[3] == 3 else Look(light=0.4)
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -146,7 +148,7 @@ class NetworkClassifier(Classifier):
         facts = Facts(images.shape[3], images.shape[1], images.shape[2], len(self.classes_))
         recipe, precision = self.recipe(plan, look, start), precision_of(self.precision)
         prepared = time.perf_counter()
-        steps = plan.steps if self.minutes is None else affordable(recipe, facts, data, plan, self.minutes, precision)
+        steps = affordable(recipe, facts, data, plan.steps, self.minutes, precision)
         state, curves = play(recipe, facts, data, steps, seed=seed, precision=precision)
         self.keep(state, data, look, seed)
         self.record_ |= {
@@ -262,8 +264,10 @@ def sources(cell: Cell) -> Iterator[Cell]:
         yield from sources(inner)
 
 
-def affordable(recipe: Recipe, facts: Facts, data: Data, plan: Plan, minutes: float, precision: str) -> int:
-    """How many of the planned steps fit into `minutes`, from a trial of a few rounds spread over a whole training."""
+def affordable(recipe: Recipe, facts: Facts, data: Data, steps: int, minutes: float | None, precision: str) -> int:
+    """How many of the steps fit into `minutes`, from a trial of a few rounds spread over a whole training."""
+    if minutes is None:
+        return steps
     keep_memory()
     times = []
     state, start = new_state(recipe, facts), time.perf_counter()
@@ -271,7 +275,7 @@ def affordable(recipe: Recipe, facts: Facts, data: Data, plan: Plan, minutes: fl
         times.append(time.perf_counter() - start)
         start = time.perf_counter()
     each = sum(times[1:]) / len(times[1:])
-    return between(1, int(0.9 * 60 * minutes / each), plan.steps)
+    return between(1, int(0.9 * 60 * minutes / each), steps)
 
 
 @torch.no_grad()
