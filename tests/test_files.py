@@ -97,6 +97,32 @@ def test_a_failing_system_call_leaves_the_old_state_or_the_new(tmp_path, monkeyp
     assert states == sorted(states)
 
 
+@pytest.mark.parametrize("name", ["bytes", "line", "folder"])
+def test_what_is_named_has_been_synced(before, monkeypatch, name):
+    """Power may fail after any call: content reaches the disk before the name that shows it, and the name at last."""
+    calls, synced, real = [], os.fsync, {"replace": Path.replace, "rename": Path.rename}
+
+    def fsync(handle):
+        calls.append(("sync", Path(f"/proc/self/fd/{handle}").resolve().name))
+        synced(handle)
+
+    def moved(kind):
+        return lambda old, new: (calls.append((kind, Path(new).name)), real[kind](old, new))[1]
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    for kind in real:
+        monkeypatch.setattr(Path, kind, moved(kind))
+    WRITERS[name](before)
+    if name == "line":
+        assert calls == [("sync", "a.jsonl")]
+        return
+    place = next(i for i, (kind, new) in enumerate(calls) if kind != "sync" and new in ("a", "model"))
+    inside = [new for kind, new in calls[:place] if kind == "sync"]
+    assert any(new.startswith(".tmp-") for new in inside)
+    assert name != "folder" or {"one", "two"} <= set(inside)
+    assert calls[place + 1 :] == [("sync", before.name)]
+
+
 def test_disk_full_for_real_leaves_nothing(tmp_path):
     """RLIMIT_FSIZE makes the kernel refuse bytes beyond 1,000."""
     code = """
@@ -117,6 +143,7 @@ for write in (lambda: files.write_bytes(folder + "/big", bytes(2000)),
         write()
         raise SystemExit("was not refused")
     except files.MachineError as error:
+        assert open(folder + "/rows.jsonl").read() == '{"row": 1}\\n'
         assert error.id == "disk-full" and "disk is full" in str(error) and error.exit_code == 5, error
 files.append_line(folder + "/rows.jsonl", {"row": 3})
 """

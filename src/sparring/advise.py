@@ -18,8 +18,8 @@ def advise(summary: Row) -> tuple[Row, str]:
     """(recommendation, verdict) of a summary without them; the verdict is one sentence.
 
     Of the best tie group at the largest budget the simplest and cheapest method is chosen whose mean accuracy is
-    within CLOSE of the best; the floor only where nothing else worked. Where fewer than ENOUGH repeats were made,
-    nothing can be told apart and the most accurate method is named with a warning.
+    within CLOSE of the best; the floor only where nothing else worked. With fewer than ENOUGH repeats nothing can be told
+    apart: then means alone decide, and a warning says so.
     """
     budget = next((b for b in reversed(summary["budgets"]) if at(summary, b["budget"])), None)
     if budget is None:
@@ -93,8 +93,6 @@ class Study:
 
     def chosen(self) -> Row:
         """The score of the method to choose."""
-        if self.best["n"] < ENOUGH:
-            return self.best
         near = [s for s in self.group if s["accuracy"]["mean"] >= self.best["accuracy"]["mean"] - CLOSE]
         useful = [s for s in near if self.family[s["method"]] != "floor"]
         return min(useful or near, key=self.simplicity)
