@@ -18,8 +18,8 @@ def advise(summary: Row) -> tuple[Row, str]:
     """(recommendation, verdict) of a summary without them; the verdict is one sentence.
 
     Of the best tie group at the largest budget the simplest and cheapest method is chosen whose mean accuracy is
-    within CLOSE of the best; the floor only where nothing else worked. With fewer than ENOUGH repeats nothing can be told
-    apart: then means alone decide, and a warning says so.
+    within CLOSE of the best; the floor only where nothing else worked. With fewer than ENOUGH repeats nothing can be
+    told apart: then means alone decide, and a warning says so.
     """
     budget = next((b for b in reversed(summary["budgets"]) if at(summary, b["budget"])), None)
     if budget is None:

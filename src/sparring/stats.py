@@ -261,12 +261,16 @@ def points(share: float) -> str:
     return f"{value:.2f}" if abs(value) < 0.95 else f"{value:.1f}"
 
 
+def p_text(p: float) -> str:
+    return f"p = {p:.2g}" if p >= 0.001 else "p < 0.001"
+
+
 def _sentence(pair: Paired, real: bool, margin: float) -> str:
     interval = f"{points(pair.mean)} points ({points(pair.low)} to {points(pair.high)})"
     if pair.repeats == 1:
         return (
             f"{interval} on one label draw: cannot be significant with n = 1; on these {pair.images} images and this "
-            f"draw alone McNemar's p is {pair.p_mcnemar:.2g}"
+            f"draw alone McNemar's {p_text(pair.p_mcnemar or 0.0)}"
         )
     if pair.repeats < ENOUGH:
         return (
@@ -277,11 +281,11 @@ def _sentence(pair: Paired, real: bool, margin: float) -> str:
         real_too = "; the difference is real but too small to matter" if real else ""
         return f"{interval}: a tie, within {points(margin)} points either way{real_too}"
     if pair.verdict != "not enough evidence":
-        return f"{interval}: {pair.verdict}, p = {pair.p_holm:.2g} after Holm"
+        return f"{interval}: {pair.verdict}, {p_text(pair.p_holm)} after Holm"
     if pair.p_sign_flip <= 1 - LEVEL and pair.p > 1 - LEVEL:
         return f"{interval}: not enough evidence, the repeats agree but {pair.images} test images are too few"
     if pair.p <= 1 - LEVEL and pair.p_sign_flip <= 1 - LEVEL:
-        return f"{interval}: not enough evidence, p = {pair.p:.2g} alone but {pair.p_holm:.2g} among all comparisons"
+        return f"{interval}: not enough evidence, {p_text(pair.p)} alone but {pair.p_holm:.2g} among all comparisons"
     return f"{interval}: not enough evidence for a difference or for a tie"
 
 

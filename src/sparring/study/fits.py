@@ -70,16 +70,18 @@ def fit(task: Task) -> Outcome:
         "versions": versions(),
         "hardware": hardware(),
     }
-    start, cpu = time.perf_counter(), time.process_time()
+    start = time.perf_counter()
     try:
-        with limited(task.threads), warnings.catch_warnings(record=True) as heard:
+        with warnings.catch_warnings(record=True) as heard:
             warnings.simplefilter("default")
             estimator = task.method.make(random_state=task.seed, minutes=task.minutes, threads=task.threads)
-            estimator.fit(np.load(task.train, mmap_mode="c"), task.labels.copy())
-            row |= {"seconds": elapsed(start), "cpu_seconds": round(time.process_time() - cpu, 4)}
-            start = time.perf_counter()
-            proba = columns(estimator, np.load(task.test, mmap_mode="c"), task.classes)
-            row["predict_seconds"] = elapsed(start)
+            with limited(task.threads):  # what the method needs is loaded by now, and not part of its seconds
+                start, cpu = time.perf_counter(), time.process_time()
+                estimator.fit(np.load(task.train, mmap_mode="c"), task.labels.copy())
+                row |= {"seconds": elapsed(start), "cpu_seconds": round(time.process_time() - cpu, 4)}
+                start = time.perf_counter()
+                proba = columns(estimator, np.load(task.test, mmap_mode="c"), task.classes)
+                row["predict_seconds"] = elapsed(start)
     except Exception as error:  # the study goes on
         row |= {"status": "error", "error": described(error), "seconds": elapsed(start), "record": {}}
         return Outcome(row, None, {})
