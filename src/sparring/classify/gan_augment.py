@@ -27,6 +27,7 @@ from .network import Look, Plan, Start, affordable, between, plan_for, play, pre
 from .semi_gan import as_pictures
 
 FOLDS = 3
+NONE = np.array([], np.int64)
 SHOWN = 8  # images of each class in a picture
 TRIALS = 16  # parts of the time: 4 GANs of 2 and 6 networks of the gate of 1
 GATE = 0.5  # share of the steps that the classifiers of the gate train for, both of them
@@ -36,7 +37,7 @@ GATE = 0.5  # share of the steps that the classifiers of the gate train for, bot
 class GANAugment(CNN):
     """`cnn`, with images of a conditional GAN as further labelled images if these pass the gate, else `cnn` exactly.
 
-    The gate: the labelled images are split into folds. For each, the GAN learns without the fold's images, and two
+    The gate: the labelled images are split into folds. For each, the GAN learns without the fold's images, then two
     networks learn for the same number of steps, from the real labelled images and from these and generated ones; both
     classify the fold. Generated images are used if the balanced accuracy with them is better and the lower bound of the
     paired difference's 95 % interval is above 0. `share`: weight of the generated images beside the real ones.
@@ -84,7 +85,7 @@ class GANAugment(CNN):
         for held in folds(labels, min(FOLDS, int(counts.min())), seed):
             rest = np.ones(len(labels), bool)
             rest[held] = False
-            made = self.generated(images[rest], labels[rest], seed)
+            made = self.generated(images, labels, seed, held)
             for side, extra in enumerate((None, made)):
                 trial = self.trial(images[rest], labels[rest], extra, seed)
                 right[side, held] = trial.judge(images[held]).argmax(1) == labels[held]
@@ -103,9 +104,11 @@ class GANAugment(CNN):
 
     # The GAN.
 
-    def generated(self, images: np.ndarray, labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Images uint8 [M,H,W,C] of a GAN that saw these images only, and their classes [M], each as often."""
-        x, y = self.taught(images, labels, seed)
+    def generated(
+        self, images: np.ndarray, labels: np.ndarray, seed: int, held: np.ndarray = NONE
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Images uint8 [M,H,W,C] of a GAN that saw these images but those `held` out, and their classes [M]."""
+        x, y = self.taught(images, labels, seed, held)
         facts = Facts(images.shape[3], images.shape[1], images.shape[2], len(self.classes_))
         data: dict[str, Any] = {"labelled": {"x": torch.from_numpy(x), "y": torch.from_numpy(y)}}
         recipe = conditional(facts)
@@ -117,12 +120,20 @@ class GANAugment(CNN):
         self.record_ |= {"gan": {"steps": steps, "images": len(x), "recipe": repr(recipe)}, "gan_curves": curves}
         return drawn(state, max(2 * len(x) // facts.classes, 64) if len(x) < 4096 else 1024, seed)
 
-    def taught(self, images: np.ndarray, labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """What the GAN learns from: the labelled images, and the others with the graph's labels if it is believed."""
+    def taught(
+        self, images: np.ndarray, labels: np.ndarray, seed: int, held: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What the GAN learns from: the labelled images, and the others with the graph's labels if it is believed.
+
+        Images that are `held` out are unlabelled for the graph and nothing for the GAN.
+        """
+        labels = labels.copy()
+        labels[held] = -1
         if (labels < 0).any():
             guess = consistency.ask_graph(images, labels, seed).guess
             if guess is not None:
-                return images, np.where(labels >= 0, labels, guess.argmax(1))
+                labels = np.where(labels >= 0, labels, guess.argmax(1))
+        labels[held] = -1
         return only_labelled(images, labels)
 
 

@@ -60,7 +60,7 @@ def plan_for(images: np.ndarray, labels: np.ndarray, length: int | None) -> Plan
     batch = between(64, 2 ** math.floor(math.log2(max(n / 16, 1))), 256)
     labelled = between(32, 2 ** math.floor(math.log2(max(known / 16, 1))), batch)
     fewest = 400 if min(images.shape[1:3]) >= 16 else 150
-    steps = math.ceil(length / batch) if length else max(fewest, round(2.5 * n**0.6))
+    steps = math.ceil(length / batch) if length else max(fewest, round(2.0 * n**0.6))
     return Plan(max(1, steps), labelled, batch // labelled)
 
 
