@@ -11,6 +11,7 @@ from ..players import Judge
 from ..recipes import Recipe
 from .network import Look, NetworkClassifier, Plan, Start, learner, supervised
 from .pseudo import Agree, Apart, Belief, Running
+from .spreading import graph_guess
 
 START = 0.4  # share of training on the graph's labels, where the graph is believed
 TRUSTED = 0.85  # accuracy of the graph on labelled images that were hidden from it, from which it is believed
@@ -44,8 +45,6 @@ class ConsistencyClassifier(NetworkClassifier):
 
 def ask_graph(images: np.ndarray, labels: np.ndarray, seed: int) -> Start:
     """Label spreading over all images; its guess is left out where it is not to be believed."""
-    from .spreading import graph_guess
-
     guess, accuracy = graph_guess(images, labels, seed)
     return Start(guess if accuracy >= TRUSTED else None, accuracy)
 
