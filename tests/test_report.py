@@ -224,7 +224,7 @@ def test_images_needed_agrees_with_the_statistics():
         (words.interval(None, 0.5), ""),
         (words.p_value(0.0312), "0.031"),
         (words.p_value(0.0000001), "< 0.001"),
-        (words.seconds(0.001), "< 0.01\u202fs"),
+        (words.seconds(0.001), "<\u202f0.01\u202fs"),
         (words.seconds(0.7), "0.7\u202fs"),
         (words.seconds(17.4), "17\u202fs"),
         (words.seconds(90), "1.5\u202fmin"),
@@ -260,6 +260,9 @@ def test_prose_lets_names_stand_out_and_escapes_the_rest():
         "\u22120.5 points (\u22121 to 2) &lt;b&gt;."
     )
     assert words.prose("x of <i>", {"<i>"}) == 'X of <span class="name">&lt;i&gt;</span>.'
+    assert words.prose("in x.svm, a/svm.py: 9 % of 5 s or 2 steps", ["svm"]) == (
+        "In x.svm, a/svm.py: 9\u202f% of 5\u202fs or 2 steps."
+    )
     assert words.sentence("for +-5 points") == "For \u00b15 points."
     assert words.path("a/<b>_1.png", 40) == "a/<wbr>&lt;b&gt;_<wbr>1.png"
 

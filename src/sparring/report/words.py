@@ -108,7 +108,7 @@ def seconds(value: Number) -> str:
     if not known(value):
         return NOTHING
     if value < 0.095:
-        return ("0" if value == 0 else f"{value:.2f}" if value >= 0.005 else "< 0.01") + THIN + "s"
+        return ("0" if value == 0 else f"{value:.2f}" if value >= 0.005 else f"<{THIN}0.01") + THIN + "s"
     if value < 60:
         return f"{value:.2g}" + THIN + "s" if value < 9.95 else f"{value:.0f}" + THIN + "s"
     if value < 5400:
@@ -149,6 +149,7 @@ def sentence(text: object, names: Container[str] = ()) -> str:
     if not line:
         return ""
     line = re.sub(r"\+-(?=\d)", "\u00b1", line)
+    line = re.sub(r"(?<=\d) (?=(?:%|s|ms|h)(?!\w))", THIN, line)
     line = re.sub(r"-(?=\d[\d.]* (?:to|points?)\b)", MINUS, line)
     return (line if re.split(r"[\s:,]", line)[0] in names else line[0].upper() + line[1:]) + "."
 
@@ -164,4 +165,4 @@ def prose(text: object, names: Collection[str]) -> Markup:
     if not names:
         return Markup(html)
     known_names = "|".join(re.escape(str(escape(n))) for n in sorted(names, key=len, reverse=True))
-    return Markup(re.sub(rf"(?<![\w-])(?:{known_names})(?![\w-])", r'<span class="name">\g<0></span>', html))
+    return Markup(re.sub(rf"(?<![\w./-])(?:{known_names})(?![\w/-]|\.\w)", r'<span class="name">\g<0></span>', html))
