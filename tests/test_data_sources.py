@@ -424,9 +424,11 @@ def test_parquet_unlabelled_rows_and_absent_classes(tmp_path):
     assert got.notes.ignored == {"column id": 1}
 
 
-def test_parquet_reads_rows_in_any_order(tmp_path):
+def test_parquet_reads_rows_in_any_order(tmp_path, monkeypatch):
+    from sparring.data import parquet
     from sparring.data.parquet import list_parquet
 
+    monkeypatch.setattr(parquet, "BATCH", 4)
     path = Path(parquet_file(tmp_path / "x.parquet", range(12), groups=5))
     listing = list_parquet([path], path)
     for row in (0, 11, 3, 3, 7, 0):

@@ -168,6 +168,13 @@ def test_describe_counts_everything():
     assert got["shape"] == [24, 24, 3] and len(got["fingerprint"]) == 64
 
 
+def test_twins_of_validation_images_are_across_parts():
+    images = scenes(40)
+    images[39] = images[0]
+    data = image_set(images, np.arange(40) % 2, ["train"] * 30 + ["val"] * 10)
+    assert describe(data)["duplicates"]["across"] == 1
+
+
 def test_describe_of_a_set_without_parts_says_all():
     assert list(describe(load("digits"))["counts"]) == ["all"]
 

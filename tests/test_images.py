@@ -12,6 +12,7 @@ from sparring.errors import DataError, MachineError, UsageError
 from sparring.images import (
     BadImage,
     as_size,
+    decoded,
     encode_png,
     fit,
     grid,
@@ -238,6 +239,14 @@ def test_a_large_jpeg_is_shrunk_on_decoding_with_the_same_look():
     raw = encoded(Image.fromarray(large), "JPEG", quality=95)
     got = load_image(raw, size=(32, 48)).astype(int)
     assert np.abs(got - fit(large, (32, 48)).astype(int)).max() <= 6
+
+
+@pytest.mark.parametrize(("side", "want"), [(90, 90), (97, 97), (193, 97), (400, 100), (2000, 250)])
+def test_a_jpeg_is_never_decoded_below_twice_the_wanted_size(side, want):
+    raw = encoded(Image.new("RGB", (side, side)), "JPEG")
+    with opened(raw) as image:
+        size = decoded(image, 3, (48, 48)).size
+    assert size == (want, want)
 
 
 @pytest.mark.parametrize(
