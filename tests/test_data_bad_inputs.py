@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import pickle
 import re
 import time
 from pathlib import Path
@@ -35,6 +36,7 @@ def test_bad_input(row, tmp_path):
     said = str(caught.value)
     assert re.search(row.says, said), said
     assert re.fullmatch(r"error\[[a-z-]+\]: [^\n]+[.?] Fix: [^\n]+[.?]", said)
+    assert str(pickle.loads(pickle.dumps(caught.value))) == said  # it may come from a worker process
     assert tree_hash(tmp_path) == before
     assert time.perf_counter() - start < 10
 

@@ -21,8 +21,15 @@ class SparringError(Exception):
         problem = printable(self.problem)
         return f"error[{self.id}]: {problem}{'' if problem.endswith('?') else '.'} Fix: {printable(self.fix)}."
 
+    def __reduce__(self):
+        return again, (type(self), *self.args)  # errors of worker processes reach their caller
+
     def to_json(self) -> dict:
         return {"id": self.id, "reason": self.problem, "fix": self.fix, "exit_code": self.exit_code}
+
+
+def again(kind: type, id: str, problem: str, fix: str) -> SparringError:
+    return kind(id, problem, fix=fix)
 
 
 class UsageError(SparringError, ValueError):
