@@ -253,7 +253,7 @@ class Cache:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with aside(self.folder / f"{name}.npz") as temporary, temporary.open("wb") as file:
-                np.savez(file, **arrays)
+                np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
         except (MachineError, OSError):
             pass  # a cache that cannot be written is only slower
 

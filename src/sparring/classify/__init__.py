@@ -12,6 +12,9 @@ from ..errors import pick
 
 if TYPE_CHECKING:
     from .base import Classifier
+    from .models import load_model, save_model
+
+__all__ = ["METHODS", "Method", "load_model", "method", "save_model"]
 
 
 @dataclass(frozen=True)
@@ -120,3 +123,9 @@ METHODS: dict[str, Method] = {
 def method(name: str) -> Method:
     """The row called `name`. Raises UsageError with the nearest name."""
     return pick(METHODS, name, "method")
+
+
+def __getattr__(name: str):
+    if name in ("load_model", "save_model"):  # they need torch and scikit-learn
+        return getattr(import_module(".models", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

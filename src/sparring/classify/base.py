@@ -29,7 +29,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
     report needs, JSON-able) and `pictures_` ({name: uint8 [N,H,W,C]}).
     """
 
-    random_state: int | None = 0  # None draws a new seed at every fit
+    random_state: int | np.random.RandomState | None = 0  # None draws a new seed at every fit
 
     # What a method writes.
 
@@ -60,31 +60,34 @@ class Classifier(ClassifierMixin, BaseEstimator):
         without labels. Raises DataError for anything else.
         """
         start = time.perf_counter(), time.process_time()
-        images, names = as_images(X), getattr(X, "classes", None)
-        labels, self.classes_ = as_labels(own_labels(X) if y is None else y, len(images))
-        if (
-            names is not None
-            and self.classes_.dtype.kind in "iu"
-            and 0 <= self.classes_[0] <= self.classes_[-1] < len(names)
-        ):
-            self.class_names_ = [str(names[c]) for c in self.classes_]
-        else:
-            self.class_names_ = [str(c) for c in self.classes_]
+        images = as_images(X)
+        labels, classes = as_labels(own_labels(X) if y is None else y, len(images))
+        names = names_of(X, classes)
         if unlabelled is not None:
             more = as_images(unlabelled, shape=images.shape[1:])
             images = np.concatenate([images, more])
             labels = np.concatenate([labels, np.full(len(more), UNLABELLED)])
-        self.image_shape_ = images.shape[1:]
-        self.record_, self.pictures_ = {}, {}
-        self.learn(images, labels)
+        self.forget()
+        self.classes_, self.class_names_, self.image_shape_ = classes, names, tuple(images.shape[1:])
+        self.record_: dict[str, Any] = {"labels": int((labels >= 0).sum()), "unlabelled": int((labels < 0).sum())}
+        self.pictures_: dict[str, np.ndarray] = {}
+        try:
+            self.learn(images, labels)
+        except BaseException:  # Ctrl-C too: nothing half-made
+            self.forget()
+            raise
+        for name, value in vars(self).items():  # a saved model comes back in this order, and rounds the same
+            if isinstance(value, np.ndarray):
+                setattr(self, name, np.ascontiguousarray(value))
         seconds = {"fit": time.perf_counter() - start[0], "fit_cpu": time.process_time() - start[1]}
-        self.record_ = {
-            "labels": int((labels >= 0).sum()),
-            "unlabelled": int((labels < 0).sum()),
-            **self.record_,
-            "seconds": {**self.record_.get("seconds", {}), **{n: round(s, 4) for n, s in seconds.items()}},
-        }
+        seconds = {name: round(value, 4) for name, value in seconds.items()}
+        self.record_["seconds"] = {**self.record_.get("seconds", {}), **seconds}
         return self
+
+    def forget(self) -> None:
+        """Removes what an earlier fit learned."""
+        for name in [name for name in vars(self) if name.endswith("_")]:
+            delattr(self, name)
 
     def predict_proba(self, X) -> np.ndarray:
         """Probabilities float64 [N,K], columns as in `classes_`. Raises DataError for images of another shape."""
@@ -106,7 +109,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
         """The number that all randomness of one fit starts from."""
         if self.random_state is None:
             return int(np.random.SeedSequence().generate_state(1)[0])
-        if hasattr(self.random_state, "randint"):  # a RandomState, as scikit-learn allows
+        if isinstance(self.random_state, np.random.RandomState):  # noqa: NPY002 scikit-learn allows it
             return int(self.random_state.randint(2**31))
         return int(self.random_state)
 
@@ -117,6 +120,13 @@ def own_labels(X) -> np.ndarray:
         raise DataError("labels-missing", "fit got images without labels", fix="pass y, with -1 for unlabelled images")
     names = np.array([*map(str, X.classes), None], object)  # labels of -1 take the last
     return names[X.labels]
+
+
+def names_of(X, classes: np.ndarray) -> list[str]:
+    """Class names: an ImageSet's where classes are its numbers, else the classes themselves."""
+    if is_image_set(X) and classes.dtype.kind in "iu" and 0 <= classes[0] <= classes[-1] < len(X.classes):
+        return [str(X.classes[k]) for k in classes]
+    return [str(k) for k in classes]
 
 
 def is_image_set(X) -> bool:

@@ -85,4 +85,4 @@ def regression(points: np.ndarray, labels: np.ndarray, strength: float) -> tuple
         model.fit(points, labels)
     if len(model.classes_) == 2:  # one row of scores against zero
         return np.concatenate([-model.coef_, model.coef_]).T / 2, np.array([-1, 1]) * model.intercept_ / 2
-    return model.coef_.T, model.intercept_
+    return model.coef_.T, np.asarray(model.intercept_)

@@ -33,9 +33,10 @@ class Spreading(Classifier):
     alpha: float | None = None  # in (0, 1): None is chosen
 
     def learn(self, images: np.ndarray, labels: np.ndarray) -> None:
-        inside = within(labels, LARGEST, self.seed())
+        seed = self.seed()
+        inside = within(labels, LARGEST, seed)
         images, labels = images[inside], labels[inside]
-        found = solve(images, labels, self.seed(), features=self.features, alpha=self.alpha)
+        found = solve(images, labels, seed, features=self.features, alpha=self.alpha)
         self.images_, self.spread_, self.extractor_ = images, found.proba, found.extractor
         for field in fields(Graph):
             setattr(self, f"graph_{field.name}_", getattr(found.graph, field.name))
