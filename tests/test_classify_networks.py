@@ -16,6 +16,7 @@ from toys import striped
 from sparring.cells import Given, Judged
 from sparring.checkpoints import tensors
 from sparring.classify import METHODS, consistency, gan_augment, network, pseudo
+from sparring.classify.cnn import unsmoothed
 from sparring.classify.consistency import ConsistencyClassifier
 from sparring.classify.gan_augment import GANAugment
 from sparring.classify.network import Look, Plan, Start, look_for, plan_for, pools
@@ -420,3 +421,10 @@ def test_plain_replace_of_the_recipe_keeps_cnn():
     assert recipes[0] == recipes[1]
     made = Start(made=(np.zeros((3, 12, 10, 1), np.uint8), np.arange(3)))
     assert recipes[0] != replace(make("gan-augment").recipe(PLAN, LOOK, made), source="")
+
+
+def test_unsmoothed_undoes_smoothing():
+    y = np.array([[1.0, 0, 0, 0], [0.5, 0.5, 0, 0]])
+    p = unsmoothed(0.9 * y + 0.1 / 4)
+    assert np.allclose(p.sum(1), 1) and np.abs(p - y).max() < 0.004
+    assert (unsmoothed(np.full((1, 4), 0.25)) == 0.25).all()

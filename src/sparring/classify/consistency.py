@@ -9,11 +9,13 @@ from ..heads import Classes
 from ..objective import Classify, Window
 from ..players import Judge
 from ..recipes import Recipe
+from .cnn import SMOOTHING
 from .network import Look, NetworkClassifier, Plan, Start, learner, supervised
 from .pseudo import Agree, Apart, Belief, Running
 from .spreading import graph_guess
 
 START = 0.4  # share of training on the graph's labels, where the graph is believed
+SURE = 0.8  # threshold where labels are smoothed, so that 0.91 of 10 classes is as sure as the network gets
 TRUSTED = 0.85  # accuracy of the graph on labelled images that were hidden from it, from which it is believed
 
 
@@ -62,9 +64,10 @@ def agreement(net, head: Classes, plan: Plan, look: Look, start: Start) -> tuple
         student=student,
         belief=Remembered("D", "belief"),
         prior=start.prior,
+        threshold=SURE if start.guess is None else 0.95,
     )
     judge = Judge("D", net, head, (Running("belief", belief),))
     if start.guess is None:
-        return judge, (supervised(look, judged=Apart), agree)
+        return judge, (supervised(look, judged=Apart, smoothing=SMOOTHING), agree)
     guessed = Classify(Window(1.0, 0.0, START), of=student, label=Given("guess", "all", plan.ratio))
     return judge, (supervised(look, judged=Apart, weight=0.25), guessed, agree)
