@@ -80,7 +80,7 @@ class SemiGAN(ConsistencyClassifier):
         maker = Generator("G", DCGAN(width=16), z=Z)
         players = (
             learner(judge, (*terms, contest)),
-            Player("G", (maker,), (contest,), Adam(1e-3, (0.0, 0.9)), average=0.99),
+            Player("G", (maker,), (contest,), Adam(4e-3, (0.5, 0.99)), steps=2, average=0.99),
         )
         return Recipe("Salimans et al. 2016, arXiv:1606.03498, with consistency", players, plan.labelled)
 
