@@ -593,15 +593,17 @@ import sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from arms import Arm, stripes, table
 from sparring.study import compare
-slow = {{"seconds": 0.05, "blur": 30.0}}
-methods = table(Arm("a", settings={{"seconds": 0.02}}), Arm("b", family="gan", settings=slow))
-compare(stripes(), sys.argv[1], methods=methods, budgets=(3, 10), repeats=6, jobs=int(sys.argv[2]), model=False)
+out, jobs, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+slow = {{"seconds": seconds, "blur": 30.0}}
+methods = table(Arm("a", settings={{"seconds": seconds}}), Arm("b", family="gan", settings=slow))
+compare(stripes(), out, methods=methods, budgets=(3, 10), repeats=6, jobs=jobs, model=False)
 print("done")
 """  # fmt: skip
 
 
-def command(out: Path, jobs: int) -> list[str]:
-    return [sys.executable, "-c", STUDY, str(out), str(jobs)]
+def command(out: Path, jobs: int, seconds: float = 0.03) -> list[str]:
+    """24 fits of so many seconds each."""
+    return [sys.executable, "-c", STUDY, str(out), str(jobs), str(seconds)]
 
 
 def everything(out: Path) -> dict:
@@ -645,7 +647,7 @@ def test_ctrl_c_saves_and_leaves_no_process(tmp_path):
     """SIGINT to the whole group, as a terminal sends it."""
     out = tmp_path / "study"
     with subprocess.Popen(
-        command(out, 2), stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+        command(out, 2, 0.4), stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
     ) as process:
         while len(files.read_lines(out / "results.jsonl")) < 3:
             time.sleep(0.01)
@@ -663,7 +665,7 @@ def test_ctrl_c_saves_and_leaves_no_process(tmp_path):
 
 
 def test_processes_end_when_their_parent_is_killed(tmp_path):
-    with subprocess.Popen(command(tmp_path / "s", 2), stdout=subprocess.PIPE, start_new_session=True) as process:
+    with subprocess.Popen(command(tmp_path / "s", 2, 0.4), stdout=subprocess.PIPE, start_new_session=True) as process:
         while len(files.read_lines(tmp_path / "s" / "results.jsonl")) < 1:
             time.sleep(0.01)
         process.kill()
@@ -692,7 +694,9 @@ def test_a_full_disk_is_said_plainly_and_the_rows_stay(tmp_path):
     out = tmp_path / "study"
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (12_600, resource.RLIM_INFINITY))\n"
     code = STUDY.replace("compare(stripes", limit + "compare(stripes")
-    found = subprocess.run([*command(out, 0)[:2], code, str(out), "0"], capture_output=True, text=True, check=False)
+    found = subprocess.run(
+        [*command(out, 0)[:2], code, *command(out, 0)[3:]], capture_output=True, text=True, check=False
+    )
     assert found.stderr.splitlines()[-1].startswith("sparring.errors.MachineError: error[disk-full]: cannot write ")
     assert 0 < len(files.read_lines(out / "results.jsonl")) < 24
     assert not list(out.rglob(".tmp-*"))
