@@ -516,6 +516,56 @@ def test_rule_8_a_row_that_lacks_something_is_not_written(done, key):
     assert (done.folder / "results.jsonl").read_bytes() == before
 
 
+# The model.
+
+
+def test_the_recommended_method_is_fitted_on_all_labels_and_saved(tmp_path):
+    from sparring.classify import load_model
+
+    out, source, events = tmp_path / "study", stripes(images=200, unlabelled=20), []
+    settings = {"methods": ["majority", "logistic"], "budgets": 3, "repeats": 2, "model": True}
+    summary = quick(out, source, **settings)
+    assert summary.all["recommendation"]["model"] == "model"
+    model = load_model(out / "model")
+    assert model.class_names_ == ["a", "b", "c"]
+    assert model.record_["labels"] == 180
+    known = source.labels >= 0
+    assert (model.predict(source.images)[known] == source.labels[known]).mean() > 0.9
+    card = (out / "model" / "README.md").read_text()
+    assert "those of its test part included" in card
+    assert "the model itself was not tested" in card
+    assert source.fingerprint in (out / "model" / "config.json").read_text()
+    before = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in (out / "model").iterdir()}
+    again = quick(out, source, **settings, progress=events.append)
+    assert again.all["recommendation"] == summary.all["recommendation"]
+    assert {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in (out / "model").iterdir()} == before
+    assert "model" not in [event["stage"] for event in events]
+    files.shutil.rmtree(out / "model")
+    quick(out, source, **settings)
+    assert {p: p.read_bytes() for p in (out / "model").iterdir()} == {p: content for p, (content, _) in before.items()}
+
+
+def test_another_recommendation_is_another_model(tmp_path):
+    from sparring.classify import load_model
+
+    out = tmp_path / "study"
+    quick(out, methods=["majority"], budgets=3, repeats=2, model=True)
+    assert type(load_model(out / "model")).__name__ == "Majority"
+    quick(out, methods=["logistic"], budgets=3, repeats=2, model=False)
+    assert summarise(out).all["recommendation"]["model"] is None  # the old one is not the recommended one
+    summary = quick(out, methods=["majority"], budgets=3, repeats=2, model=True)
+    assert summary.recommended == "logistic"  # though this command did not name it
+    assert type(load_model(out / "model")).__name__ != "Majority"
+
+
+def test_a_model_that_cannot_be_saved_is_a_warning(tmp_path):
+    summary = quick(tmp_path / "study", methods=table(Arm("good")), budgets=3, repeats=1, model=True)
+    assert summary.all["recommendation"]["model"] is None
+    assert any(w.startswith("good could not be saved as a model") for w in summary.all["recommendation"]["warnings"])
+    assert not (tmp_path / "study" / "model").exists()
+    assert summary.all == files.read_json(tmp_path / "study" / "summary.json")
+
+
 # Order, seeds, time.
 
 
