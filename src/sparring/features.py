@@ -168,7 +168,8 @@ def sheared(images: Tensor) -> Tensor:
     """uint8 [N,H,W] -> uint8 [N,H,W]; see `deskew`."""
     _, height, width = images.shape
     border = torch.cat([images[:, 0], images[:, -1], images[:, 1:-1, 0], images[:, 1:-1, -1]], dim=1)
-    ink = images.float() - border.median(dim=1).values.float()[:, None, None]
+    ground = border.median(dim=1).values.float()[:, None, None]
+    ink = images.float() - ground
     weight = ink.abs()
     y, x = torch.arange(height).float()[:, None] - (height - 1) / 2, torch.arange(width).float() - (width - 1) / 2
     mass = weight.sum((1, 2)).clamp_min(1e-6)
@@ -184,7 +185,7 @@ def sheared(images: Tensor) -> Tensor:
         dim=-1,
     )
     moved = F.grid_sample(ink[:, None], grid, align_corners=True)[:, 0]
-    return (moved + (images.float() - ink)).round().clamp(0, 255).byte()
+    return (moved + ground).round().clamp(0, 255).byte()
 
 
 # Cache
@@ -242,8 +243,8 @@ class Cache:
         if path is None or not path.exists():
             return None
         try:
-            with np.load(path, allow_pickle=False) as file:
-                return {key: file[key] for key in file.files}
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                return {key: arrays[key] for key in arrays.files}
         except (OSError, ValueError, EOFError, KeyError, BadZipFile):
             return None
 

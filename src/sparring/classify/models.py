@@ -195,8 +195,9 @@ def read_config(folder: Path) -> dict:
     path = folder / CONFIG
     if path.exists() and path.stat().st_size > LARGEST_CONFIG:
         raise damaged(folder, f"{CONFIG} is too large")
+    text = read_bytes(folder, CONFIG)
     try:
-        config = json.loads(read_bytes(folder, CONFIG))
+        config = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise damaged(folder, f"{CONFIG} is not JSON") from error
     if not isinstance(config, dict) or config.get("format") != FORMAT:

@@ -1,0 +1,324 @@
+"""What every few-label classifier keeps to, walked over METHODS: a new row is tested the moment it exists."""
+
+import subprocess
+import sys
+from functools import cache
+
+import numpy as np
+import pytest
+from sklearn.base import clone, is_classifier
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
+from toys import striped
+
+from sparring.classify import METHODS, load_model, method, save_model
+from sparring.errors import DataError, UsageError
+from sparring.images import save_png
+
+SHORT = {name: {} for name in METHODS if METHODS[name].family in ("floor", "traditional")}
+LEARNERS = [name for name in METHODS if METHODS[name].family != "floor"]
+QUICK = [name for name in SHORT if name in LEARNERS]
+
+
+def make(name, steps=4, **settings):
+    """An estimator small enough for a test."""
+    row = METHODS[name]
+    if row.family in ("network", "gan"):
+        from sparring.nets.classifiers import SmallCNN
+
+        small = {"images": 64 * steps, "threads": 1, "precision": "fp32", "net": SmallCNN((8, 8, 12))}
+        settings = small | ({"gan_images": 64 * 3} if name == "gan-augment" else {}) | settings
+    return row.make(**{"random_state": 3} | settings)
+
+
+@cache
+def data(count=90, labelled=30, height=12, width=10, channels=1):
+    """(images, labels with -1, true labels): striped images, the first `labelled` of them labelled."""
+    x, y = (tensor.numpy() for tensor in striped(count, height, width, channels))
+    hidden = y.copy()
+    hidden[labelled:] = -1
+    for array in (x, y, hidden):
+        array.flags.writeable = False  # a method that changes its input fails at once
+    return x, hidden, y
+
+
+@cache
+def fitted(name):
+    x, y, _ = data()
+    return make(name).fit(x, y)
+
+
+# The table
+
+
+def test_the_table_is_light_and_in_order():
+    assert list(METHODS) == [
+        *("majority", "logistic", "svm", "spreading", "cnn", "consistency", "semi-gan", "gan-augment")
+    ]
+    code = "import sys; from sparring.classify import METHODS; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"torch", "sklearn", "numpy"} & {name.split(".")[0] for name in loaded}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_row_tells_what_it_is(name):
+    row = method(name)
+    assert row.name == name and row.title and row.what.endswith(".") and "\n" not in row.what
+    assert row.cites or row.family == "floor"
+    assert row.estimator_class().__module__.startswith("sparring.classify.")
+    made = row.make(random_state=5, minutes=1.5, threads=1)
+    assert made.random_state == 5
+    with pytest.raises(TypeError, match="colour"):
+        row.make(colour="red")
+
+
+def test_an_unknown_method_has_neighbours():
+    with pytest.raises(UsageError, match="did you mean spreading"):
+        method("spredding")
+
+
+# scikit-learn's contract
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_init_stores_and_nothing_else(name):
+    made = make(name)
+    assert set(vars(made)) == set(made.get_params(deep=False))
+    twin = clone(made)
+    assert twin is not made and repr(twin) == repr(made)
+    assert made.set_params(random_state=11) is made and made.random_state == 11
+    assert is_classifier(made)
+    with pytest.raises(NotFittedError):
+        made.predict(data()[0])
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_fit_gives_what_a_classifier_has(name):
+    made = fitted(name)
+    x, y, _ = data()
+    assert make(name).fit(x, y) is not made
+    assert made.classes_.tolist() == [0, 1, 2] and made.class_names_ == ["0", "1", "2"]
+    assert made.image_shape_ == (12, 10, 1)
+    assert made.record_["labels"] == 30 and made.record_["unlabelled"] == 60
+    assert made.record_["seconds"]["fit"] > 0
+    proba = made.predict_proba(x)
+    assert proba.dtype == np.float64 and proba.shape == (90, 3) and (proba >= 0).all()
+    assert np.allclose(proba.sum(1), 1, atol=1e-12)
+    assert (made.predict(x) == proba.argmax(1)).all()
+    assert vars(made).keys() >= set(made.get_params(deep=False))  # parameters are still what they were
+    assert repr(clone(made)) == repr(make(name))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_record_and_pictures_are_for_a_report(name):
+    import json
+
+    made = fitted(name)
+    assert json.loads(json.dumps(made.record_, allow_nan=False)) == made.record_
+    for picture in made.pictures_.values():
+        assert picture.dtype == np.uint8 and picture.ndim == 4 and picture.shape[3] in (1, 3)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_same_random_state_gives_the_same_result(name):
+    x, y, _ = data()
+    again = make(name).fit(x, y)
+    assert (again.predict_proba(x) == fitted(name).predict_proba(x)).all()
+    assert np.isfinite(make(name, random_state=None).fit(x, y).predict_proba(x)).all()
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_fitting_again_forgets(name):
+    x, y, _ = data()
+    colour, z, _ = data(count=40, labelled=20, height=16, width=16, channels=3)
+    made = make(name, steps=2).fit(colour, z)
+    assert made.image_shape_ == (16, 16, 3)
+    made.set_params(**make(name).get_params(deep=False)).fit(x, y)
+    assert (made.predict_proba(x) == fitted(name).predict_proba(x)).all()
+
+
+# Learning
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_learns_an_easy_problem(name):
+    x, y, true = data()
+    made = fitted(name) if name in SHORT else make(name, steps=60).fit(x, y)
+    assert (made.predict(x)[30:] == true[30:]).mean() > 0.9
+    new, new_true = (tensor.numpy() for tensor in striped(60, 12, 10, seed=9))
+    assert (made.predict(new) == new_true).mean() > 0.9
+
+
+def test_majority_says_the_most_frequent_label():
+    x, y, true = data()
+    skewed = np.where((true == 2) & (np.arange(90) > 40), -1, y)
+    skewed[30:40] = 1
+    shares = np.bincount(skewed[skewed >= 0]) / (skewed >= 0).sum()
+    made = make("majority").fit(x, skewed)
+    assert (made.predict(x) == 1).all() and np.allclose(made.predict_proba(x), shares)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_survives_one_label_a_class(name):
+    x, _, true = data()
+    y = np.full(90, -1)
+    y[:3] = true[:3]
+    proba = make(name).fit(x, y).predict_proba(x)
+    assert np.isfinite(proba).all()
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_nothing_but_the_labels_given_is_known(name):
+    """Labels hidden as -1 cannot matter, whatever they were; nor does how -1 is written."""
+    x, y, _ = data()
+    written = [None if label < 0 else int(label) for label in y]
+    assert (make(name).fit(x, written).predict_proba(x) == fitted(name).predict_proba(x)).all()
+    half = len(x) // 2
+    apart = make(name).fit(x[:half], y[:half], unlabelled=x[half:])
+    assert (apart.predict_proba(x) == fitted(name).predict_proba(x)).all()
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_labels_may_be_names(name):
+    x, y, _ = data()
+    names = np.array(["stripe", "band", "line", ""])[y]  # sorted: band, line, stripe
+    made = make(name).fit(x, names)
+    assert made.classes_.tolist() == ["band", "line", "stripe"]
+    assert set(made.predict(x)) <= {"band", "line", "stripe"}
+    if name in QUICK:
+        assert (made.predict(x)[:30] == names[:30]).mean() > 0.9
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_gaps_between_labels_and_two_classes(name):
+    x, y, true = data()
+    two = np.where(true == 2, -1, np.where(y < 0, -1, y * 5 + 2))
+    made = make(name).fit(x, two)
+    assert made.classes_.tolist() == [2, 7] and made.predict_proba(x).shape == (90, 2)
+    if name in QUICK:
+        assert (made.predict(x)[true < 2] == true[true < 2] * 5 + 2).mean() > 0.9
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_all_images_labelled(name):
+    x, _, true = data()
+    assert make(name).fit(x[:45], true[:45]).predict_proba(x[45:]).shape == (45, 3)
+
+
+# Model folders
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_model_folder_gives_the_same_bits(name, tmp_path):
+    made, x = fitted(name), data()[0]
+    save_model(made, tmp_path / "model")
+    loaded = load_model(tmp_path / "model")
+    assert type(loaded) is type(made) and repr(loaded) == repr(made)
+    assert (loaded.predict_proba(x) == made.predict_proba(x)).all()
+    assert (loaded.predict_proba(x[:7]) == made.predict_proba(x[:7])).all()
+    assert loaded.record_ == made.record_ and loaded.class_names_ == made.class_names_
+
+
+# What images may be
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_files_and_image_sets_are_images_too(name, tmp_path):
+    from sparring.data import ImageSet
+
+    x, y, true = data()
+    paths = []
+    for k, image in enumerate(x[:45]):
+        paths.append(tmp_path / f"{k}.png")
+        save_png(paths[-1], image)
+    expected = make(name).fit(x[:45], y[:45]).predict_proba(x[:45])
+    assert (make(name).fit(paths, y[:45]).predict_proba(paths) == expected).all()
+    parts = np.full(45, "", "<U5")
+    images = ImageSet(x[:45], y[:45], ("a", "b", "c"), tuple(map(str, paths)), parts, "stripes")
+    made = make(name).fit(images)
+    assert (made.predict_proba(images) == expected).all()
+    assert made.class_names_ == ["a", "b", "c"] and set(made.predict(images)) <= {"a", "b", "c"}
+    numbered = make(name).fit(images, y[:45])
+    assert numbered.classes_.tolist() == [0, 1, 2] and numbered.class_names_ == ["a", "b", "c"]
+    assert (true[:45] == numbered.predict(str(paths[0]))[0]).any()
+
+
+def refused(X, y, sentence, **more):
+    made = make("majority")
+    with pytest.raises(DataError, match=sentence) as caught:
+        made.fit(X, y, **more)
+    assert not hasattr(made, "classes_") and isinstance(caught.value, ValueError)
+
+
+X, Y = data()[0][:6], [0, 1, 2, 0, 1, -1]
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "sentence"),
+    [
+        (X, [0] * 6, "only the class '0'"),
+        (X, [-1] * 6, "no labelled image"),
+        (X, Y[:5], "6 images but 5 labels"),
+        (X, [0.5] * 6, "labels are float64"),
+        (X, [-2, 0, 1, 0, 1, 0], "a label is -2"),
+        (X, np.eye(6), r"y has shape \(6, 6\)"),
+        (X, None, "without labels"),
+        (X[:0], [], "no images"),
+        (X / 255, Y, "float64, not uint8"),
+        (np.full((6, 8, 8), np.nan), Y, "hold NaN"),
+        (X.astype(int) + 300, Y, "int64, not uint8"),
+        (X.reshape(6, -1), Y, r"shape \(6, 120\)"),
+        (np.zeros((6, 8, 8, 2), np.uint8), Y, r"shape \(6, 8, 8, 2\)"),
+        (np.zeros((6, 3, 8), np.uint8), Y, "3 x 8 grey"),
+        ([np.zeros((8, 8), np.uint8), np.zeros((9, 8), np.uint8)], [0, 1], "several shapes"),
+        (["missing.png", "missing2.png"], [0, 1], "there is no such file"),
+        (np.array([[["a"] * 8] * 8] * 6), Y, "not uint8"),
+    ],
+)
+def test_what_cannot_be_learned_from_is_refused_by_a_sentence(images, labels, sentence):
+    refused(images, labels, sentence)
+
+
+def test_images_of_another_size_are_refused():
+    refused(X, Y, "8 x 8 grey, the classifier learned from 12 x 10 grey", unlabelled=np.zeros((2, 8, 8), np.uint8))
+    with pytest.raises(DataError, match="12 x 10 colour"):
+        fitted("majority").predict(np.zeros((2, 12, 10, 3), np.uint8))
+
+
+def test_whole_numbers_and_grey_without_an_axis_are_taken():
+    made = make("logistic").fit(X[..., 0].astype(np.int64), Y)
+    assert (made.predict_proba(X) == made.predict_proba(X[..., 0])).all()
+    assert make("majority").fit(X, np.array([0.0, 1, 2, 0, 1, -1])).classes_.dtype == np.int64
+    assert make("majority").fit(X, np.array([True, False] * 3)).classes_.tolist() == [False, True]
+
+
+@pytest.mark.parametrize("name", ["majority", *QUICK])
+def test_a_fit_that_fails_leaves_nothing(name, monkeypatch):
+    x, y, _ = data()
+    made = make(name).fit(x, y)
+    monkeypatch.setattr(type(made), "learn", lambda self, images, labels: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        made.fit(x, y)
+    with pytest.raises(NotFittedError):
+        made.predict(x)
+
+
+# Inside scikit-learn
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_works_in_cross_validation(name):
+    x, _, true = data()
+    assert cross_val_score(make(name), x[..., 0], true, cv=3).mean() > 0.9
+    assert cross_val_score(make(name), x, true, cv=3, scoring="neg_log_loss").min() > -0.5
+
+
+def test_works_in_a_grid_search_and_in_calibration():
+    x, _, true = data()
+    search = GridSearchCV(make("svm"), {"C": [1.0, 10.0], "features": ["hog", "pixels"]}, cv=StratifiedKFold(2))
+    assert search.fit(x, true).best_score_ > 0.9
+    calibrated = CalibratedClassifierCV(make("logistic"), cv=2).fit(x, true)
+    assert (calibrated.predict(x) == true).mean() > 0.9
+    network = cross_val_score(make("cnn", steps=2), x, true, cv=2)
+    assert len(network) == 2 and np.isfinite(network).all()
