@@ -80,6 +80,7 @@ TABLE = [
     Bad("output inside the data", photos, (f"{COMPARE} photos/out", f"{FIT} photos/out", f"{TRAIN} photos/out"), 2,
         r"out-in-data\]: photos/out is inside the data photos"),
     Bad("a model that is none", photos, ("classify photos photos/cat/0.png",), 4, r"photos"),
+    Bad("nothing to classify", photos, ("classify model", "classify model --csv"), 2, r"missing\]: there are no images to classify"),
     Bad("a run that is none", photos, ("sample photos",), 4, r"not-a-run\]: photos holds no training run"),
     Bad("a study that is none", photos, ("report photos",), 4, r"photos"),
 ]  # fmt: skip
@@ -104,6 +105,8 @@ def everything(folder: Path) -> dict[str, object]:
 def in_python(command: str):
     """What the command line does, as calls that a Python user writes."""
     words = shlex.split(command)
+    if words[0] == "classify":
+        return (lambda: sparring.load_model(words[1])) if len(words) > 2 and words[1] == "photos" else None
     settings = dict(zip([w.lstrip("-") for w in words[2::2]], words[3::2], strict=True))
     what, source = words[0], words[1]
     out = settings.pop("out", None)
@@ -122,8 +125,6 @@ def in_python(command: str):
         from sparring.report import write
 
         return lambda: write(source)
-    if what == "classify":
-        return lambda: sparring.load_model(source)
     return None  # fit: an estimator and save_model in Python; tested with the classifiers
 
 

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import summaries
 
@@ -22,6 +23,7 @@ from sparring.cli.screen import Screen, duration
 from sparring.cli.signals import Interrupted, Stop
 from sparring.cli.typed import number
 from sparring.data import describe
+from sparring.sample import save_samples
 
 
 @pytest.fixture(autouse=True)
@@ -255,6 +257,41 @@ def test_names_for_output():
     made = [folder_name(name) for name in names]
     assert len(set(made)) == len(names)
     assert made[0] == "cat" and not any(set(name) & set("/\\\n") or name in ("", ".", "..") for name in made)
+
+
+def test_fit_and_classify(capsys, tmp_path):
+    images = sparring.load("digits")
+    train, test = images.take(slice(0, 300)), images.take(slice(300, 360))
+    arrays = {"x_train": train.images, "y_train": train.labels, "x_test": test.images, "y_test": test.labels}
+    np.savez("digits.npz", **arrays)
+    save_samples(test.images[:5], "new")
+    (tmp_path / "new/odd:x:.png").write_text("root:x:0")
+    code, out, err = run(capsys, "fit", "digits.npz", "-m", "logistic", "--out", "model")
+    assert code == 0 and "fitted on 300 labels, saved in model" in out and "sparring classify model" in err
+    model = sparring.load_model("model")
+    right = (model.predict(test.images).astype(int) == test.labels).mean()
+    assert f"On 60 test images: {right:.1%} right" in out and right > 0.8
+    assert f"{right:.1%} right" in (tmp_path / "model/README.md").read_text()
+    code, _, err = run(capsys, "fit", "digits.npz", "-m", "logistic", "--out", "model")
+    assert code == 2 and "out-in-use" in err
+
+    code, out, err = run(capsys, "classify", "model", "new", "--json")
+    rows = json.loads(out)
+    proba = model.predict_proba(test.images[:5])
+    assert code == 0 and [row["image"] for row in rows] == [*(f"new/0000{i}.png" for i in range(5)), "new/odd:x:.png"]
+    for row, p in zip(rows, proba, strict=False):
+        assert list(row["probabilities"].values()) == pytest.approx(p.tolist(), abs=1e-6)
+        assert row["class"] == str(p.argmax()) and row["confidence"] == pytest.approx(p.max(), abs=1e-6)
+    assert rows[5]["error"] == "not an image: starts with 'root:x:0'"
+    assert err == "left out new/odd:x:.png: not an image: starts with 'root:x:0'\n"
+    code, out, _ = run(capsys, "classify", "model", "new/00003.png", "new/00001.png", "--csv")
+    head, *lines = out.splitlines()
+    assert head == "image,class,confidence,0,1,2,3,4,5,6,7,8,9"
+    assert [line.split(",")[:2] for line in lines] == [[r["image"], r["class"]] for r in (rows[3], rows[1])]
+    code, out, _ = run(capsys, "classify", "model", "new/00000.png")
+    assert re.search(rf"^new/00000.png +{rows[0]['class']} +\d+\.\d %$", out, re.M)
+    code, out, err = run(capsys, "classify", "model", "new/odd:x:.png")
+    assert (code, out) == (3, "") and "none of 1 images can be read" in err.splitlines()[1]
 
 
 def test_train_and_sample(capsys, tmp_path):

@@ -25,11 +25,11 @@ class Screen:
 
     def note(self, text: str = "", style: str = "dim") -> None:
         if not self.quiet:
-            self.notes.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+            self.notes.print(text, style=style, soft_wrap=True)
 
     def line(self, text: str = "", style: str = "") -> None:
         """One line of the result."""
-        self.results.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+        self.results.print(text, style=style, soft_wrap=True)
 
     def show_json(self, value: Any) -> None:
         sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
@@ -64,7 +64,7 @@ class Screen:
 
 def console(file) -> Console:
     """Colours only on a terminal; elsewhere nothing is cut to the width of a terminal that is not there."""
-    return Console(file=file, highlight=False, width=None if file.isatty() else 160)
+    return Console(file=file, highlight=False, markup=False, emoji=False, width=None if file.isatty() else 160)
 
 
 class Line:

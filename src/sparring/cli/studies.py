@@ -16,6 +16,8 @@ from .screen import Screen
 from .signals import Interrupted
 from .typed import Count, Flag, Minutes, Names, Seed, Share, whole_or_auto
 
+ON_TEST = "On {images:,} test images: {accuracy:.1%} right (95 % interval {low:.1%} to {high:.1%})"
+
 
 @app.command(group=studies)
 def compare(
@@ -123,16 +125,19 @@ def fit(
     held = (images.parts == "test") & images.labelled
     with screen.progress(f"fitting {method}"):
         model = chosen.make(random_state=seed, minutes=minutes).fit(images.take(images.parts != "test"))
-    save_model(model, out)
     told = {"model": str(out), "method": method, "seconds": model.record_["seconds"]["fit"], "test": None}
+    card = {"data": images.name, "fingerprint": images.fingerprint}
+    card["trained_on"] = "{labels:,} labelled and {unlabelled:,} unlabelled images".format(**model.record_)
     if held.any():
         told["test"] = tested(model, images.take(held))
+        card["measured"] = ON_TEST.format(**told["test"])
+    save_model(model, out, **card)
     if json:
         screen.show_json(told)
         return
     screen.line(f"{method}: fitted on {model.record_['labels']:,} labels, saved in {out}")
     if told["test"]:
-        screen.line("On {images:,} test images: {accuracy:.1%} right ({low:.1%} to {high:.1%})".format(**told["test"]))
+        screen.line(ON_TEST.format(**told["test"]))
     else:
         screen.note(f"How good is it? sparring compare {shlex.quote(data)} --methods {method} measures that")
     screen.note(f"Next: sparring classify {shlex.quote(str(out))} IMAGES...")
@@ -172,6 +177,10 @@ def classify(
         )
     loaded = load_model(model)
     rows, bad = judged(loaded, image_files(images))
+    for name, reason in bad:
+        screen.note(f"left out {printable(name)}: {reason}", style="yellow")
+    if not rows:
+        raise DataError("bad-image", f"none of {len(bad)} images can be read", fix="name image files that are whole")
     if json:
         screen.show_json([*rows, *({"image": name, "error": reason} for name, reason in bad)])
     elif csv:
@@ -179,13 +188,6 @@ def classify(
     else:
         shown = [(printable(row["image"]), row["class"], f"{100 * row['confidence']:.1f} %") for row in rows]
         screen.table(("image", "class", "confidence"), shown, right="confidence")
-    for name, reason in bad:
-        screen.note(f"left out {printable(name)}: {reason}", style="yellow")
-    if not rows:
-        name, reason = bad[0]
-        raise DataError(
-            "bad-image", f"none of {len(bad)} images can be read, such as {name}: {reason}", fix="replace them"
-        )
 
 
 def image_files(named: Sequence[Path]) -> list[Path]:
