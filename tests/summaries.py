@@ -83,8 +83,8 @@ METHODS = {  # name: title, family, what, cites, skill at few labels, skill at m
     ),
 }
 GAMES = {
-    "semi-gan": ("D loss", "G loss", "D(real)", "D(fake)", "unlabelled accepted"),
-    "gan-augment": ("D loss", "G loss", "D accuracy on real", "D accuracy on fake"),
+    "semi-gan": ("D/Classify/labelled", "D/TeacherMatching", "D/SaysReal/real", "D/SaysReal/fake", "G/TeacherMatching"),
+    "gan-augment": ("D/NonSaturating", "D/SaysReal/real", "D/SaysReal/fake", "G/NonSaturating", "mine"),
 }
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from summaries import METHODS, study_folder
 
 from sparring.errors import FileFormatError, MachineError
-from sparring.report import dotplots, figures, pictures, scales, tables, words, write
+from sparring.report import curves, dotplots, figures, pictures, scales, tables, words, write
 from sparring.report.summary import Summary, read_summary
 from sparring.report.svg import COLOUR, OTHERS, role_of
 
@@ -272,6 +272,20 @@ def test_reasons_are_not_told_twice(study, whole):
     twice = [r for r in given if "(consistency against cnn)" in r]
     assert twice and twice[0][1:] not in whole.text()
     assert any(r[1:] in whole.text() for r in given)
+
+
+def test_curves_are_told_in_words_and_what_belongs_together_is_drawn_together():
+    rows = [{"curves": {"D/Classify/guess": [[1, 2.0]], "D/SaysReal/real": [[1, 0.5]], "x": [[1, 3.0]], "y": []}}]
+    rows += [{"curves": {"D/SaysReal/fake": [[2, 0.25]], "D/SaysReal/real": [[2, 0.5]], "G/NonSaturating": [[1, 1.0]]}}]
+    found = curves.panels(rows)
+    assert [(p.title, p.share) for p in found] == [
+        ("called real by the discriminator", True),
+        ("generator: loss against the other", False),
+        ("discriminator: loss on guessed labels", False),
+        ("x", False),
+    ]
+    assert dict(found[0].lines) == {"real": [[[1, 0.5]], [[2, 0.5]]], "generated": [[[2, 0.25]]]}
+    assert curves.panels([{"curves": None}, {}]) == []
 
 
 def test_labels_are_moved_apart_and_no_further():

@@ -7,11 +7,12 @@ from typing import Any
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
+from .curves import Panel
 from .dotplots import LETTER, Strip, dots, extent, look, strip_of
 from .scales import log_steps, percent_ticks, spread, steps, thinned
 from .summary import Row, Summary, mean_of
 from .svg import COLOUR, drawn, panel, role_of, style
-from .words import known, number, percent, plural, seconds, shown
+from .words import known, number, percent, seconds, shown
 
 LINE = 15.0  # pixels between two lines of labels
 WIDE, NARROW = 780, 360
@@ -126,30 +127,51 @@ def reliability(summary: Summary, row: Row) -> Markup:
     return drawn(figure, alt=f"Confidence of {shown(method)} against what was right: {pairs}.")
 
 
-def curve(summary: Summary, method: str, name: str, runs: Sequence[Sequence[Any]]) -> Markup:
-    """One quantity during training; the first repeat strong, the others thin."""
+def curve(summary: Summary, method: str, panel_: Panel) -> Markup:
+    """One panel of a game: the first repeat strong, the others thin; a second line is dashed."""
     colour = COLOUR[role_of(method, summary.methods)]
-    runs = [[(p[0], p[1]) for p in run if len(p) == 2 and known(p[0]) and known(p[1])] for run in runs]
-    runs = [run for run in runs if run]
-    values = [v for run in runs for _, v in run] or [0.0]
-    last = max((x for run in runs for x, _ in run), default=1) or 1
-    low, high = min(values), max(values)
+    lines = [(name, [run for run in map(_known_points, runs) if run]) for name, runs in panel_.lines]
+    points = [p for _, runs in lines for run in runs for p in run] or [(0.0, 0.0)]
+    last = max(x for x, _ in points) or 1
+    low, high = (0.0, 1.0) if panel_.share else (min(y for _, y in points), max(y for _, y in points))
     pad = 0.06 * (high - low) or 0.05 * abs(high) or 0.1
+    several = len(lines) > 1
     with style():
-        figure, axes = panel(300, 172, left=48, right=14, top=30, bottom=34)
-        for i, run in reversed(list(enumerate(runs))):
-            thick, alpha = (1.8, 1.0) if i == 0 else (0.9, 0.35)
-            axes.plot(*zip(*thinned(run), strict=True), color=colour, linewidth=thick, alpha=alpha)
+        figure, axes = panel(300, 172, left=48, right=78 if several else 14, top=30, bottom=34)
+        for k, (_, runs) in enumerate(lines):
+            for i, run in reversed(list(enumerate(runs))):
+                thick, alpha = (1.8, 1.0) if i == 0 else (0.9, 0.35)
+                dashes = (0, (3, 2)) if k else "solid"
+                x, y = zip(*thinned(run), strict=True)
+                axes.plot(x, y, color=colour, linewidth=thick, alpha=alpha, linestyle=dashes, clip_on=False)
         axes.set_xlim(0, last)
         axes.set_ylim(low - pad, high + pad)
+        if several:
+            _line_names(axes, [(name, runs[0][-1][1]) for name, runs in lines if runs], colour, 108)
         ticks = next((t for n in (3, 4, 5, 8) if len(t := steps(low, high, n)) > 1), [low, high])
-        axes.set_yticks(ticks, [_plain(t) for t in ticks])
+        axes.set_yticks(ticks, [f"{100 * t:.0f} %" if panel_.share else _plain(t) for t in ticks])
         axes.set_xticks([0, last], ["0", f"{_thousands(last)} images"])
         axes.get_xticklabels()[-1].set_horizontalalignment("right")
         axes.get_xticklabels()[0].set_horizontalalignment("left")
-        axes.set_title(shown(name, 34), loc="left", x=-0.14, fontsize=12.5, fontweight="bold", pad=9)
-    ends = "; ".join(f"from {_plain(run[0][1])} to {_plain(run[-1][1])}" for run in runs[:6])
-    return drawn(figure, alt=f"{shown(method)}, {shown(name)} during training, {plural(len(runs), 'repeat')}: {ends}.")
+        axes.set_title(shown(panel_.title, 42), loc="left", x=-0.18, fontsize=12.5, fontweight="bold", pad=9)
+    ends = "; ".join(
+        f"{shown(name)} {_plain(run[0][1])} to {_plain(run[-1][1])}".strip() for name, runs in lines for run in runs[:6]
+    )
+    alt = f"{shown(method)}, {shown(panel_.title)} during training, first and last value of each line: {ends}."
+    return drawn(figure, alt=alt)
+
+
+def _known_points(run: Sequence[Any]) -> list[tuple[float, float]]:
+    return [(p[0], p[1]) for p in run if len(p) == 2 and known(p[0]) and known(p[1])]
+
+
+def _line_names(axes: Axes, ends: list[tuple[str, float]], colour: str, height: float) -> None:
+    """Names at the right ends of lines, moved apart where they would cover each other."""
+    low, high = axes.get_ylim()
+    order = sorted(ends, key=lambda e: e[1])
+    places = spread([(v - low) / (high - low) * height for _, v in order], LINE, 0, height)
+    for (name, _), place in zip(order, places, strict=True):
+        axes.text(1.03, place / height, shown(name, 10), transform=axes.transAxes, va="center_baseline", color=colour)
 
 
 def cost(summary: Summary, budget: object) -> Markup:
@@ -168,8 +190,7 @@ def cost(summary: Summary, budget: object) -> Markup:
     with style():
         figure, axes = panel(width, height, left=50, right=56, top=12, bottom=56)
         axes.set_xscale("log")
-        times = [t for _, t in inside] or [t for _, t in points]
-        axes.set_xlim(min(times) / 2.2, max(times) * 2.2)
+        axes.set_xlim(*_with_room([t for _, t in inside] or [t for _, t in points], (width - 106) / 90))
         axes.set_ylim(low, high)
         percent_ticks(axes, low, high, vertical=True)
         ticks = log_steps(*axes.get_xlim())
@@ -188,6 +209,15 @@ def cost(summary: Summary, budget: object) -> Markup:
             axes.text(0.0, 0.015, f" below the picture: {words}", transform=axes.transAxes, color=COLOUR["muted"])
     words = "; ".join(f"{p.label} {seconds(t)} and {percent(p.mean)}" for p, t in points)
     return drawn(figure, alt=f"Time of one fit and accuracy with {summary.budget_name(budget)}: {words}.")
+
+
+def _with_room(times: list[float], widths: float) -> tuple[float, float]:
+    """Limits of a log axis, so many names wide, with room for a name on the left and half of one on the right."""
+    low, high = math.log(min(times)), math.log(max(times))
+    span = max(high - low, math.log(4)) / (widths - 1.5)
+    middle = (low + high) / 2
+    half = max(high - low, math.log(4)) / 2
+    return math.exp(middle - half - span), math.exp(middle + half + span / 2)
 
 
 def _beside(axes: Axes, points: Sequence[tuple[Strip, float]], width: float, height: float) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
-from . import dotplots, figures, tables, words
+from . import curves, dotplots, figures, tables, words
 from .pictures import inlined
 from .summary import Row, Summary
 from .svg import role_of, shape_of
@@ -150,7 +150,6 @@ def _mistakes(summary: Summary) -> list[dict[str, Any]]:
 
 def _arm(summary: Summary, arm: dict[str, Any]) -> dict[str, Any]:
     method = arm["method"]
-    curves = arm["curves"]
     shows, notes = [], []
     for games in arm["games"]:
         game = next((g for g in games if g.get("generated")), games[0])
@@ -161,14 +160,16 @@ def _arm(summary: Summary, arm: dict[str, Any]) -> dict[str, Any]:
             shows.append({"budget": game.get("budget"), "picture": made, "words": "generated images"})
         if game.get("note"):
             notes.append({"budget": game.get("budget"), "note": game["note"]})
+    drawn = curves.panels(arm["curves"])
     return {
         "method": method,
         "shows": shows,
         "notes": notes,
-        "curve_budget": curves["budget"],
-        "curves": [figures.curve(summary, method, name, runs) for name, runs in curves["named"].items()],
-        "runs": max((len(runs) for runs in curves["named"].values()), default=0),
-        "more_curves": curves.get("more", 0),
+        "curve_budget": arm["curves"][0].get("budget") if arm["curves"] else None,
+        "curves": [figures.curve(summary, method, panel) for panel in drawn[: curves.MOST]],
+        "called": any(panel.share for panel in drawn),
+        "runs": len(arm["curves"]),
+        "more_curves": max(0, len(drawn) - curves.MOST),
         "gates": [_gate(summary, method, rows) for rows in arm["gates"]],
     }
 

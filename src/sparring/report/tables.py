@@ -1,7 +1,6 @@
 """What the page says in words and tables, as plain values for the template; figures are in figures.py."""
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 from .summary import Row, Summary, mean_of
@@ -153,29 +152,17 @@ def trust(row: Row) -> str:
 
 
 def arms(summary: Summary) -> list[dict[str, Any]]:
-    """The methods that train a GAN, with their games by budget and the gate's rows."""
+    """The methods that train a GAN, with their games by budget, the gate's rows, and curves at the main budget."""
     names = [m for m in summary.methods if summary.rows("games", method=m) or summary.rows("gates", method=m)]
+    budgets = [b.get("budget") for b in summary.budgets]
     out = []
     for m in names:
-        budgets = [b.get("budget") for b in summary.budgets]
         games = [g for g in (summary.rows("games", method=m, budget=b) for b in budgets) if g]
         gates = [g for g in (summary.rows("gates", method=m, budget=b) for b in budgets) if g]
-        out.append({"method": m, "games": games, "gates": gates, "curves": _curves(summary, games)})
+        told = [g for g in games if any(r.get("curves") for r in g)]
+        curves = next((g for g in told if g[0].get("budget") == summary.main_budget), told[-1] if told else [])
+        out.append({"method": m, "games": games, "gates": gates, "curves": curves})
     return out
-
-
-def _curves(summary: Summary, games: Sequence[Sequence[Row]]) -> dict[str, Any]:
-    """Curves of every repeat by name, at the main budget or else the last one that has any."""
-    with_curves = [g for g in games if any(r.get("curves") for r in g)]
-    if not with_curves:
-        return {"budget": None, "named": {}}
-    chosen = next((g for g in with_curves if g[0].get("budget") == summary.main_budget), with_curves[-1])
-    named: dict[str, list] = {}
-    for row in chosen:
-        for name, values in (row.get("curves") or {}).items():
-            if values:
-                named.setdefault(str(name), []).append(values)
-    return {"budget": chosen[0].get("budget"), "named": dict(list(named.items())[:6]), "more": max(0, len(named) - 6)}
 
 
 def counts_table(summary: Summary) -> dict[str, Any]:
