@@ -228,7 +228,7 @@ def test_images_needed_agrees_with_the_statistics():
         (words.seconds(0.7), "0.7\u202fs"),
         (words.seconds(17.4), "17\u202fs"),
         (words.seconds(90), "1.5\u202fmin"),
-        (words.seconds(7200), "2.0\u202fh"),
+        (words.seconds(7200), "2\u202fh"),
         (words.one_in(0.02), "1 in 50 wrong"),
         (words.one_in(0.4), "1 in 2.5 wrong"),
         (words.one_in(0), "none wrong"),
@@ -302,6 +302,9 @@ def test_ticks_and_curves():
     assert scales.steps(0.71, 0.98, 3) == pytest.approx([0.8, 0.9])
     assert scales.steps(71, 98, 6) == pytest.approx([75, 80, 85, 90, 95])
     assert scales.steps(5, 5, 3) == [5]
+    assert scales.time_steps(0.2, 40) == [0.3, 1, 3, 10, 30]
+    assert scales.time_steps(0.01, 700) == [0.01, 0.1, 1, 10, 60, 600]
+    assert scales.time_steps(4, 9) == [6]
     run = [(float(i), float(i % 7)) for i in range(1000)]
     short = scales.thinned(run)
     assert len(short) <= 120

@@ -9,7 +9,7 @@ TERMS = {
     "NonSaturating": "loss against the other",
     "Wasserstein": "loss against the other",
     "FeatureMatching": "loss on features",
-    "TeacherMatching": "loss on the teacher's features",
+    "TeacherMatching": "loss on teacher features",
     "GradientPenalty": "penalty on its slope",
     "Agree": "two views disagree",
     "Classify/labelled": "loss on the labels",

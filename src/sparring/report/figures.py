@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from .curves import Panel
 from .dotplots import LETTER, Strip, dots, extent, look, strip_of
-from .scales import log_steps, percent_ticks, spread, steps, thinned
+from .scales import percent_ticks, spread, steps, thinned, time_steps
 from .summary import Row, Summary, mean_of
 from .svg import COLOUR, drawn, panel, role_of, style
 from .words import known, number, percent, seconds, shown
@@ -136,8 +136,9 @@ def curve(summary: Summary, method: str, panel_: Panel) -> Markup:
     low, high = (0.0, 1.0) if panel_.share else (min(y for _, y in points), max(y for _, y in points))
     pad = 0.06 * (high - low) or 0.05 * abs(high) or 0.1
     several = len(lines) > 1
+    right = 78 if several else 14
     with style():
-        figure, axes = panel(300, 172, left=48, right=78 if several else 14, top=30, bottom=34)
+        figure, axes = panel(300, 172, left=48, right=right, top=30, bottom=34)
         for k, (_, runs) in enumerate(lines):
             for i, run in reversed(list(enumerate(runs))):
                 thick, alpha = (1.8, 1.0) if i == 0 else (0.9, 0.35)
@@ -153,7 +154,9 @@ def curve(summary: Summary, method: str, panel_: Panel) -> Markup:
         axes.set_xticks([0, last], ["0", f"{_thousands(last)} images"])
         axes.get_xticklabels()[-1].set_horizontalalignment("right")
         axes.get_xticklabels()[0].set_horizontalalignment("left")
-        axes.set_title(shown(panel_.title, 42), loc="left", x=-0.18, fontsize=12.5, fontweight="bold", pad=9)
+        axes.set_title(
+            shown(panel_.title, 42), loc="left", x=-44 / (252 - right), fontsize=12.5, fontweight="bold", pad=9
+        )
     ends = "; ".join(
         f"{shown(name)} {_plain(run[0][1])} to {_plain(run[-1][1])}".strip() for name, runs in lines for run in runs[:6]
     )
@@ -193,7 +196,7 @@ def cost(summary: Summary, budget: object) -> Markup:
         axes.set_xlim(*_with_room([t for _, t in inside] or [t for _, t in points], (width - 106) / 90))
         axes.set_ylim(low, high)
         percent_ticks(axes, low, high, vertical=True)
-        ticks = log_steps(*axes.get_xlim())
+        ticks = time_steps(*axes.get_xlim())
         axes.set_xticks(ticks, [seconds(t) for t in ticks])
         axes.set_xticks([], minor=True)
         axes.set_xlabel("time of one fit (log scale)")

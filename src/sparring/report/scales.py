@@ -36,13 +36,11 @@ def steps(low: float, high: float, about: int) -> list[float]:
     return [i * step for i in range(first, math.floor(high / step + 1e-9) + 1)] or [low]
 
 
-def log_steps(low: float, high: float) -> list[float]:
-    for factors in ((1,), (1, 3), (1, 2, 5)):
-        powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-        ticks = [f * 10**e for e in powers for f in factors if low <= f * 10**e <= high]
-        if len(ticks) >= 3:
-            break
-    return ticks
+def time_steps(low: float, high: float) -> list[float]:
+    """Seconds that people count in, between low and high: at most seven."""
+    fine = [0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 60, 180, 600, 1800, 3600, 10_800, 36_000, 108_000]
+    inside = [t for t in fine if low <= t <= high] or [(low * high) ** 0.5]
+    return inside if len(inside) <= 7 else inside[::2]
 
 
 def thinned(run: Sequence[tuple[float, float]], most: int = 120) -> list[tuple[float, float]]:

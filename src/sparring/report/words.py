@@ -112,8 +112,8 @@ def seconds(value: Number) -> str:
     if value < 60:
         return f"{value:.2g}" + THIN + "s" if value < 9.95 else f"{value:.0f}" + THIN + "s"
     if value < 5400:
-        return (f"{value / 60:.1f}" if value < 570 else f"{value / 60:.0f}") + THIN + "min"
-    return f"{value / 3600:.1f}" + THIN + "h"
+        return f"{value / 60:.{1 if value < 570 else 0}f}".removesuffix(".0") + THIN + "min"
+    return f"{value / 3600:.1f}".removesuffix(".0") + THIN + "h"
 
 
 def one_in(error: Number) -> str:
