@@ -80,7 +80,7 @@ def principal(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     x = torch.tensor(features[:: max(1, len(features) // 20_000)])
     mean = x.mean(0)
     values, vectors = torch.linalg.eigh((x - mean).T @ (x - mean))
-    kept = min(DIMENSIONS, int((values > 1e-7 * values[-1]).sum()) or 1)
+    kept = min(DIMENSIONS, int((values > 1e-6 * values[-1]).sum()) or 1)
     return mean.numpy(), vectors[:, -kept:].contiguous().numpy()
 
 

@@ -79,7 +79,7 @@ class Space:
 
 def regression(points: np.ndarray, labels: np.ndarray, strength: float) -> tuple[np.ndarray, np.ndarray]:
     """Weights [F,K] and offset [K] of scikit-learn's logistic regression."""
-    model = LogisticRegression(C=strength, class_weight="balanced", tol=1e-3, max_iter=300)
+    model = LogisticRegression(C=strength, class_weight="balanced", tol=1e-4, max_iter=500)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(points, labels)
