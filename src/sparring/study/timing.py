@@ -31,7 +31,7 @@ def settle_jobs(
     networks = sum(methods[cell.method].family in SLOW for cell in missing)
     measurable = networks > 1 and here > 1
     if jobs != "auto":
-        found = Settled(int(jobs), max(1, here // max(1, int(jobs))))
+        found = Settled(int(jobs), max(1, here // int(jobs)) if jobs else 1)
     elif old.get("jobs") and old["cores"] == here and ("measured" in old or not measurable):
         found = Settled(old["jobs"], old["threads"], old.get("measured"))
     else:
