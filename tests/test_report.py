@@ -332,6 +332,12 @@ def test_a_sound_study_has_no_warning(whole, study):
     assert "Before you rely on this" not in whole.text()
 
 
+def test_with_one_repeat_intervals_are_said_to_cover_less(tmp_path, whole):
+    text = page_of(study_folder(tmp_path / "s", methods=["svm"], budgets=["5"], repeats=1)).text()
+    assert "not for which were labelled" in text and "both kinds of luck" not in text
+    assert "both kinds of luck" in whole.text()
+
+
 def test_the_three_facts_are_told_per_budget(whole, study):
     text = whole.text()
     for row in summary_of(study)["ablations"]:

@@ -47,7 +47,7 @@ def learning(summary: Summary, width: int) -> Markup:
         _end_labels(axes, summary, ends, 430 - 72)
         if outside:
             words = ", ".join(f"{shown(m, 16)} {_span(lines[m])}" for m in lines if shown(m, 16) in outside)
-            axes.text(0.0, 0.015, f" below the picture: {words}", transform=axes.transAxes, color=COLOUR["muted"])
+            axes.text(0.008, 0.015, f" below the picture: {words}", transform=axes.transAxes, color=COLOUR["muted"])
         axes.set_xlabel("labelled images (log scale)")
     kind = "narrow" if narrow else "wide"
     return drawn(figure, alt=_learning_alt(summary, lines), kind=kind)
@@ -209,7 +209,7 @@ def cost(summary: Summary, budget: object) -> Markup:
         _beside(axes, inside, width - 106, height - 68)
         if outside:
             words = ", ".join(f"{p.label} {percent(p.mean)}" for p, _ in points if p.label in outside)
-            axes.text(0.0, 0.015, f" below the picture: {words}", transform=axes.transAxes, color=COLOUR["muted"])
+            axes.text(0.008, 0.015, f" below the picture: {words}", transform=axes.transAxes, color=COLOUR["muted"])
     words = "; ".join(f"{p.label} {seconds(t)} and {percent(p.mean)}" for p, t in points)
     return drawn(figure, alt=f"Time of one fit and accuracy with {summary.budget_name(budget)}: {words}.")
 
