@@ -79,7 +79,8 @@ def drawn(imageset: ImageSet, members: np.ndarray, count: int) -> np.ndarray:
     cluster = imageset.duplicates.cluster
     seen: set[int] = set()
     fresh = [i for i in ranked if not (cluster[i] in seen or seen.add(int(cluster[i])))]
-    return np.array((fresh + [i for i in ranked if i not in set(fresh)])[:count], np.int64)
+    taken = set(fresh)
+    return np.array((fresh + [i for i in ranked if i not in taken])[:count], np.int64)
 
 
 def subtitle(imageset: ImageSet) -> str:
