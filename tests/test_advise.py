@@ -190,7 +190,7 @@ def test_looks_notes_and_gates_are_told():
     made = summary({"cnn": 0.9, "gan-augment": 0.89}, gates=gates, notes=["the time ran out"])
     made["test"]["looks"] = 2
     advice, _ = advise(made)
-    assert "the gate of gan-augment let generated images in in 1 of 6 fits" in advice["reasons"]
+    assert "generated images passed the gate of gan-augment in 1 of 6 fits" in advice["reasons"]
     assert "the time ran out" in advice["warnings"]
     assert (
         "the test images were looked at 2 times: what was chosen in between flatters the numbers" in advice["warnings"]

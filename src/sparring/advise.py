@@ -224,7 +224,7 @@ class Study:
         for method in dict.fromkeys(g["method"] for g in gates):
             mine = [g for g in gates if g["method"] == method]
             passed = sum(bool(g["passed"]) for g in mine)
-            yield f"the gate of {method} let generated images in in {passed} of {len(mine)} fits"
+            yield f"generated images passed the gate of {method} in {passed} of {len(mine)} fits"
 
     def why_not(self, chosen: Row, score: Row) -> str:
         pair = self.pair(chosen["method"], score["method"])
