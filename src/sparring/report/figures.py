@@ -189,7 +189,7 @@ def cost(summary: Summary, budget: object) -> Markup:
         return Markup("")
     low, high, outside = extent([p for p, _ in points], cap=1.0)
     inside = [(p, t) for p, t in points if p.label not in outside]
-    width, height = 460, 400
+    width, height = 420, 390
     with style():
         figure, axes = panel(width, height, left=50, right=56, top=12, bottom=56)
         axes.set_xscale("log")
