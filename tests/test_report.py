@@ -303,7 +303,7 @@ def test_ticks_and_curves():
     assert scales.steps(71, 98, 6) == pytest.approx([75, 80, 85, 90, 95])
     assert scales.steps(5, 5, 3) == [5]
     assert scales.time_steps(0.2, 40) == [0.3, 1, 3, 10, 30]
-    assert scales.time_steps(0.01, 700) == [0.01, 0.1, 1, 10, 60, 600]
+    assert scales.time_steps(0.01, 700) == [0.01, 0.1, 1, 10, 120]
     assert scales.time_steps(4, 9) == [6]
     run = [(float(i), float(i % 7)) for i in range(1000)]
     short = scales.thinned(run)

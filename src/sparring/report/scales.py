@@ -38,7 +38,7 @@ def steps(low: float, high: float, about: int) -> list[float]:
 
 def time_steps(low: float, high: float) -> list[float]:
     """Seconds that people count in, between low and high: at most seven."""
-    fine = [0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 60, 180, 600, 1800, 3600, 10_800, 36_000, 108_000]
+    fine = [0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 120, 600, 1800, 7200, 36_000]  # a factor of 3 or more apart
     inside = [t for t in fine if low <= t <= high] or [(low * high) ** 0.5]
     return inside if len(inside) <= 7 else inside[::2]
 
