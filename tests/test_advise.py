@@ -218,3 +218,9 @@ def test_one_label_is_one_label():
     made["budgets"][0]["budget"] = made["scores"][0]["budget"] = made["tie_groups"][0]["budget"] = "all"
     made["budgets"][0]["labels"] = 48000
     assert "with all 48,000 labels" in advise(made)[1]
+
+
+def test_with_few_repeats_the_floor_is_not_named_beside_an_equal_that_learns():
+    recommendation, _ = advise(summary({"majority": 0.7, "svm": 0.7}, n=1))
+    assert recommendation["method"] == "svm"
+    assert "smallest p that 1 repeat can reach" in recommendation["warnings"][0]

@@ -246,7 +246,7 @@ class Study:
         n, tested = self.summary["repeats"], self.summary["test"]["images"]
         if n < ENOUGH:
             yield (
-                f"no difference can be significant with n = {n}: the smallest p that {n} repeats can reach is "
+                f"no difference can be significant with n = {n}: the smallest p that {n} repeat{'s' * (n > 1)} can reach is "
                 f"{smallest_p(n):.2g}; run {ENOUGH} repeats"
             )
         if self.family[chosen["method"]] == "floor":
@@ -293,4 +293,6 @@ def opposite(value: float | None) -> float | None:
 def seconds(value: float | None) -> str:
     if value is None:
         return "an unknown time"
+    if value < 0.1:
+        return "under 0.1 s"
     return f"{value:.2g} s" if value < 99.5 else f"{value / 60:.1f} minutes"

@@ -167,7 +167,9 @@ def drawn_split(imageset: ImageSet, chosen, plain, usable, rule: str) -> Split:
         if (other := train_twin.get(int(cluster[i]))) is not None:
             side = "kept together in the test part" if chosen[i] else "moved to the training part"
             moved.append(note(imageset, i, other, side))
-    said = rule + (f", near duplicates kept on one side ({len(moved)} images concerned)" if moved else "")
+    said = rule + (
+        f", near duplicates kept on one side ({len(moved)} image{'s' * (len(moved) > 1)} concerned)" if moved else ""
+    )
     return Split(np.flatnonzero(~chosen & usable), np.flatnonzero(chosen), tuple(moved), said, imageset.hashes)
 
 
