@@ -246,8 +246,8 @@ class Study:
         n, tested = self.summary["repeats"], self.summary["test"]["images"]
         if n < ENOUGH:
             yield (
-                f"no difference can be significant with n = {n}: the smallest p that {n} repeat{'s' * (n > 1)} can reach is "
-                f"{smallest_p(n):.2g}; run {ENOUGH} repeats"
+                f"no difference can be significant with n = {n}: the smallest p that {n} repeat{'s' * (n > 1)} can "
+                f"reach is {smallest_p(n):.2g}; run {ENOUGH} repeats"
             )
         if self.family[chosen["method"]] == "floor":
             yield "nothing is shown to be better than ignoring the images: check the labels, or give more of them"

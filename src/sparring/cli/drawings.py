@@ -54,6 +54,7 @@ def draw_summary(screen: Screen, summary: Row, page: Path) -> None:
     screen.line(summary["verdict"], style="bold")
     for budget in summary["budgets"]:
         draw_budget(screen, summary, budget)
+    screen.note("Methods that share a letter were not told apart.")
     for warning in summary["recommendation"].get("warnings") or []:
         screen.note(warning, style="yellow")
     if summary["errors"]:

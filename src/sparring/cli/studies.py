@@ -78,6 +78,8 @@ def compare(
             number = error.number if isinstance(error, Interrupted) else signal.SIGINT
             raise Interrupted(f"{tell.saved}{go_on()}", number) from None
     page = write(out)
+    if not tell.fits:
+        screen.note("Every fit was there already; nothing was fitted again.")
     if json:
         screen.show_json(summary)
     else:
