@@ -118,6 +118,22 @@ class Noted(Estimator):
         return super().fit(X, y)
 
 
+@dataclass
+class Stepping(Estimator):
+    """Takes optimiser steps: as many as it is told, of which it can afford `afford`."""
+
+    steps: int | None = None
+    afford: int = 10
+
+    def steps_within(self, X, y):
+        return self.afford
+
+    def fit(self, X, y):
+        super().fit(X, y)
+        self.record_ = {"steps": self.steps or self.afford}
+        return self
+
+
 class Painter(Estimator):
     """A stand-in for a GAN arm: pictures, curves, a gate."""
 

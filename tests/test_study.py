@@ -608,6 +608,20 @@ def test_the_cap_is_the_same_for_the_whole_study(tmp_path):
     assert any("at most 1.7 minutes for each network fit" in event["message"] for event in events)
 
 
+def test_rule_3_under_a_cap_all_networks_take_the_steps_that_the_slowest_can_afford(tmp_path):
+    out = tmp_path / "study"
+    fast = Arm("fast", family="network", estimator=arms.Stepping, settings={"afford": 70})
+    slow = Arm("slow", family="gan", estimator=arms.Stepping, settings={"afford": 30})
+    summary = quick(out, methods=table(fast, slow), budgets=3, repeats=2, minutes=4)
+    assert {row["record"]["steps"] for row in Study.read(out).rows().values()} == {30}
+    assert not any("same number of steps" in note for note in summary.all["notes"])
+    slower = Arm("slower", family="gan", estimator=arms.Stepping, settings={"afford": 5})
+    quick(out, methods=table(fast, slow, slower), budgets=3, repeats=3, minutes=4)  # what is settled stays settled
+    assert {row["record"]["steps"] for row in Study.read(out).rows().values()} == {30}
+    free = quick(tmp_path / "free", methods=table(fast, slow), budgets=3, repeats=2)
+    assert any("did not take the same number of steps" in note for note in free.all["notes"])
+
+
 def test_progress_tells_how_far_and_how_long(tmp_path):
     events = []
     quick(tmp_path / "study", progress=events.append)

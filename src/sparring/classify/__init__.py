@@ -33,11 +33,11 @@ class Method:
         return getattr(import_module(f".{file}", __name__), name)
 
     def make(self, **settings) -> "Classifier":
-        """The estimator. `random_state`, `minutes` and `threads` go to every method that has such a parameter, and are
-        left out for the others; any other unknown name raises TypeError."""
+        """The estimator. What every method is told (`random_state`, `minutes`, `steps`, `threads`) goes to those that
+        have such a parameter; any other unknown name raises TypeError."""
         cls = self.estimator_class()
         known = {field.name for field in fields(cls)}
-        shared = {"random_state", "minutes", "threads"}
+        shared = {"random_state", "minutes", "steps", "threads"}
         return cls(**{name: value for name, value in settings.items() if name in known or name not in shared})
 
 

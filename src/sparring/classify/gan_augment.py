@@ -96,8 +96,11 @@ class GANAugment(CNN):
         """A network trained for part of the steps, with generated images or without."""
         plan = plan_for(images, labels, self.images)
         minutes = None if self.minutes is None else self.minutes / TRIALS
+        steps = None if self.steps is None else math.ceil(GATE * self.steps)
         length = math.ceil(GATE * plan.steps) * plan.unlabelled
-        trial = type(self)(images=length, minutes=minutes, precision=self.precision, net=self.net, share=self.share)
+        trial = type(self)(
+            images=length, steps=steps, minutes=minutes, precision=self.precision, net=self.net, share=self.share
+        )
         trial.classes_, trial.record_, trial._made = self.classes_, {}, made
         trial.train(images, labels, seed)
         return trial

@@ -110,14 +110,16 @@ class NetworkClassifier(Classifier):
     """Base of the classifiers that train a network.
 
     `images`: the length of training, as images of the whole set that a step-by-step learner from all of them would
-    see; None chooses by the size of the data. `minutes`: a cap on the time of training; where it binds, training is
-    shorter, not cut off, and `record_["shortened"]` says so. `threads`: of the processor, None leaves torch's number.
-    `precision`: "fp32", "bf16", or "auto" for bf16 where the processor has units for it. `net`: the trunk.
+    see; None chooses by the size of the data. `steps`: of the optimiser, instead. `minutes`: a cap on the time of
+    training; where it binds, training is shorter, not cut off, and `record_["shortened"]` says so. `threads`: of the
+    processor, None leaves torch's number. `precision`: "fp32", "bf16", or "auto" for bf16 where the processor has
+    units for it. `net`: the trunk.
 
     The fitted network: `judge_` and `facts_` (parts), `weights_` (name -> array).
     """
 
     images: int | None = None
+    steps: int | None = None
     minutes: float | None = None
     threads: int | None = None
     precision: str = "auto"
@@ -139,6 +141,17 @@ class NetworkClassifier(Classifier):
         with some_threads(self.threads):
             self.train(images, labels, self.seed())
 
+    def steps_within(self, images: np.ndarray, labels: np.ndarray) -> int:
+        """How many of the planned steps fit into `minutes` here, by a short trial; labels int64, -1 unlabelled.
+
+        Methods that are to be compared take the fewest that any of them can afford (`steps`), and so the same.
+        """
+        with some_threads(self.threads):
+            plan, start = plan_for(images, labels, self.images), Start()
+            facts = Facts(images.shape[3], images.shape[1], images.shape[2], int(labels.max()) + 1)
+            recipe, data = self.recipe(plan, look_for(images), start), pools(images, labels, start)
+            return affordable(recipe, facts, data, plan.steps, self.minutes, precision_of(self.precision))
+
     def train(self, images: np.ndarray, labels: np.ndarray, seed: int) -> State:
         """Plays the method's recipe; keeps the averaged classifier and writes the record."""
         begin = time.perf_counter()
@@ -148,7 +161,7 @@ class NetworkClassifier(Classifier):
         facts = Facts(images.shape[3], images.shape[1], images.shape[2], len(self.classes_))
         recipe, precision = self.recipe(plan, look, start), precision_of(self.precision)
         prepared = time.perf_counter()
-        steps = affordable(recipe, facts, data, plan.steps, self.minutes, precision)
+        steps = self.steps or affordable(recipe, facts, data, plan.steps, self.minutes, precision)
         state, curves = play(recipe, facts, data, steps, seed=seed, precision=precision)
         self.keep(state, data, look, seed)
         self.record_ |= {

@@ -46,6 +46,7 @@ class Task:
     seed: int
     minutes: float | None
     threads: int
+    steps: int | None = None  # of every network at this budget, where minutes cap them
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def fit(task: Task) -> Outcome:
     try:
         with warnings.catch_warnings(record=True) as heard:
             warnings.simplefilter("default")
-            estimator = task.method.make(random_state=task.seed, minutes=task.minutes, threads=task.threads)
+            estimator = made(task)
             with limited(task.threads):  # what the method needs is loaded by now, and not part of its seconds
                 start, cpu = time.perf_counter(), time.process_time()
                 estimator.fit(np.load(task.train, mmap_mode="c"), task.labels.copy())
@@ -89,6 +90,21 @@ def fit(task: Task) -> Outcome:
     row["record"] = plain(getattr(estimator, "record_", {})) | ({"warnings": said} if said else {})
     pictures = {name: np.asarray(p)[:PICTURES] for name, p in getattr(estimator, "pictures_", {}).items()}
     return Outcome(row, proba, pictures)
+
+
+def made(task: Task) -> Any:
+    """The estimator of a task; `steps` is told only where the study has settled them."""
+    settled = {} if task.steps is None else {"steps": task.steps}
+    return task.method.make(random_state=task.seed, minutes=task.minutes, threads=task.threads, **settled)
+
+
+def steps_within(task: Task) -> int | None:
+    """How many optimiser steps a method can take in the task's minutes; None for one that takes none."""
+    estimator = made(task)
+    if not hasattr(estimator, "steps_within"):
+        return None
+    with limited(task.threads):
+        return estimator.steps_within(np.load(task.train, mmap_mode="c"), task.labels)
 
 
 def elapsed(start: float) -> float:

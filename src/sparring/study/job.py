@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from .model import save_recommended
 from .pictures import draw_pictures
 from .plan import (
     SEAL,
+    SLOW,
     STUDY,
     SUMMARY,
     Study,
@@ -210,11 +211,12 @@ def run(
     if not missing:
         return
     done, left = len(cells) - len(missing), set(missing)
+    tasks = prepared_tasks(study, prepared, methods, missing)
     clock = Clock(study.rows().values(), methods, told["minutes_each"], pool.jobs)
     message = clock.plan(missing, told["jobs"]["threads"])
     say("fit", done=done, total=len(cells), eta=clock.eta(left), message=message, minutes_each=told["minutes_each"])
     try:
-        for running, task, outcome in pool.run(prepared_tasks(study, prepared, methods, missing)):
+        for running, task, outcome in pool.run(settled_steps(study, tasks, methods, pool, say)):
             short = None
             if task is not None and outcome is not None:
                 row = keep(study, task, outcome)
@@ -228,6 +230,22 @@ def run(
         message = f"{done} of {len(cells)} fits are saved in {study.folder}"
         say("stopped", done=done, total=len(cells), message=message)
         raise
+
+
+def settled_steps(study: Study, tasks: list[Task], methods: Mapping[str, Any], pool: Pool, say: Telling) -> list[Task]:
+    """Rule 3 where minutes cap the networks: at each budget all take as many steps as the slowest can afford."""
+    if study.told["minutes_each"] is None:
+        return tasks
+    steps = study.told.setdefault("steps", {})
+    firsts = {(t.cell.budget, t.cell.method): t for t in reversed(tasks) if methods[t.cell.method].family in SLOW}
+    trials = [task for (budget, _), task in firsts.items() if budget not in steps]
+    if trials:
+        say("fit", message=f"trying how many steps fit into {study.told['minutes_each']:.2g} minutes")
+        for task, found in zip(trials, pool.steps(trials), strict=True):
+            if found is not None:
+                steps[task.cell.budget] = min(found, steps.get(task.cell.budget, found))
+        study.save()
+    return [replace(task, steps=steps.get(task.cell.budget)) for task in tasks]
 
 
 def prepared_tasks(study: Study, prepared: Prepared, methods: Mapping[str, Any], cells: list[Cell]) -> list[Task]:

@@ -11,7 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
-from .fits import Outcome, Task, fit, settle, speed
+from .fits import Outcome, Task, fit, settle, speed, steps_within
 from .machine import hardware, versions
 
 TICK = 1.0  # seconds between two looks at what runs
@@ -88,6 +88,12 @@ class Pool:
             if not done:
                 yield list(running.values()), None, None
         return []
+
+    def steps(self, tasks: Sequence[Task]) -> list[int | None]:
+        """What each task's method can afford, tried with all processes busy, as in the study."""
+        if self.jobs == 0:
+            return [steps_within(task) for task in tasks]
+        return [future.result() for future in [self.submit(steps_within, task) for task in tasks]]
 
     def speeds(self, threads: int) -> dict[str, float]:
         """Training steps a second in all: `jobs` processes of one thread at once, and one process of `threads`."""
