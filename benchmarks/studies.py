@@ -51,7 +51,7 @@ def table(name: str, summary: dict) -> str:
     for row in summary["ablations"]:
         d = row["difference"]
         lines.append(
-            f"\n{row['what'][0].upper()}{row['what'][1:]} at {labels[row['budget']]:,} labels (`{row['a']}` - `{row['b']}`): "
+            f"\nWith {labels[row['budget']]:,} labels, {row['what']} (`{row['a']}` - `{row['b']}`): "
             f"{100 * d['mean']:+.2f} points ({100 * d['low']:+.2f} to {100 * d['high']:+.2f}), {row['verdict']}."
         )
     return "\n".join([*lines, *(f"\nMind: {note}." for note in summary["recommendation"]["warnings"])])
