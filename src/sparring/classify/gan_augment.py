@@ -26,10 +26,10 @@ from .cnn import CNN
 from .network import Look, Plan, Start, affordable, between, plan_for, play, precision_of, some_threads
 from .semi_gan import as_pictures
 
-FOLDS = 3
+FOLDS = 2
 NONE = np.array([], np.int64)
 SHOWN = 8  # images of each class in a picture
-TRIALS = 16  # parts of the time: 4 GANs of 2 and 6 networks of the gate of 1
+TRIALS = 10  # parts of the time: 3 GANs of 2 and 4 networks of the gate of 1
 GATE = 0.5  # share of the steps that the classifiers of the gate train for, both of them
 
 
@@ -37,9 +37,9 @@ GATE = 0.5  # share of the steps that the classifiers of the gate train for, bot
 class GANAugment(CNN):
     """`cnn`, with images of a conditional GAN as further labelled images if these pass the gate, else `cnn` exactly.
 
-    The gate: the labelled images are split into folds. For each, the GAN learns without the fold's images, then two
+    The gate: the labelled images are halved. For each half, the GAN learns without its images, then two
     networks learn for the same number of steps, from the real labelled images and from these and generated ones; both
-    classify the fold. Generated images are used if the balanced accuracy with them is better and the lower bound of the
+    classify that half. Generated images are used if the balanced accuracy with them is better and the lower bound of the
     paired difference's 95 % interval is above 0. `share`: weight of the generated images beside the real ones.
     `gan_images`: the length of the GAN's training, in images; None chooses by the size of the data.
 
