@@ -60,17 +60,7 @@ class Outcome:
 
 def fit(task: Task) -> Outcome:
     """Fits and predicts; whatever a method raises becomes a row with its error."""
-    row: dict[str, Any] = {
-        **task.cell._asdict(),
-        "status": "ok",
-        "error": None,
-        "labels": int((task.labels >= 0).sum()),
-        "seed": task.seed,
-        "threads": task.threads,
-        "minutes": task.minutes,
-        "versions": versions(),
-        "hardware": hardware(),
-    }
+    row = row_of(task)
     start = time.perf_counter()
     try:
         with warnings.catch_warnings(record=True) as heard:
@@ -90,6 +80,21 @@ def fit(task: Task) -> Outcome:
     row["record"] = plain(getattr(estimator, "record_", {})) | ({"warnings": said} if said else {})
     pictures = {name: np.asarray(p)[:PICTURES] for name, p in getattr(estimator, "pictures_", {}).items()}
     return Outcome(row, proba, pictures)
+
+
+def row_of(task: Task) -> dict[str, Any]:
+    """What a row says before anything is known of the fit."""
+    return {
+        **task.cell._asdict(),
+        "status": "ok",
+        "error": None,
+        "labels": int((task.labels >= 0).sum()),
+        "seed": task.seed,
+        "threads": task.threads,
+        "minutes": task.minutes,
+        "versions": versions(),
+        "hardware": hardware(),
+    }
 
 
 def made(task: Task) -> Any:

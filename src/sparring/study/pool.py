@@ -11,8 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
-from .fits import Outcome, Task, fit, settle, speed, steps_within
-from .machine import hardware, versions
+from .fits import Outcome, Task, fit, row_of, settle, speed, steps_within
 
 TICK = 1.0  # seconds between two looks at what runs
 PATIENCE = 5.0  # seconds at most until what was handed over has been taken
@@ -113,17 +112,6 @@ def died(task: Task) -> Outcome:
 
 def failed(task: Task, id: str, reason: str) -> Outcome:
     """The outcome of a fit that could not speak for itself."""
-    row = {
-        **task.cell._asdict(),
-        "status": "error",
-        "error": {"id": id, "reason": reason, "fix": "use fewer --jobs or a smaller --size, and try again"},
-        "labels": int((task.labels >= 0).sum()),
-        "seed": task.seed,
-        "threads": task.threads,
-        "minutes": task.minutes,
-        "versions": versions(),
-        "hardware": hardware(),
-        "seconds": None,
-        "record": {},
-    }
+    error = {"id": id, "reason": reason, "fix": "use fewer --jobs or a smaller --size, and try again"}
+    row = {**row_of(task), "status": "error", "error": error, "seconds": None, "record": {}}
     return Outcome(row, None, {})
