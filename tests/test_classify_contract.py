@@ -39,7 +39,7 @@ def data(count=90, labelled=30, height=12, width=10, channels=1):
     hidden = y.copy()
     hidden[labelled:] = -1
     for array in (x, y, hidden):
-        array.flags.writeable = False  # a method that changes its input fails at once
+        array.flags.writeable = False  # shared by the tests, and as joblib's workers get them
     return x, hidden, y
 
 
@@ -134,7 +134,9 @@ def test_fitting_again_forgets(name):
     colour, z, _ = data(count=40, labelled=20, height=16, width=16, channels=3)
     made = make(name, steps=2).fit(colour, z)
     assert made.image_shape_ == (16, 16, 3)
+    made.left_over_ = 1
     made.set_params(**make(name).get_params(deep=False)).fit(x, y)
+    assert not hasattr(made, "left_over_")
     assert (made.predict_proba(x) == fitted(name).predict_proba(x)).all()
 
 
@@ -177,6 +179,14 @@ def test_nothing_but_the_labels_given_is_known(name):
     half = len(x) // 2
     apart = make(name).fit(x[:half], y[:half], unlabelled=x[half:])
     assert (apart.predict_proba(x) == fitted(name).predict_proba(x)).all()
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_what_it_is_given_is_never_changed(name):
+    x, y = data()[0].copy(), data()[1].copy()
+    made = make(name, steps=2).fit(x, y)
+    made.predict_proba(x)
+    assert (x == data()[0]).all() and (y == data()[1]).all() and x.flags.writeable
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -120,7 +120,10 @@ def split(array: np.ndarray, step: int) -> Iterator[np.ndarray]:
 
 
 def distorts(images: np.ndarray) -> bool:
-    """Whether comparing every image with its candidates under distortion is affordable."""
+    """Whether to compare every image with its candidates under distortion: where that is affordable, and only for grey
+    images, because it made no difference on CIFAR-10 (40.2 % right with and without, 40 labels a class)."""
+    if images.shape[3] != 1:
+        return False
     height, width = shrunk_size(images)
     shifts = (2 * freedom(height, width) + 1) ** 2
     return len(images) * CANDIDATES * height * width * shifts <= AFFORDABLE
