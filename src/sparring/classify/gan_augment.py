@@ -37,10 +37,10 @@ GATE = 0.5  # share of the steps that the classifiers of the gate train for, bot
 class GANAugment(CNN):
     """`cnn`, with images of a conditional GAN as further labelled images if these pass the gate, else `cnn` exactly.
 
-    The gate: the labelled images are halved. For each half, the GAN learns without its images, then two
-    networks learn for the same number of steps, from the real labelled images and from these and generated ones; both
-    classify that half. Generated images are used if the balanced accuracy with them is better and the lower bound of the
-    paired difference's 95 % interval is above 0. `share`: weight of the generated images beside the real ones.
+    The gate: the labelled images are halved. For each half, the GAN learns without its images, then two networks learn
+    for the same number of steps, from the real labelled images and from these and generated ones; both classify that
+    half. Generated images are used if the balanced accuracy with them is better and the lower bound of the paired
+    difference's 95 % interval is above 0. `share`: weight of the generated images beside the real ones.
     `gan_images`: the length of the GAN's training, in images; None chooses by the size of the data.
 
     Mirza & Osindero 2014, arXiv:1411.1784 (the GAN); Ravuri & Vinyals 2019, arXiv:1905.10887 (why a gate).
