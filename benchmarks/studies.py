@@ -1,6 +1,6 @@
 """The main job on real images: the studies behind the README's table, each one `sparring compare`, and their rows.
 
-    python benchmarks/studies.py DATA --out DIR [--only digits mnist tiles cifar10]
+    python benchmarks/studies.py DATA --out DIR [--only digits mnist tiles cifar10] [--tables]
 
 DATA is a folder with mnist.npz, magnetic-tile.zip and cifar10/ (train-*.parquet, test-*.parquet). A study that is in
 DIR already is only summarised again, one that was stopped goes on. Writes benchmarks/results/studies.md.
@@ -66,8 +66,9 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--only", nargs="+", choices=list(STUDIES), default=list(STUDIES))
+    parser.add_argument("--tables", action="store_true", help="only write the tables of what is in DIR")
     options = parser.parse_args()
-    for name in options.only:
+    for name in [] if options.tables else options.only:
         words = shlex.split(command(name, str(options.data), str(options.out / name)))
         subprocess.run([sys.executable, "-m", *words], check=True)
     found = [n for n in STUDIES if (options.out / n / "summary.json").exists()]

@@ -130,7 +130,7 @@ class Stepping(Estimator):
 
     def fit(self, X, y):
         super().fit(X, y)
-        self.record_ = {"steps": self.steps or self.afford}
+        self.record_ = {"steps": self.steps or self.afford, "planned": 100}
         return self
 
 

@@ -167,6 +167,7 @@ class NetworkClassifier(Classifier):
         self.record_ |= {
             "steps": steps,
             "shortened": steps < plan.steps,
+            "planned": plan.steps,
             "images_a_step": {"labelled": plan.labelled, "unlabelled": plan.unlabelled},
             "parameters": parameters(state.nets["D"]),
             "precision": precision,

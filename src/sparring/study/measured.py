@@ -93,7 +93,7 @@ def measure(study: Study) -> tuple[dict, dict[tuple[str, str], Arm], np.ndarray]
         "reliability": reliability,
         "games": list(games(rows, told["methods"])),
         "gates": list(gates(rows)),
-        "notes": list(unequal(rows, told["methods"])),
+        "notes": [*shortened(rows), *unequal(rows, told["methods"])],
         "ablations": list(ablations(pairs)),
         "covers": covers(told["budgets"]),
     }
@@ -310,6 +310,21 @@ def gates(rows: dict) -> Iterator[dict]:
             keys = ("passed", "without", "with", "difference", "low", "high", "sentence")
             place = {name: row[name] for name in ("method", "budget", "repeat")}
             yield {**place, **{key: gate.get(key) for key in keys}}
+
+
+def shortened(rows: dict) -> Iterator[str]:
+    """Networks that the time limit left with less than half of their steps were not tried at their best."""
+    cut: dict[str, list[tuple[int, int]]] = {}
+    for row in rows.values():
+        taken, planned = row["record"].get("steps"), row["record"].get("planned")
+        if row["status"] == "ok" and isinstance(taken, int) and isinstance(planned, int) and 2 * taken < planned:
+            cut.setdefault(row["budget"], []).append((taken, planned))
+    for budget, found in cut.items():
+        taken, planned = np.mean(found, axis=0)
+        yield (
+            f"at {budget} labels the time limit left networks {taken:,.0f} of {planned:,.0f} steps: with more --minutes, "
+            "or without it, they may do much better"
+        )
 
 
 def unequal(rows: dict, methods: list[dict]) -> Iterator[str]:
