@@ -322,8 +322,8 @@ def shortened(rows: dict) -> Iterator[str]:
     for budget, found in cut.items():
         taken, planned = np.mean(found, axis=0)
         yield (
-            f"at {budget} labels the time limit left networks {taken:,.0f} of {planned:,.0f} steps: with more --minutes, "
-            "or without it, they may do much better"
+            f"at {budget} labels the time limit left networks {taken:,.0f} of {planned:,.0f} steps: with more "
+            "--minutes, or without it, they may do much better"
         )
 
 
