@@ -121,5 +121,16 @@ class Remembered(Cell):
         return turn.remembered(self.by, self.name)
 
 
+@part
+class Weights(Cell):
+    """The parameters of network `by`, or of its weight average: name -> tensor, the same for all images."""
+
+    by: str
+    averaged: bool = False
+
+    def __call__(self, turn):
+        return turn.weights(self.by, self.averaged)
+
+
 REAL = Judged("D", Given("x"))
 FAKE = Judged("D", Made("G", Noise()))

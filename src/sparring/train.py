@@ -176,6 +176,9 @@ class Turn:
     def remembered(self, by: str, name: str) -> Tensor:
         return getattr(self.nets[by], f"memory_{name}")
 
+    def weights(self, by: str, averaged: bool) -> dict[str, Tensor]:
+        return dict((self.averages if averaged else self.nets)[by].named_parameters())
+
     def batch_mean(self, x: Tensor) -> Tensor:
         """Mean over the images of the whole batch, all processes."""
         mean = x.mean(0)
