@@ -6,6 +6,7 @@ else; hyper-parameters come from the recipe.
 
 import hashlib
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from . import files
 from .errors import FileFormatError, MachineError
 from .parts import from_json, to_json
 from .recipes import Recipe
-from .train import State, new_state
+from .train import Ease, State, new_state
 
 FORMAT = 1
 
@@ -47,6 +48,9 @@ def save_state(state: State, recipe: Recipe, folder: Path, **extra: Any) -> None
         "format": FORMAT,
         "round": state.round,
         "skipped": state.skipped,
+        "attempt": state.attempt,
+        "extra": state.extra,
+        "ease": asdict(state.ease),
         "dtype": str(next(p.dtype for net in state.nets.values() for p in net.parameters())).removeprefix("torch."),
         "facts": to_json(state.facts),
         "recipe": to_json(recipe),
@@ -80,6 +84,7 @@ def load_state(recipe: Recipe, folder: Path, *, device: str = "cpu") -> tuple[St
         )
     state = new_state(recipe, from_json(rest["facts"]), dtype=getattr(torch, rest["dtype"]), device=device)
     state.round, state.skipped = rest["round"], rest["skipped"]
+    state.attempt, state.extra, state.ease = rest.get("attempt", 0), rest.get("extra", 0), Ease(**rest.get("ease", {}))
     fill(state, tensors_from_bytes(data))
     return state, rest
 

@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
 
@@ -19,12 +19,21 @@ from . import draws
 from .cells import Given, Labels
 from .errors import DataError, UsageError, suggestion
 from .nets.layers import Facts
-from .objective import at
+from .objective import SlopePenalty, at
 from .parts import walk
 from .players import Player
 from .recipes import Recipe
 
 Data = dict[str, dict[str, Tensor]]
+
+
+@dataclass(frozen=True)
+class Ease:
+    """What was made easier than the recipe has it, after training had to go back."""
+
+    rate: float = 1.0  # times every learning rate
+    penalty: float = 1.0  # times every penalty on slopes
+    fp32: bool = False  # whatever precision was asked for
 
 
 @dataclass
@@ -37,6 +46,10 @@ class State:
     optimisers: dict[str, torch.optim.Optimizer]
     round: int = 0
     skipped: int = 0  # moves refused because something was not finite
+    attempt: int = 0  # how often training went back; part of what chance is keyed by
+    extra: int = 0  # rounds given beside those asked for, in place of some that were lost
+    ease: Ease = Ease()
+    gradients: dict[str, Tensor] = field(default_factory=dict)  # norm in each player's last move; the next one sets it
 
     def best(self, name: str) -> Any:
         """The weight average of a network, or the network itself where none is kept."""
@@ -112,8 +125,9 @@ class Move:
     number: int
     progress: float
     batch: int
-    seed: int
+    seed: int | tuple
     precision: str = "fp32"
+    ease: Ease = Ease()
 
     @cached_property
     def terms(self) -> tuple:
@@ -126,7 +140,10 @@ class Move:
         return tuple(t for t in self.player.measured if self._counts(t))
 
     def _counts(self, term) -> bool:
-        return self.number % term.every == 0 and term.scale(self.progress) != 0
+        return self.number % term.every == 0 and self.scale(term) != 0
+
+    def scale(self, term) -> float:
+        return term.scale(self.progress) * (self.ease.penalty if isinstance(term, SlopePenalty) else 1.0)
 
 
 class Turn:
@@ -204,12 +221,14 @@ def training(
     """
     check(recipe, data, split)
     rounds = math.ceil(images / recipe.batch)
-    while state.round < rounds:
-        means = {}
+    while (done := state.round - state.extra) < rounds:
+        means, ease = {}, state.ease
+        key = (seed, state.attempt) if state.attempt else seed
         for player in recipe.players:
             for step in range(player.steps):
                 number = state.round * player.steps + step
-                move = Move(player, number, state.round / rounds, recipe.batch, seed, precision)
+                now = "fp32" if ease.fp32 else precision
+                move = Move(player, number, done / rounds, recipe.batch, key, now, ease)
                 means |= {(player.name, term): mean for term, mean in make(move, state, data, split).items()}
         state.round += 1
         yield state, means
@@ -233,16 +252,17 @@ def make(move: Move, state: State, data: Data, split: Split) -> dict:
             values = {term: term(turn).mean(0) for term in move.terms}
             with torch.no_grad():
                 values |= {gauge: gauge(turn).mean(0) for gauge in move.gauges}
-        loss = torch.stack([term.scale(move.progress) * values[term] for term in move.terms]).sum()
+        loss = torch.stack([move.scale(term) * values[term] for term in move.terms]).sum()
         (loss / split.micro).backward()
         means = {term: means.get(term, 0) + value.detach() / split.micro for term, value in values.items()}
 
     gradients = [p.grad for name in player.owns for p in state.nets[name].parameters() if p.grad is not None]
     split.mean_([*gradients, *means.values()])
-    size = get_total_norm(gradients) + torch.stack([m.sum() for m in means.values()]).sum()
+    state.gradients[player.name] = get_total_norm(gradients)
+    size = state.gradients[player.name] + torch.stack([m.sum() for m in means.values()]).sum()
     if size.isfinite():  # the same answer in every process
         for group in optimiser.param_groups:
-            group["lr"] = at(player.optim.lr, move.progress)
+            group["lr"] = at(player.optim.lr, move.progress) * move.ease.rate
         optimiser.step()
         settle(move, state, means)
     else:
@@ -286,6 +306,14 @@ def check(recipe: Recipe, data: Data, split: Split = Split()) -> None:
                 "data-field",
                 f"the recipe reads {field!r} of the {cell.pool} images, which have {', '.join(data[cell.pool])}",
                 fix="choose a recipe that needs none, or add it to the data",
+            )
+        values = data[cell.pool][field]
+        if values.ndim == 4 and values.is_floating_point() and values.numel() and values.abs().max() > 1.01:
+            low, high = values.min().item(), values.max().item()
+            raise DataError(
+                "data-range",
+                f"the {cell.pool} images run from {low:g} to {high:g}; images of floats run from -1 to 1",
+                fix="pass uint8, or divide by 127.5 and subtract 1",
             )
     if recipe.batch % (split.ranks * split.micro):
         raise UsageError(
