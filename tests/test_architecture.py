@@ -10,7 +10,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "sparring"
 CHAPTERS = """
-    errors files places images parts draws data nets heads cells views objective constraints augment players recipes
+    errors files places images parts draws data nets heads cells views degradations objective constraints augment players recipes
     train watch checkpoints sample runs metrics features judge classify stats advise study report app cli __main__
 """.split()
 FILES = sorted(SOURCE.rglob("*.py"))

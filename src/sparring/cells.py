@@ -49,6 +49,26 @@ class Labels(Cell):
 
 
 @part
+class Code(Cell):
+    """One of `values` codes, each as likely, int64 [N]: a class that nobody named. Chen et al. 2016, section 6."""
+
+    values: int = 10
+
+    def __call__(self, turn):
+        return (turn.uniform(self, turn.size) * self.values).long()
+
+
+@part
+class Sliders(Cell):
+    """Continuous codes, uniform in [-1,1), [N, dim]. Chen et al. 2016, section 6."""
+
+    dim: int = 2
+
+    def __call__(self, turn):
+        return (2 * turn.uniform(self, turn.size, self.dim) - 1).to(turn.dtype)
+
+
+@part
 class Made(Cell):
     """What network `by` makes of one cell or several; `averaged`: its weight average instead."""
 

@@ -10,9 +10,9 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, softplus
+from torch.nn.functional import cross_entropy, normalize, relu, softplus
 
-from .cells import FAKE, REAL, Cell, Given, Judged, Mixed
+from .cells import FAKE, REAL, Cell, Features, Given, Judged, Made, Mixed, Sliders, Weights
 from .parts import part
 
 # --- numbers that move over training; progress runs from 0 to 1 ------------------------------------------------------
@@ -97,6 +97,11 @@ class Duel:
         return self.turn[self.cells[1]]
 
 
+def per_image(values: Tensor) -> Tensor:
+    """[N] from one number per patch, [N,P]; what is [N] already, or one number for the batch, stays."""
+    return values.flatten(1).mean(1) if values.ndim > 1 else values
+
+
 @part
 class Contest(Term):
     """The same term stands in both players' lists: `d` when the judge of these images moves, else `g`."""
@@ -107,7 +112,7 @@ class Contest(Term):
 
     def __call__(self, turn) -> Tensor:
         duel = Duel(turn, self.real, self.fake)
-        return self.d(duel) if self.real.by in turn.movers else self.g(duel)
+        return per_image(self.d(duel) if self.real.by in turn.movers else self.g(duel))
 
     def d(self, duel: Duel) -> Tensor:
         raise NotImplementedError
@@ -123,18 +128,57 @@ class Contest(Term):
 
 @part
 class NonSaturating(Contest):
-    """Logistic loss; G maximises log D(G(z)). Goodfellow et al. 2014, section 3."""
+    """Logistic loss; G maximises log D(G(z)). Goodfellow et al. 2014, section 3.
+
+    `smoothing`: D is told that real images are real with 1 - smoothing. Salimans et al. 2016, section 3.4 (one-sided).
+    """
+
+    smoothing: float = 0.0
 
     def d(self, duel):
-        return softplus(-duel.real.score) + softplus(duel.fake.score)
+        return softplus(-duel.real.score) + self.smoothing * duel.real.score + softplus(duel.fake.score)
 
     def g(self, duel):
         return softplus(-duel.fake.score)
 
 
 @part
+class Minimax(NonSaturating):
+    """The game as first written: G minimises log(1 - D(G(z))), flat where D is sure. Goodfellow et al. 2014, eq. 1."""
+
+    def g(self, duel):
+        return -softplus(duel.fake.score)
+
+
+@part
+class LeastSquares(Contest):
+    """Mao et al. 2017 with targets 0 and 1, arXiv:1611.04076, section 3.2; the score is not squashed."""
+
+    def d(self, duel):
+        return ((duel.real.score - 1).square() + duel.fake.score.square()) / 2
+
+    def g(self, duel):
+        return (duel.fake.score - 1).square() / 2
+
+    @property
+    def gauges(self):
+        return tuple(MeanScore(self.weight, self.every, of=side) for side in (self.real, self.fake))
+
+
+@part
+class Hinge(Contest):
+    """D stops pushing beyond +-1. Lim & Ye 2017; Miyato et al. 2018, eq. 16 and 17."""
+
+    def d(self, duel):
+        return relu(1 - duel.real.score) + relu(1 + duel.fake.score)
+
+    def g(self, duel):
+        return -duel.fake.score
+
+
+@part
 class Wasserstein(Contest):
-    """Arjovsky et al. 2017; wants a Lipschitz D (a penalty or a constraint)."""
+    """Arjovsky et al. 2017, eq. 2; needs a Lipschitz D (a penalty or a constraint)."""
 
     def d(self, duel):
         return duel.fake.score - duel.real.score
@@ -148,10 +192,26 @@ class Wasserstein(Contest):
 
 
 @part
+class Relativistic(Contest):
+    """Each real image against one fake: which is more real? Jolicoeur-Martineau 2019; Huang et al. 2024, section 2."""
+
+    def d(self, duel):
+        return softplus(duel.fake.score - duel.real.score)
+
+    def g(self, duel):
+        return softplus(duel.real.score - duel.fake.score)
+
+    @property
+    def gauges(self):
+        return (Ahead(self.weight, self.every, of=self.real, rival=self.fake),)
+
+
+@part
 class FeatureMatching(NonSaturating):
     """G matches the mean features of real images. Salimans et al. 2016, section 3.1."""
 
     whole_batch = True
+    reads = ("score",)
 
     def g(self, duel):
         mean = duel.turn.batch_mean
@@ -163,7 +223,8 @@ class FeatureMatching(NonSaturating):
 
 def input_gradient(verdict) -> Tensor:
     """d score / d image, flat [N, C*H*W], differentiable again."""
-    return torch.autograd.grad(verdict.score.sum(), verdict.x, create_graph=True)[0].flatten(1)
+    score = per_image(verdict.score).sum()
+    return torch.autograd.grad(score, verdict.x, create_graph=True)[0].flatten(1)
 
 
 @part
@@ -179,6 +240,14 @@ class SlopePenalty(Term):
 
 
 @part
+class R1(SlopePenalty):
+    """|dD/dx|^2 / 2 at real images. Mescheder et al. 2018, eq. 9. At fakes, R1(at=FAKE), it is their R2."""
+
+    def __call__(self, turn):
+        return input_gradient(turn[self.at]).square().sum(1) / 2
+
+
+@part
 class GradientPenalty(SlopePenalty):
     """(|dD/dx| - 1)^2 between real and fake. Gulrajani et al. 2017, eq. 3."""
 
@@ -189,7 +258,7 @@ class GradientPenalty(SlopePenalty):
         return (input_gradient(turn[self.at]).norm(dim=1) - 1).square()
 
 
-# --- labels, reconstructions -----------------------------------------------------------------------------------------
+# --- labels and codes ------------------------------------------------------------------------------------------------
 
 
 @part
@@ -209,6 +278,58 @@ class Classify(Term):
 
 
 @part
+class GuessSliders(Term):
+    """-log N(sliders; mean, variance) of the judge's guess, up to a constant. Chen et al. 2016, section 6."""
+
+    of: Judged = FAKE
+    sliders: Sliders = Sliders()
+    reads = ("guess",)
+
+    def __call__(self, turn):
+        mean, log_var = turn[self.of].guess.chunk(2, dim=1)
+        return ((turn[self.sliders] - mean).square() * (-log_var).exp() + log_var).sum(1) / 2
+
+
+@part
+class Entropy(Term):
+    """How unsure the classes are, in nats: D is to be sure of real images. Dai et al. 2017, arXiv:1705.09783."""
+
+    of: Judged = REAL
+    reads = ("logits",)
+
+    def __call__(self, turn):
+        logs = turn[self.of].logits.log_softmax(1)
+        return -(logs.exp() * logs).sum(1)
+
+
+@part
+class PullAway(Term):
+    """Mean squared cosine between the features of different fakes: they spread. Zhao et al. 2017 (EBGAN), section 2.4."""
+
+    of: Cell = Features(FAKE)
+    whole_batch = True
+
+    def __call__(self, turn):
+        h = normalize(turn[self.of], dim=1)
+        n = len(h)
+        return ((h @ h.T).square().sum() - n) / (n * (n - 1))
+
+
+# --- reconstructions -------------------------------------------------------------------------------------------------
+
+
+@part
+class L1(Term):
+    """Mean absolute difference of two images, in [0,2]."""
+
+    made: Cell = FAKE.of
+    target: Cell = Given("x")
+
+    def __call__(self, turn):
+        return (turn[self.made] - turn[self.target]).abs().flatten(1).mean(1)
+
+
+@part
 class SquaredError(Term):
     """-log N(target; made, deviation^2) up to a constant: a VAE's first term. Kingma & Welling 2014, eq. 10."""
 
@@ -224,11 +345,43 @@ class SquaredError(Term):
 class KL(Term):
     """KL(N(mean, variance) || N(0, 1)) of [N, 2Z] = (mean, log variance). Kingma & Welling 2014, appendix B."""
 
-    of: Cell = FAKE.of
+    of: Cell = Made("E", Given())
 
     def __call__(self, turn):
         mean, log_var = turn[self.of].chunk(2, dim=1)
         return (mean.square() + log_var.exp() - 1 - log_var).sum(1) / 2
+
+
+# --- weights ---------------------------------------------------------------------------------------------------------
+
+
+@part
+class Orthogonal(Term):
+    """Off-diagonal products of the filters of each matrix or kernel, squared. Brock et al. 2019, section 3.1."""
+
+    weight: float | Schedule = 1e-4
+    of: Weights = Weights("G")
+
+    def __call__(self, turn):
+        rows = [w.flatten(1) for w in turn[self.of].values() if w.ndim > 1]
+        products = [w @ w.T if len(w) <= w.shape[1] else w.T @ w for w in rows]
+        return torch.stack([p.square().sum() - p.diagonal().square().sum() for p in products]).sum()
+
+
+@part
+class HistoricalAverage(Term):
+    """Squared distance of the weights to their own average. Salimans et al. 2016, section 3.3.
+
+    The player's exponential average stands for their arithmetic mean over all of training.
+    """
+
+    weight: float | Schedule = 1e-2
+    of: Weights = Weights("G")
+    mean: Weights = Weights("G", averaged=True)
+
+    def __call__(self, turn):
+        mean = turn[self.mean]
+        return torch.stack([(w - mean[name]).square().sum() for name, w in turn[self.of].items()]).sum()
 
 
 # --- gauges: measured, not minimised ---------------------------------------------------------------------------------
@@ -243,7 +396,7 @@ class SaysReal(Term):
 
     def __call__(self, turn):
         score = turn[self.of].score
-        return (score > 0).to(score.dtype)
+        return per_image((score > 0).to(score.dtype))
 
 
 @part
@@ -254,7 +407,36 @@ class MeanScore(Term):
     reads = ("score",)
 
     def __call__(self, turn):
-        return turn[self.of].score
+        return per_image(turn[self.of].score)
+
+
+@part
+class Ahead(Term):
+    """1 where D puts a real image above the fake beside it, else 0."""
+
+    of: Judged = REAL
+    rival: Judged = FAKE
+    reads = ("score",)
+
+    def __call__(self, turn):
+        score = turn[self.of].score
+        return per_image((score > turn[self.rival].score).to(score.dtype))
+
+
+@part
+class Sign(Term):
+    """+1 where D calls real images real, else -1: r_t of Karras et al. 2020, eq. 1, ADA's gauge of overfitting.
+
+    `rival`: where D puts them above these fakes, for scores that mean nothing alone.
+    """
+
+    of: Judged = REAL
+    rival: Judged | None = None
+    reads = ("score",)
+
+    def __call__(self, turn):
+        score = turn[self.of].score
+        return per_image((score - turn[self.rival].score if self.rival else score).sign())
 
 
 @part

@@ -23,11 +23,11 @@ class DCGAN(Family):
     def ties_images(self) -> bool:
         return self.batchnorm
 
-    def generator(self, facts: Facts, inputs: int) -> nn.Module:
+    def generator(self, facts: Facts, z: int, about: int = 0) -> nn.Module:
         halvings, widths = self._plan(facts)
         height, width = (math.ceil(side / 2**halvings) for side in (facts.height, facts.width))
         first = widths[-1] * height * width
-        layers = [nn.Linear(inputs, first, bias=not self.batchnorm), nn.Unflatten(1, (widths[-1], height, width))]
+        layers = [nn.Linear(z + about, first, bias=not self.batchnorm), nn.Unflatten(1, (widths[-1], height, width))]
         layers += [self._norm(widths[-1]), nn.ReLU()]
         for a, b in zip(widths[:0:-1], widths[-2::-1], strict=True):
             layers += [nn.ConvTranspose2d(a, b, 4, 2, 1, bias=not self.batchnorm), self._norm(b), nn.ReLU()]

@@ -1,6 +1,8 @@
 """What every family is told about the data, what it builds, and the blocks that two families share."""
 
+import torch
 from torch import Tensor, nn
+from torch.nn.functional import max_pool2d
 
 from ..parts import part
 
@@ -23,20 +25,27 @@ class Facts:
 class Family:
     """A family of networks.
 
-    `generator(facts, inputs)`: a module [N, inputs] -> images [N,C,H,W] in [-1,1].
-    `trunk(facts, channels)`: a module [N, channels, H, W] -> [N,F], and F.
+    `generator(facts, z, about)`: a module [N, z + about] -> images [N,C,H,W] in [-1,1]; `about`: labels and codes, as
+    numbers behind the noise.
+    `trunk(facts, channels)`: a module [N, channels, H, W] -> [N,F], and F; or -> [N,F,h,w] if it `gives_maps`.
+    `translator(facts, channels)`: a module [N, channels, H, W] -> [N,C,H,W], any numbers.
     """
+
+    gives_maps = False
 
     @property
     def ties_images(self) -> bool:
         """Does the trunk let an image's features depend on the other images of its batch?"""
         return False
 
-    def generator(self, facts: Facts, inputs: int) -> nn.Module:
+    def generator(self, facts: Facts, z: int, about: int = 0) -> nn.Module:
         raise NotImplementedError(f"{type(self).__name__} has no generator")
 
     def trunk(self, facts: Facts, channels: int) -> tuple[nn.Module, int]:
         raise NotImplementedError(f"{type(self).__name__} has no trunk")
+
+    def translator(self, facts: Facts, channels: int) -> nn.Module:
+        raise NotImplementedError(f"{type(self).__name__} has no translator")
 
 
 class Crop(nn.Module):
@@ -49,6 +58,28 @@ class Crop(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         top, left = (x.shape[2] - self.height) // 2, (x.shape[3] - self.width) // 2
         return x[:, :, top : top + self.height, left : left + self.width]
+
+
+class Attention(nn.Module):
+    """Every place of the map looks at every place of a map half as wide; what it adds starts at 0.
+
+    Zhang et al. 2019, arXiv:1805.08318, eq. 1 to 3, with the smaller keys of Brock et al. 2019.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        inside = max(1, channels // 8)
+        self.query, self.key = nn.Conv2d(channels, inside, 1, bias=False), nn.Conv2d(channels, inside, 1, bias=False)
+        self.value = nn.Conv2d(channels, channels // 2, 1, bias=False)
+        self.back = nn.Conv2d(channels // 2, channels, 1, bias=False)
+        self.amount = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        query = self.query(x).flatten(2)  # [N,c,P]
+        key, value = (max_pool2d(layer(x), 2).flatten(2) for layer in (self.key, self.value))  # [N,c,P/4], [N,C/2,P/4]
+        looks = (query.transpose(1, 2) @ key).softmax(2)  # [N,P,P/4]
+        seen = (value @ looks.transpose(1, 2)).unflatten(2, tuple(x.shape[2:]))
+        return x + self.amount * self.back(seen.contiguous(memory_format=torch.channels_last))
 
 
 def normal_weights(module: nn.Module, deviation: float = 0.02) -> nn.Module:

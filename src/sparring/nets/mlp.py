@@ -15,8 +15,8 @@ class MLP(Family):
 
     widths: tuple = (256,)
 
-    def generator(self, facts: Facts, inputs: int) -> nn.Module:
-        sizes = (inputs, *reversed(self.widths))
+    def generator(self, facts: Facts, z: int, about: int = 0) -> nn.Module:
+        sizes = (z + about, *reversed(self.widths))
         layers = [layer for a, b in pairwise(sizes) for layer in (nn.Linear(a, b), nn.LeakyReLU(0.2))]
         last = nn.Linear(sizes[-1], math.prod(facts.shape))
         return nn.Sequential(*layers, last, nn.Tanh(), nn.Unflatten(1, facts.shape))

@@ -1,0 +1,109 @@
+"""The residual networks of R3GAN, written from the paper. Huang et al. 2024, arXiv:2501.05441, section 3.
+
+No norm at all; blocks are bottlenecks turned inside out with grouped convolutions, sizes change bilinearly, and what a
+block adds starts at zero, so that depth does not change how large activations are.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate, leaky_relu
+
+from ..parts import part
+from .layers import Crop, Facts, Family
+
+GAIN = math.sqrt(2 / (1 + 0.2**2))  # He et al. 2015: of a leaky ReLU with slope 0.2
+
+
+@part
+class R3GAN(Family):
+    """`blocks` residual blocks of `width` channels at each size, from 4x4 (28x28: from 7x7) up to the image's.
+
+    Labels enter the generator beside the noise and the discriminator by its head.
+    """
+
+    width: int = 64
+    blocks: int = 1
+    group: int = 16
+
+    def generator(self, facts: Facts, z: int, about: int = 0) -> nn.Module:
+        return R3Generator(self, facts, z + about)
+
+    def trunk(self, facts: Facts, channels: int) -> tuple[nn.Module, int]:
+        stages = halvings(facts)
+        layers: list[nn.Module] = [scaled(nn.Conv2d(channels, self.width, 1), 1.0)]
+        for stage in range(stages + 1):
+            layers += [self._block(stages + 1) for _ in range(self.blocks)]
+            if stage < stages:
+                layers.append(Resize(0.5))
+        height, width = (side // 2**stages for side in (facts.height, facts.width))
+        last = scaled(nn.Conv2d(self.width, 2 * self.width, (height, width), groups=self.width, bias=False), 1.0)
+        return nn.Sequential(*layers, last, nn.Flatten()), 2 * self.width
+
+    def _block(self, stages: int) -> nn.Module:
+        return Block(self.width, self.group, self.blocks * stages)
+
+
+def halvings(facts: Facts) -> int:
+    return max(1, int(math.log2(min(facts.height, facts.width) / 4)))
+
+
+class R3Generator(nn.Module):
+    def __init__(self, spec: R3GAN, facts: Facts, inputs: int):
+        super().__init__()
+        stages = halvings(facts)
+        height, width = (math.ceil(side / 2**stages) for side in (facts.height, facts.width))
+        self.start = nn.Parameter(torch.randn(1, spec.width, height, width))
+        self.first = scaled(nn.Linear(inputs, spec.width, bias=False), 1.0)
+        layers: list[nn.Module] = []
+        for stage in range(stages + 1):
+            layers += [spec._block(stages + 1) for _ in range(spec.blocks)]
+            if stage < stages:
+                layers.append(Resize(2.0))
+        last = scaled(nn.Conv2d(spec.width, facts.channels, 1), 1.0)
+        self.body = nn.Sequential(*layers, last, Crop(facts.height, facts.width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.start * self.first(x)[:, :, None, None]
+        return self.body(h.contiguous(memory_format=torch.channels_last))
+
+
+class Block(nn.Module):
+    """1x1 to twice the channels, grouped 3x3, 1x1 back; the last starts at 0 and the others small (Zhang et al. 2019,
+    arXiv:1901.09321, section 3).
+    """
+
+    def __init__(self, width: int, group: int, depth: int):
+        super().__init__()
+        inside, gain = 2 * width, GAIN * depth ** (-1 / 4)
+        self.widen = scaled(nn.Conv2d(width, inside, 1, bias=False), gain)
+        groups = inside // math.gcd(group, inside)
+        self.mix = scaled(nn.Conv2d(inside, inside, 3, 1, 1, groups=groups, bias=False), gain)
+        self.narrow = scaled(nn.Conv2d(inside, width, 1, bias=False), 0.0)
+        self.bias1, self.bias2 = (nn.Parameter(torch.zeros(inside, 1, 1)) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = leaky_relu(self.widen(x) + self.bias1, 0.2)
+        h = leaky_relu(self.mix(h) + self.bias2, 0.2)
+        return x + self.narrow(h)
+
+
+class Resize(nn.Module):
+    """Bilinear, to twice or half the size, smoothed so that no frequency folds over."""
+
+    def __init__(self, factor: float):
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        return interpolate(x, scale_factor=self.factor, mode="bilinear", align_corners=False)
+
+
+def scaled(layer: nn.Module, gain: float) -> nn.Module:
+    """Weights of variance gain^2 / inputs, biases 0."""
+    weight = layer.weight
+    nn.init.normal_(weight, 0.0, gain / math.sqrt(weight[0].numel()))  # type: ignore[arg-type,index]
+    if getattr(layer, "bias", None) is not None:
+        nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    return layer
