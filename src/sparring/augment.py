@@ -103,13 +103,12 @@ class ADA(AsIs):
         happens = (u[:, :10] < (0.0 if p is None else p)).to(x.dtype)
         amount = u[:, 10:]
         x = placed(x, self.where(happens, amount))
-        dim = lambda t: t[:, None, None, None]
-        x = x + dim(happens[:, 6] * 0.2 * normal(amount[:, 8]))
-        x = stretched(x, 0.0, dim((happens[:, 7] * 0.5 * math.log(2) * normal(amount[:, 9])).exp()))
+        light = happens[:, 6:9] * normal(amount[:, 8:11]) * x.new_tensor([0.2, 0.5 * math.log(2), math.log(2)])
+        brightness, contrast, colour = light[:, :, None, None, None].unbind(1)
+        x = stretched(x + brightness, 0.0, contrast.exp())
         if x.shape[1] > 1:
-            x = stretched(x, x.mean(1, keepdim=True), dim((happens[:, 8] * math.log(2) * normal(amount[:, 10])).exp()))
-        cut = cut_out(amount[:, 11:13], 0.5, *x.shape[2:]) & dim(happens[:, 9] > 0)
-        return x * ~cut
+            x = stretched(x, x.mean(1, keepdim=True), colour.exp())
+        return x * ~(cut_out(amount[:, 11:13], 0.5, *x.shape[2:]) & (happens[:, 9] > 0)[:, None, None, None])
 
     def where(self, happens: Tensor, amount: Tensor) -> Tensor:
         """Where to read each image, affine [N,2,3] in units of half a side."""

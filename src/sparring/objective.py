@@ -304,7 +304,7 @@ class Entropy(Term):
 
 @part
 class PullAway(Term):
-    """Mean squared cosine between the features of different fakes: they spread. Zhao et al. 2017 (EBGAN), section 2.4."""
+    """Mean squared cosine between features of different fakes, so that they spread. Zhao et al. 2017, section 2.4."""
 
     of: Cell = Features(FAKE)
     whole_batch = True

@@ -1,7 +1,6 @@
 """Recipes: who plays, in which order, and what each player minimises. Then the table of methods."""
 
 from collections import Counter
-
 from dataclasses import replace
 
 from .augment import ADA, AsIs, Probability

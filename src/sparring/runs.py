@@ -1,41 +1,45 @@
 """A run: one recipe trained on one data set, in one folder, that can be killed at any moment and goes on exactly.
 
-    RUN/  recipe.json  data.json  log.jsonl  events.jsonl  samples/*.png  checkpoints/step-00000123/  model/
+    RUN/  recipe.json  data.json  log.jsonl  events.jsonl  samples/*.png  checkpoints/step-00000123/  copies/...  model/
 
-The newest checkpoint that verifies is where a run goes on; the log is cut back to it.
+The newest checkpoint that verifies is where a run goes on; the log is cut back to it. `copies` are what it goes back to
+when the watch finds it ill. All that is decided depends on rounds alone, so a run that was killed takes the same turns.
 """
 
 import importlib.util
 import json
 import math
 import re
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from . import files
+from . import draws, files
 from .cells import Made
-from .checkpoints import FORMAT, load_state, save_state
+from .checkpoints import FORMAT, fill, load_state, save_state, tensors
 from .data import ImageSet, load
 from .errors import DataError, Diverged, FileFormatError, MachineError, UsageError, pick
 from .images import grid, save_png
 from .nets.layers import Facts
-from .objective import Schedule
+from .objective import Contest, Schedule
 from .parts import from_json, to_json, walk
 from .places import new_folder
 from .players import Generator
 from .recipes import RECIPES, Recipe
 from .sample import Sampler, draw, load_generator, save_generator
 from .train import Data, State, check, fastest_precision, new_state, training
+from .watch import Finding, Watch
 
 LINES = 400  # of log.jsonl in a whole run; a run is saved, shown and stopped at these points only
 KEEP = 3  # checkpoints
+HELD_SHARE, HELD_MOST, HELD_LEAST = 0.05, 256, 50  # training images that are kept from training, for the watch
 
 
 # --- a run folder ----------------------------------------------------------------------------------------------------
@@ -50,7 +54,7 @@ class Run:
     facts: Facts
     classes: tuple[str, ...]
     fingerprint: str
-    settings: dict = field(default_factory=dict)  # images, seed, precision, recipe_name, source, size
+    settings: dict = field(default_factory=dict)  # images, seed, precision, recipe_name, source, held
 
     @classmethod
     def read(cls, folder: Path | str) -> "Run":
@@ -86,8 +90,10 @@ class Run:
     @property
     def checkpoints(self) -> list[Path]:
         """Oldest first."""
-        found = (self.folder / "checkpoints").glob("step-*")
-        return sorted(p for p in found if re.fullmatch(r"step-\d{8,}", p.name))
+        return steps(self.folder / "checkpoints")
+
+    def copy(self, at: int) -> Path:
+        return self.folder / "copies" / f"step-{at:08d}"
 
     def newest(self, *, device: str = "cpu") -> tuple[State, dict] | None:
         """The newest state that verifies, walking back over damaged ones; None when there is none."""
@@ -96,14 +102,18 @@ class Run:
                 return load_state(self.recipe, folder, device=device)
         return None
 
-    def save(self, state: State, seconds: float) -> Path:
-        """A checkpoint of this state; older ones than the newest KEEP are removed."""
+    def save(self, state: State, seconds: float, watch: Watch | None = None) -> Path:
+        """A checkpoint of this state; older ones than the newest KEEP are removed, and copies that none of them needs."""
         folder = self.folder / "checkpoints" / f"step-{state.round:08d}"
-        save_state(state, self.recipe, folder, seconds=seconds)
+        save_state(state, self.recipe, folder, seconds=seconds, watch=watch and watch.saved())
         for old in self.checkpoints[:-KEEP]:
-            for file in old.iterdir():
-                file.unlink()
-            old.rmdir()
+            shutil.rmtree(old)
+        needed = set()
+        for checkpoint in self.checkpoints:
+            record = files.read_json(checkpoint / "state.json").get("watch") or {}
+            needed |= {self.copy(at) for at, _ in record.get("copies", [])}
+        for old in set(steps(self.folder / "copies")) - needed:
+            shutil.rmtree(old)
         return folder
 
     def show(self, state: State) -> Path | None:
@@ -123,6 +133,11 @@ class Run:
         files.append_line(self.folder / "events.jsonl", {"time": round(time.time(), 3), "event": kind, **what})
 
 
+def steps(folder: Path) -> list[Path]:
+    """The checkpoints in a folder, oldest first."""
+    return sorted(p for p in folder.glob("step-*") if re.fullmatch(r"step-\d{8,}", p.name))
+
+
 @dataclass(frozen=True)
 class Progress:
     """Where a run stands. `means`: a term of a player, such as "D/NonSaturating" -> its mean over the last batch."""
@@ -139,6 +154,8 @@ class Progress:
     saved: Path | None = None
     done: bool = False
     why: str = ""
+    news: tuple[str, ...] = ()  # what the watch found since the last time, in words
+    recovered: int = 0  # how often training went back to a healthy copy
 
 
 def train(
@@ -153,15 +170,17 @@ def train(
     precision: str = "auto",
     size: int | tuple[int, int] | None = None,
     unlabelled: Path | str | None = None,
+    watch: bool = True,
     stop: Callable[[], bool] = lambda: False,
     save_seconds: float = 60.0,
 ) -> Iterator[Progress]:
     """Trains a recipe on images, in the folder `out`, yielding where it stands; the same call again goes on exactly.
 
     `source`: whatever `sparring.data.load` takes. `recipe`: a name of the table, a Recipe, or "file.py:name".
-    `minutes` caps the time of all calls together. `stop` is asked after every round; when it says yes, the run is
-    saved and left. Raises UsageError when `out` holds something else, DataError when the data changed or lack what
-    the recipe reads, Diverged when most moves are not finite, MachineError when the disk is full.
+    `minutes` caps the time of all calls together. `watch`: go back to a healthy copy where training falls ill.
+    `stop` is asked after every round; when it says yes, the run is saved and left. Raises UsageError when `out` holds
+    something else, DataError when the data changed or lack what the recipe reads, Diverged when going back does not
+    help (the best healthy model is then exported), MachineError when the disk is full.
     """
     name, recipe = find_recipe(recipe)
     device = choose_device(device)
@@ -169,38 +188,52 @@ def train(
     imageset = load(source, size=size, unlabelled=unlabelled)
     _, height, width, channels = imageset.images.shape
     facts = Facts(channels, height, width, len(imageset.classes))
-    data = pools(imageset, device=device)
-    check(recipe, data)
+    check(recipe, pools(imageset, device=device))
     settings = {"images": images, "seed": seed, "precision": precision, "recipe_name": name, "source": imageset.name}
     run = Run(folder, recipe, facts, imageset.classes, imageset.fingerprint, settings)
-    run = opened(run, device=device)
+    run = opened(run, imageset, device=device)
+    used, held = parted(imageset, run.settings.get("held", 0), run.settings["seed"])
+    data = pools(used, device=device)
     with files.locked(run.folder):
         files.sweep(run.folder)
         files.sweep(run.folder / "checkpoints")
-        state, before = _resumed(run, device)
-        yield from _advance(run, state, data, before, minutes=minutes, stop=stop, save_seconds=save_seconds)
+        state, rest = _resumed(run, device)
+        watched = None
+        if watch:
+            length = {"rounds": run.rounds, "seed": seed, "precision": run.settings["precision"]}
+            held_data = held and pools(held, device=device)
+            watched = Watch(
+                recipe, facts, data, held_data, **length, classes=run.classes, record=rest.get("watch") or None
+            )
+            _first_look(run, state, watched, imageset)
+        clock = {"before": rest["seconds"], "minutes": minutes, "save_seconds": save_seconds}
+        yield from _advance(run, state, data, watched, stop=stop, **clock)
 
 
-def _resumed(run: Run, device: str) -> tuple[State, float]:
-    """The state to go on from and the seconds it took; the log is cut back to it."""
+def _resumed(run: Run, device: str) -> tuple[State, dict]:
+    """The state to go on from, and what else its checkpoint says; log, events and copies are cut back to it."""
     found = run.newest(device=device)
     if found is None:
         found = new_state(run.recipe, run.facts, seed=run.settings["seed"], device=device), {"seconds": 0.0}
     state, rest = found
-    lines = files.read_lines(run.folder / "log.jsonl")
-    kept = [line for line in lines if line["round"] <= state.round]
-    if len(kept) < len(lines):
-        files.write_text(run.folder / "log.jsonl", "".join(json.dumps(line) + "\n" for line in kept))
+    for name in ("log.jsonl", "events.jsonl"):
+        lines = files.read_lines(run.folder / name)
+        kept = [line for line in lines if line.get("round", 0) <= state.round]
+        if len(kept) < len(lines):
+            files.write_text(run.folder / name, "".join(json.dumps(line) + "\n" for line in kept))
+    for copy in steps(run.folder / "copies"):
+        if copy > run.copy(state.round):
+            shutil.rmtree(copy)
     run.event("resumed" if state.round else "started", images=state.round * run.recipe.batch)
-    return state, rest["seconds"]
+    return state, rest
 
 
-def _advance(run, state, data, before, *, minutes, stop, save_seconds) -> Iterator[Progress]:
-    """The run's own loop: log, show, save, stop."""
+def _advance(run, state, data, watch, *, before, minutes, stop, save_seconds) -> Iterator[Progress]:
+    """The run's own loop: watch, log, show, save, stop."""
     recipe, settings, rounds = run.recipe, run.settings, run.rounds
     names, every = means_names(recipe), max(1, rounds // LINES)
     started = last_saved = last_line = time.monotonic()
-    shown, skipped, sample, why = every * max(1, LINES // 20), state.skipped, None, ""
+    shown, sample, why, news = every * max(1, LINES // 20), None, "", []
     if state.round == 0:
         sample = run.show(state)
     progress = training(
@@ -208,7 +241,12 @@ def _advance(run, state, data, before, *, minutes, stop, save_seconds) -> Iterat
     )
     first_line = state.round
     for state, means in progress:
-        due = state.round % every == 0 or state.round == rounds
+        if watch:
+            watch.note(state, means)
+            if watch.due(state):
+                news += _tend(run, state, watch, before + time.monotonic() - started)
+        last = state.round - state.extra == rounds
+        due = state.round % every == 0 or last
         if stop():
             why = "stopped"
         elif due and minutes is not None and before + time.monotonic() - started > 60 * minutes:
@@ -218,46 +256,114 @@ def _advance(run, state, data, before, *, minutes, stop, save_seconds) -> Iterat
         now = time.monotonic()
         seconds, speed = before + now - started, (state.round - first_line) * recipe.batch / (now - last_line)
         first_line, last_line = state.round, now
-        if state.round == rounds or state.round % shown == 0:
+        if last or state.round % shown == 0:
             sample = run.show(state) or sample
         if due:
-            values = {names[k]: round(float(v), 6) for k, v in means.items() if v.numel() == 1 and v.isfinite()}
-            line = {"round": state.round, "images": state.round * recipe.batch, "seconds": round(seconds, 3)}
-            line |= {"images_per_second": round(speed, 1), "skipped": state.skipped, "means": values}
-            files.append_line(run.folder / "log.jsonl", line)
-            _refuse_divergence(run, state, skipped, every)
-            skipped = state.skipped
+            files.append_line(run.folder / "log.jsonl", _line(run, state, means, names, seconds, speed))
         saved = None
-        if why or state.round == rounds or now - last_saved > save_seconds:
-            saved, last_saved = run.save(state, seconds), now
-        left = (rounds - state.round) * recipe.batch / speed
+        if why or last or now - last_saved > save_seconds:
+            saved, last_saved = run.save(state, seconds, watch), now
+        left = (rounds + state.extra - state.round) * recipe.batch / speed
         values = {names[k]: float(v) for k, v in means.items() if v.numel() == 1}
-        images = state.round * recipe.batch
-        at = Progress(
-            run.folder, images, rounds * recipe.batch, seconds, speed, left, values, state.skipped, sample, saved
-        )
+        images, total = state.round * recipe.batch, (rounds + state.extra) * recipe.batch
+        at = Progress(run.folder, images, total, seconds, speed, left, values, state.skipped, sample, saved)
+        at, news = replace(at, news=tuple(news), recovered=state.attempt), []
         if why:
             break
         yield at
     else:
-        why = "done"
-        at = Progress(run.folder, rounds * recipe.batch, rounds * recipe.batch, before, 0.0, 0.0, {}, state.skipped)
+        why, total = "done", (rounds + state.extra) * recipe.batch
+        at = Progress(run.folder, total, total, before, 0.0, 0.0, {}, state.skipped, recovered=state.attempt)
     if why == "done":
         export(run, state)
     run.event(why, images=state.round * recipe.batch)
-    yield Progress(**{**vars(at), "done": why == "done", "why": why})
+    yield replace(at, done=why == "done", why=why)
 
 
-def _refuse_divergence(run: Run, state: State, skipped: int, every: int) -> None:
-    moves = every * sum(player.steps for player in run.recipe.players)
-    if state.skipped - skipped > moves / 2:
-        run.event("diverged", images=state.round * run.recipe.batch)
-        raise Diverged(
-            "diverged",
-            f"{state.skipped - skipped} of the last {moves} moves were not finite; {run.folder} keeps its last "
-            "checkpoint and samples",
-            fix="lower the learning rate of the recipe, or use --precision fp32",
-        )
+def _line(run, state, means, names, seconds: float, speed: float) -> dict:
+    """Of log.jsonl."""
+    values = {names[k]: round(float(v), 6) for k, v in means.items() if v.numel() == 1 and v.isfinite()}
+    norms = {player: round(float(v), 6) for player, v in state.gradients.items() if v.isfinite()}
+    line = {"round": state.round, "images": state.round * run.recipe.batch, "seconds": round(seconds, 3)}
+    return line | {
+        "images_per_second": round(speed, 1), "skipped": state.skipped, "means": values, "gradients": norms
+    }  # fmt: skip
+
+
+# --- watching it -----------------------------------------------------------------------------------------------------
+
+
+def _first_look(run: Run, state: State, watch: Watch, imageset: ImageSet) -> None:
+    """What can be said at the start: many copies among the images, or that this run was given up before."""
+    if watch.record.stopped:
+        _give_up(run, state, watch, watch.record.stopped)
+    if state.round == 0:
+        copies = len(imageset) - len({image.tobytes() for image in imageset.images})
+        if copies > len(imageset) / 10:
+            words = f"{copies:,} of {len(imageset):,} images are exact copies of others: samples may become copies too"
+            run.event("warning", round=0, images=0, signal="duplicates", words=words)
+
+
+def _tend(run: Run, state: State, watch: Watch, seconds: float) -> list[str]:
+    """A tick: looks, keeps copies, goes back if need be. Returns what happened in words."""
+    findings = watch.look(state)
+    where = {"round": state.round, "images": state.round * run.recipe.batch}
+    warnings = [f for f in findings if not f.acts]
+    for f in warnings:
+        run.event("warning", **where, signal=f.signal, words=f.words)
+    said = [f.words for f in warnings]
+    if sure := watch.confirmed(findings):
+        return [*said, _go_back(run, state, watch, sure)]
+    for f in findings:
+        if f.acts:
+            run.event("suspect", **where, signal=f.signal, words=f.words)
+    if watch.settled(state, findings):
+        save_state(state, run.recipe, run.copy(state.round), seconds=seconds, watch=watch.saved())
+    return said
+
+
+def _go_back(run: Run, state: State, watch: Watch, sure: list[Finding]) -> str:
+    """Everything but the position becomes that of the newest good copy, and one thing is changed."""
+    words, position = " and ".join(f.words for f in sure), state.round * run.recipe.batch
+    what = watch.changes(state)
+    good, record = _good(run, state, watch)
+    fill(state, tensors(good))
+    if what is None:
+        _give_up(run, state, watch, f"{words}, after {state.attempt} attempts", good.round)
+    change, ease = what
+    watch.went_back(state, change, ease, record)
+    images = good.round * run.recipe.batch
+    sentence = f"{words}; went back to {f'image {images:,}' if images else 'the start'}, {change}"
+    names = [f.signal for f in sure]
+    run.event("went back", round=state.round, images=position, to=images, signals=names, change=change, words=sentence)
+    return sentence
+
+
+def _good(run: Run, state: State, watch: Watch) -> tuple[State, dict]:
+    """The newest good copy that verifies, else the first state: it was not ill yet."""
+    device = str(next(p.device for net in state.nets.values() for p in net.parameters()))
+    for at, good in reversed(watch.record.copies):
+        if good:
+            with suppress(FileFormatError):
+                found, rest = load_state(run.recipe, run.copy(at), device=device)
+                return found, rest["watch"]
+    return new_state(run.recipe, run.facts, seed=run.settings["seed"], device=device), {}
+
+
+def _give_up(run: Run, state: State, watch: Watch, words: str, to: int = 0) -> None:
+    """Ends at the best state. The next call ends here too."""
+    if not watch.record.stopped:
+        images = state.round * run.recipe.batch
+        watch.record.stopped = words
+        model = export(run, state) if to else None
+        run.event("diverged", round=state.round, images=images, to=to * run.recipe.batch, words=words)
+        run.save(state, 0.0, watch)
+        watch.record.stopped += f"; {run.folder.name}/model is of image {to * run.recipe.batch:,}" if model else ""
+    raise Diverged(
+        "diverged",
+        f"{watch.record.stopped}; {run.folder} keeps its last checkpoint and samples",
+        fix="use another recipe or lower learning rates, and look at the samples and events.jsonl of the run",
+    )
 
 
 def export(run: Run, state: State) -> Path | None:
@@ -287,7 +393,7 @@ def generator(folder: Path | str) -> Sampler:
     return Sampler(found[0].best(spec.name).eval(), spec, run.facts, run.classes)
 
 
-def opened(run: Run, *, device: str) -> Run:
+def opened(run: Run, imageset: ImageSet, *, device: str) -> Run:
     """The run as its folder has it, or written there if the folder is new."""
     if (run.folder / "recipe.json").exists():
         there = Run.read(run.folder)
@@ -297,7 +403,7 @@ def opened(run: Run, *, device: str) -> Run:
             there = Run(there.folder, there.recipe, there.facts, there.classes, there.fingerprint, longer)
             there.write()
         return there
-    settings = run.settings
+    settings = run.settings | {"held": held_out(imageset, run.recipe)}
     if settings["precision"] == "auto":
         settings = settings | {"precision": fastest_precision(run.recipe, run.facts, device=device)}
     run = Run(run.folder, run.recipe, run.facts, run.classes, run.fingerprint, settings)
@@ -332,11 +438,32 @@ def differ_from(run: Run, there: Run) -> None:
         )
 
 
+def used(imageset: ImageSet) -> np.ndarray:
+    """bool [N]: the images that may be trained on."""
+    use = imageset.parts != "test"
+    return use if use.any() else np.ones(len(imageset), bool)
+
+
+def held_out(imageset: ImageSet, recipe: Recipe) -> int:
+    """How many training images are kept from training, to see whether a discriminator knows the others by heart."""
+    count = min(HELD_MOST, int(HELD_SHARE * used(imageset).sum()))
+    return count if count >= HELD_LEAST and any(isinstance(p, Contest) for p in walk(recipe)) else 0
+
+
+def parted(imageset: ImageSet, held: int, seed: int) -> tuple[ImageSet, ImageSet | None]:
+    """Images for training and `held` that are kept from it: unlabelled ones if there are so many."""
+    use = np.flatnonzero(used(imageset))
+    if not held:
+        return imageset, None
+    unlabelled = use[imageset.labels[use] < 0]
+    among = unlabelled if len(unlabelled) >= held / HELD_SHARE else use
+    away = among[draws.order(draws.key(seed, "held out"), len(among))[:held].numpy()]
+    return imageset.take(np.setdiff1d(use, away)), imageset.take(np.sort(away))
+
+
 def pools(imageset: ImageSet, *, device: str = "cpu") -> Data:
     """The training part of a data set as the loop reads it: all images, and those with a label."""
-    use = imageset.parts != "test"
-    if not use.any():
-        use[:] = True
+    use = used(imageset)
     x, y = imageset.images[use], imageset.labels[use]
     data = {"all": {"x": torch.from_numpy(x).to(device), "y": torch.from_numpy(y).to(device)}}
     known = np.flatnonzero(y >= 0)

@@ -18,12 +18,13 @@ GAIN = math.sqrt(2 / (1 + 0.2**2))  # He et al. 2015: of a leaky ReLU with slope
 
 @part
 class R3GAN(Family):
-    """`blocks` residual blocks of `width` channels at each size, from 4x4 (28x28: from 7x7) up to the image's.
+    """`blocks` residual blocks at each size, from 4x4 (28x28: from 7x7) up to the image's own.
 
-    Labels enter the generator beside the noise and the discriminator by its head.
+    `width` channels at the image's size, twice as many with each halving, at most 8 times. Convolutions in the middle
+    of a block see `group` channels each. Labels enter the generator beside the noise, the discriminator by its head.
     """
 
-    width: int = 64
+    width: int = 16
     blocks: int = 1
     group: int = 16
 
@@ -31,37 +32,38 @@ class R3GAN(Family):
         return R3Generator(self, facts, z + about)
 
     def trunk(self, facts: Facts, channels: int) -> tuple[nn.Module, int]:
-        stages = halvings(facts)
-        layers: list[nn.Module] = [scaled(nn.Conv2d(channels, self.width, 1), 1.0)]
-        for stage in range(stages + 1):
-            layers += [self._block(stages + 1) for _ in range(self.blocks)]
-            if stage < stages:
-                layers.append(Resize(0.5))
-        height, width = (side // 2**stages for side in (facts.height, facts.width))
-        last = scaled(nn.Conv2d(self.width, 2 * self.width, (height, width), groups=self.width, bias=False), 1.0)
-        return nn.Sequential(*layers, last, nn.Flatten()), 2 * self.width
+        widths = self.widths(facts)
+        layers: list[nn.Module] = [scaled(nn.Conv2d(channels, widths[0], 1), 1.0)]
+        for a, b in zip(widths, widths[1:], strict=False):
+            layers += [*self.stage(a, len(widths)), Resize(0.5), scaled(nn.Conv2d(a, b, 1, bias=False), 1.0)]
+        height, width = (side >> len(widths) - 1 for side in (facts.height, facts.width))
+        last = nn.Conv2d(widths[-1], 2 * widths[-1], (height, width), groups=widths[-1], bias=False)
+        return nn.Sequential(
+            *layers, *self.stage(widths[-1], len(widths)), scaled(last, 1.0), nn.Flatten()
+        ), 2 * widths[-1]
 
-    def _block(self, stages: int) -> nn.Module:
-        return Block(self.width, self.group, self.blocks * stages)
+    def widths(self, facts: Facts) -> list[int]:
+        """From the image's size down to the smallest."""
+        halvings = max(1, int(math.log2(min(facts.height, facts.width) / 4)))
+        return [self.width * min(2**i, 8) for i in range(halvings + 1)]
 
-
-def halvings(facts: Facts) -> int:
-    return max(1, int(math.log2(min(facts.height, facts.width) / 4)))
+    def stage(self, width: int, stages: int) -> list[nn.Module]:
+        return [Block(width, self.group, self.blocks * stages) for _ in range(self.blocks)]
 
 
 class R3Generator(nn.Module):
+    """[N, inputs] -> images: the noise weighs the channels of a learnt start, blocks do the rest."""
+
     def __init__(self, spec: R3GAN, facts: Facts, inputs: int):
         super().__init__()
-        stages = halvings(facts)
-        height, width = (math.ceil(side / 2**stages) for side in (facts.height, facts.width))
-        self.start = nn.Parameter(torch.randn(1, spec.width, height, width))
-        self.first = scaled(nn.Linear(inputs, spec.width, bias=False), 1.0)
-        layers: list[nn.Module] = []
-        for stage in range(stages + 1):
-            layers += [spec._block(stages + 1) for _ in range(spec.blocks)]
-            if stage < stages:
-                layers.append(Resize(2.0))
-        last = scaled(nn.Conv2d(spec.width, facts.channels, 1), 1.0)
+        widths = spec.widths(facts)[::-1]
+        height, width = (math.ceil(side / 2 ** (len(widths) - 1)) for side in (facts.height, facts.width))
+        self.start = nn.Parameter(torch.randn(1, widths[0], height, width))
+        self.first = scaled(nn.Linear(inputs, widths[0], bias=False), 1.0)
+        layers = spec.stage(widths[0], len(widths))
+        for a, b in zip(widths, widths[1:], strict=False):
+            layers += [scaled(nn.Conv2d(a, b, 1, bias=False), 1.0), Resize(2.0), *spec.stage(b, len(widths))]
+        last = scaled(nn.Conv2d(widths[-1], facts.channels, 1), 1.0)
         self.body = nn.Sequential(*layers, last, Crop(facts.height, facts.width))
 
     def forward(self, x: Tensor) -> Tensor:
