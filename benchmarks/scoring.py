@@ -1,0 +1,153 @@
+"""What the benchmarks of games share: real images, our own extractor, samples of a trained generator, their scores.
+
+The extractor is the small classifier of this package, trained on the real training images with a fixed seed. It is
+kept outside the repository, so that every score of a table comes from the same one; its hash stands in each row. Its
+features are divided by one number, so that their mean square over real training images is 1: a polynomial kernel is
+not indifferent to scale.
+"""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from sparring import draws, metrics
+from sparring.cells import Given, Judged
+from sparring.data import load
+from sparring.heads import Classes
+from sparring.nets.classifiers import SmallCNN
+from sparring.nets.layers import Facts
+from sparring.objective import Classify, Linear
+from sparring.players import AdamW, Judge, Player
+from sparring.recipes import Recipe
+from sparring.train import new_state, training
+from sparring.views import Weak
+
+DATA = Path(os.environ.get("SPARRING_DATA") or Path(__file__).parents[2] / "shared" / "data")
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sparring-benchmarks"
+FILES = {"mnist": "mnist.npz", "cifar10": "cifar10"}
+SHOWN = {"mnist": 400_000, "cifar10": 1_000_000}  # images that the extractor learns from, repeats counted
+CHUNK = 250
+
+
+@dataclass(frozen=True, eq=False)
+class Real:
+    """uint8 [N,H,W,C] and int64 [N]."""
+
+    name: str
+    x: np.ndarray
+    y: np.ndarray
+    test_x: np.ndarray
+    test_y: np.ndarray
+
+    @property
+    def facts(self) -> Facts:
+        return Facts(self.x.shape[3], self.x.shape[1], self.x.shape[2], int(self.y.max()) + 1)
+
+    def some(self, count: int, key: str = "scores", *, test: bool = True) -> np.ndarray:
+        """Numbers of `count` images at random, the same ones always."""
+        return draws.order(draws.key(key), len(self.test_x if test else self.x))[:count].numpy()
+
+
+def real_images(name: str) -> Real:
+    images = load(DATA / FILES[name])
+    test = images.parts == "test"
+    return Real(name, images.images[~test], images.labels[~test], images.images[test], images.labels[test])
+
+
+def to_unit(x: np.ndarray, device: Any = "cpu") -> torch.Tensor:
+    """uint8 [N,H,W,C] -> float [N,C,H,W] in [-1,1]."""
+    return torch.from_numpy(x).to(device).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+
+
+def to_uint8(x: torch.Tensor) -> np.ndarray:
+    return x.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+
+
+# --- the extractor ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Extractor:
+    net: nn.Module
+    hash: str
+    accuracy: float  # on the test images
+    scale: float = 1.0
+
+    @torch.no_grad()
+    def judged(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Features float32 [N,F] and the class each image is named, int64 [N]."""
+        device = next(self.net.parameters()).device
+        verdicts = [self.net(to_unit(x[i : i + CHUNK], device)) for i in range(0, len(x), CHUNK)]
+        features, named = zip(*((v.features, v.logits.argmax(1)) for v in verdicts), strict=True)
+        return torch.cat(features).cpu().numpy() / self.scale, torch.cat(named).cpu().numpy()
+
+
+def extractor(real: Real, *, cache: Path = CACHE, device: str = "cpu") -> Extractor:
+    """The one in `cache`, or a new one, which is kept there."""
+    judge, flip = Judge("D", SmallCNN(), Classes()), real.name == "cifar10"
+    learns = Classify(of=Judged("D", Weak(Given("x", "labelled"), flip=flip)), label=Given("y", "labelled"))
+    recipe = Recipe("extractor", (Player("D", (judge,), (learns,), AdamW(Linear(4e-3)), average=0.99),), 128)
+    name = hashlib.blake2b(f"{recipe!r} {SHOWN[real.name]}".encode(), digest_size=4).hexdigest()
+    path = cache / f"extractor-{real.name}-{name}.safetensors"
+    net = new_state(recipe, real.facts, device=device).averages["D"]
+    if not path.exists():
+        data = {"labelled": {"x": torch.from_numpy(real.x).to(device), "y": torch.from_numpy(real.y).to(device)}}
+        state = new_state(recipe, real.facts, device=device)
+        for _ in training(recipe, state, data, images=SHOWN[real.name]):
+            pass
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file({k: v.contiguous().cpu() for k, v in state.averages["D"].state_dict().items()}, path)
+    net.load_state_dict(load_file(path))
+    found = Extractor(net.eval(), hashlib.blake2b(path.read_bytes(), digest_size=4).hexdigest(), float("nan"))
+    accuracy = float((found.judged(real.test_x)[1] == real.test_y).mean())
+    print(f"extractor {found.hash} for {real.name}: {100 * accuracy:.2f} % of the test images right", flush=True)
+    scale = float(np.sqrt(np.square(found.judged(real.x[real.some(5000, test=False)])[0]).mean()))
+    return Extractor(found.net, found.hash, accuracy, scale)
+
+
+def scores(real: np.ndarray, fake: np.ndarray) -> dict[str, float]:
+    """Of features [N,F] and [M,F]."""
+    if not np.isfinite(fake).all():
+        return {"not_finite": True}
+    kernel, near = metrics.kernel_distance(real, fake), metrics.neighbours(real, fake)
+    return {
+        "kernel_x1000": 1000 * kernel.distance,
+        "kernel_x1000_error": 1000 * kernel.error,
+        "frechet": metrics.frechet_distance(real, fake),
+        **near._asdict(),
+        "diversity": metrics.diversity(real, fake),
+    }
+
+
+# --- samples ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    x: np.ndarray  # uint8 [N,H,W,C]
+    y: np.ndarray | None  # the asked-for classes
+    codes: np.ndarray | None
+
+
+@torch.no_grad()
+def samples(G: nn.Module, spec: Any, count: int, labels: np.ndarray, *, seed: int = 0) -> Samples:
+    """Of a generator; `labels` int64 [count] where it takes labels, codes in turn where it takes codes."""
+    device, codes, parts = next(G.parameters()).device, getattr(spec, "codes", 0), []
+    G.eval()
+    code = torch.arange(count) % max(1, codes)
+    for start in range(0, count, CHUNK):
+        index = torch.arange(start, min(start + CHUNK, count), device=device)
+        inputs = [draws.normal(draws.key("scores", seed), index, spec.z).float()]
+        inputs += [torch.from_numpy(labels).to(device)[index]] if spec.labels else []
+        inputs += [code.to(device)[index]] if codes else []
+        if sliders := getattr(spec, "sliders", 0):
+            inputs.append(2 * draws.uniform(draws.key("sliders", seed), index, sliders).float() - 1)
+        parts.append(to_uint8(G(*inputs)))
+    return Samples(np.concatenate(parts), labels if spec.labels else None, code.numpy() if codes else None)
