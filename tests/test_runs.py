@@ -19,7 +19,7 @@ from sparring.checkpoints import load_state, save_state
 from sparring.data import load
 from sparring.errors import DataError, Diverged, FileFormatError, MachineError, UsageError
 from sparring.images import load_image
-from sparring.objective import Wasserstein
+from sparring.objective import LeastSquares
 from sparring.players import Adam, Judge
 from sparring.recipes import gan
 from sparring.sample import draw
@@ -180,8 +180,8 @@ def test_two_processes_never_train_in_one_folder(tmp_path):
 
 
 def test_training_that_is_not_finite_ends_with_a_sentence(tmp_path):
-    wild = gan("ours", Wasserstein(), judge=Judge(net=THIN["mlp"].players[0].nets[0].net), optim=Adam(1e18))
-    with pytest.raises(Diverged, match="were not finite"):
+    wild = gan("ours", LeastSquares(), judge=Judge(net=THIN["mlp"].players[0].nets[0].net), optim=Adam(1e18))
+    with pytest.raises(Diverged, match="moves were not finite, after 2 new attempts; it was never healthy"):
         train(tmp_path / "run", wild, images=100 * 64)
 
 

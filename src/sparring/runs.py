@@ -23,9 +23,9 @@ import torch
 
 from . import draws, files
 from .cells import Made
-from .checkpoints import FORMAT, fill, load_state, save_state, tensors
+from .checkpoints import FORMAT, load_state, save_state
 from .data import ImageSet, load
-from .errors import DataError, Diverged, FileFormatError, MachineError, UsageError, pick
+from .errors import DataError, FileFormatError, MachineError, UsageError, pick
 from .images import grid, save_png
 from .nets.layers import Facts
 from .objective import Contest, Schedule
@@ -33,9 +33,10 @@ from .parts import from_json, to_json, walk
 from .places import new_folder
 from .players import Generator
 from .recipes import RECIPES, Recipe
+from .recovery import first_look, tend
 from .sample import Sampler, draw, load_generator, save_generator
 from .train import Data, State, check, fastest_precision, new_state, training
-from .watch import Finding, Watch
+from .watch import Watch
 
 LINES = 400  # of log.jsonl in a whole run; a run is saved, shown and stopped at these points only
 KEEP = 3  # checkpoints
@@ -103,7 +104,7 @@ class Run:
         return None
 
     def save(self, state: State, seconds: float, watch: Watch | None = None) -> Path:
-        """A checkpoint of this state; older ones than the newest KEEP are removed, and copies that none of them needs."""
+        """A checkpoint of this state. Older ones than the newest KEEP go, and copies that none of these names."""
         folder = self.folder / "checkpoints" / f"step-{state.round:08d}"
         save_state(state, self.recipe, folder, seconds=seconds, watch=watch and watch.saved())
         for old in self.checkpoints[:-KEEP]:
@@ -128,6 +129,14 @@ class Run:
         files.make_folder(path.parent)
         save_png(path, grid(images, columns=8), generated=True)
         return path
+
+    def export(self, state: State) -> Path | None:
+        """The averaged generator alone as a model folder; the discriminator stays behind, it knows its images best."""
+        spec = next((s for s in self.recipe.nets.values() if isinstance(s, Generator)), None)
+        if spec is None:
+            return None
+        facts = {name: self.settings[name] for name in ("recipe_name", "images")} | {"source": self.recipe.source}
+        return save_generator(state.best(spec.name), spec, self.facts, self.classes, self.folder / "model", **facts)
 
     def event(self, kind: str, **what: Any) -> None:
         files.append_line(self.folder / "events.jsonl", {"time": round(time.time(), 3), "event": kind, **what})
@@ -201,11 +210,9 @@ def train(
         watched = None
         if watch:
             length = {"rounds": run.rounds, "seed": seed, "precision": run.settings["precision"]}
-            held_data = held and pools(held, device=device)
-            watched = Watch(
-                recipe, facts, data, held_data, **length, classes=run.classes, record=rest.get("watch") or None
-            )
-            _first_look(run, state, watched, imageset)
+            kept = pools(held, device=device) if held else None
+            watched = Watch(recipe, facts, data, kept, **length, classes=run.classes, record=rest.get("watch"))
+            first_look(run, state, watched, imageset.images)
         clock = {"before": rest["seconds"], "minutes": minutes, "save_seconds": save_seconds}
         yield from _advance(run, state, data, watched, stop=stop, **clock)
 
@@ -244,7 +251,7 @@ def _advance(run, state, data, watch, *, before, minutes, stop, save_seconds) ->
         if watch:
             watch.note(state, means)
             if watch.due(state):
-                news += _tend(run, state, watch, before + time.monotonic() - started)
+                news += tend(run, state, watch, before + time.monotonic() - started)
         last = state.round - state.extra == rounds
         due = state.round % every == 0 or last
         if stop():
@@ -275,7 +282,7 @@ def _advance(run, state, data, watch, *, before, minutes, stop, save_seconds) ->
         why, total = "done", (rounds + state.extra) * recipe.batch
         at = Progress(run.folder, total, total, before, 0.0, 0.0, {}, state.skipped, recovered=state.attempt)
     if why == "done":
-        export(run, state)
+        run.export(state)
     run.event(why, images=state.round * recipe.batch)
     yield replace(at, done=why == "done", why=why)
 
@@ -288,91 +295,6 @@ def _line(run, state, means, names, seconds: float, speed: float) -> dict:
     return line | {
         "images_per_second": round(speed, 1), "skipped": state.skipped, "means": values, "gradients": norms
     }  # fmt: skip
-
-
-# --- watching it -----------------------------------------------------------------------------------------------------
-
-
-def _first_look(run: Run, state: State, watch: Watch, imageset: ImageSet) -> None:
-    """What can be said at the start: many copies among the images, or that this run was given up before."""
-    if watch.record.stopped:
-        _give_up(run, state, watch, watch.record.stopped)
-    if state.round == 0:
-        copies = len(imageset) - len({image.tobytes() for image in imageset.images})
-        if copies > len(imageset) / 10:
-            words = f"{copies:,} of {len(imageset):,} images are exact copies of others: samples may become copies too"
-            run.event("warning", round=0, images=0, signal="duplicates", words=words)
-
-
-def _tend(run: Run, state: State, watch: Watch, seconds: float) -> list[str]:
-    """A tick: looks, keeps copies, goes back if need be. Returns what happened in words."""
-    findings = watch.look(state)
-    where = {"round": state.round, "images": state.round * run.recipe.batch}
-    warnings = [f for f in findings if not f.acts]
-    for f in warnings:
-        run.event("warning", **where, signal=f.signal, words=f.words)
-    said = [f.words for f in warnings]
-    if sure := watch.confirmed(findings):
-        return [*said, _go_back(run, state, watch, sure)]
-    for f in findings:
-        if f.acts:
-            run.event("suspect", **where, signal=f.signal, words=f.words)
-    if watch.settled(state, findings):
-        save_state(state, run.recipe, run.copy(state.round), seconds=seconds, watch=watch.saved())
-    return said
-
-
-def _go_back(run: Run, state: State, watch: Watch, sure: list[Finding]) -> str:
-    """Everything but the position becomes that of the newest good copy, and one thing is changed."""
-    words, position = " and ".join(f.words for f in sure), state.round * run.recipe.batch
-    what = watch.changes(state)
-    good, record = _good(run, state, watch)
-    fill(state, tensors(good))
-    if what is None:
-        _give_up(run, state, watch, f"{words}, after {state.attempt} attempts", good.round)
-    change, ease = what
-    watch.went_back(state, change, ease, record)
-    images = good.round * run.recipe.batch
-    sentence = f"{words}; went back to {f'image {images:,}' if images else 'the start'}, {change}"
-    names = [f.signal for f in sure]
-    run.event("went back", round=state.round, images=position, to=images, signals=names, change=change, words=sentence)
-    return sentence
-
-
-def _good(run: Run, state: State, watch: Watch) -> tuple[State, dict]:
-    """The newest good copy that verifies, else the first state: it was not ill yet."""
-    device = str(next(p.device for net in state.nets.values() for p in net.parameters()))
-    for at, good in reversed(watch.record.copies):
-        if good:
-            with suppress(FileFormatError):
-                found, rest = load_state(run.recipe, run.copy(at), device=device)
-                return found, rest["watch"]
-    return new_state(run.recipe, run.facts, seed=run.settings["seed"], device=device), {}
-
-
-def _give_up(run: Run, state: State, watch: Watch, words: str, to: int = 0) -> None:
-    """Ends at the best state. The next call ends here too."""
-    if not watch.record.stopped:
-        images = state.round * run.recipe.batch
-        watch.record.stopped = words
-        model = export(run, state) if to else None
-        run.event("diverged", round=state.round, images=images, to=to * run.recipe.batch, words=words)
-        run.save(state, 0.0, watch)
-        watch.record.stopped += f"; {run.folder.name}/model is of image {to * run.recipe.batch:,}" if model else ""
-    raise Diverged(
-        "diverged",
-        f"{watch.record.stopped}; {run.folder} keeps its last checkpoint and samples",
-        fix="use another recipe or lower learning rates, and look at the samples and events.jsonl of the run",
-    )
-
-
-def export(run: Run, state: State) -> Path | None:
-    """The averaged generator alone as a model folder; the discriminator stays behind, for it knows its images best."""
-    spec = next((s for s in run.recipe.nets.values() if isinstance(s, Generator)), None)
-    if spec is None:
-        return None
-    facts = {"recipe_name": run.settings["recipe_name"], "source": run.recipe.source, "images": run.settings["images"]}
-    return save_generator(state.best(spec.name), spec, run.facts, run.classes, run.folder / "model", **facts)
 
 
 def generator(folder: Path | str) -> Sampler:

@@ -30,6 +30,7 @@ def train(
     unlabelled: Path | None = None,
     device: str = "auto",
     precision: Precision = "auto",
+    no_watch: Flag = False,
     json: Flag = False,
     quiet: Flag = False,
 ):
@@ -48,6 +49,7 @@ def train(
         unlabelled: a folder of further images without labels.
         device: auto, cpu, cuda.
         precision: auto measures which is faster.
+        no_watch: do not go back to a healthy copy where training falls ill.
         json: print where the run stands as JSON.
         quiet: print nothing but results.
     """
@@ -58,9 +60,12 @@ def train(
     name, _ = find_recipe(recipe)
     out = out or Path(f"{stem(name)}-{stem(data)}")
     settings = {"images": images, "minutes": minutes, "seed": seed, "size": size, "unlabelled": unlabelled}
+    settings |= {"device": device, "precision": precision, "watch": not no_watch}
     last = None
     with Stop() as stop, screen.progress(name) as line:
-        for last in advance(data, recipe, out, **settings, device=device, precision=precision, stop=stop):
+        for last in advance(data, recipe, out, **settings, stop=stop):
+            for words in last.news:
+                screen.note(f"{name}: {words}", style="")
             line(last.images, last.total, readings(last), left=last.seconds_left)
     if last is None:
         return
@@ -71,7 +76,8 @@ def train(
     if json:
         return
     if last.done:
-        screen.line(f"{name}: {last.total:,} images, done. Samples, log and model: {out}")
+        back = f", went back {last.recovered} time{'s'[: last.recovered > 1]}" if last.recovered else ""
+        screen.line(f"{name}: {last.total:,} images, done{back}. Samples, log and model: {out}")
         if (out / "model").is_dir():
             screen.note(f"Next: sparring sample {shlex.quote(str(out))} -n 64 --grid samples.png")
     else:

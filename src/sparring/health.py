@@ -1,0 +1,186 @@
+"""Signals: what is read from a training, and the thresholds at which it counts as ill. Numbers in, a sentence out.
+
+Karras et al. 2020 (arXiv:2006.06676), Brock et al. 2019 (arXiv:1809.11096, section 4.2), Bie et al. 2023
+(arXiv:2302.00936). The thresholds are ours, as measured by `benchmarks/watch.py`.
+"""
+
+import math
+import statistics
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d, conv2d, one_hot
+
+from . import draws
+
+NOT_FINITE = 0.1  # share of the moves of a tick
+EXPLODED = 8.0  # robust z of a log gradient norm, in EXPLODED_OF = (3, 5) neighbouring rounds ...
+EXPLODED_OF = (3, 5)
+EXPLODED_ONCE = 100.0  # ... or this many times the median once
+STEADY = 0.15  # least deviation of log norms that z is measured in
+WINNING, LOSING = 0.995, 0.10  # D's share of right calls: on both sides above, or on one side below
+OVERFIT = 0.5  # gap between the mean signs of training images and held-out images
+ALIKE, ALIKE_FLOOR, ALIKE_HARD = 0.5, 0.15, 0.03  # diversity of samples: of the best so far, of real images
+ALIKE_CLASS, ALIKE_CLASS_FLOOR = 0.35, 0.08
+MIXED = 0.5  # a class's samples that a probe names right: of the best so far
+OFF_MEAN, OFF_SPREAD = 1.0, 2.5  # of the images' own standard deviation
+COPIED = 0.25  # median distance to the nearest training image: of that between real images
+LEAKED = 0.5  # more of the samples than of the images look augmented
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a signal says. `family`: D, G, samples or numbers; `acts`: worth going back for, not only worth saying."""
+
+    signal: str
+    family: str
+    words: str
+    hard: bool = False
+    acts: bool = True
+
+
+def confirmed(findings: list[Finding], before: list[str]) -> list[Finding]:
+    """Those that are certain enough to act upon: hard ones, those seen at the tick before too, or two families."""
+    votes = [f for f in findings if f.acts]
+    sure = [f for f in votes if f.hard or f.signal in before]
+    return sure or (votes if len({f.family for f in votes}) > 1 else [])
+
+
+# --- signals: numbers in, a finding or None out -------------------------------------------------------------------
+
+
+def not_finite(skipped: int, moves: int) -> Finding | None:
+    """Losses or gradients were not finite. One such move is left out and forgotten; many are an illness."""
+    if skipped > max(2, NOT_FINITE * moves):
+        return Finding("not finite", "numbers", f"{skipped} of {moves} moves were not finite", hard=True)
+    return None
+
+
+def exploding(player: str, logs: list[float], before: list[float]) -> Finding | None:
+    """Log gradient norms far above those of the last rounds, in units of the median absolute deviation."""
+    if len(before) < 50:
+        return None
+    middle = statistics.median(before)
+    deviation = max(STEADY, 1.4826 * statistics.median(abs(v - middle) for v in before))
+    far = [(v - middle) / deviation > EXPLODED for v in logs]
+    need, of = EXPLODED_OF
+    often = any(sum(far[i : i + of]) >= need for i in range(len(far)))
+    if often or any(f and v - middle > math.log(EXPLODED_ONCE) for f, v in zip(far, logs, strict=True)):
+        words = f"the gradients of {player} exploded to {math.exp(min(max(logs) - middle, 50)):,.0f} times their size"
+        return Finding(f"exploding {player}", player, words)
+    return None
+
+
+def one_sided(real: float, fake: float) -> Finding | None:
+    """Slow averages of D's right calls: all right, so G learns nothing; or one side nearly all wrong. Bie et al."""
+    if min(real, fake) > WINNING:
+        return Finding("D wins", "D", "D tells all real images from all made ones, so G learns nothing more from it")
+    if min(real, fake) < LOSING:
+        return Finding("D loses", "D", f"D calls nearly every image {'made' if real < fake else 'real'}")
+    return None
+
+
+def overfitting(trained: Tensor, held: Tensor, line: float) -> Finding | None:
+    """Scores of training images against those of images never shown: mean signs about `line`. Karras et al., 2020."""
+    gap = ((trained - line).sign().mean() - (held - line).sign().mean()).item()
+    if gap > OVERFIT:
+        known, new = (100 * (s > line).float().mean().item() for s in (trained, held))
+        words = f"D knows its images by heart: it calls {known:.0f} % of them real, of images never shown {new:.0f} %"
+        return Finding("D overfits", "D", words)
+    return None
+
+
+def alike(ratio: float, best: float, label: str | None = None) -> Finding | None:
+    """Mean distance between samples over that between real images, against the best so far."""
+    share, floor = (ALIKE, ALIKE_FLOOR) if label is None else (ALIKE_CLASS, ALIKE_CLASS_FLOOR)
+    if ratio < max(floor, share * best):
+        of, signal = ("", "alike") if label is None else (f" of class {label}", f"alike {label}")
+        return Finding(signal, "samples", f"samples{of} have become alike", hard=ratio < ALIKE_HARD)
+    return None
+
+
+def mixed_up(right: float, best: float, label: str) -> Finding | None:
+    """Share of a class's samples that a probe, fitted on real images, gives that class."""
+    if right < MIXED * best:
+        return Finding(f"mixed {label}", "samples", f"samples of class {label} no longer look like class {label}")
+    return None
+
+
+def off_colour(fakes: Tensor, reals: Tensor) -> Finding | None:
+    """Mean and deviation of each channel of images [N,C,H,W]."""
+    (mean, deviation), (mean0, deviation0) = (
+        (x.mean((0, 2, 3)), x.std((0, 2, 3)).clamp_min(1e-3)) for x in (fakes, reals)
+    )
+    off = ((mean - mean0).abs() / deviation0).max().item()
+    ratio = (deviation / deviation0).log().abs().max().item()
+    if off > OFF_MEAN or ratio > math.log(OFF_SPREAD):
+        return Finding("colour", "samples", "brightness, contrast or colour of the samples is far from the images'")
+    return None
+
+
+def copied(made: float, real: float) -> Finding | None:
+    """Median distance of samples to the nearest training image, against that of real images to each other."""
+    if made < COPIED * real:
+        return Finding("copies", "samples", "samples are copies of training images", acts=False)
+    return None
+
+
+def leaked(fakes: Tensor, plain: Tensor, augmented: Tensor) -> Finding | None:
+    """Which side of a linear probe between features [N,F] of plain and of augmented images the samples are on."""
+    x, y = torch.cat([plain, augmented]), torch.cat([plain.new_zeros(len(plain)), plain.new_ones(len(augmented))])
+    even, odd = slice(0, None, 2), slice(1, None, 2)
+    probe = Probe(x[even], y[even].long(), 2)
+    seen, base = ((probe(z) == 1).float().mean().item() for z in (fakes, plain[odd]))
+    if probe.recall(x[odd], y[odd].long()).min() > 0.7 and seen - base > LEAKED:
+        return Finding("leak", "samples", "the augmentation shows in the samples", acts=False)
+    return None
+
+
+# --- how images are compared ------------------------------------------------------------------------------------------
+
+
+class Eye:
+    """Images [N,C,H,W] -> features [N,F] that nothing was trained for: small pixels, and random filters after them."""
+
+    def __init__(self, x: Tensor):
+        weights = draws.normal(draws.key("eye"), torch.arange(16, device=x.device), x.shape[1], 5, 5).float()
+        self.filters = weights - weights.mean((1, 2, 3), keepdim=True)
+        self.scale = [1.0, 1.0]
+        self.scale = [block.var(0).sum().sqrt().clamp_min(1e-6).item() for block in self.blocks(x)]
+
+    def blocks(self, x: Tensor) -> list[Tensor]:
+        small = adaptive_avg_pool2d(x, (min(8, x.shape[2]), min(8, x.shape[3])))
+        seen = adaptive_avg_pool2d(conv2d(x, self.filters, stride=2, padding=2).relu(), (4, 4))
+        return [block.flatten(1) / scale for block, scale in zip((small, seen), self.scale, strict=True)]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return torch.cat([torch.cat(self.blocks(part), 1) for part in x.split(1024)])
+
+
+def spread(features: Tensor) -> float:
+    """Mean distance between any two."""
+    n = len(features)
+    return (torch.cdist(features, features).sum() / (n * (n - 1))).item()
+
+
+class Probe:
+    """Least squares from features to classes, with a little shrinkage."""
+
+    def __init__(self, features: Tensor, y: Tensor, classes: int):
+        x = self.padded(features)
+        gram = x.T @ x + 1e-3 * len(x) * torch.eye(x.shape[1], device=x.device, dtype=x.dtype) * x.square().mean()
+        self.weights = torch.linalg.solve(gram, x.T @ one_hot(y, classes).to(x.dtype))
+
+    @staticmethod
+    def padded(features: Tensor) -> Tensor:
+        return torch.cat([features, features.new_ones(len(features), 1)], 1).double()
+
+    def __call__(self, features: Tensor) -> Tensor:
+        return (self.padded(features) @ self.weights).argmax(1)
+
+    def recall(self, features: Tensor, y: Tensor) -> Tensor:
+        """Share of each class that is named right; 0 for a class without images."""
+        target = one_hot(y, self.weights.shape[1]).double()
+        named = one_hot(self(features), self.weights.shape[1]).double()
+        return (target * named).sum(0) / target.sum(0).clamp_min(1)
