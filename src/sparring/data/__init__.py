@@ -2,11 +2,12 @@
 
 sources   what the user named -> a listing or arrays      trees folders tables arrays parquet: one file per kind
 decode    a listing -> one array, fitted by one rule       duplicates   the same picture twice
-checks    describe    sheet   contact_sheet               splits       split, label_draw
+checks    describe    pairs   sources and targets    sheet   contact_sheet               splits       split, label_draw
 """
 
 from .checks import describe, require_classes
 from .imageset import UNLABELLED, ImageSet, Notes
+from .pairs import alike, paired
 from .sheet import contact_sheet
 from .sources import load
 from .splits import Split, label_draw, split
@@ -16,10 +17,12 @@ __all__ = [
     "ImageSet",
     "Notes",
     "Split",
+    "alike",
     "contact_sheet",
     "describe",
     "label_draw",
     "load",
+    "paired",
     "require_classes",
     "split",
 ]

@@ -1,0 +1,123 @@
+"""sparring translate: images through a trained translator."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from ..errors import DataError, UsageError, printable
+from ..places import new_folder
+from .app import app, games
+from .screen import Screen
+from .studies import image_files
+from .typed import Flag, Seed
+
+
+@app.command(group=games)
+def translate(
+    model: Path,
+    /,
+    *images: Path,
+    out: Path | None = None,
+    mask: Path | None = None,
+    to: str | None = None,
+    score: Flag = False,
+    seed: Seed = 0,
+    json: Flag = False,
+):
+    """Fill holes, sharpen, colour or restyle images with a model of pix2pix, cyclegan, inpaint, upscale or restyle.
+
+    Args:
+        model: the folder that `sparring train` wrote, or a model folder.
+        images: image files, and folders of them.
+        out: folder for the results, one PNG for each image [default: translated].
+        mask: for inpaint, an image that is white where to fill, or a folder with one for each image, of the same
+            name. Without it, transparent pixels are filled.
+        to: for cyclegan, a: images like those it was trained to make, b: the way back [default: a].
+        score: the images are intact: degrade them as in training, restore them, and print how well that went.
+        seed: of the holes of --score.
+        json: print what was written, or the scores, as JSON.
+    """
+    from ..translate import load_translators
+
+    screen = Screen(as_json=json)
+    if not images:
+        raise UsageError(
+            "missing", "there are no images to translate", fix="name image files or folders after the model"
+        )
+    loaded = load_translators(model)
+    if score:
+        return scored(screen, loaded, images, out, seed=seed, json=json)
+    out = new_folder(out or Path("translated"))
+    rows = []
+    for path in image_files(images):
+        pixels, missing = read(path, loaded, mask)
+        rows.append({"image": str(path), "made": str(write(loaded.translate(pixels, mask=missing, to=to), path, out))})
+    if json:
+        screen.show_json(rows)
+    else:
+        screen.line(f"{len(rows)} images: {printable(str(out))}")
+
+
+def read(path: Path, loaded, mask: Path | None):
+    """The image, and bool [H,W] of what is missing, if the model wants to know."""
+    import numpy as np
+
+    from ..images import BadImage, load_image, opened
+
+    try:
+        pixels = load_image(path, channels=loaded.facts.channels)
+        if not any(spec.mask for spec in loaded.specs.values()):
+            return pixels, None
+        if mask is None:
+            with opened(path) as image:
+                return pixels, np.asarray(image.convert("RGBA"))[:, :, 3] < 128
+        beside = next(mask.glob(f"{path.stem}.*"), mask / f"{path.stem}.png") if mask.is_dir() else mask
+        return pixels, load_image(beside, channels=1)[:, :, 0] >= 128
+    except BadImage as error:
+        raise DataError("bad-image", f"{error.where}: {error.reason}", fix="name image files that are whole") from error
+
+
+def write(pixels, path: Path, out: Path) -> Path:
+    """One PNG named like the image; a number is added where two have the same name."""
+    from ..images import save_png
+
+    made, number = out / f"{path.stem}.png", 2
+    while made.exists():
+        made, number = out / f"{path.stem}-{number}.png", number + 1
+    save_png(made, pixels, generated=True)
+    return made
+
+
+def scored(screen: Screen, loaded, images, out: Path | None, *, seed: int, json: bool):
+    """PSNR and SSIM of restored images, beside what can be had without a network; and a picture of some."""
+    import numpy as np
+
+    from ..data import load
+    from ..metrics import psnr, ssim
+    from ..sample import save_grid
+
+    facts = loaded.facts
+    if len(images) > 1:
+        raise UsageError("several", "--score takes one data set", fix="name one folder, .zip, .npz or .parquet")
+    found = load(str(images[0]), size=(facts.height, facts.width))
+    if found.shape[2] != facts.channels:
+        raise DataError("channels", f"the model takes {facts.channels} channels, the images have {found.shape[2]}",
+                        fix="pass images like those it was trained on")  # fmt: skip
+    test = found.parts == "test"
+    x = (found.take(test) if test.any() else found).images[:5000]
+    undone = loaded.undone(x, seed=seed)
+    rows = []
+    for what, y in (("without a network", undone["baseline"]), ("the model", undone["made"])):
+        decibels = np.minimum(psnr(y, x), 99.0)  # equal images would be infinitely near
+        rows.append({"what": what, "images": len(x), "psnr": float(decibels.mean()), "ssim": float(ssim(y, x).mean())})
+    if out:
+        kinds = np.stack([undone[kind][:10] for kind in ("source", "baseline", "made")] + [x[:10]])
+        save_grid(kinds.reshape(-1, *x.shape[1:]), new_folder(out) / "restored.png", columns=min(10, len(x)))
+    if json:
+        screen.show_json(rows)
+    else:
+        shown = [(row["what"], f"{row['psnr']:.2f}", f"{row['ssim']:.4f}") for row in rows]
+        screen.table(
+            ("", "PSNR dB", "SSIM"), shown, right="PSNR SSIM", title=f"{len(x):,} images, degraded and restored"
+        )

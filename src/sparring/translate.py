@@ -1,0 +1,191 @@
+"""Use a trained translator: fill holes, sharpen, colour, turn one kind of image into another; keep it as a folder.
+
+Whatever a translator was trained on is part of its model: the same degradation is undone here on whole images of any
+size, and can be applied to intact images to see how well it is undone.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load as tensors_from_bytes
+from safetensors.torch import save as tensors_to_bytes
+from torch import Tensor, nn
+
+from . import draws, files
+from .cells import Cell, Given, Made
+from .degradations import Grey, Hole, Shrunk, blown_up, greyed, holed, rectangle, shrunk
+from .errors import DataError, FileFormatError, UsageError, pick
+from .nets.layers import Facts
+from .parts import from_json, to_json, walk
+from .players import Translator
+from .recipes import Recipe
+
+FORMAT = 1
+
+
+def made_from(recipe: Recipe, name: str) -> Cell:
+    """What translator `name` of a recipe starts from: a degradation, or images of another kind."""
+    cells = [cell for cell in walk(recipe) if isinstance(cell, Made) and cell.by == name]
+    return next(cell.of for cell in cells if isinstance(cell.of, Cell) and not isinstance(cell.of, Made))
+
+
+@dataclass
+class Translating:
+    """Trained translators with what is needed to use them; a recipe has one, a cycle two."""
+
+    nets: dict[str, nn.Module]
+    specs: dict[str, Translator]
+    sources: dict[str, Cell]
+    facts: Facts
+
+    def direction(self, to: str | None) -> str:
+        """The network that makes images of kind `to`: of a cycle "a", like those it was trained to make, or "b"."""
+        return next(iter(self.nets)) if to is None else pick(self.kinds, to, "direction")
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        return {name.removeprefix("G_"): name for name in self.nets}
+
+    @torch.no_grad()
+    def translate(self, image: np.ndarray, *, mask: np.ndarray | None = None, to: str | None = None) -> np.ndarray:
+        """uint8 [H,W,C] -> uint8 [H,W,C], or [factor * H, factor * W, C] from a model that sharpens.
+
+        `mask`: bool [H,W], true where a model that fills holes is to fill. Raises UsageError where it lacks or does not
+        fit, DataError where the image has other channels than those the model was trained on.
+        """
+        name = self.direction(to)
+        if image.shape[2] != self.facts.channels:
+            wanted = {1: "grey", 3: "colour"}[self.facts.channels]
+            raise DataError("channels", f"the model takes {wanted} images", fix=f"convert the image to {wanted}")
+        x, source = to_unit(image[None]), self.sources[name]
+        if isinstance(source, Hole):
+            if mask is None or mask.shape != image.shape[:2]:
+                what = "no mask" if mask is None else f"a mask of {mask.shape[1]}x{mask.shape[0]} pixels"
+                size = f"{image.shape[1]}x{image.shape[0]}"
+                raise UsageError("mask", f"an image of {size} pixels came with {what}", fix="pass a mask of its size")
+            x = holed(x, torch.from_numpy(mask)[None, None])
+        elif isinstance(source, Shrunk):
+            x = blown_up(x, source.factor * x.shape[2], source.factor * x.shape[3])
+        elif isinstance(source, Grey):
+            x = greyed(x)
+        return to_bytes(self.nets[name](x))[0]
+
+    @torch.no_grad()
+    def undone(self, images: np.ndarray, *, seed: int = 0, batch: int = 64) -> dict[str, np.ndarray]:
+        """Intact images uint8 [N,H,W,C], degraded as in training and restored: "source", "baseline", "made", each alike.
+
+        The baseline is what can be had without a network: the mean of the known pixels in a hole, bicubic enlargement,
+        the grey image. Raises UsageError for a model whose sources are not made from their targets.
+        """
+        name = next(iter(self.nets))
+        source = self.sources[name]
+        if not isinstance(source, (Hole, Shrunk, Grey)):
+            raise UsageError(
+                "no-degradation",
+                "this model turns one kind of image into another, so intact images do not tell what it should have made",
+                fix="translate sources, and compare with their targets",
+            )
+        out: dict[str, list] = {"source": [], "baseline": [], "made": []}
+        for start in range(0, len(images), batch):
+            x = to_unit(images[start : start + batch])
+            degraded = degrade(x, source, draws.key("undone", seed), torch.arange(len(x)) + start)
+            plain = degraded[:, : x.shape[1]]
+            made = self.nets[name](degraded)
+            for kind, y in (("source", plain), ("baseline", filled(degraded, source)), ("made", made)):
+                out[kind].append(to_bytes(y))
+        return {kind: np.concatenate(parts) for kind, parts in out.items()}
+
+
+def degrade(x: Tensor, source: Cell, key: int, index: Tensor) -> Tensor:
+    """Images [N,C,H,W] as a translator's source; holes are keyed by image."""
+    if isinstance(source, Hole):
+        return holed(x, rectangle(draws.uniform(key, index, 4), source.least, source.most, *x.shape[2:]))
+    if isinstance(source, Shrunk):
+        return blown_up(shrunk(x, source.factor), *x.shape[2:])
+    return greyed(x)
+
+
+def filled(degraded: Tensor, source: Cell) -> Tensor:
+    """The baseline: each channel's mean of what is known, where something is missing; else the source itself."""
+    if not isinstance(source, Hole):
+        return degraded
+    x, missing = degraded[:, :-1], degraded[:, -1:]
+    known = 1 - missing
+    mean = (x * known).sum((2, 3), keepdim=True) / known.sum((2, 3), keepdim=True).clamp(min=1)
+    return torch.where(missing > 0, mean, x)
+
+
+def to_unit(images: np.ndarray) -> Tensor:
+    x = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float()
+    return x.div_(127.5).sub_(1).contiguous(memory_format=torch.channels_last)
+
+
+def to_bytes(x: Tensor) -> np.ndarray:
+    return x.add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+
+
+# --- as a folder -----------------------------------------------------------------------------------------------------
+
+
+def save_translators(nets: dict[str, nn.Module], recipe: Recipe, facts: Facts, folder: Path, **about: Any) -> Path:
+    """Writes a model folder: config.json, model.safetensors, README.md. Returns the folder."""
+    tensors = {f"{name}/{key}": t for name, net in nets.items() for key, t in net.state_dict().items()}
+    data = tensors_to_bytes({key: t.detach().contiguous().cpu() for key, t in tensors.items()})
+    config = {
+        "format": FORMAT,
+        "kind": "translator",
+        "translators": {name: to_json(recipe.nets[name]) for name in nets},
+        "sources": {name: to_json(made_from(recipe, name)) for name in nets},
+        "facts": to_json(facts),
+        "sha256": hashlib.sha256(data).hexdigest(),
+        **about,
+    }
+    card = f"""# A translator of images
+
+Trained with `{about.get("recipe_name", "")}` ({about.get("source", "")}) on {about.get("images", 0):,} images.
+
+    sparring translate {folder.parent} photo.png --out translated/
+
+What it fills in is made up. Mark its pictures as generated wherever you show them, and measure nothing on them.
+"""
+    with files.folder_aside(folder) as aside:
+        (aside / "model.safetensors").write_bytes(data)
+        files.write_json(aside / "config.json", config)
+        files.write_text(aside / "README.md", card)
+    return folder
+
+
+def load_translators(folder: Path | str) -> Translating:
+    """Translators from a model folder or the run that made it. Raises FileFormatError when it is none, or damaged."""
+    folder = Path(folder)
+    folder = folder / "model" if (folder / "model" / "config.json").exists() else folder
+    config = files.read_json(folder / "config.json")
+    if not isinstance(config, dict) or config.get("kind") != "translator":
+        raise FileFormatError(
+            "not-a-translator",
+            f"{folder} holds no translator",
+            fix="pass a run of pix2pix, cyclegan, inpaint or upscale",
+        )
+    try:
+        data = (folder / "model.safetensors").read_bytes()
+    except OSError as error:
+        raise FileFormatError("bad-model", f"cannot read {folder}: {error}", fix="train it again") from error
+    if hashlib.sha256(data).hexdigest() != config["sha256"]:
+        raise FileFormatError("bad-model", f"{folder}/model.safetensors is damaged", fix="train it again")
+    tensors, facts = tensors_from_bytes(data), from_json(config["facts"])
+    specs = {name: from_json(spec) for name, spec in config["translators"].items()}
+    nets = {}
+    for name, spec in specs.items():
+        nets[name] = spec.build(facts).eval()
+        nets[name].load_state_dict({k.partition("/")[2]: t for k, t in tensors.items() if k.startswith(f"{name}/")})
+    sources = {name: from_json(cell) for name, cell in config["sources"].items()}
+    return Translating(nets, specs, sources, facts)
+
+
+def is_paired(recipe: Recipe) -> bool:
+    """Does a recipe read sources beside their targets?"""
+    return any(isinstance(cell, Given) and cell.field == "source" for cell in walk(recipe))
