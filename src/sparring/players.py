@@ -121,18 +121,17 @@ class Encoder:
     def build(self, facts: Facts) -> nn.Module:
         trunk, features = self.net.trunk(facts, facts.channels)
         classes = facts.classes if self.labels else 0
-        return EncoderNet(nn.ModuleList([trunk, nn.Linear(features + classes, self.outputs)]), classes)
+        return EncoderNet(trunk, nn.Linear(features + classes, self.outputs), classes)
 
 
 class EncoderNet(Network):
-    def __init__(self, body: nn.ModuleList, classes: int):
+    def __init__(self, body: nn.Module, last: nn.Module, classes: int):
         super().__init__(body)
-        self.classes = classes
+        self.last, self.classes = last, classes
 
     def forward(self, x: Tensor, y: Tensor | None = None, draw: Draw | None = None) -> Tensor:
-        trunk, last = self.body
-        h = trunk(x)
-        return last(h if y is None else torch.cat([h, one_hot(y, self.classes).to(h.dtype)], 1))
+        h = self.body(x)
+        return self.last(h if y is None else torch.cat([h, one_hot(y, self.classes).to(h.dtype)], 1))
 
 
 @part

@@ -76,7 +76,7 @@ class Translating:
 
     @torch.no_grad()
     def undone(self, images: np.ndarray, *, seed: int = 0, batch: int = 64) -> dict[str, np.ndarray]:
-        """Intact images uint8 [N,H,W,C], degraded as in training and restored: "source", "baseline", "made", each alike.
+        """Intact images uint8 [N,H,W,C], degraded as in training and restored: "source", "baseline" and "made".
 
         The baseline is what can be had without a network: the mean of the known pixels in a hole, bicubic enlargement,
         the grey image. Raises UsageError for a model whose sources are not made from their targets.
@@ -86,7 +86,7 @@ class Translating:
         if not isinstance(source, (Hole, Shrunk, Grey)):
             raise UsageError(
                 "no-degradation",
-                "this model turns one kind of image into another, so intact images do not tell what it should have made",
+                "this model turns one kind of image into another, so intact images do not say what it should have made",
                 fix="translate sources, and compare with their targets",
             )
         out: dict[str, list] = {"source": [], "baseline": [], "made": []}

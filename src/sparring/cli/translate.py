@@ -1,9 +1,6 @@
 """sparring translate: images through a trained translator."""
 
 from pathlib import Path
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from ..errors import DataError, UsageError, printable
 from ..places import new_folder
@@ -47,7 +44,8 @@ def translate(
         )
     loaded = load_translators(model)
     if score:
-        return scored(screen, loaded, images, out, seed=seed, json=json)
+        scored(screen, loaded, images, out, seed=seed, json=json)
+        return
     out = new_folder(out or Path("translated"))
     rows = []
     for path in image_files(images):
@@ -75,7 +73,7 @@ def read(path: Path, loaded, mask: Path | None):
         beside = next(mask.glob(f"{path.stem}.*"), mask / f"{path.stem}.png") if mask.is_dir() else mask
         return pixels, load_image(beside, channels=1)[:, :, 0] >= 128
     except BadImage as error:
-        raise DataError("bad-image", f"{error.where}: {error.reason}", fix="name image files that are whole") from error
+        raise DataError("bad-image", f"cannot read {path}: {error.reason}", fix="name image files that are whole") from error
 
 
 def write(pixels, path: Path, out: Path) -> Path:

@@ -22,7 +22,9 @@ class MinibatchDiscrimination(Family):
     kernels: int = 32
     dim: int = 8
 
-    ties_images = True
+    @property
+    def ties_images(self) -> bool:
+        return True
 
     def generator(self, facts: Facts, z: int, about: int = 0) -> nn.Module:
         return self.net.generator(facts, z, about)

@@ -12,7 +12,7 @@ from .layers import Facts, Family
 class UNet(Family):
     """Halves the map `halvings` times and doubles it again; what was seen at each size is joined on the way back.
 
-    Each step is two 3x3 convolutions with leaky ReLU. There is no norm: an image's result depends on no other image, and
+    Each step is two 3x3 convolutions with leaky ReLU, no norm: an image's result depends on no other image, and
     what is asked for is often its very brightness. Sides that do not divide by 2^halvings are padded by repeating the
     edge, and cut afterwards. `width` doubles when the map halves.
     """
@@ -32,8 +32,8 @@ class UNetBody(nn.Module):
         self.down = nn.ModuleList(double(a, b) for a, b in zip([channels, *widths], widths, strict=False))
         self.up = nn.ModuleList(double(a + b, a) for a, b in zip(widths[-2::-1], widths[:0:-1], strict=True))
         self.last = nn.Conv2d(width, made, 1)
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)
+        for p in self.last.parameters():  # what is made starts as grey, or as the source
+            nn.init.zeros_(p)
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[2:]
