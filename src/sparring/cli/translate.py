@@ -73,7 +73,8 @@ def read(path: Path, loaded, mask: Path | None):
         beside = next(mask.glob(f"{path.stem}.*"), mask / f"{path.stem}.png") if mask.is_dir() else mask
         return pixels, load_image(beside, channels=1)[:, :, 0] >= 128
     except BadImage as error:
-        raise DataError("bad-image", f"cannot read {path}: {error.reason}", fix="name image files that are whole") from error
+        what = f"cannot read {path}: {error.reason}"
+        raise DataError("bad-image", what, fix="name image files that are whole") from error
 
 
 def write(pixels, path: Path, out: Path) -> Path:

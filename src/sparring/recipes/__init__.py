@@ -1,0 +1,9 @@
+"""Recipes: who plays, in which order, and what each player minimises.
+
+ways    a recipe, and the usual ways to write one down    fits    what is refused    table    the methods
+"""
+
+from .table import RECIPES, smooth
+from .ways import Recipe, augmented, gan, solo, translation
+
+__all__ = ["RECIPES", "Recipe", "augmented", "gan", "smooth", "solo", "translation"]

@@ -1,0 +1,232 @@
+"""The table of methods: what tells each from its neighbours, and where it comes from."""
+
+from ..cells import FAKE, Code, Given, Judged, Labels, Made, Noise, Sampled, Sliders
+from ..constraints import SpectralNorm, WeightClip
+from ..degradations import Grey, Hole, Shrunk
+from ..heads import Classes, ClassesAsScore, Codes, Patches, Projection, ScoreAndClasses
+from ..nets.dcgan import DCGAN
+from ..nets.improved import MinibatchDiscrimination, VirtualBatchNorm
+from ..nets.mlp import MLP
+from ..nets.r3gan import R3GAN
+from ..nets.resnet import ResNet
+from ..nets.unet import PatchGAN
+from ..objective import (
+    KL,
+    L1,
+    R1,
+    Classify,
+    Cosine,
+    Entropy,
+    FeatureMatching,
+    GradientPenalty,
+    GuessSliders,
+    Hinge,
+    HistoricalAverage,
+    LeastSquares,
+    Linear,
+    Minimax,
+    NonSaturating,
+    Orthogonal,
+    PullAway,
+    Relativistic,
+    Right,
+    SquaredError,
+    Wasserstein,
+)
+from ..players import Adam, AdamW, Encoder, Generator, Judge, Player, RMSprop, Translator
+from .ways import Recipe, gan, solo, translation
+
+labelled, their_y = Given("x", "labelled"), Given("y", "labelled")
+smooth = DCGAN(batchnorm=False)
+real_y = Judged("D", labelled, their_y)
+fake_y = Judged("D", Made("G", (Noise(), Labels())), Labels())
+pair_y = Judged("D", Made("G", (Noise(), their_y)), their_y)  # fakes of the classes of the real images beside them
+real_l = Judged("D", labelled)
+fake_c = Judged("D", Made("G", (Noise(), Code(), Sliders())))
+code, code_y = Made("E", Given()), Made("E", (labelled, their_y))
+a, b = Given("x", "a"), Given("x", "b")
+game_a = LeastSquares(real=Judged("D_a", a), fake=Judged("D_a", Made("G_a", b)))
+game_b = LeastSquares(real=Judged("D_b", b), fake=Judged("D_b", Made("G_b", a)))
+sngan_adam = Adam(2e-4, (0.0, 0.9))
+gamma = Cosine(1.0, 0.1)
+r3_adam = Adam(Cosine(4e-4, 5e-5), (0.0, 0.99))
+
+RECIPES: dict[str, Recipe] = {
+    # without labels
+    "mlp": gan(
+        "Goodfellow et al. 2014, arXiv:1406.2661",
+        NonSaturating(),
+        judge=Judge(net=MLP()),
+        maker=Generator(net=MLP()),
+    ),
+    "minimax": gan(
+        "Goodfellow et al. 2014, arXiv:1406.2661, eq. 1",
+        Minimax(),
+        judge=Judge(net=MLP()),
+        maker=Generator(net=MLP()),
+    ),
+    "dcgan": gan("Radford et al. 2016, arXiv:1511.06434", NonSaturating()),
+    "lsgan": gan("Mao et al. 2017, arXiv:1611.04076", LeastSquares()),
+    "wgan": gan(
+        "Arjovsky et al. 2017, arXiv:1701.07875",
+        Wasserstein(),
+        d_steps=5,
+        judge=Judge(constraint=WeightClip(0.01)),
+        optim=RMSprop(5e-5),
+    ),
+    "wgan-gp": gan(
+        "Gulrajani et al. 2017, arXiv:1704.00028",
+        Wasserstein(),
+        d=(GradientPenalty(10.0),),
+        d_steps=5,
+        judge=Judge(net=smooth),
+        optim=Adam(1e-4, (0.0, 0.9)),
+    ),
+    "sngan": gan(
+        "Miyato et al. 2018, arXiv:1802.05957",
+        Hinge(),
+        judge=Judge(net=smooth, constraint=SpectralNorm()),
+        optim=sngan_adam,
+    ),
+    "improved": gan(
+        "Salimans et al. 2016, arXiv:1606.03498, section 3",
+        NonSaturating(smoothing=0.1),
+        g=(FeatureMatching(), HistoricalAverage()),
+        judge=Judge(net=MinibatchDiscrimination(DCGAN())),
+        maker=Generator(net=VirtualBatchNorm(DCGAN())),
+    ),
+    "infogan": gan(
+        "Chen et al. 2016, arXiv:1606.03657",
+        NonSaturating(fake=fake_c),
+        d=(Classify(of=fake_c, label=Code()), GuessSliders(0.1, of=fake_c)),
+        g=(Classify(of=fake_c, label=Code()), GuessSliders(0.1, of=fake_c)),
+        judge=Judge(head=Codes()),
+        maker=Generator(codes=10, sliders=2),
+        g_optim=Adam(1e-3),
+    ),
+    "sagan": gan(
+        "Zhang et al. 2019, arXiv:1805.08318",
+        Hinge(),
+        judge=Judge(net=ResNet(attention=True), constraint=SpectralNorm()),
+        maker=Generator(net=ResNet(attention=True), constraint=SpectralNorm()),
+        optim=Adam(4e-4, (0.0, 0.9)),
+        g_optim=Adam(1e-4, (0.0, 0.9)),
+    ),
+    "r3gan": gan(
+        "Huang et al. 2024, arXiv:2501.05441",
+        Relativistic(),
+        d=(R1(gamma), R1(gamma, at=FAKE)),
+        judge=Judge(net=R3GAN()),
+        maker=Generator(net=R3GAN()),
+        optim=r3_adam,
+    ),
+    # with labels
+    "cgan": gan(
+        "Mirza & Osindero 2014, arXiv:1411.1784, with the discriminator of Miyato & Koyama 2018, arXiv:1802.05637",
+        NonSaturating(real=real_y, fake=fake_y),
+        judge=Judge(head=Projection()),
+        maker=Generator(labels=True),
+    ),
+    "acgan": gan(
+        "Odena et al. 2017, arXiv:1610.09585",
+        NonSaturating(real=real_l, fake=Judged("D", fake_y.of)),
+        d=(Classify(of=real_l, label=their_y), Classify(of=Judged("D", fake_y.of), label=Labels())),
+        g=(Classify(of=Judged("D", fake_y.of), label=Labels()),),
+        judge=Judge(head=ScoreAndClasses()),
+        maker=Generator(labels=True),
+    ),
+    "projection": gan(
+        "Miyato & Koyama 2018, arXiv:1802.05637",
+        Hinge(real=real_y, fake=fake_y),
+        judge=Judge(net=smooth, head=Projection(), constraint=SpectralNorm()),
+        maker=Generator(labels=True),
+        optim=sngan_adam,
+    ),
+    "biggan": gan(
+        "Brock et al. 2019, arXiv:1809.11096",
+        Hinge(real=real_y, fake=fake_y),
+        g=(Orthogonal(),),
+        judge=Judge(net=ResNet(attention=True), head=Projection(), constraint=SpectralNorm()),
+        maker=Generator(net=ResNet(attention=True, layered=True), labels=True, constraint=SpectralNorm()),
+        optim=Adam(4e-4, (0.0, 0.999)),
+        g_optim=Adam(1e-4, (0.0, 0.999)),
+    ),
+    "r3gan-class": gan(
+        "Huang et al. 2024, arXiv:2501.05441",
+        Relativistic(real=real_y, fake=pair_y),
+        d=(R1(gamma, at=real_y), R1(gamma, at=pair_y)),
+        judge=Judge(net=R3GAN(), head=Projection()),
+        maker=Generator(net=R3GAN(), labels=True),
+        optim=r3_adam,
+    ),
+    # few labels
+    "semi": gan(
+        "Salimans et al. 2016, arXiv:1606.03498, section 5",
+        FeatureMatching(),
+        d=(Classify(of=real_l, label=their_y),),
+        judge=Judge(net=smooth, head=ClassesAsScore()),
+        optim=Adam(3e-4),
+        d_average=0.999,
+    ),
+    "bad-gan": gan(
+        "Dai et al. 2017, arXiv:1705.09783",
+        FeatureMatching(),
+        d=(Classify(of=real_l, label=their_y), Entropy(0.1)),
+        g=(PullAway(0.1),),
+        judge=Judge(net=smooth, head=ClassesAsScore()),
+        optim=Adam(3e-4),
+        d_average=0.999,
+    ),
+    "classifier": solo(
+        "LeCun et al. 1998, doi:10.1109/5.726791",
+        (Judge(head=Classes()),),
+        (Classify(of=real_l, label=their_y),),
+        AdamW(Linear(1e-3)),
+        gauges=(Right(of=real_l, label=their_y),),
+    ),
+    # no discriminator
+    "autoencoder": solo(
+        "Hinton & Salakhutdinov 2006, doi:10.1126/science.1127647",
+        (Encoder(outputs=64), Generator()),
+        (SquaredError(made=Made("G", code), deviation=0.4),),
+    ),
+    "vae": solo(
+        "Kingma & Welling 2014, arXiv:1312.6114",
+        (Encoder(), Generator()),
+        (SquaredError(made=Made("G", Sampled(code)), deviation=0.4), KL(of=code)),
+    ),
+    "cvae": solo(
+        "Kingma et al. 2014, arXiv:1406.5298; Sohn et al. 2015",
+        (Encoder(labels=True), Generator(labels=True)),
+        (SquaredError(made=Made("G", (Sampled(code_y), their_y)), target=labelled, deviation=0.4), KL(of=code_y)),
+    ),
+    # from image to image
+    "pix2pix": translation("Isola et al. 2017, arXiv:1611.07004", Given("source", "pairs"), Given("x", "pairs")),
+    "cyclegan": Recipe(
+        "Zhu et al. 2017, arXiv:1703.10593",
+        (
+            Player(
+                "D",
+                (Judge("D_a", PatchGAN(), Patches()), Judge("D_b", PatchGAN(), Patches())),
+                (game_a, game_b),
+            ),
+            Player(
+                "G",
+                (Translator("G_a"), Translator("G_b")),
+                (
+                    game_a,
+                    game_b,
+                    L1(10.0, made=Made("G_a", Made("G_b", a)), target=a),
+                    L1(10.0, made=Made("G_b", Made("G_a", b)), target=b),
+                    L1(5.0, made=Made("G_a", a), target=a),
+                    L1(5.0, made=Made("G_b", b), target=b),
+                ),
+                average=0.999,
+            ),
+        ),
+        batch=16,
+    ),
+    "inpaint": translation("Pathak et al. 2016, arXiv:1604.07379", Hole(), mask=True),
+    "upscale": translation("Ledig et al. 2017, arXiv:1609.04802", Shrunk(), weight=0.1, residual=True),
+    "restyle": translation("Isola et al. 2017, arXiv:1611.07004, section 4 (colour)", Grey(), residual=True),
+}
