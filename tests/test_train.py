@@ -1,6 +1,5 @@
 """The loop: what it computes is what the flat scripts compute; it can be stopped anywhere; nothing breaks it."""
 
-import importlib
 import inspect
 import json
 import re
@@ -9,7 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from toys import FACTS, pools
+from oracles import contests, few_labels, labels, solos, translations
+from toys import COLOUR, FACTS, pools, thin
 
 from sparring import draws, train
 from sparring.cells import FAKE, REAL, Given, Judged, Made, Noise, Remembered, Sampled
@@ -23,22 +23,24 @@ from sparring.players import Adam, Generator, Judge, Memory
 from sparring.recipes import RECIPES, gan, smooth, solo
 from sparring.train import Split, new_state, training
 
-DATA = pools()
-ORACLES = {"mlp": "gan", "dcgan": "gan", "wgan-gp": "wgan_gp"}
+DATA, COLOUR_DATA = pools(), pools(channels=3)
+SCRIPTS = {
+    name: script
+    for name in RECIPES
+    for module in (contests, labels, few_labels, solos, translations)
+    if (script := vars(module).get(name.replace("-", "_")))
+}
+THIN = {name: thin(recipe) for name, recipe in RECIPES.items()}
 
 
-def narrow(recipe):
-    """The same recipe with thin networks, so that tests are quick."""
-    data = json.dumps(to_json(recipe)).replace('"width": 64', '"width": 8').replace('"widths": [256]', '"widths": [16]')
-    return from_json(json.loads(data))
+def world(name):
+    """The facts and data on which a recipe is tried: what gives colour needs colour."""
+    return (COLOUR, COLOUR_DATA) if name == "restyle" else (FACTS, DATA)
 
 
-THIN = {name: narrow(recipe) for name, recipe in RECIPES.items()}
-
-
-def play(recipe, rounds=3, state=None, until=None, data=DATA, dtype=torch.float64, **kwargs):
+def play(recipe, rounds=3, state=None, until=None, data=DATA, facts=FACTS, dtype=torch.float64, **kwargs):
     """The caller's for-loop: trains to `until` of `rounds` rounds. Its body disturbs what it may disturb."""
-    state = state or new_state(recipe, FACTS, dtype=dtype)
+    state = state or new_state(recipe, facts, dtype=dtype)
     if state.round < (until or rounds):
         for _ in training(recipe, state, data, images=rounds * recipe.batch, **kwargs):
             torch.manual_seed(0)
@@ -62,17 +64,17 @@ def same(a, b):
 
 def against_oracle(name, rounds=4, ours=None, dtype=torch.float64):
     """Largest difference in weights, buffers and averages between the flat script and the loop."""
-    flat = new_state(THIN[name], FACTS, dtype=torch.float64)
+    facts, data = world(name)
+    flat = new_state(THIN[name], facts, dtype=torch.float64)
     if dtype != torch.float64:  # start from the same rounded weights
-        start = new_state(THIN[name], FACTS, dtype=dtype)
+        start = new_state(THIN[name], facts, dtype=dtype)
         for group in ("nets", "averages"):
             for net, module in getattr(flat, group).items():
                 module.load_state_dict(getattr(start, group)[net].state_dict())
     for net in flat.nets.values():
         net.train()
-    oracle = importlib.import_module(f"oracles.{ORACLES.get(name, name)}")
-    oracle.train(flat.nets, flat.averages, DATA, rounds)
-    ours = ours or play(THIN[name], rounds, dtype=dtype)
+    SCRIPTS[name](flat.nets, flat.averages, data, rounds)
+    ours = ours or play(THIN[name], rounds, facts=facts, data=data, dtype=dtype)
     return max(
         (p.double() - q).abs().max().item()
         for group in ("nets", "averages")

@@ -1,10 +1,24 @@
-"""Tiny data for tests: striped images whose stripes tell the class."""
+"""Tiny data for tests: striped images whose stripes tell the class. And thin networks to learn from it."""
+
+import json
 
 import torch
 
 from sparring.nets.layers import Facts
+from sparring.parts import from_json, to_json
 
 FACTS = Facts(1, 12, 10, 3)
+COLOUR = Facts(3, 12, 10, 3)
+THIN = {
+    "DCGAN": {"width": 4},
+    "ResNet": {"width": 8},
+    "R3GAN": {"width": 4, "group": 4},
+    "UNet": {"width": 4},
+    "PatchGAN": {"width": 4},
+    "MLP": {"widths": [16]},
+    "Codes": {"hidden": 8},
+    "MinibatchDiscrimination": {"kernels": 3, "dim": 2},
+}
 
 
 def striped(count=150, height=12, width=10, channels=1, classes=3, seed=0):
@@ -17,5 +31,26 @@ def striped(count=150, height=12, width=10, channels=1, classes=3, seed=0):
 
 
 def pools(**kwargs):
+    """Every pool that a recipe reads. Sources of pairs are their negatives; "a" and "b" are images and negatives."""
     x, y = striped(**kwargs)
-    return {"all": {"x": x, "y": y}, "labelled": {"x": x[:30], "y": y[:30]}}
+    some, half = slice(0, 30), len(x) // 2
+    return {
+        "all": {"x": x, "y": y},
+        "labelled": {"x": x[some], "y": y[some]},
+        "pairs": {"x": x, "source": 255 - x},
+        "a": {"x": x[:half]},
+        "b": {"x": 255 - x[half:]},
+    }
+
+
+def thin(part):
+    """The same recipe, or family, with thin networks, so that tests are quick."""
+
+    def thinner(data):
+        if isinstance(data, list):
+            return [thinner(item) for item in data]
+        if not isinstance(data, dict):
+            return data
+        return {name: thinner(value) for name, value in data.items()} | THIN.get(data["kind"], {})
+
+    return from_json(json.loads(json.dumps(thinner(to_json(part)))))

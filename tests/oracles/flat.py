@@ -16,9 +16,15 @@ def rows(player, pool, n, count, size):
     ]
 
 
-def pixels(data, pool, index):
+def pixels(data, pool, index, field="x"):
     """float64 [N,C,H,W] in [-1,1]."""
-    return data[pool]["x"][index].permute(0, 3, 1, 2).double() / 127.5 - 1
+    return data[pool][field][index].permute(0, 3, 1, 2).double() / 127.5 - 1
+
+
+def images(player, data, n, pool="all", count=BATCH):
+    """The images of one move of a player, and their labels."""
+    index = rows(player, pool, n, count, len(data[pool]["x"]))
+    return pixels(data, pool, index), data[pool]["y"][index]
 
 
 def uniform(player, n, name, *shape, count=BATCH):
@@ -29,7 +35,13 @@ def normal(player, n, name=Noise(), dim=64, count=BATCH):
     return draws.normal(draws.key(0, player, n, name), torch.arange(count), dim)
 
 
-def step(optimiser, loss):
+def adam(*nets, lr=2e-4, betas=(0.5, 0.999)):
+    return torch.optim.Adam([p for net in nets for p in net.parameters()], lr=lr, betas=betas)
+
+
+def step(optimiser, loss, lr=None):
+    for group in optimiser.param_groups:
+        group["lr"] = group["lr"] if lr is None else lr
     optimiser.zero_grad()
     loss.backward()
     optimiser.step()

@@ -1,0 +1,169 @@
+"""Games without labels, flat. Each says what D and G minimise; `alternate` is the game.
+
+A script calls D on real images and on fakes in the order in which the package does: batch norm and spectral norm
+remember every pass. `p` is D's probability that an image is real, `s` its score.
+"""
+
+import math
+from types import SimpleNamespace
+
+import torch
+
+from sparring.cells import FAKE, REAL, Code, Mixed, Sliders
+
+from .flat import adam, follow, images, normal, step, uniform
+
+
+def alternate(nets, averages, data, rounds, d_loss, g_loss, *, d_steps=1, d_optim=None, g_optim=None, after=None):
+    """d_loss(turn) `d_steps` times, then g_loss(turn) once, `rounds` times. G's weight average follows."""
+    G, D = nets["G"], nets["D"]
+    d_optim, g_optim = d_optim or adam(D), g_optim or adam(G)
+    h = lambda x: D.body(x)
+    s = lambda x: D.head["score"](h(x))[:, 0]
+    p = lambda x: torch.sigmoid(s(x))
+    for r in range(rounds):
+        shared = {"h": h, "s": s, "p": p, "G": G, "D": D, "average": averages["G"], "progress": r / rounds}
+        for n in range(d_steps * r, d_steps * (r + 1)):
+            real, fake = images("D", data, n)[0], G.body(normal("D", n)).detach()
+            step(d_optim, d_loss(SimpleNamespace(real=real, fake=fake, n=n, **shared)))
+            if after:
+                after(D)
+        real, fake = images("G", data, r)[0], G.body(normal("G", r))
+        step(g_optim, g_loss(SimpleNamespace(real=real, fake=fake, n=r, **shared)))
+        follow(averages["G"], G, 0.999, r)
+
+
+def logistic(t):
+    """-E log D(x) - E log(1 - D(G(z)))"""
+    return -t.p(t.real).log().mean() - (1 - t.p(t.fake)).log().mean()
+
+
+def dcgan(*world):
+    """Goodfellow et al. 2014, section 3; Radford et al. 2016. G: -E log D(G(z))."""
+    alternate(*world, logistic, lambda t: -t.p(t.fake).log().mean())
+
+
+mlp = dcgan
+
+
+def minimax(*world):
+    """Goodfellow et al. 2014, eq. 1. G: E log(1 - D(G(z)))."""
+    alternate(*world, logistic, lambda t: (1 - t.p(t.fake)).log().mean())
+
+
+def lsgan(*world):
+    """Mao et al. 2017: scores of real images are to be 1, of fakes 0; G wants 1."""
+    alternate(
+        *world,
+        lambda t: ((t.s(t.real) - 1) ** 2).mean() / 2 + (t.s(t.fake) ** 2).mean() / 2,
+        lambda t: ((t.s(t.fake) - 1) ** 2).mean() / 2,
+    )
+
+
+def wgan(nets, *world):
+    """Arjovsky et al. 2017, algorithm 1: five moves of D, each followed by clipping its weights."""
+
+    def clip(D):
+        for w in D.parameters():
+            w.data = w.data.clamp(-0.01, 0.01)
+
+    rms = lambda net: torch.optim.RMSprop(net.parameters(), lr=5e-5)
+    optims = {"d_optim": rms(nets["D"]), "g_optim": rms(nets["G"])}
+    loss = lambda t: t.s(t.fake).mean() - t.s(t.real).mean()
+    alternate(nets, *world, loss, lambda t: -t.s(t.fake).mean(), d_steps=5, after=clip, **optims)
+
+
+def wgan_gp(nets, *world):
+    """Gulrajani et al. 2017, algorithm 1."""
+
+    def d_loss(t):
+        share = uniform("D", t.n, Mixed(REAL.of, FAKE.of), 1, 1, 1)
+        between = ((1 - share) * t.real + share * t.fake).requires_grad_()
+        slope = slopes(t.s(between), between)
+        return t.s(t.fake).mean() - t.s(t.real).mean() + 10 * ((slope.sqrt() - 1) ** 2).mean()
+
+    slow = {f"{name.lower()}_optim": adam(nets[name], lr=1e-4, betas=(0.0, 0.9)) for name in "DG"}
+    alternate(nets, *world, d_loss, lambda t: -t.s(t.fake).mean(), d_steps=5, **slow)
+
+
+def slopes(score, x):
+    """|d score / d x|^2 of each image."""
+    return torch.autograd.grad(score.sum(), x, create_graph=True)[0].flatten(1).square().sum(1)
+
+
+def hinge(t):
+    """E max(0, 1 - s(x)) + E max(0, 1 + s(G(z)))"""
+    return torch.clamp(1 - t.s(t.real), min=0).mean() + torch.clamp(1 + t.s(t.fake), min=0).mean()
+
+
+def sngan(nets, *world):
+    """Miyato et al. 2018, eq. 16 and 17."""
+    optims = {f"{name.lower()}_optim": adam(nets[name], betas=(0.0, 0.9)) for name in "DG"}
+    alternate(nets, *world, hinge, lambda t: -t.s(t.fake).mean(), **optims)
+
+
+def sagan(nets, *world):
+    """Zhang et al. 2019: D learns four times as fast."""
+    rates = {"D": 4e-4, "G": 1e-4}
+    optims = {f"{name.lower()}_optim": adam(nets[name], lr=lr, betas=(0.0, 0.9)) for name, lr in rates.items()}
+    alternate(nets, *world, hinge, lambda t: -t.s(t.fake).mean(), **optims)
+
+
+def improved(*world):
+    """Salimans et al. 2016: D is told 0.9 for real images (3.4); G matches features (3.1) and its past self (3.3)."""
+
+    def d_loss(t):
+        p = t.p(t.real)
+        return -(0.9 * p.log() + 0.1 * (1 - p).log()).mean() - (1 - t.p(t.fake)).log().mean()
+
+    def g_loss(t):
+        h = t.h(t.fake)
+        fooled = -torch.sigmoid(t.D.head["score"](h)).log().mean()
+        gap = ((t.h(t.real).mean(0) - h.mean(0)) ** 2).mean()
+        past = sum(((w - mean) ** 2).sum() for w, mean in zip(t.G.parameters(), t.average.parameters(), strict=True))
+        return fooled + gap + 0.01 * past
+
+    alternate(*world, d_loss, g_loss)
+
+
+def r3gan(nets, *world):
+    """Huang et al. 2024, eq. 2 and 6: which of the two is real? With slopes held down at real images and at fakes."""
+    falling = lambda high, low, t: low + (high - low) * (1 + math.cos(math.pi * t.progress)) / 2
+    optims = {name: adam(nets[name], betas=(0.0, 0.99)) for name in "DG"}
+
+    def rated(name, t, loss):
+        optims[name].param_groups[0]["lr"] = falling(4e-4, 5e-5, t)
+        return loss
+
+    def d_loss(t):
+        real, fake = t.real.requires_grad_(), t.fake.requires_grad_()
+        s_real, s_fake = t.s(real), t.s(fake)
+        penalty = (slopes(s_real, real).mean() + slopes(s_fake, fake).mean()) / 2
+        return rated("D", t, torch.log(1 + (s_fake - s_real).exp()).mean() + falling(1.0, 0.1, t) * penalty)
+
+    g_loss = lambda t: rated("G", t, torch.log(1 + (t.s(t.real) - t.s(t.fake)).exp()).mean())
+    alternate(nets, *world, d_loss, g_loss, d_optim=optims["D"], g_optim=optims["G"])
+
+
+def infogan(nets, averages, data, rounds):
+    """Chen et al. 2016, eq. 6: D and G both make the code readable. Code: one of ten, and two numbers in [-1,1)."""
+    G, D = nets["G"], nets["D"]
+    d_adam, g_adam = adam(D), adam(G, lr=1e-3)
+    for n in range(rounds):
+        for player, optimiser in (("D", d_adam), ("G", g_adam)):
+            code = (uniform(player, n, Code()).view(-1) * 10).long()
+            sliders = 2 * uniform(player, n, Sliders(), 2) - 1
+            fake = G.body(torch.cat([normal(player, n), torch.eye(10).double()[code], sliders], 1))
+            fooled = 0
+            if player == "D":
+                p_real = torch.sigmoid(D.head["score"](D.body(images("D", data, n)[0])))
+                fooled, fake = -p_real.log().mean(), fake.detach()
+            h = D.body(fake)
+            p = torch.sigmoid(D.head["score"](h))
+            fooled = fooled - ((1 - p) if player == "D" else p).log().mean()
+            said = D.head["codes"](D.head["hidden"](h))
+            named = -said[:, :10].softmax(1)[range(64), code].log().mean()
+            guess = torch.distributions.Normal(said[:, 10:12], (said[:, 12:14] / 2).exp())
+            placed = -guess.log_prob(sliders).sum(1).mean()
+            step(optimiser, fooled + named + 0.1 * placed)
+        follow(averages["G"], G, 0.999, n)
