@@ -23,10 +23,24 @@ def part(cls):
 
 
 def written(self) -> str:
-    changed = [
-        (f.name, value) for f in fields(self) if (value := getattr(self, f.name)) != f.default or f.default is MISSING
-    ]
-    return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in changed)})"
+    return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in changed(self))})"
+
+
+def changed(value) -> list[tuple[str, Any]]:
+    """The fields that are not at their defaults."""
+    pairs = ((f, getattr(value, f.name)) for f in fields(value))
+    return [(f.name, field) for f, field in pairs if field != f.default or f.default is MISSING]
+
+
+def pretty(value, *, width: int = 100, indent: int = 0, name: str = "") -> str:
+    """The same Python on several lines, each at most `width` long where that can be."""
+    start = " " * indent + name
+    if indent + len(name) + len(repr(value)) < width or not (is_dataclass(value) or isinstance(value, tuple)):
+        return start + repr(value)
+    inner = [("", item) for item in value] if isinstance(value, tuple) else [(f"{n}=", v) for n, v in changed(value)]
+    opening = "(" if isinstance(value, tuple) else f"{type(value).__name__}("
+    lines = [pretty(item, width=width, indent=indent + 4, name=label) + "," for label, item in inner]
+    return "\n".join([start + opening, *lines, " " * indent + ")"])
 
 
 def walk(value):

@@ -6,21 +6,42 @@ from .typed import Flag
 
 
 @app.command(group=tables)
-def recipes(*, json: Flag = False):
+def recipes(name: str | None = None, /, *, json: Flag = False):
     """The games that `train` knows.
 
     Args:
+        name: show this one, as Python.
         json: print JSON.
     """
-    from ..recipes import RECIPES
+    from ..errors import pick
+    from ..parts import pretty, to_json
+    from ..recipes import ABOUT, RECIPES
 
     screen = Screen(as_json=json)
-    rows = [{"name": name, "players": len(recipe.players), "source": recipe.source} for name, recipe in RECIPES.items()]
+    if name:
+        recipe = pick(RECIPES, name, "recipe")
+        if json:
+            screen.show_json(to_json(recipe))
+        else:
+            screen.line(pretty(recipe))
+        return
+    rows = [
+        {"name": name, "what": ABOUT[name], "needs": needs(recipe), "source": recipe.source}
+        for name, recipe in RECIPES.items()
+    ]
     if json:
         screen.show_json(rows)
     else:
-        screen.table(("recipe", "players", "source"), [tuple(row.values()) for row in rows], right="players")
-        screen.note("\nTrain one: sparring train DATA -r dcgan. Your own: sparring train DATA -r my.py:recipe.")
+        screen.table(("recipe", "what it is", "needs"), [tuple(row.values())[:3] for row in rows])
+        screen.note(
+            "\nOne in full: sparring recipes NAME. Train it: sparring train DATA -r NAME (your own: my.py:recipe)."
+        )
+
+
+def needs(recipe) -> str:
+    """What data a recipe reads beside images."""
+    said = {"labelled": "labels", "pairs": "--source, pairs", "b": "--source"}
+    return " and ".join(said[pool] for pool in sorted(recipe.pools) if pool in said)
 
 
 @app.command(group=tables)

@@ -3,7 +3,7 @@
 ways    a recipe, and the usual ways to write one down    fits    what is refused    table    the methods
 """
 
-from .table import RECIPES, smooth
+from .table import ABOUT, RECIPES, smooth
 from .ways import Recipe, augmented, gan, solo, translation
 
-__all__ = ["RECIPES", "Recipe", "augmented", "gan", "smooth", "solo", "translation"]
+__all__ = ["ABOUT", "RECIPES", "Recipe", "augmented", "gan", "smooth", "solo", "translation"]
