@@ -410,7 +410,7 @@ def main() -> None:
             files.append_line(options.results, row)
             print(json.dumps(row), flush=True)
     if options.table:
-        print(write_table(files.read_lines(options.results)))
+        print(write_table(files.read_lines(options.results), options.results.with_suffix(".md")))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ import statistics
 from pathlib import Path
 
 LINES = Path(__file__).parent / "results" / "games.jsonl"
-RESULTS = LINES.with_suffix(".md")
 HEAD = """# Games on real images
 
 Written by `python benchmarks/games.py --table` from games.jsonl. Median (lowest to highest) over seeds. Kernel distance
@@ -119,7 +118,7 @@ def cell(column: tuple | None, lines: list[dict]) -> str:
     return middle if low == high else f"{middle} ({low} to {high})"
 
 
-def write_table(lines: list[dict], path: Path = RESULTS) -> str:
+def write_table(lines: list[dict], path: Path) -> str:
     text = table([json.loads(json.dumps(line)) for line in lines])
     path.write_text(text, encoding="utf-8")
     return text

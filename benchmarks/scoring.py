@@ -32,7 +32,7 @@ from sparring.views import Weak
 DATA = Path(os.environ.get("SPARRING_DATA") or Path(__file__).parents[2] / "shared" / "data")
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sparring-benchmarks"
 FILES = {"mnist": "mnist.npz", "cifar10": "cifar10"}
-SHOWN = {"mnist": 400_000, "cifar10": 1_000_000}  # images that the extractor learns from, repeats counted
+SHOWN = {"mnist": 400_000, "cifar10": 300_000}  # images that the extractor learns from, repeats counted
 CHUNK = 250
 
 
@@ -131,14 +131,17 @@ def scores(real: np.ndarray, fake: np.ndarray) -> dict[str, float]:
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    x: np.ndarray  # uint8 [N,H,W,C]
+    x: np.ndarray  # uint8 [N,H,W,C], or as the generator gives it
     y: np.ndarray | None  # the asked-for classes
     codes: np.ndarray | None
 
 
 @torch.no_grad()
-def samples(G: nn.Module, spec: Any, count: int, labels: np.ndarray, *, seed: int = 0) -> Samples:
-    """Of a generator; `labels` int64 [count] where it takes labels, codes in turn where it takes codes."""
+def samples(G: nn.Module, spec: Any, count: int, labels: np.ndarray, *, seed: int = 0, pixels: bool = True) -> Samples:
+    """Of a generator; `labels` int64 [count] where it takes labels, codes in turn where it takes codes.
+
+    Without `pixels` x is float [N,C,H,W], as the generator gives it.
+    """
     device, codes, parts = next(G.parameters()).device, getattr(spec, "codes", 0), []
     G.eval()
     code = torch.arange(count) % max(1, codes)
@@ -149,5 +152,5 @@ def samples(G: nn.Module, spec: Any, count: int, labels: np.ndarray, *, seed: in
         inputs += [code.to(device)[index]] if codes else []
         if sliders := getattr(spec, "sliders", 0):
             inputs.append(2 * draws.uniform(draws.key("sliders", seed), index, sliders).float() - 1)
-        parts.append(to_uint8(G(*inputs)))
+        parts.append(to_uint8(G(*inputs)) if pixels else G(*inputs).float().cpu().numpy())
     return Samples(np.concatenate(parts), labels if spec.labels else None, code.numpy() if codes else None)
