@@ -102,7 +102,7 @@ class ADA(AsIs):
         u = u.to(x.dtype)
         happens = (u[:, :10] < (0.0 if p is None else p)).to(x.dtype)
         amount = u[:, 10:]
-        x = placed(x, self.where(happens, amount))
+        x = placed(x, self.where(happens, amount, x.shape[2] / x.shape[3]))
         light = happens[:, 6:9] * normal(amount[:, 8:11]) * x.new_tensor([0.2, 0.5 * math.log(2), math.log(2)])
         brightness, contrast, colour = light[:, :, None, None, None].unbind(1)
         x = stretched(x + brightness, 0.0, contrast.exp())
@@ -110,8 +110,8 @@ class ADA(AsIs):
             x = stretched(x, x.mean(1, keepdim=True), colour.exp())
         return x * ~(cut_out(amount[:, 11:13], 0.5, *x.shape[2:]) & (happens[:, 9] > 0)[:, None, None, None])
 
-    def where(self, happens: Tensor, amount: Tensor) -> Tensor:
-        """Where to read each image, affine [N,2,3] in units of half a side."""
+    def where(self, happens: Tensor, amount: Tensor, tall: float) -> Tensor:
+        """Where to read each image, affine [N,2,3] in units of half a side; `tall`: height / width."""
         n, doubled = len(amount), math.log(2) * 0.2
         scale = (happens[:, 0] * doubled * normal(amount[:, 0])).exp()
         ratio = (happens[:, 1] * doubled * normal(amount[:, 1])).exp()
@@ -121,7 +121,8 @@ class ADA(AsIs):
         mirror = 1 - 2 * happens[:, 4] * (amount[:, 4] < 0.5) if self.flip else torch.ones_like(angle)
         moves = happens[:, 5:6] * (2 * amount[:, 5:7] - 1) * 0.25
         cos, sin = angle.cos() * scale, angle.sin() * scale
-        rows = [cos * ratio * mirror, -sin / ratio, moves[:, 0], sin * ratio * mirror, cos / ratio, moves[:, 1]]
+        rows = [cos * ratio * mirror, -sin / ratio * tall, moves[:, 0]]
+        rows += [sin * ratio * mirror / tall, cos / ratio, moves[:, 1]]
         return torch.stack(rows, 1).view(n, 2, 3)
 
 

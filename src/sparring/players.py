@@ -77,7 +77,7 @@ class GeneratorNet(Network):
 
 @part
 class Translator:
-    """A source image [N,C,H,W] -> an image of the same shape in [-1,1].
+    """A source image [N,C,H,W] -> an image of the same shape, in [-1,1] by tanh, or by training alone if `residual`.
 
     `mask`: the source has one more channel, 1 where something is missing; what is not missing stays as it is.
     `residual`: the network makes the difference to the source, as for sharpening.

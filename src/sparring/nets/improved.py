@@ -26,9 +26,6 @@ class MinibatchDiscrimination(Family):
     def ties_images(self) -> bool:
         return True
 
-    def generator(self, facts: Facts, z: int, about: int = 0) -> nn.Module:
-        return self.net.generator(facts, z, about)
-
     def trunk(self, facts: Facts, channels: int) -> tuple[nn.Module, int]:
         trunk, features = self.net.trunk(facts, channels)
         return nn.Sequential(trunk, Nearness(features, self.kernels, self.dim)), features + self.kernels
@@ -43,7 +40,10 @@ class Nearness(nn.Module):
         nn.init.normal_(self.project.weight, 0.0, 0.02)
 
     def forward(self, h: Tensor) -> Tensor:
-        m = self.project(h).float().unflatten(1, self.shape).transpose(0, 1)  # [kernels, N, dim]
+        m = self.project(h)
+        m = (
+            (m.float() if m.dtype == torch.bfloat16 else m).unflatten(1, self.shape).transpose(0, 1)
+        )  # [kernels, N, dim]
         distance = (m[:, :, None] - m[:, None]).abs().sum(3)  # [kernels, N, N]
         near = (-distance).exp().sum(2) - 1
         return torch.cat([h, near.T.to(h.dtype)], 1)
@@ -59,13 +59,6 @@ class VirtualBatchNorm(Family):
 
     def generator(self, facts: Facts, z: int, about: int = 0) -> nn.Module:
         return Referred(self.net.generator(facts, z, about), z, about)
-
-    def trunk(self, facts: Facts, channels: int) -> tuple[nn.Module, int]:
-        return self.net.trunk(facts, channels)
-
-    @property
-    def ties_images(self) -> bool:
-        return self.net.ties_images
 
 
 class Referred(nn.Module):

@@ -25,8 +25,8 @@ class Facts:
 class Family:
     """A family of networks.
 
-    `generator(facts, z, about)`: a module [N, z + about] -> images [N,C,H,W] in [-1,1]; `about`: labels and codes, as
-    numbers behind the noise.
+    `generator(facts, z, about)`: a module [N, z + about] -> images [N,C,H,W], whose range is [-1,1] (by tanh, or by
+    training alone); `about`: labels and codes, as numbers behind the noise.
     `trunk(facts, channels)`: a module [N, channels, H, W] -> [N,F], and F; or -> [N,F,h,w] if it `gives_maps`.
     `translator(facts, channels)`: a module [N, channels, H, W] -> [N,C,H,W], any numbers.
     """

@@ -19,7 +19,7 @@ class ResNet(Family):
     """Blocks of two 3x3 convolutions beside a shortcut, one for each halving of the size, `width` channels.
 
     The generator has batch norm, the trunk none. `attention`: one layer that looks over the whole map, where it is
-    about a quarter of the image's side. `layered` (BigGAN): the noise is cut into pieces, one for the
+    half the image's side. `layered` (BigGAN): the noise is cut into pieces, one for the
     first layer and one for each block, where it and the shared embedding of the label set the scale and shift of the
     norms.
     """

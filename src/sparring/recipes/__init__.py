@@ -4,6 +4,6 @@ ways    a recipe, and the usual ways to write one down    fits    what is refuse
 """
 
 from .table import ABOUT, RECIPES, smooth
-from .ways import Recipe, augmented, gan, solo, translation
+from .ways import Recipe, augmented, can_augment, gan, solo, translation
 
-__all__ = ["ABOUT", "RECIPES", "Recipe", "augmented", "gan", "smooth", "solo", "translation"]
+__all__ = ["ABOUT", "RECIPES", "Recipe", "augmented", "can_augment", "gan", "smooth", "solo", "translation"]

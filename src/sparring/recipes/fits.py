@@ -2,11 +2,17 @@
 
 from collections import Counter
 
-from ..cells import Code, Judged, Made, Noise, Sliders, Weights
+from ..augment import ADA
+from ..cells import Code, Features, Judged, Made, Noise, Sliders, Weights
+from ..constraints import SpectralNorm
 from ..nets.improved import MinibatchDiscrimination
-from ..objective import SlopePenalty, Wasserstein
+from ..nets.layers import Family
+from ..nets.r3gan import R3GAN
+from ..objective import Classify, GuessSliders, PullAway, SlopePenalty, Wasserstein
 from ..parts import walk
-from ..players import Judge
+from ..players import Encoder, Generator, Judge, Translator
+
+BUILDS = {Generator: "generator", Translator: "translator", Encoder: "trunk", Judge: "trunk"}
 
 
 def problems(recipe):
@@ -15,6 +21,8 @@ def problems(recipe):
     averaged = {name for player in recipe.players if player.average is not None for name in player.owns}
     if twice := repeated(name for player in recipe.players for name in player.owns):
         yield f"two networks are called {twice}", "give each network of a recipe its own name"
+    for spec in nets.values():
+        yield from unbuildable(spec)
     for player in recipe.players:
         if twice := repeated(player.terms):
             yield f"player {player.name} minimises {twice!r} twice", "use one of them, with twice the weight"
@@ -28,6 +36,24 @@ def problems(recipe):
 
 def repeated(values):
     return next((value for value, count in Counter(values).items() if count > 1), None)
+
+
+def unbuildable(spec):
+    """Why a network cannot be built, or would come to nothing."""
+    family, wanted = spec.net, BUILDS[type(spec)]
+    while hasattr(family, "net"):  # one that adds a layer to another
+        if family.net.gives_maps:
+            yield f"{type(family).__name__} needs vectors, but {family.net!r} gives maps", "choose another trunk"
+        family = family.net
+    if getattr(type(family), wanted) is getattr(Family, wanted):
+        yield f"{spec.name} is a {type(spec).__name__}, but {family!r} has no {wanted}", "choose another family"
+    if isinstance(family, R3GAN) and isinstance(getattr(spec, "constraint", None), SpectralNorm):
+        yield (
+            f"the blocks of {family!r} in {spec.name} start at zero, and zero has no spectral norm",
+            "use it without the constraint, or another family",
+        )
+    if isinstance(getattr(spec, "augment", None), ADA) and not spec.augment.memories:
+        yield f"ADA in {spec.name} has no gauge to follow, so nothing would happen", "use augmented(recipe, ADA())"
 
 
 def misfits(player, term, nets, averaged):
@@ -48,8 +74,24 @@ def misfits(player, term, nets, averaged):
         yield f"{kind} reads no network of player {player.name}, so it moves nothing", "drop it"
     for cell in (value for value in vars(term).values() if isinstance(value, Judged)):
         yield from unreadable(kind, term, nets[cell.by])
+    yield from miscoded(kind, term, nets)
+    if isinstance(term, PullAway) and isinstance(term.of, Features) and nets[term.of.of.by].net.gives_maps:
+        yield f"{kind} compares one vector per image, but {term.of.of.by} gives maps", "drop it, or use another trunk"
     if isinstance(term, Wasserstein) and term in player.terms and term.real.by in player.owns:
         yield from unbounded(player, nets[term.real.by])
+
+
+def miscoded(kind, term, nets):
+    """A guess of codes that the generator never got, or that the head has no room for."""
+    asked, has = {Classify: ("label", "values"), GuessSliders: ("sliders", "dim")}.get(type(term), ("", ""))
+    code = getattr(term, asked, None)
+    if not isinstance(code, (Code, Sliders)):
+        return
+    judge, said = nets[term.of.by], "sliders" if isinstance(code, Sliders) else "values"
+    if code not in walk(term.of):
+        yield f"{kind} asks {judge.name} for {code!r}, which no generator was given", f"feed a generator {code!r}"
+    if getattr(judge.head, said, None) != getattr(code, has):
+        yield f"{kind} asks for {code!r} from head {judge.head!r}", f"use Codes({said}={getattr(code, has)})"
 
 
 def unbounded(player, judge):

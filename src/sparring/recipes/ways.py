@@ -86,24 +86,37 @@ def translation(
     return gan(source, contest, g=(L1(l1, made=made, target=target),), judge=judge, maker=maker, batch=32)
 
 
+def contests(recipe: Recipe) -> dict[str, Contest]:
+    """The contest of each discriminator, by the discriminator's name."""
+    terms = ((player, term) for player in recipe.players for term in player.terms if isinstance(term, Contest))
+    return {term.real.by: term for player, term in terms if term.real.by in player.owns}
+
+
+def can_augment(recipe: Recipe) -> bool:
+    """Is there a discriminator that sees an image alone, and not beside the one that it was made from?"""
+    return any(not recipe.nets[name].source for name in contests(recipe))
+
+
 def augmented(recipe: Recipe, augment: AsIs) -> Recipe:
-    """The same recipe, its discriminators seeing every image through `augment`; what is no discriminator stays.
+    """The same recipe, its discriminators seeing every image through `augment`.
 
     ADA's gauge is set: how often the discriminator calls real images real, or, where scores mean nothing alone
-    (Wasserstein, relativistic), puts them above the fakes beside them.
+    (Wasserstein, relativistic), puts them above the fakes beside them. Raises UsageError where there is no
+    discriminator, or where it would see a changed image beside an unchanged source.
     """
-    contests = {t.real.by: t for p in recipe.players for t in p.terms if isinstance(t, Contest) and t.real.by in p.owns}
-
-    def seeing(spec):
-        contest = contests.get(spec.name)
-        if contest is None or not isinstance(spec, Judge) or spec.source:
-            return spec
-        alone = not isinstance(contest, (Wasserstein, Relativistic))
-        gauge = Sign(of=contest.real) if alone else Sign(of=contest.real, rival=contest.fake)
-        driven = (
-            ADA(**{**vars(augment), "memories": (Probability(gauge=gauge),)}) if isinstance(augment, ADA) else augment
-        )
-        return replace(spec, augment=driven)
-
-    players = tuple(replace(p, nets=tuple(seeing(spec) for spec in p.nets)) for p in recipe.players)
+    if not can_augment(recipe):
+        raise UsageError("no-augment", "this recipe has no discriminator that could see its images changed",
+                         fix="train it without an augmentation")  # fmt: skip
+    seen = {name: seen_by(contest, augment) for name, contest in contests(recipe).items()}
+    players = tuple(
+        replace(p, nets=tuple(replace(s, augment=seen[s.name]) if s.name in seen else s for s in p.nets))
+        for p in recipe.players
+    )
     return replace(recipe, players=players)
+
+
+def seen_by(contest: Contest, augment: AsIs) -> AsIs:
+    if not isinstance(augment, ADA):
+        return augment
+    rival = contest.fake if isinstance(contest, (Wasserstein, Relativistic)) else None
+    return replace(augment, memories=(Probability(gauge=Sign(of=contest.real, rival=rival)),))
