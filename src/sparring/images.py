@@ -189,8 +189,14 @@ def read_header(image: Image.Image) -> Header:
     if "exif" in image.info and image.format != "TIFF" and orientation(image) in TURNED:  # of a TIFF Pillow has done it
         width, height = height, width
     grey = image.mode in GREY or (image.mode == "P" and grey_palette(image))
-    frames, generated = bool(getattr(image, "is_animated", False)), image.info.get("Generated") == "true"
-    return Header(height, width, image.mode, grey, frames, generated)
+    return Header(height, width, image.mode, grey, bool(getattr(image, "is_animated", False)), marked(image))
+
+
+def marked(image: Image.Image) -> bool:
+    """Whether an opened image says that a network made it: PNG text, a GIF's comment, the XMP of WebP."""
+    said = (image.info.get("Generated", ""), image.info.get("comment", ""), image.info.get("xmp", ""))
+    texts = [text.decode("latin-1") if isinstance(text, bytes) else str(text) for text in said]
+    return texts[0] == "true" or any(GENERATED in text for text in texts[1:])
 
 
 def orientation(image: Image.Image) -> int:
@@ -335,6 +341,27 @@ def save_png(
     return Path(path)
 
 
+def save_animation(
+    path: Path | str, frames: np.ndarray, *, seconds: float = 0.2, hold: float = 1.5, generated: bool = False
+) -> Path:
+    """Frames uint8 [T, H, W, C] as WebP or GIF, as the name ends, without end; the last one stays for `hold` seconds.
+
+    The file is whole or not there. Raises UsageError for another ending, MachineError as save_png.
+    """
+    path, kind = Path(path), Path(path).suffix.lower()
+    if kind not in (".webp", ".gif"):
+        raise UsageError("animation-kind", f"{path} is no WebP or GIF file", fix="end its name in .webp or .gif")
+    first, *rest = [as_pillow(frame) for frame in frames]
+    times = [round(1000 * seconds)] * len(rest) + [round(1000 * hold)]
+    said: dict = {"lossless": True, "xmp": XMP.encode()} if kind == ".webp" else {"comment": f"sparring {GENERATED}"}
+    said = said if generated else {name: value for name, value in said.items() if name == "lossless"}
+    with aside(path) as temporary:
+        first.save(
+            temporary, kind[1:].upper(), save_all=True, append_images=rest, duration=times, loop=0, **said
+        )  # fmt: skip
+    return path
+
+
 def as_pillow(picture: np.ndarray) -> Image.Image:
     picture = np.asarray(picture)
     if (
@@ -361,11 +388,12 @@ def png_text(text: Mapping[str, str] | None, generated: bool) -> PngImagePlugin.
 XMP = (
     '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
     '<rdf:Description xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" '
+    'xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmp:CreatorTool="sparring" '
     f'Iptc4xmpExt:DigitalSourceType="{GENERATED}"/></rdf:RDF></x:xmpmeta>'
 )
 
 
 def is_generated(source: Source) -> bool:
-    """Whether a PNG says that a network made it."""
+    """Whether a PNG, WebP or GIF says that a network made it."""
     with quiet_decoders(), opened(source) as image:
         return read_header(image).generated

@@ -36,9 +36,11 @@ def new_file(path: Path | str, *, data: object = None) -> Path:
 
 
 def ours(path: Path) -> bool:
-    """Whether a file says near its beginning, where PNG text stands, that sparring made it."""
+    """Whether a file says that sparring made it: near its beginning, as PNG and GIF do, or at its end, as WebP does."""
     with path.open("rb") as file:
-        return b"sparring" in file.read(512)
+        start = file.read(1024)
+        file.seek(max(0, path.stat().st_size - 1024))
+        return b"sparring" in start + file.read()
 
 
 def writable(path: Path) -> Path:
