@@ -11,7 +11,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "sparring"
 CHAPTERS = """
     errors files places images parts draws data nets heads cells views degradations objective constraints
-    augment players recipes train health watch checkpoints sample translate recovery runs metrics features judge
+    augment players recipes train health watch checkpoints sample inside translate recovery runs metrics features judge
     classify stats advise study report app cli __main__
 """.split()
 FILES = sorted(SOURCE.rglob("*.py"))
