@@ -12,15 +12,16 @@ from oracles import contests, few_labels, labels, solos, translations
 from toys import COLOUR, FACTS, pools, thin
 
 from sparring import draws, train
-from sparring.cells import FAKE, REAL, Given, Judged, Made, Noise, Remembered, Sampled
+from sparring.cells import REAL, Given, Judged, Remembered, Sampled
 from sparring.checkpoints import fill, load_state, save_state, tensors
 from sparring.errors import DataError, UsageError
 from sparring.heads import Classes
 from sparring.nets.dcgan import DCGAN
-from sparring.objective import Classify, FeatureMatching, GradientPenalty, NonSaturating, SaysReal, Term, Window
-from sparring.parts import PARTS, from_json, part, to_json, walk
+from sparring.nets.layers import Facts
+from sparring.objective import Classify, FeatureMatching, GradientPenalty, NonSaturating, Term, Window
+from sparring.parts import PARTS, from_json, part, to_json
 from sparring.players import Adam, Generator, Judge, Memory
-from sparring.recipes import RECIPES, gan, smooth, solo
+from sparring.recipes import RECIPES, gan, solo
 from sparring.train import Split, new_state, training
 
 DATA, COLOUR_DATA = pools(), pools(channels=3)
@@ -137,7 +138,8 @@ def test_the_flat_scripts_notice_broken_randomness(monkeypatch, owner, attribute
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_moves_all_its_networks_in_bf16_too(name):
-    start, end = (new_state(THIN[name], FACTS), play(THIN[name], 2, dtype=torch.float32, precision="bf16"))
+    recipe = replace(THIN[name], batch=16)
+    start, end = (new_state(recipe, FACTS), play(recipe, 2, dtype=torch.float32, precision="bf16"))
     assert all(t.isfinite().all() for t in tensors(end).values())
     assert end.skipped == 0
     for net in start.nets:
@@ -145,13 +147,15 @@ def test_every_recipe_moves_all_its_networks_in_bf16_too(name):
         assert any(not torch.equal(p, q) for p, q in pairs)
 
 
-@pytest.mark.parametrize("size", [(8, 8), (9, 17), (28, 28), (32, 32), (64, 40)])
-@pytest.mark.parametrize("channels", [1, 3])
-def test_every_recipe_takes_any_size_and_channel_count(size, channels):
-    data = pools(count=64, height=size[0], width=size[1], channels=channels)
-    for recipe in THIN.values():
-        state = new_state(recipe, replace(FACTS, channels=channels, height=size[0], width=size[1]))
-        next(training(recipe, state, data, images=64))
+@pytest.mark.parametrize(
+    ("height", "width", "channels"), [(8, 8, 3), (9, 17, 1), (28, 28, 1), (32, 32, 3), (45, 31, 3)]
+)
+def test_every_recipe_takes_any_size_and_channel_count(height, width, channels):
+    data = pools(count=20, height=height, width=width, channels=channels)
+    for recipe in (replace(recipe, batch=4) for recipe in THIN.values()):
+        state = new_state(recipe, Facts(channels, height, width, 3))
+        _, means = next(training(recipe, state, data, images=4))
+        assert state.skipped == 0 and all(mean.isfinite() for mean in means.values())
 
 
 def test_the_loop_knows_no_method():
@@ -159,17 +163,30 @@ def test_the_loop_knows_no_method():
     assert not words & ((PARTS.keys() - {"Recipe"}) | {"G", "D", "fake", "real", "labels"})
 
 
+def resumed(recipe, rounds, stop, folder):
+    """A run that was stopped after `stop` rounds, and went on from its checkpoint to the end."""
+    torch.manual_seed(stop)
+    half = play(recipe, rounds, until=stop, dtype=torch.float32)
+    save_state(half, recipe, folder)
+    loaded, _ = load_state(recipe, folder)
+    assert same(half, loaded)
+    return play(recipe, rounds, state=loaded)
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_stopped_and_loaded_run_ends_bit_equal(name, tmp_path):
-    recipe, rounds = THIN[name], 4
-    whole = play(recipe, rounds, dtype=torch.float32)
-    for stop in range(1, rounds):
-        torch.manual_seed(stop)
-        half = play(recipe, rounds, until=stop, dtype=torch.float32)
-        save_state(half, recipe, tmp_path / str(stop))
-        loaded, _ = load_state(recipe, tmp_path / str(stop))
-        assert same(half, loaded)
-        assert same(play(recipe, rounds, state=loaded), whole)
+    recipe = replace(THIN[name], batch=16)
+    whole = play(recipe, 3, dtype=torch.float32)
+    for stop in (1, 2):
+        assert same(resumed(recipe, 3, stop, tmp_path / str(stop)), whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_run_stopped_at_any_of_ten_points_ends_bit_equal(name, tmp_path):
+    whole = play(THIN[name], 11, dtype=torch.float32)
+    for stop in range(1, 11):
+        assert same(resumed(THIN[name], 11, stop, tmp_path / str(stop)), whole), stop
 
 
 @pytest.mark.parametrize("name", ["dcgan", "vae"])
@@ -349,42 +366,6 @@ def test_averages_are_the_recursion_by_hand():
     assert not any(net.training for net in state.averages.values())
 
 
-# --- recipes are values, and refuse what does not fit ----------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", RECIPES)
-def test_a_recipe_is_a_value(name):
-    recipe = RECIPES[name]
-    assert from_json(json.loads(json.dumps(to_json(recipe)))) == recipe
-    assert eval(repr(recipe), dict(PARTS)) == recipe
-    assert "arXiv" in recipe.source or "doi" in recipe.source
-    assert all(type(p) in PARTS.values() for p in walk(recipe))
-
-
-REFUSED = {
-    "a penalty per image, but batch norm": lambda: gan("x", NonSaturating(), d=(GradientPenalty(),)),
-    "needs logits from D": lambda: gan("x", NonSaturating(), d=(Classify(),)),
-    "needs score from D": lambda: solo("x", (Judge(head=Classes()),), (SaysReal(),)),
-    "keeps none": lambda: gan("x", NonSaturating(), d=(SaysReal(of=Judged("D", Given(), averaged=True)),)),
-    "takes 2": lambda: gan("x", NonSaturating(), maker=Generator(labels=True)),
-    "feeds G 3 noise values": lambda: gan("x", NonSaturating(fake=Judged("D", Made("G", Noise(3))))),
-    "no term reads network E": lambda: solo("x", (Judge(head=Classes()), replace(Judge(), name="E")), (Classify(),)),
-    "reads network 'H'": lambda: gan("x", NonSaturating(fake=Judged("D", Made("H", Noise())))),
-    "moves nothing": lambda: gan("x", NonSaturating(), g=(SaysReal(of=REAL),)),
-    "twice": lambda: solo("x", (Judge(head=Classes()),), (Classify(), Classify())),
-}
-
-
-@pytest.mark.parametrize("sentence", REFUSED)
-def test_what_does_not_fit_is_refused_by_a_sentence(sentence):
-    with pytest.raises(UsageError, match=re.escape(sentence)):
-        REFUSED[sentence]()
-
-
 def test_a_recipe_that_needs_labels_refuses_data_without():
     with pytest.raises(DataError, match="reads labelled images"):
         play(THIN["cgan"], 1, data={"all": DATA["all"]})
-
-
-def test_smooth_has_no_batch_norm():
-    assert not smooth.ties_images and DCGAN().ties_images and FAKE != REAL

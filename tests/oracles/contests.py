@@ -18,7 +18,7 @@ def alternate(nets, averages, data, rounds, d_loss, g_loss, *, d_steps=1, d_opti
     """d_loss(turn) `d_steps` times, then g_loss(turn) once, `rounds` times. G's weight average follows."""
     G, D = nets["G"], nets["D"]
     d_optim, g_optim = d_optim or adam(D), g_optim or adam(G)
-    h = lambda x: D.body(x)
+    h = D.body
     s = lambda x: D.head["score"](h(x))[:, 0]
     p = lambda x: torch.sigmoid(s(x))
     for r in range(rounds):

@@ -69,8 +69,8 @@ def biggan(nets, *world):
         total = 0.0
         for w in G.parameters():
             if w.ndim > 1:
-                w = w.flatten(1) if w.shape[0] <= w[0].numel() else w.flatten(1).T
-                products = w @ w.T * (1 - torch.eye(len(w)).double())
+                rows = w.flatten(1) if w.shape[0] <= w[0].numel() else w.flatten(1).T
+                products = rows @ rows.T * (1 - torch.eye(len(rows)).double())
                 total = total + (products**2).sum()
         return 1e-4 * total
 
