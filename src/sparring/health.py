@@ -19,7 +19,8 @@ EXPLODED = 8.0  # robust z of a log gradient norm, in EXPLODED_OF = (3, 5) neigh
 EXPLODED_OF = (3, 5)
 EXPLODED_ONCE = 100.0  # ... or this many times the median once
 STEADY = 0.15  # least deviation of log norms that z is measured in
-WINNING, LOSING = 0.995, 0.10  # D's share of right calls: on both sides above, or on one side below
+WINNING, LOSING = 0.995, 0.10  # D's share of right calls: on both sides above; on one side below ...
+ONCE_RIGHT = 0.4  # ... after this on both: a young D, not sure of anything yet, often calls all images the same
 OVERFIT = 0.5  # gap between the mean signs of training images and held-out images
 ALIKE, ALIKE_FLOOR, ALIKE_HARD = 0.5, 0.15, 0.03  # diversity of samples: of the best so far, of real images
 ALIKE_CLASS, ALIKE_CLASS_FLOOR = 0.35, 0.08
@@ -72,11 +73,14 @@ def exploding(player: str, logs: list[float], before: list[float]) -> Finding | 
     return None
 
 
-def one_sided(real: float, fake: float) -> Finding | None:
-    """Slow averages of D's right calls: all right, so G learns nothing; or one side nearly all wrong. Bie et al."""
+def one_sided(real: float, fake: float, best: float) -> Finding | None:
+    """Slow averages of D's right calls: all right, so G learns nothing; or one side nearly all wrong. Bie et al.
+
+    `best`: the best so far of the worse side.
+    """
     if min(real, fake) > WINNING:
         return Finding("D wins", "D", "D tells all real images from all made ones, so G learns nothing more from it")
-    if min(real, fake) < LOSING:
+    if min(real, fake) < LOSING and best > ONCE_RIGHT:
         return Finding("D loses", "D", f"D calls nearly every image {'made' if real < fake else 'real'}")
     return None
 

@@ -314,7 +314,8 @@ class Watch:
                 right = said if side == "real" else 1 - said
                 record.right[side] = SLOW * record.right.get(side, right) + (1 - SLOW) * right
         if len(record.right) == 2 and record.age >= GRACE:
-            yield one_sided(record.right["real"], record.right["fake"])
+            real, fake = record.right["real"], record.right["fake"]
+            yield one_sided(real, fake, record.reach("right", min(real, fake)))
 
     def settled(self, state: State, findings: list[Finding]) -> bool:
         """Keeps account of copies after a tick without going back. Is it time for a new copy?"""

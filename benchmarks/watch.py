@@ -1,0 +1,453 @@
+"""False alarms of the watch on healthy runs, and what it does about injected faults.
+
+    python benchmarks/watch.py healthy --seeds 0-3 --out FILE    runs that nothing is wrong with
+    python benchmarks/watch.py faults --seeds 0-2 --out FILE     runs into which a fault is put (G01 to G15)
+    python benchmarks/watch.py cost                              time with and without the watch, dcgan on MNIST
+    python benchmarks/watch.py table FILE                        the Markdown of benchmarks/results/watch.md
+
+Runs are short: thin networks on small images, a thousand rounds or so, one thread. FILE holds a JSON line per run: its
+events, and the furthest that each signal went (for calibration).
+"""
+
+import argparse
+import json
+import math
+import statistics
+import tempfile
+import time
+from collections import defaultdict
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import torch
+
+from sparring import recovery, runs, train, watch
+from sparring.augment import ADA, DiffAugment
+from sparring.data import load
+from sparring.errors import DataError, Diverged
+from sparring.objective import SlopePenalty
+from sparring.parts import from_json, to_json, walk
+from sparring.recipes import RECIPES, augmented
+
+DATA = Path(__file__).parents[1] / "../shared/data"
+UNCONDITIONED = "mlp minimax dcgan lsgan wgan wgan-gp sngan improved infogan sagan r3gan".split()
+CONDITIONED = "cgan acgan projection biggan r3gan-class".split()
+OTHERS = "semi bad-gan classifier autoencoder vae cvae".split()
+ILL = ("suspect", "warning", "went back", "diverged")
+
+
+# --- small things to train on ----------------------------------------------------------------------------------------
+
+
+def thin(recipe):
+    """A quarter of the width."""
+    text = (
+        json.dumps(to_json(recipe)).replace('"width": 64', '"width": 16').replace('"widths": [256]', '"widths": [64]')
+    )
+    return from_json(json.loads(text))
+
+
+@cache
+def images(name: str):
+    """digits: 1,797 of 8x8. half: 5,000 MNIST digits of 14x14; labels of all but 20 per class hidden in few."""
+    if name == "digits":
+        return load("digits")
+    with np.load(DATA / "mnist.npz") as file:
+        x, y = file["x_train"][:5000], file["y_train"][:5000].astype(np.int64)
+    x = x.reshape(-1, 14, 2, 14, 2).mean((2, 4)).round().astype(np.uint8)
+    if name == "few":
+        y = np.where(np.arange(len(y)) < 300, y, -1)
+    if name == "thousand":
+        x, y = x[:1000], y[:1000]
+    if name == "ten":
+        x, y = np.tile(x[:10], (500, 1, 1)), np.tile(y[:10], 500)
+    return x, y
+
+
+@dataclass(frozen=True)
+class Case:
+    recipe: str
+    data: str
+    rounds: int
+    augment: object = None
+
+    @property
+    def built(self):
+        recipe = thin(RECIPES[self.recipe])
+        return augmented(recipe, self.augment) if self.augment else recipe
+
+    @property
+    def name(self) -> str:
+        return " ".join([self.recipe, self.data, *([type(self.augment).__name__] if self.augment else [])])
+
+
+def healthy_cases() -> list[Case]:
+    cases = []
+    for name in (*UNCONDITIONED, *CONDITIONED, *OTHERS):
+        slow = name in ("wgan", "wgan-gp", "sagan", "biggan", "r3gan", "r3gan-class")
+        cases.append(Case(name, "digits", 500 if slow else 700))
+        if name in ("mlp", "dcgan", "lsgan", "cgan", "r3gan", "vae", "semi"):
+            cases.append(Case(name, "few" if name == "semi" else "half", 500 if slow else 700))
+    for name in ("dcgan", "cgan", "projection"):
+        cases += [Case(name, "digits", 600, DiffAugment()), Case(name, "digits", 600, ADA())]
+    return cases
+
+
+# --- how far every signal went ----------------------------------------------------------------------------------------
+
+
+class Furthest:
+    """Wraps the signals that the watch calls, and keeps the extreme of what they were given."""
+
+    def __init__(self):
+        self.values: dict[str, float] = {}
+
+    def least(self, name: str, value: float) -> None:
+        self.values[name] = min(value, self.values.get(name, math.inf))
+
+    def most(self, name: str, value: float) -> None:
+        self.values[name] = max(value, self.values.get(name, -math.inf))
+
+    def read(self, name: str, given: tuple) -> None:
+        if name == "alike":
+            kind = "alike class" if len(given) == 3 else "alike"
+            self.least(kind, given[0])
+            self.least(f"{kind} of best", given[0] / max(given[1], 1e-9))
+        elif name == "mixed_up":
+            self.least("mixed of best", given[0] / max(given[1], 1e-9))
+        elif name == "one_sided":
+            self.most("D wins", min(given[:2]))
+            if given[2] > 0.4:
+                self.least("D loses", min(given[:2]))
+        elif name == "overfitting":
+            trained, held, line = given
+            self.most("D overfits", ((trained - line).sign().mean() - (held - line).sign().mean()).item())
+        elif name == "copied":
+            self.least("copies", given[0] / given[1])
+        elif name == "exploding" and len(given[2]) >= 50 and given[1]:
+            middle = statistics.median(given[2])
+            spread = max(0.15, 1.4826 * statistics.median(abs(v - middle) for v in given[2]))
+            z = [(v - middle) / spread for v in given[1]]
+            self.most("gradient z", max(z))
+            self.most(
+                "gradient z, 3 of 5", max(sorted(z[i : i + 5])[-3] for i in range(max(1, len(z) - 4)) if len(z) > 2)
+            )
+        elif name == "off_colour":
+            (m, s), (m0, s0) = ((x.mean((0, 2, 3)), x.std((0, 2, 3)).clamp_min(1e-3)) for x in given)
+            self.most("mean off", ((m - m0).abs() / s0).max().item())
+            self.most("spread off", (s / s0).log().abs().max().exp().item())
+        elif name == "leaked":
+            seen = watch.Probe(torch.cat(given[1:]), torch.arange(2).repeat_interleave(len(given[1])), 2)
+            shares = [(seen(z) == 1).float().mean().item() for z in given[:2]]
+            self.most("leak", shares[0] - shares[1])
+
+    def patches(self):
+        for name in ("alike", "mixed_up", "one_sided", "overfitting", "copied", "exploding", "off_colour", "leaked"):
+            real = getattr(watch, name)
+
+            def wrapped(*given, name=name, real=real):
+                self.read(name, given)
+                return real(*given)
+
+            yield mock.patch.object(watch, name, wrapped)
+        moved = watch.Samples.moved
+
+        def change(samples, fakes, record):
+            before, found = record.seen, moved(samples, fakes, record)
+            if before and record.age >= watch.GRACE:
+                self.least("change", math.sqrt(np.square(np.subtract(record.seen, before)).mean()))
+            return found
+
+        yield mock.patch.object(watch.Samples, "moved", change)
+
+
+# --- faults -----------------------------------------------------------------------------------------------------------
+
+
+def nan_gradient(state, data, first):
+    if first:
+        p = next(state.nets["G"].parameters())
+        hook = p.register_hook(lambda g: (hook.remove(), g.flatten()[0].fill_(math.nan), g)[-1])
+
+
+def huge_batch(state, data, first):
+    if first:
+        given = train.Turn.given
+
+        def once(turn, field, pool, ratio):
+            x = given(turn, field, pool, ratio)
+            if field == "x":
+                train.Turn.given = given
+                return x * 1e4
+            return x
+
+        train.Turn.given = once
+
+
+def faster(times, player):
+    def fault(state, data, first):
+        if first:
+            optimiser = state.optimisers[player]
+            for hook in getattr(optimiser, "fault", []):
+                hook.remove()
+
+            def step(optimiser, *_):
+                for group in optimiser.param_groups:
+                    group["lr"] *= times if optimiser.ill else 1
+
+            optimiser.ill, optimiser.fault = True, [optimiser.register_step_pre_hook(step)]
+
+    def cure(state, data):
+        state.optimisers[player].ill = False
+
+    fault.cure = cure
+    return fault
+
+
+def deaf(state, data, first):
+    """G does not listen to its noise: perfect collapse."""
+    if first:
+        G, forward = state.nets["G"], type(state.nets["G"]).forward
+        G.forward = lambda z, *about, draw=None: forward(G, torch.zeros_like(z), *about, draw=draw)
+
+
+deaf.cure = lambda state, data: state.nets["G"].__dict__.pop("forward")
+
+
+def moved_labels(state, data, first):
+    for pool in data.values():
+        pool["y"][pool["y"] == 3] = 5
+
+
+def overflowing(state, data, first):
+    if first:
+        G, forward = state.nets["G"], type(state.nets["G"]).forward
+
+        def over(z, *about, draw=None):
+            x = forward(G, z, *about, draw=draw)
+            return x * math.inf if torch.is_autocast_enabled("cpu") else x
+
+        G.forward = over
+
+
+def forced(state, data, first):
+    state.nets["D"].memory_p.fill_(1.0)
+
+
+@dataclass(frozen=True)
+class Fault:
+    id: str
+    what: str
+    case: Case
+    inject: object  # called with (state, data, first) after every round from `at` on
+    expects: tuple[str, ...]  # signals, any of which is right
+    at: int = 520
+    for_ever: bool = False
+    precision: str = "fp32"
+    change: object = None  # of the recipe
+
+
+def no_penalty(recipe):
+    for p in {p for p in walk(recipe) if isinstance(p, SlopePenalty)}:
+        text = json.dumps(to_json(recipe)).replace(json.dumps(to_json(p)), json.dumps(to_json(replace(p, weight=1e-9))))
+        recipe = from_json(json.loads(text))
+    return recipe
+
+
+TURNS = ADA(rotation=0.0, quarter_turns=True)
+DCGAN, CGAN = Case("dcgan", "half", 1000), Case("cgan", "half", 1000)
+FAULTS = [
+    Fault("G01", "one gradient element of G is NaN", DCGAN, nan_gradient, ("left out",)),
+    Fault("G02", "one batch of real images times 10,000", DCGAN, huge_batch, ("exploding D",)),
+    Fault("G03", "learning rate of D times 30", DCGAN, faster(30, "D"), ("any",)),
+    Fault("G04", "no penalty, 1,000 images", Case("wgan-gp", "thousand", 2400), None, ("D overfits",), 0, True,
+          change=no_penalty),
+    Fault("G05", "10 images, 500 copies of each", Case("dcgan", "ten", 1500), None, ("duplicates", "copies"), 0, True),
+    Fault("G06", "G's noise is always 0", DCGAN, deaf, ("alike",)),
+    Fault("G07", "labels of class 3 become 5", CGAN, moved_labels, ("mixed 3", "mixed 5", "alike 3"), for_ever=True),
+    Fault("G08", "G frozen", DCGAN, faster(0, "G"), ("frozen", "D wins"), for_ever=True),
+    Fault("G08", "D frozen", DCGAN, faster(0, "D"), ("D loses", "colour", "alike", "frozen"), for_ever=True),
+    Fault("G09", "bf16 overflows", Case("dcgan", "half", 600), overflowing, ("not finite",), 320, True, "bf16"),
+    Fault("G10", "augmentation always, by quarter turns", replace(DCGAN, augment=TURNS), forced, ("leak",), 0, True),
+    Fault("G15", "G06 for ever", DCGAN, deaf, ("alike",), for_ever=True),
+]  # fmt: skip
+
+
+def injected(fault: Fault, ill: dict):
+    """`training`, with a fault put in after round `fault.at`, and taken out when the watch has gone back."""
+    real = train.training
+
+    def training(recipe, state, data, **settings):
+        for _, means in real(recipe, state, data, **settings):
+            yield state, means
+            if ill.get("skipped") is None and state.skipped:
+                ill["skipped"] = state.round
+            if fault.inject is None or state.round < fault.at or (state.attempt and not fault.for_ever):
+                if state.attempt and ill.get("sick") and hasattr(fault.inject, "cure"):
+                    fault.inject.cure(state, data)
+                ill["sick"] = False
+                continue
+            fault.inject(state, data, not ill.get("sick"))
+            ill["sick"] = True
+
+    return training
+
+
+# --- runs -------------------------------------------------------------------------------------------------------------
+
+
+def one(case: Case, seed: int, fault: Fault | None = None, *, acts: bool = True) -> dict:
+    """Trains, and returns what happened."""
+    recipe, ill, furthest = case.built, {}, Furthest()
+    recipe = fault.change(recipe) if fault and fault.change else recipe
+    start, last, error = time.process_time(), None, ""
+    given = train.Turn.given
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        for patch in furthest.patches():
+            stack.enter_context(patch)
+        if not acts:
+            stack.enter_context(mock.patch.object(recovery, "confirmed", lambda *_: []))
+        if fault:
+            stack.enter_context(mock.patch.object(runs, "training", injected(fault, ill)))
+        try:
+            settings = {"images": case.rounds * recipe.batch, "seed": seed}
+            precision = fault.precision if fault else "fp32"
+            data = images(case.data)
+            *_, last = runs.train(data, recipe, Path(folder) / "run", **settings, precision=precision)
+        except Diverged as diverged:
+            error = str(diverged)
+        train.Turn.given = given
+        events = [json.loads(line) for line in (Path(folder) / "run/events.jsonl").read_text().splitlines()]
+        model = (Path(folder) / "run/model").is_dir()
+    told = [
+        {k: e[k] for k in ("event", "round", "signal", "signals", "to", "change", "words") if k in e}
+        for e in events
+        if e["event"] in ILL
+    ]
+    return {
+        "kind": "fault" if fault else "healthy", "id": fault and fault.id, "what": fault and fault.what,
+        "case": case.name, "rounds": case.rounds, "batch": recipe.batch, "seed": seed, "events": told,
+        "skipped": ill.get("skipped"), "at": fault and fault.at, "expects": fault and fault.expects,
+        "error": error, "model": model, "recovered": last.recovered if last else 0,
+        "done": bool(last and last.done), "furthest": {k: round(v, 4) for k, v in furthest.values.items()},
+        "seconds": round(time.process_time() - start, 1),
+    }  # fmt: skip
+
+
+def signals(event: dict) -> list[str]:
+    return event.get("signals", [event.get("signal", "")])
+
+
+def say(row: dict, out: Path | None) -> None:
+    if out:
+        with out.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+    told = "; ".join(f"{e['event']} @{e['round']} {','.join(signals(e))}" for e in row["events"])
+    print(
+        f"{row['id'] or ''} {row['what'] or ''} {row['case']} seed {row['seed']}: {row['seconds']} s {told}", flush=True
+    )
+
+
+def refused_range() -> bool:
+    """G12: images of floats from 0 to 255."""
+    recipe = thin(RECIPES["dcgan"])
+    state = train.new_state(recipe, train.Facts(1, 14, 14, 10))
+    with suppress(DataError):
+        next(train.training(recipe, state, {"all": {"x": torch.rand(64, 1, 14, 14) * 255}}, images=64))
+        return False
+    return True
+
+
+def cost(count: int = 5, images: int = 24_000) -> None:
+    """CPU seconds of a run's loop in pairs, dcgan on MNIST with default widths; ticks as in a run of 200,000 images."""
+    ratios = []
+    for pair in range(count):
+        seconds = {}
+        for watched in (True, False) if pair % 2 else (False, True):
+            with tempfile.TemporaryDirectory() as folder, mock.patch.object(watch, "tick_rounds", lambda _: 50):
+                start = time.process_time()
+                for _ in runs.train(DATA / "mnist.npz", "dcgan", Path(folder) / "r", images=images, watch=watched):
+                    pass
+                seconds[watched] = time.process_time() - start
+        ratios.append(seconds[True] / seconds[False] - 1)
+        print(f"{seconds[True]:.1f} s with, {seconds[False]:.1f} s without: {100 * ratios[-1]:+.1f} %", flush=True)
+    print(f"median {100 * statistics.median(ratios):+.1f} %")
+
+
+def table(path: Path) -> None:
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    healthy, ill = [r for r in rows if r["kind"] == "healthy"], [r for r in rows if r["kind"] == "fault"]
+    by_case = defaultdict(list)
+    for r in healthy:
+        by_case[r["case"]].append(r)
+    acted = [r for r in healthy if any(e["event"] in ("went back", "diverged", "warning") for e in r["events"])]
+    once = [r for r in healthy if any(e["event"] == "suspect" for e in r["events"])]
+    print(f"{len(healthy)} healthy runs: {len(acted)} false alarms, {len(once)} with a suspicion that passed\n")
+    print("| recipe and data | runs | rounds | alarms | passing suspicions |\n|---|---|---|---|---|")
+    for name, group in by_case.items():
+        alarms = [",".join(signals(e)) for r in group for e in r["events"] if e["event"] != "suspect"]
+        passing = [e["signal"] for r in group for e in r["events"] if e["event"] == "suspect"]
+        words = [", ".join(sorted(set(found))) or "" for found in (alarms, passing)]
+        print(f"| {name} | {len(group)} | {group[0]['rounds']} | {words[0]} | {words[1]} |")
+    print(
+        "\n| fault | runs | fired | first sign after, images | acted after, images | then |\n|---|---|---|---|---|---|"
+    )
+    groups = defaultdict(list)
+    for r in ill:
+        groups[r["id"], r["what"]].append(r)
+    for (id, what), group in groups.items():
+        print(f"| {id} {what} | {len(group)} | {' | '.join(outcome(group))} |")
+
+
+def outcome(group: list[dict]) -> tuple[str, ...]:
+    fired, first, acted, then = 0, [], [], []
+    for r in group:
+        later = [e for e in r["events"] if e["round"] >= r["at"]]
+        hits = [e for e in later if "any" in r["expects"] or set(signals(e)) & set(r["expects"])]
+        if r["expects"] == ["left out"]:
+            fired += r["skipped"] is not None
+            first += [(r["skipped"] - r["at"]) * r["batch"]] if r["skipped"] else []
+        else:
+            fired += bool(hits)
+            first += [(hits[0]["round"] - r["at"]) * r["batch"]] if hits else []
+        actions = [e for e in later if e["event"] == "went back"]
+        acted += [(actions[0]["round"] - r["at"]) * r["batch"]] if actions else []
+        end = "gave up" + (", model kept" if r["model"] else "") if r["error"] else "done"
+        then.append(end + (f" after going back {r['recovered']}x" if r["recovered"] and not r["error"] else ""))
+    ends = ", ".join(f"{then.count(t)} {t}" for t in dict.fromkeys(then))
+    middle = [f"{statistics.median(v):,.0f}" if v else "" for v in (first, acted)]
+    return f"{fired} of {len(group)}", *middle, ends
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["healthy", "faults", "cost", "table"])
+    parser.add_argument("file", nargs="?", type=Path)
+    parser.add_argument("--seeds", default="0-0")
+    parser.add_argument("--only", default="")
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--idle", action="store_true", help="do nothing about what is found, for calibration")
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    first, last = map(int, asked.seeds.split("-"))
+    if asked.what == "table":
+        table(asked.file)
+    elif asked.what == "cost":
+        cost()
+    elif asked.what == "healthy":
+        for seed in range(first, last + 1):
+            for case in (c for c in healthy_cases() if asked.only in c.name):
+                say(one(case, seed, acts=not asked.idle), asked.out)
+    else:
+        print("G12 images from 0 to 255:", "refused" if refused_range() else "NOT REFUSED", flush=True)
+        for seed in range(first, last + 1):
+            for fault in (f for f in FAULTS if asked.only in f"{f.id} {f.what}"):
+                say(one(fault.case, seed, fault), asked.out)
+
+
+if __name__ == "__main__":
+    main()

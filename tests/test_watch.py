@@ -1,0 +1,452 @@
+"""The watch: every signal speaks and keeps silent when it should; going back is exact, bounded, and costs no bit."""
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from test_train import THIN, same
+from toys import FACTS, pools, striped
+
+from sparring import files, health, recovery, runs, train, watch
+from sparring.augment import ADA
+from sparring.cells import Given
+from sparring.checkpoints import load_state, tensors
+from sparring.data import load
+from sparring.errors import DataError, Diverged
+from sparring.heads import Verdict
+from sparring.health import Finding, confirmed
+from sparring.players import SGD, Generator
+from sparring.recipes import augmented
+from sparring.train import Ease, Move, new_state, training
+from sparring.watch import Record, Watch
+
+X, Y = striped(count=600)
+OTHER, _ = striped(count=600, seed=1)
+DATA = {"all": {"x": X, "y": Y}, "labelled": {"x": X, "y": Y}}
+HELD = {"all": {"x": OTHER[:60], "y": Y[:60]}, "labelled": {"x": OTHER[:60], "y": Y[:60]}}
+
+
+# --- signals: numbers in ---------------------------------------------------------------------------------------------
+
+steady = [0.1 * (i % 5) for i in range(100)]
+dim, bright = torch.linspace(-1, 1, 512).reshape(8, 1, 8, 8), torch.linspace(0.8, 1, 512).reshape(8, 1, 8, 8)
+plain, turned = torch.randn(400, 3, generator=torch.Generator().manual_seed(0)), torch.tensor([4.0, 0, 0])
+SPEAK = {
+    "not finite": lambda: health.not_finite(20, 100),
+    "exploding D": lambda: health.exploding("D", [0.2, 4.0, 4.1, 0.2, 4.0], steady),
+    "D wins": lambda: health.one_sided(0.999, 0.998, 0.998),
+    "D loses": lambda: health.one_sided(0.9, 0.01, 0.6),
+    "D overfits": lambda: health.overfitting(torch.ones(60), torch.linspace(-1, 1, 60), 0.0),
+    "alike": lambda: health.alike(0.3, 0.9),
+    "alike 3": lambda: health.alike(0.1, 0.6, "3"),
+    "mixed 3": lambda: health.mixed_up(0.3, 0.9, "3"),
+    "colour": lambda: health.off_colour(bright, dim),
+    "copies": lambda: health.copied(0.1, 1.0),
+    "leak": lambda: health.leaked(plain[:200] + turned, plain, plain + turned),
+}
+SILENT = {
+    "one move of many is not finite": lambda: health.not_finite(2, 100),
+    "one larger gradient": lambda: health.exploding("D", [0.2, 4.0, 0.1, 0.2, 0.4], steady),
+    "gradients without a past": lambda: health.exploding("D", [9.0] * 5, steady[:20]),
+    "D right on one side": lambda: health.one_sided(0.999, 0.8, 0.9),
+    "a young D that calls everything real": lambda: health.one_sided(0.99, 0.01, 0.3),
+    "D knows as much of new images": lambda: health.overfitting(torch.ones(60), torch.linspace(-0.2, 1, 60), 0.0),
+    "samples as diverse as ever": lambda: health.alike(0.8, 0.9),
+    "a class that is mostly right": lambda: health.mixed_up(0.7, 0.9, "3"),
+    "the images' own colours": lambda: health.off_colour(dim * 0.8, dim),
+    "samples as far as real images": lambda: health.copied(0.8, 1.0),
+    "samples like plain images": lambda: health.leaked(plain[:200], plain, plain + turned),
+    "an augmentation that changes nothing": lambda: health.leaked(plain[:200], plain, plain),
+}
+
+
+@pytest.mark.parametrize("signal", SPEAK)
+def test_a_signal_speaks(signal):
+    assert SPEAK[signal]().signal == signal
+
+
+@pytest.mark.parametrize("what", SILENT)
+def test_a_signal_is_silent_about(what):
+    assert SILENT[what]() is None
+
+
+def test_a_single_enormous_gradient_speaks():
+    assert health.exploding("D", [0.1, math.log(1e6), 0.2], steady).words.endswith("times their size")
+
+
+def test_total_collapse_is_certain_and_others_need_a_second_vote():
+    assert health.alike(0.01, 1.0).hard and not health.alike(0.3, 1.0).hard
+    a, b, c = Finding("a", "D", "."), Finding("b", "D", "."), Finding("c", "samples", ".")
+    hard, told = Finding("h", "numbers", ".", hard=True), Finding("t", "samples", ".", acts=False)
+    assert confirmed([a], []) == confirmed([a, b], ["c"]) == confirmed([a, told], ["t"]) == []
+    assert confirmed([a], ["a"]) == [a] and confirmed([a, c], []) == [a, c] and confirmed([a, hard], []) == [hard]
+
+
+@pytest.mark.parametrize("rounds", [20, 21, 100, 999, 3125, 50_000])
+def test_a_tick_is_a_hundredth_to_a_twentieth_of_a_run(rounds):
+    assert rounds // 100 <= watch.tick_rounds(rounds) <= max(rounds / 20, 1)
+
+
+def test_features_tell_images_apart_and_the_probe_reads_classes():
+    x = watch.to_float(X)
+    eye = health.Eye(x)
+    features = eye(x)
+    assert health.spread(features[:1].expand(9, -1)) < 1e-2 < 0.1 < health.spread(features[:90])
+    probe = health.Probe(features[:300], Y[:300], 3)
+    assert (probe.recall(features[300:], Y[300:]) > 0.9).all()
+    swapped = health.Probe(features[:300], (Y[:300] + 1) % 3, 3)
+    assert (swapped.recall(features[300:], Y[300:]) < 0.1).all()
+
+
+# --- signals, on a training ------------------------------------------------------------------------------------------
+
+
+def seen(made, *, recipe=THIN["cgan"], ticks=1, age=1000, data=DATA, held=None, judge=None):
+    """What the watch says of a generator whose images are `made(labels)`, uint8 [N,H,W,C]."""
+    state = new_state(recipe, FACTS)
+    look = Watch(recipe, FACTS, data, held, rounds=2000, record={"age": age})
+    state.nets["G"].forward = lambda z, y=None, **_: watch.to_float(
+        made(y if y is not None else torch.arange(len(z)) % 3)
+    )
+    if judge:
+        state.nets["D"].forward = judge
+    before = {k: v.clone() for k, v in tensors(state).items()}
+    for tick in range(ticks):
+        state.round = 10 * look.tick * (tick + 1)
+        found = look.look(state)
+    assert all(torch.equal(before[k], v) for k, v in tensors(state).items()), "looking changed a network"
+    assert all(net.training for net in state.nets.values())
+    return {f.signal for f in found}
+
+
+def pick(source, y, shift=0):
+    """One image of each asked-for class, all different."""
+    return torch.stack([source[3 * (i % 190) + (k + shift) % 3] for i, k in enumerate(y.tolist())])
+
+
+def test_good_samples_are_healthy():
+    assert seen(lambda y: pick(OTHER, y)) == set()
+    assert seen(lambda y: pick(OTHER, y), recipe=THIN["dcgan"]) == set()
+
+
+FAULTS = {
+    "one image": (lambda y: OTHER[:1].expand(len(y), -1, -1, -1), {"alike", "alike 0", "alike 1", "alike 2"}),
+    "one image a class": (lambda y: OTHER[y], {"alike 0", "alike 1", "alike 2"}),
+    "one class collapsed": (
+        lambda y: torch.where((y == 1)[:, None, None, None], OTHER[1], pick(OTHER, y)), {"alike 1"},
+    ),
+    "too dark": (lambda y: pick(OTHER, y) // 8, {"colour"}),
+    "copies": (lambda y: pick(X, y), {"copies"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_bad_samples_are_named(fault):
+    made, signals = FAULTS[fault]
+    assert (
+        signals
+        <= seen(made)
+        <= signals
+        | {f"mixed {k}" for k in range(3)}
+        | {"colour", "alike", "copies"}
+        | {f"alike {k}" for k in range(3 * (fault == "too dark"))}
+    )
+
+
+def test_classes_that_are_mixed_up_are_named():
+    recipe, state = THIN["cgan"], new_state(THIN["cgan"], FACTS)
+    look = Watch(recipe, FACTS, DATA, rounds=2000, record={"age": 1000})
+    for shift, signals in ((0, set()), (1, {"mixed 0", "mixed 1", "mixed 2"})):
+        state.round += 10 * look.tick
+        state.nets["G"].forward = lambda z, y, shift=shift, **_: watch.to_float(pick(OTHER, y, shift))
+        assert {f.signal for f in look.look(state)} == signals
+
+
+def test_a_frozen_generator_is_named_after_some_ticks():
+    assert "frozen" not in seen(lambda y: pick(OTHER, y), ticks=watch.STILL_TICKS)
+    assert "frozen" in seen(lambda y: pick(OTHER, y), ticks=watch.STILL_TICKS + 1)
+
+
+def test_samples_that_are_not_finite_are_certain():
+    state, look = new_state(THIN["dcgan"], FACTS), Watch(THIN["dcgan"], FACTS, DATA, rounds=100)
+    state.nets["G"].forward = lambda z, **_: torch.full((len(z), 1, 12, 10), math.nan)
+    (found,) = look.look(state)
+    assert found.signal == "not finite" and found.hard
+    json.dumps(look.saved(), allow_nan=False)
+
+
+def knows(x, about=None, draw=None):
+    """A judge that calls real what is in X, and nothing else."""
+    pixels = ((x + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).flatten(1)
+    known = (pixels[:, None] == X.flatten(1)[None]).all(2).any(1)
+    return Verdict(x, x.flatten(1), 2.0 * known - 1)
+
+
+def test_a_judge_that_knows_its_images_by_heart_is_named():
+    assert "D overfits" in seen(lambda y: pick(OTHER, y), held=HELD, judge=knows)
+
+    def fair(x, about=None, draw=None):
+        return Verdict(x, x.flatten(1), x.flatten(1).mean(1) + 1)
+
+    assert seen(lambda y: pick(OTHER, y), held=HELD, judge=fair) == set()
+
+
+def test_scores_without_a_zero_are_read_about_their_middle():
+    def far(x, about=None, draw=None):
+        return knows(x)._replace(score=100 + knows(x).score)
+
+    assert "D overfits" in seen(lambda y: pick(OTHER, y), recipe=THIN["wgan-gp"], held=HELD, judge=far)
+
+
+def test_an_augmentation_that_leaks_is_named():
+    recipe = augmented(THIN["dcgan"], ADA(rotation=0.0, quarter_turns=True))
+    square = {k: {"x": v["x"][:, :10], "y": v["y"]} for k, v in DATA.items()}
+    facts = replace(FACTS, height=10)
+    for made, leaks in ((OTHER[:, :10], False), (OTHER[:, :10].transpose(1, 2), True)):
+        state, look = new_state(recipe, facts), Watch(recipe, facts, square, rounds=2000, record={"age": 1000})
+        state.nets["D"].memory_p.fill_(1.0)
+        state.nets["G"].forward = lambda z, made=made, **_: watch.to_float(made[: len(z)])
+        state.round = 10 * look.tick
+        assert ("leak" in {f.signal for f in look.look(state)}) == leaks
+
+
+@pytest.mark.parametrize("name", ["vae", "classifier", "wgan-gp", "cyclegan", "infogan", "r3gan"])
+def test_recipes_are_watched_by_what_they_have(name):
+    recipe = THIN[name]
+    x = {"x": X[:64], "y": Y[:64], "source": X[:64]}
+    data = {pool: {k: v for k, v in x.items() if pool == "pairs" or k != "source"} for pool in ("all", *recipe.pools)}
+    state, look = new_state(recipe, FACTS), Watch(recipe, FACTS, data, data, rounds=3)
+    assert (look.samples is not None) == any(isinstance(s, Generator) for s in recipe.nets.values())
+    for _, means in training(recipe, state, data, images=3 * recipe.batch):
+        look.note(state, means)
+        look.look(state)
+    assert json.loads(json.dumps(look.saved(), allow_nan=False)) == look.saved()
+    assert set(look.record.norms) == {p.name for p in recipe.players}
+    assert all(len(v) == 3 for v in look.record.norms.values())
+
+
+# --- going back ------------------------------------------------------------------------------------------------------
+
+ROUNDS = 40  # ticks of 2 rounds, copies every 10
+ILL = Finding("test", "numbers", "it is ill", hard=True)
+
+
+def arrays(count=1100):
+    x, y = striped(count=count)
+    return x.numpy(), y.numpy()
+
+
+def go(out, *, ill=(), recipe=THIN["mlp"], monkeypatch=None, **kwargs):
+    """Trains; at the rounds `ill` the watch finds something."""
+    look = Watch.look
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Watch, "look", lambda self, s: look(self, s) + [ILL] * (s.round in ill))
+        settings = {"images": ROUNDS * 64, "precision": "fp32", "save_seconds": 0.0, **kwargs}
+        return list(runs.train(arrays(), recipe, out, **settings))
+
+
+def ends(run):
+    found, _ = runs.Run.read(run).newest()
+    return found
+
+
+def events(run, *kinds):
+    return [{k: v for k, v in e.items() if k != "time"} for e in files.read_lines(run / "events.jsonl")
+            if not kinds or e["event"] in kinds]  # fmt: skip
+
+
+def test_a_watch_that_sees_nothing_changes_no_bit(tmp_path):
+    go(tmp_path / "with", recipe=THIN["cgan"])
+    go(tmp_path / "without", recipe=THIN["cgan"], watch=False)
+    assert same(ends(tmp_path / "with"), ends(tmp_path / "without"))
+    assert [e["event"] for e in events(tmp_path / "with")] == ["started", "done"]
+
+
+def test_going_back_restores_the_copy_bit_for_bit_and_changes_one_thing(tmp_path, monkeypatch):
+    restored, fill = [], recovery.fill
+
+    def filling(state, found):
+        fill(state, found)
+        copy, rest = load_state(THIN["mlp"], tmp_path / "run" / "copies" / "step-00000010")
+        restored.append(same(state, copy))
+        assert state.round == 26
+
+    monkeypatch.setattr(recovery, "fill", filling)
+    steps = go(tmp_path / "run", ill=(26,))
+    assert restored == [True]
+    (event,) = events(tmp_path / "run", "went back")
+    assert event["words"] == "it is ill; went back to image 640, new order of images"
+    assert [s.news for s in steps if s.news] == [(event["words"],)] and steps[-1].recovered == 1
+    state = ends(tmp_path / "run")
+    assert (state.attempt, state.extra, state.round) == (1, ROUNDS // 4, ROUNDS + ROUNDS // 4)
+    assert [line["round"] for line in files.read_lines(tmp_path / "run" / "log.jsonl")] == list(range(1, 51))
+
+
+def test_a_copy_is_good_only_after_a_healthy_window(tmp_path):
+    go(tmp_path / "run", ill=(18, 28))
+    assert [e["to"] for e in events(tmp_path / "run", "went back")] == [0, 0]
+    go(tmp_path / "late", ill=(20, 38))
+    assert [e["to"] for e in events(tmp_path / "late", "went back")] == [0, 0]
+    go(tmp_path / "later", ill=(22,))
+    assert [e["to"] for e in events(tmp_path / "later", "went back")] == [640]
+
+
+def test_what_an_attempt_draws_is_new():
+    states = [new_state(THIN["mlp"], FACTS) for _ in range(3)]
+    states[1].attempt = 1
+    for state in states:
+        for _ in training(THIN["mlp"], state, pools(), images=64):
+            pass
+    assert same(states[0], states[2]) and not same(states[0], states[1])
+
+
+def test_each_attempt_changes_one_thing_more(tmp_path):
+    recipe = THIN["wgan-gp"]
+    with pytest.raises(Diverged):
+        go(tmp_path / "run", ill=range(2, 99), recipe=recipe)
+    assert [e["change"] for e in events(tmp_path / "run", "went back")] == [
+        "new order of images", "learning rates halved", "penalties doubled"
+    ]  # fmt: skip
+    state, look = new_state(recipe, FACTS), Watch(recipe, FACTS, DATA, rounds=100, precision="bf16")
+    state.attempt, state.ease = 3, Ease(penalty=2.0)
+    assert look.changes(state) == ("full precision", Ease(penalty=2.0, fp32=True))
+
+
+def test_eased_training_is_what_it_says(monkeypatch):
+    D, G = THIN["mlp"].players
+    recipe, moved = replace(THIN["mlp"], players=(replace(D, optim=SGD(0.01, momentum=0.0)), G)), []
+    for rate in (1.0, 0.5):
+        state = new_state(recipe, FACTS, dtype=torch.float64)
+        state.ease = Ease(rate=rate)
+        before = next(state.nets["D"].parameters()).clone()
+        next(training(recipe, state, pools(), images=64))
+        moved.append(next(state.nets["D"].parameters()) - before)
+    assert torch.allclose(moved[0], 2 * moved[1], rtol=1e-9, atol=1e-15) and moved[0].abs().max() > 1e-6
+    D = THIN["wgan-gp"].players[0]
+    contest, penalty = D.terms
+    move = Move(D, 0, 0.0, 64, 0, ease=Ease(penalty=2.0))
+    assert move.scale(penalty) == 20.0 and move.scale(contest) == 1.0
+    used, autocast = [], train.autocast
+    monkeypatch.setattr(train, "autocast", lambda device, precision: used.append(precision) or autocast(device, "fp32"))
+    state = new_state(THIN["mlp"], FACTS)
+    for ease in (Ease(), Ease(fp32=True)):
+        state.ease = ease
+        next(training(THIN["mlp"], state, pools(), images=64 * (state.round + 1), precision="bf16"))
+    assert used == ["bf16", "bf16", "fp32", "fp32"]
+
+
+def test_halved_rates_come_back_after_a_window():
+    state, look = new_state(THIN["mlp"], FACTS), Watch(THIN["mlp"], FACTS, DATA, rounds=200)
+    state.attempt, state.round = 1, 40
+    look.went_back(state, *look.changes(state), {})
+    assert state.ease.rate == 0.5
+    for state.round in range(40, 200, 10):
+        look.look(state)
+        assert (state.ease.rate == 1.0) == (state.round >= 40 + watch.EASED * look.tick)
+
+
+@pytest.mark.parametrize("stop", [9, 19, 25, 26, 27, 45])
+def test_stopping_about_going_back_changes_nothing(tmp_path, stop):
+    go(tmp_path / "whole", ill=(26,))
+    asked = iter(range(1, 100))
+    go(tmp_path / "run", ill=(26,), stop=lambda: next(asked) >= stop)
+    go(tmp_path / "run", ill=(26,))
+    assert same(ends(tmp_path / "run"), ends(tmp_path / "whole"))
+    assert events(tmp_path / "run", "went back") == events(tmp_path / "whole", "went back")
+
+
+@pytest.mark.parametrize("place", ["fill", "load_state", "save_state"])
+def test_a_kill_while_going_back_changes_nothing(tmp_path, place):
+    """As after kill -9: what was done in memory is gone, files are what they were."""
+    ill = (26, 38)
+    go(tmp_path / "whole", ill=ill)
+    with pytest.MonkeyPatch.context() as patch:
+
+        def killed(*_, **__):
+            raise KeyboardInterrupt
+
+        patch.setattr(recovery, place, killed)
+        with pytest.raises(KeyboardInterrupt):
+            go(tmp_path / "run", ill=ill, save_seconds=60.0 if place == "load_state" else 0.0)
+    go(tmp_path / "run", ill=ill)
+    assert same(ends(tmp_path / "run"), ends(tmp_path / "whole"))
+    assert events(tmp_path / "run", "went back") == events(tmp_path / "whole", "went back")
+    copies = [sorted(p.name for p in (tmp_path / run / "copies").iterdir()) for run in ("run", "whole")]
+    assert copies[0] == copies[1] and len(copies[0]) <= 2 * 3 + 1
+
+
+def test_a_damaged_copy_is_walked_back_over(tmp_path):
+    def spoil():
+        for path in (tmp_path / "run" / "copies").glob("step-00000020/state.safetensors"):
+            path.write_bytes(path.read_bytes()[:-1])
+        return False
+
+    go(tmp_path / "run", ill=(38,), stop=spoil)
+    assert [e["to"] for e in events(tmp_path / "run", "went back")] == [640]
+
+
+def test_what_cannot_be_saved_ends_at_its_best_with_exit_code_6(tmp_path):
+    with pytest.raises(Diverged, match="it is ill, after 2 new attempts; its model is that of image 640") as caught:
+        go(tmp_path / "run", ill=range(22, 99))
+    assert caught.value.exit_code == 6
+    state = ends(tmp_path / "run")
+    assert state.attempt == 2 and state.round <= ROUNDS * 1.25
+    copy, _ = load_state(THIN["mlp"], tmp_path / "run" / "copies" / "step-00000010")
+    exported = runs.generator(tmp_path / "run").G.state_dict()
+    assert all(torch.equal(v, exported[k]) for k, v in copy.averages["G"].state_dict().items())
+    before = events(tmp_path / "run", "went back", "diverged")
+    with pytest.raises(Diverged, match="after 2 new attempts"):
+        go(tmp_path / "run", ill=())
+    assert events(tmp_path / "run", "went back", "diverged") == before
+
+
+def test_one_move_that_is_not_finite_is_left_out_and_forgotten(tmp_path):
+    given, count = train.Turn.given, []
+
+    def once(turn, *asked):
+        count.append(1)
+        return given(turn, *asked) * (math.nan if len(count) == 7 else 1)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train.Turn, "given", once)
+        steps = go(tmp_path / "run")
+    assert steps[-1].skipped == 1 and steps[-1].recovered == 0 and steps[-1].done
+
+
+# --- what is kept from training, and what is said at the start -------------------------------------------------------
+
+
+def test_some_images_are_kept_from_training():
+    imageset = load(arrays(1100))
+    assert runs.held_out(imageset, THIN["cgan"]) == 55
+    assert runs.held_out(load(arrays(900)), THIN["cgan"]) == runs.held_out(imageset, THIN["vae"]) == 0
+    ours, held = runs.parted(imageset, 55, seed=0)
+    assert len(ours) == 1045 and len(held) == 55 and not set(ours.origins) & set(held.origins)
+    assert held.origins == runs.parted(imageset, 55, seed=0)[1].origins != runs.parted(imageset, 55, seed=1)[1].origins
+    few = replace(imageset, labels=np.where(np.arange(1100) < 60, imageset.labels, -1))
+    assert (runs.parted(few, 52, seed=0)[1].labels == -1).all()
+
+
+def test_images_of_floats_out_of_range_are_refused():
+    data = {"all": {"x": torch.rand(64, 1, 12, 10) * 255}}
+    with pytest.raises(DataError, match="run from -?[0-9.e-]+ to 25"):
+        next(training(THIN["mlp"], new_state(THIN["mlp"], FACTS), data, images=64))
+    assert Given() in (c for c in train.walk(THIN["mlp"]))
+
+
+def test_many_copies_among_the_images_are_said_at_the_start(tmp_path):
+    x, y = arrays(30)
+    list(
+        runs.train(
+            (np.tile(x, (10, 1, 1, 1)), np.tile(y, 10)), THIN["mlp"], tmp_path / "run", images=64, precision="fp32"
+        )
+    )
+    (event,) = events(tmp_path / "run", "warning")
+    assert event["signal"] == "duplicates" and event["words"].startswith("270 of 300 images are exact copies")
+
+
+def test_a_record_is_json():
+    assert Record(**json.loads(json.dumps(vars(Record())))) == Record()
