@@ -336,7 +336,8 @@ def fastest_precision(recipe: Recipe, facts: Facts, *, device: str = "cpu", roun
     n = recipe.batch
     x = torch.arange(n * facts.height * facts.width * facts.channels, device=device).remainder(255).to(torch.uint8)
     y = torch.arange(n, device=device) % max(1, facts.classes)
-    pool = {"x": x.view(n, facts.height, facts.width, facts.channels), "y": y}
+    images = x.view(n, facts.height, facts.width, facts.channels)
+    pool = {"x": images, "source": images, "y": y}
     data: Data = {name: dict(pool) for name in recipe.pools}
     seconds = {}
     for precision in ("fp32", "bf16"):
