@@ -32,6 +32,7 @@ from scoring import CACHE, CHUNK, FILES, Extractor, Real, extractor, real_images
 from sparring import files, metrics, recipes
 from sparring.cells import Given, Judged, Made, Noise, Sampled
 from sparring.classify import METHODS
+from sparring.data import label_draw
 from sparring.errors import pick
 from sparring.images import grid, save_png
 from sparring.nets.layers import Facts
@@ -129,11 +130,14 @@ def usual_data(recipe: Recipe) -> str:
     return "cifar10" if kind_of(recipe) == "translation" and not recipe.pools & {"pairs", "a", "b"} else "mnist"
 
 
-def pools(recipe: Recipe, real: Real, device: str, *, test: bool = False) -> Data:
-    """What the recipe reads. "pairs": outlines and their images; "a" images, "b" outlines, of different images in
-    training. In a test `truth` is the other side."""
+def pools(recipe: Recipe, real: Real, device: str, *, labels: int | None = None, test: bool = False) -> Data:
+    """What the recipe reads; of so many `labels` a class, or all. "pairs": outlines and their images; "a" images, "b"
+    outlines, of different images in training. In a test `truth` is the other side."""
     x, y = (real.test_x, real.test_y) if test else (real.x, real.y)
     data: dict[str, dict[str, Any]] = {"all": {"x": x, "y": y}, "labelled": {"x": x, "y": y}}
+    if labels and not test:
+        known = label_draw(y, labels, seed=0, repeat=0) >= 0
+        data["labelled"] = {"x": x[known], "y": y[known]}
     if recipe.pools & {"pairs", "a", "b"}:
         lines, half = outlines(x), slice(None) if test else slice(0, len(x) // 2)
         rest = slice(None) if test else slice(len(x) // 2, None)
@@ -323,6 +327,7 @@ def measured(name: str, seed: int, options) -> dict[str, Any]:
     judge = extractor(real, cache=options.cache, device=options.device)
     row = {"recipe": name, "kind": kind_of(recipe), "data": real.name, "seed": seed, "budget": options.seconds}
     row |= {"device": device_name(options.device), "threads": options.threads, "extractor": judge.hash}
+    row |= {"labels": options.labels} if options.labels else {}
     if options.run:
         run = Run.read(options.run)
         state, rest = run.newest(device=options.device) or (None, {})
@@ -333,7 +338,7 @@ def measured(name: str, seed: int, options) -> dict[str, Any]:
         precision = options.precision
         if precision == "auto":
             precision = fastest_precision(recipe, real.facts, device=options.device)
-        data = pools(recipe, real, options.device)
+        data = pools(recipe, real, options.device, labels=options.labels)
         state, about = trained(
             recipe, real.facts, data, seconds=options.seconds, seed=seed, device=options.device, precision=precision
         )
@@ -383,6 +388,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--seconds", type=float, default=200.0, help="of training")
     parser.add_argument("--data", choices=list(FILES), help="instead of the recipe's usual one")
+    parser.add_argument("--labels", type=int, help="of each class, for recipes that read labels; all when left out")
     parser.add_argument("--samples", type=int, default=5000)
     parser.add_argument("--train-on-generated", action="store_true")
     parser.add_argument("--run", type=Path, help="measure this run folder instead of training")
@@ -399,11 +405,15 @@ def main() -> None:
     options.device = choose_device(options.device)
     names = list(recipes.RECIPES) if options.recipes == ["all"] else options.recipes
     known = files.read_lines(options.results)
-    have = {(line["recipe"], line["seed"], line["data"], line.get("budget", options.seconds)) for line in known}
+    have = {
+        (line["recipe"], line["seed"], line["data"], line.get("budget", options.seconds), line.get("labels"))
+        for line in known
+    }
     for seed in options.seeds:
         for name in names:
             data = options.data or ("mnist" if name == "floor" else usual_data(pick(recipes.RECIPES, name, "recipe")))
-            if ("real images" if name == "floor" else name, seed, data, options.seconds) in have and not options.again:
+            run = ("real images" if name == "floor" else name, seed, data, options.seconds, options.labels)
+            if run in have and not options.again:
                 print(f"{name}, seed {seed}, {data}: there already", flush=True)
                 continue
             row = plain(floor(data, options) if name == "floor" else measured(name, seed, options))

@@ -38,7 +38,11 @@ CODES = {
     "fakes, majority, %": ("purity_fake", 100, 1),
     "fakes, one to one, %": ("purity_fake_one_to_one", 100, 1),
 }
-NAMES = {"seeds": None, "images, k": ("images", 0.001, 0), "test images right, %": ("accuracy", 100, 2)}
+NAMES = {
+    "seeds": None,
+    "images, k": ("images", 0.001, 0),
+    "test images right, %": ("accuracy", 100, 2),
+}
 PAIRS = {
     f"{title}{' of the baseline' if start else ''}": (f"{start}{name}", 1, places)
     for name, title, places in (("psnr", "PSNR, dB", 2), ("ssim", "SSIM", 3), ("kernel_x1000", "kernel x 1000", 2))
@@ -49,11 +53,12 @@ PAIRS = {"seeds": None, "images/s": ("images_per_second", 1, 0), "images, k": ("
 
 def table(lines: list[dict]) -> str:
     """Markdown of all lines; of two for the same run the later one."""
-    last = {(*setting(line), line["recipe"], line["seed"]): line for line in lines}
+    last = {(*setting(line), line["recipe"], line.get("labels"), line["seed"]): line for line in lines}
     groups: dict[tuple, dict[str, list[dict]]] = {}
     for line in last.values():
+        name = f"{line['recipe']}, {line['labels']} labels a class" if "labels" in line else line["recipe"]
         if line["kind"] != "floor":
-            groups.setdefault(setting(line), {}).setdefault(line["recipe"], []).append(line)
+            groups.setdefault(setting(line), {}).setdefault(name, []).append(line)
     floors = {line["data"]: line for line in lines if line["kind"] == "floor"}
     return "\n\n".join([HEAD, *(block for key in sorted(groups) for block in section(key, groups[key], floors))]) + "\n"
 
