@@ -341,6 +341,14 @@ def save_png(
     return Path(path)
 
 
+def film_kind(path: Path | str) -> str:
+    """WEBP or GIF, as a file's name ends; else raises UsageError."""
+    kind = Path(path).suffix.lower()
+    if kind not in (".webp", ".gif"):
+        raise UsageError("animation-kind", f"{path} does not end in .webp or .gif", fix="name a .webp or .gif file")
+    return kind[1:].upper()
+
+
 def save_animation(
     path: Path | str, frames: np.ndarray, *, seconds: float = 0.2, hold: float = 1.5, generated: bool = False
 ) -> Path:
@@ -348,17 +356,13 @@ def save_animation(
 
     The file is whole or not there. Raises UsageError for another ending, MachineError as save_png.
     """
-    path, kind = Path(path), Path(path).suffix.lower()
-    if kind not in (".webp", ".gif"):
-        raise UsageError("animation-kind", f"{path} is no WebP or GIF file", fix="end its name in .webp or .gif")
+    path, kind = Path(path), film_kind(path)
     first, *rest = [as_pillow(frame) for frame in frames]
     times = [round(1000 * seconds)] * len(rest) + [round(1000 * hold)]
-    said: dict = {"lossless": True, "xmp": XMP.encode()} if kind == ".webp" else {"comment": f"sparring {GENERATED}"}
+    said: dict = {"lossless": True, "xmp": XMP.encode()} if kind == "WEBP" else {"comment": f"sparring {GENERATED}"}
     said = said if generated else {name: value for name, value in said.items() if name == "lossless"}
     with aside(path) as temporary:
-        first.save(
-            temporary, kind[1:].upper(), save_all=True, append_images=rest, duration=times, loop=0, **said
-        )  # fmt: skip
+        first.save(temporary, kind, save_all=True, append_images=rest, duration=times, loop=0, **said)
     return path
 
 

@@ -4,8 +4,9 @@ Most pictures are strips, uint8 [rows, steps, H, W, C]: one thing changes along 
 on (seed, i) only. `sheet` lays strips out as one picture, `frames` makes them a film.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +14,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
+from . import files
 from .health import Eye
-from .images import grid, load_image
+from .images import grid, load_image, save_animation, save_png
 from .nets.resnet import ResNetGenerator
 from .players import Generator
 from .sample import Latents, Sampler
 
 LIMITS = (0.3, 0.5, 0.75, 1.0, 1.5, 2.0)  # of truncated noise
 REACH = 3.0  # how far a strip follows a direction: noise beyond it is rare
+MOST_ROWS = 20  # classes or codes in one picture
 CHUNK = 2**23  # pixels of training images that are compared at a time
 REFERENCE = 256  # training images that the scale of features is measured on
 
@@ -68,28 +71,30 @@ def slerp(a: Tensor, b: Tensor, t: Tensor | float) -> Tensor:
     return between * (length_a + t * (length_b - length_a))
 
 
-def walk(sampler: Sampler, a: int, b: int, rows: int = 6, steps: int = 9, *, seed: int = 0) -> np.ndarray:
-    """From class a to class b at fixed noise, a row for each: the one-hot labels are mixed linearly."""
+def walk(
+    sampler: Sampler, a: int | np.ndarray, b: int | np.ndarray, rows: int = 6, steps: int = 9, *, seed: int = 0
+) -> np.ndarray:
+    """From class a to class b (or [rows]) at fixed noise, a row for each: the one-hot labels are mixed linearly."""
     sampler.takes(labels=True)
-    start, end = (sampler.latents(rows, seed=seed, labels=torch.full((rows,), label)) for label in (a, b))
+    start, end = (sampler.latents(rows, seed=seed, labels=torch.as_tensor(label).expand(rows)) for label in (a, b))
     there = repeated(end.classes, steps)
     return changed(sampler, start, steps, lambda points, t: replace(points, classes=points.classes.lerp(there, t)))
 
 
-def by_class(sampler: Sampler, columns: int = 10, *, seed: int = 0, truncation: float | None = None) -> np.ndarray:
-    """A row for each class, all of the same noise: what a column shares is not the class."""
+def by_class(sampler: Sampler, columns: int = 10, *, most: int = MOST_ROWS, seed: int = 0) -> np.ndarray:
+    """A row for each of the first `most` classes, all of the same noise: what a column shares is not the class."""
     sampler.takes(labels=True)
-    return by(sampler, "labels", len(sampler.classes), columns, seed=seed, truncation=truncation)
+    return chosen(sampler, "labels", min(most, len(sampler.classes)), columns, seed)
 
 
-def by_code(sampler: Sampler, columns: int = 10, *, seed: int = 0, truncation: float | None = None) -> np.ndarray:
+def by_code(sampler: Sampler, columns: int = 10, *, most: int = MOST_ROWS, seed: int = 0) -> np.ndarray:
     """A row for each code, all of the same noise and sliders. Chen et al. 2016, figure 2."""
     sampler.takes(codes=True)
-    return by(sampler, "codes", sampler.spec.codes, columns, seed=seed, truncation=truncation)
+    return chosen(sampler, "codes", min(most, sampler.spec.codes), columns, seed)
 
 
-def by(sampler: Sampler, what: str, count: int, columns: int, **settings) -> np.ndarray:
-    rows = [sampler.latents(columns, **{what: torch.full((columns,), k)}, **settings) for k in range(count)]
+def chosen(sampler: Sampler, what: str, count: int, columns: int, seed: int) -> np.ndarray:
+    rows = [sampler.latents(columns, seed=seed, **{what: torch.full((columns,), k)}) for k in range(count)]
     return np.stack([sampler.render(row) for row in rows])
 
 
@@ -230,3 +235,110 @@ def training_frames(folder: Path | str) -> np.ndarray:
     shown = [load_image(path) for path in sorted(Path(folder).glob("samples/images-*.png"))]
     shown = [picture for picture in shown if picture.shape == shown[-1].shape]
     return np.stack(shown) if shown else np.zeros((0, 1, 1, 1), np.uint8)
+
+
+# --- all of it, as files of a run ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class View:
+    """One picture with the names of its rows and columns, and what one sees in words."""
+
+    name: str
+    title: str
+    strips: np.ndarray
+    words: str
+    rows: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+
+
+def views(sampler: Sampler, training: np.ndarray | None = None, *, seed: int = 0) -> Iterator[View]:
+    """All that this generator has to show; beside `training` images, uint8 [N,H,W,C], if there are any."""
+    if sampler.spec.labels:
+        names = sampler.classes[:MOST_ROWS]
+        words = "A row for each class; the noise is the same down a column. What a column shares is not the class"
+        yield View("classes", "Class by class", by_class(sampler, seed=seed), words, names)
+    if sampler.spec.codes:
+        found = by_code(sampler, seed=seed)
+        words = "A row for each code, which nobody named; the noise is the same down a column"
+        yield View("codes", "Codes found without labels", found, words, numbered("code", len(found), 0))
+    if sampler.spec.sliders:
+        names = tuple(f"slider {k // 3 + 1}" if k % 3 == 0 else "" for k in range(3 * sampler.spec.sliders))
+        words = "One image a row, each slider for three of them; only the slider moves, from one end to the other"
+        yield View("sliders", "Sliders found without labels", by_slider(sampler, 3, seed=seed), words, names, ends())
+    words = (
+        "Each row leads from one image to another on the arc between their noise. Steps, or jumps to another image, "
+    )
+    words += "would be a sign of images learnt by heart"
+    yield View("interpolation", "From one image to another", interpolation(sampler, 6, seed=seed), words)
+    if len(sampler.classes) > 1 and sampler.spec.labels:
+        count = len(sampler.classes)
+        a = np.arange(min(6, count))
+        names = tuple(f"{sampler.classes[k]} \u2192 {sampler.classes[(k + 1) % count]}" for k in a)
+        words = "The noise stays and the class changes, a little at each step, to the next one"
+        yield View("walk", "From class to class", walk(sampler, a, (a + 1) % count, len(a), seed=seed), words, names)
+    found = direction_strips(sampler, seed=seed)
+    words = "One image, moved along the directions of noise that change the first layer most; unchanged in the middle"
+    title = "Directions that nobody named"
+    yield View("directions", title, found, words, numbered("direction", len(found)), ends(f"{REACH:g}", "0"))
+    names = tuple(f"\u00b1{limit:g}" for limit in LIMITS) + ("no limit",)
+    words = (
+        "The same images with noise kept within a limit: a low limit gives typical and alike images, none various ones"
+    )
+    yield View("truncation", "Typical or various", truncations(sampler, seed=seed), words, names)
+    if training is not None:
+        yield beside(sampler, training, seed=seed)
+
+
+def beside(sampler: Sampler, training: np.ndarray, *, seed: int = 0) -> View:
+    """Ten samples, and under each the training images nearest to it."""
+    made = sampler.draw(10, seed=seed)
+    (near, _), (pixels, _) = nearest(made, training, 2), nearest(made, training, 1, by="pixels")
+    strips = np.stack(
+        [made, training[near[:, 0]], training[near[:, min(1, near.shape[1] - 1)]], training[pixels[:, 0]]]
+    )
+    ratio = closeness(sampler.draw(100, seed=seed), training)
+    words = (
+        f"Under each sample the training images nearest to it. The median of 100 samples is {ratio:.2f} times as far "
+    )
+    words += "from its nearest training image as these are from each other: near 0 would mean copies"
+    names = ("generated", "nearest", "second", "by pixels")
+    return View("nearest", "Beside the training images", strips, words, names)
+
+
+def numbered(what: str, count: int, first: int = 1) -> tuple[str, ...]:
+    return tuple(f"{what} {k + first}" for k in range(count))
+
+
+def ends(end: str = "1", middle: str = "", steps: int = 9) -> tuple[str, ...]:
+    gap = ("",) * (steps // 2 - 1)
+    return (f"\u2212{end}", *gap, middle, *gap, f"+{end}")
+
+
+def look(sampler: Sampler, run: Path, *, training: np.ndarray | None = None, seed: int = 0) -> Path:
+    """Writes run/inside/: a PNG for each view, training.webp, and views.json that says what they show."""
+    told = []
+    with files.folder_aside(run / "inside") as folder:
+        for view in views(sampler, training, seed=seed):
+            save_png(folder / f"{view.name}.png", sheet(view.strips), generated=True)
+            said = {name: value for name, value in vars(view).items() if name != "strips"}
+            told.append(said | {"file": f"{view.name}.png", "shape": list(view.strips.shape[:2])})
+        film = training_frames(run)
+        if len(film) > 1:
+            save_animation(folder / "training.webp", film, seconds=0.3, hold=2.0, generated=True)
+        files.write_json(folder / "views.json", {"generator": fingerprint(sampler), "views": told})
+    return run / "inside"
+
+
+def looked(sampler: Sampler, run: Path) -> bool:
+    """Whether run/inside shows this generator as it is now."""
+    path = run / "inside" / "views.json"
+    return path.is_file() and files.read_json(path).get("generator") == fingerprint(sampler)
+
+
+def fingerprint(sampler: Sampler) -> str:
+    """Of the weights."""
+    found = hashlib.sha256()
+    for name, tensor in sorted(sampler.G.state_dict().items()):
+        found.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()
