@@ -40,13 +40,14 @@ def repeated(values):
 
 def unbuildable(spec):
     """Why a network cannot be built, or would come to nothing."""
-    family, wanted = spec.net, BUILDS[type(spec)]
-    while hasattr(family, "net"):  # one that adds a layer to another
-        if family.net.gives_maps:
-            yield f"{type(family).__name__} needs vectors, but {family.net!r} gives maps", "choose another trunk"
-        family = family.net
-    if getattr(type(family), wanted) is getattr(Family, wanted):
-        yield f"{spec.name} is a {type(spec).__name__}, but {family!r} has no {wanted}", "choose another family"
+    families, wanted = [spec.net], BUILDS[type(spec)]
+    while hasattr(families[-1], "net"):  # one that adds a layer to another
+        families.append(families[-1].net)
+    for family in families:
+        if getattr(type(family), wanted) is getattr(Family, wanted):
+            yield f"{spec.name} is a {type(spec).__name__}, but {family!r} has no {wanted}", "choose another family"
+    if len(families) > 1 and family.gives_maps:
+        yield f"{type(spec.net).__name__} needs vectors, but {family!r} gives maps", "choose another trunk"
     if isinstance(family, R3GAN) and isinstance(getattr(spec, "constraint", None), SpectralNorm):
         yield (
             f"the blocks of {family!r} in {spec.name} start at zero, and zero has no spectral norm",
@@ -125,6 +126,11 @@ def misjudged(kind, cell, judge):
     if (judge.head.wants_label or judge.source) and cell.about is None:
         what = "the images that they were made from" if judge.source else "their labels"
         yield f"{kind} shows {cell.by} images alone, but it also needs {what}", "use Judged(..., about=...)"
+    if cell.about is not None and not (judge.head.wants_label or judge.source):
+        yield (
+            f"{kind} tells {cell.by} about its images, but its head {judge.head!r} does not listen",
+            "use Projection(), or Judged() without about",
+        )
     if judge.head.wants_maps != judge.net.gives_maps:
         yield (
             f"head {judge.head!r} of {judge.name} reads {'maps' if judge.head.wants_maps else 'one vector per image'}, "
