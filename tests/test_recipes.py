@@ -1,0 +1,421 @@
+"""Recipes are values; what fits together trains, and what does not is refused at once, with the reason."""
+
+import inspect
+import itertools
+import json
+import random
+import re
+from dataclasses import replace
+
+import pytest
+import torch
+from toys import FACTS, pools, thin
+
+from sparring.augment import ADA, AsIs, DiffAugment
+from sparring.cells import FAKE, REAL, Code, Given, Judged, Labels, Made, Noise, Sliders
+from sparring.constraints import Free, SpectralNorm, WeightClip
+from sparring.errors import UsageError
+from sparring.heads import Classes, ClassesAsScore, Codes, Patches, Projection, Score, ScoreAndClasses
+from sparring.nets.classifiers import SmallCNN
+from sparring.nets.dcgan import DCGAN
+from sparring.nets.improved import MinibatchDiscrimination, VirtualBatchNorm
+from sparring.nets.mlp import MLP
+from sparring.nets.r3gan import R3GAN
+from sparring.nets.resnet import ResNet
+from sparring.nets.unet import PatchGAN, UNet
+from sparring.objective import (
+    R1,
+    Classify,
+    Entropy,
+    FeatureMatching,
+    GradientPenalty,
+    GuessSliders,
+    Hinge,
+    HistoricalAverage,
+    LeastSquares,
+    Minimax,
+    NonSaturating,
+    Orthogonal,
+    PullAway,
+    Relativistic,
+    SaysReal,
+    Sign,
+    Wasserstein,
+)
+from sparring.parts import PARTS, from_json, to_json, walk
+from sparring.players import Generator, Judge, Player, Translator
+from sparring.recipes import ABOUT, RECIPES, Recipe, augmented, can_augment, fits, gan, smooth, solo
+from sparring.train import new_state, training
+
+DATA = pools()
+
+
+def tried(recipe):
+    """One round: the state, what was measured, and the names of the networks that moved."""
+    before, state = new_state(recipe, FACTS), new_state(recipe, FACTS)
+    _, means = next(training(recipe, state, DATA, images=recipe.batch))
+    moved = {
+        name
+        for name, net in state.nets.items()
+        if any(not torch.equal(p, q) for p, q in zip(net.parameters(), before.nets[name].parameters(), strict=True))
+    }
+    assert all(p.isfinite().all() for net in state.nets.values() for p in net.state_dict().values())
+    assert all(mean.isfinite() for mean in means.values()) and state.skipped == 0
+    return state, means, moved
+
+
+# --- any head, contest, term, constraint, augmentation and trunk -----------------------------------------------------
+
+TRUNKS = {
+    "mlp": MLP((16,)),
+    "dcgan": DCGAN(4),
+    "smooth": DCGAN(4, batchnorm=False),
+    "resnet": ResNet(4, attention=True),
+    "r3gan": R3GAN(4, group=4),
+    "nearness": MinibatchDiscrimination(DCGAN(4, batchnorm=False), 3, 2),
+    "virtual": VirtualBatchNorm(DCGAN(4)),
+    "small cnn": SmallCNN((4, 4, 4)),
+    "patches": PatchGAN(4),
+}
+AXES = {
+    "head": [Score, Projection, "Projection, no labels", Classes, ClassesAsScore, ScoreAndClasses, Codes, Patches],
+    "contest": [NonSaturating, Minimax, LeastSquares, Hinge, Wasserstein, Relativistic, FeatureMatching],
+    "term": [None, "R1", "R2", "GradientPenalty", "Classify", "Entropy"],
+    "constraint": [Free(), WeightClip(), SpectralNorm()],
+    "augment": [AsIs(), DiffAugment(), ADA()],
+    "trunk": list(TRUNKS),
+    "maker": [MLP((16,)), DCGAN(4), VirtualBatchNorm(DCGAN(4)), ResNet(4), ResNet(4, layered=True), R3GAN(4, group=4)],
+}
+
+
+def built(head, contest, term, constraint, augment, trunk, maker):
+    """The recipe that a person would write for this choice."""
+    labels, about = Labels(), {}
+    fed, takes = Noise(16), {"z": 16}
+    if head is Codes:
+        fed, takes = (Noise(16), Code(), Sliders()), {"z": 16, "codes": 10, "sliders": 2}
+    if head is Projection:
+        fed, takes = (Noise(16), labels), {"z": 16, "labels": True}
+        about = {"real": Given("y"), "fake": labels}
+    real = Judged("D", Given("x"), about.get("real"))
+    fake = Judged("D", Made("G", fed), about.get("fake"))
+    named = Classify(of=fake, label=Code()) if head is Codes else Classify(of=real)
+    game = contest(real=real, fake=fake)
+    d = {
+        None: (),
+        "R1": (R1(at=real),),
+        "R2": (R1(at=fake),),
+        "GradientPenalty": (GradientPenalty(at=Judged("D", GradientPenalty().at.of, about.get("real"))),),
+        "Classify": (named,),
+        "Entropy": (Entropy(of=real),),
+    }[term]
+    if term == "GradientPenalty":
+        between = replace(d[0].at.of, a=real.of, b=fake.of)
+        d = (GradientPenalty(at=Judged("D", between, about.get("real"))),)
+    kind = Projection if isinstance(head, str) else head
+    judge = Judge(
+        net=TRUNKS[trunk], head=Codes(hidden=4) if kind is Codes else kind(), constraint=constraint, augment=AsIs()
+    )
+    recipe = gan("ours", game, d=d, judge=judge, maker=Generator(net=maker, **takes), batch=8)
+    return augmented(recipe, augment)
+
+
+def refusal(head, contest, term, constraint, augment, trunk, maker):
+    """Every reason against a choice, thought out anew: a word of each sentence."""
+    slope = term in ("R1", "R2", "GradientPenalty")
+    return {
+        word
+        for word, holds in {
+            "their labels": head == "Projection, no labels",
+            "gives vectors": head is Patches and trunk != "patches",
+            "gives maps": head is not Patches and trunk == "patches",
+            "needs score": head is Classes,
+            "needs logits": term in ("Classify", "Entropy")
+            and head not in (Classes, ClassesAsScore, ScoreAndClasses, Codes),
+            "ties the images": slope and trunk in ("dcgan", "nearness", "small cnn"),
+            "has no trunk": trunk == "virtual",  # a generator's
+            "no spectral norm": trunk == "r3gan" and constraint == SpectralNorm(),  # it starts from zeros
+            "Lipschitz": contest is Wasserstein and not slope and constraint == Free(),
+        }.items()
+        if holds
+    }
+
+
+def checked(choice):
+    """True if it was accepted; fails where acceptance or the reason given is not what `refusal` says."""
+    expected = refusal(*choice)
+    try:
+        built(*choice)
+    except UsageError as error:
+        assert any(word in str(error) for word in expected), (choice, str(error))
+        assert error.id == "recipe-misfit" and error.fix
+        return False
+    assert not expected, (choice, "was accepted")
+    return True
+
+
+def test_what_does_not_make_sense_is_refused_and_nothing_else():
+    """Every point of the product but for augmentation and generator, which nothing here depends on."""
+    few = AXES | {"augment": [ADA()], "maker": AXES["maker"][:1]}
+    accepted = [checked(choice) for choice in itertools.product(*few.values())]
+    assert 2000 < sum(accepted) < len(accepted) - 2000  # both happen often enough to mean something
+
+
+def covering(seed=0):
+    """Few sensible choices in which every two values of two axes meet that can meet."""
+    draw = random.Random(seed)
+    drawn = [tuple(draw.choice(values) for values in AXES.values()) for _ in range(4000)]
+    pairs = {c: set(itertools.combinations(enumerate(map(str, c)), 2)) for c in drawn if not refusal(*c)}
+    left, chosen = set().union(*pairs.values()), []
+    while left:
+        chosen.append(max(pairs, key=lambda choice: len(pairs[choice] & left)))
+        left -= pairs[chosen[-1]]
+    return chosen
+
+
+def test_what_makes_sense_trains():
+    """Pairwise coverage: most faults of combinations show when two particular values meet."""
+    for choice in covering():
+        _, _, moved = tried(built(*choice))
+        assert moved == {"G", "D"}, choice
+
+
+def test_the_tests_of_combinations_would_notice(monkeypatch):
+    """A rule too few and a rule too many both fail."""
+    smooth_r1 = (Score, Hinge, "R1", Free(), ADA(), "smooth", MLP((16,)))
+    monkeypatch.setitem(TRUNKS, "smooth", DCGAN(4))
+    with pytest.raises(AssertionError):
+        checked(smooth_r1)
+    monkeypatch.setitem(TRUNKS, "dcgan", DCGAN(4, batchnorm=False))
+    with pytest.raises(AssertionError, match="was accepted"):
+        checked((*smooth_r1[:5], "dcgan", MLP((16,))))
+
+
+# --- every refusal, its sentence and its fix -------------------------------------------------------------------------
+
+game = NonSaturating()
+fake_c = Judged("D", Made("G", (Noise(), Code(), Sliders())))
+coder = Generator(codes=10, sliders=2)
+sourced = Judged("D", Given(), Noise())
+conditional = {"maker": Generator(labels=True)}
+labelled = Given("x", "labelled")
+
+REFUSED = {
+    "is a penalty per image, but batch norm in D ties": (lambda: gan("x", game, d=(R1(),)), "batchnorm=False"),
+    "but minibatch discrimination in D ties": (
+        lambda: gan("x", game, d=(R1(),), judge=Judge(net=MinibatchDiscrimination(smooth))),
+        "use the trunk without it",
+    ),
+    "needs logits from D": (lambda: gan("x", game, d=(Classify(),)), "another head"),
+    "needs score from D": (lambda: solo("x", (Judge(head=Classes()),), (SaysReal(),)), "another head"),
+    "needs guess from D": (lambda: gan("x", game, d=(GuessSliders(of=REAL),)), "another head"),
+    "reads the weight average of D, which keeps none": (
+        lambda: gan("x", game, d=(SaysReal(of=Judged("D", Given(), averaged=True)),)),
+        "average=0.999",
+    ),
+    "feeds G 1 inputs": (lambda: gan("x", game, **conditional), "what it takes"),
+    "feeds G Noise(dim=3), but it takes z=64": (
+        lambda: gan("x", NonSaturating(fake=Judged("D", Made("G", Noise(3))))),
+        "the same number",
+    ),
+    "feeds G Code(values=4), but it takes codes=10": (
+        lambda: gan("x", NonSaturating(fake=Judged("D", Made("G", (Noise(), Code(4), Sliders())))), maker=coder),
+        "the same number",
+    ),
+    "feeds G Sliders(dim=3), but it takes sliders=2": (
+        lambda: gan("x", NonSaturating(fake=Judged("D", Made("G", (Noise(), Code(), Sliders(3))))), maker=coder),
+        "the same number",
+    ),
+    "no term reads network E": (
+        lambda: solo("x", (Judge(head=Classes()), Judge("E")), (Classify(),)),
+        "drop it",
+    ),
+    "reads network 'H', but the recipe has D, G": (
+        lambda: gan("x", NonSaturating(fake=Judged("D", Made("H", Noise())))),
+        "name a network",
+    ),
+    "so it moves nothing": (lambda: gan("x", game, g=(SaysReal(of=REAL),)), "drop it"),
+    "minimises Classify() twice": (
+        lambda: solo("x", (Judge(head=Classes()),), (Classify(), Classify())),
+        "twice the weight",
+    ),
+    "two networks are called D": (lambda: gan("x", game, maker=Generator("D")), "its own name"),
+    "has moves without a loss": (lambda: gan("x", NonSaturating(every=2)), "every=1"),
+    "only where D is Lipschitz": (lambda: gan("x", Wasserstein()), "GradientPenalty()"),
+    "asks G for a verdict, but it is a Generator": (
+        lambda: gan("x", NonSaturating(fake=Judged("G", Made("G", Noise())))),
+        "ask a Judge",
+    ),
+    "also needs their labels": (lambda: gan("x", game, judge=Judge(head=Projection())), "about="),
+    "also needs the images that they were made from": (lambda: gan("x", game, judge=Judge(source=True)), "about="),
+    "reads maps, but MLP() gives vectors": (
+        lambda: gan("x", game, judge=Judge(net=MLP(), head=Patches())),
+        "PatchGAN()",
+    ),
+    "reads one vector per image, but PatchGAN() gives maps": (
+        lambda: gan("x", game, judge=Judge(net=PatchGAN())),
+        "Patches()",
+    ),
+    "an augmentation would change an image and not its source": (
+        lambda: gan("x", NonSaturating(real=sourced, fake=sourced), judge=Judge(source=True, augment=DiffAugment())),
+        "drop one",
+    ),
+    "and head wants labels": (
+        lambda: gan("x", NonSaturating(real=sourced, fake=sourced), judge=Judge(source=True, head=Projection())),
+        "drop one",
+    ),
+    "D is a Judge, but UNet() has no trunk": (lambda: gan("x", game, judge=Judge(net=UNet())), "another family"),
+    "G is a Generator, but PatchGAN() has no generator": (
+        lambda: gan("x", game, maker=Generator(net=PatchGAN())),
+        "another family",
+    ),
+    "G is a Translator, but DCGAN() has no translator": (
+        lambda: gan("x", NonSaturating(fake=Judged("D", Made("G", labelled))), maker=Translator(net=DCGAN())),
+        "another family",
+    ),
+    "has no generator": (
+        lambda: gan("x", game, maker=Generator(net=MinibatchDiscrimination(MLP()))),
+        "another family",
+    ),
+    "MinibatchDiscrimination needs vectors": (
+        lambda: gan("x", game, judge=Judge(net=MinibatchDiscrimination(PatchGAN()))),
+        "another trunk",
+    ),
+    "in G start at zero, and zero has no spectral norm": (
+        lambda: gan("x", game, maker=Generator(net=R3GAN(), constraint=SpectralNorm())),
+        "another family",
+    ),
+    "ADA in D has no gauge": (lambda: gan("x", game, judge=Judge(augment=ADA())), "augmented(recipe, ADA())"),
+    "compares one vector per image, but D gives maps": (
+        lambda: gan("x", game, g=(PullAway(),), judge=Judge(net=PatchGAN(), head=Patches())),
+        "drop it",
+    ),
+    "asks D for Code(values=4), which no generator was given": (
+        lambda: gan("x", game, d=(Classify(of=FAKE, label=Code(4)),), judge=Judge(head=Codes(4))),
+        "feed a generator Code(values=4)",
+    ),
+    "asks for Code() from head Codes(values=4)": (
+        lambda: gan(
+            "x",
+            NonSaturating(fake=fake_c),
+            d=(Classify(of=fake_c, label=Code()),),
+            judge=Judge(head=Codes(4)),
+            maker=coder,
+        ),
+        "Codes(values=10)",
+    ),
+    "asks for Sliders() from head Codes(sliders=3)": (
+        lambda: gan(
+            "x",
+            NonSaturating(fake=fake_c),
+            d=(GuessSliders(of=fake_c),),
+            judge=Judge(head=Codes(sliders=3)),
+            maker=coder,
+        ),
+        "Codes(sliders=2)",
+    ),
+    "no discriminator that could see its images changed": (
+        lambda: augmented(RECIPES["vae"], DiffAugment()),
+        "without an augmentation",
+    ),
+}
+
+
+@pytest.mark.parametrize("sentence", REFUSED)
+def test_what_does_not_fit_is_refused_by_a_sentence_and_a_fix(sentence):
+    attempt, fix = REFUSED[sentence]
+    with pytest.raises(UsageError) as caught:
+        attempt()
+    assert sentence in caught.value.problem and fix in caught.value.fix
+    assert re.fullmatch(r"error\[[a-z-]+\]: .+\. Fix: .+[^.]\.", str(caught.value))
+
+
+def test_the_table_of_refusals_is_complete():
+    """As many sentences in the module as here, but for the one on labels and sources that is two."""
+    said = len(re.findall(r"\byield (?!from)", inspect.getsource(fits)))
+    assert len(REFUSED) >= said
+
+
+# --- recipes are values ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_is_a_value(name):
+    recipe = RECIPES[name]
+    assert from_json(json.loads(json.dumps(to_json(recipe)))) == recipe
+    assert eval(repr(recipe), dict(PARTS)) == recipe
+    assert hash(eval(repr(recipe), dict(PARTS))) == hash(recipe)
+    assert "arXiv" in recipe.source or "doi" in recipe.source
+    assert all(type(p) in PARTS.values() for p in walk(recipe))
+
+
+def test_every_recipe_is_told_about_and_different():
+    assert ABOUT.keys() == RECIPES.keys()
+    assert len(set(RECIPES.values())) == len(RECIPES)
+
+
+def test_smooth_has_no_batch_norm():
+    assert not smooth.ties_images and DCGAN().ties_images and FAKE != REAL
+
+
+# --- augmentation ----------------------------------------------------------------------------------------------------
+
+ALONE = [name for name, recipe in RECIPES.items() if can_augment(recipe)]
+NOT_ALONE = {"autoencoder", "vae", "cvae", "classifier", "pix2pix", "inpaint", "upscale", "restyle"}
+
+
+def test_what_sees_a_source_or_has_no_contest_is_not_augmented():
+    assert set(ALONE) == RECIPES.keys() - NOT_ALONE
+    for name in NOT_ALONE:
+        with pytest.raises(UsageError, match="train it without"):
+            augmented(RECIPES[name], DiffAugment())
+
+
+@pytest.mark.parametrize("augment", [DiffAugment(), ADA()], ids=repr)
+@pytest.mark.parametrize("name", ALONE)
+def test_every_game_trains_augmented(name, augment):
+    plain = replace(thin(RECIPES[name]), batch=4)
+    recipe = augmented(plain, augment)
+    assert from_json(json.loads(json.dumps(to_json(recipe)))) == recipe == eval(repr(recipe), dict(PARTS))
+    judges = {n: spec for n, spec in recipe.nets.items() if isinstance(spec, Judge)}
+    assert all(type(spec.augment) is type(augment) for spec in judges.values())
+    assert {n: replace(spec, augment=AsIs()) for n, spec in judges.items()}.items() <= plain.nets.items()
+    state, means, moved = tried(recipe)
+    assert moved == set(recipe.nets)
+    for n in judges if isinstance(augment, ADA) else ():
+        (gauge,) = (term for _, term in means if isinstance(term, Sign) and term.of.by == n)
+        alone = name not in ("wgan", "wgan-gp", "r3gan", "r3gan-class")  # the others' scores mean nothing alone
+        assert (gauge.rival is None) == alone
+        p = 0.001 * (5 if name.startswith("wgan") else 1)  # up from 0 at every move, or kept there
+        assert 0 <= state.nets[n].memory_p <= p + 1e-9
+
+
+def test_an_augmented_game_is_another_game():
+    recipe = replace(thin(RECIPES["dcgan"]), batch=8)
+    plain, changed = (tried(r)[1] for r in (recipe, augmented(recipe, DiffAugment())))
+    assert plain["D", game] != changed["D", game]
+
+
+# --- a recipe of one's own -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("maker", AXES["maker"], ids=repr)
+def test_terms_on_weights_train_every_generator(maker):
+    recipe = gan(
+        "ours",
+        Hinge(),
+        g=(Orthogonal(1e-2), HistoricalAverage()),
+        judge=Judge(net=MLP((16,))),
+        maker=Generator(net=maker),
+        batch=8,
+    )
+    _, means, moved = tried(recipe)
+    assert moved == {"G", "D"} and means["G", Orthogonal(1e-2)] > 0 and means["G", HistoricalAverage()] == 0
+
+
+def test_a_recipe_written_by_hand_is_the_one_from_the_short_way():
+    players = (
+        Player("D", (Judge(),), (game,)),
+        Player("G", (Generator(),), (game,), average=0.999),
+    )
+    assert Recipe("x", players) == gan("x", game)
