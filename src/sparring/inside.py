@@ -42,16 +42,13 @@ def repeated(x: Tensor, times: int) -> Tensor:
     return x.repeat_interleave(times, 0)
 
 
-def interpolation(
-    sampler: Sampler, rows: int = 8, steps: int = 9, *, seed: int = 0, labels=None, codes=None
-) -> np.ndarray:
+def interpolation(sampler: Sampler, rows: int = 8, steps: int = 9, *, seed: int = 0, **chosen) -> np.ndarray:
     """Row r leads from image 2r to image 2r + 1; class, code and sliders stay those of the first.
 
-    `labels`, `codes`: int [rows]; without them rows take classes and codes in turn.
+    `chosen`: labels or codes, int [rows], without which rows take them in turn; truncation.
     """
     index = torch.arange(rows)
-    chosen = {"labels": index % max(1, len(sampler.classes)) if labels is None else labels}
-    chosen |= {"codes": index % max(1, sampler.spec.codes) if codes is None else codes}
+    chosen = {"labels": index % max(1, len(sampler.classes)), "codes": index % max(1, sampler.spec.codes)} | chosen
     a, b = (sampler.latents(2 * index + end, seed=seed, **chosen) for end in (0, 1))
     end = repeated(b.z, steps)
     return changed(sampler, a, steps, lambda points, t: replace(points, z=slerp(points.z, end, t)))
@@ -72,11 +69,19 @@ def slerp(a: Tensor, b: Tensor, t: Tensor | float) -> Tensor:
 
 
 def walk(
-    sampler: Sampler, a: int | np.ndarray, b: int | np.ndarray, rows: int = 6, steps: int = 9, *, seed: int = 0
+    sampler: Sampler,
+    a: int | np.ndarray,
+    b: int | np.ndarray,
+    rows: int = 6,
+    steps: int = 9,
+    *,
+    seed: int = 0,
+    **chosen,
 ) -> np.ndarray:
     """From class a to class b (or [rows]) at fixed noise, a row for each: the one-hot labels are mixed linearly."""
     sampler.takes(labels=True)
-    start, end = (sampler.latents(rows, seed=seed, labels=torch.as_tensor(label).expand(rows)) for label in (a, b))
+    labels = (torch.as_tensor(label).expand(rows) for label in (a, b))
+    start, end = (sampler.latents(rows, seed=seed, labels=label, **chosen) for label in labels)
     there = repeated(end.classes, steps)
     return changed(sampler, start, steps, lambda points, t: replace(points, classes=points.classes.lerp(there, t)))
 
@@ -194,6 +199,11 @@ def nearest(
     return where.numpy(), best.numpy()
 
 
+def under(images: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Images [N,H,W,C] as a first row, and under each its others [N,k,H,W,C]."""
+    return np.concatenate([images[None], np.swapaxes(others, 0, 1)])
+
+
 def closeness(images: np.ndarray, training: np.ndarray, *, sample: int = 256) -> float:
     """Median distance of images to the nearest training image, over that of training images to the nearest other one.
 
@@ -302,7 +312,7 @@ def beside(sampler: Sampler, training: np.ndarray, *, seed: int = 0) -> View:
         f"Under each sample the training images nearest to it. The median of 100 samples is {ratio:.2f} times as far "
     )
     words += "from its nearest training image as these are from each other: near 0 would mean copies"
-    names = ("generated", "nearest", "second", "by pixels")
+    names = ("generated", "nearest", "second", "by pixels") if len(training) > 1 else ()
     return View("nearest", "Beside the training images", strips, words, names)
 
 

@@ -1,4 +1,4 @@
-"""Generators: train, sample."""
+"""Generators: train."""
 
 import shlex
 from pathlib import Path
@@ -6,9 +6,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from ..errors import UsageError
-from ..places import new_file, new_folder
-from .app import app, folder_name, games, go_on, stem
+from .app import app, games, go_on, stem
 from .screen import Screen
 from .signals import Interrupted, Stop
 from .typed import Count, Flag, Minutes, Seed
@@ -99,60 +97,3 @@ def readings(at) -> str:
             losses.append(f"{term if several else player} {value:.3g}")
     verdicts = [f"D right on {', '.join(right)}"] if right else []
     return "  ".join([f"{at.images_per_second:,.0f} images/s", *losses, *verdicts])
-
-
-@app.command(group=games)
-def sample(
-    run: Path,
-    /,
-    *,
-    n: Annotated[Count, Parameter(name=("-n", "--count"))] = 64,
-    grid: Path | None = None,
-    out: Path | None = None,
-    per_class: Count | None = None,
-    label: Annotated[str | None, Parameter(name="--class")] = None,
-    seed: Seed = 0,
-    columns: Count | None = None,
-    json: Flag = False,
-):
-    """Draw images from a trained generator: one grid, or files.
-
-    Args:
-        run: the folder that `sparring train` wrote, or a model folder.
-        n: how many images.
-        grid: PNG file of one picture of all of them [default: RUN-samples.png].
-        out: folder for one PNG file per image.
-        per_class: so many of every class, into a folder per class in --out.
-        label: only this class.
-        seed: another number, other images; image i is always the same.
-        columns: of the grid.
-        json: print what was written as JSON.
-    """
-    import numpy as np
-
-    from ..runs import generator
-    from ..sample import per_class as by_class
-    from ..sample import save_grid, save_samples
-
-    screen = Screen(as_json=json)
-    out = new_folder(out) if out else None
-    sampler = generator(run)
-    if per_class:
-        if out is None:
-            raise UsageError("missing", "--per-class writes a folder per class", fix="name a folder with --out")
-        for name, images in by_class(sampler, per_class, seed=seed):
-            save_samples(images, out / folder_name(name))
-        written = {"images": per_class * len(sampler.classes), "out": str(out)}
-    else:
-        labels = None if label is None else np.full(n, sampler.label(label))
-        images = sampler.draw(n, labels=labels, seed=seed)
-        if out is not None:
-            save_samples(images, out)
-        if grid or out is None:
-            grid = new_file(grid or f"{stem(run)}-samples.png")
-            save_grid(images, grid, columns=columns)
-        written = {"images": n, "out": out and str(out), "grid": grid and str(grid)}
-    if json:
-        screen.show_json(written)
-    else:
-        screen.line(f"{written['images']:,} images: " + ", ".join(str(p) for p in (out, written.get("grid")) if p))

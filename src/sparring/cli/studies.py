@@ -239,15 +239,27 @@ def flat(row: dict) -> list:
 
 
 @app.command(group=studies)
-def report(study: Path, /):
-    """Write the HTML page of a study again.
+def report(folder: Path, /, *, nearest: str | None = None, json: Flag = False):
+    """Write the HTML page of a study or of a training run again.
 
     Args:
-        study: the folder that `sparring compare` wrote.
+        folder: what `sparring compare` or `sparring train` wrote.
+        nearest: of a run, the images that it was trained on: digits, a folder, .zip, .npz or .parquet. The page then
+            shows those nearest to its samples.
+        json: print JSON.
     """
     from ..report import write
+    from .sampling import look_again
 
-    Screen().line(str(write(study)))
+    screen = Screen(as_json=json)
+    if (folder / "recipe.json").is_file():
+        with screen.progress("looking inside the generator"):
+            look_again(folder, nearest)
+    page = write(folder)
+    if json:
+        screen.show_json({"report": str(page)})
+    else:
+        screen.line(str(page))
 
 
 @app.command(group=studies)
