@@ -49,7 +49,7 @@ game_a = LeastSquares(real=Judged("D_a", a), fake=Judged("D_a", Made("G_a", b)))
 game_b = LeastSquares(real=Judged("D_b", b), fake=Judged("D_b", Made("G_b", a)))
 sngan_adam = Adam(2e-4, (0.0, 0.9))
 gamma = Cosine(1.0, 0.1)
-r3_adam = Adam(Cosine(4e-4, 5e-5), (0.0, 0.99))
+r3_adam = Adam(Cosine(4e-4, 1e-4), (0.0, 0.99))
 
 RECIPES: dict[str, Recipe] = {
     # without labels
@@ -113,12 +113,19 @@ RECIPES: dict[str, Recipe] = {
         g_optim=Adam(1e-4, (0.0, 0.9)),
     ),
     "r3gan": gan(
+        "Huang et al. 2024, arXiv:2501.05441, on the networks of Radford et al. 2016",
+        Relativistic(),
+        d=(R1(gamma), R1(gamma, at=FAKE)),
+        judge=Judge(net=smooth),
+        optim=r3_adam,
+    ),
+    "r3gan-deep": gan(
         "Huang et al. 2024, arXiv:2501.05441",
         Relativistic(),
         d=(R1(gamma), R1(gamma, at=FAKE)),
         judge=Judge(net=R3GAN()),
         maker=Generator(net=R3GAN()),
-        optim=r3_adam,
+        optim=Adam(Cosine(2e-3, 2e-4), (0.0, 0.99)),
     ),
     # with labels
     "cgan": gan(
@@ -152,11 +159,11 @@ RECIPES: dict[str, Recipe] = {
         g_optim=Adam(1e-4, (0.0, 0.999)),
     ),
     "r3gan-class": gan(
-        "Huang et al. 2024, arXiv:2501.05441",
+        "Huang et al. 2024, arXiv:2501.05441, on the networks of Radford et al. 2016",
         Relativistic(real=real_y, fake=pair_y),
         d=(R1(gamma, at=real_y), R1(gamma, at=pair_y)),
-        judge=Judge(net=R3GAN(), head=Projection()),
-        maker=Generator(net=R3GAN(), labels=True),
+        judge=Judge(net=smooth, head=Projection()),
+        maker=Generator(labels=True),
         optim=r3_adam,
     ),
     # few labels
@@ -242,7 +249,8 @@ ABOUT: dict[str, str] = {
     "improved": "dcgan with five improved techniques: G matches features, D compares images of a batch, and more",
     "infogan": "dcgan whose codes come to mean something, without labels",
     "sagan": "residual networks with attention, spectral norm in both",
-    "r3gan": "real and fake compared in pairs, two slope penalties, no norm at all",
+    "r3gan": "dcgan with real and fake compared in pairs and two penalties on D's slope",
+    "r3gan-deep": "the same with its own networks, which have no norm at all: for GPUs",
     "cgan": "draws the class that is asked for; the label enters G as numbers, D by projection",
     "acgan": "D also names the class",
     "projection": "sngan with labels by projection",
