@@ -324,7 +324,7 @@ def measured(name: str, seed: int, options) -> dict[str, Any]:
     """One line of the results."""
     recipe: Recipe = pick(recipes.RECIPES, name, "recipe")
     real = real_images(options.data or usual_data(recipe))
-    judge = extractor(real, cache=options.cache, device=options.device)
+    judge = extractor(real, folder=options.cache, device=options.device)
     row = {"recipe": name, "kind": kind_of(recipe), "data": real.name, "seed": seed, "budget": options.seconds}
     row |= {"device": device_name(options.device), "threads": options.threads, "extractor": judge.hash}
     row |= {"labels": options.labels} if options.labels else {}
@@ -365,7 +365,7 @@ def plain(value: Any) -> Any:
 def floor(name: str, options) -> dict[str, Any]:
     """The scores of real training images against real test images, and what the classifier learns from as many."""
     real = real_images(name)
-    judge = extractor(real, cache=options.cache, device=options.device)
+    judge = extractor(real, folder=options.cache, device=options.device)
     at = real.some(options.samples, test=False)
     there, here = judge.judged(real.test_x[real.some(options.samples)])[0], judge.judged(real.x[at])[0]
     row = {"recipe": "real images", "kind": "floor", "data": name, "seed": 0, "extractor": judge.hash}

@@ -120,7 +120,7 @@ class Stacked:
         return recipe
 
     def judged(self, state: State, recipe: Recipe, count: int) -> Modes:
-        judge = extractor(real_images("mnist"), cache=self.cache, device=self.device)
+        judge = extractor(real_images("mnist"), folder=self.cache, device=self.device)
         spec = next(s for s in recipe.nets.values() if isinstance(s, Generator))
         x = samples(state.best(spec.name), spec, count, np.zeros(count, np.int64)).x
         digits = [judge.judged(np.ascontiguousarray(x[..., c : c + 1]))[1] for c in range(3)]

@@ -9,6 +9,7 @@ not indifferent to scale.
 import hashlib
 import os
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,7 @@ class Real:
         return draws.order(draws.key(key), len(self.test_x if test else self.x))[:count].numpy()
 
 
+@cache
 def real_images(name: str) -> Real:
     images = load(DATA / FILES[name])
     test = images.parts == "test"
@@ -89,13 +91,14 @@ class Extractor:
         return torch.cat(features).cpu().numpy() / self.scale, torch.cat(named).cpu().numpy()
 
 
-def extractor(real: Real, *, cache: Path = CACHE, device: str = "cpu") -> Extractor:
-    """The one in `cache`, or a new one, which is kept there."""
+@cache
+def extractor(real: Real, *, folder: Path = CACHE, device: str = "cpu") -> Extractor:
+    """The one in `folder`, or a new one, which is kept there."""
     judge, flip = Judge("D", SmallCNN(), Classes()), real.name == "cifar10"
     learns = Classify(of=Judged("D", Weak(Given("x", "labelled"), flip=flip)), label=Given("y", "labelled"))
     recipe = Recipe("extractor", (Player("D", (judge,), (learns,), AdamW(Linear(4e-3)), average=0.99),), 128)
     name = hashlib.blake2b(f"{recipe!r} {SHOWN[real.name]}".encode(), digest_size=4).hexdigest()
-    path = cache / f"extractor-{real.name}-{name}.safetensors"
+    path = folder / f"extractor-{real.name}-{name}.safetensors"
     net = new_state(recipe, real.facts, device=device).averages["D"]
     if not path.exists():
         data = {"labelled": {"x": torch.from_numpy(real.x).to(device), "y": torch.from_numpy(real.y).to(device)}}
