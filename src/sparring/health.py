@@ -32,19 +32,24 @@ LEAKED = 0.5  # more of the samples than of the images look augmented
 
 @dataclass(frozen=True)
 class Finding:
-    """What a signal says. `family`: D, G, samples or numbers; `acts`: worth going back for, not only worth saying."""
+    """What a signal says. `family`: D, G, samples or numbers.
+
+    `hard`: certain at once. `alone`: certain when it comes twice, else only beside another family. `acts`: worth going
+    back for; else only worth saying.
+    """
 
     signal: str
     family: str
     words: str
     hard: bool = False
+    alone: bool = True
     acts: bool = True
 
 
 def confirmed(findings: list[Finding], before: list[str]) -> list[Finding]:
     """Those that are certain enough to act upon: hard ones, those seen at the tick before too, or two families."""
     votes = [f for f in findings if f.acts]
-    sure = [f for f in votes if f.hard or f.signal in before]
+    sure = [f for f in votes if f.hard or (f.alone and f.signal in before)]
     return sure or (votes if len({f.family for f in votes}) > 1 else [])
 
 
@@ -79,7 +84,8 @@ def one_sided(real: float, fake: float, best: float) -> Finding | None:
     `best`: the best so far of the worse side.
     """
     if min(real, fake) > WINNING:
-        return Finding("D wins", "D", "D tells all real images from all made ones, so G learns nothing more from it")
+        words = "D tells all real images from all made ones, so G may learn nothing more from it"
+        return Finding("D wins", "D", words, alone=False)
     if min(real, fake) < LOSING and best > ONCE_RIGHT:
         return Finding("D loses", "D", f"D calls nearly every image {'made' if real < fake else 'real'}")
     return None
@@ -91,7 +97,7 @@ def overfitting(trained: Tensor, held: Tensor, line: float) -> Finding | None:
     if gap > OVERFIT:
         known, new = (100 * (s > line).float().mean().item() for s in (trained, held))
         words = f"D knows its images by heart: it calls {known:.0f} % of them real, of images never shown {new:.0f} %"
-        return Finding("D overfits", "D", words)
+        return Finding("D overfits", "D", words, alone=False)
     return None
 
 

@@ -32,28 +32,26 @@ def tend(run: Any, state: State, watch: Watch, seconds: float) -> list[str]:
     """A tick: looks, keeps copies, goes back if need be. Returns what happened in words."""
     before, findings = watch.record.votes, watch.look(state)
     where = {"round": state.round, "images": state.round * run.recipe.batch}
-    warnings = [f for f in findings if not f.acts]
-    for f in warnings:
-        run.event("warning", **where, signal=f.signal, words=f.words)
-    said = [f.words for f in warnings]
-    if sure := confirmed(findings, before):
-        return [*said, go_back(run, state, watch, sure)]
+    said = [f for f in findings if f.signal not in watch.record.told and not (f.acts and f.alone)]
+    watch.record.told += [f.signal for f in said]  # what is seldom acted upon is said, once
     for f in findings:
-        if f.acts:
-            run.event("suspect", **where, signal=f.signal, words=f.words)
+        if f in said or (f.acts and f.alone and f.signal not in before):
+            run.event("warning" if f in said else "suspect", **where, signal=f.signal, words=f.words)
+    if sure := confirmed(findings, before):
+        return [*(f.words for f in said), go_back(run, state, watch, sure, seconds)]
     if watch.settled(state, findings):
         save_state(state, run.recipe, run.copy(state.round), seconds=seconds, watch=watch.saved())
-    return said
+    return [f.words for f in said]
 
 
-def go_back(run: Any, state: State, watch: Watch, sure: list[Finding]) -> str:
+def go_back(run: Any, state: State, watch: Watch, sure: list[Finding], seconds: float) -> str:
     """Everything but the position becomes that of the newest good copy, and one thing is changed."""
     words, position = " and ".join(f.words for f in sure), state.round * run.recipe.batch
     what = watch.changes(state)
     good, record = newest_good(run, state, watch)
     fill(state, tensors(good))
     if what is None:
-        give_up(run, state, watch, f"{words}, after {state.attempt} new attempts", good.round)
+        give_up(run, state, watch, f"{words}, after {state.attempt} new attempts", good.round, seconds)
     change, ease = what
     watch.went_back(state, change, ease, record)
     images = good.round * run.recipe.batch
@@ -74,13 +72,13 @@ def newest_good(run: Any, state: State, watch: Watch) -> tuple[State, dict]:
     return new_state(run.recipe, run.facts, seed=run.settings["seed"], device=device), {}
 
 
-def give_up(run: Any, state: State, watch: Watch, words: str, to: int) -> NoReturn:
+def give_up(run: Any, state: State, watch: Watch, words: str, to: int, seconds: float) -> NoReturn:
     """Ends at the best state. The next call ends here too."""
     images, best = state.round * run.recipe.batch, to * run.recipe.batch
     model = run.export(state) if to else None
     watch.record.stopped = f"{words}; " + (f"its model is that of image {best:,}" if model else "it was never healthy")
     run.event("diverged", round=state.round, images=images, to=best, words=watch.record.stopped)
-    run.save(state, 0.0, watch)
+    run.save(state, seconds, watch)
     raise given_up(run, watch)
 
 

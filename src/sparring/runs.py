@@ -197,7 +197,7 @@ def train(
     imageset = load(source, size=size, unlabelled=unlabelled)
     _, height, width, channels = imageset.images.shape
     facts = Facts(channels, height, width, len(imageset.classes))
-    check(recipe, pools(imageset, device=device))
+    check(recipe, pools(imageset))
     settings = {"images": images, "seed": seed, "precision": precision, "recipe_name": name, "source": imageset.name}
     run = Run(folder, recipe, facts, imageset.classes, imageset.fingerprint, settings)
     run = opened(run, imageset, device=device)

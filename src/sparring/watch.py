@@ -9,7 +9,7 @@ draws from torch's random state or writes a file: `runs` does what is decided he
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -273,13 +273,13 @@ class Watch:
             known = [v for v in torch.stack(values).double().tolist() if math.isfinite(v)]
             self.record.pending.setdefault(name, []).extend(known)
         self.fresh = {}
-        return asdict(self.record)
+        return {**vars(self.record)}
 
     def due(self, state: State) -> bool:
         return state.round % self.tick == 0
 
     def look(self, state: State) -> list[Finding]:
-        """Everything that is found at a tick; warnings only once. Networks are left as they were."""
+        """Everything that is found at a tick. Networks are left as they were."""
         self.saved()
         record, full = self.record, state.round // self.tick % WINDOW == 0
         record.age += self.tick
@@ -289,11 +289,9 @@ class Watch:
                 found += self.samples.look(state, record, full)
             if self.held is not None and record.age >= GRACE:
                 found.append(self.held.look(state))
-        findings = [f for f in found if f is not None and f.signal not in record.told]
-        record.told += [f.signal for f in findings if not f.acts]
         if state.ease.rate != 1 and state.round >= record.eased_until:
             state.ease = replace(state.ease, rate=1.0)
-        return findings
+        return [f for f in found if f is not None]
 
     def numbers(self, state: State) -> Iterator[Finding | None]:
         """Signals of what the rounds since the last tick left."""
