@@ -1,0 +1,340 @@
+"""Each term against its formula in plain probabilities, against a distribution, or against a loop."""
+
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch.distributions import Categorical, Normal, kl_divergence
+from toys import FACTS, pools
+
+from sparring import objective
+from sparring.cells import FAKE, REAL, Code, Features, Given, Labels, Made, Noise, Sampled, Sliders, Weights
+from sparring.heads import Patches, Verdict
+from sparring.nets.mlp import MLP
+from sparring.nets.unet import PatchGAN
+from sparring.objective import (
+    KL,
+    L1,
+    R1,
+    Ahead,
+    Classify,
+    Contest,
+    Cosine,
+    Entropy,
+    FeatureMatching,
+    GradientPenalty,
+    GuessSliders,
+    Hinge,
+    HistoricalAverage,
+    LeastSquares,
+    Linear,
+    MeanScore,
+    Minimax,
+    NonSaturating,
+    Orthogonal,
+    PullAway,
+    Relativistic,
+    Right,
+    SaysReal,
+    Sign,
+    SquaredError,
+    Wasserstein,
+    Window,
+    at,
+)
+from sparring.players import Judge
+from sparring.recipes import gan
+from sparring.train import Move, Split, Turn, new_state, training
+
+N = 6
+
+
+class Known(dict):
+    """A turn in which every cell has a value already."""
+
+    movers = ("D",)
+    batch_mean = staticmethod(lambda x: x.mean(0))
+
+
+def normal(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def verdicts(real, fake, movers=("D",)):
+    """A turn in which D gave these scores; features are whatever."""
+    turn = Known(
+        {
+            REAL: Verdict(normal(N, 1, 2, 2), normal(N, 5, seed=1), real),
+            FAKE: Verdict(normal(N, 1, 2, 2, seed=2), normal(N, 5, seed=3), fake),
+        }
+    )
+    turn.movers = movers
+    return turn
+
+
+# --- contests, in probabilities as the papers have them --------------------------------------------------------------
+
+REAL_SCORES, FAKE_SCORES = 2 * normal(N), 2 * normal(N, seed=1)
+p_real, p_fake = REAL_SCORES.sigmoid(), FAKE_SCORES.sigmoid()
+r, f = REAL_SCORES, FAKE_SCORES
+PAPERS = {  # contest: what D minimises and what G minimises, for each image
+    NonSaturating(): (-p_real.log() - (1 - p_fake).log(), -p_fake.log()),
+    NonSaturating(smoothing=0.1): (
+        -0.9 * p_real.log() - 0.1 * (1 - p_real).log() - (1 - p_fake).log(),
+        -p_fake.log(),
+    ),
+    Minimax(): (-p_real.log() - (1 - p_fake).log(), (1 - p_fake).log()),
+    LeastSquares(): ((r - 1) ** 2 / 2 + f**2 / 2, (f - 1) ** 2 / 2),
+    Hinge(): (-torch.minimum(r - 1, 0 * r) - torch.minimum(-f - 1, 0 * f), -f),
+    Wasserstein(): (-(r - f), -f),
+    Relativistic(): (-(r - f).sigmoid().log(), -(f - r).sigmoid().log()),
+    FeatureMatching(): (-p_real.log() - (1 - p_fake).log(), None),
+}
+
+
+@pytest.mark.parametrize("contest", PAPERS, ids=repr)
+def test_a_contest_is_the_papers_formula(contest):
+    d, g = PAPERS[contest]
+    assert torch.allclose(contest(verdicts(r, f)), d, atol=1e-12)
+    if g is not None:
+        assert torch.allclose(contest(verdicts(r, f, movers=("G",))), g, atol=1e-12)
+
+
+def test_every_contest_is_tried():
+    kinds = {kind for kind in vars(objective).values() if isinstance(kind, type) and issubclass(kind, Contest)}
+    assert kinds - {Contest} == {type(contest) for contest in PAPERS}
+
+
+@pytest.mark.parametrize("contest", [c for c in PAPERS if not isinstance(c, FeatureMatching)], ids=repr)
+def test_each_side_of_a_contest_wants_what_it_should(contest):
+    """D's loss falls where real scores rise and fake scores fall, G's where fake scores rise; far scores are finite."""
+    fake, real = FAKE_SCORES.clone().requires_grad_(), REAL_SCORES.clone().requires_grad_()
+    d = torch.autograd.grad(contest(verdicts(real / 4, fake / 4)).sum(), (real, fake))
+    g = torch.autograd.grad(contest(verdicts(real / 4, fake / 4, movers=("G",))).sum(), fake)[0]
+    least = isinstance(contest, LeastSquares)  # which pulls to a target, from both sides
+    assert least or ((d[0] <= 0).all() and (d[1] >= 0).all() and (g <= 0).all())
+    assert d[0].abs().sum() > 0 and d[1].abs().sum() > 0 and g.abs().sum() > 0
+    for extreme in (1e4, -1e4):
+        far = torch.full((N,), extreme)
+        assert contest(verdicts(far, -far)).isfinite().all() and contest(verdicts(far, far, ("G",))).isfinite().all()
+
+
+def test_matching_is_the_squared_gap_of_mean_features():
+    turn = verdicts(r, f, movers=("G",))
+    a, b = turn[REAL].features, turn[FAKE].features
+    by_hand = sum((a[:, k].mean() - b[:, k].mean()) ** 2 for k in range(5)) / 5
+    assert torch.allclose(FeatureMatching()(turn), by_hand)
+
+
+@pytest.mark.parametrize("contest", [c for c in PAPERS if not isinstance(c, FeatureMatching)], ids=repr)
+def test_a_score_for_each_patch_counts_as_the_mean_over_patches(contest):
+    """Of the losses, not of the scores: a patch's loss is not linear."""
+    real, fake = 2 * normal(N, 7, seed=4), 2 * normal(N, 7, seed=5)
+    for movers in (("D",), ("G",)):
+        each = [contest(verdicts(real[:, k], fake[:, k], movers)) for k in range(7)]
+        assert torch.allclose(contest(verdicts(real, fake, movers)), sum(each) / 7)
+        assert contest(verdicts(real, fake, movers)).shape == (N,)
+
+
+def test_gauges_count():
+    turn = verdicts(torch.tensor([1.0, -1, 2, -0.5, 3, 0]), torch.tensor([2.0, -2, 1, 0.5, 4, -1]))
+    assert SaysReal(of=REAL)(turn).tolist() == [1, 0, 1, 0, 1, 0]
+    assert MeanScore(of=FAKE)(turn).tolist() == [2, -2, 1, 0.5, 4, -1]
+    assert Ahead()(turn).tolist() == [0, 1, 1, 0, 0, 1]
+    assert Sign()(turn).tolist() == [1, -1, 1, -1, 1, 0]
+    assert Sign(rival=FAKE)(turn).tolist() == [-1, 1, 1, -1, -1, 1]
+    patches = verdicts(torch.tensor([[1.0, -1]] * N), torch.tensor([[2.0, -2]] * N))
+    assert SaysReal()(patches).tolist() == [0.5] * N and Sign()(patches).tolist() == [0] * N
+    assert Ahead()(patches).tolist() == [0.5] * N
+
+
+# --- slopes ----------------------------------------------------------------------------------------------------------
+
+
+def judged(score, x=None):
+    """A turn in which D's score is this function of the image, at real images, fakes, and between."""
+    x = normal(N, 1, 3, 2, seed=7).requires_grad_() if x is None else x
+    return x, Known({cell: Verdict(x, x.flatten(1), score(x)) for cell in (REAL, FAKE, GradientPenalty().at)})
+
+
+def test_the_slope_of_a_linear_score_is_its_weights():
+    w = normal(6, seed=8)
+    x, turn = judged(lambda x: x.flatten(1) @ w)
+    assert torch.allclose(R1()(turn), (w**2).sum().expand(N) / 2)
+    assert torch.allclose(R1(at=FAKE)(turn), (w**2).sum().expand(N) / 2)
+    assert torch.allclose(GradientPenalty()(turn), ((w**2).sum().sqrt() - 1).square().expand(N))
+
+
+def test_the_slope_of_a_curved_score_and_its_own_slope():
+    """score = sum x^3 / 3: the slope is x^2, R1 is sum x^4 / 2, and its gradient 2 x^3."""
+    x, turn = judged(lambda x: x.flatten(1).pow(3).sum(1) / 3)
+    penalty = R1()(turn)
+    assert torch.allclose(penalty, x.flatten(1).pow(4).sum(1) / 2)
+    assert torch.allclose(torch.autograd.grad(penalty.sum(), x)[0], 2 * x**3)
+
+
+def test_the_slope_of_patches_is_that_of_their_mean():
+    x, turn = judged(lambda x: x.flatten(1))  # six patches, each its own pixel
+    assert torch.allclose(R1()(turn), torch.full((N,), 6 * (1 / 6) ** 2 / 2).double())
+
+
+def turn_of(recipe, *, player=0, dtype=torch.float64, batch=8):
+    state = new_state(recipe, FACTS, dtype=dtype)
+    return Turn(Move(recipe.players[player], 0, 0.0, batch, 0), state, pools(), Split(), (0, batch)), state
+
+
+def test_a_penalty_in_the_loop_is_the_slope_by_differences():
+    recipe = gan("ours", Hinge(), d=(R1(), R1(at=FAKE), GradientPenalty()), judge=Judge(net=MLP((8,))))
+    turn, state = turn_of(recipe)
+    D, step = state.nets["D"], 1e-6
+    for term in recipe.players[0].terms[1:]:
+        x = turn[term.at].x.detach()
+        nudges = step * torch.eye(x[0].numel(), dtype=torch.float64).view(-1, *x.shape[1:])
+        slopes = [(D(image + nudges).score - D(image - nudges).score) / (2 * step) for image in x]
+        squared = torch.stack([slope.square().sum() for slope in slopes]).detach()
+        by_hand = (squared.sqrt() - 1) ** 2 if isinstance(term, GradientPenalty) else squared / 2
+        assert torch.allclose(term(turn).detach(), by_hand, rtol=1e-5), term
+
+
+# --- labels and codes ------------------------------------------------------------------------------------------------
+
+
+def test_classify_is_the_log_probability_of_the_label():
+    logits = normal(N, 3)
+    y = torch.tensor([0, 1, 2, -1, 1, 0])
+    turn = Known({REAL: SimpleNamespace(logits=logits), Given("y"): y})
+    expected = -Categorical(logits=logits).log_prob(y.clamp(min=0)) * (y >= 0)
+    assert torch.allclose(Classify()(turn), expected)
+    soft = normal(N, 3, seed=3).softmax(1)
+    turn[Given("y")] = soft
+    assert torch.allclose(Classify()(turn), -(soft * logits.log_softmax(1)).sum(1))
+    turn[Given("y")] = y
+    assert Right()(turn).tolist() == [float(logits[i].argmax() == y[i]) for i in range(N)]
+
+
+def test_sliders_are_guessed_by_a_normal_distribution():
+    mean, log_var, sliders = normal(N, 2), normal(N, 2, seed=1), normal(N, 2, seed=2)
+    turn = Known({FAKE: SimpleNamespace(guess=torch.cat([mean, log_var], 1)), Sliders(): sliders})
+    expected = -Normal(mean, (log_var / 2).exp()).log_prob(sliders).sum(1)
+    constant = math.log(2 * math.pi)  # of two dimensions: twice half of it
+    assert torch.allclose(GuessSliders()(turn) + constant, expected)
+
+
+def test_entropy_is_that_of_the_classes():
+    logits = 3 * normal(N, 4)
+    turn = Known({REAL: SimpleNamespace(logits=logits)})
+    assert torch.allclose(Entropy()(turn), Categorical(logits=logits).entropy())
+    turn[REAL] = SimpleNamespace(logits=torch.zeros(N, 4))
+    assert torch.allclose(Entropy()(turn), torch.full((N,), math.log(4)))
+    turn[REAL] = SimpleNamespace(logits=torch.tensor([[1e4, 0, 0, 0]]))
+    assert Entropy()(turn).tolist() == [0]
+
+
+def test_pull_away_is_the_mean_squared_cosine_of_pairs():
+    h = normal(N, 5)
+    pairs = [(h[i] @ h[j]) ** 2 / (h[i] @ h[i]) / (h[j] @ h[j]) for i in range(N) for j in range(N) if i != j]
+    assert torch.allclose(PullAway()(Known({Features(FAKE): h})), torch.stack(pairs).mean())
+    assert PullAway()(Known({Features(FAKE): torch.eye(5)})).abs() < 1e-6
+    assert PullAway()(Known({Features(FAKE): torch.ones(4, 5)})) == pytest.approx(1, abs=1e-6)
+
+
+# --- reconstructions -------------------------------------------------------------------------------------------------
+
+
+def test_reconstructions_are_distributions():
+    x, made, code = normal(N, 1, 3, 2), normal(N, 1, 3, 2, seed=1), normal(N, 8, seed=2)
+    E = Made("E", Given())
+    turn = Known({Given("x"): x, FAKE.of: made, E: code})
+    mean, deviation = code[:, :4], (code[:, 4:] / 2).exp()
+    assert torch.allclose(L1()(turn), torch.stack([abs(made[i] - x[i]).sum() / 6 for i in range(N)]))
+    assert torch.allclose(KL(of=E)(turn), kl_divergence(Normal(mean, deviation), Normal(0.0, 1.0)).sum(1))
+    likelihood = Normal(made, 0.4).log_prob(x).flatten(1).sum(1)
+    constant = -6 * math.log(0.4 * math.sqrt(2 * math.pi))
+    assert torch.allclose(-SquaredError(deviation=0.4)(turn) + constant, likelihood)
+
+
+# --- weights ---------------------------------------------------------------------------------------------------------
+
+
+def test_orthogonal_counts_products_of_different_filters():
+    kernel, tall, vector = normal(3, 2, 2, 2), normal(5, 2, seed=1), normal(4, seed=2)
+    turn = Known({Weights("G"): {"kernel": kernel, "tall": tall, "vector": vector}})
+    expected = sum((kernel[i] * kernel[j]).sum() ** 2 for i in range(3) for j in range(3) if i != j)
+    expected = expected + 2 * (tall[:, 0] @ tall[:, 1]) ** 2  # more rows than numbers in each: its columns
+    assert torch.allclose(Orthogonal()(turn), expected)
+    turn[Weights("G")] = {"w": 7 * torch.eye(3), "tall": torch.eye(5)[:, :2]}
+    assert Orthogonal()(turn) == 0
+
+
+def test_the_historical_average_is_the_distance_to_the_weight_average():
+    now, mean = {"a": normal(3, 2), "b": normal(4)}, {"a": normal(3, 2, seed=1), "b": normal(4, seed=2)}
+    turn = Known({Weights("G"): now, Weights("G", averaged=True): mean})
+    expected = sum((x - y) ** 2 for k in now for x, y in zip(now[k].flatten(), mean[k].flatten(), strict=True))
+    assert torch.allclose(HistoricalAverage()(turn), expected)
+
+
+def test_terms_on_weights_reach_all_of_them():
+    """In the loop: G's weights are read as they are, and a term on them pulls at each."""
+    recipe = gan("ours", Hinge(), g=(Orthogonal(), HistoricalAverage()), judge=Judge(net=MLP((8,))))
+    turn, state = turn_of(recipe, player=1)
+    assert HistoricalAverage()(turn) == 0
+    for p in state.averages["G"].parameters():
+        p.add_(0.5)
+    count = sum(p.numel() for p in state.nets["G"].parameters())
+    assert HistoricalAverage()(turn).item() == pytest.approx(count / 4)
+    HistoricalAverage()(turn).backward()
+    assert all(torch.allclose(p.grad, torch.full_like(p, -1.0)) for p in state.nets["G"].parameters())
+
+
+# --- cells that draw -------------------------------------------------------------------------------------------------
+
+
+def test_drawn_cells_have_their_distributions():
+    recipe = gan("ours", Hinge(), judge=Judge(net=MLP((8,))))
+    turn, _ = turn_of(recipe, batch=4000)
+    turn.data = pools(count=300)
+    code, sliders, labels = turn[Code(5)], turn[Sliders(3)], turn[Labels()]
+    assert code.dtype == labels.dtype == torch.int64 and sliders.shape == (4000, 3)
+    assert (code.bincount() / 4000 - 0.2).abs().max() < 0.03 and set(code.tolist()) == set(range(5))
+    assert -1 <= sliders.min() < -0.99 and 0.99 < sliders.max() < 1
+    assert sliders.mean(0).abs().max() < 0.04 and (sliders.var(0) - 1 / 3).abs().max() < 0.02
+    z = turn[Noise(16)]
+    assert z.mean().abs() < 0.02 and (z.var() - 1).abs() < 0.03
+    same = torch.cat([torch.ones(4000, 4), torch.zeros(4000, 4)], 1).double()
+    E = Made("E", Given())
+    turn.memo[E] = same
+    drawn = turn[Sampled(E)]
+    assert (drawn.mean(0) - 1).abs().max() < 0.06 and (drawn.var(0) - 1).abs().max() < 0.09
+
+
+# --- patches in a game -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("contest", [NonSaturating(), LeastSquares(), Hinge(), Relativistic()], ids=repr)
+def test_a_game_of_patches_trains(contest):
+    judge = Judge(net=PatchGAN(4), head=Patches())
+    recipe = gan("ours", contest, d=(R1(),), judge=judge, batch=8)
+    state = new_state(recipe, FACTS)
+    assert state.nets["D"](torch.zeros(2, 1, 12, 10)).score.shape == (2, 3 * 2)
+    _, means = next(training(recipe, state, pools(), images=8))
+    assert all(mean.isfinite() and mean.ndim == 0 for mean in means.values())
+
+
+# --- schedules -------------------------------------------------------------------------------------------------------
+
+
+def test_schedules():
+    assert [at(Linear(2, 1), p) for p in (0, 0.5, 1)] == [2, 1.5, 1]
+    assert [round(at(Cosine(0.5, 0.1), p), 6) for p in (0, 0.5, 1)] == [0.5, 0.3, 0.1]
+    assert [at(Window(3, 0.2, 0.8, ramp=0.2), p) for p in (0, 0.2, 0.3, 0.5, 0.7, 0.8)] == pytest.approx(
+        [0, 0, 1.5, 3, 1.5, 0]
+    )
+    assert at(Window(3, 0.5), 1.0) == 0 and at(Window(3, 0.5), 0.999) == 3 and at(0.7, 0.3) == 0.7
+
+
+def test_a_scheduled_weight_scales_with_how_often_a_term_counts():
+    assert R1(Cosine(1.0, 0.1), every=4).scale(0.0) == 4 and R1(Cosine(1.0, 0.1), every=4).scale(1.0) == pytest.approx(
+        0.4
+    )
+    assert Orthogonal().scale(0.3) == 1e-4
