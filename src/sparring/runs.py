@@ -6,7 +6,6 @@ The newest checkpoint that verifies is where a run goes on; the log is cut back 
 when the watch finds it ill. All that is decided depends on rounds alone, so a run that was killed takes the same turns.
 """
 
-import importlib.util
 import json
 import math
 import re
@@ -24,18 +23,20 @@ import torch
 from . import draws, files
 from .cells import Made
 from .checkpoints import FORMAT, load_state, save_state
-from .data import ImageSet, load
-from .errors import DataError, FileFormatError, MachineError, UsageError, pick
+from .choice import find_recipe, with_augment
+from .data import ImageSet, alike, load, paired
+from .errors import DataError, FileFormatError, MachineError, UsageError
 from .images import grid, save_png
 from .nets.layers import Facts
 from .objective import Contest, Schedule
 from .parts import from_json, to_json, walk
 from .places import new_folder
-from .players import Generator
-from .recipes import RECIPES, Recipe
+from .players import Generator, Translator
+from .recipes import Recipe
 from .recovery import first_look, tend
 from .sample import Sampler, draw, load_generator, save_generator
 from .train import Data, State, check, fastest_precision, new_state, training
+from .translate import preview, save_translators
 from .watch import Watch
 
 LINES = 400  # of log.jsonl in a whole run; a run is saved, shown and stopped at these points only
@@ -117,14 +118,20 @@ class Run:
             shutil.rmtree(old)
         return folder
 
-    def show(self, state: State) -> Path | None:
-        """A grid of samples from latents that stay the same over the run; a row per class where G takes labels."""
+    def show(self, state: State, data: Data) -> Path | None:
+        """A grid of samples from latents that stay the same over the run; a row per class where G takes labels.
+
+        Of translators: sources, what is made of them, and the targets where there are any.
+        """
         spec = next((s for s in self.recipe.nets.values() if isinstance(s, Generator)), None)
-        if spec is None:
+        if any(isinstance(s, Translator) for s in self.recipe.nets.values()):
+            images = preview(self.recipe, state, data)
+        elif spec is None:
             return None
-        labels = np.repeat(np.arange(len(self.classes))[:10], 8) if spec.labels else None
-        count = 64 if labels is None else len(labels)
-        images = draw(state.best(spec.name), spec, count, labels=labels, key="preview")
+        else:
+            labels = np.repeat(np.arange(len(self.classes))[:10], 8) if spec.labels else None
+            count = 64 if labels is None else len(labels)
+            images = draw(state.best(spec.name), spec, count, labels=labels, key="preview")
         path = self.folder / "samples" / f"images-{state.round * self.recipe.batch:09d}.png"
         files.make_folder(path.parent)
         save_png(path, grid(images, columns=8), generated=True)
@@ -133,9 +140,13 @@ class Run:
     def export(self, state: State) -> Path | None:
         """The averaged generator alone as a model folder; the discriminator stays behind, it knows its images best."""
         spec = next((s for s in self.recipe.nets.values() if isinstance(s, Generator)), None)
+        translators = [s.name for s in self.recipe.nets.values() if isinstance(s, Translator)]
+        facts = {name: self.settings[name] for name in ("recipe_name", "images")} | {"source": self.recipe.source}
+        if translators:
+            nets = {name: state.best(name) for name in translators}
+            return save_translators(nets, self.recipe, self.facts, self.folder / "model", **facts)
         if spec is None:
             return None
-        facts = {name: self.settings[name] for name in ("recipe_name", "images")} | {"source": self.recipe.source}
         return save_generator(state.best(spec.name), spec, self.facts, self.classes, self.folder / "model", **facts)
 
     def event(self, kind: str, **what: Any) -> None:
@@ -169,7 +180,7 @@ class Progress:
 
 def train(
     source: Any,
-    recipe: str | Recipe = "dcgan",
+    recipe: str | Recipe = "auto",
     out: Path | str = "run",
     *,
     images: int = 200_000,
@@ -179,30 +190,37 @@ def train(
     precision: str = "auto",
     size: int | tuple[int, int] | None = None,
     unlabelled: Path | str | None = None,
+    sources: Any = None,
+    augment: str = "auto",
     watch: bool = True,
     stop: Callable[[], bool] = lambda: False,
     save_seconds: float = 60.0,
 ) -> Iterator[Progress]:
     """Trains a recipe on images, in the folder `out`, yielding where it stands; the same call again goes on exactly.
 
-    `source`: whatever `sparring.data.load` takes. `recipe`: a name of the table, a Recipe, or "file.py:name".
+    `source`: whatever `sparring.data.load` takes. `recipe`: a name of the table, a Recipe, "file.py:name", or "auto":
+    `sparring.choice.suggested`. `sources`: what pix2pix (images of the same file names) or cyclegan starts from.
+    `augment`: none, diffaugment, ada, or auto: diffaugment below 10,000 images.
     `minutes` caps the time of all calls together. `watch`: go back to a healthy copy where training falls ill.
     `stop` is asked after every round; when it says yes, the run is saved and left. Raises UsageError when `out` holds
     something else, DataError when the data changed or lack what the recipe reads, Diverged when going back does not
     help (the best healthy model is then exported), MachineError when the disk is full.
     """
-    name, recipe = find_recipe(recipe)
     device = choose_device(device)
     folder = new_folder(out, ours=("recipe.json", "data.json"), data=source)
     imageset = load(source, size=size, unlabelled=unlabelled)
+    name, recipe, why = find_recipe(recipe, imageset)
+    recipe, changed = with_augment(recipe, augment, int(used(imageset).sum()))
+    beside = None if sources is None else load(sources, size=imageset.shape[:2])
     _, height, width, channels = imageset.images.shape
     facts = Facts(channels, height, width, len(imageset.classes))
-    check(recipe, pools(imageset))
+    check(recipe, pools(imageset, recipe, beside))
     settings = {"images": images, "seed": seed, "precision": precision, "recipe_name": name, "source": imageset.name}
-    run = Run(folder, recipe, facts, imageset.classes, imageset.fingerprint, settings)
+    fingerprint = "+".join(images.fingerprint for images in (imageset, beside) if images is not None)
+    run = Run(folder, recipe, facts, imageset.classes, fingerprint, settings)
     run = opened(run, imageset, device=device)
-    used, held = parted(imageset, run.settings.get("held", 0), run.settings["seed"])
-    data = pools(used, device=device)
+    kept, held = parted(imageset, run.settings.get("held", 0), run.settings["seed"])
+    data = pools(kept, recipe, beside, device=device)
     with files.locked(run.folder):
         files.sweep(run.folder)
         files.sweep(run.folder / "checkpoints")
@@ -210,11 +228,12 @@ def train(
         watched = None
         if watch:
             length = {"rounds": run.rounds, "seed": seed, "precision": run.settings["precision"]}
-            kept = pools(held, device=device) if held else None
-            watched = Watch(recipe, facts, data, kept, **length, classes=run.classes, record=rest.get("watch"))
+            seen = pools(held, recipe, beside, device=device) if held else None
+            watched = Watch(recipe, facts, data, seen, **length, classes=run.classes, record=rest.get("watch"))
             first_look(run, state, watched, imageset.images)
         clock = {"before": rest["seconds"], "minutes": minutes, "save_seconds": save_seconds}
-        yield from _advance(run, state, data, watched, stop=stop, **clock)
+        said = [f"recipe {name}: {why}"] * bool(why) + [changed] * bool(changed)
+        yield from _advance(run, state, data, watched, said, stop=stop, **clock)
 
 
 def _resumed(run: Run, device: str) -> tuple[State, dict]:
@@ -235,14 +254,14 @@ def _resumed(run: Run, device: str) -> tuple[State, dict]:
     return state, rest
 
 
-def _advance(run, state, data, watch, *, before, minutes, stop, save_seconds) -> Iterator[Progress]:
+def _advance(run, state, data, watch, news, *, before, minutes, stop, save_seconds) -> Iterator[Progress]:
     """The run's own loop: watch, log, show, save, stop."""
     recipe, settings, rounds = run.recipe, run.settings, run.rounds
     names, every = means_names(recipe), max(1, rounds // LINES)
     started = last_saved = last_line = time.monotonic()
-    shown, sample, why, news = every * max(1, LINES // 20), None, "", []
+    shown, sample, why = every * max(1, LINES // 20), None, ""
     if state.round == 0:
-        sample = run.show(state)
+        sample = run.show(state, data)
     progress = training(
         recipe, state, data, images=settings["images"], seed=settings["seed"], precision=settings["precision"]
     )
@@ -264,7 +283,7 @@ def _advance(run, state, data, watch, *, before, minutes, stop, save_seconds) ->
         seconds, speed = before + now - started, (state.round - first_line) * recipe.batch / (now - last_line)
         first_line, last_line = state.round, now
         if last or state.round % shown == 0:
-            sample = run.show(state) or sample
+            sample = run.show(state, data) or sample
         if due:
             files.append_line(run.folder / "log.jsonl", _line(run, state, means, names, seconds, speed))
         saved = None
@@ -383,33 +402,31 @@ def parted(imageset: ImageSet, held: int, seed: int) -> tuple[ImageSet, ImageSet
     return imageset.take(np.setdiff1d(use, away)), imageset.take(np.sort(away))
 
 
-def pools(imageset: ImageSet, *, device: str = "cpu") -> Data:
-    """The training part of a data set as the loop reads it: all images, and those with a label."""
-    use = used(imageset)
-    x, y = imageset.images[use], imageset.labels[use]
-    data = {"all": {"x": torch.from_numpy(x).to(device), "y": torch.from_numpy(y).to(device)}}
-    known = np.flatnonzero(y >= 0)
+def pools(
+    imageset: ImageSet, recipe: Recipe | None = None, sources: ImageSet | None = None, *, device: str = "cpu"
+) -> Data:
+    """The training part of a data set as the loop reads it: all images, and those with a label.
+
+    With `sources`, for a recipe that reads them: "pairs" of images with the same file name, or "a" and "b", each alone.
+    Raises DataError where they do not fit together.
+    """
+    images = imageset.take(used(imageset))
+    data: Data = {"all": {"x": torch.from_numpy(images.images), "y": torch.from_numpy(images.labels)}}
+    known = torch.from_numpy(np.flatnonzero(images.labelled))
     if len(known):
-        data["labelled"] = {name: t[torch.from_numpy(known).to(device)] for name, t in data["all"].items()}
-    return data
-
-
-def find_recipe(recipe: str | Recipe) -> tuple[str, Recipe]:
-    """A recipe and its name: one of the table, or `file.py:name` of the user's own."""
-    if isinstance(recipe, Recipe):
-        return next((name for name, r in RECIPES.items() if r == recipe), "own"), recipe
-    path, _, name = recipe.rpartition(":")
-    if not path.endswith(".py"):
-        return recipe, pick(RECIPES, recipe, "recipe")
-    spec = importlib.util.spec_from_file_location("sparring_own_recipe", path)
-    if spec is None or spec.loader is None or not Path(path).is_file():
-        raise UsageError("no-recipe-file", f"there is no file {path}", fix="pass file.py:name of a recipe in it")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    found = getattr(module, name, None)
-    if not isinstance(found, Recipe):
-        raise UsageError("no-recipe", f"{path} holds no recipe called {name!r}", fix="pass file.py:name of a Recipe")
-    return recipe, found
+        data["labelled"] = {name: t[known] for name, t in data["all"].items()}
+    if sources is not None and recipe is not None:
+        if not recipe.pools & {"pairs", "a", "b"}:
+            raise UsageError(
+                "no-source", "this recipe reads no source images", fix="leave --source out, or use pix2pix"
+            )
+        if "pairs" in recipe.pools:
+            targets, beside = paired(images, sources)
+            data["pairs"] = {"x": torch.from_numpy(targets.images), "source": torch.from_numpy(beside.images)}
+        else:
+            others = alike(sources, images)
+            data["a"], data["b"] = data["all"], {"x": torch.from_numpy(others.images[used(others)])}
+    return {pool: {name: t.to(device) for name, t in fields.items()} for pool, fields in data.items()}
 
 
 def choose_device(device: str) -> str:

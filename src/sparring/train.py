@@ -299,7 +299,9 @@ def check(recipe: Recipe, data: Data, split: Split = Split()) -> None:
             raise DataError(
                 "data-pool",
                 f"the recipe reads {cell.pool} images, but the data has {', '.join(data)}{suggestion(cell.pool, data)}",
-                fix="choose a recipe that needs none, or add them to the data",
+                fix="name the images to start from with --source"
+                if cell.pool in ("pairs", "a", "b")
+                else "choose a recipe that needs none, or add them to the data",
             )
         if field not in data[cell.pool]:
             raise DataError(

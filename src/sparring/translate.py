@@ -5,7 +5,7 @@ size, and can be applied to intact images to see how well it is undone.
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,11 @@ from .cells import Cell, Given, Made
 from .degradations import Grey, Hole, Shrunk, blown_up, greyed, holed, rectangle, shrunk
 from .errors import DataError, FileFormatError, UsageError, pick
 from .nets.layers import Facts
+from .objective import L1
 from .parts import from_json, to_json, walk
 from .players import Translator
 from .recipes import Recipe
+from .train import Data, Move, Split, State, Turn
 
 FORMAT = 1
 
@@ -189,3 +191,21 @@ def load_translators(folder: Path | str) -> Translating:
 def is_paired(recipe: Recipe) -> bool:
     """Does a recipe read sources beside their targets?"""
     return any(isinstance(cell, Given) and cell.field == "source" for cell in walk(recipe))
+
+
+@torch.no_grad()
+def preview(recipe: Recipe, state: State, data: Data, *, count: int = 8) -> np.ndarray:
+    """Rows of `count` images, uint8 [rows * count,H,W,C]: sources, what each translator makes of them, and the targets
+    where the recipe knows them. The same images each time.
+    """
+    rows = []
+    for player in recipe.players:
+        terms = [term for term in player.terms if isinstance(term, L1)]
+        turn = Turn(Move(player, 0, 0.0, count, 0), state, data, Split(), (0, count))
+        for spec in (s for s in player.nets if isinstance(s, Translator)):
+            state.best(spec.name).eval()
+            made = Made(spec.name, made_from(recipe, spec.name), averaged=spec.name in state.averages)
+            target = next((term.target for term in terms if term.made == replace(made, averaged=False)), None)
+            shown = [turn[made.of][:, : state.facts.channels], turn[made], *([turn[target]] if target else [])]
+            rows += [to_bytes(x) for x in shown]
+    return np.concatenate(rows)

@@ -19,13 +19,15 @@ def train(
     data: str,
     /,
     *,
-    recipe: Annotated[str, Parameter(alias="-r")],
+    recipe: Annotated[str, Parameter(alias="-r")] = "auto",
     images: Count = 200_000,
     out: Path | None = None,
     minutes: Minutes | None = None,
     seed: Seed = 0,
     size: str | None = None,
     unlabelled: Path | None = None,
+    source: str | None = None,
+    augment: str = "auto",
     device: str = "auto",
     precision: Precision = "auto",
     no_watch: Flag = False,
@@ -38,27 +40,30 @@ def train(
 
     Args:
         data: digits, a folder, .zip, .npz or .parquet.
-        recipe: a name from `sparring recipes`, or my.py:recipe.
+        recipe: a name from `sparring recipes`, or my.py:recipe [default: by size and labels of the data].
         images: how many images to train on, such as 200k or 1.5M.
-        out: folder of the run [default: RECIPE-DATA].
+        out: folder of the run [default: RECIPE-DATA, or run-DATA].
         minutes: stop after so many minutes.
         seed: another number, another run.
         size: side, or height x width such as 48x64, that images are fitted to.
         unlabelled: a folder of further images without labels.
+        source: the images that pix2pix (of the same file names) or cyclegan starts from.
+        augment: how D sees images: none, diffaugment, ada [default: diffaugment below 10,000 images].
         device: auto, cpu, cuda.
         precision: auto measures which is faster.
         no_watch: do not go back to a healthy copy where training falls ill.
         json: print where the run stands as JSON.
         quiet: print nothing but results.
     """
-    from ..runs import find_recipe, to_dict
+    from ..choice import find_recipe
+    from ..runs import to_dict
     from ..runs import train as advance
 
     screen = Screen(as_json=json, quiet=quiet)
-    name, _ = find_recipe(recipe)
+    name = "run" if recipe == "auto" else find_recipe(recipe)[0]
     out = out or Path(f"{stem(name)}-{stem(data)}")
     settings = {"images": images, "minutes": minutes, "seed": seed, "size": size, "unlabelled": unlabelled}
-    settings |= {"device": device, "precision": precision, "watch": not no_watch}
+    settings |= {"sources": source, "augment": augment, "device": device, "precision": precision, "watch": not no_watch}
     last = None
     with Stop() as stop, screen.progress(name) as line:
         for last in advance(data, recipe, out, **settings, stop=stop):
@@ -77,7 +82,9 @@ def train(
         back = f", went back {last.recovered} time{'s'[: last.recovered > 1]}" if last.recovered else ""
         screen.line(f"{name}: {last.total:,} images, done{back}. Samples, log and model: {out}")
         if (out / "model").is_dir():
-            screen.note(f"Next: sparring sample {shlex.quote(str(out))} -n 64 --grid samples.png")
+            translator = not (out / "model" / "config.json").read_text(encoding="utf-8").count('"generator"')
+            what = "translate {} IMAGES" if translator else "sample {} -n 64 --grid samples.png"
+            screen.note(f"Next: sparring {what.format(shlex.quote(str(out)))}")
     else:
         screen.line(f"{name}: {last.images:,} of {last.total:,} images, saved in {out} ({last.why})")
         screen.note(f"Go on with more --minutes: {go_on()}")
