@@ -108,6 +108,16 @@ class Features(Cell):
 
 
 @part
+class Guessed(Cell):
+    """The class probabilities of a verdict, [N,K], as a target: nothing is learnt through them."""
+
+    of: Judged
+
+    def __call__(self, turn):
+        return turn[self.of].logits.detach().softmax(1)
+
+
+@part
 class Mixed(Cell):
     """A point drawn uniformly between two images. Gulrajani et al. 2017, algorithm 1."""
 
