@@ -11,6 +11,7 @@ several threads or a GPU of the clock. Each run is one line of --results; --tabl
 """
 
 import argparse
+import copy
 import json
 import math
 import os
@@ -67,7 +68,7 @@ def speed(recipe: Recipe, facts: Facts, data: Data, seconds: float, *, device: s
     for _ in training(recipe, state, data, images=10**9, precision=precision):
         if state.round == 2:
             start = clock()
-        if state.round >= 4 and clock() - start > min(TRIAL, seconds / 8):
+        if state.round % 4 == 0 and clock() - start > min(TRIAL, seconds / 8):
             break
     return (state.round - 2) * recipe.batch / (clock() - start)
 
@@ -204,9 +205,22 @@ def train_on_generated(x: np.ndarray, y: np.ndarray, real: Real, options) -> dic
 
 @torch.no_grad()
 def code_purity(state: State, real: Real, codes: np.ndarray, named: np.ndarray) -> dict[str, float]:
-    """Do codes follow classes? Of fakes by the extractor's names, of real test images by the code that D reads."""
-    D = state.best("D").eval()
+    """Do codes follow classes? Of fakes by the extractor's names, of real test images by the code that D reads.
+
+    D's batch norm, if any, has seen real images and fakes in turn, and its averages are of both: for real images they
+    are measured anew, on training images.
+    """
+    D = copy.deepcopy(state.best("D"))
     device = next(D.parameters()).device
+    norms = [m for m in D.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # plain means over all batches
+    D.train()
+    at = real.some(5000 if norms else 0, test=False)
+    for start in range(0, len(at), CHUNK):
+        D(to_unit(real.x[at[start : start + CHUNK]], device))
+    D.eval()
     parts = [D(to_unit(real.test_x[i : i + CHUNK], device)).logits.argmax(1) for i in range(0, len(real.test_x), CHUNK)]
     read = torch.cat(parts).cpu().numpy()
     return {
