@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ..errors import DataError, UsageError, printable
+from ..files import make_folder
 from ..places import new_folder
 from .app import app, games
 from .screen import Screen
@@ -69,7 +70,11 @@ def read(path: Path, loaded, mask: Path | None):
             return pixels, None
         if mask is None:
             with opened(path) as image:
-                return pixels, np.asarray(image.convert("RGBA"))[:, :, 3] < 128
+                missing = np.asarray(image.convert("RGBA"))[:, :, 3] < 128
+            if not missing.any():
+                what = f"{path} has no transparent pixels, so there is nothing to fill"
+                raise UsageError("mask", what, fix="make them transparent where to fill, or use --mask")
+            return pixels, missing
         beside = next(mask.glob(f"{path.stem}.*"), mask / f"{path.stem}.png") if mask.is_dir() else mask
         return pixels, load_image(beside, channels=1)[:, :, 0] >= 128
     except BadImage as error:
@@ -81,7 +86,7 @@ def write(pixels, path: Path, out: Path) -> Path:
     """One PNG named like the image; a number is added where two have the same name."""
     from ..images import save_png
 
-    made, number = out / f"{path.stem}.png", 2
+    made, number = make_folder(out) / f"{path.stem}.png", 2
     while made.exists():
         made, number = out / f"{path.stem}-{number}.png", number + 1
     save_png(made, pixels, generated=True)
@@ -109,14 +114,17 @@ def scored(screen: Screen, loaded, images, out: Path | None, *, seed: int, json:
     rows = []
     for what, y in (("without a network", undone["baseline"]), ("the model", undone["made"])):
         decibels = np.minimum(psnr(y, x), 99.0)  # equal images would be infinitely near
-        rows.append({"what": what, "images": len(x), "psnr": float(decibels.mean()), "ssim": float(ssim(y, x).mean())})
+        alike = float(ssim(y, x).mean()) if min(x.shape[1:3]) >= 11 else None  # its window is 11 pixels wide
+        rows.append({"what": what, "images": len(x), "psnr": float(decibels.mean()), "ssim": alike})
     if out:
         kinds = np.stack([undone[kind][:10] for kind in ("source", "baseline", "made")] + [x[:10]])
-        save_grid(kinds.reshape(-1, *x.shape[1:]), new_folder(out) / "restored.png", columns=min(10, len(x)))
+        save_grid(kinds.reshape(-1, *x.shape[1:]), new_folder(out) / "restored.png", columns=kinds.shape[1])
     if json:
         screen.show_json(rows)
     else:
-        shown = [(row["what"], f"{row['psnr']:.2f}", f"{row['ssim']:.4f}") for row in rows]
+        shown = [
+            (row["what"], f"{row['psnr']:.2f}", "" if row["ssim"] is None else f"{row['ssim']:.4f}") for row in rows
+        ]
         screen.table(
             ("", "PSNR dB", "SSIM"), shown, right="PSNR SSIM", title=f"{len(x):,} images, degraded and restored"
         )

@@ -35,8 +35,8 @@ def alike(images: ImageSet, others: ImageSet) -> ImageSet:
         (height, width), (high, wide) = images.shape[:2], others.shape[:2]
         raise DataError(
             "size",
-            f"{images.name} has images of {width}x{height} pixels, {others.name} of {wide}x{high}",
-            fix=f"use --size {wide}x{high}, which fits both to one size",
+            f"{images.name} has images {height}x{width} (height x width), {others.name} {high}x{wide}",
+            fix=f"use --size {high}x{wide}, which fits both to one size",
         )
     if images.shape[2] == others.shape[2]:
         return images

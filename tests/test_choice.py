@@ -1,0 +1,73 @@
+"""Which recipe is taken when none is named, and when D sees its images changed."""
+
+import numpy as np
+import pytest
+from toys import striped
+
+from sparring.augment import ADA, AsIs, DiffAugment
+from sparring.choice import FEW, PER_CLASS, find_recipe, suggested, with_augment
+from sparring.data import load
+from sparring.errors import UsageError
+from sparring.objective import Sign
+from sparring.players import Judge
+from sparring.recipes import RECIPES, augmented
+
+
+def images(labels):
+    x, _ = striped(count=len(labels))
+    return load((x.numpy(), np.asarray(labels)))
+
+
+def judges(recipe):
+    return [spec for spec in recipe.nets.values() if isinstance(spec, Judge)]
+
+
+def test_enough_labels_of_every_class_ask_for_a_game_of_classes():
+    name, why = suggested(images([0, 1, 2] * PER_CLASS))
+    assert name == "r3gan-class" and why == f"there are 3 classes with {PER_CLASS} labelled images or more"
+    name, why = suggested(images([0, 1, 2] * (PER_CLASS - 1) + [0, 1]))
+    assert name == "r3gan" and f"class 2 has {PER_CLASS - 1} labelled images" in why
+    assert suggested(images([-1] * 30))[0] == suggested(images([0] * 200))[0] == "r3gan"
+    name, why = suggested(images([0, 1] * PER_CLASS + [-1] * (2 * PER_CLASS + 2)))
+    assert name == "r3gan" and "only 100 of 202 images have a label" in why
+
+
+def test_what_is_named_is_taken():
+    data = images([0, 1, 2] * PER_CLASS)
+    assert find_recipe("mlp", data) == ("mlp", RECIPES["mlp"], "")
+    assert find_recipe("auto", data)[:2] == ("r3gan-class", RECIPES["r3gan-class"])
+    with pytest.raises(UsageError, match="did you mean wgan-gp"):
+        find_recipe("wgan_gp", data)
+
+
+def test_few_images_are_shown_changed_unless_the_recipe_says_what_d_sees():
+    few, why = with_augment(RECIPES["dcgan"], "auto", FEW - 1)
+    assert [spec.augment for spec in judges(few)] == [DiffAugment()] and "9,999 images are few" in why
+    assert with_augment(RECIPES["dcgan"], "auto", FEW) == (RECIPES["dcgan"], "")
+    own = augmented(RECIPES["dcgan"], DiffAugment(cut=0.0))
+    assert with_augment(own, "auto", 10) == (own, "")
+    for name in ("classifier", "vae", "inpaint"):  # no discriminator, or one that sees pairs
+        assert with_augment(RECIPES[name], "auto", 10) == (RECIPES[name], "")
+    assert all(spec.augment == DiffAugment() for spec in judges(with_augment(RECIPES["cyclegan"], "auto", 10)[0]))
+
+
+def test_an_augmentation_that_is_asked_for_is_used_or_refused():
+    assert with_augment(RECIPES["dcgan"], "none", 10) == (RECIPES["dcgan"], "")
+    assert with_augment(augmented(RECIPES["dcgan"], DiffAugment()), "none", 10)[0] == RECIPES["dcgan"]
+    assert with_augment(RECIPES["vae"], "none", 10) == (RECIPES["vae"], "")
+    with pytest.raises(UsageError, match="no discriminator that could see its images changed"):
+        with_augment(RECIPES["inpaint"], "ada", 10)
+    with pytest.raises(UsageError, match="did you mean diffaugment"):
+        with_augment(RECIPES["dcgan"], "difaugment", 10)
+    assert AsIs().numbers == 0
+
+
+@pytest.mark.parametrize(("name", "alone"), [("dcgan", True), ("cgan", True), ("wgan-gp", False), ("r3gan", False)])
+def test_adas_gauge_reads_the_verdicts_of_the_contest(name, alone):
+    """Otherwise D would judge other images for it, or a score that means nothing alone."""
+    recipe, _ = with_augment(RECIPES[name], "ada", 10**6)
+    (spec,) = judges(recipe)
+    (memory,) = spec.augment.memories
+    contest = next(t for t in recipe.players[0].terms if hasattr(t, "fake"))
+    assert isinstance(spec.augment, ADA) and isinstance(memory.gauge, Sign)
+    assert memory.gauge.of == contest.real and memory.gauge.rival == (None if alone else contest.fake)

@@ -1,0 +1,190 @@
+"""Translators: what they are given, what they give back, how they are kept."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from toys import FACTS, pools
+from torch import nn
+
+from sparring.data import load
+from sparring.degradations import Grey, Hole, Shrunk
+from sparring.errors import DataError, FileFormatError, UsageError
+from sparring.nets.layers import Facts
+from sparring.nets.unet import UNet
+from sparring.players import Translator
+from sparring.recipes import RECIPES
+from sparring.train import new_state
+from sparring.translate import Translating, load_translators, made_from, preview, save_translators
+
+COLOUR = Facts(3, 16, 12, 0)
+rng = np.random.default_rng(0)
+
+
+def noise(*shape):
+    return rng.integers(0, 256, shape, dtype=np.uint8)
+
+
+class Doubles(nn.Module):
+    """A body whose answer is known: twice its first three channels."""
+
+    def forward(self, x):
+        return 2 * x[:, :3]
+
+
+def model(source, net=None, spec=Translator(net=UNet(4))):
+    return Translating({"G": net or spec.build(COLOUR).eval()}, {"G": spec}, {"G": source}, COLOUR)
+
+
+@pytest.mark.parametrize("shape", [(16, 12), (13, 9), (40, 7)])
+def test_a_photo_of_any_size_keeps_it_and_grows_where_the_model_sharpens(shape):
+    image = noise(*shape, 3)
+    assert model(Grey()).translate(image).shape == (*shape, 3)
+    assert model(Shrunk(factor=3)).translate(image).shape == (3 * shape[0], 3 * shape[1], 3)
+
+
+def test_a_fresh_residual_network_is_the_baseline():
+    """The last layer starts at zero, so nothing is added: what comes out is the bicubic or grey image itself."""
+    fresh = model(Shrunk(factor=2), spec=Translator(net=UNet(4), residual=True))
+    images = noise(5, 16, 12, 3)
+    undone = fresh.undone(images)
+    assert (undone["made"] == undone["baseline"]).all() and (undone["source"] == undone["baseline"]).all()
+    flat = np.full((1, 16, 12, 3), 77, np.uint8)
+    assert (fresh.undone(flat)["made"] == 77).all()
+    grey = model(Grey(), spec=Translator(net=UNet(4), residual=True)).undone(images)["made"]
+    luma = np.rint(images @ np.array([0.299, 0.587, 0.114]))
+    assert np.abs(grey[..., 0] - luma).max() <= 1 and (grey[..., 0] == grey[..., 2]).all()
+
+
+def test_what_is_not_missing_stays_and_what_is_missing_is_made():
+    image, mask = noise(16, 12, 3), np.zeros((16, 12), bool)
+    mask[3:9, 2:7] = True
+    made = model(Hole(), spec=Translator(net=UNet(4), mask=True)).translate(image, mask=mask)
+    assert (made[~mask] == image[~mask]).all()
+    assert np.abs(made[mask].astype(int) - 128).max() <= 1  # a fresh network makes grey
+
+
+def test_the_baseline_of_a_hole_is_the_mean_of_what_is_known():
+    images = noise(4, 16, 12, 3)
+    undone = model(Hole(), spec=Translator(net=UNet(4), mask=True)).undone(images, seed=3)
+    for image, source, filled in zip(images, undone["source"], undone["baseline"], strict=True):
+        missing = (source != image).any(2)
+        known = (source == image).all(2)
+        mean = image[known].reshape(-1, 3).mean(0)
+        assert missing.sum() >= 8 and np.abs(filled[missing] - mean).max() <= 1.5
+    again = model(Hole(), spec=Translator(net=UNet(4), mask=True)).undone(images[:2], seed=3)
+    assert (again["source"] == undone["source"][:2]).all()  # the holes of an image are its own
+
+
+def test_images_reach_the_network_in_minus_one_to_one():
+    image = np.full((4, 4, 3), 191, np.uint8)  # 0.498: doubled it is 0.996
+    made = model(Grey(), net=Doubles()).translate(image)
+    assert abs(int(made[0, 0, 0]) - round((2 * (191 / 127.5 - 1) + 1) * 127.5)) <= 1
+
+
+def test_refusals_say_what_to_do():
+    inpaint = model(Hole(), spec=Translator(net=UNet(4), mask=True))
+    with pytest.raises(UsageError, match=r"an image of 12x16 pixels came with no mask\. Fix: pass a mask of its size"):
+        inpaint.translate(noise(16, 12, 3))
+    with pytest.raises(UsageError, match="came with a mask of 5x4 pixels"):
+        inpaint.translate(noise(16, 12, 3), mask=np.ones((4, 5), bool))
+    with pytest.raises(DataError, match=r"takes colour images\. Fix: convert the image to colour"):
+        inpaint.translate(noise(16, 12, 1), mask=np.ones((16, 12), bool))
+    pix2pix = model(made_from(RECIPES["pix2pix"], "G"))
+    with pytest.raises(UsageError, match="intact images do not say what it should have made"):
+        pix2pix.undone(noise(2, 16, 12, 3))
+
+
+def thin(name):
+    """The recipe with a narrow U-Net."""
+    narrow = lambda spec: replace(spec, net=UNet(4)) if isinstance(spec, Translator) else spec  # noqa: E731
+    recipe = RECIPES[name]
+    players = tuple(replace(p, nets=tuple(narrow(spec) for spec in p.nets)) for p in recipe.players)
+    return replace(recipe, players=players)
+
+
+@pytest.mark.parametrize("name", ["inpaint", "upscale", "restyle", "pix2pix", "cyclegan"])
+def test_a_model_folder_gives_the_same_images_back(tmp_path, name):
+    recipe = thin(name)
+    state = new_state(recipe, FACTS)
+    nets = {s.name: state.best(s.name).eval() for s in recipe.nets.values() if isinstance(s, Translator)}
+    for net in nets.values():  # else the last layer is zero and every network alike
+        nn.init.normal_(net.body.last.weight)
+    folder = save_translators(nets, recipe, FACTS, tmp_path / "model", recipe_name=name, source="x", images=5)
+    loaded = load_translators(tmp_path)
+    image, mask = noise(14, 9, 1), rng.random((14, 9)) < 0.5
+    for to in loaded.kinds:
+        before = Translating(nets, loaded.specs, loaded.sources, FACTS).translate(image, mask=mask, to=to)
+        assert (loaded.translate(image, mask=mask, to=to) == before).all()
+    if name == "cyclegan":
+        assert list(loaded.kinds) == ["a", "b"]
+        assert (loaded.translate(image, to="a") != loaded.translate(image, to="b")).any()
+        with pytest.raises(UsageError, match="direction"):
+            loaded.translate(image, to="c")
+    assert "Mark its pictures as generated" in (folder / "README.md").read_text()
+    data = bytearray((folder / "model.safetensors").read_bytes())
+    data[-1] ^= 1
+    (folder / "model.safetensors").write_bytes(data)
+    with pytest.raises(FileFormatError, match="is damaged"):
+        load_translators(folder)
+
+
+def test_a_generator_is_no_translator(tmp_path):
+    (tmp_path / "config.json").write_text('{"kind": "generator"}')
+    with pytest.raises(FileFormatError, match="holds no translator"):
+        load_translators(tmp_path)
+
+
+@pytest.mark.parametrize(("name", "rows"), [("inpaint", 3), ("pix2pix", 3), ("cyclegan", 4)])
+def test_the_preview_shows_sources_and_what_is_made_of_them(name, rows):
+    recipe, data = thin(name), pools()
+    state = new_state(recipe, FACTS)
+    shown = preview(recipe, state, data, count=5)
+    assert shown.shape == (5 * rows, FACTS.height, FACTS.width, 1)
+    assert (shown == preview(recipe, state, data, count=5)).all()
+    if name == "inpaint":
+        source, made, target = shown[:5], shown[5:10], shown[10:]
+        assert (source != target).any((1, 2, 3)).all() and ((made == target) | (source == 128)).all()
+
+
+def test_every_translator_knows_what_it_starts_from():
+    assert isinstance(made_from(RECIPES["inpaint"], "G"), Hole)
+    assert made_from(RECIPES["cyclegan"], "G_a").pool == "b"
+    assert torch.is_tensor(next(new_state(thin("upscale"), FACTS).nets["G"].parameters()))
+
+
+def pair_folders(tmp_path, suffix=".png"):
+    from PIL import Image
+
+    for kind in ("photos", "sketches"):
+        (tmp_path / kind).mkdir()
+        for i in range(6):
+            name = f"{i}{suffix if kind == 'sketches' else '.png'}"
+            Image.fromarray(noise(16, 16, 3)).save(tmp_path / kind / name)
+    return load(tmp_path / "photos"), load(tmp_path / "sketches")
+
+
+def test_pairs_are_matched_by_file_name_whatever_the_ending(tmp_path):
+    from sparring.data import paired
+
+    photos, sketches = pair_folders(tmp_path, ".bmp")
+    shuffled = sketches.take(np.array([3, 1, 5, 0, 4]))
+    targets, sources = paired(photos, shuffled)
+    assert [o.split(".")[0] for o in targets.origins] == [o.split(".")[0] for o in sources.origins]
+    assert sorted(o[0] for o in targets.origins) == ["0", "1", "3", "4", "5"]
+    renamed = replace(sketches, origins=tuple(f"x{i}.png" for i in range(6)))
+    with pytest.raises(DataError, match="no image of sketches has the name of one of photos"):
+        paired(photos, renamed)
+
+
+def test_sources_are_made_alike_or_refused(tmp_path):
+    from sparring.data import alike
+
+    photos, sketches = pair_folders(tmp_path)
+    grey = replace(sketches, images=sketches.images[..., :1])
+    assert (alike(grey, photos).images == grey.images).all() and alike(grey, photos).shape[2] == 3
+    with pytest.raises(DataError, match="their colours would be lost"):
+        alike(photos, grey)
+    with pytest.raises(DataError, match=r"Fix: use --size 16x8"):
+        alike(photos, replace(sketches, images=sketches.images[:, :, :8]))
