@@ -22,12 +22,13 @@ STEADY = 0.15  # least deviation of log norms that z is measured in
 WINNING, LOSING = 0.995, 0.10  # D's share of right calls: on both sides above; on one side below ...
 ONCE_RIGHT = 0.4  # ... after this on both: a young D, not sure of anything yet, often calls all images the same
 OVERFIT = 0.5  # gap between the mean signs of training images and held-out images
-ALIKE, ALIKE_FLOOR, ALIKE_HARD = 0.5, 0.15, 0.03  # diversity of samples: of the best so far, of real images
-ALIKE_CLASS, ALIKE_CLASS_FLOOR = 0.35, 0.08
-MIXED = 0.5  # a class's samples that a probe names right: of the best so far
+ALIKE, ALIKE_CLASS = 0.5, 0.35  # diversity of samples, of all and of a class: of the best so far ...
+ONCE_DIVERSE = 0.2  # ... if that was so much of the images' own
+ALIKE_LATE, ALIKE_HARD = 0.05, 0.1  # of the images' own, late in a run; certain below this share of the best
+MIXED, ONCE_KNOWN = 0.5, 0.6  # a class's samples that a probe names right: of the best so far, if that was so good
 OFF_MEAN, OFF_SPREAD = 1.0, 2.5  # of the images' own standard deviation
 COPIED = 0.25  # median distance to the nearest training image: of that between real images
-LEAKED = 0.5  # more of the samples than of the images look augmented
+LEAKED, NEAR = 0.5, 1.3  # more of the samples than of the images look augmented; nearness of samples that can be judged
 
 
 @dataclass(frozen=True)
@@ -101,30 +102,36 @@ def overfitting(trained: Tensor, held: Tensor, line: float) -> Finding | None:
     return None
 
 
-def alike(ratio: float, best: float, label: str | None = None) -> Finding | None:
+def alike(ratio: float, best: float, late: bool, label: str | None = None) -> Finding | None:
     """Mean distance between samples over that between real images, against the best so far."""
-    share, floor = (ALIKE, ALIKE_FLOOR) if label is None else (ALIKE_CLASS, ALIKE_CLASS_FLOOR)
-    if ratio < max(floor, share * best):
+    known = best if best > ONCE_DIVERSE else 0.0  # a young G makes nearly the same image of everything
+    limit = max((ALIKE if label is None else ALIKE_CLASS) * known, ALIKE_LATE if late else 0.0)
+    if ratio < limit:
         of, signal = ("", "alike") if label is None else (f" of class {label}", f"alike {label}")
-        return Finding(signal, "samples", f"samples{of} have become alike", hard=ratio < ALIKE_HARD)
+        return Finding(signal, "samples", f"samples{of} have become alike", hard=ratio < ALIKE_HARD * known)
     return None
 
 
 def mixed_up(right: float, best: float, label: str) -> Finding | None:
     """Share of a class's samples that a probe, fitted on real images, gives that class."""
-    if right < MIXED * best:
+    if best > ONCE_KNOWN and right < MIXED * best:
         return Finding(f"mixed {label}", "samples", f"samples of class {label} no longer look like class {label}")
     return None
 
 
-def off_colour(fakes: Tensor, reals: Tensor) -> Finding | None:
-    """Mean and deviation of each channel of images [N,C,H,W]."""
+def off_colour(fakes: Tensor, reals: Tensor) -> float:
+    """How far mean and deviation of each channel of images [N,C,H,W] are from the images': 1 is the limit."""
     (mean, deviation), (mean0, deviation0) = (
         (x.mean((0, 2, 3)), x.std((0, 2, 3)).clamp_min(1e-3)) for x in (fakes, reals)
     )
     off = ((mean - mean0).abs() / deviation0).max().item()
     ratio = (deviation / deviation0).log().abs().max().item()
-    if off > OFF_MEAN or ratio > math.log(OFF_SPREAD):
+    return max(off / OFF_MEAN, ratio / math.log(OFF_SPREAD))
+
+
+def faded(off: float, best: float, late: bool) -> Finding | None:
+    """Colours off that were good once (`best`: running share of ticks), or still are late in a run."""
+    if off > 1 and (best > ONCE_KNOWN or late):
         return Finding("colour", "samples", "brightness, contrast or colour of the samples is far from the images'")
     return None
 
@@ -137,14 +144,32 @@ def copied(made: float, real: float) -> Finding | None:
 
 
 def leaked(fakes: Tensor, plain: Tensor, augmented: Tensor) -> Finding | None:
-    """Which side of a linear probe between features [N,F] of plain and of augmented images the samples are on."""
-    x, y = torch.cat([plain, augmented]), torch.cat([plain.new_zeros(len(plain)), plain.new_ones(len(augmented))])
-    even, odd = slice(0, None, 2), slice(1, None, 2)
-    probe = Probe(x[even], y[even].long(), 2)
-    seen, base = ((probe(z) == 1).float().mean().item() for z in (fakes, plain[odd]))
-    if probe.recall(x[odd], y[odd].long()).min() > 0.7 and seen - base > LEAKED:
+    """Which side of a linear probe between features [N,F] of plain and of augmented images the samples are on.
+
+    Only samples that are about as near to images of one kind as these are to each other can be told: a young G's look
+    odd, and odd is what augmented images look like.
+    """
+    share, near = leaning(fakes, plain, augmented)
+    if near < NEAR and share > LEAKED:
         return Finding("leak", "samples", "the augmentation shows in the samples", acts=False)
     return None
+
+
+def leaning(fakes: Tensor, plain: Tensor, augmented: Tensor) -> tuple[float, float]:
+    """How many more of the samples than of plain images look augmented, and how near they are to either kind."""
+    kinds = [(x[::2], x[1::2]) for x in (plain, augmented)]
+    first = torch.cat([a for a, _ in kinds])
+    probe = Probe(first, torch.arange(2, device=first.device).repeat_interleave(len(kinds[0][0])), 2)
+    known, seen = ([(probe(z) == 1).float().mean().item() for z in group] for group in ([b for _, b in kinds], [fakes]))
+    if known[0] > 0.3 or known[1] < 0.7:
+        return 0.0, math.inf  # the augmentation cannot be seen
+    near = torch.stack([nearest(fakes, a) / nearest(b, a).median() for a, b in kinds]).amin(0).median().item()
+    return seen[0] - known[0], near
+
+
+def nearest(features: Tensor, to: Tensor) -> Tensor:
+    """Distances to the nearest, [N]."""
+    return torch.cdist(features, to).amin(1)
 
 
 # --- how images are compared ------------------------------------------------------------------------------------------

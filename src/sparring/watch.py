@@ -26,8 +26,10 @@ from .health import (
     alike,
     copied,
     exploding,
+    faded,
     leaked,
     mixed_up,
+    nearest,
     not_finite,
     off_colour,
     one_sided,
@@ -43,6 +45,8 @@ from .train import Data, Ease, Move, Split, State, Turn
 
 GRACE = 300  # rounds in which only numbers that are not finite count: G and D have to find their feet
 NORMS = 500  # log gradient norms that are remembered
+LATE = 0.25  # of a run
+CALM = 0.3  # weight of the newest value in running means over ticks
 SLOW = 0.99  # decay per round of the average of D's right calls
 STILL, STILL_TICKS = 0.002, 5  # change of fixed samples from tick to tick, in units of half the range of a pixel
 PROBE = 0.6  # share of real images of a class that the probe must name right to be believed
@@ -121,7 +125,7 @@ class Samples:
         G, first = state.nets[self.spec.name], next(state.nets[self.spec.name].parameters())
         return G(*(v.to(first.dtype) if v.is_floating_point() else v for v in self.fed)).float()
 
-    def look(self, state: State, record: "Record", full: bool) -> Iterator[Finding | None]:
+    def look(self, state: State, record: "Record", late: bool, full: bool) -> Iterator[Finding | None]:
         """All signals of one tick; the dearer ones only when `full`."""
         fakes = self.drawn(state)
         if not fakes.isfinite().all():
@@ -130,22 +134,23 @@ class Samples:
         yield self.moved(fakes, record)
         if record.age < GRACE:
             return
-        yield off_colour(fakes, self.reals)
+        off = off_colour(fakes, self.reals)
+        yield faded(off, record.reach("colour", float(off <= 1)), late)
         features = self.eye(fakes)
         ratio = spread(features) / max(self.real_spread, 1e-9)
-        yield alike(ratio, record.reach("diversity", min(ratio, 1.0)))
+        yield alike(ratio, record.reach("diversity", min(ratio, 1.0)), late)
         for k, real in self.real_spreads.items():
             own = features[self.labels == k]
             ratio = spread(own) / max(real, 1e-9)
-            yield alike(ratio, record.reach(f"diversity {k}", min(ratio, 1.0)), self.names[k])
+            yield alike(ratio, record.reach(f"diversity {k}", min(ratio, 1.0)), late, self.names[k])
         if self.probe is not None:
             right = self.probe(features) == self.labels
             for k in self.believed:
                 share = right[self.labels == k].float().mean().item()
                 yield mixed_up(share, record.reach(f"right {k}", share), self.names[k])
         if full:
-            yield copied(torch.cdist(features[:64], self.neighbours).amin(1).median().item(), self.real_distance)
-            yield self.leak(state, features)
+            yield copied(nearest(features[:64], self.neighbours).median().item(), self.real_distance)
+            yield self.leak(state, features) if late else None
 
     def moved(self, fakes: Tensor, record: "Record") -> Finding | None:
         """A frozen generator: samples from the same noise do not change any more."""
@@ -217,7 +222,7 @@ class Record:
     pending: dict[str, list[float]] = field(default_factory=dict)  # readings since the last tick
     norms: dict[str, list[float]] = field(default_factory=dict)  # log gradient norms by player, newest last
     right: dict[str, float] = field(default_factory=dict)  # D's right calls on real and fake, slow averages
-    best: dict[str, float] = field(default_factory=dict)
+    best: dict[str, list[float]] = field(default_factory=dict)  # running means, and their best
     seen: list[float] = field(default_factory=list)  # fixed samples at the last tick, small
     still: int = 0  # ticks for which they have not changed
     votes: list[str] = field(default_factory=list)  # signals of the last tick
@@ -228,9 +233,11 @@ class Record:
     stopped: str = ""
 
     def reach(self, name: str, value: float) -> float:
-        """The best value so far, this one included."""
-        self.best[name] = max(value, self.best.get(name, value))
-        return self.best[name]
+        """The best so far of a running mean of this value: a single lucky tick sets no standard."""
+        mean, best = self.best.get(name, [value, value])
+        mean += CALM * (value - mean)
+        self.best[name] = [mean, max(mean, best)]
+        return self.best[name][1]
 
 
 class Watch:
@@ -286,7 +293,7 @@ class Watch:
         found = [*self.numbers(state)]
         with at_rest(state):
             if self.samples is not None:
-                found += self.samples.look(state, record, full)
+                found += self.samples.look(state, record, record.age > LATE * self.rounds, full)
             if self.held is not None and record.age >= GRACE:
                 found.append(self.held.look(state))
         if state.ease.rate != 1 and state.round >= record.eased_until:
