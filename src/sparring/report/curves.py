@@ -4,19 +4,46 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-PLAYERS = {"D": "discriminator", "G": "generator", "E": "encoder", "C": "classifier"}
+PLAYERS = {"D": "discriminator", "G": "generator", "E": "encoder", "C": "classifier", "P": ""}
+AGAINST = "loss against the other"
 TERMS = {
-    "NonSaturating": "loss against the other",
-    "Wasserstein": "loss against the other",
+    # contests
+    "NonSaturating": AGAINST,
+    "Minimax": AGAINST,
+    "LeastSquares": AGAINST,
+    "Hinge": AGAINST,
+    "Wasserstein": AGAINST,
+    "Relativistic": AGAINST,
     "FeatureMatching": "loss on features",
     "TeacherMatching": "loss on teacher features",
+    # penalties
+    "R1": "penalty on its slope",
     "GradientPenalty": "penalty on its slope",
+    "Orthogonal": "penalty on alike filters",
+    "HistoricalAverage": "distance to its past weights",
+    # labels, codes, views
     "Agree": "two views disagree",
     "Classify/labelled": "loss on the labels",
     "Classify/guess": "loss on guessed labels",
     "Classify": "loss on the labels",
+    "GuessSliders": "loss on the sliders",
+    "Entropy": "doubt about the class",
+    "PullAway": "likeness of its features",
+    # images
+    "L1": "distance to the target",
+    "SquaredError": "error of the image",
+    "KL": "distance of its noise to normal",
+    # not minimised
+    "gradients": "size of the gradient",
+    "SaysReal": "called real by the discriminator",
+    "MeanScore": "score by the discriminator",
+    "Ahead": "real put above generated",
+    "Sign": "sureness that drives the augmentation",
+    "Right": "class named right",
 }
 CALLED = "SaysReal"  # the gauge of how often the discriminator calls images real
+PAIRED = (CALLED, "MeanScore")  # gauges whose two sides belong in one picture
+SHARES = (CALLED, "Ahead", "Right")
 MOST = 6
 
 
@@ -37,21 +64,38 @@ def panels(rows: Sequence[Mapping[str, Any]]) -> list[Panel]:
         for name, values in (row.get("curves") or {}).items():
             if values:
                 named.setdefault(str(name), []).append(values)
-    called = {name: runs for name, runs in named.items() if CALLED in name.split("/")}
-    rest = [Panel(title(name), (("", runs),)) for name, runs in named.items() if name not in called]
+    paired: dict[str, list[tuple[str, Sequence[Any]]]] = {}
+    rest = []
+    for name, runs in named.items():
+        term = term_of(name)
+        if term in PAIRED:
+            paired.setdefault(TERMS[term] + again(name), []).append((side(name), runs))
+        else:
+            rest.append(Panel(title(name), (("", runs),), share=term in SHARES))
     rest.sort(key=lambda panel: not panel.title.startswith("generator"))
-    first = [Panel("called real by the discriminator", tuple((side(n), r) for n, r in called.items()), share=True)]
-    return (first if called else []) + rest
+    return [Panel(name, tuple(lines), share=name.startswith(TERMS[CALLED])) for name, lines in paired.items()] + rest
+
+
+def term_of(name: str) -> str:
+    """`D/SaysReal/fake+` -> `SaysReal`."""
+    return (name.split("/") + [""])[1].rstrip("+")
+
+
+def again(name: str) -> str:
+    """` (2)` for the second of a kind, which a log names with a plus."""
+    return f" ({name.count('+') + 1})" if name.endswith("+") else ""
 
 
 def side(name: str) -> str:
     """Which images a line is about: `D/SaysReal/fake` -> `generated`."""
-    last = name.split("/")[-1]
+    last = name.split("/")[-1].rstrip("+")
     return {"fake": "generated", "real": "real", CALLED: "real"}.get(last, last)
 
 
 def title(name: str) -> str:
     """`D/Classify/labelled` -> `discriminator: loss on the labels`; an unknown name stays as it is."""
-    player, _, term = name.partition("/")
-    words = TERMS.get(term) or TERMS.get(term.partition("/")[0])
-    return f"{PLAYERS[player]}: {words}" if words and player in PLAYERS else name
+    player, _, term = name.rstrip("+").partition("/")
+    words = TERMS.get(term) or TERMS.get(term_of(name))
+    if not words or player not in PLAYERS:
+        return name
+    return ": ".join(part for part in (PLAYERS[player], words) if part) + again(name)

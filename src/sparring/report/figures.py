@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
+from . import lines
 from .curves import Panel
 from .dotplots import LETTER, Strip, dots, extent, look, strip_of
-from .scales import percent_ticks, spread, steps, thinned, time_steps
+from .scales import percent_ticks, spread, time_steps
 from .summary import Row, Summary, mean_of
 from .svg import COLOUR, drawn, panel, role_of, style
 from .words import known, number, percent, seconds, shown
@@ -128,53 +128,8 @@ def reliability(summary: Summary, row: Row) -> Markup:
 
 
 def curve(summary: Summary, method: str, panel_: Panel) -> Markup:
-    """One panel of a game: the first repeat strong, the others thin; a second line is dashed."""
-    colour = COLOUR[role_of(method, summary.methods)]
-    lines = [(name, [run for run in map(_known_points, runs) if run]) for name, runs in panel_.lines]
-    points = [p for _, runs in lines for run in runs for p in run] or [(0.0, 0.0)]
-    last = max(x for x, _ in points) or 1
-    low, high = (0.0, 1.0) if panel_.share else (min(y for _, y in points), max(y for _, y in points))
-    pad = 0.06 * (high - low) or 0.05 * abs(high) or 0.1
-    several = len(lines) > 1
-    right = 78 if several else 14
-    with style():
-        figure, axes = panel(300, 172, left=48, right=right, top=30, bottom=34)
-        for k, (_, runs) in enumerate(lines):
-            for i, run in reversed(list(enumerate(runs))):
-                thick, alpha = (1.8, 1.0) if i == 0 else (0.9, 0.35)
-                dashes = (0, (3, 2)) if k else "solid"
-                x, y = zip(*thinned(run), strict=True)
-                axes.plot(x, y, color=colour, linewidth=thick, alpha=alpha, linestyle=dashes, clip_on=False)
-        axes.set_xlim(0, last)
-        axes.set_ylim(low - pad, high + pad)
-        if several:
-            _line_names(axes, [(name, runs[0][-1][1]) for name, runs in lines if runs], colour, 108)
-        ticks = next((t for n in (3, 4, 5, 8) if len(t := steps(low, high, n)) > 1), [low, high])
-        axes.set_yticks(ticks, [f"{100 * t:.0f} %" if panel_.share else _plain(t) for t in ticks])
-        axes.set_xticks([0, last], ["0", f"{_thousands(last)} images"])
-        axes.get_xticklabels()[-1].set_horizontalalignment("right")
-        axes.get_xticklabels()[0].set_horizontalalignment("left")
-        axes.set_title(
-            shown(panel_.title, 42), loc="left", x=-44 / (252 - right), fontsize=12.5, fontweight="bold", pad=9
-        )
-    ends = "; ".join(
-        f"{shown(name)} {_plain(run[0][1])} to {_plain(run[-1][1])}".strip() for name, runs in lines for run in runs[:6]
-    )
-    alt = f"{shown(method)}, {shown(panel_.title)} during training, first and last value of each line: {ends}."
-    return drawn(figure, alt=alt)
-
-
-def _known_points(run: Sequence[Any]) -> list[tuple[float, float]]:
-    return [(p[0], p[1]) for p in run if len(p) == 2 and known(p[0]) and known(p[1])]
-
-
-def _line_names(axes: Axes, ends: list[tuple[str, float]], colour: str, height: float) -> None:
-    """Names at the right ends of lines, moved apart where they would cover each other."""
-    low, high = axes.get_ylim()
-    order = sorted(ends, key=lambda e: e[1])
-    places = spread([(v - low) / (high - low) * height for _, v in order], LINE, 0, height)
-    for (name, _), place in zip(order, places, strict=True):
-        axes.text(1.03, place / height, shown(name, 10), transform=axes.transAxes, va="center_baseline", color=colour)
+    """One panel of a game: the first repeat strong, the others thin."""
+    return lines.curve(panel_, COLOUR[role_of(method, summary.methods)], of=shown(method))
 
 
 def cost(summary: Summary, budget: object) -> Markup:
@@ -285,11 +240,3 @@ def _learning_alt(summary: Summary, lines: dict[str, list[Row]]) -> str:
         ]
         out.append(f"{shown(m)}: {', '.join(parts)}")
     return "Accuracy against the number of labelled images. " + "; ".join(out) + "."
-
-
-def _plain(value: float) -> str:
-    return f"{value:.3g}".replace("-", "\u2212")
-
-
-def _thousands(value: float) -> str:
-    return f"{value / 1e6:.3g}M" if value >= 1e6 else f"{value / 1e3:.3g}k" if value >= 1e4 else f"{value:,.0f}"
