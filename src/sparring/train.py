@@ -17,6 +17,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from . import draws
 from .cells import Given, Labels
+from .constraints import SpectralNorm
 from .errors import DataError, UsageError, suggestion
 from .nets.layers import Facts
 from .objective import SlopePenalty, at
@@ -329,6 +330,13 @@ def check(recipe: Recipe, data: Data, split: Split = Split()) -> None:
             "batch-whole",
             f"{type(whole[0]).__name__} needs the whole batch at once, so it cannot be accumulated over "
             f"{split.micro} micro-batches",
+            fix="use micro=1, and a smaller batch or more processes",
+        )
+    iterated = [s.name for s in recipe.nets.values() if isinstance(getattr(s, "constraint", None), SpectralNorm)]
+    if iterated and split.micro > 1:
+        raise UsageError(
+            "batch-spectral",
+            f"spectral norm in {iterated[0]} takes a step with every forward pass, so micro-batches would change it",
             fix="use micro=1, and a smaller batch or more processes",
         )
 
