@@ -1,6 +1,6 @@
-"""From a study's summary.json and its pictures to one HTML page that needs no network and no scripts.
+"""From a study's summary.json and its pictures, or from a training run, to one HTML page without network and scripts.
 
-`write(folder)` reads only files of that folder: the numbers were computed by the study. Nothing here imports torch or
+`write(folder)` reads only files of that folder: the numbers were computed before. Nothing here imports torch or
 scikit-learn, so a report can be written again anywhere.
 """
 
@@ -13,16 +13,13 @@ __all__ = ["write"]
 
 
 def write(folder: str | os.PathLike) -> Path:
-    """Writes folder/report.html from folder/summary.json and returns its path.
+    """Writes folder/report.html, of a study from summary.json, of a run from recipe.json, and returns its path.
 
-    Raises FileFormatError where the summary is missing or cannot be read, MachineError where the page cannot be
+    Raises FileFormatError where they are missing or cannot be read, MachineError where the page cannot be
     written. An older report stays as it was until the new one is complete.
     """
-    from .page import page
-    from .summary import read_summary
-
     folder = Path(folder)
-    html = page(read_summary(folder))
+    html = _page(folder)
     path, aside = folder / "report.html", folder / f".report-{os.getpid()}.html"
     try:
         aside.write_text(html, encoding="utf-8")
@@ -33,3 +30,14 @@ def write(folder: str | os.PathLike) -> Path:
             "report-write", f"cannot write {path}: {e.strerror}", fix="free disk space, or make the folder writable"
         ) from e
     return path
+
+
+def _page(folder: Path) -> str:
+    if (folder / "recipe.json").is_file():
+        from . import run
+
+        return run.page(run.read_run(folder))
+    from .page import page
+    from .summary import read_summary
+
+    return page(read_summary(folder))

@@ -16,8 +16,8 @@ MISTAKES = 16  # pictures of mistakes on the page at most
 BAD_FILES = 12  # shown at once; the rest folds out
 
 
-@lru_cache(1)
-def template() -> Template:
+@lru_cache
+def template(name: str = "page.html") -> Template:
     here = files("sparring.report")
     env = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     env.filters |= {
@@ -41,7 +41,7 @@ def template() -> Template:
         "tidy": words.tidy,
     }
     env.globals["style"] = Markup((here / "style.css").read_text(encoding="utf-8"))
-    return env.from_string((here / "page.html").read_text(encoding="utf-8"))
+    return env.from_string((here / name).read_text(encoding="utf-8"))
 
 
 def page(summary: Summary) -> str:

@@ -27,12 +27,13 @@ def inlined(folder: Path, name: object) -> Picture | None:
     if not path.is_relative_to(folder.resolve()) or not path.is_file():
         return None
     try:
-        return _packed(path.read_bytes())
+        return packed(path.read_bytes())
     except (OSError, ValueError):
         return None
 
 
-def _packed(data: bytes) -> Picture | None:
+def packed(data: bytes) -> Picture | None:
+    """PNG or JPEG bytes; a large picture is made smaller. None for anything else."""
     from PIL import Image
 
     kind = next((k for start, k in KINDS.items() if data.startswith(start)), None)
@@ -51,3 +52,18 @@ def _packed(data: bytes) -> Picture | None:
 
 def _uri(kind: str, data: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def film(folder: Path, name: str, most: int = 3_000_000) -> Picture | None:
+    """An animated WebP of at most `most` bytes as it is."""
+    from PIL import Image
+
+    path = folder / name
+    data = path.read_bytes() if path.is_file() and path.stat().st_size <= most else b""
+    if data[:4] != b"RIFF" or data[8:12] != b"WEBP":
+        return None
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            return Picture(_uri("image/webp", data), *picture.size)
+    except (OSError, ValueError):
+        return None

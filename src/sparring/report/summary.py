@@ -146,7 +146,9 @@ def read_summary(folder: Path) -> Summary:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise FileFormatError(
-            "study-summary", f"no summary.json in {folder}", fix="pass the folder that sparring compare wrote"
+            "study-summary",
+            f"no summary.json in {folder}",
+            fix="pass the folder that sparring compare or sparring train wrote",
         ) from None
     except (ValueError, OSError) as e:
         raise FileFormatError("study-summary", f"cannot read {path}: {e}", fix="run sparring compare again") from e
