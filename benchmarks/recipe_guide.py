@@ -159,7 +159,7 @@ covers every kind of image, and what it cannot decide it blurs.""",
     "From an image to an image": {
         "pix2pix": (
             None,
-            """G is a U-Net that gets the source image; D sees source and result and judges patches of 30 pixels or so: D asks for sharp
+            """G is a U-Net that gets the source image; D sees source and result and judges patches of 26 pixels: D asks for sharp
 texture, the mean absolute difference for the right place.""",
         ),
         "cyclegan": (
