@@ -292,7 +292,9 @@ def views(sampler: Sampler, training: np.ndarray | None = None, *, seed: int = 0
     title = "Directions that nobody named"
     yield View("directions", title, found, words, numbered("direction", len(found)), ends(f"{REACH:g}", "0"))
     names = tuple(f"\u00b1{limit:g}" for limit in LIMITS) + ("no limit",)
-    words = "The same images with noise kept within a limit: a low limit gives typical and alike images, no limit various ones"
+    words = (
+        "The same images with noise kept within a limit: a low one gives typical, alike images, a high one various ones"
+    )
     yield View("truncation", "Typical or various", truncations(sampler, seed=seed), words, names)
     if training is not None:
         yield beside(sampler, training, seed=seed)

@@ -59,13 +59,14 @@ def _known_points(run: Sequence[Any]) -> list[tuple[float, float]]:
 
 
 def _numbers(axes: Axes, marks: Sequence[Mark], last: float, width: float) -> None:
-    """Numbers of the marks above the picture, those that would cover another left out."""
+    """Numbers of the marks beside them, at the top, those that would cover another left out."""
     taken = -20.0
     for at, name in marks:
         if at / last * width - taken >= 8 + 6 * len(name):
             taken = at / last * width
             place = axes.get_xaxis_transform()
-            axes.text(at, 1.01, name, transform=place, ha="center", va="bottom", fontsize=10, color=COLOUR["m-svm"])
+            side = {"ha": "right", "x": at - 0.01 * last} if at > 0.9 * last else {"ha": "left", "x": at + 0.01 * last}
+            axes.text(y=1.0, s=name, transform=place, va="top", fontsize=11, color=COLOUR["m-svm"], **side)
 
 
 def _line_names(axes: Axes, ends: list[tuple[str, float]], colour: str, height: float) -> None:

@@ -5,7 +5,7 @@ Reads only the files of the run folder. What is missing is missing from the page
 
 import ast
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -23,10 +23,10 @@ from .svg import COLOUR
 
 MOMENTS = 8  # of the samples over time
 TILES = 10  # images of a moment
-ENDS = ("done", "diverged", "stopped")
 MARKED = ("warning", "went back", "diverged")  # events that get a number and a line in the curves
 PILLS = {"warning": ("warning", "open"), "went back": ("went back", "worse"), "diverged": ("ended", "worse")}
 PILLS |= {"done": ("done", "better"), "suspect": ("suspected", "open"), "started": ("started", "tie")}
+PILLS |= {"resumed": ("resumed", "tie"), "stopped": ("paused", "open")}  # a time that is over is a pause too
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,6 @@ def page(run: RunFiles) -> str:
         players=players(run),
         has_model=(run.folder / "model" / "config.json").is_file(),
         translates=any(part.get("kind") == "Translator" for part in parts(run.recipe)),
-        pills=PILLS,
     )
 
 
@@ -144,6 +143,7 @@ def told(run: RunFiles) -> list[dict[str, Any]]:
         found.append(
             {
                 "kind": kind,
+                "pill": PILLS.get(kind, PILLS["stopped"]),
                 "images": event.get("images"),
                 "words": in_words(event),
                 "number": str(number) if kind in MARKED else "",
@@ -186,11 +186,14 @@ def health(run: RunFiles, events: list[dict[str, Any]]) -> str:
     count = {kind: sum(e["kind"] == kind for e in events) for kind in (*MARKED, "suspect")}
     said = []
     if count["went back"]:
-        said.append(f"training went back to a healthier state {words.plural(count['went back'], 'time')}")
+        times = "once" if count["went back"] == 1 else f"{words.count(count['went back'])} times"
+        said.append(f"training went back to a healthier state {times}")
     if count["warning"]:
         said.append(f"there {'is' if count['warning'] == 1 else 'are'} {words.plural(count['warning'], 'warning')}")
-    if count["suspect"]:
-        said.append(f"{words.plural(count['suspect'], 'suspicion')} did not last")
+    elif count["suspect"] and not said:
+        said.append(
+            f"nothing unhealthy lasted; {words.plural(count['suspect'], 'sign was', 'signs were')} seen in passing"
+        )
     skipped = run.log[-1].get("skipped") if run.log else 0
     if skipped:
         said.append(f"{words.plural(skipped, 'move')} gave numbers that are not finite and left no trace")
@@ -205,6 +208,8 @@ def drawn_curves(run: RunFiles, events: list[dict[str, Any]]) -> list[Any]:
         for name, value in {**(line.get("means") or {}), **gradients}.items():
             named.setdefault(name, []).append([line.get("images"), value])
     panels = curves.panels([{"curves": named}])
+    if any(part.get("codes") for part in parts(run.recipe) if part.get("kind") == "Generator"):
+        panels = [replace(p, title=p.title.replace(curves.TERMS["Classify"], "loss on the codes")) for p in panels]
     panels.sort(key=lambda p: (not p.share, p.title.endswith(curves.TERMS["gradients"])))
     marks = [(e["images"], e["number"]) for e in events if e["number"] and words.known(e["images"])]
     of = words.shown(run.settings.get("recipe_name") or "recipe")
