@@ -33,7 +33,8 @@ HELD = {"all": {"x": OTHER[:60], "y": Y[:60]}, "labelled": {"x": OTHER[:60], "y"
 
 steady = [0.1 * (i % 5) for i in range(100)]
 dim, bright = torch.linspace(-1, 1, 512).reshape(8, 1, 8, 8), torch.linspace(0.8, 1, 512).reshape(8, 1, 8, 8)
-plain, turned = torch.randn(400, 3, generator=torch.Generator().manual_seed(0)), torch.tensor([4.0, 0, 0])
+plain, turned = torch.randn(400, 3, generator=torch.Generator().manual_seed(0)), torch.tensor([9.0, 0, 0])
+odd = torch.tensor([0, 9.0, 0])
 SPEAK = {
     "not finite": lambda: health.not_finite(20, 100),
     "exploding D": lambda: health.exploding("D", [0.2, 4.0, 4.1, 0.2, 4.0], steady),
@@ -45,7 +46,7 @@ SPEAK = {
     "mixed 3": lambda: health.mixed_up(0.3, 0.9, "3"),
     "colour": lambda: health.faded(health.off_colour(bright, dim), 0.9, False),
     "copies": lambda: health.copied(0.1, 1.0),
-    "leak": lambda: health.leaked(plain[:200] + turned, plain, plain + turned),
+    "leak": lambda: health.leaked(plain[:200] + turned, plain, plain + turned, plain + odd),
 }
 SILENT = {
     "one move of many is not finite": lambda: health.not_finite(2, 100),
@@ -60,10 +61,10 @@ SILENT = {
     "the images' own colours": lambda: health.faded(health.off_colour(dim * 0.8, dim), 0.9, True),
     "colours that a young G has not found": lambda: health.faded(health.off_colour(bright, dim), 0.1, False),
     "samples of a young G": lambda: health.alike(0.01, 0.1, False),
-    "odd samples": lambda: health.leaked(plain[:200] + 2 * turned + 5, plain, plain + turned),
+    "odd samples": lambda: health.leaked(plain[:200] + odd, plain, plain + turned, plain + odd),
     "samples as far as real images": lambda: health.copied(0.8, 1.0),
-    "samples like plain images": lambda: health.leaked(plain[:200], plain, plain + turned),
-    "an augmentation that changes nothing": lambda: health.leaked(plain[:200], plain, plain),
+    "samples like plain images": lambda: health.leaked(plain[:200], plain, plain + turned, plain + odd),
+    "an augmentation that changes nothing": lambda: health.leaked(plain[:200], plain, plain, plain + odd),
 }
 
 
@@ -214,7 +215,7 @@ def test_an_augmentation_that_leaks_is_named():
     aug, u = recipe.nets["D"].augment, torch.rand(300, 26, generator=torch.Generator().manual_seed(0))
     turned = aug.see(watch.to_float(OTHER[:300, :10]), u, torch.tensor(1.0))
     for made, leaks in ((watch.to_float(OTHER[:, :10]), False), (turned, True)):
-        state, look = new_state(recipe, facts), Watch(recipe, facts, square, rounds=2000, record={"age": 1000})
+        state, look = new_state(recipe, facts), Watch(recipe, facts, square, rounds=2000, record={"age": 1800})
         state.nets["D"].memory_p.fill_(1.0)
         state.nets["G"].forward = lambda z, made=made, **_: made[: len(z)]
         state.round = 10 * look.tick

@@ -28,7 +28,7 @@ ALIKE_LATE, ALIKE_HARD = 0.05, 0.1  # of the images' own, late in a run; certain
 MIXED, ONCE_KNOWN = 0.5, 0.6  # a class's samples that a probe names right: of the best so far, if that was so good
 OFF_MEAN, OFF_SPREAD = 1.0, 2.5  # of the images' own standard deviation
 COPIED = 0.25  # median distance to the nearest training image: of that between real images
-LEAKED, NEAR = 0.5, 1.3  # more of the samples than of the images look augmented; nearness of samples that can be judged
+LEAKED = 0.5  # more of the samples than of the images look augmented
 
 
 @dataclass(frozen=True)
@@ -143,28 +143,27 @@ def copied(made: float, real: float) -> Finding | None:
     return None
 
 
-def leaked(fakes: Tensor, plain: Tensor, augmented: Tensor) -> Finding | None:
-    """Which side of a linear probe between features [N,F] of plain and of augmented images the samples are on.
+def leaked(fakes: Tensor, plain: Tensor, augmented: Tensor, odd: Tensor) -> Finding | None:
+    """How many samples a linear probe between features [N,F] of three kinds of images takes for augmented ones.
 
-    Only samples that are about as near to images of one kind as these are to each other can be told: a young G's look
-    odd, and odd is what augmented images look like.
+    `odd`: images spoilt in another way. A young G's look odd, and odd is what augmented images look like to a probe
+    that knows only two kinds.
     """
-    share, near = leaning(fakes, plain, augmented)
-    if near < NEAR and share > LEAKED:
+    if leaning(fakes, plain, augmented, odd) > LEAKED:
         return Finding("leak", "samples", "the augmentation shows in the samples", acts=False)
     return None
 
 
-def leaning(fakes: Tensor, plain: Tensor, augmented: Tensor) -> tuple[float, float]:
-    """How many more of the samples than of plain images look augmented, and how near they are to either kind."""
-    kinds = [(x[::2], x[1::2]) for x in (plain, augmented)]
-    first = torch.cat([a for a, _ in kinds])
-    probe = Probe(first, torch.arange(2, device=first.device).repeat_interleave(len(kinds[0][0])), 2)
-    known, seen = ([(probe(z) == 1).float().mean().item() for z in group] for group in ([b for _, b in kinds], [fakes]))
-    if known[0] > 0.3 or known[1] < 0.7:
-        return 0.0, math.inf  # the augmentation cannot be seen
-    near = torch.stack([nearest(fakes, a) / nearest(b, a).median() for a, b in kinds]).amin(0).median().item()
-    return seen[0] - known[0], near
+def leaning(fakes: Tensor, *kinds: Tensor) -> float:
+    """How many more of the samples than of plain images look augmented; 0 where the augmentation cannot be told."""
+    probe = Probe(torch.cat([k[::2] for k in kinds]), which([k[::2] for k in kinds]), len(kinds))
+    plain, seen, made = ((probe(z) == 1).float().mean().item() for z in (kinds[0][1::2], kinds[1][1::2], fakes))
+    return made - plain if plain < 0.3 and seen > 0.6 else 0.0
+
+
+def which(groups: list[Tensor]) -> Tensor:
+    """The number of the group of each row of all groups."""
+    return torch.cat([torch.full((len(g),), i, device=g.device) for i, g in enumerate(groups)])
 
 
 def nearest(features: Tensor, to: Tensor) -> Tensor:

@@ -45,7 +45,8 @@ from .train import Data, Ease, Move, Split, State, Turn
 
 GRACE = 300  # rounds in which only numbers that are not finite count: G and D have to find their feet
 NORMS = 500  # log gradient norms that are remembered
-LATE = 0.25  # of a run
+LATE, LATE_ROUNDS = 0.25, 2000  # of a run, and no sooner: by then a G that was never good is ill
+LEAK_LATE = 0.75  # of a run: the samples of a young G look odd, and odd is what augmented images look like
 CALM = 0.3  # weight of the newest value in running means over ticks
 SLOW = 0.99  # decay per round of the average of D's right calls
 STILL, STILL_TICKS = 0.002, 5  # change of fixed samples from tick to tick, in units of half the range of a pixel
@@ -125,8 +126,9 @@ class Samples:
         G, first = state.nets[self.spec.name], next(state.nets[self.spec.name].parameters())
         return G(*(v.to(first.dtype) if v.is_floating_point() else v for v in self.fed)).float()
 
-    def look(self, state: State, record: "Record", late: bool, full: bool) -> Iterator[Finding | None]:
+    def look(self, state: State, record: "Record", progress: float, full: bool) -> Iterator[Finding | None]:
         """All signals of one tick; the dearer ones only when `full`."""
+        late = progress > LATE and record.age > LATE_ROUNDS
         fakes = self.drawn(state)
         if not fakes.isfinite().all():
             yield Finding("not finite", "numbers", "samples are not finite", hard=True)
@@ -150,7 +152,7 @@ class Samples:
                 yield mixed_up(share, record.reach(f"right {k}", share), self.names[k])
         if full:
             yield copied(nearest(features[:64], self.neighbours).median().item(), self.real_distance)
-            yield self.leak(state, features) if late else None
+            yield self.leak(state, features) if progress > LEAK_LATE and off <= 1 else None
 
     def moved(self, fakes: Tensor, record: "Record") -> Finding | None:
         """A frozen generator: samples from the same noise do not change any more."""
@@ -169,7 +171,11 @@ class Samples:
         index = torch.arange(len(x), device=x.device)
         p = getattr(state.nets[self.judge.name], "memory_p", None)
         seen = augment.see(x, draws.uniform(draws.key("leak"), index, augment.numbers).float(), p)
-        return leaked(features, self.eye(x), self.eye(seen))
+        noise = draws.normal(draws.key("odd"), index, *x.shape[1:]).float()
+        odd = torch.cat(
+            [(x + x.roll(1, 0)) / 2, (x + 0.5 * noise).clamp(-1, 1), x.lerp(x.roll(1, 0), 0.3) + 0.2 * noise]
+        )
+        return leaked(features, self.eye(x), self.eye(seen), self.eye(odd))
 
 
 # --- a contest's judge --------------------------------------------------------------------------------------------
@@ -293,7 +299,7 @@ class Watch:
         found = [*self.numbers(state)]
         with at_rest(state):
             if self.samples is not None:
-                found += self.samples.look(state, record, record.age > LATE * self.rounds, full)
+                found += self.samples.look(state, record, record.age / self.rounds, full)
             if self.held is not None and record.age >= GRACE:
                 found.append(self.held.look(state))
         if state.ease.rate != 1 and state.round >= record.eased_until:
