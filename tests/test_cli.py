@@ -69,7 +69,8 @@ def test_what_is_no_number(text):
         (["methods", "--jso"], r"unknown-option\]: sparring methods has no option --jso, did you mean --json\?"),
         (["methods", "x"], r"too-many\]: sparring methods does not take 'x' as well"),
         (["train"], r"missing\]: sparring train needs DATA"),
-        (["train", "digits"], r"missing\]: sparring train needs --recipe"),
+        (["translate"], r"missing\]: sparring translate needs MODEL"),
+        (["translate", "run"], r"missing\]: there are no images to translate"),
         (["train", "digits", "-r"], r"missing\]: -r needs a value"),
         (["train", "digits", "-r", "dcgn"], r"unknown-recipe\]: unknown recipe 'dcgn', did you mean dcgan\?"),
         (["train", "digits", "-r", "dcgan", "--images", "many"], r"bad-number\]: --images many is not a whole number"),
@@ -362,7 +363,7 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(tmp_path):
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
-    assert err.startswith("interrupted: ") and "saved in a; to go on: sparring train digits" in err
+    assert "\ninterrupted: " in f"\n{err}" and "saved in a; to go on: sparring train digits" in err
     assert list((tmp_path / "a/checkpoints").iterdir()) and not (tmp_path / "a/model").exists()
     for out in ("a", "b"):
         assert main([*command, out]) == 0

@@ -6,7 +6,7 @@ import pytest
 
 from sparring.errors import FileFormatError
 from sparring.nets.dcgan import DCGAN
-from sparring.parts import PARTS, from_json, part, to_json, walk
+from sparring.parts import PARTS, from_json, part, pretty, to_json, walk
 from sparring.players import Generator
 from sparring.recipes import RECIPES
 
@@ -38,7 +38,7 @@ def test_json_can_name_only_parts(data, sentence):
 
 
 def test_walk_meets_every_part_once_per_place():
-    assert [type(p).__name__ for p in walk(Generator(net=DCGAN()))] == ["Generator", "DCGAN"]
+    assert [type(p).__name__ for p in walk(Generator(net=DCGAN()))] == ["Generator", "DCGAN", "Free"]
     assert {"Adam", "NonSaturating", "Judge", "Noise"} <= {type(p).__name__ for p in walk(RECIPES["dcgan"])}
 
 
@@ -46,3 +46,12 @@ def test_two_parts_of_one_name_are_our_mistake():
     with pytest.raises(ValueError, match="two parts are called Generator"):
         part(type("Generator", (), {"__annotations__": {}}))
     assert PARTS["Generator"] is Generator
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_pretty_is_the_same_python_on_short_lines(name):
+    text = pretty(RECIPES[name], width=60)
+    assert eval(text, dict(PARTS)) == RECIPES[name]
+    lines = [line for line in text.splitlines() if "source=" not in line]
+    assert all(len(line) <= 60 or line.strip()[0] not in "(" for line in lines) and len(lines) > 5
+    assert "\n" not in pretty(RECIPES["dcgan"], width=1000)

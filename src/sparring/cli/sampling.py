@@ -121,7 +121,7 @@ def generator_of(run: Path):
             raise UsageError(
                 "no-latents",
                 f"{run} makes images from images, so it has no noise to draw from",
-                fix=f"translate images: sparring translate {shlex.quote(str(run))} IMAGES...",
+                fix=f"translate images: sparring translate {shlex.quote(str(run))} IMAGES",
             )
     return generator(run)
 
