@@ -12,6 +12,7 @@ from oracles import contests, few_labels, labels, solos, translations
 from toys import COLOUR, FACTS, pools, thin
 
 from sparring import draws, train
+from sparring.augment import ADA, DiffAugment
 from sparring.cells import REAL, Given, Judged, Remembered, Sampled
 from sparring.checkpoints import fill, load_state, save_state, tensors
 from sparring.errors import DataError, UsageError
@@ -21,7 +22,7 @@ from sparring.nets.layers import Facts
 from sparring.objective import Classify, FeatureMatching, GradientPenalty, NonSaturating, Term, Window
 from sparring.parts import PARTS, from_json, part, to_json
 from sparring.players import Adam, Generator, Judge, Memory
-from sparring.recipes import RECIPES, gan, solo
+from sparring.recipes import RECIPES, augmented, gan, solo
 from sparring.train import Split, new_state, training
 
 DATA, COLOUR_DATA = pools(), pools(channels=3)
@@ -184,9 +185,10 @@ def test_a_stopped_and_loaded_run_ends_bit_equal(name, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_run_stopped_at_any_of_ten_points_ends_bit_equal(name, tmp_path):
-    whole = play(THIN[name], 11, dtype=torch.float32)
+    recipe = replace(THIN[name], batch=16)
+    whole = play(recipe, 11, dtype=torch.float32)
     for stop in range(1, 11):
-        assert same(resumed(THIN[name], 11, stop, tmp_path / str(stop)), whole), stop
+        assert same(resumed(recipe, 11, stop, tmp_path / str(stop)), whole), stop
 
 
 @pytest.mark.parametrize("name", ["dcgan", "vae"])
@@ -219,9 +221,32 @@ def test_four_micro_batches_are_one_batch(name):
     assert gap(play(recipe, 2), play(recipe, 2, split=Split(micro=4))) < 1e-9
 
 
+@pytest.mark.parametrize("name", ["r3gan-deep", "inpaint", "upscale", "cyclegan"])
+def test_so_they_are_where_there_is_no_norm(name):
+    recipe = replace(THIN[name], batch=8)
+    assert gap(play(recipe, 2), play(recipe, 2, split=Split(micro=4))) < 1e-9
+
+
+@pytest.mark.parametrize("augment", [DiffAugment(), ADA()], ids=repr)
+def test_so_they_are_with_an_augmentation(augment):
+    """ADA's p follows the mean over the whole batch."""
+    recipe = augmented(replace(THIN["minimax"], batch=8), augment)
+    assert gap(play(recipe, 4), play(recipe, 4, split=Split(micro=4))) < 1e-9
+
+
 def test_a_term_that_needs_the_whole_batch_refuses_micro_batches():
     with pytest.raises(UsageError, match="FeatureMatching needs the whole batch"):
         play(THIN["semi"], 1, split=Split(micro=2))
+
+
+def test_spectral_norm_refuses_micro_batches_as_it_counts_passes():
+    with pytest.raises(UsageError, match="spectral norm in D takes a step with every forward pass"):
+        play(THIN["sngan"], 1, split=Split(micro=2))
+
+
+def test_a_batch_is_split_evenly_or_not_at_all():
+    with pytest.raises(UsageError, match="a batch of 64 cannot be split over 1 processes times 5 micro-batches"):
+        play(THIN["mlp"], 1, split=Split(micro=5))
 
 
 def two_processes(rank, folder, name):
@@ -366,6 +391,10 @@ def test_averages_are_the_recursion_by_hand():
     assert not any(net.training for net in state.averages.values())
 
 
-def test_a_recipe_that_needs_labels_refuses_data_without():
+def test_a_recipe_refuses_data_that_lacks_what_it_reads():
     with pytest.raises(DataError, match="reads labelled images"):
         play(THIN["cgan"], 1, data={"all": DATA["all"]})
+    with pytest.raises(DataError, match="reads a images"):
+        play(THIN["cyclegan"], 1, data={"all": DATA["all"]})
+    with pytest.raises(DataError, match="reads 'source' of the pairs images, which have x"):
+        play(THIN["pix2pix"], 1, data={"pairs": DATA["all"]})
