@@ -68,7 +68,7 @@ def probe(x: np.ndarray, augment: AsIs):
         "probe", (Judge(net=SmallCNN(), head=Classes()),), (Classify(of=real, label=Given("y", "labelled")),),
         AdamW(Linear(4e-3)),
     )  # fmt: skip
-    state = new_state(recipe, Facts(x.shape[3], *x.shape[1:3], 2))
+    state = new_state(recipe, Facts(x.shape[3], x.shape[1], x.shape[2], 2))
     for _ in training(recipe, state, {"labelled": {"x": torch.from_numpy(both), "y": told}}, images=40_000):
         pass
     D = state.best("D").eval()

@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Writes docs/recipes.md: the field through its recipes, each as its difference from a neighbour, with our numbers.
 
     python benchmarks/recipe_guide.py [--pictures FOLDER]
