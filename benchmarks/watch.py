@@ -242,7 +242,7 @@ class Fault:
     case: Case
     inject: object  # called with (state, data, first) after every round from `at` on
     expects: tuple[str, ...]  # signals, any of which is right
-    at: int = 420
+    at: int = 370
     for_ever: bool = False
     precision: str = "fp32"
     change: object = None  # of the recipe
@@ -255,7 +255,7 @@ def no_penalty(recipe):
     return recipe
 
 
-DCGAN, CGAN = Case("dcgan", "half", 700, "none"), Case("cgan", "half", 700, "none")
+DCGAN, CGAN = Case("dcgan", "digits", 560, "none"), Case("cgan", "digits", 560, "none")
 
 
 def turned(recipe):
@@ -266,16 +266,16 @@ FAULTS = [
     Fault("G01", "one gradient element of G is NaN", DCGAN, nan_gradient, ("left out",)),
     Fault("G02", "one batch of real images times 10,000", DCGAN, huge_batch, ("exploding D",)),
     Fault("G03", "learning rate of D times 30", DCGAN, faster(30, "D"), ("any",)),
-    Fault("G04", "no penalty, 1,000 images", Case("wgan-gp", "thousand", 1500, "none"), None, ("D overfits",), 0, True,
+    Fault("G04", "no penalty, 1,000 images", Case("wgan-gp", "thousand", 500, "none"), None, ("D overfits",), 0, True,
           change=no_penalty),
-    Fault("G05", "10 images, 500 copies of each", Case("dcgan", "ten", 1000, "none"), None, ("duplicates", "copies"), 0,
+    Fault("G05", "10 images, 500 copies of each", Case("dcgan", "ten", 560, "none"), None, ("duplicates", "copies"), 0,
           True),
     Fault("G06", "G's noise is always 0", DCGAN, deaf, ("alike",)),
     Fault("G07", "labels of class 3 become 5", CGAN, moved_labels, ("mixed 3", "mixed 5", "alike 3"), for_ever=True),
     Fault("G08", "G frozen", DCGAN, faster(0, "G"), ("frozen", "D wins"), for_ever=True),
     Fault("G08", "D frozen", DCGAN, faster(0, "D"), ("D loses", "colour", "alike", "frozen"), for_ever=True),
-    Fault("G09", "bf16 overflows", Case("dcgan", "half", 500, "none"), overflowing, ("not finite",), 320, True, "bf16"),
-    Fault("G10", "augmentation always, by quarter turns", Case("dcgan", "half", 1500), forced, ("leak",), 0, True,
+    Fault("G09", "bf16 overflows", Case("dcgan", "digits", 450, "none"), overflowing, ("not finite",), 320, True, "bf16"),
+    Fault("G10", "augmentation always, by quarter turns", Case("dcgan", "digits", 800), forced, ("leak",), 0, True,
           change=turned),
     Fault("G15", "G06 for ever", DCGAN, deaf, ("alike",), for_ever=True),
 ]  # fmt: skip

@@ -92,7 +92,7 @@ class Samples:
         near = some(len(pool["x"]), NEIGHBOURS, seed, "neighbours").to(pool["x"].device)
         self.neighbours = torch.cat([self.eye(to_float(part)) for part in pool["x"][near].split(1024)])
         among = torch.cdist(self.neighbours[:256], self.neighbours)
-        self.real_distance = among.masked_fill(among < 1e-3, math.inf).amin(1).median().item()
+        self.real_distance = among.masked_fill(among < 0.02, math.inf).amin(1).median().item()
         judges = [s for s in recipe.nets.values() if isinstance(s, Judge) and type(s.augment) is not AsIs]
         self.judge = judges[0] if judges else None
 
