@@ -32,7 +32,8 @@ def arrays(count=150, seed=0):
 
 
 def train(out, recipe=THIN["cgan"], *, images=20 * 64, source=None, **kwargs):
-    return list(runs.train(source or arrays(), recipe, out, images=images, precision="fp32", **kwargs))
+    kwargs = {"augment": "none", "precision": "fp32"} | kwargs
+    return list(runs.train(source or arrays(), recipe, out, images=images, **kwargs))
 
 
 def weights(run):

@@ -3,7 +3,6 @@
 Image i of a drawing depends on (key, i) only, so 10 images are the first 10 of 1,000, and a picture can be made again.
 """
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,19 +10,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load as tensors_from_bytes
-from safetensors.torch import save as tensors_to_bytes
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from . import draws, files
-from .errors import FileFormatError, UsageError, pick
+from .errors import UsageError, pick
+from .exports import read_model, write_model
 from .images import grid, save_png
 from .nets.layers import Facts
 from .parts import from_json, to_json
 from .players import Generator
-
-FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -184,17 +180,7 @@ class Sampler:
 
 
 def save_generator(G: nn.Module, spec: Generator, facts: Facts, classes: tuple[str, ...], folder: Path, **about: Any):
-    """Writes a model folder: config.json, model.safetensors, README.md. Returns the folder."""
-    data = tensors_to_bytes({name: t.detach().contiguous().cpu() for name, t in G.state_dict().items()})
-    config = {
-        "format": FORMAT,
-        "kind": "generator",
-        "generator": to_json(spec),
-        "facts": to_json(facts),
-        "classes": list(classes),
-        "sha256": hashlib.sha256(data).hexdigest(),
-        **about,
-    }
+    """Writes a model folder and returns it."""
     card = f"""# A generator of {facts.height}x{facts.width} images
 
 Trained with `{about.get("recipe_name", "")}` ({about.get("source", "")}) on {about.get("images", 0):,} images.
@@ -204,30 +190,16 @@ Classes: {", ".join(classes) or "none"}.
 
 What it draws is made up. Mark it as generated wherever you show it, and never use it to test a classifier.
 """
-    with files.folder_aside(folder) as aside:
-        (aside / "model.safetensors").write_bytes(data)
-        files.write_json(aside / "config.json", config)
-        files.write_text(aside / "README.md", card)
-    return folder
+    config = {"generator": to_json(spec), "facts": to_json(facts), "classes": list(classes), **about}
+    return write_model(folder, "generator", {spec.name: G}, config, card)
 
 
 def load_generator(folder: Path | str) -> Sampler:
     """A generator from a model folder. Raises FileFormatError when it is not one, or damaged."""
-    folder = Path(folder)
-    config = files.read_json(folder / "config.json")
-    if not isinstance(config, dict) or config.get("kind") != "generator":
-        raise FileFormatError(
-            "not-a-generator", f"{folder} holds no generator", fix="pass a run that `sparring train` wrote"
-        )
-    try:
-        data = (folder / "model.safetensors").read_bytes()
-    except OSError as error:
-        raise FileFormatError("bad-model", f"cannot read {folder}: {error}", fix="train it again") from error
-    if hashlib.sha256(data).hexdigest() != config["sha256"]:
-        raise FileFormatError("bad-model", f"{folder}/model.safetensors is damaged", fix="train it again")
+    config, states = read_model(folder, "generator", fix="pass a run that `sparring train` wrote")
     spec, facts = from_json(config["generator"]), from_json(config["facts"])
     G = spec.build(facts)
-    G.load_state_dict(tensors_from_bytes(data))
+    G.load_state_dict(states[spec.name])
     return Sampler(G.eval(), spec, facts, tuple(config["classes"]))
 
 

@@ -4,29 +4,25 @@ Whatever a translator was trained on is part of its model: the same degradation 
 size, and can be applied to intact images to see how well it is undone.
 """
 
-import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load as tensors_from_bytes
-from safetensors.torch import save as tensors_to_bytes
 from torch import Tensor, nn
 
-from . import draws, files
-from .cells import Cell, Given, Made
+from . import draws
+from .cells import Cell, Made
 from .degradations import Grey, Hole, Shrunk, blown_up, greyed, holed, rectangle, shrunk
-from .errors import DataError, FileFormatError, UsageError, pick
+from .errors import DataError, UsageError, pick
+from .exports import read_model, write_model
 from .nets.layers import Facts
 from .objective import L1
 from .parts import from_json, to_json, walk
 from .players import Translator
 from .recipes import Recipe
 from .train import Data, Move, Split, State, Turn
-
-FORMAT = 1
 
 
 def made_from(recipe: Recipe, name: str) -> Cell:
@@ -134,18 +130,7 @@ def to_bytes(x: Tensor) -> np.ndarray:
 
 
 def save_translators(nets: dict[str, nn.Module], recipe: Recipe, facts: Facts, folder: Path, **about: Any) -> Path:
-    """Writes a model folder: config.json, model.safetensors, README.md. Returns the folder."""
-    tensors = {f"{name}/{key}": t for name, net in nets.items() for key, t in net.state_dict().items()}
-    data = tensors_to_bytes({key: t.detach().contiguous().cpu() for key, t in tensors.items()})
-    config = {
-        "format": FORMAT,
-        "kind": "translator",
-        "translators": {name: to_json(recipe.nets[name]) for name in nets},
-        "sources": {name: to_json(made_from(recipe, name)) for name in nets},
-        "facts": to_json(facts),
-        "sha256": hashlib.sha256(data).hexdigest(),
-        **about,
-    }
+    """Writes a model folder and returns it."""
     card = f"""# A translator of images
 
 Trained with `{about.get("recipe_name", "")}` ({about.get("source", "")}) on {about.get("images", 0):,} images.
@@ -154,43 +139,26 @@ Trained with `{about.get("recipe_name", "")}` ({about.get("source", "")}) on {ab
 
 What it fills in is made up. Mark its pictures as generated wherever you show them, and measure nothing on them.
 """
-    with files.folder_aside(folder) as aside:
-        (aside / "model.safetensors").write_bytes(data)
-        files.write_json(aside / "config.json", config)
-        files.write_text(aside / "README.md", card)
-    return folder
+    config = {
+        "translators": {name: to_json(recipe.nets[name]) for name in nets},
+        "sources": {name: to_json(made_from(recipe, name)) for name in nets},
+        "facts": to_json(facts),
+    }
+    return write_model(folder, "translator", nets, {**config, **about}, card)
 
 
 def load_translators(folder: Path | str) -> Translating:
     """Translators from a model folder or the run that made it. Raises FileFormatError when it is none, or damaged."""
     folder = Path(folder)
     folder = folder / "model" if (folder / "model" / "config.json").exists() else folder
-    config = files.read_json(folder / "config.json")
-    if not isinstance(config, dict) or config.get("kind") != "translator":
-        raise FileFormatError(
-            "not-a-translator",
-            f"{folder} holds no translator",
-            fix="pass a run of pix2pix, cyclegan, inpaint or upscale",
-        )
-    try:
-        data = (folder / "model.safetensors").read_bytes()
-    except OSError as error:
-        raise FileFormatError("bad-model", f"cannot read {folder}: {error}", fix="train it again") from error
-    if hashlib.sha256(data).hexdigest() != config["sha256"]:
-        raise FileFormatError("bad-model", f"{folder}/model.safetensors is damaged", fix="train it again")
-    tensors, facts = tensors_from_bytes(data), from_json(config["facts"])
+    config, states = read_model(folder, "translator", fix="pass a run of pix2pix, cyclegan, inpaint or upscale")
+    facts = from_json(config["facts"])
     specs = {name: from_json(spec) for name, spec in config["translators"].items()}
-    nets = {}
-    for name, spec in specs.items():
-        nets[name] = spec.build(facts).eval()
-        nets[name].load_state_dict({k.partition("/")[2]: t for k, t in tensors.items() if k.startswith(f"{name}/")})
+    nets = {name: spec.build(facts).eval() for name, spec in specs.items()}
+    for name, net in nets.items():
+        net.load_state_dict(states[name])
     sources = {name: from_json(cell) for name, cell in config["sources"].items()}
     return Translating(nets, specs, sources, facts)
-
-
-def is_paired(recipe: Recipe) -> bool:
-    """Does a recipe read sources beside their targets?"""
-    return any(isinstance(cell, Given) and cell.field == "source" for cell in walk(recipe))
 
 
 @torch.no_grad()

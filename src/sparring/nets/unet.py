@@ -56,8 +56,8 @@ def double(a: int, b: int) -> nn.Module:
 class PatchGAN(Family):
     """A trunk that keeps its map, for a head that scores patches. Isola et al. 2017, section 3.2.2.
 
-    `halvings` 4x4 convolutions of stride 2 and a 3x3 one, no norm: with 2, and the 3x3 of the head, a patch is 26 pixels
-    wide.
+    `halvings` 4x4 convolutions of stride 2 and a 3x3 one, no norm: with 2, and the 3x3 of the head, patches are 26
+    pixels wide.
     """
 
     width: int = 48
