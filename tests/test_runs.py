@@ -15,15 +15,17 @@ from test_train import THIN
 from toys import striped
 
 from sparring import files, runs
+from sparring.augment import DiffAugment
 from sparring.checkpoints import load_state, save_state
 from sparring.data import load
 from sparring.errors import DataError, Diverged, FileFormatError, MachineError, UsageError
 from sparring.images import load_image
 from sparring.objective import LeastSquares
 from sparring.players import Adam, Judge
-from sparring.recipes import gan
+from sparring.recipes import augmented, gan
 from sparring.sample import draw
 from sparring.train import new_state
+from sparring.translate import load_translators
 
 
 def arrays(count=150, seed=0):
@@ -173,11 +175,47 @@ def test_a_scheduled_run_cannot_change_its_length(tmp_path):
 
 
 def test_two_processes_never_train_in_one_folder(tmp_path):
-    first = runs.train(arrays(), THIN["mlp"], tmp_path / "run", images=20 * 64, precision="fp32")
+    first = runs.train(arrays(), THIN["mlp"], tmp_path / "run", images=20 * 64, precision="fp32", augment="none")
     next(first)
     with pytest.raises(MachineError, match="in use by process"):
         train(tmp_path / "run", THIN["mlp"])
     first.close()
+
+
+def test_another_augmentation_is_another_run(tmp_path):
+    train(tmp_path / "run", images=64)
+    with pytest.raises(UsageError, match="holds a run with recipe own, set up otherwise"):
+        train(tmp_path / "run", images=64, augment="ada")
+
+
+def test_few_images_are_augmented_and_the_run_says_so(tmp_path):
+    steps = train(tmp_path / "run", images=64, augment="auto")
+    (news,) = {words for step in steps for words in step.news}
+    assert news == "150 images are few, so D sees them moved, cut and in other light"
+    assert runs.Run.read(tmp_path / "run").recipe == augmented(THIN["cgan"], DiffAugment())
+
+
+def test_without_a_recipe_one_is_chosen_and_the_run_says_why(tmp_path):
+    steps = train(tmp_path / "run", "auto", images=64)
+    assert steps[0].news == ("recipe r3gan-class: there are 3 classes with 50 labelled images or more",)
+    assert runs.Run.read(tmp_path / "run").settings["recipe_name"] == "r3gan-class"
+
+
+@pytest.mark.parametrize("name", ["pix2pix", "cyclegan", "inpaint"])
+def test_translators_train_show_and_export(tmp_path, name):
+    """The same command goes on exactly, with sources as well."""
+    x, _ = striped(count=60, height=12, width=12)
+    data, kind = load(x.numpy()), THIN[name]
+    sources = None if name == "inpaint" else load(255 - x.numpy())
+    train(tmp_path / "a", kind, source=data, sources=sources, images=6 * kind.batch)
+    for images in (3, 6):
+        train(tmp_path / "b", kind, source=data, sources=sources, images=images * kind.batch)
+    assert weights(tmp_path / "a") == weights(tmp_path / "b")
+    assert load_image(sorted((tmp_path / "a" / "samples").iterdir())[-1]).shape[0] > 24
+    made = load_translators(tmp_path / "a").translate(x[0].numpy(), mask=np.ones((12, 12), bool))
+    assert made.shape == (12, 12, 1)
+    with pytest.raises(UsageError if name == "inpaint" else DataError, match="--source"):
+        train(tmp_path / "c", kind, source=data, sources=None if sources else data, images=64)
 
 
 def test_training_that_is_not_finite_ends_with_a_sentence(tmp_path):

@@ -358,7 +358,8 @@ def differ_from(run: Run, there: Run) -> None:
     asked, had = run.settings, there.settings
     wrong = None
     if run.recipe != there.recipe:
-        wrong = f"recipe {had['recipe_name']}, not {asked['recipe_name']}"
+        alike = had["recipe_name"] == asked["recipe_name"]
+        wrong = f"recipe {had['recipe_name']}, " + ("set up otherwise" if alike else f"not {asked['recipe_name']}")
     elif asked["seed"] != had["seed"]:
         wrong = f"seed {had['seed']}, not {asked['seed']}"
     elif asked["precision"] not in ("auto", had["precision"]):
