@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from toys import FACTS, pools
 from torch import nn
+from toys import FACTS, pools
 
 from sparring.data import load
 from sparring.degradations import Grey, Hole, Shrunk
