@@ -111,10 +111,10 @@ def test_features_tell_images_apart_and_the_probe_reads_classes():
 # --- signals, on a training ------------------------------------------------------------------------------------------
 
 
-def seen(made, *, recipe=THIN["cgan"], ticks=1, age=1000, data=DATA, held=None, judge=None):
+def seen(made, *, recipe=THIN["cgan"], ticks=1, age=3000, data=DATA, held=None, judge=None):
     """What the watch says of a generator whose images are `made(labels)`, uint8 [N,H,W,C]."""
     state = new_state(recipe, FACTS)
-    look = Watch(recipe, FACTS, data, held, rounds=2000, record={"age": age})
+    look = Watch(recipe, FACTS, data, held, rounds=4000, record={"age": age})
     state.nets["G"].forward = lambda z, y=None, **_: watch.to_float(
         made(y if y is not None else torch.arange(len(z)) % 3)
     )
@@ -166,15 +166,28 @@ def test_bad_samples_are_named(fault):
 def test_classes_that_are_mixed_up_are_named():
     recipe, state = THIN["cgan"], new_state(THIN["cgan"], FACTS)
     look = Watch(recipe, FACTS, DATA, rounds=2000, record={"age": 1000})
-    for shift, signals in ((0, set()), (1, {"mixed 0", "mixed 1", "mixed 2"})):
+    found = []
+    for shift in (0, 1, 1):
         state.round += 10 * look.tick
         state.nets["G"].forward = lambda z, y, shift=shift, **_: watch.to_float(pick(OTHER, y, shift))
-        assert {f.signal for f in look.look(state)} == signals
+        found.append({f.signal for f in look.look(state) if f.signal.startswith("mixed")})
+    assert found == [set(), set(), {"mixed 0", "mixed 1", "mixed 2"}]  # means of a few samples: not at once
 
 
 def test_a_frozen_generator_is_named_after_some_ticks():
-    assert "frozen" not in seen(lambda y: pick(OTHER, y), ticks=watch.STILL_TICKS)
-    assert "frozen" in seen(lambda y: pick(OTHER, y), ticks=watch.STILL_TICKS + 1)
+    assert "frozen samples" not in seen(lambda y: pick(OTHER, y), ticks=watch.STILL_TICKS)
+    assert "frozen samples" in seen(lambda y: pick(OTHER, y), ticks=watch.STILL_TICKS + 1)
+
+
+def test_weights_that_do_not_move_are_named():
+    recipe = THIN["mlp"]
+    state, look = new_state(recipe, FACTS), Watch(recipe, FACTS, DATA, rounds=2000)
+    found, before = [], {}
+    for _, _ in training(recipe, state, pools(), images=4 * 64):
+        state.nets["D"].load_state_dict(before if state.round > 2 else state.nets["D"].state_dict())
+        before = {k: v.clone() for k, v in state.nets["D"].state_dict().items()}
+        found.append({f.signal for f in look.look(state)})
+    assert found == [set(), set(), set(), {"frozen D"}]
 
 
 def test_samples_that_are_not_finite_are_certain():

@@ -34,10 +34,11 @@ def tend(run: Any, state: State, watch: Watch, seconds: float) -> list[str]:
     where = {"round": state.round, "images": state.round * run.recipe.batch}
     said = [f for f in findings if f.signal not in watch.record.told and not (f.acts and f.alone)]
     watch.record.told += [f.signal for f in said]  # what is seldom acted upon is said, once
+    sure = confirmed(findings, before)
     for f in findings:
-        if f in said or (f.acts and f.alone and f.signal not in before):
+        if f in said or (f.acts and f.alone and f.signal not in before and f not in sure):
             run.event("warning" if f in said else "suspect", **where, signal=f.signal, words=f.words)
-    if sure := confirmed(findings, before):
+    if sure:
         return [*(f.words for f in said), go_back(run, state, watch, sure, seconds)]
     if watch.settled(state, findings):
         save_state(state, run.recipe, run.copy(state.round), seconds=seconds, watch=watch.saved())

@@ -144,12 +144,14 @@ class Samples:
         for k, real in self.real_spreads.items():
             own = features[self.labels == k]
             ratio = spread(own) / max(real, 1e-9)
-            yield alike(ratio, record.reach(f"diversity {k}", min(ratio, 1.0)), late, self.names[k])
+            best = record.reach(f"diversity {k}", min(ratio, 1.0))
+            yield alike(record.mean(f"diversity {k}"), best, late, self.names[k])
         if self.probe is not None:
             right = self.probe(features) == self.labels
             for k in self.believed:
                 share = right[self.labels == k].float().mean().item()
-                yield mixed_up(share, record.reach(f"right {k}", share), self.names[k])
+                best = record.reach(f"right {k}", share)
+                yield mixed_up(record.mean(f"right {k}"), best, self.names[k])  # of few samples: their mean over ticks
         if full:
             yield copied(nearest(features[:64], self.neighbours).median().item(), self.real_distance)
             yield self.leak(state, features) if progress > LEAK_LATE and off <= 1 else None
@@ -161,7 +163,7 @@ class Samples:
         change = math.sqrt(sum((a - b) ** 2 for a, b in zip(now, before, strict=True)) / len(now))
         record.seen, record.still = now, record.still + 1 if change < STILL else 0
         if record.still >= STILL_TICKS and record.age >= GRACE:
-            return Finding("frozen", self.spec.name, "samples do not change any more")
+            return Finding("frozen samples", self.spec.name, "samples do not change any more")
         return None
 
     def leak(self, state: State, features: Tensor) -> Finding | None:
@@ -231,6 +233,9 @@ class Record:
     best: dict[str, list[float]] = field(default_factory=dict)  # running means, and their best
     seen: list[float] = field(default_factory=list)  # fixed samples at the last tick, small
     still: int = 0  # ticks for which they have not changed
+    sums: dict[str, list[float]] = field(
+        default_factory=dict
+    )  # of a network's weights, and for how many ticks the same
     votes: list[str] = field(default_factory=list)  # signals of the last tick
     told: list[str] = field(default_factory=list)  # signals that are said once
     copies: list[list] = field(default_factory=list)  # [round, good], oldest first
@@ -244,6 +249,10 @@ class Record:
         mean += CALM * (value - mean)
         self.best[name] = [mean, max(mean, best)]
         return self.best[name][1]
+
+    def mean(self, name: str) -> float:
+        """The running mean itself."""
+        return self.best[name][0]
 
 
 class Watch:
@@ -296,7 +305,7 @@ class Watch:
         self.saved()
         record, full = self.record, state.round // self.tick % WINDOW == 0
         record.age += self.tick
-        found = [*self.numbers(state)]
+        found = [*self.numbers(state), *self.frozen(state)]
         with at_rest(state):
             if self.samples is not None:
                 found += self.samples.look(state, record, record.age / self.rounds, full)
@@ -305,6 +314,17 @@ class Watch:
         if state.ease.rate != 1 and state.round >= record.eased_until:
             state.ease = replace(state.ease, rate=1.0)
         return [f for f in found if f is not None]
+
+    def frozen(self, state: State) -> Iterator[Finding | None]:
+        """Networks whose weights do not move, though their player does not rest."""
+        for player in self.recipe.players:
+            moves = any(term.scale(self.record.age / self.rounds) for term in player.terms)
+            for name in player.owns if moves else ():
+                now = torch.stack([p.detach().double().sum() for p in state.nets[name].parameters()]).sum().item()
+                before, ticks = self.record.sums.get(name, [math.nan, 0])
+                self.record.sums[name] = [now, ticks + 1 if now == before else 0]
+                if now == before and ticks > 0:
+                    yield Finding(f"frozen {name}", name, f"the weights of {name} do not move any more")
 
     def numbers(self, state: State) -> Iterator[Finding | None]:
         """Signals of what the rounds since the last tick left."""
