@@ -17,6 +17,7 @@ from sparring.errors import UsageError
 from sparring.images import is_generated, load_image, save_animation, save_png
 from sparring.nets.dcgan import DCGAN
 from sparring.nets.improved import VirtualBatchNorm
+from sparring.nets.layers import Facts
 from sparring.nets.mlp import MLP
 from sparring.nets.r3gan import R3GAN
 from sparring.nets.resnet import ResNet
@@ -24,16 +25,16 @@ from sparring.players import Generator
 from sparring.sample import Sampler, draw, truncated
 
 
-def sampler(net=MLP(widths=(32,)), classes=("a", "b", "c"), **takes) -> Sampler:
+def sampler(net=MLP(widths=(32,)), classes=("a", "b", "c"), facts=FACTS, **takes) -> Sampler:
     torch.manual_seed(0)
     spec = Generator(net=net, z=takes.pop("z", 16), **takes)
-    G = spec.build(FACTS)
+    G = spec.build(facts)
     for layer in G.modules():  # a new DCGAN is all grey; here images differ
         if isinstance(layer, torch.nn.Linear | torch.nn.ConvTranspose2d) and not isinstance(
             spec.constraint, SpectralNorm
         ):
             torch.nn.init.normal_(layer.weight, 0.0, 0.3)
-    return Sampler(G.eval(), spec, FACTS, classes)
+    return Sampler(G.eval(), spec, facts, classes)
 
 
 PLAIN, LABELLED = sampler(), sampler(labels=True)
@@ -176,7 +177,8 @@ def test_directions_are_those_that_the_first_layer_stretches_most(net):
 @pytest.mark.parametrize("constraint", [SpectralNorm(), Generator().constraint])
 def test_directions_of_noise_that_reaches_every_block(constraint):
     """Moving the noise along n changes what all layers that read it give by |A n|, measured on the network itself."""
-    found = sampler(ResNet(width=8, layered=True), labels=True, z=17, constraint=constraint)
+    layered = ResNet(width=8, layered=True)
+    found = sampler(layered, labels=True, z=17, constraint=constraint, facts=Facts(1, 16, 16, 3))  # two blocks
     values, directions = inside.directions(found.G, found.spec)
     body, read = found.G.body, {}
     norms = [norm for up in body.ups for norm in (up.norm1, up.norm2)]
@@ -236,6 +238,12 @@ def test_copies_are_near():
     assert inside.closeness(training[::40], training) == 0
     assert 0.8 < inside.closeness(training[:300], training[300:]) < 1.3
     assert inside.closeness(255 - training[::40], training) > 2
+    twice = np.concatenate([training[:300], training[:300]])
+    once = inside.closeness(training[300:400], training[:300], sample=300)
+    assert inside.closeness(training[300:400], twice, sample=600) == pytest.approx(once, rel=1e-4), (
+        "a copy is no other image"
+    )
+    assert inside.closeness(training[:3], training[:1].repeat(9, 0)) is None
 
 
 # Pictures, films, files

@@ -204,16 +204,17 @@ def under(images: np.ndarray, others: np.ndarray) -> np.ndarray:
     return np.concatenate([images[None], np.swapaxes(others, 0, 1)])
 
 
-def closeness(images: np.ndarray, training: np.ndarray, *, sample: int = 256) -> float:
+def closeness(images: np.ndarray, training: np.ndarray, *, sample: int = 256) -> float | None:
     """Median distance of images to the nearest training image, over that of training images to the nearest other one.
 
-    About 1: as near as real images are to each other; near 0: copies. Real images that occur twice do not count.
+    About 1: as near as real images are to each other; near 0: copies. Copies of a real image are no others; None where
+    there is no other.
     """
     rows = evenly(len(training), sample)
-    _, real = nearest(training[rows], training, 1, but=rows)
+    _, real = nearest(training[rows], training, 5, but=rows)
+    others = [found[found > 0][0] for found in real if (found > 0).any()]
     _, made = nearest(images, training, 1)
-    real = real[real > 0]
-    return float(np.median(made) / np.median(real)) if len(real) else float("nan")
+    return float(np.median(made) / np.median(others)) if others else None
 
 
 def evenly(count: int, most: int) -> np.ndarray:
