@@ -65,7 +65,7 @@ class Translating:
                 what = "no mask" if mask is None else f"a mask of {mask.shape[1]}x{mask.shape[0]} pixels"
                 size = f"{image.shape[1]}x{image.shape[0]}"
                 raise UsageError("mask", f"an image of {size} pixels came with {what}", fix="pass a mask of its size")
-            x = holed(x, torch.from_numpy(mask)[None, None])
+            x = holed(x, torch.tensor(mask)[None, None])
         elif isinstance(source, Shrunk):
             x = blown_up(x, source.factor * x.shape[2], source.factor * x.shape[3])
         elif isinstance(source, Grey):
@@ -118,7 +118,7 @@ def filled(degraded: Tensor, source: Cell) -> Tensor:
 
 
 def to_unit(images: np.ndarray) -> Tensor:
-    x = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float()
+    x = torch.tensor(images).permute(0, 3, 1, 2).float()
     return x.div_(127.5).sub_(1).contiguous(memory_format=torch.channels_last)
 
 
