@@ -84,7 +84,7 @@ def test_a_hole_is_a_mask_or_transparent_pixels(capsys):
 
 def test_scores_stand_beside_what_needs_no_network(capsys):
     x = rng.integers(0, 256, (12, 16, 16, 3), dtype=np.uint8)
-    np.savez("photos.npz", x=x, y=np.arange(12) % 2)
+    np.savez("photos.npz", images=x, labels=np.arange(12) % 2)
     code, out, _ = run(capsys, model("upscale"), "photos.npz", "--score", "--json", "--out", "scored")
     plain, made = json.loads(out)
     assert code == 0 and plain["images"] == 12 and 5 < plain["psnr"] < 30
