@@ -14,7 +14,7 @@ from sparring import objective, recipes
 from sparring.errors import FileFormatError
 from sparring.images import grid, load_image, save_animation, save_png
 from sparring.parts import PARTS, to_json
-from sparring.report import curves, run, write
+from sparring.report import curves, lines, run, write
 
 EVENTS = (
     {"time": 1.7952e9, "event": "started", "images": 0},
@@ -46,7 +46,7 @@ def run_folder(
     (folder / "data.json").write_text(
         json.dumps({"facts": facts, "classes": list(classes), "fingerprint": "f00d" * 16})
     )
-    lines = []
+    log = []
     for k in range(1, rounds + 1):
         means = {
             "D/NonSaturating": 1.4 - k / 1000,
@@ -55,8 +55,8 @@ def run_folder(
             "G/NonSaturating": 0.7,
         }
         line = {"round": k, "images": 64 * k, "seconds": 0.5 * k, "images_per_second": 128.0, "skipped": 2}
-        lines.append(line | {"means": means, "gradients": {"D": 0.5, "G": 0.1}})
-    (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines if line["images"] <= images))
+        log.append(line | {"means": means, "gradients": {"D": 0.5, "G": 0.1}})
+    (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in log if line["images"] <= images))
     (folder / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
     for at in range(0, images + 1, 640):
         save_png(folder / f"samples/images-{at:09d}.png", grid(tiles(16, at // 640), columns=8), generated=True)
@@ -131,12 +131,30 @@ def test_samples_over_time_show_the_same_noise(whole):
     )  # 10 tiles, 2 classes
     again = run.read_run(whole)
     for at, path in again.samples:
-        row = run.taken_apart(load_image(path), again)
-        expected = tiles(16, at // 640)  # rows are classes: the first of each, then the second of each ...
-        assert np.array_equal(row, expected[[k % 2 * 8 + k // 2 for k in range(10)]])
-    unlabelled = run.RunFiles(whole, {}, again.data, [], [], [], [])
-    assert np.array_equal(run.taken_apart(load_image(path), unlabelled), expected[:10])
+        sheet = run.taken_apart(load_image(path), again)
+        assert np.array_equal(sheet.reshape(16, 8, 8, 1), tiles(16, at // 640))
+    labelled, plain = (run.first_of(sheet, labelled) for labelled in (True, False))
+    assert np.array_equal(labelled, sheet.reshape(16, 8, 8, 1)[[k % 2 * 8 + k // 2 for k in range(10)]])
+    assert np.array_equal(plain, sheet.reshape(16, 8, 8, 1)[:10])
     assert len(run.taken_apart(np.zeros((30, 31, 1), np.uint8), again)) == 0, "not a sheet of such images"
+
+
+def test_translators_are_shown_between_source_and_target(tmp_path):
+    folder = run_folder(tmp_path / "run", "inpaint", rounds=2)
+    for path in (folder / "samples").iterdir():
+        save_png(path, grid(tiles(24, int(path.stem[7:]) // 640), columns=8), generated=True)
+    found = run.read_run(folder)
+    shown = run.history(found)
+    assert run.row_names(found) == ["source", "made", "target"]
+    assert shown["rows"][:2] == ["source", "start"] and shown["rows"][-2:] == ["6,400", "target"]
+    text = page_of(folder).text()
+    assert "Networks that make images from images" in text and "The same sources, seen through" in text
+    assert "sparring translate RUN" in text or "sparring sample" not in text
+
+
+def test_ticks_can_be_told_apart():
+    assert lines.distinct([0.5, 1.0]) == ["0.5", "1"]
+    assert lines.distinct([1.3861, 1.3862, 1.3863]) == ["1.3861", "1.3862", "1.3863"]
 
 
 def test_pictures_from_inside(page):
@@ -145,7 +163,7 @@ def test_pictures_from_inside(page):
     alts = [a["alt"] for _, a, _ in page.all("img")]
     assert alts == [
         "Newest images of the run",
-        "Samples from the same noise at several moments of training",
+        "The same noise at several moments of training",
         "Film of the samples during training",
         "From class to class",
     ]

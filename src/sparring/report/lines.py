@@ -40,7 +40,7 @@ def curve(panel_: Panel, colour: str, *, of: str, marks: Sequence[Mark] = ()) ->
         if several:
             _line_names(axes, [(name, runs[0][-1][1]) for name, runs in named if runs], colour, 108)
         ticks = next((t for n in (3, 4, 5, 8) if len(t := steps(low, high, n)) > 1), [low, high])
-        axes.set_yticks(ticks, [f"{100 * t:.0f} %" if panel_.share else plain(t) for t in ticks])
+        axes.set_yticks(ticks, [f"{100 * t:.0f} %" for t in ticks] if panel_.share else distinct(ticks))
         axes.set_xticks([0, last], ["0", f"{thousands(last)} images"])
         axes.get_xticklabels()[-1].set_horizontalalignment("right")
         axes.get_xticklabels()[0].set_horizontalalignment("left")
@@ -78,8 +78,14 @@ def _line_names(axes: Axes, ends: list[tuple[str, float]], colour: str, height: 
         axes.text(1.03, place / height, shown(name, 10), transform=axes.transAxes, va="center_baseline", color=colour)
 
 
-def plain(value: float) -> str:
-    return f"{value:.3g}".replace("-", "\u2212")
+def plain(value: float, digits: int = 3) -> str:
+    return f"{value:.{digits}g}".replace("-", "\u2212")
+
+
+def distinct(ticks: Sequence[float]) -> list[str]:
+    """With as many digits as it takes to tell them apart, up to six."""
+    named = ([plain(t, digits) for t in ticks] for digits in (3, 4, 5))
+    return next((names for names in named if len(set(names)) == len(names)), [plain(t, 6) for t in ticks])
 
 
 def thousands(value: float) -> str:

@@ -71,6 +71,10 @@ class RunFiles:
         """Whether its generator takes labels."""
         return any(part.get("labels") for part in parts(self.recipe) if part.get("kind") == "Generator")
 
+    @property
+    def translators(self) -> int:
+        return sum(part.get("kind") == "Translator" for part in parts(self.recipe))
+
 
 def parts(value: Any):
     """Every JSON object inside a value."""
@@ -118,7 +122,7 @@ def page(run: RunFiles) -> str:
         speed=last["images"] / last["seconds"] if last.get("images") and last.get("seconds") else None,
         events=events,
         latest=latest(run),
-        latest_rows=run.classes[:10] if run.labelled else [],
+        latest_rows=row_names(run),
         history=history(run),
         film=film(run.folder, "inside/training.webp"),
         views=[shown for shown in map(view_of(run), run.views) if shown["picture"]],
@@ -127,7 +131,7 @@ def page(run: RunFiles) -> str:
         paper=(run.recipe.get("recipe") or {}).get("source") or "",
         players=players(run),
         has_model=(run.folder / "model" / "config.json").is_file(),
-        translates=any(part.get("kind") == "Translator" for part in parts(run.recipe)),
+        translates=run.translators > 0,
     )
 
 
@@ -224,39 +228,63 @@ def latest(run: RunFiles) -> Picture | None:
 
 
 def history(run: RunFiles) -> dict[str, Any] | None:
-    """One picture of the same latents at several moments, a row each; None where samples cannot be taken apart."""
+    """One picture of the same latents at several moments, a row each; None where samples cannot be taken apart.
+
+    Of a translator: its sources first, then what became of them, and the targets last if there are any.
+    """
     count = len(run.samples)
     if count < 2:
         return None
     picked = np.unique(np.geomspace(1, count, min(MOMENTS, count)).round().astype(int)) - 1
     moments = [run.samples[i] for i in picked]
     try:
-        tiles = [taken_apart(load_image(path), run) for _, path in moments]
+        sheets = [taken_apart(load_image(path), run) for _, path in moments]
     except BadImage:
         return None
-    if not all(len(row) == len(tiles[0]) > 0 for row in tiles):
+    if not all(sheet.shape == sheets[0].shape and len(sheet) for sheet in sheets):
         return None
+    names = ["start" if at == 0 else f"{at:,}" for at, _ in moments]
+    if run.translators:
+        rows = min(3, len(sheets[-1]) // run.translators)
+        tiles = [sheets[-1][0], *(sheet[1] for sheet in sheets), *sheets[-1][2:rows]]
+        names = ["source", *names, *["target"][: rows - 2]]
+    else:
+        tiles = [first_of(sheet, run.labelled) for sheet in sheets]
     picture = grid(np.concatenate(tiles), columns=len(tiles[0]))
     return {
         "picture": packed(encode_png(picture, generated=True)),
-        "rows": ["start" if at == 0 else f"{at:,}" for at, _ in moments],
+        "rows": names,
         "columns": run.classes[: len(tiles[0])] if run.labelled and len(tiles[0]) <= len(run.classes) else [],
     }
 
 
 def taken_apart(picture: np.ndarray, run: RunFiles) -> np.ndarray:
-    """uint8 [n,H,W,C]: the first image of each class from a sheet with 8 columns, without labels the first images."""
+    """uint8 [rows,columns,H,W,C] from a sheet of images; empty where it is none."""
     height, width = run.facts.get("height") or 1, run.facts.get("width") or 1
     scale = max(1, -(-48 // min(height, width)))
     tall, wide = height * scale + 2, width * scale + 2
     down, across = (picture.shape[0] - 2) // tall, (picture.shape[1] - 2) // wide
     if (down * tall + 2, across * wide + 2) != picture.shape[:2] or not down:
-        return np.zeros((0, 1, 1, 1), np.uint8)
-    count = min(TILES, down * across)
-    places = [(k % down, k // down) if run.labelled else divmod(k, across) for k in range(count)]
-    return np.stack([picture[2 + r * tall : (r + 1) * tall, 2 + c * wide : (c + 1) * wide] for r, c in places])[
-        :, ::scale, ::scale
-    ]
+        return np.zeros((0, 0, 1, 1, 1), np.uint8)
+    tiles = picture[2:, 2:].reshape(down, tall, across, wide, -1).swapaxes(1, 2)
+    return tiles[:, :, : tall - 2 : scale, : wide - 2 : scale]
+
+
+def first_of(sheet: np.ndarray, labelled: bool) -> np.ndarray:
+    """uint8 [n,H,W,C]: the first image of each row, then the second; without labels the first images as they stand."""
+    tiles = sheet.swapaxes(0, 1) if labelled else sheet
+    return tiles.reshape(-1, *sheet.shape[2:])[:TILES]
+
+
+def row_names(run: RunFiles) -> list[str]:
+    """Of the newest sheet: classes, or what a translator starts from, makes and should make."""
+    if run.translators and run.samples:
+        try:
+            rows = len(taken_apart(load_image(run.samples[-1][1]), run))
+        except BadImage:
+            return []
+        return ["source", "made", "target"][: rows // run.translators] * run.translators
+    return run.classes[:10] if run.labelled else []
 
 
 def view_of(run: RunFiles):
