@@ -20,6 +20,7 @@ from . import draws
 from .augment import AsIs
 from .cells import Given, Labels, Made
 from .health import (
+    ONCE_KNOWN,
     Eye,
     Finding,
     Probe,
@@ -146,15 +147,20 @@ class Samples:
             ratio = spread(own) / max(real, 1e-9)
             best = record.reach(f"diversity {k}", min(ratio, 1.0))
             yield alike(record.mean(f"diversity {k}"), best, late, self.names[k])
-        if self.probe is not None:
-            right = self.probe(features) == self.labels
-            for k in self.believed:
-                share = right[self.labels == k].float().mean().item()
-                best = record.reach(f"right {k}", share)
-                yield mixed_up(record.mean(f"right {k}"), best, self.names[k])  # of few samples: their mean over ticks
+        yield from self.classes(features, record)
         if full:
             yield copied(nearest(features[:64], self.neighbours).median().item(), self.real_distance)
             yield self.leak(state, features) if progress > LEAK_LATE and off <= 1 else None
+
+    def classes(self, features: Tensor, record: "Record") -> Iterator[Finding | None]:
+        """Label agreement, once most samples of all classes are named right: before, it comes and goes."""
+        if self.probe is None or not self.believed:
+            return
+        right = (self.probe(features) == self.labels).float()
+        if record.reach("named right", right.mean().item()) > ONCE_KNOWN:
+            for k in self.believed:
+                best = record.reach(f"right {k}", right[self.labels == k].mean().item())
+                yield mixed_up(record.mean(f"right {k}"), best, self.names[k])  # of few samples: their mean over ticks
 
     def moved(self, fakes: Tensor, record: "Record") -> Finding | None:
         """A frozen generator: samples from the same noise do not change any more."""
