@@ -134,6 +134,9 @@ def test_a_generator_is_no_translator(tmp_path):
     (tmp_path / "config.json").write_text('{"kind": "generator"}')
     with pytest.raises(FileFormatError, match="holds no translator"):
         load_translators(tmp_path)
+    (tmp_path / "config.json").write_text('{"kind": "translator", "format": 1}')
+    with pytest.raises(FileFormatError, match="is of format 1, this version reads format 2"):
+        load_translators(tmp_path)
 
 
 @pytest.mark.parametrize(("name", "rows"), [("inpaint", 3), ("pix2pix", 3), ("cyclegan", 4)])

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from . import files
 from .errors import FileFormatError
 
-FORMAT = 1
+FORMAT = 2  # 2: tensors are named NETWORK/PARAMETER
 
 
 def write_model(folder: Path, kind: str, nets: Mapping[str, nn.Module], config: dict[str, Any], card: str) -> Path:
@@ -33,6 +33,9 @@ def read_model(folder: Path | str, kind: str, *, fix: str) -> tuple[dict[str, An
     config = files.read_json(folder / "config.json")
     if not isinstance(config, dict) or config.get("kind") != kind:
         raise FileFormatError(f"not-a-{kind}", f"{folder} holds no {kind}", fix=fix)
+    if config.get("format") != FORMAT:
+        what = f"{folder} is of format {config.get('format')}, this version reads format {FORMAT}"
+        raise FileFormatError("other-format", what, fix="train it again, or use the version that wrote it")
     try:
         data = (folder / "model.safetensors").read_bytes()
     except OSError as error:
