@@ -23,9 +23,12 @@ def curve(panel_: Panel, colour: str, *, of: str, marks: Sequence[Mark] = ()) ->
     low, high = (0.0, 1.0) if panel_.share else (min(y for _, y in points), max(y for _, y in points))
     pad = 0.06 * (high - low) or 0.05 * abs(high) or 0.1
     several = len(named) > 1
-    right = 78 if several else 14
+    ticks = next((t for n in (3, 4, 5, 8) if len(t := steps(low, high, n)) > 1), [low, high])
+    ticked = [f"{100 * t:.0f} %" for t in ticks] if panel_.share else distinct(ticks)
+    left, right = max(48, 12 + 8 * max(map(len, ticked))), 78 if several else 14
+    width = 300 - left - right
     with style():
-        figure, axes = panel(300, 172, left=48, right=right, top=30, bottom=34)
+        figure, axes = panel(300, 172, left=left, right=right, top=30, bottom=34)
         for at, _ in marks:
             axes.axvline(at, color=COLOUR["m-svm"], linewidth=1, linestyle=(0, (1, 2)))
         for k, (_, runs) in enumerate(named):
@@ -36,16 +39,15 @@ def curve(panel_: Panel, colour: str, *, of: str, marks: Sequence[Mark] = ()) ->
                 axes.plot(x, y, color=colour, linewidth=thick, alpha=alpha, linestyle=dashes, clip_on=False)
         axes.set_xlim(0, last)
         axes.set_ylim(low - pad, high + pad)
-        _numbers(axes, marks, last, 252 - right)
+        _numbers(axes, marks, last, width)
         if several:
             _line_names(axes, [(name, runs[0][-1][1]) for name, runs in named if runs], colour, 108)
-        ticks = next((t for n in (3, 4, 5, 8) if len(t := steps(low, high, n)) > 1), [low, high])
-        axes.set_yticks(ticks, [f"{100 * t:.0f} %" for t in ticks] if panel_.share else distinct(ticks))
+        axes.set_yticks(ticks, ticked)
         axes.set_xticks([0, last], ["0", f"{thousands(last)} images"])
         axes.get_xticklabels()[-1].set_horizontalalignment("right")
         axes.get_xticklabels()[0].set_horizontalalignment("left")
         axes.set_title(
-            shown(panel_.title, 42), loc="left", x=-44 / (252 - right), fontsize=12.5, fontweight="bold", pad=9
+            shown(panel_.title, 42), loc="left", x=(4 - left) / width, fontsize=12.5, fontweight="bold", pad=9
         )
     ends = "; ".join(
         f"{shown(name)} {plain(run[0][1])} to {plain(run[-1][1])}".strip() for name, runs in named for run in runs[:6]
