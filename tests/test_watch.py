@@ -266,7 +266,7 @@ def go(out, *, ill=(), recipe=THIN["mlp"], **kwargs):
     look = Watch.look
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Watch, "look", lambda self, s: look(self, s) + [ILL] * (s.round in ill))
-        settings = {"images": ROUNDS * 64, "precision": "fp32", **kwargs}
+        settings = {"images": ROUNDS * 64, "precision": "fp32", "augment": "none", **kwargs}
         return list(runs.train(arrays(), recipe, out, **settings))
 
 
