@@ -81,7 +81,7 @@ def sample(
     screen, out = Screen(as_json=json), new_folder(out) if out else None
     film = film_file(animate) if animate else None
     if film and picture == "samples":
-        tell(screen, json, {"images": save_training(run, film), "film": str(film)})
+        tell(screen, json, {"moments": save_training(run, film), "film": str(film)})
         return
     sampler = generator_of(run)
     if inside:
@@ -286,4 +286,6 @@ def tell(screen: Screen, json: bool, told: dict) -> None:
         if told["closeness"] is not None:
             screen.line(f"{told['closeness']:.2f} times as far as real images are from each other; near 0: copies")
     places = ", ".join(told[name] for name in ("out", "grid", "film", "inside") if name in told)
-    screen.line(f"{told['images']:,} images: {places}" if "images" in told else f"{len(told['files'])} files: {places}")
+    what = next((what for what in ("images", "moments") if what in told), "files")
+    count = told[what] if what != "files" else len(told["files"])
+    screen.line(f"{count:,} {what}: {places}")
