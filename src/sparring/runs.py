@@ -440,13 +440,14 @@ def choose_device(device: str) -> str:
 
 
 def means_names(recipe: Recipe) -> dict[tuple, str]:
-    """(player, term) -> a short name for logs: "D/NonSaturating", "D/SaysReal/fake"."""
+    """(player, term) -> a short name for logs: "D/NonSaturating", "D/SaysReal/fake", "D/R1/real"."""
     names: dict[tuple, str] = {}
     for player in recipe.players:
         for term in dict.fromkeys((*player.terms, *player.measured)):
             name = f"{player.name}/{type(term).__name__}"
-            if term in player.measured and hasattr(term, "of"):
-                name += "/fake" if any(isinstance(p, Made) for p in walk(term.of)) else "/real"
+            about = getattr(term, "of", None) if term in player.measured else getattr(term, "at", None)
+            if about is not None:
+                name += "/fake" if any(isinstance(p, Made) for p in walk(about)) else "/real"
             while name in names.values():
                 name += "+"
             names[player.name, term] = name

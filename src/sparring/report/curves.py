@@ -42,7 +42,7 @@ TERMS = {
     "Right": "class named right",
 }
 CALLED = "SaysReal"  # the gauge of how often the discriminator calls images real
-PAIRED = (CALLED, "MeanScore")  # gauges whose two sides belong in one picture
+PAIRED = (CALLED, "MeanScore", "R1")  # quantities whose two sides belong in one picture
 SHARES = (CALLED, "Ahead", "Right")
 MOST = 6
 
