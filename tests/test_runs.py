@@ -218,6 +218,11 @@ def test_translators_train_show_and_export(tmp_path, name):
         train(tmp_path / "c", kind, source=data, sources=None if sources else data, images=64)
 
 
+def test_grey_images_have_no_colour_to_give_back(tmp_path):
+    with pytest.raises(DataError, match="the images are grey already"):
+        train(tmp_path / "run", "restyle")
+
+
 def test_training_that_is_not_finite_ends_with_a_sentence(tmp_path):
     wild = gan("ours", LeastSquares(), judge=Judge(net=THIN["mlp"].players[0].nets[0].net), optim=Adam(1e18))
     with pytest.raises(Diverged, match="moves were not finite, after 2 new attempts; it was never healthy"):

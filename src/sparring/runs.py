@@ -25,6 +25,7 @@ from .cells import Made
 from .checkpoints import FORMAT, load_state, save_state
 from .choice import find_recipe, with_augment
 from .data import ImageSet, alike, load, paired
+from .degradations import Grey
 from .errors import DataError, FileFormatError, MachineError, UsageError
 from .images import grid, save_png
 from .nets.layers import Facts
@@ -214,6 +215,8 @@ def train(
     beside = None if sources is None else load(sources, size=imageset.shape[:2])
     _, height, width, channels = imageset.images.shape
     facts = Facts(channels, height, width, len(imageset.classes))
+    if channels == 1 and any(isinstance(cell, Grey) for cell in walk(recipe)):
+        raise DataError("grey", "the images are grey already", fix="pass images in colour, or use another recipe")
     check(recipe, pools(imageset, recipe, beside))
     settings = {"images": images, "seed": seed, "precision": precision, "recipe_name": name, "source": imageset.name}
     fingerprint = "+".join(images.fingerprint for images in (imageset, beside) if images is not None)
