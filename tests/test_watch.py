@@ -405,6 +405,25 @@ def test_a_kill_while_going_back_changes_nothing(tmp_path, whole, place):
     assert copies[0] == copies[1] and len(copies[0]) <= 2 * 3 + 1
 
 
+def test_a_kill_after_going_back_changes_nothing(tmp_path, whole):
+    """The checkpoint is older than the event, which must not be told twice."""
+
+    first, then = iter(range(1, 100)), iter(range(14, 100))
+
+    def killed():
+        if next(then) == 28:
+            raise KeyboardInterrupt
+        return False
+
+    go(tmp_path / "run", ill=(26, 38), stop=lambda: next(first) >= 13)
+    with pytest.raises(KeyboardInterrupt):
+        go(tmp_path / "run", ill=(26, 38), stop=killed)
+    assert len(events(tmp_path / "run", "went back")) == 1
+    go(tmp_path / "run", ill=(26, 38))
+    assert events(tmp_path / "run", "went back") == events(whole, "went back")
+    assert same(ends(tmp_path / "run"), ends(whole))
+
+
 def test_a_damaged_copy_is_walked_back_over(tmp_path):
     def spoil():
         for path in (tmp_path / "run" / "copies").glob("step-00000020/state.safetensors"):
