@@ -228,7 +228,7 @@ def test_an_augmentation_that_leaks_is_named():
     aug, u = recipe.nets["D"].augment, torch.rand(300, 26, generator=torch.Generator().manual_seed(0))
     turned = aug.see(watch.to_float(OTHER[:300, :10]), u, torch.tensor(1.0))
     for made, leaks in ((watch.to_float(OTHER[:, :10]), False), (turned, True)):
-        state, look = new_state(recipe, facts), Watch(recipe, facts, square, rounds=2000, record={"age": 1800})
+        state, look = new_state(recipe, facts), Watch(recipe, facts, square, rounds=4000, record={"age": 3200})
         state.nets["D"].memory_p.fill_(1.0)
         state.nets["G"].forward = lambda z, made=made, **_: made[: len(z)]
         state.round = 10 * look.tick

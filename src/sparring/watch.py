@@ -150,7 +150,7 @@ class Samples:
         yield from self.classes(features, record)
         if full:
             yield copied(nearest(features[:64], self.neighbours).median().item(), self.real_distance)
-            yield self.leak(state, features) if progress > LEAK_LATE and off <= 1 else None
+            yield self.leak(state, features) if late and progress > LEAK_LATE and off <= 1 else None
 
     def classes(self, features: Tensor, record: "Record") -> Iterator[Finding | None]:
         """Label agreement, once most samples of all classes are named right: before, it comes and goes."""
