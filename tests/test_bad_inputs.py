@@ -288,7 +288,7 @@ def failing_at(monkeypatch, number: int) -> list[int]:
 
 def test_disk_full_at_every_moment_of_a_run(here, capsys, monkeypatch):
     """SQLite's method: the N-th sync fails, then the same command goes on; the weights are those of a clean run."""
-    command = "train digits -r mlp --images 256 --precision fp32 --out"
+    command = "train digits -r mlp --augment none --images 256 --precision fp32 --out"
     with monkeypatch.context() as patch:
         calls = failing_at(patch, 0)
         assert main(shlex.split(f"{command} clean")) == 0
@@ -315,7 +315,7 @@ def test_a_disk_that_is_really_full(here, capsys):
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", tiny], capture_output=True).returncode:
         pytest.skip("no small file system can be mounted here")
     try:
-        assert main(shlex.split("train digits -r mlp --images 1k --out tiny/run")) == 5
+        assert main(shlex.split("train digits -r mlp --augment none --images 1k --out tiny/run")) == 5
         err = capsys.readouterr().err
         assert re.search(r"^error\[disk-full\]: cannot write tiny/run.*: the disk is full \(\d+ MiB free\)", err), err
         assert not [p for p in tiny.rglob("*") if p.name.startswith(files.ASIDE)]
