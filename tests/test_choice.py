@@ -24,18 +24,18 @@ def judges(recipe):
 
 def test_enough_labels_of_every_class_ask_for_a_game_of_classes():
     name, why = suggested(images([0, 1, 2] * PER_CLASS))
-    assert name == "projection" and why == f"there are 3 classes with {PER_CLASS} labelled images or more"
+    assert name == "r3gan-class" and why == f"there are 3 classes with {PER_CLASS} labelled images or more"
     name, why = suggested(images([0, 1, 2] * (PER_CLASS - 1) + [0, 1]))
-    assert name == "sngan" and f"class 2 has {PER_CLASS - 1} labelled images" in why
-    assert suggested(images([-1] * 30))[0] == suggested(images([0] * 200))[0] == "sngan"
+    assert name == "r3gan" and f"class 2 has {PER_CLASS - 1} labelled images" in why
+    assert suggested(images([-1] * 30))[0] == suggested(images([0] * 200))[0] == "r3gan"
     name, why = suggested(images([0, 1] * PER_CLASS + [-1] * (2 * PER_CLASS + 2)))
-    assert name == "sngan" and "only 100 of 202 images have a label" in why
+    assert name == "r3gan" and "only 100 of 202 images have a label" in why
 
 
 def test_what_is_named_is_taken():
     data = images([0, 1, 2] * PER_CLASS)
     assert find_recipe("mlp", data) == ("mlp", RECIPES["mlp"], "")
-    assert find_recipe("auto", data)[:2] == ("projection", RECIPES["projection"])
+    assert find_recipe("auto", data)[:2] == ("r3gan-class", RECIPES["r3gan-class"])
     with pytest.raises(UsageError, match="did you mean wgan-gp"):
         find_recipe("wgan_gp", data)
 

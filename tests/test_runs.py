@@ -197,8 +197,8 @@ def test_few_images_are_augmented_and_the_run_says_so(tmp_path):
 
 def test_without_a_recipe_one_is_chosen_and_the_run_says_why(tmp_path):
     steps = train(tmp_path / "run", "auto", images=64)
-    assert steps[0].news == ("recipe projection: there are 3 classes with 50 labelled images or more",)
-    assert runs.Run.read(tmp_path / "run").settings["recipe_name"] == "projection"
+    assert steps[0].news == ("recipe r3gan-class: there are 3 classes with 50 labelled images or more",)
+    assert runs.Run.read(tmp_path / "run").settings["recipe_name"] == "r3gan-class"
 
 
 @pytest.mark.parametrize("name", ["pix2pix", "cyclegan", "inpaint"])

@@ -19,16 +19,16 @@ AUGMENTS: dict[str, AsIs] = {"none": AsIs(), "diffaugment": DiffAugment(), "ada"
 
 
 def suggested(imageset: ImageSet) -> tuple[str, str]:
-    """The recipe for these images, and why: the best of the table at equal time (LOG.md, "The games")."""
+    """The recipe for these images, and why: best at equal time on photographs, near the best on digits (LOG.md)."""
     counts = np.bincount(imageset.labels[imageset.labels >= 0], minlength=len(imageset.classes))
     if len(counts) < 2:
-        return "sngan", "there are no classes"
+        return "r3gan", "there are no classes"
     if counts.min() < PER_CLASS:
         fewest = imageset.classes[int(counts.argmin())]
-        return "sngan", f"class {fewest} has {counts.min()} labelled images, too few to be told apart"
+        return "r3gan", f"class {fewest} has {counts.min()} labelled images, too few to be told apart"
     if counts.sum() < SHARE * len(imageset):
-        return "sngan", f"only {counts.sum():,} of {len(imageset):,} images have a label; it learns from all"
-    return "projection", f"there are {len(counts)} classes with {counts.min():,} labelled images or more"
+        return "r3gan", f"only {counts.sum():,} of {len(imageset):,} images have a label; it learns from all"
+    return "r3gan-class", f"there are {len(counts)} classes with {counts.min():,} labelled images or more"
 
 
 def find_recipe(recipe: str | Recipe, imageset: ImageSet | None = None) -> tuple[str, Recipe, str]:
