@@ -40,7 +40,7 @@ def train(
 
     Args:
         data: digits, a folder, .zip, .npz or .parquet.
-        recipe: a name from `sparring recipes`, or my.py:recipe [default: by size and labels of the data].
+        recipe: a name from `sparring recipes`, my.py:recipe, or auto: by the labels of the data.
         images: how many images to train on, such as 200k or 1.5M.
         out: folder of the run [default: RECIPE-DATA, or run-DATA].
         minutes: stop after so many minutes.
@@ -48,7 +48,7 @@ def train(
         size: side, or height x width such as 48x64, that images are fitted to.
         unlabelled: a folder of further images without labels.
         source: the images that pix2pix (of the same file names) or cyclegan starts from.
-        augment: how D sees images: none, diffaugment, ada [default: diffaugment below 10,000 images].
+        augment: how D sees images: none, diffaugment, ada, or auto: diffaugment below 10,000 images.
         device: auto, cpu, cuda.
         precision: auto measures which is faster.
         no_watch: do not go back to a healthy copy where training falls ill.

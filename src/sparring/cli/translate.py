@@ -23,7 +23,9 @@ def translate(
     seed: Seed = 0,
     json: Flag = False,
 ):
-    """Fill holes, sharpen, colour or restyle images with a model of pix2pix, cyclegan, inpaint, upscale or restyle.
+    """Fill holes, enlarge or colour images, or turn them into others.
+
+    With a model of inpaint, upscale, restyle, pix2pix or cyclegan.
 
     Args:
         model: the folder that `sparring train` wrote, or a model folder.
