@@ -23,11 +23,13 @@ Draw = Callable[..., Tensor]
 
 
 class Network(nn.Module):
-    """A body called on its inputs, under a constraint."""
+    """A body, and whatever else belongs to it, called on its inputs and kept under a constraint."""
 
-    def __init__(self, body: nn.Module, constraint: Free = Free()):
+    def __init__(self, body: nn.Module, constraint: Free = Free(), **others: nn.Module):
         super().__init__()
         self.body, self.constraint = body, constraint
+        for name, module in others.items():
+            self.add_module(name, module)
         constraint.prepare(self)
 
     def forward(self, x: Tensor, draw: Draw | None = None):
@@ -125,9 +127,11 @@ class Encoder:
 
 
 class EncoderNet(Network):
+    last: nn.Module
+
     def __init__(self, body: nn.Module, last: nn.Module, classes: int):
-        super().__init__(body)
-        self.last, self.classes = last, classes
+        super().__init__(body, last=last)
+        self.classes = classes
 
     def forward(self, x: Tensor, y: Tensor | None = None, draw: Draw | None = None) -> Tensor:
         h = self.body(x)
@@ -163,12 +167,12 @@ class Judge:
 
 
 class JudgeNet(Network):
+    head: nn.ModuleDict
+
     def __init__(self, spec: Judge, facts: Facts):
         trunk, features = spec.net.trunk(facts, facts.channels * (1 + spec.source) + spec.mask)
-        nn.Module.__init__(self)
-        self.body, self.spec, self.constraint = trunk, spec, spec.constraint
-        self.head = spec.head.build(features, facts.classes)
-        spec.constraint.prepare(self)
+        super().__init__(trunk, spec.constraint, head=spec.head.build(features, facts.classes))
+        self.spec = spec
         for memory in spec.remembers:
             self.register_buffer(f"memory_{memory.name}", memory.initial(facts))
 
