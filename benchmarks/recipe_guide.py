@@ -82,7 +82,8 @@ their own average; G's norms are measured on one batch that never changes.""",
         "infogan": (
             "dcgan",
             """G also gets a code: one of ten values, and two sliders. D must read it off the image, and G must make it readable. Nobody
-says what codes mean; on digits the ten values become the ten digits, the sliders slant and weight.""",
+says what codes mean; on digits the ten values come near the ten digits, the sliders to slant and weight. Ours is the entropy: D is to be
+sure which code a real image would have, so that codes part where images do.""",
         ),
         "sagan": (
             "sngan",

@@ -151,7 +151,10 @@ def r3gan_deep(*world):
 
 
 def infogan(nets, averages, data, rounds):
-    """Chen et al. 2016, eq. 6: D and G both make the code readable. Code: one of ten, and two numbers in [-1,1)."""
+    """Chen et al. 2016, eq. 6: D and G both make the code readable. Code: one of ten, and two numbers in [-1,1).
+
+    Ours: D is also to be sure which code a real image would have.
+    """
     G, D = nets["G"], nets["D"]
     d_adam, g_adam = adam(D), adam(G, lr=1e-3)
     for n in range(rounds):
@@ -161,8 +164,10 @@ def infogan(nets, averages, data, rounds):
             fake = G.body(torch.cat([normal(player, n), torch.eye(10).double()[code], sliders], 1))
             fooled = 0
             if player == "D":
-                p_real = torch.sigmoid(D.head["score"](D.body(images("D", data, n)[0])))
-                fooled, fake = -p_real.log().mean(), fake.detach()
+                h = D.body(images("D", data, n)[0])
+                p_real = torch.sigmoid(D.head["score"](h))
+                q = D.head["codes"](D.head["hidden"](h))[:, :10].softmax(1)
+                fooled, fake = -p_real.log().mean() - 0.1 * (q * q.log()).sum(1).mean(), fake.detach()
             h = D.body(fake)
             p = torch.sigmoid(D.head["score"](h))
             fooled = fooled - ((1 - p) if player == "D" else p).log().mean()

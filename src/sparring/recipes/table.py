@@ -96,9 +96,9 @@ RECIPES: dict[str, Recipe] = {
         maker=Generator(net=VirtualBatchNorm(DCGAN())),
     ),
     "infogan": gan(
-        "Chen et al. 2016, arXiv:1606.03657",
+        "Chen et al. 2016, arXiv:1606.03657; that D is to be sure which code a real image has is ours",
         NonSaturating(fake=fake_c),
-        d=(Classify(of=fake_c, label=Code()), GuessSliders(0.1, of=fake_c)),
+        d=(Classify(of=fake_c, label=Code()), GuessSliders(0.1, of=fake_c), Entropy(0.1)),
         g=(Classify(of=fake_c, label=Code()), GuessSliders(0.1, of=fake_c)),
         judge=Judge(head=Codes()),
         maker=Generator(codes=10, sliders=2),
