@@ -247,7 +247,7 @@ def main() -> None:
     if options.pictures:
         PICTURES.mkdir(parents=True, exist_ok=True)
         for name in RECIPES:
-            if found := sorted(options.pictures.glob(f"{name}-[!a-z]*.png")):
+            if found := [p for data in ("mnist", "cifar10") for p in options.pictures.glob(f"{name}-{data}-0.png")]:
                 shutil.copy(found[0], PICTURES / f"{name}.png")
     missing = set(RECIPES) - {name for section in SECTIONS.values() for name in section}
     if missing:
