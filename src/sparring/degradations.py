@@ -9,43 +9,57 @@ from .parts import part
 
 
 @part
-class Hole(Cell):
+class Degradation(Cell):
+    """Takes something from images [N,C,H,W], by `numbers` drawn for each image."""
+
+    of: Cell = Given()
+
+    numbers = 0
+
+    def __call__(self, turn) -> Tensor:
+        x = turn[self.of]
+        return self.degraded(x, turn.uniform(self, len(x), self.numbers) if self.numbers else x.new_zeros(len(x), 0))
+
+    def degraded(self, x: Tensor, u: Tensor) -> Tensor:
+        """u: [N, numbers] in [0,1)."""
+        raise NotImplementedError
+
+
+@part
+class Hole(Degradation):
     """A random rectangle is missing: [N,C+1,H,W], the image with 0 (grey) there, and a mask that is 1 there, else 0.
 
     Each side is drawn between `least` and `most` of the image's, the place uniformly.
     """
 
-    of: Cell = Given()
     least: float = 0.25
     most: float = 0.5
 
-    def __call__(self, turn) -> Tensor:
-        x = turn[self.of]
-        return holed(x, rectangle(turn.uniform(self, len(x), 4), self.least, self.most, *x.shape[2:]))
+    numbers = 4
+
+    def degraded(self, x: Tensor, u: Tensor) -> Tensor:
+        return holed(x, rectangle(u, self.least, self.most, *x.shape[2:]))
 
 
 @part
-class Shrunk(Cell):
+class Shrunk(Degradation):
     """Shrunk `factor` times by averaging and blown up again bicubically, [N,C,H,W]: the source of super-resolution.
 
     Sides that `factor` does not divide are shrunk to the next smaller whole number.
     """
 
-    of: Cell = Given()
     factor: int = 2
 
-    def __call__(self, turn) -> Tensor:
-        return blown_up(shrunk(turn[self.of], self.factor), *turn[self.of].shape[2:])
+    def degraded(self, x: Tensor, u: Tensor) -> Tensor:
+        return blown_up(shrunk(x, self.factor), *x.shape[2:])
 
 
 @part
-class Grey(Cell):
+class Grey(Degradation):
     """Without colour: luma (ITU-R BT.601) in every channel, [N,C,H,W]."""
 
-    of: Cell = Given()
-
-    def __call__(self, turn) -> Tensor:
-        return greyed(turn[self.of])
+    def degraded(self, x: Tensor, u: Tensor) -> Tensor:
+        return greyed(x)
 
 
 def holed(x: Tensor, missing: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from . import draws
 from .cells import Cell, Made
-from .degradations import Grey, Hole, Shrunk, blown_up, greyed, holed, rectangle, shrunk
+from .degradations import Degradation, Grey, Hole, Shrunk, blown_up, greyed, holed
 from .errors import DataError, UsageError, pick
 from .exports import read_model, write_model
 from .nets.layers import Facts
@@ -81,7 +81,7 @@ class Translating:
         """
         name = next(iter(self.nets))
         source = self.sources[name]
-        if not isinstance(source, (Hole, Shrunk, Grey)):
+        if not isinstance(source, Degradation):
             raise UsageError(
                 "no-degradation",
                 "this model turns one kind of image into another, so intact images do not say what it should have made",
@@ -90,21 +90,13 @@ class Translating:
         out: dict[str, list] = {"source": [], "baseline": [], "made": []}
         for start in range(0, len(images), batch):
             x = to_unit(images[start : start + batch])
-            degraded = degrade(x, source, draws.key("undone", seed), torch.arange(len(x)) + start)
+            u = draws.uniform(draws.key("undone", seed), torch.arange(len(x)) + start, source.numbers)
+            degraded = source.degraded(x, u)
             plain = degraded[:, : x.shape[1]]
             made = self.nets[name](degraded)
             for kind, y in (("source", plain), ("baseline", filled(degraded, source)), ("made", made)):
                 out[kind].append(to_bytes(y))
         return {kind: np.concatenate(parts) for kind, parts in out.items()}
-
-
-def degrade(x: Tensor, source: Cell, key: int, index: Tensor) -> Tensor:
-    """Images [N,C,H,W] as a translator's source; holes are keyed by image."""
-    if isinstance(source, Hole):
-        return holed(x, rectangle(draws.uniform(key, index, 4), source.least, source.most, *x.shape[2:]))
-    if isinstance(source, Shrunk):
-        return blown_up(shrunk(x, source.factor), *x.shape[2:])
-    return greyed(x)
 
 
 def filled(degraded: Tensor, source: Cell) -> Tensor:
