@@ -14,7 +14,7 @@ import pytest
 from test_train import THIN
 from toys import striped
 
-from sparring import files, runs
+from sparring import choice, files, runs
 from sparring.augment import DiffAugment
 from sparring.checkpoints import load_state, save_state
 from sparring.data import load
@@ -193,6 +193,17 @@ def test_few_images_are_augmented_and_the_run_says_so(tmp_path):
     (news,) = {words for step in steps for words in step.news}
     assert news == "150 images are few, so D sees them moved, cut and in other light"
     assert runs.Run.read(tmp_path / "run").recipe == augmented(THIN["cgan"], DiffAugment())
+
+
+def test_images_without_a_label_do_not_count_for_a_game_of_labels(tmp_path, monkeypatch):
+    """D of cgan sees the labelled ones only: these are few."""
+    monkeypatch.setattr(choice, "FEW", 100)
+    x, y = arrays()
+    for name, changed in (("cgan", True), ("dcgan", False)):
+        steps = train(
+            tmp_path / name, THIN[name], source=(x, np.where(np.arange(150) < 60, y, -1)), images=64, augment="auto"
+        )
+        assert bool(steps[0].news) is changed
 
 
 def test_without_a_recipe_one_is_chosen_and_the_run_says_why(tmp_path):

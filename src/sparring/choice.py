@@ -56,7 +56,7 @@ def find_recipe(recipe: str | Recipe, imageset: ImageSet | None = None) -> tuple
 
 
 def with_augment(recipe: Recipe, augment: str, images: int) -> tuple[Recipe, str]:
-    """The recipe as it is to be trained on so many images, and why it changed, if it did.
+    """The recipe as it is to be trained on so many images (that it reads), and why it changed, if it did.
 
     "auto": DiffAugment below 10,000 images, if the recipe has a discriminator and does not say itself what it sees.
     Raises UsageError where the recipe has none and an augmentation was asked for.

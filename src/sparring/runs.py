@@ -211,7 +211,8 @@ def train(
     folder = new_folder(out, ours=("recipe.json", "data.json"), data=source)
     imageset = load(source, size=size, unlabelled=unlabelled)
     name, recipe, why = find_recipe(recipe, imageset)
-    recipe, changed = with_augment(recipe, augment, int(used(imageset).sum()))
+    read = used(imageset) if "all" in recipe.pools or "a" in recipe.pools else used(imageset) & imageset.labelled
+    recipe, changed = with_augment(recipe, augment, int(read.sum()))
     beside = None if sources is None else load(sources, size=imageset.shape[:2])
     _, height, width, channels = imageset.images.shape
     facts = Facts(channels, height, width, len(imageset.classes))
