@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from ..files import read_json
 from .app import app, games, go_on, stem
 from .screen import Screen
 from .signals import Interrupted, Stop
@@ -78,16 +79,21 @@ def train(
         raise Interrupted(f"{last.images:,} of {last.total:,} images done, saved in {out}; {go_on()}", stop.number)
     if json:
         return
-    if last.done:
-        back = f", went back {last.recovered} time{'s'[: last.recovered > 1]}" if last.recovered else ""
-        screen.line(f"{name}: {last.total:,} images, done{back}. Samples, log and model: {out}")
-        if (out / "model").is_dir():
-            translator = not (out / "model" / "config.json").read_text(encoding="utf-8").count('"generator"')
-            what = "translate {} IMAGES" if translator else "sample {} -n 64 --grid samples.png"
-            screen.note(f"Next: sparring {what.format(shlex.quote(str(out)))}")
-    else:
+    say_end(screen, name, last, out)
+
+
+def say_end(screen: Screen, name: str, last, out: Path) -> None:
+    """How far it came, and what to type next."""
+    if not last.done:
         screen.line(f"{name}: {last.images:,} of {last.total:,} images, saved in {out} ({last.why})")
         screen.note(f"Go on with more --minutes: {go_on()}")
+        return
+    back = f", went back {last.recovered} time{'s'[: last.recovered > 1]}" if last.recovered else ""
+    screen.line(f"{name}: {last.total:,} images, done{back}. Samples, log and model: {out}")
+    if (out / "model").is_dir():
+        translates = read_json(out / "model" / "config.json")["kind"] == "translator"
+        what = "translate {} IMAGES" if translates else "sample {} -n 64 --grid samples.png"
+        screen.note(f"Next: sparring {what.format(shlex.quote(str(out)))}")
 
 
 def readings(at) -> str:
