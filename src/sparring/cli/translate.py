@@ -127,6 +127,5 @@ def scored(screen: Screen, loaded, images, out: Path | None, *, seed: int, json:
         shown = [
             (row["what"], f"{row['psnr']:.2f}", "" if row["ssim"] is None else f"{row['ssim']:.4f}") for row in rows
         ]
-        screen.table(
-            ("", "PSNR dB", "SSIM"), shown, right="PSNR SSIM", title=f"{len(x):,} images, degraded and restored"
-        )
+        screen.line(f"{len(x):,} images, degraded and restored")
+        screen.table(("", "PSNR dB", "SSIM"), shown, right="PSNR SSIM")
