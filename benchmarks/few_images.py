@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from games import trained
 from scipy.spatial.distance import cdist
-from scoring import Real, extractor, real_images, samples, scores, to_unit
+from scoring import Real, extractor, real_images, samples, scores, to_uint8, to_unit
 
 from sparring.augment import ADA, AsIs, DiffAugment
 from sparring.cells import Given, Judged
@@ -56,7 +56,7 @@ def changed(x: np.ndarray, augment: AsIs, seed: int) -> np.ndarray:
     """uint8 images as an augmentation shows them; ADA at the largest probability that it may take."""
     u = torch.rand(len(x), augment.numbers, generator=torch.Generator().manual_seed(seed))
     seen = augment.see(to_unit(x), u, torch.tensor(0.8))
-    return seen.clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    return to_uint8(seen)
 
 
 def probe(x: np.ndarray, augment: AsIs):

@@ -42,6 +42,7 @@ from sparring.players import Encoder, Generator, Judge, Translator
 from sparring.recipes import Recipe
 from sparring.runs import Run, choose_device
 from sparring.train import Data, Move, Split, State, Turn, fastest_precision, new_state, training
+from sparring.translate import mean_filled
 
 TRIAL, LATE = 8.0, 1.25  # seconds of the trial; a run is cut off at so many times its budget
 
@@ -277,7 +278,7 @@ def translation(state: State, recipe: Recipe, real: Real, judge: Extractor, opti
             turn = Turn(Move(player, number, 1.0, CHUNK, 0), state, data, Split(), (0, CHUNK))
             seen, wanted = turn[source], turn[truth]
             plain = seen[:, : wanted.shape[1]]
-            plain = filled(plain, seen[:, -1:] > 0) if spec.mask else plain
+            plain = mean_filled(plain, seen[:, -1:]) if spec.mask else plain
             parts.append([to_uint8(t) for t in (G(seen), plain, wanted)])
         made, plain, wanted = (np.concatenate(column) for column in zip(*parts, strict=True))
         others = outlines(real.test_x) if "truth" in str(truth) and source.pool == "a" else real.test_x  # type: ignore
@@ -295,13 +296,6 @@ def ends(recipe: Recipe, spec: Translator) -> tuple[Any, Given]:
     if given.field == "source":
         return source, Given("x", given.pool)
     return source, Given("truth", given.pool) if given.pool in ("a", "b") else given
-
-
-def filled(x: torch.Tensor, missing: torch.Tensor) -> torch.Tensor:
-    """Holes get the mean colour of the rest of their image."""
-    known = ~missing
-    mean = (x * known).sum((2, 3), keepdim=True) / known.sum((2, 3), keepdim=True)
-    return torch.where(missing, mean, x)
 
 
 def compared(made: np.ndarray, plain: np.ndarray, truth: np.ndarray, others: np.ndarray, judge: Extractor) -> dict:

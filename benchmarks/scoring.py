@@ -18,10 +18,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from sparring import draws, metrics
+from sparring import draws, images, metrics
 from sparring.cells import Given, Judged
 from sparring.data import load
 from sparring.heads import Classes
+from sparring.images import to_uint8
 from sparring.nets.classifiers import SmallCNN
 from sparring.nets.layers import Facts
 from sparring.objective import Classify, Linear
@@ -58,18 +59,14 @@ class Real:
 
 @cache
 def real_images(name: str) -> Real:
-    images = load(DATA / FILES[name])
-    test = images.parts == "test"
-    return Real(name, images.images[~test], images.labels[~test], images.images[test], images.labels[test])
+    found = load(DATA / FILES[name])
+    test = found.parts == "test"
+    return Real(name, found.images[~test], found.labels[~test], found.images[test], found.labels[test])
 
 
 def to_unit(x: np.ndarray, device: Any = "cpu") -> torch.Tensor:
     """uint8 [N,H,W,C] -> float [N,C,H,W] in [-1,1]."""
-    return torch.from_numpy(x).to(device).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
-
-
-def to_uint8(x: torch.Tensor) -> np.ndarray:
-    return x.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+    return images.to_unit(torch.from_numpy(x).to(device))
 
 
 # --- the extractor ---------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from sparring.classify.consistency import ConsistencyClassifier
 from sparring.classify.gan_augment import GANAugment
 from sparring.classify.network import Look, Plan, Start, look_for, plan_for, pools
 from sparring.classify.semi_gan import SemiGAN
+from sparring.images import to_unit
 from sparring.nets.classifiers import SmallCNN
 from sparring.nets.layers import Facts
 from sparring.parts import from_json, to_json
@@ -154,7 +155,7 @@ def test_norms_are_means_over_views_of_training_images():
     assert not D.training
     first = next(m for m in D.modules() if isinstance(m, torch.nn.BatchNorm2d))
     conv = next(m for m in D.modules() if isinstance(m, torch.nn.Conv2d))
-    still = conv(network.as_input(x)).mean((0, 2, 3))
+    still = conv(to_unit(x)).mean((0, 2, 3))
     torch.testing.assert_close(first.running_mean, still, rtol=0.2, atol=0.05)
     assert first.momentum == 0.1 and first.num_batches_tracked == 1
 

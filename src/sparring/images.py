@@ -17,13 +17,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from .errors import DataError, UsageError
 from .files import aside
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")  # the only decoders that ever run
 SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
@@ -299,6 +302,21 @@ def as_size(size) -> tuple[int, int] | None:
             fix="give a side such as 64, or height x width such as 48x64",
         )
     return numbers[0], numbers[-1]
+
+
+def to_unit(images: "np.ndarray | Tensor", dtype: Any = None) -> "Tensor":
+    """uint8 [N,H,W,C] -> float [N,C,H,W] in [-1,1], channels last in memory; float32, or the torch `dtype`."""
+    import torch
+
+    x = images if isinstance(images, torch.Tensor) else torch.tensor(images)
+    return x.permute(0, 3, 1, 2).to(dtype or torch.float32).div_(127.5).sub_(1)
+
+
+def to_uint8(x: "Tensor") -> np.ndarray:
+    """float [N,C,H,W] -> uint8 [N,H,W,C]: -1 becomes 0, 1 becomes 255, what lies outside the nearer of the two."""
+    import torch
+
+    return x.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
 
 
 def grid(

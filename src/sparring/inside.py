@@ -16,7 +16,7 @@ from torch.nn.functional import one_hot
 
 from . import files
 from .health import Eye
-from .images import grid, load_image, save_animation, save_png
+from .images import grid, load_image, save_animation, save_png, to_unit
 from .nets.resnet import ResNetGenerator
 from .players import Generator
 from .sample import Latents, Sampler
@@ -184,11 +184,11 @@ def nearest(
     Exact, over a few training images at a time. `by`: "pixels", or "features": small pixels and what fixed random
     filters see, so that an image moved by a pixel stays near. `but`: int [N], the row that each image is itself.
     """
-    eye = Eye(as_float(training[evenly(len(training), REFERENCE)])) if by == "features" else lambda x: x.flatten(1)
-    x, step = eye(as_float(images)), max(1, CHUNK // training[0].size)
+    eye = Eye(to_unit(training[evenly(len(training), REFERENCE)])) if by == "features" else lambda x: x.flatten(1)
+    x, step = eye(to_unit(images)), max(1, CHUNK // training[0].size)
     best, where = torch.full((len(x), 0), torch.inf), torch.zeros(len(x), 0, dtype=torch.long)
     for start in range(0, len(training), step):
-        rows = eye(as_float(training[start : start + step]))
+        rows = eye(to_unit(training[start : start + step]))
         far = torch.cdist(x, rows, compute_mode="donot_use_mm_for_euclid_dist")
         index = torch.arange(start, start + len(rows)).expand(len(x), -1)
         if but is not None:
@@ -220,11 +220,6 @@ def closeness(images: np.ndarray, training: np.ndarray, *, sample: int = 256) ->
 def evenly(count: int, most: int) -> np.ndarray:
     """At most `most` of range(count), evenly spaced."""
     return np.linspace(0, count - 1, min(most, count)).astype(int)
-
-
-def as_float(images: np.ndarray) -> Tensor:
-    """uint8 [N,H,W,C] -> float32 [N,C,H,W] in [-1,1]."""
-    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float().div(127.5).sub(1)
 
 
 # --- pictures and films ----------------------------------------------------------------------------------------------

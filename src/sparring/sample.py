@@ -16,7 +16,7 @@ from torch.nn.functional import one_hot
 from . import draws, files
 from .errors import UsageError, pick
 from .exports import read_model, write_model
-from .images import grid, save_png
+from .images import grid, save_png, to_uint8
 from .nets.layers import Facts
 from .parts import from_json, to_json
 from .players import Generator
@@ -88,8 +88,7 @@ def render(G: nn.Module, points: Latents, *, batch: int = 256) -> np.ndarray:
     G.eval()
     made = [G.body(part.joined) for part in (points[i : i + batch] for i in range(0, len(points), batch))]  # type: ignore[operator]
     G.train(training)
-    x = torch.cat(made)
-    return x.add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+    return to_uint8(torch.cat(made))
 
 
 def draw(

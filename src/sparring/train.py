@@ -19,6 +19,7 @@ from . import draws
 from .cells import Given, Labels
 from .constraints import SpectralNorm
 from .errors import DataError, UsageError, suggestion
+from .images import to_unit
 from .nets.layers import Facts
 from .objective import SlopePenalty, at
 from .parts import walk
@@ -183,7 +184,7 @@ class Turn:
         positions = self.number * self.batch * ratio + self.indices(self.size * ratio).cpu()
         x = values[draws.rows((*self.stream, pool), positions, len(values)).to(values.device)]
         if x.dtype == torch.uint8:
-            return x.permute(0, 3, 1, 2).to(self.dtype).div_(127.5).sub_(1)
+            return to_unit(x, self.dtype)
         return x.to(self.dtype) if x.is_floating_point() else x
 
     def run(self, cell, *inputs):

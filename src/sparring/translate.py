@@ -17,6 +17,7 @@ from .cells import Cell, Made
 from .degradations import Degradation, Grey, Hole, Shrunk, blown_up, greyed, holed
 from .errors import DataError, UsageError, pick
 from .exports import read_model, write_model
+from .images import to_uint8, to_unit
 from .nets.layers import Facts
 from .objective import L1
 from .parts import from_json, to_json, walk
@@ -70,7 +71,7 @@ class Translating:
             x = blown_up(x, source.factor * x.shape[2], source.factor * x.shape[3])
         elif isinstance(source, Grey):
             x = greyed(x)
-        return to_bytes(self.nets[name](x))[0]
+        return to_uint8(self.nets[name](x))[0]
 
     @torch.no_grad()
     def undone(self, images: np.ndarray, *, seed: int = 0, batch: int = 64) -> dict[str, np.ndarray]:
@@ -95,7 +96,7 @@ class Translating:
             plain = degraded[:, : x.shape[1]]
             made = self.nets[name](degraded)
             for kind, y in (("source", plain), ("baseline", filled(degraded, source)), ("made", made)):
-                out[kind].append(to_bytes(y))
+                out[kind].append(to_uint8(y))
         return {kind: np.concatenate(parts) for kind, parts in out.items()}
 
 
@@ -103,19 +104,14 @@ def filled(degraded: Tensor, source: Cell) -> Tensor:
     """The baseline: each channel's mean of what is known, where something is missing; else the source itself."""
     if not isinstance(source, Hole):
         return degraded
-    x, missing = degraded[:, :-1], degraded[:, -1:]
+    return mean_filled(degraded[:, :-1], degraded[:, -1:])
+
+
+def mean_filled(x: Tensor, missing: Tensor) -> Tensor:
+    """Images [N,C,H,W] whose holes (1 in `missing` [N,1,H,W], else 0) have the mean colour of the rest."""
     known = 1 - missing
     mean = (x * known).sum((2, 3), keepdim=True) / known.sum((2, 3), keepdim=True).clamp(min=1)
     return torch.where(missing > 0, mean, x)
-
-
-def to_unit(images: np.ndarray) -> Tensor:
-    x = torch.tensor(images).permute(0, 3, 1, 2).float()
-    return x.div_(127.5).sub_(1).contiguous(memory_format=torch.channels_last)
-
-
-def to_bytes(x: Tensor) -> np.ndarray:
-    return x.add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
 
 
 # --- as a folder -----------------------------------------------------------------------------------------------------
@@ -167,5 +163,5 @@ def preview(recipe: Recipe, state: State, data: Data, *, count: int = 8) -> np.n
             made = Made(spec.name, made_from(recipe, spec.name), averaged=spec.name in state.averages)
             target = next((term.target for term in terms if term.made == replace(made, averaged=False)), None)
             shown = [turn[made.of][:, : state.facts.channels], turn[made], *([turn[target]] if target else [])]
-            rows += [to_bytes(x) for x in shown]
+            rows += [to_uint8(x) for x in shown]
     return np.concatenate(rows)

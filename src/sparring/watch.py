@@ -37,6 +37,7 @@ from .health import (
     overfitting,
     spread,
 )
+from .images import to_unit
 from .nets.layers import Facts
 from .objective import Contest, SaysReal, SlopePenalty
 from .parts import walk
@@ -67,7 +68,7 @@ def tick_rounds(rounds: int) -> int:
 
 def to_float(x: Tensor) -> Tensor:
     """uint8 [N,H,W,C] or float [N,C,H,W] -> float32 [N,C,H,W] in [-1,1]."""
-    return x.permute(0, 3, 1, 2).float().div(127.5).sub(1) if x.dtype == torch.uint8 else x.float()
+    return to_unit(x) if x.dtype == torch.uint8 else x.float()
 
 
 def some(count: int, most: int, *key: Any) -> Tensor:

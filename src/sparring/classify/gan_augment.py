@@ -15,6 +15,7 @@ from scipy import stats
 
 from .. import draws
 from ..cells import Given, Judged
+from ..images import to_uint8
 from ..nets.dcgan import DCGAN
 from ..nets.layers import Facts
 from ..objective import Classify
@@ -24,7 +25,6 @@ from ..train import State
 from . import consistency
 from .cnn import CNN
 from .network import Look, Plan, Start, affordable, between, plan_for, play, precision_of, some_threads
-from .semi_gan import as_pictures
 
 FOLDS = 2
 NONE = np.array([], np.int64)
@@ -161,7 +161,7 @@ def drawn(state: State, each: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     G, classes = state.best("G"), state.facts.classes
     y = torch.arange(classes).repeat_interleave(each)
     z = draws.normal(draws.key(seed, "made"), torch.arange(len(y)), 64).float()
-    parts = [as_pictures(G(some_z, some_y)) for some_z, some_y in zip(z.split(512), y.split(512), strict=True)]
+    parts = [to_uint8(G(some_z, some_y)) for some_z, some_y in zip(z.split(512), y.split(512), strict=True)]
     return np.concatenate(parts), y.numpy()
 
 

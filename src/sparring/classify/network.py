@@ -20,6 +20,7 @@ from torch import nn
 
 from .. import draws
 from ..cells import Cell, Given, Judged
+from ..images import to_unit
 from ..nets.classifiers import SmallCNN
 from ..nets.layers import Facts
 from ..objective import Classify, Linear, Term
@@ -201,7 +202,7 @@ class NetworkClassifier(Classifier):
 
     def judge(self, images: np.ndarray) -> np.ndarray:
         with some_threads(self.threads), torch.inference_mode():
-            parts = [self.network()(as_input(chunk)).logits.softmax(1) for chunk in chunks(torch.from_numpy(images))]
+            parts = [self.network()(to_unit(chunk)).logits.softmax(1) for chunk in chunks(torch.from_numpy(images))]
         return torch.cat(parts).numpy()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -306,15 +307,10 @@ def measure_norms(net: nn.Module, x: torch.Tensor, look: Look, seed: int, *, ima
     for number, chunk in enumerate(chunks(rows)):
         index = torch.arange(len(chunk)) + number * CHUNK
         u = draws.uniform(key, index, count(*x.shape[1:3]))
-        net(seen(as_input(x[chunk]), u, view))
+        net(seen(to_unit(x[chunk]), u, view))
     for norm in norms:
         norm.momentum = 0.1
     net.eval()
-
-
-def as_input(x: torch.Tensor) -> torch.Tensor:
-    """uint8 [N,H,W,C] -> float [N,C,H,W] in [-1,1]."""
-    return x.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
 def chunks(x: torch.Tensor) -> tuple[torch.Tensor, ...]:

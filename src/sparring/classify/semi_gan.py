@@ -10,6 +10,7 @@ from torch.nn.functional import softplus
 from .. import draws
 from ..cells import Given, Judged, Made, Noise
 from ..heads import ClassesAsScore
+from ..images import to_uint8
 from ..nets.dcgan import DCGAN
 from ..objective import FeatureMatching, Window
 from ..parts import part
@@ -94,12 +95,7 @@ class SemiGAN(ConsistencyClassifier):
 def made_images(state: State, seed: int) -> np.ndarray:
     """uint8 [64,H,W,C] from the averaged generator."""
     z = draws.normal(draws.key(seed, "shown"), torch.arange(SHOWN), Z).float()
-    return as_pictures(state.best("G")(z))
-
-
-def as_pictures(x: Tensor) -> np.ndarray:
-    """float [N,C,H,W] in [-1,1] -> uint8 [N,H,W,C]."""
-    return x.add(1).mul(127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).contiguous().numpy()
+    return to_uint8(state.best("G")(z))
 
 
 def some_images(images: np.ndarray, seed: int) -> np.ndarray:
