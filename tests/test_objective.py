@@ -27,6 +27,7 @@ from sparring.objective import (
     GuessSliders,
     Hinge,
     HistoricalAverage,
+    Information,
     LeastSquares,
     Linear,
     MeanScore,
@@ -229,6 +230,16 @@ def test_entropy_is_that_of_the_classes():
     assert torch.allclose(Entropy()(turn), torch.full((N,), math.log(4)))
     turn[REAL] = SimpleNamespace(logits=torch.tensor([[1e4, 0, 0, 0]]))
     assert Entropy()(turn).tolist() == [0]
+
+
+def test_information_is_that_between_image_and_class():
+    logits = 3 * normal(N, 4)
+    turn = Known({REAL: SimpleNamespace(logits=logits)})
+    p = logits.softmax(1).numpy() / N  # the joint distribution of image and class
+    expected = sum(p[i, k] * math.log(p[i, k] / (p[:, k].sum() / N)) for i in range(N) for k in range(4))
+    assert math.isclose(-Information()(turn).item(), expected, rel_tol=1e-9)
+    turn[REAL] = SimpleNamespace(logits=torch.tensor([[1e4, 0.0], [0.0, 1e4]]))  # sure, both classes in use
+    assert math.isclose(Information()(turn).item(), -math.log(2), rel_tol=1e-6)
 
 
 def test_pull_away_is_the_mean_squared_cosine_of_pairs():

@@ -303,6 +303,22 @@ class Entropy(Term):
 
 
 @part
+class Information(Term):
+    """Minus what an image tells about its class, in nats: H(class | image) - H(class) over the batch. D is to be sure
+    of each image, and to use all classes. Krause, Perona & Gomes 2010 (NIPS 23); Hu et al. 2017, arXiv:1702.08720.
+    """
+
+    of: Judged = REAL
+    reads = ("logits",)
+    whole_batch = True
+
+    def __call__(self, turn):
+        logs = turn[self.of].logits.log_softmax(1)
+        shares = logs.exp().mean(0)
+        return torch.xlogy(shares, shares).sum() - (logs.exp() * logs).sum(1).mean()
+
+
+@part
 class PullAway(Term):
     """Mean squared cosine between features of different fakes, so that they spread. Zhao et al. 2017, section 2.4."""
 

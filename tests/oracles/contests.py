@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import torch
 
 from sparring.cells import FAKE, REAL, Code, Mixed, Sliders
+from sparring.views import Strong, count, seen
 
 from .flat import adam, follow, images, normal, step, uniform
 
@@ -153,9 +154,10 @@ def r3gan_deep(*world):
 def infogan(nets, averages, data, rounds):
     """Chen et al. 2016, eq. 6: D and G both make the code readable. Code: one of ten, and two numbers in [-1,1).
 
-    Ours: D is also to be sure which code a real image would have.
+    Ours: D also sorts real images by code: sure of each, all codes in use, and the same for a view of it.
     """
     G, D = nets["G"], nets["D"]
+    read = lambda h: D.head["codes"](D.head["hidden"](h))
     d_adam, g_adam = adam(D), adam(G, lr=1e-3)
     for n in range(rounds):
         for player, optimiser in (("D", d_adam), ("G", g_adam)):
@@ -164,16 +166,21 @@ def infogan(nets, averages, data, rounds):
             fake = G.body(torch.cat([normal(player, n), torch.eye(10).double()[code], sliders], 1))
             fooled = 0
             if player == "D":
-                h = D.body(images("D", data, n)[0])
+                x = images("D", data, n)[0]
+                h = D.body(x)
                 p_real = torch.sigmoid(D.head["score"](h))
-                q = D.head["codes"](D.head["hidden"](h))[:, :10].softmax(1)
-                fooled, fake = -p_real.log().mean() - 0.1 * (q * q.log()).sum(1).mean(), fake.detach()
+                q = read(h)[:, :10].softmax(1)
+                unsure, spread = (-(some * some.log()).sum(-1).mean() for some in (q, q.mean(0)))
+                fooled, fake = unsure - spread - p_real.log().mean(), fake.detach()
             h = D.body(fake)
             p = torch.sigmoid(D.head["score"](h))
             fooled = fooled - ((1 - p) if player == "D" else p).log().mean()
-            said = D.head["codes"](D.head["hidden"](h))
+            said = read(h)
             named = -said[:, :10].softmax(1)[range(64), code].log().mean()
             guess = torch.distributions.Normal(said[:, 10:12], (said[:, 12:14] / 2).exp())
             placed = -guess.log_prob(sliders).sum(1).mean()
+            if player == "D":
+                turned = seen(x, uniform("D", n, Strong(), count(*x.shape[2:])), Strong())
+                named = named - 2 * (q.detach() * read(D.body(turned))[:, :10].log_softmax(1)).sum(1).mean()
             step(optimiser, fooled + named + 0.1 * placed)
         follow(averages["G"], G, 0.999, n)

@@ -1,6 +1,6 @@
 """The table of methods: what tells each from its neighbours, and where it comes from."""
 
-from ..cells import FAKE, Code, Given, Judged, Labels, Made, Noise, Sampled, Sliders
+from ..cells import FAKE, REAL, Code, Given, Guessed, Judged, Labels, Made, Noise, Sampled, Sliders
 from ..constraints import SpectralNorm, WeightClip
 from ..degradations import Grey, Hole, Shrunk
 from ..heads import Classes, ClassesAsScore, Codes, Patches, Projection, ScoreAndClasses
@@ -22,6 +22,7 @@ from ..objective import (
     GuessSliders,
     Hinge,
     HistoricalAverage,
+    Information,
     LeastSquares,
     Linear,
     Minimax,
@@ -34,6 +35,7 @@ from ..objective import (
     Wasserstein,
 )
 from ..players import Adam, AdamW, Encoder, Generator, Judge, Player, RMSprop, Translator
+from ..views import Strong
 from .ways import Recipe, gan, solo, translation
 
 labelled, their_y = Given("x", "labelled"), Given("y", "labelled")
@@ -96,9 +98,14 @@ RECIPES: dict[str, Recipe] = {
         maker=Generator(net=VirtualBatchNorm(DCGAN())),
     ),
     "infogan": gan(
-        "Chen et al. 2016, arXiv:1606.03657; that D is to be sure which code a real image has is ours",
+        "Chen et al. 2016, arXiv:1606.03657; that D also sorts real images by code is ours",
         NonSaturating(fake=fake_c),
-        d=(Classify(of=fake_c, label=Code()), GuessSliders(0.1, of=fake_c), Entropy(0.1)),
+        d=(
+            Classify(of=fake_c, label=Code()),
+            GuessSliders(0.1, of=fake_c),
+            Information(),
+            Classify(2.0, of=Judged("D", Strong()), label=Guessed(REAL)),
+        ),
         g=(Classify(of=fake_c, label=Code()), GuessSliders(0.1, of=fake_c)),
         judge=Judge(head=Codes()),
         maker=Generator(codes=10, sliders=2),
