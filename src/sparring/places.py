@@ -1,6 +1,7 @@
 """Where output may go: asked before any work is done, and nothing of anybody's is ever overwritten."""
 
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -64,3 +65,15 @@ def apart(path: Path, data: object) -> Path:
     if read and read.is_dir() and read.resolve() in (path.resolve(), *path.resolve().parents):
         raise UsageError("out-in-data", f"{path} is inside the data {data}", fix="name a place outside it with --out")
     return path
+
+
+def cache_folder() -> Path:
+    """Where what can be computed again is kept from one command to the next; nothing is made.
+
+    $SPARRING_CACHE, or a folder `sparring` where this system keeps such things: $XDG_CACHE_HOME or ~/.cache on Linux,
+    ~/Library/Caches on a Mac, %LOCALAPPDATA% on Windows.
+    """
+    if own := os.environ.get("SPARRING_CACHE"):
+        return Path(own)
+    home = {"win32": os.environ.get("LOCALAPPDATA"), "darwin": Path.home() / "Library" / "Caches"}.get(sys.platform)
+    return Path(home or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sparring"

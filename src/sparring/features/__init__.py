@@ -5,20 +5,25 @@ a small network trained on the user's own images, or `encoder("dinov2", folder)`
 """
 
 from .cache import CACHE, Cache, fingerprint
+from .extractor import Extractor, handmade
 from .handmade import EXTRACTORS, candidates, colours, extract, pixels
 from .histograms import gradients, hog
+from .learned import own
 from .upright import deskew
 
 __all__ = [
     "CACHE",
     "EXTRACTORS",
     "Cache",
+    "Extractor",
     "candidates",
     "colours",
     "deskew",
     "extract",
     "fingerprint",
     "gradients",
+    "handmade",
     "hog",
+    "own",
     "pixels",
 ]

@@ -2,15 +2,24 @@
 
 import hashlib
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
 
 from ..errors import MachineError
-from ..files import aside
+from ..files import ASIDE, aside
+from ..places import cache_folder
+
+Arrays = dict[str, np.ndarray]
+
+DISK = 4 << 30  # bytes that the user's cache may take on the disk
+ABANDONED = 3600.0  # seconds after which a half-written file belongs to a process that is dead
 
 
 def fingerprint(*arrays: np.ndarray) -> str:
@@ -26,17 +35,16 @@ class Cache:
     """Arrays by key, the most recently used kept in memory up to `limit` bytes; in `folder` too where one is set.
 
     A study sets `folder`, so that its processes compute features and graphs once. Files are .npz without pickle,
-    written whole or not at all; one that cannot be read is computed again.
+    written whole or not at all, so several processes may read and write at once; one that cannot be read is computed
+    again. `disk`: bytes that the folder may hold; beyond them the files that were not used for longest are dropped.
     """
 
-    def __init__(self, limit: int = 1 << 29):
-        self.limit, self.folder = limit, None
-        self.kept: OrderedDict[str, dict[str, np.ndarray]] = OrderedDict()
+    def __init__(self, limit: int = 1 << 29, *, folder: Path | None = None, disk: int | None = None):
+        self.limit, self.folder, self.disk = limit, folder, disk
+        self.kept: OrderedDict[str, Arrays] = OrderedDict()
         self.lock = threading.Lock()
 
-    folder: Path | None
-
-    def get(self, key: tuple, compute: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    def get(self, key: tuple, compute: Callable[[], Arrays]) -> Arrays:
         """What `compute` gives, or gave for the same key; arrays are read-only."""
         name = hashlib.blake2b(repr((1, key)).encode(), digest_size=16).hexdigest()
         with self.lock:
@@ -52,7 +60,7 @@ class Cache:
         self.keep(name, arrays)
         return arrays
 
-    def keep(self, name: str, arrays: dict[str, np.ndarray]) -> None:
+    def keep(self, name: str, arrays: Arrays) -> None:
         with self.lock:
             self.kept[name] = arrays
             while (
@@ -60,25 +68,49 @@ class Cache:
             ):
                 self.kept.popitem(last=False)
 
-    def read(self, name: str) -> dict[str, np.ndarray] | None:
+    def read(self, name: str) -> Arrays | None:
         path = self.folder / f"{name}.npz" if self.folder else None
         if path is None or not path.exists():
             return None
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                return {key: arrays[key] for key in arrays.files}
+                found = {key: arrays[key] for key in arrays.files}
         except (OSError, ValueError, EOFError, KeyError, BadZipFile):
             return None
+        with suppress(OSError):
+            path.touch()  # used now: the last to be dropped
+        return found
 
-    def write(self, name: str, arrays: dict[str, np.ndarray]) -> None:
+    def write(self, name: str, arrays: Arrays) -> None:
         if self.folder is None:
             return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with aside(self.folder / f"{name}.npz") as temporary, temporary.open("wb") as file:
                 np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
+            self.shrink(name)
         except (MachineError, OSError):
             pass  # a cache that cannot be written is only slower
+
+    def shrink(self, newest: str) -> None:
+        """Drops the files that were not used for longest until the folder holds at most `disk` bytes."""
+        if self.folder is None or self.disk is None:
+            return
+        files, now = [], time.time()
+        for path in self.folder.iterdir():
+            with suppress(FileNotFoundError):  # another process dropped it first
+                state = path.stat()
+                if path.name.startswith(ASIDE):
+                    if now - state.st_mtime > ABANDONED:
+                        path.unlink()
+                elif path.suffix == ".npz":
+                    files.append((path.stem == newest, state.st_mtime_ns, state.st_size, path))
+        total = sum(size for _, _, size, _ in files)
+        for _, _, size, path in sorted(files):
+            if total <= self.disk:
+                return
+            path.unlink(missing_ok=True)
+            total -= size
 
     def clear(self) -> None:
         with self.lock:
@@ -86,3 +118,13 @@ class Cache:
 
 
 CACHE = Cache()
+
+
+@lru_cache
+def cache_at(folder: Path) -> Cache:
+    return Cache(folder=folder, disk=DISK)
+
+
+def user_cache() -> Cache:
+    """The cache that outlives this process: the folder `features` in the user's cache folder, at most DISK bytes."""
+    return cache_at(cache_folder() / "features")

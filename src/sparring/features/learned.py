@@ -1,0 +1,266 @@
+"""The judge's own extractor: a small network that learns from the user's own training images. Nothing is downloaded.
+
+With enough labels it learns to name their classes; without, to name the clusters that hand-made features fall into
+(ours; the idea is that of Caron et al. 2018, arXiv:1807.05520, with clusters that stay). Either way it is one player
+in the one loop, a tenth of the images is held out to say how well it learned, and the network is kept in the user's
+cache by the content of what it learned from.
+"""
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from .. import draws
+from ..cells import Given, Judged
+from ..errors import DataError
+from ..heads import Classes
+from ..images import to_unit
+from ..nets.classifiers import SmallCNN
+from ..nets.layers import Facts
+from ..objective import Classify, Linear
+from ..players import AdamW, Judge, Player
+from ..recipes import Recipe
+from ..runs import choose_device
+from ..train import fastest_precision, new_state, training
+from ..views import Weak
+from .cache import Arrays, fingerprint, user_cache
+from .extractor import Extractor, Progress, hash_of
+from .handmade import extract
+
+VERSION = 1  # of what follows: another one trains other networks
+LARGEST_SIDE, SMALLEST_SIDE = 64, 8  # pixels
+FEWEST = 30  # images to learn from
+EACH = 20  # labelled images a class, on average, that are worth more than clusters
+CLUSTERS = 50
+HELD = 0.1  # share of the images that training does not see
+CHUNK = 500
+
+RESIZE = (
+    f"images with a side over {LARGEST_SIDE} pixels are shrunk to {LARGEST_SIDE} (bilinear, antialiased, the aspect "
+    f"ratio kept, no side under {SMALLEST_SIDE}), others are looked at in their own size"
+)
+RECIPE = Recipe(
+    "ours: cross-entropy on weak views; no mirror images, since of digits and letters they may be another class",
+    (
+        Player(
+            "D",
+            (Judge("D", SmallCNN(), Classes()),),
+            (Classify(of=Judged("D", Weak(Given("x"))), label=Given("y")),),
+            AdamW(Linear(4e-3)),
+            average=0.99,
+        ),
+    ),
+    batch=128,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """What is learned: images uint8 [N,H,W,C], the class of each, int64 [N] below `classes`, and which are held out."""
+
+    x: np.ndarray
+    y: np.ndarray
+    classes: int
+    held: np.ndarray  # bool [N]
+
+    @property
+    def facts(self) -> Facts:
+        _, height, width, channels = self.x.shape
+        return Facts(channels, height, width, self.classes)
+
+
+def own(
+    images: np.ndarray,
+    labels: np.ndarray | None = None,
+    classes: Sequence[str] = (),
+    progress: Progress | None = None,
+    *,
+    seed: int = 0,
+    device: str = "auto",
+    precision: str = "auto",
+) -> Extractor:
+    """A small network that learned from these training images, or the one that did so before.
+
+    images: uint8 [N,H,W,C]; only the training part, for it sees them all but a tenth. labels: int64 [N], -1 where
+    unlabelled; with two classes and EACH labelled images a class it learns to name `classes`, else to tell clusters
+    apart, and then names none. The same images, labels and seed give the same network on the same machine; it is kept
+    in the user's cache (places.cache_folder). `precision`: of its training, "fp32", "bf16" or "auto" for what is
+    faster here; features are always computed in float32. Their mean square over these images is 1. Raises DataError
+    for fewer than FEWEST images and for images that are all alike.
+    """
+    check(images)
+    labels, where = usable(labels), choose_device(device)
+    names = () if labels is None else tuple(classes) or tuple(map(str, range(int(labels.max()) + 1)))
+    content = fingerprint(images, *(() if labels is None else (labels,)))
+    key = ("own", VERSION, RECIPE, seed, precision, len(names), content)
+
+    def learn() -> Arrays:
+        x = shrunk(images)
+        lesson = by_clusters(x, seed) if labels is None else by_labels(x, labels, len(names), seed)
+        return learned(lesson, x, trained(lesson, seed, where, precision, progress), where)
+
+    return extractor_of(user_cache().get(key, learn), images.shape[1:], names, where)
+
+
+def extractor_of(arrays: Arrays, shape: tuple[int, ...], classes: tuple[str, ...], device: str) -> Extractor:
+    """The extractor whose weights, scale and accuracy these are."""
+    height, width, channels = shape
+    net = network(Facts(channels, *fitting(height, width), len(arrays["head.classes.bias"])), arrays, device)
+    held, accuracy, scale = int(arrays["own/held"]), float(arrays["own/accuracy"]), float(arrays["own/scale"])
+
+    def see(chunk: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        features, logits = judged(net, shrunk(chunk), device)
+        return features / np.float32(scale), logits
+
+    return Extractor(
+        name="own",
+        hash=hash_of("own", VERSION, *(arrays[name] for name in sorted(arrays))),
+        resize=RESIZE,
+        see=see,
+        width=arrays["head.classes.weight"].shape[1],
+        shape=(height, width, channels),
+        classes=classes,
+        accuracy=accuracy,
+        accuracy_of=f"{held:,} held-out training images, {'classes' if classes else 'clusters'}",
+    )
+
+
+def check(images: np.ndarray) -> None:
+    if len(images) < FEWEST:
+        raise DataError(
+            "few-images",
+            f"the extractor own learns from at least {FEWEST} images, these are {len(images)}",
+            fix="add images, or use the extractor hog or pixels",
+        )
+
+
+def usable(labels: np.ndarray | None) -> np.ndarray | None:
+    """The labels, where there are enough to learn from."""
+    if labels is None:
+        return None
+    known = labels[labels >= 0]
+    classes = len(np.unique(known))
+    return labels if classes >= 2 and len(known) >= EACH * classes else None
+
+
+# --- learning --------------------------------------------------------------------------------------------------------
+
+
+def learned(lesson: Lesson, x: np.ndarray, net: nn.Module, device: str) -> Arrays:
+    """The weights by name; `own/held`, `own/accuracy` from the held-out images; `own/scale` from all images x."""
+    held = lesson.held
+    named = judged(net, lesson.x[held], device)[1].argmax(1)
+    features = judged(net, x, device)[0]
+    arrays = {name: value.detach().cpu().numpy() for name, value in net.state_dict().items()}
+    return arrays | {
+        "own/held": np.array(held.sum()),
+        "own/accuracy": np.array((named == lesson.y[held]).mean()),
+        "own/scale": np.array(math.sqrt(np.square(features, dtype=np.float64).mean()) or 1.0),
+    }
+
+
+def by_labels(x: np.ndarray, labels: np.ndarray, classes: int, seed: int) -> Lesson:
+    """The labelled images, a tenth of each class held out."""
+    known = labels >= 0
+    x, y = x[known], labels[known]
+    return Lesson(x, y, classes, held_out(y, seed))
+
+
+def by_clusters(x: np.ndarray, seed: int) -> Lesson:
+    """All images, by the cluster that their hand-made features are in."""
+    f = extract("hog+colours" if x.shape[3] == 3 else "hog", x)
+    f = f - f.mean(0)
+    f /= np.sqrt(np.square(f).mean()) or 1
+    count = max(2, min(CLUSTERS, len(x) // FEWEST))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different images than clusters
+        y = KMeans(count, random_state=seed).fit_predict(f)
+    found, y = np.unique(y, return_inverse=True)
+    if len(found) < 2:
+        raise DataError(
+            "images-alike",
+            f"the extractor own cannot learn from {len(x)} images that are all alike",
+            fix="use images that differ, or the extractor pixels",
+        )
+    return Lesson(x, y.astype(np.int64), len(found), held_out(y, seed))
+
+
+def held_out(y: np.ndarray, seed: int) -> np.ndarray:
+    """bool [N]: at random a tenth of each class, at least one image of a class of two or more."""
+    held = np.zeros(len(y), bool)
+    for label in np.unique(y):
+        members = np.flatnonzero(y == label)
+        order = members[draws.order(draws.key(seed, "held out", int(label)), len(members)).numpy()]
+        held[order[: max(1, round(HELD * len(members))) if len(members) > 1 else 0]] = True
+    return held
+
+
+def shown_for(images: int, facts: Facts) -> int:
+    """How many images training shows, repeats counted: 25 times 10,000, and more often the fewer there are.
+
+    Less where the network's map is larger than the 16x16 of images of 32x32.
+    """
+    side = min(facts.height, facts.width)
+    fold = 2 ** max(0, int(math.log2(side / 12)))
+    area = facts.height * facts.width / fold**2
+    return round(min(400_000, 1000 * images**0.6) / max(1.0, area / 256))
+
+
+def trained(lesson: Lesson, seed: int, device: str, precision: str, progress: Progress | None) -> nn.Module:
+    """The averaged classifier of RECIPE after a lesson, in eval mode."""
+    facts, shown = lesson.facts, shown_for(len(lesson.x), lesson.facts)
+    seen = ~lesson.held
+    data = {"all": {"x": torch.from_numpy(lesson.x[seen]).to(device), "y": torch.from_numpy(lesson.y[seen]).to(device)}}
+    if precision == "auto":
+        precision = fastest_precision(RECIPE, facts, device=device)
+    state = new_state(RECIPE, facts, seed=seed, device=device)
+    for _ in training(RECIPE, state, data, images=shown, seed=seed, precision=precision):
+        if progress:
+            progress(min(state.round * RECIPE.batch, shown), shown, "training the extractor")
+    return state.best("D").eval()
+
+
+def network(facts: Facts, arrays: Arrays, device: str) -> nn.Module:
+    """The network with these weights, in eval mode."""
+    net = new_state(RECIPE, facts, device=device).best("D")
+    net.load_state_dict({name: torch.tensor(value) for name, value in arrays.items() if "/" not in name})
+    return net.eval()
+
+
+@torch.inference_mode()
+def judged(net: nn.Module, x: np.ndarray, device: str) -> tuple[np.ndarray, np.ndarray]:
+    """Features float32 [N,F] and logits [N,K] of uint8 [N,H,W,C]."""
+    verdicts = [net(to_unit(torch.tensor(x[i : i + CHUNK]).to(device))) for i in range(0, len(x), CHUNK)]
+    features, logits = (torch.cat([getattr(v, part) for v in verdicts]) for part in ("features", "logits"))
+    return features.cpu().numpy(), logits.cpu().numpy()
+
+
+# --- sizes -----------------------------------------------------------------------------------------------------------
+
+
+def fitting(height: int, width: int) -> tuple[int, int]:
+    """(height, width) after RESIZE."""
+    scale = min(1.0, LARGEST_SIDE / max(height, width))
+    return tuple(min(side, max(SMALLEST_SIDE, round(side * scale))) for side in (height, width))  # type: ignore
+
+
+def shrunk(images: np.ndarray) -> np.ndarray:
+    """uint8 [N,H,W,C] by RESIZE."""
+    size = fitting(*images.shape[1:3])
+    if size == images.shape[1:3]:
+        return images
+    return np.concatenate([resized(torch.tensor(images[i : i + CHUNK]), size) for i in range(0, len(images), CHUNK)])
+
+
+def resized(x: Tensor, size: tuple[int, int]) -> np.ndarray:
+    """Bilinear with antialiasing: each new pixel is a weighted mean of all that it covers."""
+    small = interpolate(x.permute(0, 3, 1, 2).float(), size, mode="bilinear", antialias=True, align_corners=False)
+    return small.round_().clamp_(0, 255).byte().permute(0, 2, 3, 1).contiguous().numpy()
