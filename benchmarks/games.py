@@ -193,7 +193,7 @@ def class_diversity(judge: Extractor, features: np.ndarray, y: np.ndarray, real:
     """Diversity within the least diverse class: 1 as real images of it, 0 all alike."""
     at = real.some(len(y))
     there, truth = judge.judged(real.test_x[at])[0], real.test_y[at]
-    return min(metrics.diversity(there[truth == k], features[y == k]) for k in np.unique(y))
+    return min(metrics.diversity(there[truth == k], features[y == k]).value for k in np.unique(y))
 
 
 def train_on_generated(x: np.ndarray, y: np.ndarray, real: Real, options) -> dict[str, float]:
@@ -306,7 +306,7 @@ def compared(made: np.ndarray, plain: np.ndarray, truth: np.ndarray, others: np.
         kernel = metrics.kernel_distance(there, judge.judged(images)[0])
         row[f"{name}psnr"] = float(np.minimum(metrics.psnr(images, truth), 100).mean())
         row[f"{name}ssim"] = float(metrics.ssim(images, truth).mean())
-        row[f"{name}kernel_x1000"] = 1000 * kernel.distance
+        row[f"{name}kernel_x1000"] = 1000 * kernel.value
         row[f"{name}kernel_x1000_error"] = 1000 * kernel.error
     return row
 

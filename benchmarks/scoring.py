@@ -118,11 +118,11 @@ def scores(real: np.ndarray, fake: np.ndarray) -> dict[str, float]:
         return {"not_finite": True}
     kernel, near = metrics.kernel_distance(real, fake), metrics.neighbours(real, fake)
     return {
-        "kernel_x1000": 1000 * kernel.distance,
+        "kernel_x1000": 1000 * kernel.value,
         "kernel_x1000_error": 1000 * kernel.error,
-        "frechet": metrics.frechet_distance(real, fake),
-        **near._asdict(),
-        "diversity": metrics.diversity(real, fake),
+        "frechet": metrics.frechet_distance(real, fake, influences=False).value,
+        **{name: found.value for name, found in near._asdict().items()},
+        "diversity": metrics.diversity(real, fake).value,
     }
 
 
