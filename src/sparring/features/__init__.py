@@ -5,6 +5,7 @@ a small network trained on the user's own images, or `encoder("dinov2", folder)`
 """
 
 from .cache import CACHE, Cache, fingerprint
+from .encoders import encoder
 from .extractor import Extractor, handmade
 from .handmade import EXTRACTORS, candidates, colours, extract, pixels
 from .histograms import gradients, hog
@@ -19,6 +20,7 @@ __all__ = [
     "candidates",
     "colours",
     "deskew",
+    "encoder",
     "extract",
     "fingerprint",
     "gradients",

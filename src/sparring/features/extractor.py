@@ -24,8 +24,9 @@ class Extractor:
     `hash` (12 hexadecimal digits) stands for weights, definition and resize rule; `resize` says in one sentence what
     happens to an image before it is looked at; `width` is F, None where it depends on the size of the images. `shape`:
     the (H, W, C) that it takes, None where it takes any. `classes`: names, in the order of `logits`. `accuracy`: the
-    share of images that are given their right class, and `accuracy_of` which images these are. `see`: uint8
-    [n,H,W,C] -> features float32 [n,F] and logits float32 [n,K], or None.
+    share of images that are given their right class, and `accuracy_of` which images these are. `weights`: the sha256
+    of the file that they come from, if any. `see`: uint8 [n,H,W,C] -> features float32 [n,F] and logits float32 [n,K],
+    or None; `batch` images at a time.
     """
 
     name: str
@@ -37,6 +38,8 @@ class Extractor:
     classes: tuple[str, ...] = ()
     accuracy: float | None = None
     accuracy_of: str = ""
+    weights: str = ""
+    batch: int | None = None
 
     def features(
         self, images: np.ndarray, progress: Progress | None = None, *, origins: Sequence[str] = ()
@@ -85,7 +88,7 @@ class Extractor:
 
     def computed(self, images: np.ndarray, progress: Progress | None, origins: Sequence[str]) -> Arrays:
         """Chunk by chunk into arrays that are made once."""
-        step = max(16, CHUNK // (images.shape[1] * images.shape[2]))
+        step = self.batch or max(16, CHUNK // (images.shape[1] * images.shape[2]))
         arrays: Arrays = {}
         for start in range(0, len(images), step):
             chunk = images[start : start + step]

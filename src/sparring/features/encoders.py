@@ -1,0 +1,254 @@
+"""Published encoders: weights that are on this machine, known by their hash. Nothing is downloaded, nothing is run.
+
+A pickle (.bin, .pt, .pth) runs code when it is read, and a TorchScript file is code: both are refused. Weights come
+as safetensors: a folder as `save_pretrained` of transformers writes it, or the name of one in the hub's cache.
+"""
+
+import hashlib
+import importlib
+import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..errors import FileFormatError, MachineError, SparringError, UsageError, pick
+from ..files import read_json
+from ..runs import choose_device
+from .extractor import Extractor, hash_of
+from .preparation import Preparation, preparation_of
+
+VERSION = 1  # of what is read from an encoder
+BATCH = 32  # images at a time
+PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".msgpack", ".h5"}
+FAMILIES = {  # name -> the model types of transformers that it may be; none: any
+    "dinov2": ("dinov2", "dinov2_with_registers"),
+    "clip": ("clip", "clip_vision_model"),
+    "encoder": (),
+}
+
+
+def encoder(name: str, source: str | Path, *, expected: str = "", device: str = "auto") -> Extractor:
+    """A published encoder as an extractor.
+
+    name: `dinov2`, `clip`, or `encoder` for any image model that transformers knows. source: a folder with
+    config.json, model.safetensors and preprocessor_config.json, or the name of one in the hub's cache on this
+    machine ("facebook/dinov2-small"). `expected`: the sha256 of model.safetensors, or its first 8 digits or more;
+    other weights are refused. Features are those that the model pools (of DINOv2 the class token, of CLIP the
+    projected image embedding where there is one), in float32 and not scaled.
+
+    Raises UsageError for an unknown name, FileFormatError for files that are missing, unsafe or other than expected,
+    MachineError where transformers or a working torchvision is missing.
+    """
+    types = pick(FAMILIES, name, "encoder")
+    folder = folder_of(source)
+    files = weight_files(folder)
+    found = sha256(files)
+    check_hash(found, expected, folder)
+    model_type = read_json(folder / "config.json").get("model_type")
+    if types and model_type not in types:
+        raise UsageError("other-encoder", f"{folder} holds a model of type {model_type!r}, not {name}",
+                         fix="name a folder that holds one, or call the extractor encoder")  # fmt: skip
+    prepare = preparation_of(read_preprocessor(folder), folder / "preprocessor_config.json")
+    where = choose_device(device)
+    try:
+        return extractor_of(name, loaded(folder).to(where), prepare, found, where)
+    except (RuntimeError, AttributeError, TypeError, ValueError) as error:
+        if isinstance(error, SparringError):
+            raise
+        raise unreadable(folder, error) from error
+
+
+def extractor_of(name: str, model: nn.Module, prepare: Preparation, weights: str, device: str) -> Extractor:
+    """The extractor of a loaded model; one empty image goes through it, so that what does not fit shows here."""
+
+    @torch.inference_mode()
+    def see(images: np.ndarray) -> tuple[np.ndarray, None]:
+        return pooled(model, prepare(images, device)).float().cpu().numpy(), None
+
+    return Extractor(
+        width=see(np.zeros((1, 32, 32, 3), np.uint8))[0].shape[1],
+        name=name,
+        hash=hash_of("encoder", VERSION, weights, repr(prepare)),
+        weights=weights,
+        resize=prepare.rule,
+        see=see,
+        batch=BATCH,
+    )
+
+
+def pooled(model: nn.Module, x: Tensor) -> Tensor:
+    """[N,F] of images [N,3,h,w]: what the model itself makes of a whole image."""
+    out: Any = model.get_image_features(pixel_values=x) if hasattr(model, "get_image_features") else model(x)  # type: ignore
+    if isinstance(out, Tensor):
+        return out
+    whole = getattr(out, "pooler_output", None)
+    return whole.flatten(1) if whole is not None else out.last_hidden_state[:, 0]
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+def folder_of(source: str | Path) -> Path:
+    """The folder itself, or the place of a hub's name in the cache. Raises FileFormatError."""
+    path = Path(source)
+    if path.is_file():
+        refuse_pickle([path])
+        path = path.parent
+    if path.is_dir():
+        return path
+    return cached(str(source))
+
+
+def cached(name: str) -> Path:
+    try:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+    except ImportError:
+        raise missing("transformers") from None
+    try:
+        return Path(snapshot_download(name, local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError, OSError) as error:
+        raise FileFormatError(
+            "encoder-missing",
+            f"there is no folder {name}, and no model of that name in the hub's cache on this machine",
+            fix=f"name a folder, or fetch it once where there is a network: hf download {name}",
+        ) from error
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """model.safetensors, or the parts that its index names. Raises FileFormatError."""
+    single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+    if single.is_file():
+        return [single]
+    if index.is_file():
+        names = sorted(set(read_json(index)["weight_map"].values()))
+        return [folder / Path(name).name for name in names]
+    refuse_pickle(sorted(folder.iterdir()))
+    raise FileFormatError(
+        "encoder-missing",
+        f"{folder} holds no model.safetensors",
+        fix="name a folder with config.json, model.safetensors and preprocessor_config.json",
+    )
+
+
+def refuse_pickle(paths: list[Path]) -> None:
+    for path in paths:
+        if path.suffix.lower() in PICKLES:
+            raise FileFormatError(
+                "weights-pickle",
+                f"{path} is not read: a pickle or a TorchScript file runs whatever code is in it",
+                fix="take the model.safetensors of the same model, or convert it where you trust its source",
+            )
+
+
+def sha256(files: list[Path]) -> str:
+    """Of one file, as sha256sum prints it; of several, of their hashes one after the other."""
+    digests = []
+    for path in files:
+        try:
+            with path.open("rb") as file:
+                digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+        except OSError as error:
+            raise FileFormatError("encoder-missing", f"cannot read {path}: {error.strerror}",
+                                  fix="fetch the whole model again") from error  # fmt: skip
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def check_hash(found: str, expected: str, where: Path) -> None:
+    wanted = expected.lower().removeprefix("sha256:")
+    if not wanted:
+        return
+    if len(wanted) < 8:
+        raise UsageError("short-hash", f"the expected hash {expected!r} has {len(wanted)} digits", fix="give 8 or more")
+    if not found.startswith(wanted):
+        raise FileFormatError(
+            "other-weights",
+            f"the weights in {where} have the sha256 {found}, expected was {wanted}",
+            fix="fetch the weights again, or expect the hash that they have",
+        )
+
+
+def read_preprocessor(folder: Path) -> Any:
+    path = folder / "preprocessor_config.json"
+    if not path.is_file():
+        raise FileFormatError(
+            "bad-preprocessor",
+            f"{folder} holds no preprocessor_config.json, which says how its images are resized and normalised",
+            fix="add the file of the model that was published",
+        )
+    return read_json(path)
+
+
+# --- transformers ----------------------------------------------------------------------------------------------------
+
+
+def loaded(folder: Path) -> nn.Module:
+    """The model in eval mode, float32, all its weights from the file. Raises FileFormatError, MachineError."""
+    transformers = imported()
+    with quiet(transformers):
+        try:
+            model, told = transformers.AutoModel.from_pretrained(
+                folder, local_files_only=True, use_safetensors=True, trust_remote_code=False,
+                dtype=torch.float32, output_loading_info=True,
+            )  # fmt: skip
+        except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+            raise unreadable(folder, error) from error
+    if absent := sorted(told["missing_keys"]):
+        raise FileFormatError(
+            "bad-encoder",
+            f"{folder} lacks {len(absent)} weights that its config.json asks for, such as {absent[0]}",
+            fix="fetch the whole model again",
+        )
+    return model.eval().requires_grad_(False)
+
+
+def unreadable(folder: Path, error: Exception) -> FileFormatError:
+    reason = str(error).strip().split("\n")[0][:200]
+    return FileFormatError(
+        "bad-encoder", f"{folder} does not work as an image model: {reason}", fix="fetch the whole model again"
+    )
+
+
+def imported() -> Any:
+    """The module transformers. A torchvision that does not fit this torch would break every model of it."""
+    if importlib.util.find_spec("transformers") is None:
+        raise missing("transformers")
+    if importlib.util.find_spec("torchvision") is not None:
+        try:
+            importlib.import_module("torchvision")
+        except Exception as error:
+            raise MachineError(
+                "torchvision-broken",
+                f"the installed torchvision cannot be imported beside torch {torch.__version__} ({error}), and "
+                "transformers loads no model then",
+                fix="remove it, nothing here needs it: pip uninstall torchvision",
+            ) from error
+    return importlib.import_module("transformers")
+
+
+def missing(package: str) -> MachineError:
+    return MachineError(
+        "no-encoders",
+        f"published encoders need the package {package}, which is not installed",
+        fix="install it with: pip install 'sparring[encoders]'",
+    )
+
+
+@contextmanager
+def quiet(transformers: Any) -> Iterator[None]:
+    """No progress bars and no warnings of transformers on the screen."""
+    logging = transformers.utils.logging
+    before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+        if bars:
+            logging.enable_progress_bar()

@@ -1,0 +1,113 @@
+"""How an encoder wants its images: size, crop and normalisation, as the preprocessor_config.json beside it says."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate, pad
+
+from ..errors import FileFormatError
+
+FILTERS = {2: "bilinear", 3: "bicubic"}  # by Pillow's number; others are refused
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """uint8 [N,H,W,C] -> float [N,3,h,w]: resized, rounded to whole numbers, cropped, then (x / 255 - mean) / std.
+
+    `shorter`: the side that the shorter one is resized to, the aspect ratio kept; else `size` (height, width) is.
+    `crop`: (height, width) cut from the middle, grey images shown as three equal channels.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    filter: str = "bicubic"
+    shorter: int | None = None
+    size: tuple[int, int] | None = None
+    crop: tuple[int, int] | None = None
+
+    @property
+    def rule(self) -> str:
+        """In one sentence."""
+        steps = []
+        if self.shorter:
+            steps.append(f"the shorter side is resized to {self.shorter} pixels ({self.filter}, antialiased)")
+        elif self.size:
+            steps.append(f"images are resized to {self.size[0]} x {self.size[1]} ({self.filter}, antialiased)")
+        if self.crop:
+            steps.append(f"the middle {self.crop[0]} x {self.crop[1]} are cut out")
+        return ", ".join(steps or ["images are looked at in their own size"]) + f", mean {self.mean}, std {self.std}"
+
+    def __call__(self, images: np.ndarray, device: str) -> Tensor:
+        x = torch.tensor(images).to(device).permute(0, 3, 1, 2).float()
+        x = cropped(resized(x, self.target(*x.shape[2:]), self.filter), self.crop).expand(-1, 3, -1, -1)
+        mean, std = (x.new_tensor(values)[:, None, None] for values in (self.mean, self.std))
+        return (x / 255 - mean) / std
+
+    def target(self, height: int, width: int) -> tuple[int, int]:
+        """(height, width) after resizing."""
+        if self.size:
+            return self.size
+        if not self.shorter:
+            return height, width
+        if height <= width:
+            return self.shorter, int(self.shorter * width / height)
+        return int(self.shorter * height / width), self.shorter
+
+
+def resized(x: Tensor, size: tuple[int, int], filter: str) -> Tensor:
+    """float [N,C,H,W] of values 0 to 255 at another size, in whole numbers as Pillow gives them."""
+    if size == tuple(x.shape[2:]):
+        return x
+    return interpolate(x, size, mode=filter, antialias=True, align_corners=False).round_().clamp_(0, 255)
+
+
+def cropped(x: Tensor, size: tuple[int, int] | None) -> Tensor:
+    """The middle, with black around it where the image is smaller."""
+    if size is None:
+        return x
+    missing = [max(0, wanted - side) for side, wanted in zip(x.shape[2:], size, strict=True)]
+    if any(missing):
+        (high, wide) = missing
+        x = pad(x, (wide // 2, wide - wide // 2, high // 2, high - high // 2))
+    top, left = ((side - wanted) // 2 for side, wanted in zip(x.shape[2:], size, strict=True))
+    return x[:, :, top : top + size[0], left : left + size[1]]
+
+
+def preparation_of(config: Any, where: object) -> Preparation:
+    """From the content of a preprocessor_config.json. Raises FileFormatError for what it cannot follow."""
+    try:
+        size = config.get("size") if config.get("do_resize", True) else None
+        size = {"shortest_edge": size} if isinstance(size, int) else size or {}
+        if not set(size) <= {"shortest_edge", "height", "width"}:
+            raise ValueError(f"size {size}")
+        if abs(config.get("rescale_factor", 1 / 255) * 255 - 1) > 1e-6 or not config.get("do_rescale", True):
+            raise ValueError(f"rescale_factor {config.get('rescale_factor')}")
+        if config.get("crop_pct"):
+            raise ValueError(f"crop_pct {config['crop_pct']}")
+        normal = config.get("do_normalize", True)
+        return Preparation(
+            mean=numbers(config["image_mean"]) if normal else (0.0,) * 3,
+            std=numbers(config["image_std"]) if normal else (1.0,) * 3,
+            filter=FILTERS[config.get("resample", 3)],
+            shorter=size.get("shortest_edge"),
+            size=(size["height"], size["width"]) if "height" in size else None,
+            crop=crop_of(config["crop_size"]) if config.get("do_center_crop") else None,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise FileFormatError(
+            "bad-preprocessor",
+            f"{where} says what cannot be followed here ({error})",
+            fix="use an encoder whose images are resized (bilinear or bicubic), cropped and normalised",
+        ) from error
+
+
+def numbers(values: Any) -> tuple[float, ...]:
+    red, green, blue = values
+    return float(red), float(green), float(blue)
+
+
+def crop_of(size: Any) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else (size["height"], size["width"])
