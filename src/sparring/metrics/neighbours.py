@@ -1,16 +1,18 @@
 """Are fakes where real images are, and the reverse? Balls around images that reach to their k-th nearest neighbour.
 
 Precision and recall: Kynkaanniemi et al. 2019, arXiv:1904.06991, eq. 1 and 2 (theirs with k = 3). Density and
-coverage: Naeem et al. 2020, arXiv:2002.09797, eq. 3 and 4 (theirs with k = 5).
+coverage: Naeem et al. 2020, arXiv:2002.09797, eq. 3 and 4 (theirs with k = 5). A ball holds what lies on its rim.
 """
 
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from ..errors import UsageError
 from .estimate import Estimate
-from .features import doubles, pair, squares
+from .features import pair
+from .nearest import Points, nearest_others, tiles, under, under_columns
 
 
 class Neighbours(NamedTuple):
@@ -21,7 +23,12 @@ class Neighbours(NamedTuple):
 
 
 def neighbours(real: np.ndarray, fake: np.ndarray, *, k: int = 5) -> Neighbours:
-    """Of features [N,F] and [M,F]. Raises DataError, and UsageError where k is not below N and M."""
+    """Of features [N,F] and [M,F]. Raises DataError, and UsageError where k is not below N and M.
+
+    Each pair is looked at once, in float32, and decided again in float64 where rounding could matter. The influences
+    are the jackknife's (ours): without an image its ball is gone, and the balls of its neighbours reach to the next one.
+    Of fakes that this brings into a ball for the first time, only one ball each is known.
+    """
     real, fake = pair(real, fake)
     if not 1 <= k < min(len(real), len(fake)):
         raise UsageError(
@@ -29,32 +36,95 @@ def neighbours(real: np.ndarray, fake: np.ndarray, *, k: int = 5) -> Neighbours:
             f"there is no neighbour number {k} among {min(len(real), len(fake))} images",
             fix="choose k of at least 1 and below the number of images",
         )
-    near_real, near_fake = radii(real, k), radii(fake, k)
-    held = np.zeros(len(fake))  # in how many balls of real images
-    holds, inside = np.zeros(len(real), bool), np.zeros(len(real), bool)
-    for rows, x in doubles(real):
-        for columns, y in doubles(fake):
-            apart = squares(x, y).numpy()
-            within = apart <= near_real[rows, None]
-            held[columns] += within.sum(0)
-            holds[rows] |= within.any(1)
-            inside[rows] |= (apart <= near_fake[columns]).any(1)
-    fakes = (share(x) for x in (held > 0, held / k))
-    reals = (share(x) for x in (inside, holds))
-    precision, density = (Estimate(value, fake=influences) for value, influences in fakes)
-    recall, coverage = (Estimate(value, real=influences) for value, influences in reals)
-    return Neighbours(precision, recall, density, coverage)
+    frame = Points.frame(real, fake)
+    x, y = Points(real, *frame), Points(fake, *frame)
+    of_real, of_fake = Balls(x, y, k), Balls(y, x, k)
+    for rows in tiles(len(x)):
+        for columns in tiles(len(y)):
+            tile = x.tile(rows, y, columns)
+            of_real.meet(rows, columns, under(tile, of_real.rims(rows)))
+            of_fake.meet(columns, rows, under_columns(tile, of_fake.rims(columns)))
+    recall = of_fake.share_held()
+    return Neighbours(
+        of_real.share_held(), Estimate(recall.value, recall.fake, recall.real), of_real.density(), of_real.share_holding()
+    )
 
 
-def share(each: np.ndarray) -> tuple[float, np.ndarray]:
-    return float(each.mean()), each - each.mean()
+class Balls:
+    """Around n centres, to their k-th neighbours, and the rings from there to the next one; m other points in them."""
+
+    def __init__(self, centres: Points, others: Points, k: int):
+        self.centres, self.others, self.k = centres, others, k
+        near = nearest_others(centres, k=min(k + 1, len(centres) - 1))
+        self.squared = torch.from_numpy(near.squared[:, [k - 1, -1]])  # [n,2] radius, and of the next one
+        self.near = near.index[:, :k]
+        self.holds, self.rings = np.zeros(len(centres)), np.zeros(len(centres))  # points in the ball, in the ring
+        self.held = np.zeros(len(others))  # in how many balls
+        self.guest, self.holder = np.zeros(len(centres)), np.zeros(len(others))  # sums of numbers: the only one's
+        self.ring = np.full(len(others), -1)  # one ball in whose ring it lies
+
+    def rims(self, rows: slice) -> torch.Tensor:
+        """float32 [rows] above which no lower bound of a tile means a point of the ball or the ring."""
+        found = torch.full((rows.stop - rows.start,), -torch.inf)
+        outer = self.squared[rows, 1].float()
+        found[: len(outer)] = torch.nextafter(outer, torch.tensor(torch.inf))
+        return found
+
+    def meet(self, rows: slice, columns: slice, entries: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> None:
+        """Entries of a tile: number of the centre in rows, of the other point in columns, lower bound."""
+        centre, other = entries[0] + rows.start, entries[1] + columns.start
+        apart = self.decided(centre, other, entries[2].double())
+        inside, within = ((apart <= self.squared[centre, i]).numpy() for i in (0, 1))
+        centre, other = centre.numpy(), other.numpy()
+        ball, ring = (centre[inside], other[inside]), (centre[within & ~inside], other[within & ~inside])
+        self.holds += counts(ball[0], len(self.centres))
+        self.guest += counts(ball[0], len(self.centres), ball[1])
+        self.held += counts(ball[1], len(self.others))
+        self.holder += counts(ball[1], len(self.others), ball[0])
+        self.rings += counts(ring[0], len(self.centres))
+        self.ring[ring[1]] = ring[0]
+
+    def decided(self, centre: torch.Tensor, other: torch.Tensor, lower: torch.Tensor) -> torch.Tensor:
+        """Squared distances, in float64 where a radius lies between the lower bound and the upper."""
+        slack = 2 * self.centres.rounding * (self.centres.lengths[centre] + self.others.lengths[other])
+        radii = self.squared[centre]
+        unsure = ((radii >= lower[:, None]) & (radii < (lower + slack)[:, None])).any(1).nonzero().flatten()
+        lower[unsure] = self.centres.exact(centre[unsure], self.others, other[unsure])
+        return lower
+
+    # Scores, with the influences of centres under `real` and of the other points under `fake`.
+
+    def share_held(self) -> Estimate:
+        """Of the other points, in at least one ball."""
+        n, m = len(self.centres), len(self.others)
+        near = self.near[self.ring]  # whose balls' absence brings the point into the ball of its ring
+        gained = (self.held == 0) & (self.ring >= 0)
+        kept = (self.ring >= 0) & (near == self.holder[:, None]).any(1)
+        lost = only(self.held * ~kept, self.holder, n) - counts(near[gained].ravel(), n)
+        share = (self.held > 0).mean()
+        return Estimate(float(share), (n - 1) / m * (lost - lost.mean()), (self.held > 0) - share)
+
+    def density(self) -> Estimate:
+        n, m = len(self.centres), len(self.others)
+        lost = self.holds - counts(self.near.ravel(), n, np.repeat(self.rings, self.k))
+        value = self.held.mean() / self.k
+        return Estimate(float(value), (n - 1) / m / self.k * (lost - lost.mean()), self.held / self.k - value)
+
+    def share_holding(self) -> Estimate:
+        """Of balls, with at least one of the other points in them."""
+        n, m = len(self.centres), len(self.others)
+        gained = counts(self.near[(self.holds == 0) & (self.rings > 0)].ravel(), n)
+        of_centres, lost = (self.holds > 0) - gained, only(self.holds, self.guest, m)
+        return Estimate(
+            float((self.holds > 0).mean()), of_centres - of_centres.mean(), (m - 1) / n * (lost - lost.mean())
+        )
 
 
-def radii(features: np.ndarray, k: int) -> np.ndarray:
-    """[N]: squared distance to the k-th nearest other row."""
-    found = np.empty(len(features))
-    for rows, x in doubles(features):
-        apart = np.concatenate([squares(x, y).numpy() for _, y in doubles(features)], 1)
-        apart[np.arange(len(apart)), np.arange(rows.start, rows.stop)] = -1  # itself is the nearest
-        found[rows] = np.partition(apart, k, axis=1)[:, k]
-    return found
+def counts(numbers: np.ndarray, size: int, weights: np.ndarray | None = None) -> np.ndarray:
+    """float64 [size]: how often each number is there."""
+    return np.bincount(numbers, weights, minlength=size).astype(np.float64)
+
+
+def only(found: np.ndarray, sums: np.ndarray, size: int) -> np.ndarray:
+    """[size]: how often a number is the only one found; where one is found the sum of numbers is its number."""
+    return counts(sums[found == 1].astype(np.int64), size)
