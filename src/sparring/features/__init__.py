@@ -4,7 +4,7 @@ A classifier takes `extract(name, images)`. The judge takes an `Extractor`: `han
 a small network trained on the user's own images, or `encoder("dinov2", folder)`, a published one.
 """
 
-from .cache import CACHE, Cache, fingerprint
+from .cache import CACHE, Cache, fingerprint, user_cache
 from .encoders import encoder
 from .extractor import Extractor, handmade
 from .handmade import EXTRACTORS, candidates, colours, extract, pixels
@@ -28,4 +28,5 @@ __all__ = [
     "hog",
     "own",
     "pixels",
+    "user_cache",
 ]

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from ..errors import FileFormatError, MachineError, SparringError, UsageError, pick
@@ -196,7 +197,7 @@ def loaded(folder: Path) -> nn.Module:
                 folder, local_files_only=True, use_safetensors=True, trust_remote_code=False,
                 dtype=torch.float32, output_loading_info=True,
             )  # fmt: skip
-        except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+        except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
             raise unreadable(folder, error) from error
     if absent := sorted(told["missing_keys"]):
         raise FileFormatError(

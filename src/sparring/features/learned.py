@@ -15,8 +15,7 @@ import numpy as np
 import torch
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
-from torch import Tensor, nn
-from torch.nn.functional import interpolate
+from torch import nn
 
 from .. import draws
 from ..cells import Given, Judged
@@ -34,6 +33,7 @@ from ..views import Weak
 from .cache import Arrays, fingerprint, user_cache
 from .extractor import Extractor, Progress, hash_of
 from .handmade import extract
+from .preparation import resized
 
 VERSION = 1  # of what follows: another one trains other networks
 LARGEST_SIDE, SMALLEST_SIDE = 64, 8  # pixels
@@ -257,10 +257,5 @@ def shrunk(images: np.ndarray) -> np.ndarray:
     size = fitting(*images.shape[1:3])
     if size == images.shape[1:3]:
         return images
-    return np.concatenate([resized(torch.tensor(images[i : i + CHUNK]), size) for i in range(0, len(images), CHUNK)])
-
-
-def resized(x: Tensor, size: tuple[int, int]) -> np.ndarray:
-    """Bilinear with antialiasing: each new pixel is a weighted mean of all that it covers."""
-    small = interpolate(x.permute(0, 3, 1, 2).float(), size, mode="bilinear", antialias=True, align_corners=False)
-    return small.round_().clamp_(0, 255).byte().permute(0, 2, 3, 1).contiguous().numpy()
+    parts = (resized(images[i : i + CHUNK], size, "bilinear") for i in range(0, len(images), CHUNK))
+    return np.concatenate([part.permute(0, 2, 3, 1).numpy() for part in parts])

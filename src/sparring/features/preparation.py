@@ -41,8 +41,8 @@ class Preparation:
         return ", ".join(steps or ["images are looked at in their own size"]) + f", mean {self.mean}, std {self.std}"
 
     def __call__(self, images: np.ndarray, device: str) -> Tensor:
-        x = torch.tensor(images).to(device).permute(0, 3, 1, 2).float()
-        x = cropped(resized(x, self.target(*x.shape[2:]), self.filter), self.crop).expand(-1, 3, -1, -1)
+        small = resized(images, self.target(*images.shape[1:3]), self.filter).to(device)
+        x = cropped(small, self.crop).expand(-1, 3, -1, -1).float()
         mean, std = (x.new_tensor(values)[:, None, None] for values in (self.mean, self.std))
         return (x / 255 - mean) / std
 
@@ -57,11 +57,10 @@ class Preparation:
         return int(self.shorter * height / width), self.shorter
 
 
-def resized(x: Tensor, size: tuple[int, int], filter: str) -> Tensor:
-    """float [N,C,H,W] of values 0 to 255 at another size, in whole numbers as Pillow gives them."""
-    if size == tuple(x.shape[2:]):
-        return x
-    return interpolate(x, size, mode=filter, antialias=True, align_corners=False).round_().clamp_(0, 255)
+def resized(images: np.ndarray, size: tuple[int, int], filter: str) -> Tensor:
+    """uint8 [N,C,h,w] of uint8 [N,H,W,C]: antialiased and rounded between the two passes, as Pillow does it."""
+    x = torch.tensor(images).permute(0, 3, 1, 2)
+    return x if size == images.shape[1:3] else interpolate(x, size, mode=filter, antialias=True, align_corners=False)
 
 
 def cropped(x: Tensor, size: tuple[int, int] | None) -> Tensor:
