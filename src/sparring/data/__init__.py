@@ -9,7 +9,7 @@ from .checks import describe, require_classes
 from .imageset import UNLABELLED, ImageSet, Notes
 from .pairs import alike, paired
 from .sheet import contact_sheet
-from .sources import load
+from .sources import load, resized
 from .splits import Split, label_draw, split
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "label_draw",
     "load",
     "paired",
+    "resized",
     "require_classes",
     "split",
 ]

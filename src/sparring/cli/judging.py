@@ -1,0 +1,205 @@
+"""sparring judge: scores of generated images that can be trusted."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..errors import UsageError, printable
+from ..places import new_file
+from .app import app, games
+from .screen import Screen
+from .typed import Count, Flag, Names, Seed
+
+
+@app.command(group=games)
+def judge(
+    real: str,
+    /,
+    *fakes: str,
+    metrics: Names = (),
+    features: str = "own",
+    weights: Path | None = None,
+    weights_hash: str | None = None,
+    held_out: str | None = None,
+    per_class: Flag = False,
+    over_time: Flag = False,
+    images: Count = 10_000,
+    size: str | None = None,
+    seed: Seed = 0,
+    report: Path | None = None,
+    json: Flag = False,
+    quiet: Flag = False,
+):
+    """Score generated images against real ones, with intervals.
+
+    Of several sets of fakes: which is better, a tie, or not enough evidence.
+
+    Args:
+        real: digits, a folder, .zip, .npz or .parquet. Its test part, if it has one, is what fakes are compared with.
+        fakes: the same, or runs of `sparring train`, or model folders.
+        metrics: names from `sparring metrics` [default: all but the slow ones].
+        features: own: a small network that learns from the real images. Or pixels, hog; with --weights dinov2,
+            clip, or encoder for any other image model.
+        weights: local folder of an encoder.
+        weights_hash: what the sha256 of these weights must begin with.
+        held_out: real images that no generator was trained on, to be compared with.
+        per_class: also within each class.
+        over_time: every checkpoint of the run; the best by one half of the real images, its scores by the other.
+        images: at most so many on each side.
+        size: side, or height x width such as 48x64, that all images are fitted to.
+        seed: of what is drawn.
+        report: write an HTML page, such as judge.html.
+        json: print JSON.
+        quiet: print nothing but results.
+    """
+    from ..judge import judge as scored
+
+    screen = Screen(as_json=json, quiet=quiet)
+    if not fakes:
+        raise UsageError(
+            "missing", "there are no fakes to judge", fix="name a folder of images, a run or a model after REAL"
+        )
+    page = None if report is None else new_page(report)
+    if over_time:
+        checkpoints(screen, real, fakes, features=features, images=images, seed=seed, json=json)
+        return
+    chosen = {"scores": metrics, "features": features, "weights": weights, "weights_hash": weights_hash}
+    chosen |= {"held": held_out, "classes": per_class, "images": images, "size": size, "seed": seed}
+    with screen.progress("judging") as line:
+        found = scored(real, *fakes, **chosen, progress=lambda text: line(0, None, text))
+    if page:
+        from ..report.judgement import write
+
+        write(page, found.to_json(), found.pictures())
+    if json:
+        screen.show_json(found.to_json())
+        return
+    show(screen, found)
+    if page:
+        screen.note(f"Report: {printable(str(page))}")
+
+
+def new_page(path: Path) -> Path:
+    """An HTML file that is not there, or that sparring made."""
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise UsageError("report-name", f"--report {path} is not an HTML file", fix="name one, such as judge.html")
+    return new_file(path)
+
+
+def show(screen: Screen, found) -> None:
+    """What it comes to, the scores, and what they depend on."""
+    from ..judge import METRICS
+
+    for sentence in found.sentences:
+        screen.line(f"{sentence[:1].upper()}{sentence[1:]}.", style="bold")
+    screen.line()
+    several = len(found.judged) > 1
+    names = [one.fake.name for one in found.judged]
+    heads = ("", *(names if several else (names[0], "95 % interval")), "real images", "better is")
+    rows = []
+    for name in found.judged[0].scores:
+        metric, each = METRICS[name], [one.scores[name] for one in found.judged]
+        if all(score.value is None for score in each):
+            continue
+        cells = [metric.shown(score.value) for score in each]
+        if not several:
+            cells.append(interval(metric, each[0]))
+        real = found.floor.get(name)
+        rows.append((metric.title, *cells, metric.shown(real.value) if real else "", metric.better))
+    screen.table(heads, rows, right=" ".join([*(names if several else [names[0]])]))
+    for score in found.judged[0].scores.values():
+        if score.note:
+            screen.note(f"{METRICS[score.metric].title}: {score.note}.")
+    classes(screen, found)
+    about = found.protocol
+    extractor, real = about["extractor"], about["real"]
+    accuracy = (
+        f", right on {100 * extractor['accuracy']:.1f} % of {extractor['accuracy_of']}" if extractor["accuracy"] else ""
+    )
+    screen.note(
+        f"\nStamp {found.stamp}: {about['fakes']:,} fakes against {real['compared']:,} real images of {real['name']} "
+        f"({real['how']}); features {extractor['name']} {extractor['hash']}{accuracy}; {about['pixels']}; "
+        f"sparring {about['sparring']}. What each score means: sparring metrics"
+    )
+
+
+def interval(metric, score) -> str:
+    if score.low is None or score.high is None:
+        return ""
+    return f"{metric.shown(score.low).removesuffix(' %')} to {metric.shown(score.high)}"
+
+
+def classes(screen: Screen, found) -> None:
+    """A row for each class of each set of fakes."""
+    from ..judge import METRICS
+    from ..judge.scores import EACH
+
+    for one in found.judged:
+        if one.classes:
+            heads = [METRICS[name].title for name in EACH]
+            rows = [
+                (name, *(METRICS[m].shown(scores[m].value) if m in scores else "" for m in EACH))
+                for name, scores in one.classes.items()
+            ]
+            screen.line()
+            screen.table(("class", *heads), rows, title=f"{one.fake.name}, class by class", right=" ".join(heads))
+
+
+def checkpoints(screen: Screen, real: str, fakes: Sequence[str], *, json: bool, **chosen) -> None:
+    from ..judge import METRICS
+    from ..judge.over_time import over_time
+
+    if len(fakes) > 1:
+        raise UsageError("several", "--over-time takes one run", fix="name one run after REAL")
+    with screen.progress("judging") as line:
+        found = over_time(real, fakes[0], **chosen, progress=lambda text: line(0, None, text))
+    if json:
+        screen.show_json(found)
+        return
+    names = [row["metric"] for row in found["checkpoints"][0]["scores"] if row["value"] is not None]
+    heads = ("images", *(METRICS[name].title for name in names))
+    rows = []
+    for at in found["checkpoints"]:
+        values = {row["metric"]: row["value"] for row in at["scores"]}
+        best = " best" if at["images"] == found["best"]["images"] else ""
+        rows.append((f"{at['images']:,}{best}", *(METRICS[name].shown(values[name]) for name in names)))
+    screen.line("By the half of the real images that chooses:")
+    screen.table(heads, rows, right=" ".join(heads))
+    screen.line(f"\nThe best, {found['best']['images']:,} images, by the other half:")
+    screen.table(
+        ("", "", "95 % interval"),
+        [
+            (METRICS[row["metric"]].title, METRICS[row["metric"]].shown(row["value"]),
+             f"{METRICS[row['metric']].shown(row['low'])} to {METRICS[row['metric']].shown(row['high'])}")
+            for row in found["best"]["scores"] if row["value"] is not None
+        ],
+    )  # fmt: skip
+
+
+@app.command(group=games)
+def metrics(name: str | None = None, /, *, json: Flag = False):
+    """The scores that `judge` gives.
+
+    Args:
+        name: explain this one.
+        json: print JSON.
+    """
+    from dataclasses import asdict
+
+    from ..errors import pick
+    from ..judge import METRICS
+
+    screen = Screen(as_json=json)
+    if json:
+        screen.show_json([{"name": key, **asdict(metric)} for key, metric in METRICS.items() if name in (None, key)])
+    elif name:
+        metric = pick(METRICS, name, "metric")
+        screen.line(metric.title, style="bold")
+        for words in (metric.means, f"What it misses: {metric.misses}", metric.source):
+            screen.line(words)
+    else:
+        rows = [
+            (key, metric.title, metric.better, "if named" if metric.asked else "headline" if metric.headline else "")
+            for key, metric in METRICS.items()
+        ]
+        screen.table(("name", "what it is", "better is", ""), rows)
+        screen.note("\nWhat one means and misses: sparring metrics NAME")

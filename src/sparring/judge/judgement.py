@@ -1,0 +1,242 @@
+"""From images to a judgement, in one call."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import __version__
+from ..errors import UsageError, pick
+from ..features import EXTRACTORS, Extractor, encoder, fingerprint, own
+from ..features.encoders import FAMILIES
+from ..features.extractor import handmade, hash_of
+from .scores import NEIGHBOURS, Pair, Score, finite, per_class, scored
+from .sides import Reals, Side, drawn, open_fake, read_fake, read_real, sizes
+from .table import METRICS, SOME
+from .verdicts import Compared, compared, in_words, ranked
+
+MOST = 10_000  # images a side
+FORMAT = 1
+SHOWN = 48  # images of each side in a report
+OF_TRAINING = ("copies", "authentic", "memorised")  # of real images they say nothing
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """The scores of one set of fakes; `classes`: within each class."""
+
+    fake: Side
+    scores: dict[str, Score]
+    classes: dict[str, dict[str, Score]]
+
+    def to_json(self, reals: Reals) -> dict[str, Any]:
+        pairs = self.scores["copies"].pairs if "copies" in self.scores else None
+        near = [] if pairs is None else pairs.tolist()
+        return {
+            "name": self.fake.name,
+            "images": len(self.fake),
+            "how": self.fake.how,
+            "fingerprint": fingerprint(self.fake.images),
+            "scores": [score.to_json() for score in self.scores.values()],
+            "classes": {name: [s.to_json() for s in found.values()] for name, found in self.classes.items()},
+            "copies": [
+                {"fake": self.fake.origins[int(i)], "training": reals.seen.origins[int(j)], "of_limit": apart}
+                for i, j, apart in near
+            ],
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """The protocol that stamps every number, the scores of each set of fakes, and how they compare."""
+
+    protocol: dict[str, Any]
+    reals: Reals
+    judged: list[Judged]
+    verdicts: list[Compared]
+    floor: dict[str, Score]  # one half of the real images against the other
+
+    @property
+    def sentences(self) -> list[str]:
+        """What it comes to; without full stops."""
+        said = [sentence for one in self.judged for sentence in in_words(one.fake.name, one.scores)]
+        names = [one.fake.name for one in self.judged]
+        for a, b in combinations(names, 2):
+            said.append(ranked(a, b, [v for v in self.verdicts if (v.a, v.b) == (a, b)]))
+        return said
+
+    @property
+    def stamp(self) -> str:
+        return stamp(self.protocol)
+
+    def pictures(self) -> dict[str, np.ndarray]:
+        """uint8 [N,H,W,C] for a report: "real", "fakes 0" and so on, "copies 0": fakes and their training images."""
+        shown = {"real": self.reals.held.images[:SHOWN]}
+        for number, one in enumerate(self.judged):
+            shown[f"fakes {number}"] = one.fake.images[:SHOWN]
+            if "copies" in one.scores and (pairs := one.scores["copies"].pairs) is not None and len(pairs):
+                fake, training = pairs[:, :2].astype(int).T
+                shown[f"copies {number}"] = np.stack(
+                    [one.fake.images[fake], self.reals.seen.images[training]], 1
+                ).reshape(-1, *one.fake.images.shape[1:])
+        return shown
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "stamp": self.stamp,
+            "protocol": self.protocol,
+            "sentences": self.sentences,
+            "real": [score.to_json() for score in self.floor.values()],
+            "fakes": [one.to_json(self.reals) for one in self.judged],
+            "verdicts": [{name: finite(v) for name, v in asdict(verdict).items()} for verdict in self.verdicts],
+        }
+
+
+def judge(
+    real: Any,
+    *fakes: Any,
+    names: Sequence[str] = (),
+    scores: Sequence[str] = (),
+    features: str = "own",
+    weights: str | Path | None = None,
+    weights_hash: str | None = None,
+    held: Any = None,
+    size: Any = None,
+    classes: bool = False,
+    images: int = MOST,
+    seed: int = 0,
+    progress: Progress = lambda text: None,
+) -> Judgement:
+    """Scores of fakes against real images, each with its interval at 95 %.
+
+    real, held   what `sparring.data.load` takes; see `read_real` for what is compared with what
+    fakes        the same, or a run, a model folder or a Sampler; `names` of them, when their paths do not do
+    scores       names of METRICS; all but those marked `asked` when left out
+    features     own, one of features.EXTRACTORS such as pixels or hog, dinov2, clip, or encoder
+    weights      of the last three: a local folder; `weights_hash`: what the sha256 of its weights must begin with
+    classes      also within each class
+    images       at most so many a side; several sets of fakes are cut to the size of the smallest
+
+    Raises UsageError, DataError, MissingData, FileFormatError.
+    """
+    chosen = list(scores) or [name for name, metric in METRICS.items() if not metric.asked]
+    for name in chosen:
+        pick(METRICS, name, "metric")
+    known = {"own": own, **EXTRACTORS, **FAMILIES}
+    pick(known, features, "extractor")
+    if not fakes:
+        raise UsageError("missing", "there are no fakes to judge", fix="name a folder, a run or a model after REAL")
+    opened = [open_fake(source) for source in fakes]
+    progress("reading images")
+    reals = read_real(real, held=held, size=size or sizes(opened), learns=features == "own", most=images, seed=seed)
+    called = distinct([*names, *map(name_of, fakes[len(names) :])])
+    sides = [
+        read_fake(name, source, reals, most=images, seed=seed) for name, source in zip(called, opened, strict=True)
+    ]
+    count = min(map(len, sides))
+    sides = [alike(side, count, seed) for side in sides]
+    extractor = look(features, reals, weights, weights_hash, seed, progress)
+    pairs = [Pair(reals, side, extractor) for side in sides]
+    judged = [Judged(pair.fake, scored(pair, chosen, progress), per_class(pair) if classes else {}) for pair in pairs]
+    verdicts = [
+        verdict
+        for a, b in combinations(judged, 2)
+        for verdict in compared(a.fake.name, a.scores, b.fake.name, b.scores)
+    ]
+    progress("real images against each other")
+    halves = real_halves(reals, seed)
+    floor = scored(Pair(*halves, extractor), [name for name in chosen if name not in OF_TRAINING]) if halves else {}
+    return Judgement(protocol(reals, extractor, count, seed), reals, judged, verdicts, floor)
+
+
+def real_halves(reals: Reals, seed: int) -> tuple[Reals, Side] | None:
+    """The real images that fakes are compared with, one half in the fakes' place; None where they are too few."""
+    if len(reals.held) < 2 * SOME:
+        return None
+    first = np.isin(np.arange(len(reals.held)), drawn(len(reals.held), len(reals.held) // 2, seed + 1))
+    other = replace(reals.held.take(np.flatnonzero(first)), name="real images")
+    return replace(reals, held=reals.held.take(np.flatnonzero(~first))), other
+
+
+def look(name: str, reals: Reals, weights: Any, weights_hash: str | None, seed: int, progress: Progress) -> Extractor:
+    """The extractor with this name; `own` learns from the real images that fakes are not compared with."""
+    if name in FAMILIES and weights is not None:
+        return encoder(name, weights, expected=weights_hash or "")
+    if name in FAMILIES or weights is not None:
+        what = f"the extractor {name} {'needs' if weights is None else 'takes no'} weights"
+        raise UsageError("weights", what, fix=f"give {', '.join(FAMILIES)} a folder with --weights, no other")
+    if name != "own":
+        return handmade(name)
+    seen = reals.seen
+    return own(
+        seen.images,
+        seen.labels,
+        reals.classes,
+        lambda done, of, what: progress(f"{what} {100 * done // of} %"),
+        seed=seed,
+    )
+
+
+def alike(side: Side, count: int, seed: int) -> Side:
+    """As many images as the others."""
+    if len(side) == count:
+        return side
+    return replace(side.some(count, seed), how=f"{side.how}, of which {count:,} were drawn, as many as of the others")
+
+
+def name_of(source: Any) -> str:
+    if isinstance(source, str | Path):
+        return Path(source).name or str(source)
+    return getattr(source, "name", "fakes")
+
+
+def distinct(names: Sequence[str]) -> list[str]:
+    """Numbered where they repeat."""
+    found: list[str] = []
+    for name in names:
+        number = sum(other == name or other.startswith(f"{name} (") for other in found)
+        found.append(f"{name} ({number + 1})" if number else name)
+    return found
+
+
+# --- the protocol ----------------------------------------------------------------------------------------------------
+
+
+def protocol(reals: Reals, extractor: Extractor, count: int, seed: int) -> dict[str, Any]:
+    """What a number depends on beside the fakes themselves."""
+    height, width, channels = reals.shape
+    return {
+        "extractor": {
+            "name": extractor.name,
+            "hash": extractor.hash,
+            "resize": extractor.resize,
+            "accuracy": extractor.accuracy,
+            "accuracy_of": extractor.accuracy_of,
+            "classes": len(extractor.classes),
+        },
+        "real": {
+            "name": reals.name,
+            "compared": len(reals.held),
+            "training": len(reals.seen),
+            "apart": reals.apart,
+            "how": reals.how,
+            "fingerprint": fingerprint(reals.held.images),
+        },
+        "fakes": count,
+        "pixels": f"uint8, 0 to 255, {height}x{width}x{channels}",
+        "neighbours": NEIGHBOURS,
+        "seed": seed,
+        "sparring": __version__,
+    }
+
+
+def stamp(protocol: dict[str, Any]) -> str:
+    """Eight hexadecimal digits: numbers with different stamps are not to be compared."""
+    real, extractor = protocol["real"], protocol["extractor"]
+    parts = (extractor["hash"], real["fingerprint"], protocol["fakes"], protocol["pixels"], protocol["neighbours"])
+    return hash_of(*parts)[:8]

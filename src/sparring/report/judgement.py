@@ -1,0 +1,107 @@
+"""A judgement as one HTML page: what it comes to, the scores, the pictures, and what each score means and misses."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..files import aside
+from ..images import encode_png, grid
+from ..judge.table import METRICS
+from .page import template
+from .pictures import Picture, packed
+from .words import MINUS, NOTHING, THIN
+
+COLUMNS = 8  # of a grid of images
+PILLS = {"better": "better", "worse": "worse", "tie": "tie"}
+
+
+def write(path: Path, judgement: Mapping[str, Any], pictures: Mapping[str, np.ndarray]) -> Path:
+    """Writes the page of Judgement.to_json() and Judgement.pictures().
+
+    An older page stays as it was until the new one is complete. Raises MachineError.
+    """
+    with aside(path) as temporary:
+        temporary.write_text(page(judgement, pictures), encoding="utf-8")
+    return path
+
+
+def page(judgement: Mapping[str, Any], pictures: Mapping[str, np.ndarray]) -> str:
+    """The whole page as text."""
+    fakes = judgement["fakes"]
+    rows = [row for name in order(judgement) if (row := row_of(name, judgement))]
+    return template("judgement.html").render(
+        date=datetime.now(UTC).isoformat(timespec="minutes"),
+        protocol=judgement["protocol"],
+        stamp=judgement["stamp"],
+        sentences=judgement["sentences"],
+        fakes=fakes,
+        rows=rows,
+        notes=[row for row in rows if row["note"]],
+        classes=[table for table in (class_table(fake) for fake in fakes) if table["rows"]],
+        verdicts=[v | {"pill": PILLS.get(v["verdict"], "open"), "title": METRICS[v["metric"]].title,
+                       "mean": shown(v["metric"], v["mean"])} for v in judgement["verdicts"]],
+        real=picture(pictures.get("real")),
+        made=[picture(pictures.get(f"fakes {number}")) for number in range(len(fakes))],
+        copies=[pairs(fake, pictures.get(f"copies {number}")) for number, fake in enumerate(fakes)],
+        metrics=[METRICS[row["metric"]] for row in rows],
+    )  # fmt: skip
+
+
+def order(judgement: Mapping[str, Any]) -> list[str]:
+    return [score["metric"] for score in judgement["fakes"][0]["scores"]]
+
+
+def row_of(name: str, judgement: Mapping[str, Any]) -> dict | None:
+    """A row of the table of scores; None where no set of fakes has this score."""
+    metric = METRICS[name]
+    each = [next(score for score in fake["scores"] if score["metric"] == name) for fake in judgement["fakes"]]
+    real = next((score for score in judgement["real"] if score["metric"] == name), {"value": None})
+    if all(score["value"] is None for score in each) and not each[0]["note"]:
+        return None
+    return {
+        "metric": name,
+        "title": metric.title,
+        "better": metric.better,
+        "headline": metric.headline,
+        "cells": [(shown(name, score["value"]), interval(name, score)) for score in each],
+        "real": shown(name, real["value"]),
+        "note": each[0]["note"],
+    }
+
+
+def class_table(fake: Mapping[str, Any]) -> dict[str, Any]:
+    names = list(dict.fromkeys(score["metric"] for scores in fake["classes"].values() for score in scores))
+    rows = [
+        (name, [shown(m, next((s["value"] for s in scores if s["metric"] == m), None)) for m in names])
+        for name, scores in fake["classes"].items()
+    ]
+    return {"name": fake["name"], "heads": [METRICS[m].title for m in names], "rows": rows}
+
+
+def shown(name: str, value: float | None) -> str:
+    """As this metric's values are printed."""
+    if value is None:
+        return NOTHING
+    return METRICS[name].shown(value).replace("-", MINUS).replace(" %", f"{THIN}%")
+
+
+def interval(name: str, score: Mapping[str, Any]) -> str:
+    if score["low"] is None or score["high"] is None:
+        return ""
+    return f"{shown(name, score['low'])} to {shown(name, score['high'])}".replace(f"{THIN}%", "", 1)
+
+
+def picture(images: np.ndarray | None, columns: int = COLUMNS) -> Picture | None:
+    return None if images is None or not len(images) else packed(encode_png(grid(images, columns=columns)))
+
+
+def pairs(fake: Mapping[str, Any], images: np.ndarray | None) -> dict[str, Any] | None:
+    """Fakes above the training images that they are nearest to."""
+    if images is None or not len(images):
+        return None
+    both = np.concatenate([images[0::2], images[1::2]])
+    return {"name": fake["name"], "picture": picture(both, len(images) // 2), "rows": ["fake", "training image"],
+            "origins": [(pair["fake"], pair["training"]) for pair in fake["copies"]]}  # fmt: skip
