@@ -4,6 +4,9 @@ With enough labels it learns to name their classes; without, to name the cluster
 (ours; the idea is that of Caron et al. 2018, arXiv:1807.05520, with clusters that stay). Either way it is one player
 in the one loop, a tenth of the images is held out to say how well it learned, and the network is kept in the user's
 cache by the content of what it learned from.
+
+Its features stand beside hand-made ones. What tells classes apart does not see noise at all, and sees copies and blur
+less than edges do; edges see a dropped class less. Both together see each of these (benchmarks/results/extractors.md).
 """
 
 import math
@@ -32,7 +35,7 @@ from ..train import fastest_precision, new_state, training
 from ..views import Weak
 from .cache import Arrays, fingerprint, user_cache
 from .extractor import Extractor, Progress, hash_of
-from .handmade import extract
+from .handmade import EXTRACTORS, extract
 from .preparation import resized
 
 VERSION = 1  # of what follows: another one trains other networks
@@ -40,6 +43,7 @@ LARGEST_SIDE, SMALLEST_SIDE = 64, 8  # pixels
 FEWEST = 30  # images to learn from
 EACH = 20  # labelled images a class, on average, that are worth more than clusters
 CLUSTERS = 50
+HANDMADE = {1: "hog", 3: "hog+colours"}  # by channels
 HELD = 0.1  # share of the images that training does not see
 CHUNK = 500
 
@@ -93,8 +97,8 @@ def own(
     unlabelled; with two classes and EACH labelled images a class it learns to name `classes`, else to tell clusters
     apart, and then names none. The same images, labels and seed give the same network on the same machine; it is kept
     in the user's cache (places.cache_folder). `precision`: of its training, "fp32", "bf16" or "auto" for what is
-    faster here; features are always computed in float32. Their mean square over these images is 1. Raises DataError
-    for fewer than FEWEST images and for images that are all alike.
+    faster here; features are always computed in float32. Over these images their mean is 0 and their mean square 1.
+    Raises DataError for fewer than FEWEST images and for images that are all alike.
     """
     check(images)
     labels, where = usable(labels), choose_device(device)
@@ -114,22 +118,22 @@ def extractor_of(arrays: Arrays, shape: tuple[int, ...], classes: tuple[str, ...
     """The extractor whose weights, scale and accuracy these are."""
     height, width, channels = shape
     net = network(Facts(channels, *fitting(height, width), len(arrays["head.classes.bias"])), arrays, device)
-    held, accuracy, scale = int(arrays["own/held"]), float(arrays["own/accuracy"]), float(arrays["own/scale"])
+    mean, scale = arrays["own/mean"], arrays["own/scale"]
 
     def see(chunk: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         features, logits = judged(net, shrunk(chunk), device)
-        return features / np.float32(scale), logits
+        return (features - mean) / scale, logits
 
     return Extractor(
         name="own",
         hash=hash_of("own", VERSION, *(arrays[name] for name in sorted(arrays))),
         resize=RESIZE,
         see=see,
-        width=arrays["head.classes.weight"].shape[1],
+        width=len(mean),
         shape=(height, width, channels),
         classes=classes,
-        accuracy=accuracy,
-        accuracy_of=f"{held:,} held-out training images, {'classes' if classes else 'clusters'}",
+        accuracy=float(arrays["own/accuracy"]),
+        accuracy_of=f"{int(arrays['own/held']):,} held-out training images, {'classes' if classes else 'clusters'}",
     )
 
 
@@ -155,16 +159,26 @@ def usable(labels: np.ndarray | None) -> np.ndarray | None:
 
 
 def learned(lesson: Lesson, x: np.ndarray, net: nn.Module, device: str) -> Arrays:
-    """The weights by name; `own/held`, `own/accuracy` from the held-out images; `own/scale` from all images x."""
-    held = lesson.held
-    named = judged(net, lesson.x[held], device)[1].argmax(1)
-    features = judged(net, x, device)[0]
+    """The weights by name; `own/held`, `own/accuracy` from the held-out images; `own/mean`, `own/scale` from all, x."""
+    named = judged(net, lesson.x[lesson.held], device)[1].argmax(1)
+    mean, scale = centring(judged(net, x, device)[0], int(net.head["classes"].in_features))  # type: ignore[index]
     arrays = {name: value.detach().cpu().numpy() for name, value in net.state_dict().items()}
     return arrays | {
-        "own/held": np.array(held.sum()),
-        "own/accuracy": np.array((named == lesson.y[held]).mean()),
-        "own/scale": np.array(math.sqrt(np.square(features, dtype=np.float64).mean()) or 1.0),
+        "own/held": np.array(lesson.held.sum()),
+        "own/accuracy": np.array((named == lesson.y[lesson.held]).mean()),
+        "own/mean": mean,
+        "own/scale": scale,
     }
+
+
+def centring(features: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """(mean, scale), float32 [F], after which both blocks, the first `width` columns and the others, have mean 0 and
+    mean square 1. One scale for a block: columns that hardly vary in these images are not to drown the others."""
+    mean = features.mean(0, dtype=np.float64)
+    square = np.einsum("nf,nf->f", features, features, dtype=np.float64)  # casts row by row, no second array
+    spread = np.maximum(square / len(features) - np.square(mean), 0)
+    scale = np.concatenate([np.full(len(part), math.sqrt(part.mean()) or 1.0) for part in np.split(spread, [width])])
+    return mean.astype(np.float32), scale.astype(np.float32)
 
 
 def by_labels(x: np.ndarray, labels: np.ndarray, classes: int, seed: int) -> Lesson:
@@ -176,7 +190,7 @@ def by_labels(x: np.ndarray, labels: np.ndarray, classes: int, seed: int) -> Les
 
 def by_clusters(x: np.ndarray, seed: int) -> Lesson:
     """All images, by the cluster that their hand-made features are in."""
-    f = extract("hog+colours" if x.shape[3] == 3 else "hog", x)
+    f = extract(HANDMADE[x.shape[3]], x)
     f = f - f.mean(0)
     f /= np.sqrt(np.square(f).mean()) or 1
     count = max(2, min(CLUSTERS, len(x) // FEWEST))
@@ -237,10 +251,11 @@ def network(facts: Facts, arrays: Arrays, device: str) -> nn.Module:
 
 @torch.inference_mode()
 def judged(net: nn.Module, x: np.ndarray, device: str) -> tuple[np.ndarray, np.ndarray]:
-    """Features float32 [N,F] and logits [N,K] of uint8 [N,H,W,C]."""
+    """Features float32 [N,F], the network's and then the hand-made ones, and logits [N,K] of uint8 [N,H,W,C]."""
     verdicts = [net(to_unit(torch.tensor(x[i : i + CHUNK]).to(device))) for i in range(0, len(x), CHUNK)]
     features, logits = (torch.cat([getattr(v, part) for v in verdicts]) for part in ("features", "logits"))
-    return features.cpu().numpy(), logits.cpu().numpy()
+    both = np.concatenate([features.cpu().numpy(), EXTRACTORS[HANDMADE[x.shape[3]]](x)], axis=1)
+    return both, logits.cpu().numpy()
 
 
 # --- sizes -----------------------------------------------------------------------------------------------------------
