@@ -4,28 +4,38 @@ Features are float [N,F], one row an image, and are not copied to another type a
 every score of a sample is an Estimate, with its error. Memory grows with the number of images, not with its square.
 """
 
+from .copies import Copies, copies
 from .diversity import diversity, mean_distance
 from .estimate import Estimate, difference
-from .frechet import Moments, frechet_distance
-from .kernel import kernel_distance
+from .frechet import Moments, frechet_at_infinity, frechet_distance
+from .inception import inception_score
+from .kernel import kernel_distance, kernel_test
 from .modes import Modes, gaussian_modes, mode_coverage, purity
 from .neighbours import Neighbours, neighbours
 from .pictures import psnr, ssim
+from .spectrum import spectrum, spectrum_distance
 
 __all__ = [
+    "Copies",
     "Estimate",
     "Modes",
     "Moments",
     "Neighbours",
+    "copies",
     "difference",
     "diversity",
+    "frechet_at_infinity",
     "frechet_distance",
     "gaussian_modes",
+    "inception_score",
     "kernel_distance",
+    "kernel_test",
     "mean_distance",
     "mode_coverage",
     "neighbours",
     "psnr",
     "purity",
+    "spectrum",
+    "spectrum_distance",
     "ssim",
 ]

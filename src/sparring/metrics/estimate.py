@@ -64,3 +64,16 @@ def difference(a: Estimate, b: Estimate) -> Estimate:
     count = len(a.fake) + len(b.fake)
     fake = [s * (x - x.mean()) * (count / len(x)) for s, x in ((1, a.fake), (-1, b.fake)) if len(x)]
     return Estimate(a.value - b.value, a.real - b.real, np.concatenate([*fake, nobody()]))
+
+
+def of_counts(changes: np.ndarray, changed: np.ndarray) -> np.ndarray:
+    """Influences from how many images of another random sample an image decides: `changes` with their signs, `changed`
+    without, [N] both.
+
+    Where few are decided, most of the counts' variance is the chance that the other sample's images fell there, which
+    that sample's own influences hold already. It is as large as the counts, as the square of a sum over images is the
+    sum of the products of two different ones and of the squares; the influences shrink by it (ours).
+    """
+    centred = changes - changes.mean()
+    whole = np.square(centred).sum()
+    return centred * np.sqrt(max(1 - changed.sum() / whole, 0.0)) if whole else centred

@@ -1,10 +1,10 @@
 """Exact nearest neighbours from float32 products, a tile of pairs at a time.
 
 A tile holds lower bounds of squared distances, |a|^2 + |b|^2 - 2 a.b of centred features in float32 less all that
-rounding can do; one matrix product gives them. Few pairs of a tile matter, and they are found by the minima of groups of
-16 columns or rows, which costs one look at the tile. What may be near enough by its bound is computed in float64 from
-the features as they are, so the results are those of float64. (The bound is the standard one of a dot product, Higham
-2002, Accuracy and Stability of Numerical Algorithms, section 3.1; the rest is ours.)
+rounding can do; one matrix product gives them. Few pairs of a tile matter, and they are found by the minima of groups
+of 16 columns or rows, which costs one look at the tile. What may be near enough by its bound is computed in float64
+from the features as they are, so the results are those of float64. The bound is that of a dot product (Higham 2002,
+Accuracy and Stability of Numerical Algorithms, section 3.1); the rest is ours.
 """
 
 from dataclasses import dataclass
@@ -80,7 +80,9 @@ class Points:
         """float32 [rows,columns]: lower bounds of squared distances. The next tile takes its place."""
         shape = rows.stop - rows.start, columns.stop - columns.start
         tile = self.room[: shape[0] * shape[1]].view(shape)
-        np.matmul(self.left[rows].numpy(), others.right(columns).numpy().T, out=tile.numpy())  # as fast as torch, or more
+        np.matmul(
+            self.left[rows].numpy(), others.right(columns).numpy().T, out=tile.numpy()
+        )  # as fast as torch, or more
         return tile
 
     def exact(self, rows: torch.Tensor, others: "Points", columns: torch.Tensor) -> torch.Tensor:
@@ -111,7 +113,7 @@ def under_columns(tile: torch.Tensor, bounds: torch.Tensor) -> tuple[torch.Tenso
     """Columns, rows and values of the entries that are below the bound of their column [C]; by columns."""
     groups = tile.shape[0] // GROUP
     parts = tile.view(GROUP, groups, -1)
-    columns, group = (parts.amin(0).T < bounds[:, None]).nonzero(as_tuple=True)
+    columns, group = (parts.amin(0) < bounds).T.nonzero(as_tuple=True)
     members = parts[:, group, columns].T
     some, place = (members < bounds[columns, None]).nonzero(as_tuple=True)
     return columns[some], place * groups + group[some], members[some, place]

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ..errors import UsageError
-from .estimate import Estimate
+from .estimate import Estimate, of_counts
 from .features import pair
 from .nearest import Points, nearest_others, tiles, under, under_columns
 
@@ -26,8 +26,8 @@ def neighbours(real: np.ndarray, fake: np.ndarray, *, k: int = 5) -> Neighbours:
     """Of features [N,F] and [M,F]. Raises DataError, and UsageError where k is not below N and M.
 
     Each pair is looked at once, in float32, and decided again in float64 where rounding could matter. The influences
-    are the jackknife's (ours): without an image its ball is gone, and the balls of its neighbours reach to the next one.
-    Of fakes that this brings into a ball for the first time, only one ball each is known.
+    are the jackknife's (ours): without an image its ball is gone, and the balls of its neighbours reach to the next
+    one. Of the balls that reach an image for the first time then, one is counted.
     """
     real, fake = pair(real, fake)
     if not 1 <= k < min(len(real), len(fake)):
@@ -46,7 +46,10 @@ def neighbours(real: np.ndarray, fake: np.ndarray, *, k: int = 5) -> Neighbours:
             of_fake.meet(columns, rows, under_columns(tile, of_fake.rims(columns)))
     recall = of_fake.share_held()
     return Neighbours(
-        of_real.share_held(), Estimate(recall.value, recall.fake, recall.real), of_real.density(), of_real.share_holding()
+        of_real.share_held(),
+        Estimate(recall.value, recall.fake, recall.real),
+        of_real.density(),
+        of_real.share_holding(),
     )
 
 
@@ -100,24 +103,25 @@ class Balls:
         near = self.near[self.ring]  # whose balls' absence brings the point into the ball of its ring
         gained = (self.held == 0) & (self.ring >= 0)
         kept = (self.ring >= 0) & (near == self.holder[:, None]).any(1)
-        lost = only(self.held * ~kept, self.holder, n) - counts(near[gained].ravel(), n)
+        lost, won = only(self.held * ~kept, self.holder, n), counts(near[gained].ravel(), n)
         share = (self.held > 0).mean()
-        return Estimate(float(share), (n - 1) / m * (lost - lost.mean()), (self.held > 0) - share)
+        return Estimate(float(share), (n - 1) / m * of_counts(lost - won, lost + won), (self.held > 0) - share)
 
     def density(self) -> Estimate:
         n, m = len(self.centres), len(self.others)
-        lost = self.holds - counts(self.near.ravel(), n, np.repeat(self.rings, self.k))
+        won = counts(self.near.ravel(), n, np.repeat(self.rings, self.k))
         value = self.held.mean() / self.k
-        return Estimate(float(value), (n - 1) / m / self.k * (lost - lost.mean()), self.held / self.k - value)
+        of_centres = (n - 1) / m / self.k * of_counts(self.holds - won, self.holds + won)
+        return Estimate(float(value), of_centres, self.held / self.k - value)
 
     def share_holding(self) -> Estimate:
         """Of balls, with at least one of the other points in them."""
         n, m = len(self.centres), len(self.others)
         gained = counts(self.near[(self.holds == 0) & (self.rings > 0)].ravel(), n)
-        of_centres, lost = (self.holds > 0) - gained, only(self.holds, self.guest, m)
-        return Estimate(
-            float((self.holds > 0).mean()), of_centres - of_centres.mean(), (m - 1) / n * (lost - lost.mean())
-        )
+        lost = only(self.holds, self.guest, m)
+        share = float((self.holds > 0).mean())
+        of_centres = (self.holds > 0) - share - of_counts(gained, gained)
+        return Estimate(share, of_centres, (m - 1) / n * of_counts(lost, lost))
 
 
 def counts(numbers: np.ndarray, size: int, weights: np.ndarray | None = None) -> np.ndarray:

@@ -1,0 +1,102 @@
+"""Does a generator repeat its training images? Fakes against training images and held-out ones."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .estimate import Estimate, of_counts
+from .features import checked, same_width
+from .nearest import Nearest, Points, nearest, nearest_others
+
+LEAST = 20  # images of each kind that a cell of C_T holds
+
+
+@dataclass(frozen=True, eq=False)
+class Copies:
+    """0 of `memorised`, 0 of `c_t` and about half of `authentic` are what fresh images of the training images'
+    distribution have."""
+
+    memorised: Estimate  # share of fakes that are nearer to training images than held-out images explain
+    c_t: float  # far below 0 where fakes are nearer to training images than held-out ones are; far above where farther
+    authentic: Estimate  # share of fakes that are farther from their training image than another training image is
+    near: Estimate  # share of fakes that are near copies
+    pairs: np.ndarray  # int64 [P,2]: fake and training image of each near copy, nearest first
+    limit: float  # distance below which a fake is a near copy
+
+
+def copies(train: np.ndarray, held_out: np.ndarray, fake: np.ndarray, *, cells: int = 10, seed: int = 0) -> Copies:
+    """Of features [T,F], [H,F] and [M,F].
+
+    `memorised`: with r the share of fakes whose nearest real image is a training image, and e = T / (T + H) what r is
+    where training images are no nearer than others, (r - e) / (1 - e): q where a share q of fakes repeats training
+    images and the rest does not (ours). `c_t`: Meehan et al. 2020, arXiv:2004.05675, section 3: in cells of k-means of
+    the training images, Mann & Whitney's Z of the fakes' distances to their nearest training image against the held-out
+    images', averaged by the held-out images' shares; cells with fewer than 20 of either are left out (ours). Not a
+    number without a cell. `authentic`: Alaa et al. 2022, arXiv:2102.08921, section 4.3. `near`: nearer to a training
+    image than half of the distance that all but 1 % of the held-out images keep (ours). Raises DataError.
+    """
+    train, held_out, fake = (
+        checked(x, least=least, what=what)
+        for x, least, what in ((train, 3, "training"), (held_out, 3, "held-out"), (fake, 2, "fake"))
+    )
+    same_width(train, held_out, what="held-out ones")
+    same_width(train, fake)
+    frame = Points.frame(train, held_out, fake)
+    t, h, m = (Points(x, *frame) for x in (train, held_out, fake))
+    to_train, held_to_train = nearest(m, t, k=2), nearest(h, t, k=1)
+    own, other = np.sqrt(to_train.squared[:, 0]), np.sqrt(held_to_train.squared[:, 0])
+    reach = np.sqrt(nearest_others(t, k=1).squared[:, 0])[to_train.index[:, 0]]
+    limit = np.quantile(other, 0.01) / 2
+    close = own < limit
+    order = np.flatnonzero(close)[np.argsort(own[close], kind="stable")]
+    return Copies(
+        memorised=excess(to_train, nearest(m, h, k=2), len(t), len(h)),
+        c_t=c_t(train, held_out, fake, other, own, cells=cells, seed=seed),
+        authentic=share(own > reach),
+        near=share(close),
+        pairs=np.stack([order, to_train.index[order, 0]], 1),
+        limit=float(limit / t.scale),
+    )
+
+
+def share(of: np.ndarray) -> Estimate:
+    return Estimate(float(of.mean()), fake=of - of.mean())
+
+
+def excess(to_train: Nearest, to_held: Nearest, trained: int, held: int) -> Estimate:
+    """(r - e) / (1 - e), with the jackknife of all three samples; training and held-out images stand under `real`."""
+    count = len(to_train.squared)
+    inside = to_train.squared < to_held.squared[:, :1]  # [M,2]: the nearest and the next training image are nearer
+    outside = to_held.squared < to_train.squared[:, :1]
+    trains = inside[:, 0] + 0.5 * (to_train.squared[:, 0] == to_held.squared[:, 0])
+    r = trains.mean()
+    lost = np.bincount(to_train.index[inside[:, 0] & ~inside[:, 1], 0], minlength=trained)
+    won = np.bincount(to_held.index[outside[:, 0] & ~outside[:, 1], 0], minlength=held)
+    # as a mean over training images, and one over held-out ones, each stretched to a mean over both
+    of_train = (trained - 1) * (trained + held - 1) / held * of_counts(lost, lost) * (trained + held) / trained
+    of_held = -(trained + held - 1) * of_counts(won, won) * (trained + held) / held
+    value = (r * (trained + held) - trained) / held
+    return Estimate(float(value), np.concatenate([of_train, of_held]) / count, (trains - r) * (trained + held) / held)
+
+
+def c_t(train, held_out, fake, held_apart, fake_apart, *, cells: int, seed: int) -> float:
+    """The mean of Z over cells, by the shares of held-out images."""
+    from sklearn.cluster import KMeans  # slow to load
+
+    found = KMeans(min(cells, len(train)), random_state=seed).fit(train)
+    of_held, of_fake = found.predict(held_out), found.predict(fake)
+    scores, weights = [], []
+    for cell in range(found.n_clusters):
+        a, b = fake_apart[of_fake == cell], held_apart[of_held == cell]
+        if min(len(a), len(b)) >= LEAST:
+            scores.append(z_of_ranks(a, b))
+            weights.append(len(b))
+    return float(np.average(scores, weights=weights)) if scores else float("nan")
+
+
+def z_of_ranks(a: np.ndarray, b: np.ndarray) -> float:
+    """Of Mann & Whitney's U of a over b: below 0 where a is smaller."""
+    n, m = len(a), len(b)
+    order = np.sort(b)
+    above = (np.searchsorted(order, a, "left") + np.searchsorted(order, a, "right")).sum() / 2
+    return float((above - n * m / 2) / np.sqrt(n * m * (n + m + 1) / 12))

@@ -1,0 +1,29 @@
+"""Inception score: are images sure to be of some class, and of all classes together?"""
+
+import numpy as np
+
+from ..errors import DataError
+from .estimate import Estimate
+
+TOLERANCE = 1e-4  # of the sum of an image's probabilities
+
+
+def inception_score(probabilities: np.ndarray) -> Estimate:
+    """exp of the mean over images of KL(p(y|x) || p(y)), in [1, K], of a classifier's probabilities [N,K].
+
+    Salimans et al. 2016, arXiv:1606.03498, section 4, where 10 parts of the images are scored one by one: this is the
+    score of all of them as one part. With few images it comes out too large. The influences are exact derivatives.
+    Raises DataError where rows are no probabilities.
+    """
+    p = np.asarray(probabilities, np.float64)
+    if p.ndim != 2 or len(p) < 2 or not (p >= 0).all() or np.abs(p.sum(1) - 1).max() > TOLERANCE:
+        raise DataError(
+            "probabilities",
+            f"an array {p.shape} does not hold probabilities of classes, one row each for 2 images or more",
+            fix="pass [N,K], at least 0, that add up to 1 in each row",
+        )
+    whole = p.mean(0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        apart = np.where(p > 0, p * np.log(p / whole), 0).sum(1)
+    score = float(np.exp(apart.mean()))
+    return Estimate(score, fake=score * (apart - apart.mean()))
