@@ -35,7 +35,7 @@ class Judged:
 
     def to_json(self, reals: Reals) -> dict[str, Any]:
         pairs = self.scores["copies"].pairs if "copies" in self.scores else None
-        near = [] if pairs is None else pairs.tolist()
+        near, origins = [] if pairs is None else pairs.tolist(), reals.all.origins
         return {
             "name": self.fake.name,
             "images": len(self.fake),
@@ -43,10 +43,7 @@ class Judged:
             "fingerprint": fingerprint(self.fake.images),
             "scores": [score.to_json() for score in self.scores.values()],
             "classes": {name: [s.to_json() for s in found.values()] for name, found in self.classes.items()},
-            "copies": [
-                {"fake": self.fake.origins[int(i)], "training": reals.seen.origins[int(j)], "of_limit": apart}
-                for i, j, apart in near
-            ],
+            "copies": [{"fake": self.fake.origins[i], "training": origins[j]} for i, j in near],
         }
 
 
@@ -79,9 +76,9 @@ class Judgement:
         for number, one in enumerate(self.judged):
             shown[f"fakes {number}"] = one.fake.images[:SHOWN]
             if "copies" in one.scores and (pairs := one.scores["copies"].pairs) is not None and len(pairs):
-                fake, training = pairs[:, :2].astype(int).T
+                fake, training = pairs.T
                 shown[f"copies {number}"] = np.stack(
-                    [one.fake.images[fake], self.reals.seen.images[training]], 1
+                    [one.fake.images[fake], self.reals.all.images[training]], 1
                 ).reshape(-1, *one.fake.images.shape[1:])
         return shown
 
@@ -133,7 +130,7 @@ def judge(
         raise UsageError("missing", "there are no fakes to judge", fix="name a folder, a run or a model after REAL")
     opened = [open_fake(source) for source in fakes]
     progress("reading images")
-    reals = read_real(real, held=held, size=size or sizes(opened), learns=features == "own", most=images, seed=seed)
+    reals = read_real(real, held=held, size=size or sizes(opened), most=images, seed=seed)
     called = distinct([*names, *map(name_of, fakes[len(names) :])])
     sides = [
         read_fake(name, source, reals, most=images, seed=seed) for name, source in zip(called, opened, strict=True)

@@ -34,7 +34,7 @@ def over_time(
     """
     run = Run.read(folder)
     size = (run.facts.height, run.facts.width)
-    reals = read_real(real, size=size, learns=features == "own", most=images, seed=seed)
+    reals = read_real(real, size=size, most=images, seed=seed)
     halves = real_halves(reals, seed)
     if halves is None:
         raise UsageError("few-images", f"{len(reals.held)} real images cannot be parted to choose a checkpoint",

@@ -38,7 +38,7 @@ class Score:
     p: float | None = None
     note: str = ""
     estimate: Estimate | None = None
-    pairs: np.ndarray | None = None  # of copies: fake, training image, distance over the limit; float64 [P,3]
+    pairs: np.ndarray | None = None  # of copies: a fake and an image of Reals.all, int64 [P,2]
 
     def to_json(self) -> dict:
         return {name: finite(getattr(self, name)) for name in ("metric", "value", "low", "high", "p", "note")}
@@ -103,9 +103,21 @@ class Pair:
         return metrics.neighbours(self.real_features, self.fake_features, k=NEIGHBOURS)
 
     @cached_property
-    def copies(self) -> "metrics.Copies":
-        held = self.real_features if self.reals.apart else None
-        return metrics.copies(self.seen_features, held, self.fake_features)
+    def copies(self) -> metrics.Copies:
+        return metrics.copies(self.seen_features, self.real_features, self.fake_features)
+
+    @cached_property
+    def near_copies(self) -> tuple[np.ndarray, np.ndarray]:
+        """Which fakes are nearly a training image, bool [M], and pairs [P,2] of a fake and an image of `reals.all`.
+
+        Where nothing says that generators were not trained on the held images too, copies of these count.
+        """
+        near, pairs = np.zeros(len(self.fake), bool), self.copies.pairs
+        if not self.reals.apart:
+            others = metrics.copies(self.real_features, self.seen_features, self.fake_features).pairs
+            pairs = np.concatenate([pairs, others + np.array([0, len(self.reals.seen)])])
+        near[pairs[:, 0]] = True
+        return near, pairs
 
     def within(self, k: int) -> "Pair":
         """Of one class."""
@@ -192,16 +204,18 @@ def spectrum(pair: Pair) -> Score:
 
 
 def copies(pair: Pair) -> Score:
-    return replace(share("copies", pair.copies.near), pairs=pair.copies.pairs[:COPIES_SHOWN])
+    near, pairs = pair.near_copies
+    return replace(share("copies", near), pairs=pairs[:COPIES_SHOWN])
 
 
 def authentic(pair: Pair) -> Score:
-    return share("authentic", pair.copies.authentic)
+    return of("authentic", pair.copies.authentic)
 
 
 def memorised(pair: Pair) -> Score:
-    z = pair.copies.z
-    return Score("memorised", z, z - 1.96, z + 1.96, p=float(special.ndtr(z)))
+    estimate = pair.copies.memorised
+    p = float(special.ndtr(-estimate.value / estimate.error)) if estimate.error else None
+    return of("memorised", estimate, p=p, note=f"C_T {pair.copies.c_t:.1f}")
 
 
 def train_on_generated(pair: Pair) -> Score:

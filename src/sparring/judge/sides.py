@@ -52,6 +52,14 @@ class Reals:
     how: str
 
     @property
+    def all(self) -> Side:
+        """Both parts, `seen` first."""
+        images, labels = (
+            np.concatenate([getattr(s, name) for s in (self.seen, self.held)]) for name in ("images", "labels")
+        )
+        return Side(self.name, images, labels, self.seen.origins + self.held.origins)
+
+    @property
     def shape(self) -> tuple[int, int, int]:
         height, width, channels = self.held.images.shape[1:]
         return height, width, channels
@@ -66,14 +74,12 @@ def side(name: str, images: ImageSet, how: str = "") -> Side:
     return Side(name, images.images, images.labels, images.origins, how)
 
 
-def read_real(
-    source: Any, *, held: Any = None, size: Any = None, learns: bool, most: int, seed: int = 0, progress=None
-) -> Reals:
+def read_real(source: Any, *, held: Any = None, size: Any = None, most: int, seed: int = 0, progress=None) -> Reals:
     """The real images of any source that `sparring.data.load` takes, parted.
 
     With a test part in the source, or with `held`, a further source of images that no generator was trained on, fakes
-    are compared with these. Without, an extractor that `learns` learns from one half and compares with the other, for
-    it treats images that it learned from as no others; an extractor that does not uses all images for both.
+    are compared with these. Without, an extractor learns from one half and fakes are compared with the other, for a
+    network treats images that it learned from as no others.
     """
     images = load(source, size=size, progress=progress)
     test = images.parts == "test"
@@ -84,14 +90,11 @@ def read_real(
     elif test.any() and not test.all():
         parts, apart = (side(images.name, images.take(~test)), side(images.name, images.take(test))), True
         how = "compared with {} of the test part"
-    elif learns:
+    else:
         half = np.zeros(len(images), bool)
         half[drawn(len(images), len(images) // 2, seed)] = True
         parts, apart = (side(images.name, images.take(half)), side(images.name, images.take(~half))), False
-        how = "compared with {} of one half; the extractor learned from the other"
-    else:
-        parts, apart = (side(images.name, images), side(images.name, images)), False
-        how = "compared with {} of them"
+        how = "compared with {} of one half, an extractor learned from the other"
     seen, other = parts
     how = how.format(f"{most:,} drawn" if len(other) > most else f"all {len(other):,} images")
     return Reals(images.name, images.classes, images.fingerprint, seen, other.some(most, seed), apart, how)

@@ -32,8 +32,9 @@ class Metric:
         if value is None:
             return ""
         scaled = self.times * value
-        text = f"{scaled:.1f}" if self.times == 100 else f"{scaled:.3g}" if abs(scaled) < 1000 else f"{scaled:,.0f}"
-        return f"{text} %" if self.times == 100 else text
+        if self.times == 100:
+            return f"{scaled:.1f} %"
+        return f"{scaled:#.3g}".rstrip(".") if abs(scaled) < 1000 else f"{scaled:,.0f}"
 
 
 NEAR = "Kynkaanniemi et al. 2019, arXiv:1904.06991, eq. 1 and 2"
@@ -163,8 +164,8 @@ METRICS: dict[str, Metric] = {
     "copies": Metric(
         "Near-copies",
         "lower",
-        "The share of fakes that are nearer to a training image than real images are to each other but for one in a "
-        "hundred. The report shows the nearest pairs.",
+        "The share of fakes that are nearly a training image: nearer to it than half the distance that all but one in "
+        "a hundred real images keep from each other. The report shows the nearest pairs.",
         "Some real images are alike too: look at the pairs. Copies that are turned or recoloured may escape.",
         "ours",
         headline=True,
@@ -180,13 +181,15 @@ METRICS: dict[str, Metric] = {
         times=100,
     ),
     "memorised": Metric(
-        "Nearer to training images than held-out images are",
+        "Memorised",
         "lower",
-        "A z-score: clearly below 0 when fakes lie nearer to the training images than real images do that the "
-        "generator never saw; about 0 or above for a generator that learned instead of memorising.",
-        "It needs real images that the generator never saw, and sees nothing below a few copies in a hundred.",
-        "Meehan et al. 2020, arXiv:2004.05675, section 3 (C_T)",
+        "The share of fakes that lie nearer to the training images than real images that the generator never saw can "
+        "explain: 0 for one that learned, 100 % for one that repeats its training images. The note has C_T, a z-score "
+        "of the same question: far below 0 is bad.",
+        "It needs real images that the generator never saw. A few copies in a hundred hide in its doubt.",
+        "ours; C_T: Meehan et al. 2020, arXiv:2004.05675, section 3",
         needs="held",
+        times=100,
     ),
     "train-on-generated": Metric(
         "Trained on generated, tested on real",

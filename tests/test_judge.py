@@ -1,0 +1,436 @@
+"""The judge: what is compared with what, scores beside their oracles, two generators, checkpoints, the page."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import chi2_contingency
+from toys import striped
+
+from sparring import metrics
+from sparring.cli import main
+from sparring.data import ImageSet
+from sparring.errors import DataError, UsageError
+from sparring.features import Extractor, handmade
+from sparring.judge import METRICS, judge, scores, sides, verdicts, worth
+from sparring.judge.over_time import over_time
+from sparring.judge.scores import Pair, Score
+from sparring.judge.sides import Reals, Side
+from sparring.judge.verdicts import compared, different, in_words, ranked
+from sparring.metrics import Estimate
+from sparring.recipes import RECIPES
+from sparring.report.judgement import page
+from sparring.runs import train
+from sparring.stats import wilson
+
+NAMES = ("zero", "one", "two")
+QUICK = ["kernel", "frechet", "precision", "recall", "density", "coverage", "diversity", "spectrum", "copies"]
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("SPARRING_CACHE", str(tmp_path / "cache"))
+
+
+def images(count=240, *, seed=0, parts=None, names=NAMES, **kwargs) -> ImageSet:
+    x, y = striped(count, seed=seed, **kwargs)
+    at = np.full(count, "") if parts is None else parts
+    return ImageSet(x.numpy(), y.numpy(), names, tuple(f"s{seed}[{i}]" for i in range(count)), at.astype("<U5"), "toys")
+
+
+def halves(count=240):
+    return np.where(np.arange(count) % 2 == 0, "train", "test")
+
+
+def of(x, y=None, name="some") -> Side:
+    y = np.full(len(x), -1) if y is None else y
+    return Side(name, x, y, tuple(f"{name}[{i}]" for i in range(len(x))))
+
+
+def namer(classes=NAMES) -> Extractor:
+    """An extractor that names the class of stripes by hand: the period of the bright columns."""
+
+    def see(x):
+        mean = x.mean((1, 3))  # [N,W]
+        masks = np.stack([np.arange(x.shape[2]) % (k + 2) == 0 for k in range(len(classes))]).astype(float)
+        masks = masks - masks.mean(1, keepdims=True)
+        logits = (mean @ (masks / np.linalg.norm(masks, axis=1, keepdims=True)).T / 10).astype(np.float32)
+        return mean.astype(np.float32) / 100, logits
+
+    return Extractor(name="namer", hash="0", resize="none", see=see, classes=classes, accuracy=1.0, accuracy_of="all")
+
+
+def pair(real=None, fake=None, *, apart=True, extractor=None) -> Pair:
+    real = real or images(240)
+    seen, held = (sides.side("real", real.take(np.arange(len(real)) % 2 == k)) for k in (0, 1))
+    fake = fake or sides.side("fake", images(150, seed=5))
+    return Pair(Reals("toys", NAMES, "", seen, held, apart, ""), fake, extractor or namer())
+
+
+# --- sides -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_test_part_is_what_fakes_are_compared_with():
+    reals = sides.read_real(images(parts=halves()), most=1000)
+    assert reals.apart
+    assert reals.held.origins == tuple(f"s0[{i}]" for i in range(1, 240, 2))
+    assert reals.seen.origins == tuple(f"s0[{i}]" for i in range(0, 240, 2))
+
+
+def test_without_one_the_extractor_gets_one_half_and_the_fakes_the_other():
+    reals = sides.read_real(images(241), most=1000)
+    assert not reals.apart
+    assert (len(reals.seen), len(reals.held)) == (120, 121)
+    assert sorted(reals.seen.origins + reals.held.origins) == sorted(f"s0[{i}]" for i in range(241))
+    assert sides.read_real(images(241), most=1000).held.origins == reals.held.origins
+    assert sides.read_real(images(241), most=1000, seed=1).held.origins != reals.held.origins
+
+
+def test_images_that_were_held_out_are_compared_with_and_the_rest_is_seen():
+    reals = sides.read_real(images(), held=images(50, seed=3), most=1000)
+    assert reals.apart
+    assert (len(reals.seen), len(reals.held)) == (240, 50)
+    assert reals.held.origins[0] == "s3[0]"
+
+
+def test_at_most_so_many_are_compared():
+    reals = sides.read_real(images(parts=halves()), most=40)
+    assert len(reals.held) == 40
+    assert len(reals.seen) == 120
+    assert reals.how == "compared with 40 drawn of the test part"
+
+
+def test_labels_are_matched_by_the_names_of_classes():
+    fake = sides.matched(images(9, names=("two", "none", "zero")), NAMES)
+    assert fake.labels.tolist() == [2, -1, 0] * 3
+
+
+def test_fakes_of_another_size_or_colour_are_fitted_and_that_is_said():
+    reals = sides.read_real(images(), most=1000)
+    fake = sides.read_fake("f", images(60, height=24, width=20, channels=3), reals, most=1000)
+    assert fake.images.shape == (60, 12, 10, 1)
+    assert "fitted from 24x20 to 12x10, antialiased" in fake.how
+    assert "made grey" in fake.how
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A short run of a recipe with labels, on images with a test part."""
+    folder = tmp_path_factory.mktemp("run") / "cgan"
+    from toys import thin
+
+    for _ in train(images(240), thin(RECIPES["cgan"]), folder, images=640, seed=0, precision="fp32"):
+        pass
+    return folder
+
+
+def test_a_generator_draws_as_many_as_are_real_in_the_real_images_proportions(run):
+    real = images(400)
+    real = real.take(real.labels != 1)
+    reals = sides.read_real(real, most=100_000)
+    fake = sides.read_fake("g", sides.open_fake(run), reals, most=1_000)
+    assert len(fake) == 1000
+    shares = np.bincount(fake.labels, minlength=3) / 1000
+    held = np.bincount(reals.held.labels, minlength=3) / len(reals.held)
+    assert np.abs(shares - held).max() < 0.01
+    assert len(sides.read_fake("g", sides.open_fake(run), reals, most=30)) == 30
+
+
+def test_real_images_are_fitted_to_what_a_generator_draws(run):
+    assert sides.sizes([sides.open_fake(run), images()]) == (12, 10)
+    found = judge(images(240, height=24, width=20), run, features="hog", scores=["diversity"])
+    assert found.protocol["pixels"] == "uint8, 0 to 255, 12x10x1"
+
+
+# --- scores ----------------------------------------------------------------------------------------------------------
+
+
+def test_fidelity_is_the_share_of_fakes_named_as_their_class_with_wilsons_interval():
+    x, y = striped(150, seed=5)
+    wrong = np.where(np.arange(150) < 15, (y.numpy() + 1) % 3, y.numpy())
+    found = scores.fidelity(pair(fake=of(x.numpy(), wrong)))
+    assert (found.value, found.low, found.high) == wilson(135, 150)
+    assert "100.0 % (all)" in found.note
+
+
+def test_classes_out_of_balance_is_total_variation_with_pearsons_test():
+    x, y = striped(150, seed=5)
+    fake = of(x.numpy()[y.numpy() != 2])  # a class is never drawn
+    found = scores.classes(pair(fake=fake))
+    table = np.array([[40, 40, 40], [50, 50, 0]])
+    assert math.isclose(found.value, np.abs(table[0] / 120 - table[1] / 100).sum() / 2)
+    assert math.isclose(found.p, chi2_contingency(table, correction=False).pvalue, rel_tol=1e-9)
+    assert scores.classes(pair()).value == pytest.approx(0)
+    assert scores.classes(pair()).p == pytest.approx(1)
+
+
+def test_the_frechet_distance_within_classes_is_the_mean_of_the_classes():
+    here = pair(images(480), sides.side("f", images(210, seed=5)))
+    expected = []
+    for k in range(3):
+        real, fake = (s.images[s.labels == k].mean((1, 3)) / 100 for s in (here.reals.held, here.fake))
+        expected.append(metrics.frechet_distance(real, fake).value)
+    assert scores.class_frechet(here).value == pytest.approx(np.mean(expected), rel=1e-4)
+
+
+def test_a_class_is_judged_by_its_own_images():
+    here = pair(images(480), sides.side("f", images(300, seed=5)))
+    found = scores.per_class(here)
+    assert list(found) == list(NAMES)
+    seen = [s.images[s.labels == 1].mean((1, 3)).astype(np.float32) / 100 for s in (here.reals.held, here.fake)]
+    assert found["one"]["kernel"].value == pytest.approx(metrics.kernel_distance(*seen).value)
+    assert found["one"]["fidelity"].value == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "words"),
+    [
+        ("kernel", {"fake": of(striped(20)[0].numpy())}, "needs 50 images on each side"),
+        ("inception", {"extractor": handmade("pixels")}, "pixels names none"),
+        ("fidelity", {"fake": of(striped(90)[0].numpy())}, "whose class is known"),
+        ("memorised", {"apart": False}, "--held-out"),
+    ],
+)
+def test_a_score_that_cannot_be_had_says_why(name, changed, words):
+    found = scores.scored(pair(**changed), [name])[name]
+    assert found.value is None
+    assert words in found.note
+
+
+def test_copies_of_either_half_are_found_where_nothing_was_kept_apart():
+    real = images(240)
+    fake = np.concatenate([real.images[:6], images(94, seed=7).images])  # three of each half
+    here = pair(real, of(fake), apart=False, extractor=handmade("pixels"))
+    found = scores.copies(here)
+    assert found.value == pytest.approx(0.06)
+    whole = here.reals.all
+    assert {(i, whole.origins[j]) for i, j in found.pairs.tolist()} == {(i, f"s0[{i}]") for i in range(6)}
+    assert scores.copies(pair(real, of(fake), extractor=handmade("pixels"))).value == pytest.approx(0.03)
+
+
+def test_a_score_is_computed_once_for_the_same_content(monkeypatch):
+    first = scores.scored(pair(), ["frechet", "copies"])
+    monkeypatch.setattr(scores, "SCORERS", {})  # nothing can be computed any more
+    again = scores.scored(pair(), ["frechet", "copies"])
+    for name, score in first.items():
+        assert again[name].to_json() == score.to_json()
+        assert np.array_equal(again[name].estimate.fake, score.estimate.fake)
+    with pytest.raises(KeyError):
+        scores.scored(pair(fake=sides.side("other", images(150, seed=6))), ["frechet"])
+
+
+# --- verdicts --------------------------------------------------------------------------------------------------------
+
+
+def told(value, error, count=100, metric="coverage", seed=0):
+    """A score whose estimate has this error, from the fakes alone."""
+    noise = np.random.default_rng(seed).normal(size=count)
+    noise = (noise - noise.mean()) / noise.std(ddof=1) * error * math.sqrt(count)
+    return {metric: Score(metric, value, estimate=Estimate(value, real=np.zeros(10), fake=noise))}
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "verdict"),
+    [
+        ((0.80, 0.005), (0.60, 0.005), "better"),
+        ((0.60, 0.005), (0.80, 0.005), "worse"),
+        ((0.70, 0.001), (0.701, 0.001), "tie"),
+        ((0.70, 0.02), (0.72, 0.02), "not enough evidence"),
+    ],
+)
+def test_two_generators_are_told_apart_only_by_what_is_beyond_doubt(a, b, verdict):
+    (found,) = compared("a", told(*a), "b", told(*b, seed=1))
+    assert found.verdict == verdict
+    assert found.mean == pytest.approx(a[0] - b[0])
+    assert found.error == pytest.approx(math.hypot(a[1], b[1]), rel=0.02)
+
+
+def test_of_distances_less_is_better():
+    (found,) = compared("a", told(0.1, 0.001, metric="kernel"), "b", told(0.3, 0.001, metric="kernel"))
+    assert found.verdict == "better"
+    assert "kernel" in found.sentence.lower()
+    assert ranked("a", "b", [found]) == "a is better than b in kernel distance"
+
+
+def test_fakes_are_different_when_a_test_says_so_after_holms_correction():
+    assert different({"kernel": Score("kernel", 1.0, p=0.03)}) == (True, ["kernel"])
+    assert different({"kernel": Score("kernel", 1.0, p=0.03), "classes": Score("classes", 1.0, p=0.5)}) == (False, [])
+    assert different({}) == (None, [])
+    assert "can be told from the real images" in in_words("g", {"kernel": Score("kernel", 1.0, p=0.005)})[0]
+    near = Score("copies", 0.2, 0.15, 0.25)
+    assert any("nearly copies" in words for words in in_words("g", {"copies": near}))
+
+
+# --- what a fake is worth --------------------------------------------------------------------------------------------
+
+
+def test_worth_is_read_off_the_learning_curve():
+    curve = ((100, 0.5), (400, 0.75), (1600, 0.875))  # the error halves when images quadruple
+    assert worth.worth(0.75, curve) == pytest.approx(400)
+    assert worth.worth(1 - 0.5 / math.sqrt(2), curve) == pytest.approx(200)
+    assert worth.worth(0.99, curve) == pytest.approx(1600)
+    assert math.isnan(worth.worth(0.4, curve))
+
+
+def test_fakes_with_wrong_labels_teach_less(monkeypatch):
+    def nearest_mean(x, y, classes, *, seed):
+        means = np.stack([x[y == k].mean(0) for k in range(3)])
+
+        class Found:
+            def named(self, test, origins):
+                return np.square(test[:, None] - means).sum((2, 3, 4)).argmin(1)
+
+        return Found()
+
+    monkeypatch.setattr(worth, "own", nearest_mean)
+    real, fake = images(240), images(120, seed=4)
+    seen, held = sides.side("r", real.take(slice(0, 120))), sides.side("r", real.take(slice(120, 240)))
+    good = worth.measured(seen, held, sides.side("f", fake), NAMES)
+    assert good.fakes.mean() == good.real.mean() == 1
+    swapped = Side("f", fake.images, (fake.labels + 1) % 3, fake.origins)
+    assert worth.measured(seen, held, swapped, NAMES).fakes.mean() == 0
+
+
+# --- a judgement -----------------------------------------------------------------------------------------------------
+
+
+def test_more_of_the_same_cannot_be_told_from_real_images_and_noise_can():
+    good, noise = images(200, seed=1), images(200, seed=2)
+    noise = ImageSet(np.random.default_rng(0).integers(0, 256, noise.images.shape, np.uint8), noise.labels, NAMES,
+                     noise.origins, noise.parts, "noise")  # fmt: skip
+    found = judge(images(400, seed=3), good, noise, names=["good", "noise"], features="pixels", scores=QUICK)
+    assert "no test tells good from the real images" in found.sentences
+    assert any(words.startswith("noise can be told") for words in found.sentences)
+    assert any(words.startswith("good is better than noise") for words in found.sentences)
+    assert next(v for v in found.verdicts if v.metric == "coverage").verdict == "better"
+    assert abs(found.floor["kernel"].value) < 0.1 * found.judged[1].scores["kernel"].value
+    json.dumps(found.to_json(), allow_nan=False)
+
+
+def test_several_sets_of_fakes_are_cut_to_the_smallest():
+    found = judge(images(), images(90, seed=1), images(70, seed=2), features="pixels", scores=["diversity"])
+    assert [len(one.fake) for one in found.judged] == [70, 70]
+    assert found.judged[0].fake.name == "toys"
+    assert found.judged[1].fake.name == "toys (2)"
+    assert "70 were drawn" in found.judged[0].fake.how
+
+
+def test_the_stamp_changes_with_what_a_number_depends_on():
+    def stamp(real=None, **changed):
+        return judge(
+            real or images(), images(80, seed=1), **{"features": "pixels", "scores": ["diversity"]} | changed
+        ).stamp
+
+    assert stamp() == stamp() == stamp(scores=["spectrum"])
+    others = {stamp(features="hog"), stamp(images=60), stamp(real=images(seed=9)), stamp(size=8), stamp()}
+    assert len(others) == 5
+
+
+def test_what_cannot_be_judged_is_refused_by_a_sentence():
+    with pytest.raises(UsageError, match=r"unknown metric 'kernal', did you mean kernel"):
+        judge(images(), images(seed=1), scores=["kernal"])
+    with pytest.raises(UsageError, match=r"needs weights"):
+        judge(images(), images(seed=1), features="dinov2")
+    with pytest.raises(UsageError, match=r"no fakes"):
+        judge(images())
+    with pytest.raises(UsageError, match=r"unknown extractor"):
+        judge(images(), images(seed=1), features="hogg")
+
+
+def test_a_generator_of_grey_images_is_not_judged_against_colour(run):
+    with pytest.raises(DataError, match="draws grey images, the real ones are colour"):
+        judge(images(channels=3), run, features="pixels", scores=["diversity"])
+
+
+def test_every_metric_explains_itself_and_every_one_is_computed():
+    assert set(METRICS) == set(scores.SCORERS)
+    for metric in METRICS.values():
+        assert metric.means.endswith(".")
+        assert metric.misses.endswith(".")
+        assert metric.source
+    assert METRICS["coverage"].shown(0.5) == "50.0 %"
+    assert METRICS["kernel"].shown(0.0012) == "1.20"
+    assert METRICS["frechet"].shown(12345.0) == "12,345"
+
+
+# --- checkpoints -----------------------------------------------------------------------------------------------------
+
+
+def test_the_best_checkpoint_is_chosen_by_one_half_and_reported_by_the_other(run):
+    found = over_time(images(400, seed=8), run, features="pixels")
+    kernels = {at["images"]: value(at["scores"], "kernel") for at in found["checkpoints"]}
+    assert found["best"]["images"] == min(kernels, key=kernels.__getitem__)
+    reported = value(found["best"]["scores"], "kernel")
+    assert reported != kernels[found["best"]["images"]]
+    shown = json.loads((run / "scores.json").read_text())
+    assert shown[0]["value"] == pytest.approx(1000 * reported)
+
+
+def value(rows, name):
+    return next(row["value"] for row in rows if row["metric"] == name)
+
+
+# --- the page and the command ----------------------------------------------------------------------------------------
+
+
+def test_the_page_holds_the_scores_and_escapes_names():
+    fake = images(80, seed=1)
+    found = judge(images(), fake, names=["<b>bold</b>"], features="pixels", scores=QUICK)
+    html = page(found.to_json(), found.pictures())
+    assert "<b>bold</b>" not in html
+    assert "&lt;b&gt;bold" in html
+    assert METRICS["coverage"].shown(found.judged[0].scores["coverage"].value).split()[0] in html
+    assert found.stamp in html
+    assert "http" not in html.replace("http-equiv", "")
+
+
+def folders(tmp_path):
+    from sparring.images import save_png
+
+    for name, seed in (("real", 0), ("fake", 1)):
+        for i, image in enumerate(images(120, seed=seed).images):
+            path = tmp_path / name / f"{i:03d}.png"
+            path.parent.mkdir(exist_ok=True)
+            save_png(path, image)
+    return str(tmp_path / "real"), str(tmp_path / "fake")
+
+
+def test_the_command_prints_scores_and_writes_a_page(tmp_path, capsys):
+    real, fake = folders(tmp_path)
+    report = tmp_path / "judge.html"
+    assert (
+        main(["judge", real, fake, "--features", "hog", "--metrics", "coverage,kernel", "--report", str(report)]) == 0
+    )
+    out = capsys.readouterr()
+    assert "Coverage" in out.out
+    assert "Stamp" in out.err
+    assert report.read_text().startswith("\n<!doctype html>") or "<!doctype html>" in report.read_text()
+    assert main(["judge", real, fake, "--features", "hog", "--metrics", "coverage", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["fakes"][0]["scores"]
+    assert [row["metric"] for row in rows] == ["coverage"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["judge", "digits"], "no fakes to judge"),
+        (["judge", "digits", "digits", "--report", "page.txt"], "not an HTML file"),
+        (["metrics", "fid"], "unknown metric 'fid'"),
+    ],
+)
+def test_the_command_refuses_by_a_sentence(words, said, capsys):
+    assert main(words) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_the_table_of_metrics_is_printed(capsys):
+    assert main(["metrics"]) == 0
+    assert "Kernel distance" in capsys.readouterr().out
+    assert main(["metrics", "coverage"]) == 0
+    assert "misses" in capsys.readouterr().out
+
+
+def test_verdict_words_know_every_verdict():
+    assert verdicts.listed(["a"]) == "a"
+    assert verdicts.listed(["a", "b", "c"]) == "a, b and c"
