@@ -1,0 +1,356 @@
+"""Scores of images: agreement with other libraries, speed and memory side by side, false alarms.
+
+    python benchmarks/judge.py agree|frechet|neighbours|kernel|false-alarms|errors [--threads 2] [--small]
+
+Each row runs pairs of ours and theirs in turn, at least 5, and gives the median ratio with its range. Memory is the
+peak of a process of its own, less what it held before the score. `agree` and `neighbours` compare with prdc and
+torch-fidelity where they can be imported (pip install --no-deps --target DIR prdc torch-fidelity; PYTHONPATH=DIR).
+Results replace their section of results/judge.md.
+"""
+
+import argparse
+import contextlib
+import datetime
+import importlib
+import io
+import os
+import subprocess
+import sys
+import time
+import types
+from collections.abc import Callable
+from pathlib import Path
+
+if __name__ == "__main__":
+    os.environ["OMP_NUM_THREADS"] = sys.argv[sys.argv.index("--threads") + 1] if "--threads" in sys.argv else "1"
+
+import numpy as np
+import torch
+
+from sparring import metrics
+
+RESULTS = Path(__file__).parent / "results" / "judge.md"
+PAIRS = 5
+
+
+# --- what all rows share ---------------------------------------------------------------------------------------------
+
+
+def features(count: int, width: int, seed: int, *, shift: float = 0.0) -> np.ndarray:
+    """float32 [N,F] as a ReLU network's: correlated, not negative, with widths of very different variance."""
+    random, mixing = np.random.default_rng(seed), np.random.default_rng(1)
+    factors = mixing.normal(size=(64, width)).astype(np.float32) * np.linspace(0.1, 1, width, dtype=np.float32)
+    found = random.normal(size=(count, 64)).astype(np.float32) @ factors
+    found += random.normal(shift, 2, size=(count, width)).astype(np.float32)
+    return np.maximum(found, 0, out=found)
+
+
+def seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def ratios(ours: Callable[[], object], theirs: Callable[[], object], pairs: int = PAIRS) -> dict[str, float]:
+    """Seconds of both in turn, and the ratio theirs / ours of each pair: median, least, most."""
+    times = np.array([(seconds(ours), seconds(theirs)) for _ in range(pairs)])
+    each = times[:, 1] / times[:, 0]
+    return {
+        "ours": float(np.median(times[:, 0])),
+        "theirs": float(np.median(times[:, 1])),
+        "ratio": float(np.median(each)),
+        "least": float(each.min()),
+        "most": float(each.max()),
+    }
+
+
+def spread(found: dict[str, float]) -> str:
+    return f"{found['ratio']:.2f} ({found['least']:.2f} to {found['most']:.2f})"
+
+
+def peak_mib(code: str) -> float:
+    """Of the code below `# measure`, in a process of its own: MiB beyond what is held before."""
+    before, _, work = code.partition("# measure\n")
+    script = "\n".join(
+        (
+            "import resource, sys",
+            f"sys.path.insert(0, {str(Path(__file__).parent)!r})",
+            "held = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024",
+            "now = lambda: int(open('/proc/self/statm').read().split()[1]) * resource.getpagesize() / 2**20",
+            before,
+            "at_start = now()",
+            work,
+            "print(held() - at_start)",
+        )
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return float(done.stdout.splitlines()[-1])
+
+
+def product_seconds(rows: int, columns: int, width: int, pairs: float) -> float:
+    """Of `pairs` products of float32 rows, from the faster of numpy's and torch's matrix product of one tile."""
+    a, b = features(rows, width, 2), features(columns, width, 3)
+    out = np.empty((rows, columns), np.float32)
+    x, y, z = (torch.from_numpy(t) for t in (a, b, out))
+    works = (lambda: np.matmul(a, b.T, out=out), lambda: torch.mm(x, y.T, out=z))
+    best = min(float(np.median([seconds(work) for _ in range(7)])) for work in works)
+    return best * pairs / (rows * columns)
+
+
+def write(section: str, lines: list[str], threads: int) -> None:
+    """Replaces a section of the results."""
+    date = datetime.datetime.now(datetime.UTC).date()
+    head = f"## {section}\n\n{date}, {machine()}, {threads} threads, other work on the machine while measuring.\n\n"
+    text = RESULTS.read_text() if RESULTS.exists() else "# The judge\n\n`python benchmarks/judge.py ROW`.\n"
+    parts = text.split("\n## ")
+    kept = [part for part in parts[1:] if part.split("\n")[0] != section]
+    new = (head + "\n".join(lines)).removeprefix("## ")
+    RESULTS.write_text("\n## ".join([parts[0].rstrip() + "\n", *(p.rstrip() + "\n" for p in (*kept, new))]))
+    print("\n".join(lines), flush=True)
+
+
+def machine() -> str:
+    names = [s for s in Path("/proc/cpuinfo").read_text().splitlines() if s.startswith("model name")]
+    return f"{names[0].split(':')[1].strip() if names else 'unknown processor'}, {os.cpu_count()} cores"
+
+
+def table(head: str, rows: list[tuple]) -> list[str]:
+    width = head.count("|") + 1
+    return [f"| {head} |", "|" + "---|" * width, *("| " + " | ".join(map(str, row)) + " |" for row in rows)]
+
+
+# --- other libraries -------------------------------------------------------------------------------------------------
+
+
+def prdc():
+    try:
+        return importlib.import_module("prdc").compute_prdc
+    except ImportError:
+        return None
+
+
+def fidelity(name: str):
+    """A module of torch-fidelity, which needs names of torchvision when it is imported."""
+    try:
+        importlib.import_module("torchvision")
+    except ImportError:
+        for part in (
+            "torchvision",
+            "torchvision.datasets",
+            "torchvision.transforms",
+            "torchvision.transforms.functional",
+        ):
+            sys.modules[part] = types.ModuleType(part)
+        for kind in ("CIFAR10", "CIFAR100", "STL10"):
+            setattr(sys.modules["torchvision.datasets"], kind, type(kind, (), {}))
+        sys.modules["torchvision"].datasets = sys.modules["torchvision.datasets"]  # type: ignore[attr-defined]
+        sys.modules["torchvision"].transforms = sys.modules["torchvision.transforms"]  # type: ignore[attr-defined]
+        functional = sys.modules["torchvision.transforms.functional"]
+        sys.modules["torchvision.transforms"].functional = functional  # type: ignore[attr-defined]
+    try:
+        return importlib.import_module(f"torch_fidelity.{name}")
+    except ImportError:
+        return None
+
+
+def quiet(work: Callable):
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        return work()
+
+
+# --- rows ------------------------------------------------------------------------------------------------------------
+
+
+def agree(options) -> list[str]:
+    """Same features, same definitions: relative difference of the scores."""
+    rows = []
+    for n, m, width in ((2000, 1500, 128), (3000, 3000, 512)):
+        real, fake = features(n, width, 0).astype(np.float64), features(m, width, 5, shift=0.2).astype(np.float64)
+        rows += [(name, f"{n} x {m} x {width}", *found) for name, *found in compared(real, fake)]
+    rows = [(*row[:2], f"{row[2]:.9g}", f"{row[3]:.9g}", f"{abs(row[2] - row[3]) / abs(row[3]):.1e}") for row in rows]
+    return [
+        *table("score | real x fake x features | ours | theirs | relative difference", rows),
+        "",
+        "prdc is called (real, fake), torch-fidelity (fake, real). torch-fidelity's KID is compared with one subset of",
+        "all images, its Inception score with one split: its defaults are means over random parts. prdc's balls are",
+        "open, torch-fidelity's and ours closed: no pair of these lies on a rim. torch-fidelity gives precision and",
+        "recall as float32, and computes KID in the type of its input: float64 here.",
+    ]
+
+
+def compared(real: np.ndarray, fake: np.ndarray) -> list[tuple[str, float, float]]:
+    found = []
+    x, y = torch.from_numpy(fake), torch.from_numpy(real)  # torch-fidelity's order
+    if fid := fidelity("metric_fid"):
+        theirs = fid.fid_statistics_to_metric(*(fid.fid_features_to_statistics(t) for t in (x, y)), verbose=False)[
+            "frechet_inception_distance"
+        ]
+        found.append(("Frechet, torch-fidelity", metrics.frechet_distance(real, fake).value, theirs))
+    few = min(len(real), len(fake))
+    if kid := fidelity("metric_kid"):
+        a, b = fake[:few], real[:few]
+        settings = {"kid_kernel": "poly", "kid_kernel_poly_degree": 3, "kid_kernel_poly_gamma": None}
+        theirs = kid.kernel_mmd(a, b, **settings, kid_kernel_poly_coef0=1)
+        found.append(("kernel, torch-fidelity", metrics.kernel_distance(real[:few], fake[:few]).value, float(theirs)))
+    if isc := fidelity("metric_isc"):
+        logits = fake[:, :10] / 4
+        theirs = isc.isc_features_to_metric(torch.from_numpy(logits), splits=1)["inception_score_mean"]
+        ours = metrics.inception_score(torch.from_numpy(logits).softmax(1).numpy()).value
+        found.append(("Inception score, torch-fidelity", ours, theirs))
+    if prc := fidelity("metric_prc"):
+        theirs = prc.calculate_precision_recall_full(x, y, 3)
+        ours = metrics.neighbours(real, fake, k=3)
+        found += [
+            (f"{n}, torch-fidelity, k = 3", getattr(ours, n).value, t)
+            for n, t in zip(("precision", "recall"), theirs, strict=True)
+        ]
+    if compute := prdc():
+        theirs = quiet(lambda: compute(real, fake, nearest_k=5))
+        ours = metrics.neighbours(real, fake)._asdict()
+        found += [(f"{n}, prdc, k = 5", ours[n].value, float(theirs[n])) for n in ours]
+    return found
+
+
+def frechet(options) -> list[str]:
+    """Against np.cov and scipy's matrix square root."""
+    from scipy.linalg import sqrtm
+
+    count, width = (2000, 256) if options.small else (10_000, 2048)
+    real, fake = features(count, width, 0), features(count, width, 5, shift=0.2)
+    moments = metrics.Moments.of(real), metrics.Moments.of(fake)
+
+    def root(a, b):
+        return float(np.trace(a + b - 2 * sqrtm(a @ b).real))
+
+    def theirs():
+        a, b = (np.cov(x.astype(np.float64), rowvar=False) for x in (real, fake))
+        return np.square(real.mean(0, np.float64) - fake.mean(0, np.float64)).sum() + root(a, b)
+
+    works = {
+        "from features, value only": (lambda: metrics.frechet_distance(real, fake, influences=False), theirs),
+        "from features, with its error": (lambda: metrics.frechet_distance(real, fake), theirs),
+        "real images' moments kept, value only": (
+            lambda: metrics.frechet_distance(moments[0], fake),
+            theirs,
+        ),
+        "from both moments": (
+            lambda: metrics.frechet_distance(*moments),
+            lambda: root(moments[0].covariance, moments[1].covariance),
+        ),
+    }
+    rows = []
+    for name, (ours, other) in works.items():
+        found = ratios(ours, other)
+        rows.append((name, f"{found['ours']:.2f}", f"{found['theirs']:.2f}", spread(found)))
+        print(rows[-1], flush=True)
+    ours, other = metrics.frechet_distance(real, fake), theirs()
+    few = metrics.frechet_distance(real[: width // 2], fake[: width // 2])
+    same = metrics.frechet_distance(real, real)
+    return [
+        *table(f"{count:,} x {width:,}, twice | ours, s | np.cov and sqrtm, s | theirs / ours", rows),
+        "",
+        f"Values: {ours.value:.9g} and {other:.9g}. With {width // 2:,} images of each kind: {few!r}. "
+        f"Of a set and itself: {same.value:.2g}.",
+    ]
+
+
+NEIGHBOURS = """
+from judge import features
+from sparring import metrics
+real, fake = features({n}, {width}, 0), features({n}, {width}, 5, shift=0.05)
+metrics.neighbours(real[:64], fake[:64])
+# measure
+print(metrics.neighbours(real, fake))
+"""
+
+
+def neighbours(options) -> list[str]:
+    rows, width = [], 64 if options.small else 512
+    for n, pairs in ((1000, 2),) if options.small else ((10_000, PAIRS), (50_000, 1)):
+        real, fake = features(n, width, 0), features(n, width, 5, shift=0.05)
+        limit = lambda: product_seconds(2048, 2048, width, 2 * n * n)  # noqa: E731, B023
+        each = []
+        for _ in range(pairs):
+            before, took = limit(), seconds(lambda: metrics.neighbours(real, fake))  # noqa: B023
+            each.append((took, took / ((before + limit()) / 2)))
+        times = np.array(each)
+        memory = peak_mib(NEIGHBOURS.format(n=n, width=width))
+        found = [np.median(times[:, 1]), times[:, 1].min(), times[:, 1].max()]
+        rows.append(
+            (f"{n:,}", f"{np.median(times[:, 0]):.1f}", "{:.2f} ({:.2f} to {:.2f})".format(*found), f"{memory:,.0f}")
+        )
+        print(rows[-1], flush=True)
+    lines = table(
+        f"images each, {width} features | s | over the matrix products of 2 N^2 pairs | peak memory beyond inputs, MiB",
+        rows,
+    )
+    if compute := prdc():
+        n = 1000 if options.small else 10_000
+        real, fake = features(n, width, 0), features(n, width, 5, shift=0.05)
+        found = ratios(lambda: metrics.neighbours(real, fake), lambda: quiet(lambda: compute(real, fake, nearest_k=5)))
+        lines += ["", f"prdc at {n:,}: {found['theirs']:.1f} s against {found['ours']:.1f} s, {spread(found)} times."]
+    return lines
+
+
+KERNEL = """
+from judge import features
+from sparring import metrics
+real, fake = features({n}, {width}, 0), features({n}, {width}, 5, shift=0.05)
+metrics.kernel_distance(real[:64], fake[:64])
+import time
+# measure
+start = time.perf_counter()
+found = metrics.kernel_distance(real, fake)
+print(found, time.perf_counter() - start, "s")
+"""
+
+
+def kernel(options) -> list[str]:
+    n, width = (2000, 64) if options.small else (options.images, 2048)
+    start = time.perf_counter()
+    memory = peak_mib(KERNEL.format(n=n, width=width))
+    took = time.perf_counter() - start
+    rows = [(f"{n:,}", f"{took:.0f}", f"{memory:,.0f}")]
+    lines = table(
+        f"images each, {width} features, all pairs, one pass | s of the process | peak memory beyond inputs, MiB", rows
+    )
+    if kid := fidelity("metric_kid"):
+        n = 1000 if options.small else 5000
+        real, fake = (x.astype(np.float64) for x in (features(n, width, 0), features(n, width, 5, shift=0.05)))
+        settings = {"kid_kernel": "poly", "kid_kernel_poly_degree": 3, "kid_kernel_poly_gamma": None}
+        found = ratios(
+            lambda: metrics.kernel_distance(real, fake),
+            lambda: kid.kernel_mmd(fake, real, **settings, kid_kernel_poly_coef0=1),
+        )
+        lines += [
+            "",
+            f"torch-fidelity's kernel over all pairs at {n:,}: {found['theirs']:.1f} s against {found['ours']:.1f} s with "
+            f"its error, {spread(found)} times.",
+        ]
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("row", choices=ROWS)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--small", action="store_true", help="a quick look; writes nothing")
+    parser.add_argument("--images", type=int, default=50_000, help="of the kernel distance")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    lines = ROWS[options.row][1](options)
+    if options.small:
+        print("\n".join(lines))
+    else:
+        write(ROWS[options.row][0], lines, options.threads)
+
+
+ROWS = {
+    "agree": ("Agreement with other libraries", agree),
+    "frechet": ("Frechet distance", frechet),
+    "neighbours": ("Precision, recall, density, coverage", neighbours),
+    "kernel": ("Kernel distance", kernel),
+}
+
+if __name__ == "__main__":
+    main()
