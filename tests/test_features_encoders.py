@@ -10,11 +10,13 @@ import shutil
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from sparring.errors import FileFormatError, MachineError, UsageError
 from sparring.features import encoder, encoders
+from sparring.features.inception import SIDE, Inception, block_a, block_d, block_e
 from sparring.features.preparation import Preparation, preparation_of
 
 PREPROCESSOR = {
@@ -214,6 +216,124 @@ def test_a_broken_torchvision_is_said_plainly(folders, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(MachineError, match=r"torchvision cannot be imported .*operator nms.*pip uninstall torchvision"):
         encoder("dinov2", folder)
+
+
+# Inception
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory):
+    """A file of random weights, named as the usual copies name them."""
+    torch.manual_seed(0)
+    file = tmp_path_factory.mktemp("inception") / "inception-2015-12-05.safetensors"
+    state = Inception().state_dict()
+    for name, tensor in state.items():
+        if name.endswith("running_mean"):
+            tensor.normal_(0, 0.1)
+    save_file({name: t for name, t in state.items() if "num_batches" not in name}, file)
+    return file
+
+
+def test_inception_has_the_published_size_and_names():
+    net = Inception()
+    # torchvision's inception_v3 has 27,161,264 weights, 3,326,696 of them in the auxiliary classifier; ours names 1,008
+    assert sum(p.numel() for p in net.parameters()) == 27_161_264 - 3_326_696 + 8 * 2049
+    names = set(net.state_dict())
+    assert sum(name.endswith(".conv.weight") for name in names) == 94
+    assert {"Mixed_5b.branch3x3dbl_3.bn.running_var", "Mixed_6e.branch7x7dbl_5.conv.weight"} <= names
+    assert {"Mixed_7a.branch7x7x3_4.bn.bias", "Mixed_7c.branch3x3dbl_3b.conv.weight", "fc.weight"} <= names
+    sides = {}
+    for name, layer in net.named_children():
+        layer.register_forward_hook(lambda module, given, out, name=name: sides.update({name: tuple(out.shape[1:])}))
+    with torch.inference_mode():
+        assert net.eval()(torch.zeros(1, 3, SIDE, SIDE)).shape == (1, 2048)
+    assert (
+        sides["Mixed_5d"] == (288, 35, 35) and sides["Mixed_6e"] == (768, 17, 17) and sides["Mixed_7c"] == (2048, 8, 8)
+    )
+
+
+def flat(block, x, name, **how):
+    """One layer of a block, written out."""
+    layer = getattr(block, name)
+    x = F.conv2d(x, layer.conv.weight, **how)
+    return F.relu(
+        F.batch_norm(x, layer.bn.running_mean, layer.bn.running_var, layer.bn.weight, layer.bn.bias, eps=1e-3)
+    )
+
+
+@torch.no_grad()
+def test_the_blocks_of_inception_are_those_of_the_paper():
+    torch.manual_seed(0)
+    x, a, d, e = torch.randn(2, 16, 9, 9), block_a(16, 8).eval(), block_d(16).eval(), block_e(16, "max").eval()
+    for block in (a, d, e):
+        for module in block.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.running_mean.normal_()
+    ones = F.conv2d(torch.ones(1, 1, 9, 9), torch.ones(1, 1, 3, 3), padding=1)  # pixels there are under a window
+    mean = F.conv2d(x, torch.ones(16, 1, 3, 3), padding=1, groups=16) / ones
+    double = flat(a, flat(a, flat(a, x, "branch3x3dbl_1"), "branch3x3dbl_2", padding=1), "branch3x3dbl_3", padding=1)
+    five = flat(a, flat(a, x, "branch5x5_1"), "branch5x5_2", padding=2)
+    wanted = torch.cat([flat(a, x, "branch1x1"), five, double, flat(a, mean, "branch_pool")], 1)
+    assert torch.allclose(a(x), wanted, atol=1e-5)
+
+    once = flat(d, flat(d, x, "branch3x3_1"), "branch3x3_2", stride=2)
+    row = flat(d, flat(d, x, "branch7x7x3_1"), "branch7x7x3_2", padding=(0, 3))
+    twice = flat(d, flat(d, row, "branch7x7x3_3", padding=(3, 0)), "branch7x7x3_4", stride=2)
+    assert torch.allclose(d(x), torch.cat([once, twice, F.max_pool2d(x, 3, 2)], 1), atol=1e-5)
+
+    h = flat(e, x, "branch3x3_1")
+    once = [flat(e, h, "branch3x3_2a", padding=(0, 1)), flat(e, h, "branch3x3_2b", padding=(1, 0))]
+    h = flat(e, flat(e, x, "branch3x3dbl_1"), "branch3x3dbl_2", padding=1)
+    twice = [flat(e, h, "branch3x3dbl_3a", padding=(0, 1)), flat(e, h, "branch3x3dbl_3b", padding=(1, 0))]
+    pooled = flat(e, F.max_pool2d(x, 3, 1, 1), "branch_pool")
+    assert torch.allclose(e(x), torch.cat([flat(e, x, "branch1x1"), *once, *twice, pooled], 1), atol=1e-5)
+
+
+def test_inception_from_a_file(weights):
+    found, images = encoder("inception", weights), noise(2, 32, 32, 3)
+    assert found.weights == hashlib.sha256(weights.read_bytes()).hexdigest() and found.width == 2048
+    assert (
+        found.resize
+        == "images are resized to 299 x 299 (bilinear, antialiased), mean 0.5/0.5/0.5, deviation 0.5/0.5/0.5"
+    )
+    net = Inception()
+    net.load_state_dict(load_file(weights), strict=False)
+    large = [np.asarray(Image.fromarray(image).resize((299, 299), Image.Resampling.BILINEAR)) for image in images]
+    with torch.no_grad():
+        wanted = net.eval()(torch.tensor(np.stack(large)).permute(0, 3, 1, 2) / 127.5 - 1).numpy()
+    assert abs(found.features(images) - wanted).max() < 0.02 * wanted.std()
+    with pytest.raises(FileFormatError, match="expected was 00000000"):
+        encoder("inception", weights, expected="00000000")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda t: {"fc.bias": torch.zeros(1000)}, "names 1,000 classes"),
+        (
+            lambda t: {name: v for name, v in t.items() if "7b.branch1x1" not in name},
+            "5 tensors are missing or too many",
+        ),
+        (lambda t: t | {"Mixed_7b.branch1x1.bn.bias": torch.zeros(3)}, "size mismatch"),
+    ],
+)
+def test_other_networks_are_not_taken_for_inception(weights, tmp_path, change, said):
+    tensors = load_file(weights)
+    save_file(change(tensors), tmp_path / "other.safetensors")
+    with pytest.raises(FileFormatError, match=f"does not hold Inception as Frechet distances use it: .*{said}"):
+        encoder("inception", tmp_path / "other.safetensors")
+
+
+def test_files_that_are_no_weights_are_refused(tmp_path, folders):
+    (tmp_path / "inception.pt").write_bytes(b"PK")
+    with pytest.raises(FileFormatError, match="a TorchScript file runs whatever code is in it"):
+        encoder("inception", tmp_path / "inception.pt")
+    (tmp_path / "weights.onnx").write_bytes(b"")
+    with pytest.raises(UsageError, match=r"weights\.onnx is no \.safetensors file"):
+        encoder("inception", tmp_path / "weights.onnx")
+    shutil.copy(folders("dinov2") / "model.safetensors", tmp_path / "other.safetensors")
+    with pytest.raises(UsageError, match=r"other\.safetensors is no model\.safetensors"):
+        encoder("dinov2", tmp_path / "other.safetensors")
 
 
 # How images are prepared

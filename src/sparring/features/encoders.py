@@ -1,7 +1,8 @@
 """Published encoders: weights that are on this machine, known by their hash. Nothing is downloaded, nothing is run.
 
 A pickle (.bin, .pt, .pth) runs code when it is read, and a TorchScript file is code: both are refused. Weights come
-as safetensors: a folder as `save_pretrained` of transformers writes it, or the name of one in the hub's cache.
+as safetensors: a folder as `save_pretrained` of transformers writes it, the name of one in the hub's cache, or, of
+Inception, one file with the usual names of its tensors.
 """
 
 import hashlib
@@ -15,12 +16,14 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ..errors import FileFormatError, MachineError, SparringError, UsageError, pick
 from ..files import read_json
 from ..runs import choose_device
 from .extractor import Extractor, hash_of
+from .inception import OUTPUTS, SIDE, Inception
 from .preparation import Preparation, preparation_of
 
 VERSION = 1  # of what is read from an encoder
@@ -30,32 +33,39 @@ FAMILIES = {  # name -> the model types of transformers that it may be; none: an
     "dinov2": ("dinov2", "dinov2_with_registers"),
     "clip": ("clip", "clip_vision_model"),
     "encoder": (),
+    "inception": (),
 }
+SQUARE = Preparation((0.5,) * 3, (0.5,) * 3, "bilinear", size=(SIDE, SIDE))
 
 
 def encoder(name: str, source: str | Path, *, expected: str = "", device: str = "auto") -> Extractor:
     """A published encoder as an extractor.
 
-    name: `dinov2`, `clip`, or `encoder` for any image model that transformers knows. source: a folder with
-    config.json, model.safetensors and preprocessor_config.json, or the name of one in the hub's cache on this
-    machine ("facebook/dinov2-small"). `expected`: the sha256 of model.safetensors, or its first 8 digits or more;
-    other weights are refused. Features are those that the model pools (of DINOv2 the class token, of CLIP the
-    projected image embedding where there is one), in float32 and not scaled.
+    name: `dinov2`, `clip`, `encoder` for any image model that transformers knows, or `inception`. source: a folder
+    with config.json, model.safetensors and preprocessor_config.json, or the name of one in the hub's cache on this
+    machine ("facebook/dinov2-small"); for `inception` a .safetensors file (see inception.py). `expected`: the sha256 of
+    the weights' file, or its first 8 digits or more; other weights are refused. Features are those that the model
+    pools (of DINOv2 the class token, of CLIP the projected image embedding where there is one), in float32 and not
+    scaled.
+
+    Inception sees images at 299 x 299, bilinear like the usual PyTorch copies, but antialiased and in whole numbers:
+    Frechet distances are near the published kind, and equal only to others with the same resize rule.
 
     Raises UsageError for an unknown name, FileFormatError for files that are missing, unsafe or other than expected,
-    MachineError where transformers or a working torchvision is missing.
+    MachineError where transformers is missing or torchvision is broken.
     """
-    types = pick(FAMILIES, name, "encoder")
-    folder = folder_of(source)
+    types, where = pick(FAMILIES, name, "encoder"), choose_device(device)
+    folder = folder_of(source, "*" if name == "inception" else "model.safetensors")
     files = weight_files(folder)
     found = sha256(files)
     check_hash(found, expected, folder)
+    if name == "inception":
+        return extractor_of(name, inception(files).to(where), SQUARE, found, where)
     model_type = read_json(folder / "config.json").get("model_type")
     if types and model_type not in types:
         raise UsageError("other-encoder", f"{folder} holds a model of type {model_type!r}, not {name}",
                          fix="name a folder that holds one, or call the extractor encoder")  # fmt: skip
     prepare = preparation_of(read_preprocessor(folder), folder / "preprocessor_config.json")
-    where = choose_device(device)
     try:
         return extractor_of(name, loaded(folder).to(where), prepare, found, where)
     except (RuntimeError, AttributeError, TypeError, ValueError) as error:
@@ -94,15 +104,19 @@ def pooled(model: nn.Module, x: Tensor) -> Tensor:
 # --- files -----------------------------------------------------------------------------------------------------------
 
 
-def folder_of(source: str | Path) -> Path:
-    """The folder itself, or the place of a hub's name in the cache. Raises FileFormatError."""
+def folder_of(source: str | Path, takes: str) -> Path:
+    """The folder or the file itself, or the place of a hub's name in the cache. Raises FileFormatError, UsageError.
+
+    `takes`: which files may stand for their folder; `*`: any may stand for itself.
+    """
     path = Path(source)
     if path.is_file():
         refuse_pickle([path])
-        path = path.parent
-    if path.is_dir():
-        return path
-    return cached(str(source))
+        if path.suffix != ".safetensors" or takes not in ("*", path.name):
+            raise UsageError("other-encoder", f"{path} is no {'.safetensors file' if takes == '*' else takes}",
+                             fix="name the folder of the model, or its safetensors file")  # fmt: skip
+        return path if takes == "*" else path.parent
+    return path if path.is_dir() else cached(str(source))
 
 
 def cached(name: str) -> Path:
@@ -122,7 +136,9 @@ def cached(name: str) -> Path:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """model.safetensors, or the parts that its index names. Raises FileFormatError."""
+    """The file itself, model.safetensors, or the parts that its index names. Raises FileFormatError."""
+    if folder.is_file():
+        return [folder]
     single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
     if single.is_file():
         return [single]
@@ -183,6 +199,33 @@ def read_preprocessor(folder: Path) -> Any:
             fix="add the file of the model that was published",
         )
     return read_json(path)
+
+
+# --- Inception -------------------------------------------------------------------------------------------------------
+
+
+def inception(files: list[Path]) -> nn.Module:
+    """The network with the weights of these files, in eval mode. Raises FileFormatError."""
+    tensors: dict[str, Tensor] = {}
+    try:
+        for path in files:
+            tensors |= load_file(path)
+        net = Inception()
+        outputs = len(tensors.get("fc.bias", net.fc.bias))
+        if outputs != OUTPUTS:
+            raise ValueError(f"it names {outputs:,} classes; the network of Frechet distances names {OUTPUTS:,}")
+        told = net.load_state_dict(tensors, strict=False)
+        absent = [key for key in told.missing_keys if not key.endswith("num_batches_tracked") and key[:3] != "fc."]
+        if wrong := [*absent, *told.unexpected_keys]:
+            raise ValueError(f"{len(wrong)} tensors are missing or too many, such as {wrong[0]}")
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        reason = str(error).strip().replace("\n", " ")[:200]
+        raise FileFormatError(
+            "bad-encoder",
+            f"{files[0]} does not hold Inception as Frechet distances use it: {reason}",
+            fix="convert the weights of 2015-12-05 (pt_inception-2015-12-05-6726825d) to safetensors, names unchanged",
+        ) from error
+    return net.eval().requires_grad_(False)
 
 
 # --- transformers ----------------------------------------------------------------------------------------------------

@@ -38,7 +38,8 @@ class Preparation:
             steps.append(f"images are resized to {self.size[0]} x {self.size[1]} ({self.filter}, antialiased)")
         if self.crop:
             steps.append(f"the middle {self.crop[0]} x {self.crop[1]} are cut out")
-        return ", ".join(steps or ["images are looked at in their own size"]) + f", mean {self.mean}, std {self.std}"
+        mean, std = ("/".join(f"{value:.4g}" for value in values) for values in (self.mean, self.std))
+        return f"{', '.join(steps or ['images are looked at in their own size'])}, mean {mean}, deviation {std}"
 
     def __call__(self, images: np.ndarray, device: str) -> Tensor:
         small = resized(images, self.target(*images.shape[1:3]), self.filter).to(device)
