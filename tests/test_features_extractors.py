@@ -122,7 +122,7 @@ def test_a_change_of_a_handmade_extractor_needs_a_new_version():
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr(learned, "shown_for", lambda images, facts: 12_000)
+    monkeypatch.setattr(learned, "shown_for", lambda images, facts: 8_000)
 
 
 def digits(count=600):
@@ -147,7 +147,7 @@ def test_it_learns_the_classes_of_its_images_and_says_how_well(quick):
     assert extractor.classes == NAMES and extractor.logits(x[:5]).shape == (5, 10)
     features = extractor.features(x[:800])
     assert features.shape == (800, extractor.width) and np.square(features).mean() == pytest.approx(1, abs=1e-3)
-    assert told[-1] == (12_000, 12_000, "training the extractor") and len(told) == 94
+    assert told[-1] == (8_000, 8_000, "training the extractor") and len(told) == 63
 
 
 def test_held_out_images_are_not_learned_from(quick, monkeypatch):
@@ -270,3 +270,18 @@ def test_the_global_random_state_is_left_alone(monkeypatch):
     x, y = digits(250)
     own(x, y, precision="fp32").features(x)
     assert (torch.random.get_rng_state() == before).all()
+
+
+def test_centred_features_vary_alike_but_what_hardly_varies_stays_small():
+    random = np.random.default_rng(0)
+    features = (random.normal(3, 1, (4000, 6)) * [1, 2, 4, 0.001, 10, 0]).astype(np.float32)
+    mean, scale = learned.centring(features, 4)
+    found = (features - mean) / scale
+    assert abs(found.mean(0)).max() < 1e-4 and np.square(found).mean() == pytest.approx(1, rel=1e-4)
+    spread = found.std(0)
+    assert spread[1] == pytest.approx(spread[2], rel=1e-4) == pytest.approx(spread[4], rel=1e-4)
+    block = features.astype(np.float64)[:, :4].std(0)
+    floor = np.sqrt(np.square(block).mean()) / 3  # 0.76: below the first column's 1
+    assert spread[0] == pytest.approx(spread[1], rel=1e-4)
+    assert spread[3] / spread[1] == pytest.approx(block[3] / floor, rel=1e-3) and spread[5] == 0
+    assert (learned.centring(np.zeros((5, 3), np.float32), 2)[1] == 1).all()

@@ -44,6 +44,7 @@ FEWEST = 30  # images to learn from
 EACH = 20  # labelled images a class, on average, that are worth more than clusters
 CLUSTERS = 50
 HANDMADE = {1: "hog", 3: "hog+colours"}  # by channels
+LEAST = 1 / 3
 HELD = 0.1  # share of the images that training does not see
 CHUNK = 500
 
@@ -172,12 +173,18 @@ def learned(lesson: Lesson, x: np.ndarray, net: nn.Module, device: str) -> Array
 
 
 def centring(features: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """(mean, scale), float32 [F], after which both blocks, the first `width` columns and the others, have mean 0 and
-    mean square 1. One scale for a block: columns that hardly vary in these images are not to drown the others."""
+    """(mean, scale), float32 [F], after which all columns have mean 0 and vary alike, with mean square 1 over all.
+
+    A column that hardly varies in these images is not to drown the others where fakes differ: none is taken to vary
+    less than LEAST times as much as its block does, the first `width` columns or the others.
+    """
     mean = features.mean(0, dtype=np.float64)
     square = np.einsum("nf,nf->f", features, features, dtype=np.float64)  # casts row by row, no second array
-    spread = np.maximum(square / len(features) - np.square(mean), 0)
-    scale = np.concatenate([np.full(len(part), math.sqrt(part.mean()) or 1.0) for part in np.split(spread, [width])])
+    variance = np.maximum(square / len(features) - np.square(mean), 0)
+    blocks = [np.maximum(part, LEAST**2 * part.mean()) for part in np.split(variance, [width])]
+    scale = np.sqrt(np.concatenate(blocks))
+    scale[scale == 0] = 1
+    scale *= math.sqrt((variance / np.square(scale)).mean()) or 1.0
     return mean.astype(np.float32), scale.astype(np.float32)
 
 
