@@ -97,7 +97,7 @@ def main() -> None:
     x, y = real.x[chosen], real.y[chosen]
     few = np.where(np.arange(len(y)) < 200, y, -1)
     made = {"pixels": lambda: handmade("pixels"), "hog": lambda: handmade("hog"), "own, all labels": lambda: own(x, y),
-            "own, 200 labels": lambda: own(x, few), "own, no labels": lambda: own(x)}  # fmt: skip
+            "own, no labels": lambda: own(x), "own, 200 labels": lambda: own(x, few)}  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         os.environ["SPARRING_CACHE"] = folder
         for name, make in made.items():

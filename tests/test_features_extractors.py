@@ -62,6 +62,14 @@ def test_features_come_in_chunks_once_and_then_from_the_disk():
     assert len(sizes) == 6  # other images
 
 
+def test_read_only_images_are_as_good(monkeypatch):
+    monkeypatch.setattr(learned, "shown_for", lambda images, facts: 128)
+    images = noise(40, 12, 12, 1)
+    images.flags.writeable = False
+    for extractor in (handmade("hog"), own(images, precision="fp32")):
+        assert len(extractor.features(images)) == 40 and not images.flags.writeable
+
+
 def test_large_images_come_in_smaller_chunks():
     extractor, sizes = counting()
     extractor.features(noise(40, 256, 256, 1))

@@ -91,7 +91,7 @@ class Extractor:
         step = self.batch or max(16, CHUNK // (images.shape[1] * images.shape[2]))
         arrays: Arrays = {}
         for start in range(0, len(images), step):
-            chunk = images[start : start + step]
+            chunk = np.require(images[start : start + step], requirements=["C", "W"])  # torch warns about read-only
             for name, values in zip(("features", "logits"), self.see(chunk), strict=True):
                 if values is None:
                     continue

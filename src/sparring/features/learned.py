@@ -42,7 +42,7 @@ VERSION = 1  # of what follows: another one trains other networks
 LARGEST_SIDE, SMALLEST_SIDE = 64, 8  # pixels
 FEWEST = 30  # images to learn from
 EACH = 20  # labelled images a class, on average, that are worth more than clusters
-CLUSTERS = 50
+CLUSTERS, CLUSTERED = 50, 10_000  # at most; and images that they are found from, about
 HANDMADE = {1: "hog", 3: "hog+colours"}  # by channels
 LEAST = 1 / 3
 HELD = 0.1  # share of the images that training does not see
@@ -108,7 +108,7 @@ def own(
     key = ("own", VERSION, RECIPE, seed, precision, len(names), content)
 
     def learn() -> Arrays:
-        x = shrunk(images)
+        x = np.require(shrunk(images), requirements=["C", "W"])  # torch warns about read-only memory
         lesson = by_clusters(x, seed) if labels is None else by_labels(x, labels, len(names), seed)
         return learned(lesson, x, trained(lesson, seed, where, precision, progress), where)
 
@@ -203,7 +203,7 @@ def by_clusters(x: np.ndarray, seed: int) -> Lesson:
     count = max(2, min(CLUSTERS, len(x) // FEWEST))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different images than clusters
-        y = KMeans(count, random_state=seed).fit_predict(f)
+        y = KMeans(count, random_state=seed).fit(f[:: max(1, len(f) // CLUSTERED)]).predict(f)
     found, y = np.unique(y, return_inverse=True)
     if len(found) < 2:
         raise DataError(
