@@ -1,14 +1,17 @@
 """Metrics against loops, closed forms and scipy."""
 
+import importlib
 import tracemalloc
 from itertools import permutations
 
 import numpy as np
 import pytest
 from scipy.linalg import sqrtm
+from scipy.spatial.distance import cdist
 
 from sparring import metrics
 from sparring.errors import DataError, UsageError
+from sparring.metrics import Estimate, nearest
 from sparring.metrics import features as arrays
 
 
@@ -19,9 +22,35 @@ def samples(n=40, m=30, width=6, shift=0.5, seed=0):
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch, request):
-    """Chunks that end in the middle, but for the tests that measure memory."""
-    if "memory" not in request.node.name:
+    """Chunks that end in the middle, but for tests that measure memory or repeat much."""
+    if not any(name in request.node.name for name in ("memory", "error_is_right", "keeps_its_level")):
         monkeypatch.setattr(arrays.chunks, "__defaults__", (7,))
+        monkeypatch.setattr(nearest, "TILE", 32)
+
+
+# Estimates.
+
+
+def test_an_estimate_of_a_mean_has_the_mean_s_error():
+    x = np.random.default_rng(0).normal(3, 2, 50)
+    mean = Estimate(x.mean(), fake=x - x.mean())
+    error = x.std(ddof=1) / 50**0.5
+    assert mean.error == pytest.approx(error, rel=1e-12)
+    assert mean.interval == pytest.approx((x.mean() - 1.959964 * error, x.mean() + 1.959964 * error), rel=1e-6)
+    assert "50 fake" in repr(mean)
+    assert np.isnan(Estimate(1.0, real=x[:1]).error)
+    assert Estimate(1.0).error == 0
+
+
+def test_a_difference_of_two_generators_forgets_what_real_images_do_to_both():
+    random = np.random.default_rng(0)
+    real, a, b = random.normal(0, 5, 40), random.normal(1, 1, 30), random.normal(0, 2, 90)
+    scores = [Estimate(x.mean() - real.mean(), real.mean() - real, x - x.mean()) for x in (a, b)]
+    found = metrics.difference(*scores)
+    assert found.value == pytest.approx(a.mean() - b.mean())
+    assert found.error == pytest.approx((a.var() / 30 + b.var() / 90) ** 0.5, rel=0.03)
+    with pytest.raises(UsageError, match="against 40 and 39 real images"):
+        metrics.difference(scores[0], Estimate(0.0, real=real[:39]))
 
 
 # Kernel distance.
@@ -81,6 +110,23 @@ def test_kernel_distance_is_unbiased_and_its_error_is_right(shift, least, most):
     assert least < np.sqrt((errors**2).mean()) / distances.std() < most
 
 
+def test_kernel_test_is_that_of_every_division():
+    x, y = samples(8, 5, 3)
+    everybody, random = np.concatenate([x, y]), np.random.default_rng(3)
+    orders = [random.permutation(13) for _ in range(40)]
+    values = [flat_kernel_distance(everybody[np.sort(o[:8])], everybody[np.sort(o[8:])]) for o in orders]
+    expected = (1 + sum(v >= flat_kernel_distance(x, y) for v in values)) / 41
+    assert metrics.kernel_test(x, y, permutations=40, seed=3) == pytest.approx(expected)
+    assert 1 / 41 < expected < 1
+
+
+def test_kernel_test_keeps_its_level_and_sees_a_shift():
+    random = np.random.default_rng(0)
+    same = [metrics.kernel_test(*random.normal(size=(2, 20, 2)), permutations=39, seed=i) for i in range(200)]
+    assert 2 <= sum(p <= 0.05 for p in same) <= 20
+    assert metrics.kernel_test(*samples(), permutations=99) == 0.01
+
+
 # Frechet distance.
 
 
@@ -115,6 +161,45 @@ def test_moments_add_up():
     np.testing.assert_allclose(sums.covariance, np.cov(np.concatenate([x, y]).T), rtol=1e-10)
 
 
+@pytest.mark.parametrize("case", ["many", "few real", "few fakes", "few", "dead and repeated"])
+def test_frechet_influences_are_derivatives(case):
+    n, m, width = {"few real": (7, 30, 12), "few fakes": (30, 7, 12), "few": (7, 9, 30)}.get(case, (40, 30, 6))
+    x, y = samples(n, m, width)
+    if case.startswith("dead"):
+        x[:, 1] = y[:, 1] = 0.5
+        x[:, 2] = x[:, 3]
+        y[:, 2] = y[:, 3]
+    found, step = metrics.frechet_distance(x, y), 3e-3
+    for i in (0, 3, 6):
+        up, down = (metrics.frechet_distance(weighted(x, i, s * step), metrics.Moments.of(y)) for s in (1, -1))
+        assert found.real[i] == pytest.approx(n * (up.value - down.value) / (2 * step), rel=2e-3, abs=2e-3)
+        up, down = (metrics.frechet_distance(metrics.Moments.of(x), weighted(y, i, s * step)) for s in (1, -1))
+        assert found.fake[i] == pytest.approx(m * (up.value - down.value) / (2 * step), rel=2e-3, abs=2e-3)
+    assert np.isnan(metrics.frechet_distance(x, y, influences=False).error)
+    assert metrics.frechet_distance(x, y, influences=False).value == pytest.approx(found.value, rel=1e-7)
+
+
+def weighted(x, i, more):
+    """Moments where image i counts 1 + more."""
+    weights = np.ones(len(x))
+    weights[i] += more
+    weights /= weights.sum()
+    apart = x - weights @ x
+    return metrics.Moments(len(x), weights @ x, (apart.T * weights) @ apart * len(x) / (len(x) - 1))
+
+
+def test_frechet_distance_at_infinity_has_less_bias():
+    """N(0, 1) in 8 dimensions against N(0.3, 1): 8 * 0.09."""
+    random = np.random.default_rng(0)
+    sets = [(random.normal(0, 1, (200, 8)), random.normal(0.3, 1, (160, 8))) for _ in range(60)]
+    plain = np.mean([metrics.frechet_distance(*s).value for s in sets])
+    found = [metrics.frechet_at_infinity(*s) for s in sets]
+    assert abs(np.mean([f.value for f in found]) - 0.72) < 0.2 * abs(plain - 0.72)
+    assert found[0].error > 0
+    with pytest.raises(UsageError, match="4 parts of 30 images are too few for 6 features.*pass 48 images"):
+        metrics.frechet_at_infinity(*samples())
+
+
 # Neighbours.
 
 
@@ -136,6 +221,53 @@ def flat_neighbours(x, y, k):
 def test_neighbours_are_those_of_loops(k):
     x, y = samples(width=2, shift=1.5)
     np.testing.assert_allclose([s.value for s in metrics.neighbours(x, y, k=k)], flat_neighbours(x, y, k), rtol=1e-12)
+
+
+@pytest.mark.parametrize("case", ["far from 0", "whole numbers", "copies", "nearly copies", "huge and tiny"])
+def test_neighbours_count_as_float64_does(case):
+    random = np.random.default_rng(1)
+    x, y = random.normal(size=(90, 5)), random.normal(size=(75, 5))
+    if case == "far from 0":
+        x, y = x + 1e4, y + 1e4
+    if case == "whole numbers":  # many pairs lie on rims
+        x, y = np.rint(2 * x[:, :2]), np.rint(2 * y[:, :2])
+    if case == "copies":
+        x[10:60], y[5:40] = x[3], x[3]
+    if case == "nearly copies":
+        x[10:60], y[5:40] = x[3] + 1e-9 * x[10:60], x[3] + 1e-9 * y[5:40]
+    if case == "huge and tiny":
+        x, y = x * np.geomspace(1e-12, 1e12, 90)[:, None], y * np.geomspace(1e-12, 1e12, 75)[:, None]
+    for k in (1, 4):
+        np.testing.assert_array_equal([s.value for s in metrics.neighbours(x, y, k=k)], flat_neighbours(x, y, k))
+
+
+def test_neighbour_influences_are_those_of_leaving_out(monkeypatch):
+    balls = importlib.import_module("sparring.metrics.neighbours")
+    monkeypatch.setattr(balls, "of_counts", lambda changes, changed: changes - changes.mean())
+    x, y = samples(41, 33, 3, shift=0.8)
+    found = metrics.neighbours(x, y, k=3)
+    for side, name in ((0, "real"), (1, "fake")):
+        n = len((x, y)[side])
+        parts = ([np.delete(s, i, 0) if j == side else s for j, s in enumerate((x, y))] for i in range(n))
+        less = [metrics.neighbours(*part, k=3) for part in parts]
+        for score in ("precision", "recall", "density", "coverage"):
+            value = getattr(found, score).value
+            jackknife = np.array([(n - 1) * (value - getattr(one, score).value) for one in less])
+            apart = np.abs(getattr(getattr(found, score), name) - (jackknife - jackknife.mean()))
+            several = (score, name) in (("precision", "real"), ("recall", "fake"))  # may count one ball of two
+            assert (np.median(apart) if several else apart.max()) < (0.1 if several else 1e-9), (score, name)
+
+
+def test_nearest_are_those_of_all_distances():
+    x, y = samples(100, 70, 4)
+    x[20:30] = x[5]
+    p, q = (nearest.Points(s, *nearest.Points.frame(x, y)) for s in (x, y))
+    for found, apart in ((nearest.nearest(q, p, k=6), cdist(y, x)), (nearest.nearest_others(p, k=6), cdist(x, x))):
+        if len(apart) == len(x):
+            np.fill_diagonal(apart, np.inf)
+        np.testing.assert_allclose(np.sqrt(found.squared) / p.scale, np.sort(apart, 1)[:, :6], rtol=1e-12)
+        at = np.take_along_axis(apart, found.index, 1)
+        np.testing.assert_allclose(at, np.sort(apart, 1)[:, :6], rtol=1e-12)
 
 
 def test_neighbours_of_what_is_far_and_of_one_place():
@@ -161,6 +293,112 @@ def test_diversity_is_that_of_loops():
     assert metrics.mean_distance(x).value == pytest.approx(mean(x))
     assert metrics.diversity(x, y).value == pytest.approx(mean(y) / mean(x))
     assert metrics.diversity(x, np.repeat(y[:1], 9, 0)).value == 0
+
+
+# Inception score.
+
+
+def test_inception_score_in_closed_form_and_its_influences():
+    assert metrics.inception_score(np.eye(7)[np.arange(70) % 7]).value == pytest.approx(7)
+    assert metrics.inception_score(np.full((5, 4), 0.25)).value == pytest.approx(1)
+    p = np.random.default_rng(0).dirichlet(np.ones(4), 30)
+    found, step = metrics.inception_score(p), 1e-5
+
+    def at(more):  # image 3 counts 1 + more
+        w = np.ones(30)
+        w[3] += more
+        w /= w.sum()
+        return np.exp(w @ (p * np.log(p / (w @ p))).sum(1))
+
+    assert found.value == pytest.approx(at(0), rel=1e-12)
+    assert found.fake[3] == pytest.approx(30 * (at(step) - at(-step)) / (2 * step), rel=1e-5)
+
+
+@pytest.mark.parametrize("bad", [np.zeros((3, 2)), np.eye(2)[0], np.array([[1.5, -0.5]] * 3), np.full((3, 2), np.nan)])
+def test_what_is_no_probability_is_refused(bad):
+    with pytest.raises(DataError, match="does not hold probabilities"):
+        metrics.inception_score(bad)
+
+
+# Spectrum.
+
+
+def test_spectrum_of_waves_and_of_noise():
+    place = np.arange(16)
+    wave = np.rint(127 + 60 * np.cos(2 * np.pi * 3 / 16 * place)).astype(np.uint8)  # 3 periods: ring 2 of 8
+    found = metrics.spectrum(np.broadcast_to(wave[:, None, None], (2, 16, 16, 1)))
+    assert found.shape == (2, 8)
+    assert (found.argmax(1) == 2).all()
+    radius = np.hypot(*np.meshgrid(*[np.minimum(place, 16 - place)] * 2))
+    count = ((radius >= 2.5) & (radius < 3.5)).sum()
+    assert found[0, 2] == pytest.approx(10 * np.log10(2 * (60 / 2 * 16) ** 2 / count + 1 / 12), abs=0.1)
+    noise = np.random.default_rng(0).normal(127, 20, (400, 16, 16, 3))
+    power = metrics.spectrum(np.rint(noise).astype(np.uint8)).mean(0)
+    np.testing.assert_allclose(power, 10 * np.log10(400), atol=0.5)
+    np.testing.assert_allclose(metrics.spectrum(np.full((1, 8, 9, 1), 7, np.uint8)), 10 * np.log10(1 / 12))
+
+
+def test_spectrum_distance_is_that_of_loops_and_sees_blur():
+    random = np.random.default_rng(0)
+    real, fake = random.integers(0, 256, (2, 30, 8, 8, 1)).astype(np.uint8)
+    a, b = metrics.spectrum(real), metrics.spectrum(fake)
+    expected = np.square(a.mean(0) - b.mean(0)).mean() - (a.var(0, ddof=1) / 30 + b.var(0, ddof=1) / 30).mean()
+    assert metrics.spectrum_distance(real, fake).value == pytest.approx(expected, rel=1e-9)
+    low, high = metrics.spectrum_distance(real, fake).interval
+    assert low < 0 < high
+    blurred = ((fake.astype(int) + np.roll(fake, 1, 1)) // 2).astype(np.uint8)
+    assert metrics.spectrum_distance(real, blurred).interval[0] > 1
+    with pytest.raises(DataError, match="real images are 8 x 8, fakes 7 x 8"):
+        metrics.spectrum_distance(real, fake[:, :7])
+    with pytest.raises(DataError, match="no spectrum of float64"):
+        metrics.spectrum(real / 255)
+
+
+# Copies.
+
+
+def three(train=300, held=120, fake=200, width=6, copied=0, seed=0):
+    random = np.random.default_rng(seed)
+    t, h, m = (random.normal(size=(n, width)) for n in (train, held, fake))
+    m[:copied] = t[7 : 7 + copied] + 1e-3 * m[:copied]
+    return t, h, m
+
+
+def test_copies_are_those_of_loops():
+    t, h, m = three(60, 40, 50, 3, copied=5)
+    found = metrics.copies(t, h, m, cells=1)
+    to_t, to_h, held, among = cdist(m, t), cdist(m, h), cdist(h, t).min(1), cdist(t, t)
+    np.fill_diagonal(among, np.inf)
+    own = to_t.min(1)
+    share = np.mean(own < to_h.min(1))
+    assert found.memorised.value == pytest.approx((share - 0.6) / 0.4)
+    assert found.authentic.value == pytest.approx(np.mean(own > among.min(1)[to_t.argmin(1)]))
+    u = np.sum(own[:, None] > held)
+    assert found.c_t == pytest.approx((u - 50 * 40 / 2) / np.sqrt(50 * 40 * 91 / 12))
+    assert found.limit == pytest.approx(np.quantile(held, 0.01) / 2)
+    assert found.near.value == np.mean(own < found.limit)
+    np.testing.assert_array_equal(found.pairs, [(i, to_t[i].argmin()) for i in np.argsort(own) if own[i] < found.limit])
+
+
+def test_copies_are_found():
+    clean, copied = (metrics.copies(*three(held=300, copied=n)) for n in (0, 40))
+    assert clean.memorised.interval[0] < 0 < clean.memorised.interval[1]
+    assert abs(clean.c_t) < 3
+    assert clean.near.value < 0.02
+    assert copied.memorised.interval[0] > 0
+    assert copied.memorised.value - clean.memorised.value == pytest.approx(0.2, abs=0.1)
+    assert copied.c_t < clean.c_t - 1
+    assert copied.authentic.value < clean.authentic.value - 0.1
+    assert {(i, i + 7) for i in range(40)} <= set(map(tuple, copied.pairs))
+
+
+def test_copies_without_enough_images_for_a_cell_have_no_c_t():
+    t, h, m = three(30, 10, 15)
+    assert np.isnan(metrics.copies(t, h, m).c_t)
+    with pytest.raises(DataError, match=r"held-out features have the shape \(2, 6\)"):
+        metrics.copies(t, h[:2], m)
+    with pytest.raises(DataError, match="real features are 6 wide, held-out ones 5"):
+        metrics.copies(t, h[:, :5], m)
 
 
 # Modes.
@@ -251,7 +489,15 @@ def test_ssim_is_that_of_loops():
     ],
 )
 @pytest.mark.parametrize(
-    "metric", [metrics.kernel_distance, metrics.frechet_distance, metrics.neighbours, metrics.diversity]
+    "metric",
+    [
+        metrics.kernel_distance,
+        metrics.kernel_test,
+        metrics.frechet_distance,
+        metrics.frechet_at_infinity,
+        metrics.neighbours,
+        metrics.diversity,
+    ],
 )
 def test_bad_features_are_refused(metric, real, fake, sentence):
     with pytest.raises(DataError, match=sentence):

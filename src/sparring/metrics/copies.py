@@ -30,10 +30,12 @@ def copies(train: np.ndarray, held_out: np.ndarray, fake: np.ndarray, *, cells: 
     `memorised`: with r the share of fakes whose nearest real image is a training image, and e = T / (T + H) what r is
     where training images are no nearer than others, (r - e) / (1 - e): q where a share q of fakes repeats training
     images and the rest does not (ours). `c_t`: Meehan et al. 2020, arXiv:2004.05675, section 3: in cells of k-means of
-    the training images, Mann & Whitney's Z of the fakes' distances to their nearest training image against the held-out
-    images', averaged by the held-out images' shares; cells with fewer than 20 of either are left out (ours). Not a
-    number without a cell. `authentic`: Alaa et al. 2022, arXiv:2102.08921, section 4.3. `near`: nearer to a training
-    image than half of the distance that all but 1 % of the held-out images keep (ours). Raises DataError.
+    the training images, Mann & Whitney's Z of the fakes' distances to their nearest training image against those of
+    held-out images, averaged by the held-out images' shares. There are at most `cells`, and no more than leave 40
+    images of each side to a cell on average; those with fewer than 20 are left out (ours). Not a number without a cell.
+    `authentic`: Alaa et al. 2022, arXiv:2102.08921, section 4.3. Its error is that of given training images. `near`:
+    nearer to a training image than half of the distance that all but 1 % of the held-out images keep (ours). Raises
+    DataError.
     """
     train, held_out, fake = (
         checked(x, least=least, what=what)
@@ -83,7 +85,8 @@ def c_t(train, held_out, fake, held_apart, fake_apart, *, cells: int, seed: int)
     """The mean of Z over cells, by the shares of held-out images."""
     from sklearn.cluster import KMeans  # slow to load
 
-    found = KMeans(min(cells, len(train)), random_state=seed).fit(train)
+    cells = max(1, min(cells, len(train), len(held_out) // (2 * LEAST), len(fake) // (2 * LEAST)))
+    found = KMeans(cells, random_state=seed).fit(train)
     of_held, of_fake = found.predict(held_out), found.predict(fake)
     scores, weights = [], []
     for cell in range(found.n_clusters):

@@ -7,12 +7,11 @@ coverage: Naeem et al. 2020, arXiv:2002.09797, eq. 3 and 4 (theirs with k = 5). 
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from ..errors import UsageError
 from .estimate import Estimate, of_counts
 from .features import pair
-from .nearest import Points, nearest_others, tiles, under, under_columns
+from .nearest import Entries, Points, nearest_others, tiles, under, under_columns
 
 
 class Neighbours(NamedTuple):
@@ -59,26 +58,25 @@ class Balls:
     def __init__(self, centres: Points, others: Points, k: int):
         self.centres, self.others, self.k = centres, others, k
         near = nearest_others(centres, k=min(k + 1, len(centres) - 1))
-        self.squared = torch.from_numpy(near.squared[:, [k - 1, -1]])  # [n,2] radius, and of the next one
+        self.squared = near.squared[:, [k - 1, -1]]  # [n,2] radius, and of the next one
         self.near = near.index[:, :k]
         self.holds, self.rings = np.zeros(len(centres)), np.zeros(len(centres))  # points in the ball, in the ring
         self.held = np.zeros(len(others))  # in how many balls
         self.guest, self.holder = np.zeros(len(centres)), np.zeros(len(others))  # sums of numbers: the only one's
         self.ring = np.full(len(others), -1)  # one ball in whose ring it lies
 
-    def rims(self, rows: slice) -> torch.Tensor:
-        """float32 [rows] above which no lower bound of a tile means a point of the ball or the ring."""
-        found = torch.full((rows.stop - rows.start,), -torch.inf)
-        outer = self.squared[rows, 1].float()
-        found[: len(outer)] = torch.nextafter(outer, torch.tensor(torch.inf))
+    def rims(self, rows: slice) -> np.ndarray:
+        """float32 [rows] from which on no lower bound of a tile means a point of the ball or the ring."""
+        found = np.full(rows.stop - rows.start, -np.inf, np.float32)
+        outer = self.squared[rows, 1].astype(np.float32)
+        found[: len(outer)] = np.nextafter(outer, np.float32(np.inf))
         return found
 
-    def meet(self, rows: slice, columns: slice, entries: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> None:
+    def meet(self, rows: slice, columns: slice, entries: Entries) -> None:
         """Entries of a tile: number of the centre in rows, of the other point in columns, lower bound."""
         centre, other = entries[0] + rows.start, entries[1] + columns.start
-        apart = self.decided(centre, other, entries[2].double())
-        inside, within = ((apart <= self.squared[centre, i]).numpy() for i in (0, 1))
-        centre, other = centre.numpy(), other.numpy()
+        apart = self.decided(centre, other, entries[2].astype(np.float64))
+        inside, within = (apart <= self.squared[centre, i] for i in (0, 1))
         ball, ring = (centre[inside], other[inside]), (centre[within & ~inside], other[within & ~inside])
         self.holds += counts(ball[0], len(self.centres))
         self.guest += counts(ball[0], len(self.centres), ball[1])
@@ -87,11 +85,11 @@ class Balls:
         self.rings += counts(ring[0], len(self.centres))
         self.ring[ring[1]] = ring[0]
 
-    def decided(self, centre: torch.Tensor, other: torch.Tensor, lower: torch.Tensor) -> torch.Tensor:
+    def decided(self, centre: np.ndarray, other: np.ndarray, lower: np.ndarray) -> np.ndarray:
         """Squared distances, in float64 where a radius lies between the lower bound and the upper."""
         slack = 2 * self.centres.rounding * (self.centres.lengths[centre] + self.others.lengths[other])
         radii = self.squared[centre]
-        unsure = ((radii >= lower[:, None]) & (radii < (lower + slack)[:, None])).any(1).nonzero().flatten()
+        unsure = np.flatnonzero(((radii >= lower[:, None]) & (radii < (lower + slack)[:, None])).any(1))
         lower[unsure] = self.centres.exact(centre[unsure], self.others, other[unsure])
         return lower
 
