@@ -2,9 +2,10 @@
 
     python benchmarks/judge.py agree|frechet|neighbours|kernel|false-alarms|errors [--threads 2] [--small]
 
-Each row runs pairs of ours and theirs in turn, at least 5, and gives the median ratio with its range. Memory is the
-peak of a process of its own, less what it held before the score. `agree` and `neighbours` compare with prdc and
-torch-fidelity where they can be imported (pip install --no-deps --target DIR prdc torch-fidelity; PYTHONPATH=DIR).
+Each row runs pairs of ours and theirs in turn, at least 5, and gives the median ratio with its range. Seconds are of
+the processor for one thread, of the wall for more. Memory is the peak of a process of its own, less what it held before
+the score. `agree`, `neighbours` and `kernel` compare with prdc and torch-fidelity where they can be imported
+(pip install --no-deps --target DIR prdc torch-fidelity; PYTHONPATH=DIR).
 Results replace their section of results/judge.md.
 """
 
@@ -46,9 +47,11 @@ def features(count: int, width: int, seed: int, *, shift: float = 0.0) -> np.nda
 
 
 def seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
+    """Of the processor for one thread, else of the wall."""
+    now = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+    start = now()
     work()
-    return time.perf_counter() - start
+    return now() - start
 
 
 def ratios(ours: Callable[[], object], theirs: Callable[[], object], pairs: int = PAIRS) -> dict[str, float]:
@@ -68,23 +71,24 @@ def spread(found: dict[str, float]) -> str:
     return f"{found['ratio']:.2f} ({found['least']:.2f} to {found['most']:.2f})"
 
 
-def peak_mib(code: str) -> float:
-    """Of the code below `# measure`, in a process of its own: MiB beyond what is held before."""
+def measured(code: str) -> tuple[float, float]:
+    """Of code below `# measure`, in a process of its own: peak MiB beyond what is held before, processor seconds."""
     before, _, work = code.partition("# measure\n")
     script = "\n".join(
         (
-            "import resource, sys",
+            "import resource, sys, time",
             f"sys.path.insert(0, {str(Path(__file__).parent)!r})",
             "held = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024",
             "now = lambda: int(open('/proc/self/statm').read().split()[1]) * resource.getpagesize() / 2**20",
             before,
-            "at_start = now()",
+            "at_start, since = now(), time.process_time()",
             work,
-            "print(held() - at_start)",
+            "print(held() - at_start, time.process_time() - since)",
         )
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    return float(done.stdout.splitlines()[-1])
+    memory, took = done.stdout.split()[-2:]
+    return float(memory), float(took)
 
 
 def product_seconds(rows: int, columns: int, width: int, pairs: float) -> float:
@@ -100,7 +104,7 @@ def product_seconds(rows: int, columns: int, width: int, pairs: float) -> float:
 def write(section: str, lines: list[str], threads: int) -> None:
     """Replaces a section of the results."""
     date = datetime.datetime.now(datetime.UTC).date()
-    head = f"## {section}\n\n{date}, {machine()}, {threads} threads, other work on the machine while measuring.\n\n"
+    head = f"## {section}\n\n{date}, {machine()}, {threads} thread(s), other work on the machine while measuring.\n\n"
     text = RESULTS.read_text() if RESULTS.exists() else "# The judge\n\n`python benchmarks/judge.py ROW`.\n"
     parts = text.split("\n## ")
     kept = [part for part in parts[1:] if part.split("\n")[0] != section]
@@ -274,7 +278,7 @@ def neighbours(options) -> list[str]:
             before, took = limit(), seconds(lambda: metrics.neighbours(real, fake))  # noqa: B023
             each.append((took, took / ((before + limit()) / 2)))
         times = np.array(each)
-        memory = peak_mib(NEIGHBOURS.format(n=n, width=width))
+        memory, _ = measured(NEIGHBOURS.format(n=n, width=width))
         found = [np.median(times[:, 1]), times[:, 1].min(), times[:, 1].max()]
         rows.append(
             (f"{n:,}", f"{np.median(times[:, 0]):.1f}", "{:.2f} ({:.2f} to {:.2f})".format(*found), f"{memory:,.0f}")
@@ -297,22 +301,17 @@ from judge import features
 from sparring import metrics
 real, fake = features({n}, {width}, 0), features({n}, {width}, 5, shift=0.05)
 metrics.kernel_distance(real[:64], fake[:64])
-import time
 # measure
-start = time.perf_counter()
-found = metrics.kernel_distance(real, fake)
-print(found, time.perf_counter() - start, "s")
+metrics.kernel_distance(real, fake)
 """
 
 
 def kernel(options) -> list[str]:
     n, width = (2000, 64) if options.small else (options.images, 2048)
-    start = time.perf_counter()
-    memory = peak_mib(KERNEL.format(n=n, width=width))
-    took = time.perf_counter() - start
+    memory, took = measured(KERNEL.format(n=n, width=width))
     rows = [(f"{n:,}", f"{took:.0f}", f"{memory:,.0f}")]
     lines = table(
-        f"images each, {width} features, all pairs, one pass | s of the process | peak memory beyond inputs, MiB", rows
+        f"images each, {width} features, all pairs, one pass | processor s | peak memory beyond inputs, MiB", rows
     )
     if kid := fidelity("metric_kid"):
         n = 1000 if options.small else 5000
@@ -324,8 +323,8 @@ def kernel(options) -> list[str]:
         )
         lines += [
             "",
-            f"torch-fidelity's kernel over all pairs at {n:,}: {found['theirs']:.1f} s against {found['ours']:.1f} s with "
-            f"its error, {spread(found)} times.",
+            f"torch-fidelity's kernel over all pairs at {n:,}: {found['theirs']:.1f} s against {found['ours']:.1f} s "
+            f"with its error, {spread(found)} times.",
         ]
     return lines
 
