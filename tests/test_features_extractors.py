@@ -1,6 +1,7 @@
 """What the judge looks through: the interface, hand-made extractors, and the network that learns from the images."""
 
 import re
+import threading
 
 import numpy as np
 import pytest
@@ -60,6 +61,27 @@ def test_features_come_in_chunks_once_and_then_from_the_disk():
     assert other[1] == [8]  # another hash: other features
     extractor.features(images[:7])
     assert len(sizes) == 6  # other images
+
+
+def test_several_threads_give_the_same_features_in_order():
+    images, before = noise(300, 16, 16, 3), torch.get_num_threads()
+    names = set()
+
+    def see(chunk):
+        names.add(threading.get_ident())
+        assert torch.get_num_threads() == 1
+        return hog(chunk, cell=4), None
+
+    extractor = Extractor(name="threads", hash="3" * 12, resize="", see=see, batch=10)
+    try:
+        torch.set_num_threads(3)
+        told = []
+        found = extractor.computed(images, lambda *what: told.append(what), ())["features"]
+        assert torch.get_num_threads() == 3 and names and threading.get_ident() not in names
+    finally:
+        torch.set_num_threads(before)
+    assert np.allclose(found, hog(images, cell=4), atol=1e-6)
+    assert [done for done, _, _ in told] == list(range(10, 301, 10))
 
 
 def test_read_only_images_are_as_good(monkeypatch):
@@ -234,7 +256,7 @@ def test_any_size_and_colour(monkeypatch, shape):
     features = extractor.features(images)
     assert np.isfinite(features).all() and len(features) == 40
     alone = np.concatenate([extractor.see(images[i : i + 1])[0] for i in range(40)])
-    assert np.allclose(features, alone, atol=1e-4)  # an image's features do not depend on those beside it
+    assert np.allclose(features, alone, atol=1e-3)  # an image's features do not depend on those beside it
     other = noise(4, shape[1], shape[2] + 1, shape[3])
     with pytest.raises(DataError, match=re.escape(f"{shape[1]} x {shape[2] + 1} x {shape[3]}, the extractor own")):
         extractor.features(other)

@@ -9,7 +9,6 @@ import ctypes
 import math
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -26,7 +25,7 @@ from ..nets.layers import Facts
 from ..objective import Classify, Linear, Term
 from ..players import AdamW, Judge, JudgeNet, Player
 from ..recipes import Recipe
-from ..train import Data, State, new_state, parameters, training
+from ..train import Data, State, new_state, parameters, some_threads, training
 from ..views import Strong, Weak, count, seen
 from .base import Classifier
 
@@ -326,17 +325,6 @@ def precision_of(asked: str) -> str:
         return asked
     units = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
     return "bf16" if any(getattr(torch.cpu, unit, bool)() for unit in units) else "fp32"
-
-
-@contextmanager
-def some_threads(threads: int | None) -> Iterator[None]:
-    before = torch.get_num_threads()
-    if threads is not None:
-        torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @cache

@@ -89,6 +89,7 @@ def extractor_of(name: str, model: nn.Module, prepare: Preparation, weights: str
         resize=prepare.rule,
         see=see,
         batch=BATCH,
+        alone=True,
     )
 
 

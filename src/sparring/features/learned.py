@@ -31,10 +31,10 @@ from ..objective import Classify, Linear
 from ..players import AdamW, Judge, Player
 from ..recipes import Recipe
 from ..runs import choose_device
-from ..train import fastest_precision, new_state, training
+from ..train import fastest_precision, new_state, some_threads, training
 from ..views import Weak
 from .cache import Arrays, fingerprint, user_cache
-from .extractor import Extractor, Progress, hash_of
+from .extractor import Extractor, Progress, hash_of, writeable
 from .handmade import EXTRACTORS, extract
 from .preparation import resized
 
@@ -96,10 +96,11 @@ def own(
 
     images: uint8 [N,H,W,C]; only the training part, for it sees them all but a tenth. labels: int64 [N], -1 where
     unlabelled; with two classes and EACH labelled images a class it learns to name `classes`, else to tell clusters
-    apart, and then names none. The same images, labels and seed give the same network on the same machine; it is kept
-    in the user's cache (places.cache_folder). `precision`: of its training, "fp32", "bf16" or "auto" for what is
-    faster here; features are always computed in float32. Over these images their mean is 0 and their mean square 1.
-    Raises DataError for fewer than FEWEST images and for images that are all alike.
+    apart, and then names none. The same images, labels, seed and precision give the same network on the same machine,
+    whatever the number of threads: it trains in one. It is kept in the user's cache (places.cache_folder).
+    `precision`: of its training, "fp32", "bf16" or "auto" for what is faster here; features are always computed in
+    float32. Over these images their mean is 0 and their mean square 1. Raises DataError for fewer than FEWEST images
+    and for images that are all alike.
     """
     check(images)
     labels, where = usable(labels), choose_device(device)
@@ -108,9 +109,10 @@ def own(
     key = ("own", VERSION, RECIPE, seed, precision, len(names), content)
 
     def learn() -> Arrays:
-        x = np.require(shrunk(images), requirements=["C", "W"])  # torch warns about read-only memory
-        lesson = by_clusters(x, seed) if labels is None else by_labels(x, labels, len(names), seed)
-        return learned(lesson, x, trained(lesson, seed, where, precision, progress), where)
+        x = writeable(shrunk(images))
+        with some_threads(1):  # so that the number of threads changes nothing; more were slower on a busy machine
+            lesson = by_clusters(x, seed) if labels is None else by_labels(x, labels, len(names), seed)
+            return learned(lesson, x, trained(lesson, seed, where, precision, progress), where)
 
     return extractor_of(user_cache().get(key, learn), images.shape[1:], names, where)
 
@@ -130,6 +132,7 @@ def extractor_of(arrays: Arrays, shape: tuple[int, ...], classes: tuple[str, ...
         hash=hash_of("own", VERSION, *(arrays[name] for name in sorted(arrays))),
         resize=RESIZE,
         see=see,
+        alone=device != "cpu",
         width=len(mean),
         shape=(height, width, channels),
         classes=classes,
