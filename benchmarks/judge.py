@@ -27,6 +27,7 @@ if __name__ == "__main__":
 
 import numpy as np
 import torch
+from judge_simulation import errors, false_alarms
 
 from sparring import metrics
 
@@ -349,6 +350,8 @@ ROWS = {
     "frechet": ("Frechet distance", frechet),
     "neighbours": ("Precision, recall, density, coverage", neighbours),
     "kernel": ("Kernel distance", kernel),
+    "false-alarms": ("False alarms", false_alarms),
+    "errors": ("Errors", errors),
 }
 
 if __name__ == "__main__":

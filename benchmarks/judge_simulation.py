@@ -1,0 +1,127 @@
+"""Are the errors of scores right, and how often does a test cry wolf? Rows of judge.py."""
+
+from collections.abc import Callable
+
+import numpy as np
+from scoring import real_images
+
+from sparring import metrics
+from sparring.features import extract
+from sparring.metrics import Estimate
+
+REPEATS = 200
+LEVELS = {"5 %": 1.959964, "1 %": 2.575829}
+SETTINGS = ((400, 400, 16, 0.0), (400, 400, 16, 0.2), (1000, 500, 16, 0.2), (300, 300, 64, 0.1), (100, 100, 200, 0.3))
+
+
+# --- errors against the spread of fresh samples ----------------------------------------------------------------------
+
+
+def gaussians(n: int, m: int, width: int, apart: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Standard deviations from 0.2 to 1; fakes are shifted by `apart`, and wider by as much."""
+    random, scale = np.random.default_rng(seed), np.linspace(0.2, 1, width)
+    return random.normal(size=(n, width)) * scale, random.normal(size=(m, width)) * scale * (1 + apart) + apart
+
+
+def all_scores(real: np.ndarray, fake: np.ndarray, held_out: np.ndarray) -> dict[str, Estimate]:
+    found = {
+        "Frechet": metrics.frechet_distance(real, fake),
+        "kernel": metrics.kernel_distance(real, fake),
+        "diversity": metrics.diversity(real, fake),
+        **metrics.neighbours(real, fake)._asdict(),
+    }
+    if min(len(real), len(fake)) >= 8 * real.shape[1]:
+        found["Frechet at infinity"] = metrics.frechet_at_infinity(real, fake)
+    odds = np.exp(2 * fake[:, :8])
+    copies = metrics.copies(real, held_out, fake)
+    return found | {
+        "Inception score": metrics.inception_score(odds / odds.sum(1, keepdims=True)),
+        "memorised": copies.memorised,
+        "authentic": copies.authentic,
+    }
+
+
+def error_ratios(n: int, m: int, width: int, apart: float, repeats: int) -> dict[str, float]:
+    """Error (root mean square) over the standard deviation of the value, of each score, over fresh samples."""
+    rows: dict[str, list[Estimate]] = {}
+    for seed in range(repeats):
+        real, fake = gaussians(n, m, width, apart, seed)
+        held_out = gaussians(n // 2, 2, width, apart, 10**6 + seed)[0]
+        for name, found in all_scores(real, fake, held_out).items():
+            rows.setdefault(name, []).append(found)
+    return {
+        name: float(np.sqrt(np.mean([e.error**2 for e in row])) / np.std([e.value for e in row], ddof=1))
+        for name, row in rows.items()
+    }
+
+
+def errors(options) -> list[str]:
+    repeats = 20 if options.small else REPEATS
+    columns = [error_ratios(*setting, repeats) for setting in SETTINGS]
+    names = list(dict.fromkeys(name for column in columns for name in column))
+    head = " | ".join(f"{n} x {m} x {width}, apart {apart}" for n, m, width, apart in SETTINGS)
+    rows = [[name, *(f"{c[name]:.2f}" if name in c else "-" for c in columns)] for name in names]
+    return [
+        f"Error over the standard deviation of the value in {repeats} fresh samples of Gaussians. 1 is right; above 1",
+        "the interval is too wide. Frechet's is, by up to sqrt(2), where both samples have one distribution.",
+        "",
+        f"| score | {head} |",
+        "|---" * (len(SETTINGS) + 1) + "|",
+        *("| " + " | ".join(row) + " |" for row in rows),
+    ]
+
+
+# --- false alarms ----------------------------------------------------------------------------------------------------
+
+
+def alarms(features: np.ndarray, images: np.ndarray, seed: int, each: int) -> dict[str, Callable[[float], bool]]:
+    """Three disjoint samples of one data set: is the second told from the first, is it told from the third against the
+    first? For each test, whether it fires at so many standard errors."""
+    order = np.random.default_rng(seed).permutation(len(features))
+    real, a, b = features[order[: 3 * each]].reshape(3, each, -1)
+    spectrum = metrics.spectrum_distance(images[order[:each]], images[order[each : 2 * each]])
+    scores = [
+        {
+            "kernel": metrics.kernel_distance(real, fake),
+            "Frechet": metrics.frechet_distance(real, fake),
+            "diversity": metrics.diversity(real, fake),
+            **metrics.neighbours(real, fake)._asdict(),
+        }
+        for fake in (a, b)
+    ]
+    p, copies = metrics.kernel_test(real, a, seed=seed), metrics.copies(real, b, a)
+    found: dict[str, Callable[[float], bool]] = {
+        "kernel test": lambda z: p <= (0.05 if z < 2 else 0.01),
+        "kernel distance above 0": lambda z: scores[0]["kernel"].value > z * scores[0]["kernel"].error,
+        "spectrum distance above 0": lambda z: spectrum.value > z * spectrum.error,
+        "diversity is not 1": lambda z: abs(scores[0]["diversity"].value - 1) > z * scores[0]["diversity"].error,
+        "memorised above 0": lambda z: copies.memorised.value > z * copies.memorised.error,
+        "C_T below 0": lambda z: copies.c_t < -z,
+    }
+    for name in scores[0]:
+        apart = metrics.difference(scores[0][name], scores[1][name])
+        found[f"two generators: {name}"] = lambda z, d=apart: abs(d.value) > z * d.error
+    return found
+
+
+def false_alarms(options) -> list[str]:
+    repeats, each = (10, 200) if options.small else (REPEATS, 500)
+    data = real_images("cifar10")
+    images = data.test_x
+    features = np.array(extract("hog", images))
+    counts: dict[str, np.ndarray] = {}
+    for seed in range(repeats):
+        for name, fires in alarms(features, images, seed, each).items():
+            counts.setdefault(name, np.zeros(len(LEVELS), int))
+            counts[name] += [fires(z) for z in LEVELS.values()]
+    return [
+        f"{repeats} times, three disjoint samples of {each} CIFAR-10 test images as real images, generator a and",
+        f"generator b, in {features.shape[1]} `hog` features. Share of the repeats in which a test says that they differ.",
+        "",
+        "| test | " + " | ".join(f"at {level}" for level in LEVELS) + " |",
+        "|---" * (len(LEVELS) + 1) + "|",
+        *(
+            f"| {name} | " + " | ".join(f"{100 * c / repeats:.1f} %" for c in found) + " |"
+            for name, found in counts.items()
+        ),
+    ]
