@@ -242,6 +242,9 @@ def test_inception_has_the_published_size_and_names():
     assert sum(name.endswith(".conv.weight") for name in names) == 94
     assert {"Mixed_5b.branch3x3dbl_3.bn.running_var", "Mixed_6e.branch7x7dbl_5.conv.weight"} <= names
     assert {"Mixed_7a.branch7x7x3_4.bn.bias", "Mixed_7c.branch3x3dbl_3b.conv.weight", "fc.weight"} <= names
+    pools = {name: layer.chains[-1][0] for name, layer in net.named_children() if name.startswith("Mixed")}
+    assert [name for name, pool in pools.items() if pool == "max"] == ["Mixed_7c"]
+    assert [name for name, pool in pools.items() if pool == "half"] == ["Mixed_6a", "Mixed_7a"]
     sides = {}
     for name, layer in net.named_children():
         layer.register_forward_hook(lambda module, given, out, name=name: sides.update({name: tuple(out.shape[1:])}))
