@@ -115,6 +115,12 @@ def test_the_hash_follows_weights_and_preparation(folders, tmp_path):
     assert encoder("dinov2", other / "model.safetensors").hash == first.hash
     (other / "preprocessor_config.json").write_text(json.dumps({**PREPROCESSOR, "resample": 2}))
     assert encoder("dinov2", other).hash != first.hash and encoder("dinov2", other).weights == first.weights
+    (other / "preprocessor_config.json").write_text(json.dumps(PREPROCESSOR))
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps({**config, "transformers_version": "0"}))
+    assert encoder("dinov2", other).hash == first.hash
+    (other / "config.json").write_text(json.dumps({**config, "hidden_act": "relu"}))
+    assert encoder("dinov2", other).hash != first.hash  # the same weights in another network
     weights = load_file(other / "model.safetensors")
     weights["layernorm.bias"] += 1
     save_file(weights, other / "model.safetensors", {"format": "pt"})

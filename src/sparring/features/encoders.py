@@ -16,14 +16,13 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ..errors import FileFormatError, MachineError, SparringError, UsageError, pick
 from ..files import read_json
 from ..runs import choose_device
 from .extractor import Extractor, hash_of
-from .inception import OUTPUTS, SIDE, Inception
+from .inception import SIDE, load_inception
 from .preparation import Preparation, preparation_of
 
 VERSION = 1  # of what is read from an encoder
@@ -35,6 +34,7 @@ FAMILIES = {  # name -> the model types of transformers that it may be; none: an
     "encoder": (),
     "inception": (),
 }
+UNIMPORTANT = ("transformers_version", "dtype", "torch_dtype", "architectures")  # in a config.json
 SQUARE = Preparation((0.5,) * 3, (0.5,) * 3, "bilinear", size=(SIDE, SIDE))
 
 
@@ -60,21 +60,25 @@ def encoder(name: str, source: str | Path, *, expected: str = "", device: str = 
     found = sha256(files)
     check_hash(found, expected, folder)
     if name == "inception":
-        return extractor_of(name, inception(files).to(where), SQUARE, found, where)
-    model_type = read_json(folder / "config.json").get("model_type")
-    if types and model_type not in types:
-        raise UsageError("other-encoder", f"{folder} holds a model of type {model_type!r}, not {name}",
+        return extractor_of(name, load_inception(files).to(where), SQUARE, found, where)
+    config = read_dict(folder / "config.json", "the architecture of the model")
+    if types and config.get("model_type") not in types:
+        raise UsageError("other-encoder", f"{folder} holds a model of type {config.get('model_type')!r}, not {name}",
                          fix="name a folder that holds one, or call the extractor encoder")  # fmt: skip
-    prepare = preparation_of(read_preprocessor(folder), folder / "preprocessor_config.json")
+    path = folder / "preprocessor_config.json"
+    prepare = preparation_of(read_dict(path, "how its images are resized and normalised"), path)
+    built = {key: value for key, value in sorted(config.items()) if key[0] != "_" and key not in UNIMPORTANT}
     try:
-        return extractor_of(name, loaded(folder).to(where), prepare, found, where)
+        return extractor_of(name, loaded(folder).to(where), prepare, found, where, str(built))
     except (RuntimeError, AttributeError, TypeError, ValueError) as error:
         if isinstance(error, SparringError):
             raise
         raise unreadable(folder, error) from error
 
 
-def extractor_of(name: str, model: nn.Module, prepare: Preparation, weights: str, device: str) -> Extractor:
+def extractor_of(
+    name: str, model: nn.Module, prepare: Preparation, weights: str, device: str, built: str = ""
+) -> Extractor:
     """The extractor of a loaded model; one empty image goes through it, so that what does not fit shows here."""
 
     @torch.inference_mode()
@@ -84,7 +88,7 @@ def extractor_of(name: str, model: nn.Module, prepare: Preparation, weights: str
     return Extractor(
         width=see(np.zeros((1, 32, 32, 3), np.uint8))[0].shape[1],
         name=name,
-        hash=hash_of("encoder", VERSION, weights, repr(prepare)),
+        hash=hash_of("encoder", VERSION, weights, prepare, built),
         weights=weights,
         resize=prepare.rule,
         see=see,
@@ -144,8 +148,8 @@ def weight_files(folder: Path) -> list[Path]:
     if single.is_file():
         return [single]
     if index.is_file():
-        names = sorted(set(read_json(index)["weight_map"].values()))
-        return [folder / Path(name).name for name in names]
+        parts = read_dict(index, "where its weights are").get("weight_map") or {}
+        return [folder / Path(str(name)).name for name in sorted(set(parts.values()))]
     refuse_pickle(sorted(folder.iterdir()))
     raise FileFormatError(
         "encoder-missing",
@@ -191,42 +195,18 @@ def check_hash(found: str, expected: str, where: Path) -> None:
         )
 
 
-def read_preprocessor(folder: Path) -> Any:
-    path = folder / "preprocessor_config.json"
+def read_dict(path: Path, says: str) -> dict[str, Any]:
+    """Of a JSON file beside the weights. Raises FileFormatError."""
     if not path.is_file():
         raise FileFormatError(
-            "bad-preprocessor",
-            f"{folder} holds no preprocessor_config.json, which says how its images are resized and normalised",
+            "bad-encoder",
+            f"{path.parent} holds no {path.name}, which says {says}",
             fix="add the file of the model that was published",
         )
-    return read_json(path)
-
-
-# --- Inception -------------------------------------------------------------------------------------------------------
-
-
-def inception(files: list[Path]) -> nn.Module:
-    """The network with the weights of these files, in eval mode. Raises FileFormatError."""
-    tensors: dict[str, Tensor] = {}
-    try:
-        for path in files:
-            tensors |= load_file(path)
-        net = Inception()
-        outputs = len(tensors.get("fc.bias", net.fc.bias))
-        if outputs != OUTPUTS:
-            raise ValueError(f"it names {outputs:,} classes; the network of Frechet distances names {OUTPUTS:,}")
-        told = net.load_state_dict(tensors, strict=False)
-        absent = [key for key in told.missing_keys if not key.endswith("num_batches_tracked") and key[:3] != "fc."]
-        if wrong := [*absent, *told.unexpected_keys]:
-            raise ValueError(f"{len(wrong)} tensors are missing or too many, such as {wrong[0]}")
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        reason = str(error).strip().replace("\n", " ")[:200]
-        raise FileFormatError(
-            "bad-encoder",
-            f"{files[0]} does not hold Inception as Frechet distances use it: {reason}",
-            fix="convert the weights of 2015-12-05 (pt_inception-2015-12-05-6726825d) to safetensors, names unchanged",
-        ) from error
-    return net.eval().requires_grad_(False)
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise FileFormatError("bad-encoder", f"{path} is not a JSON object", fix="fetch the whole model again")
+    return content
 
 
 # --- transformers ----------------------------------------------------------------------------------------------------

@@ -6,10 +6,15 @@ usual PyTorch copies of those weights: `Conv2d_1a_3x3.conv.weight`, `Mixed_5b.br
 """
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, max_pool2d, relu
+
+from ..errors import FileFormatError
 
 WIDTH, OUTPUTS = 2048, 1008
 SIDE = 299  # pixels
@@ -168,3 +173,27 @@ class Inception(nn.Module):
             if name in ("Conv2d_2b_3x3", "Conv2d_4a_3x3"):
                 x = max_pool2d(x, 3, 2)
         return x.mean((2, 3))
+
+
+def load_inception(files: list[Path]) -> nn.Module:
+    """The network with the weights of these files, in eval mode. Raises FileFormatError."""
+    tensors: dict[str, Tensor] = {}
+    try:
+        for path in files:
+            tensors |= load_file(path)
+        net = Inception()
+        outputs = len(tensors.get("fc.bias", net.fc.bias))
+        if outputs != OUTPUTS:
+            raise ValueError(f"it names {outputs:,} classes; the network of Frechet distances names {OUTPUTS:,}")
+        told = net.load_state_dict(tensors, strict=False)
+        absent = [key for key in told.missing_keys if not key.endswith("num_batches_tracked") and key[:3] != "fc."]
+        if wrong := [*absent, *told.unexpected_keys]:
+            raise ValueError(f"{len(wrong)} tensors are missing or too many, such as {wrong[0]}")
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        reason = str(error).strip().replace("\n", " ")[:200]
+        raise FileFormatError(
+            "bad-encoder",
+            f"{files[0]} does not hold Inception as Frechet distances use it: {reason}",
+            fix="convert the weights of 2015-12-05 (pt_inception-2015-12-05-6726825d) to safetensors, names unchanged",
+        ) from error
+    return net.eval().requires_grad_(False)
