@@ -12,7 +12,7 @@ Results replace their section of results/judge.md.
 import argparse
 import contextlib
 import datetime
-import importlib
+import importlib.util
 import io
 import os
 import subprocess
@@ -128,34 +128,31 @@ def table(head: str, rows: list[tuple]) -> list[str]:
 
 
 def prdc():
-    try:
-        return importlib.import_module("prdc").compute_prdc
-    except ImportError:
-        return None
+    return importlib.import_module("prdc").compute_prdc if importlib.util.find_spec("prdc") else None
 
 
 def fidelity(name: str):
-    """A module of torch-fidelity, which needs names of torchvision when it is imported."""
-    try:
-        importlib.import_module("torchvision")
-    except ImportError:
-        for part in (
-            "torchvision",
-            "torchvision.datasets",
-            "torchvision.transforms",
-            "torchvision.transforms.functional",
-        ):
-            sys.modules[part] = types.ModuleType(part)
-        for kind in ("CIFAR10", "CIFAR100", "STL10"):
-            setattr(sys.modules["torchvision.datasets"], kind, type(kind, (), {}))
-        sys.modules["torchvision"].datasets = sys.modules["torchvision.datasets"]  # type: ignore[attr-defined]
-        sys.modules["torchvision"].transforms = sys.modules["torchvision.transforms"]  # type: ignore[attr-defined]
-        functional = sys.modules["torchvision.transforms.functional"]
-        sys.modules["torchvision.transforms"].functional = functional  # type: ignore[attr-defined]
+    """A module of torch-fidelity, which needs names of torchvision while it is imported; None where it is missing."""
+    if not importlib.util.find_spec("torch_fidelity"):
+        return None
+    lent = {} if importlib.util.find_spec("torchvision") else torchvision_names()
+    sys.modules.update(lent)
     try:
         return importlib.import_module(f"torch_fidelity.{name}")
-    except ImportError:
-        return None
+    finally:
+        for part in lent:
+            del sys.modules[part]
+
+
+def torchvision_names() -> dict[str, types.ModuleType]:
+    names = ("", ".datasets", ".transforms", ".transforms.functional")
+    parts = {f"torchvision{name}": types.ModuleType(f"torchvision{name}") for name in names}
+    for kind in ("CIFAR10", "CIFAR100", "STL10"):
+        setattr(parts["torchvision.datasets"], kind, type(kind, (), {}))
+    for name in names[1:]:
+        parent, _, child = f"torchvision{name}".rpartition(".")
+        setattr(parts[parent], child, parts[f"torchvision{name}"])
+    return parts
 
 
 def quiet(work: Callable):

@@ -116,7 +116,7 @@ def false_alarms(options) -> list[str]:
             counts[name] += [fires(z) for z in LEVELS.values()]
     return [
         f"{repeats} times, three disjoint samples of {each} CIFAR-10 test images as real images, generator a and",
-        f"generator b, in {features.shape[1]} `hog` features. Share of the repeats in which a test says that they differ.",
+        f"generator b, in {features.shape[1]} `hog` features. Share of repeats in which a test says that they differ.",
         "",
         "| test | " + " | ".join(f"at {level}" for level in LEVELS) + " |",
         "|---" * (len(LEVELS) + 1) + "|",
