@@ -51,11 +51,10 @@ class Extractor:
     ) -> np.ndarray:
         """float32 [N,F] of uint8 images [N,H,W,C], read-only because cached: a second call costs a read of the disk.
 
-        Chunks go to as many threads as torch has, each of them whole to one: on two cores 1.8 times as fast as one
-        thread and 1.3 times as fast as two processes; torch's own division of every operation was slower than one
-        thread wherever something else was running. Memory holds the features and a few chunks. Raises DataError for
-        another shape than `shape`, and where features are not finite, naming the first such image by `origins` or
-        its number.
+        Chunks go to as many threads as torch has, each of them whole to one: on two cores about 1.5 times as fast as
+        one thread, as two processes are; torch's own division of every operation was slower than one thread wherever
+        something else was running. Memory holds the features and a few chunks. Raises DataError for another shape than
+        `shape`, and where features are not finite, naming the first such image by `origins` or its number.
         """
         return self.seen(images, progress, origins)["features"]
 
