@@ -6,13 +6,14 @@ It is biased: with few images it comes out too large. Compare only numbers from 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import get_lapack_funcs
+from scipy.linalg import get_lapack_funcs, solve_triangular
 
 from ..errors import UsageError
 from .estimate import Estimate
 from .features import checked, chunks, pair
 
 UNKNOWN = np.full(1, np.nan)  # influences of images that are not at hand: the error is not a number
+Means = tuple[np.ndarray, np.ndarray]
 ROUNDING = 1e-12  # variances this far below the largest are 0
 
 
@@ -53,7 +54,7 @@ def frechet_distance(real: np.ndarray | Moments, fake: np.ndarray | Moments, *, 
     J. Multivariate Anal. 12; ours for influences). In terms of A: y = A^T a has y^T T y = |sqrt(s) U^T a|^2, and an
     image of the other side |U^T A y / sqrt(s)|^2. The error that follows holds where the distance is well above its
     bias, and is too large where both samples have one distribution. It is not a number without `influences`, which
-    take half of the time, and for moments, which no longer know their images.
+    take a third of the time, and for moments, which no longer know their images.
     """
     if isinstance(real, np.ndarray) and isinstance(fake, np.ndarray):
         real, fake = pair(real, fake)
@@ -69,28 +70,55 @@ def frechet_distance(real: np.ndarray | Moments, fake: np.ndarray | Moments, *, 
 
 def of_features(real: np.ndarray, fake: np.ndarray, influences: bool) -> Estimate:
     means = real.mean(0, dtype=np.float64), fake.mean(0, dtype=np.float64)
-    if len(real) <= real.shape[1]:
-        root = Rows((real - means[0]) / np.sqrt(len(real) - 1))
-        product = np.zeros((len(real), len(real)))
-        for _, y in centred(fake, means[1]):
-            projected = root.matrix @ y.T
-            product += projected @ projected.T / (len(fake) - 1)
-    else:
-        root = factor(Moments.of(real).covariance)
-        product = root.between(Moments.of(fake).covariance)
-    lengths = [squared_lengths(x, mean) for x, mean in zip((real, fake), means, strict=True)]
+    root, product, traces = (by_rows if len(real) <= real.shape[1] else by_moments)(real, fake, means)
     s, vectors = roots(product, vectors=influences)
     apart = means[0] - means[1]
-    value = distance(apart, sum(x.sum() / (len(x) - 1) for x in lengths), s)
+    value = distance(apart, traces, s)
     if not influences:
         return Estimate(value, UNKNOWN, UNKNOWN)
-    lengths[0] -= root.own(real, means[0], vectors * np.sqrt(s))
-    shrunk = root.matrix.T @ (vectors * inverse(np.sqrt(s)))
-    for rows, y in centred(fake, means[1]):
-        lengths[1][rows] -= np.square(y @ shrunk).sum(1)
-    unbiased = [x * (len(x) / (len(x) - 1)) for x in lengths]
-    linear = real @ (2 * apart), fake @ (-2 * apart)
-    return Estimate(value, *(x - x.mean() + y - y.mean() for x, y in zip(unbiased, linear, strict=True)))
+    totals = [(len(x) - 1) * s.sum() for x in (real, fake)]
+    of_real = root.own(real, means[0], vectors * np.sqrt(s), totals[0])
+    of_fake = squared_products(fake, means[1], root.matrix.T @ (vectors * inverse_root(s)), totals[1])
+    return Estimate(value, moved(real, means[0], of_real, apart), moved(fake, means[1], of_fake, -apart))
+
+
+def by_moments(real: np.ndarray, fake: np.ndarray, means: Means) -> tuple["Root", np.ndarray, float]:
+    """A root A of the first covariance C = A^T A, A C' A^T, and tr C + tr C'."""
+    a, b = Moments.of(real).covariance, Moments.of(fake).covariance
+    root = factor(a)
+    return root, root.between(b), float(np.trace(a) + np.trace(b))
+
+
+def by_rows(real: np.ndarray, fake: np.ndarray, means: Means) -> tuple["Rows", np.ndarray, float]:
+    """The same without covariances."""
+    root = Rows((real - means[0]) / np.sqrt(len(real) - 1))
+    product, squares = np.zeros((len(real), len(real))), 0.0
+    for _, y in centred(fake, means[1]):
+        projected = root.matrix @ y.T
+        product += projected @ projected.T / (len(fake) - 1)
+        squares += np.vdot(y, y)
+    return root, product, float(np.vdot(root.matrix, root.matrix) + squares / (len(fake) - 1))
+
+
+def moved(features: np.ndarray, mean: np.ndarray, kept: np.ndarray, apart: np.ndarray) -> np.ndarray:
+    """Influences [N]: |y|^2 - y^T T y + 2 apart y, less their mean; `kept` is y^T T y."""
+    found = np.empty(len(features))
+    for rows, y in centred(features, mean):
+        squares = np.square(y).sum(1) - kept[rows]
+        found[rows] = squares * (len(features) / (len(features) - 1)) + 2 * y @ apart
+    return found - found.mean()
+
+
+def squared_products(features: np.ndarray, mean: np.ndarray, weights: np.ndarray, total: float) -> np.ndarray:
+    """[N]: |weights^T y|^2 of each image. In float32 where they add up to what they must, `total`, else in float64."""
+    for kind in (np.float32, np.float64):
+        with np.errstate(over="ignore", invalid="ignore"):
+            narrow = weights.astype(kind)
+            parts = [np.square(y.astype(kind) @ narrow).sum(1, dtype=np.float64) for _, y in centred(features, mean)]
+        found = np.concatenate(parts)
+        if abs(found.sum() - total) <= 1e-4 * total:
+            break
+    return found
 
 
 def distance(apart: np.ndarray, traces: float, s: np.ndarray) -> float:
@@ -102,20 +130,16 @@ def centred(features: np.ndarray, mean: np.ndarray):
     return ((rows, features[rows] - mean) for rows in chunks(len(features), 4096))
 
 
-def squared_lengths(features: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    return np.concatenate([np.square(y).sum(1) for _, y in centred(features, mean)])
-
-
 def roots(product: np.ndarray, *, vectors: bool) -> tuple[np.ndarray, np.ndarray]:
     """Square roots of the eigenvalues of a positive semi-definite matrix; those below 0 are rounding."""
     values, found = np.linalg.eigh(product) if vectors else (np.linalg.eigvalsh(product), product)
     return np.sqrt(np.maximum(values, 0)), found
 
 
-def inverse(values: np.ndarray) -> np.ndarray:
-    """1 / values; 0 for those that are 0 but for rounding."""
-    known = values > np.sqrt(ROUNDING) * values.max(initial=0)
-    return np.divide(1, values, out=np.zeros_like(values), where=known)
+def inverse_root(s: np.ndarray) -> np.ndarray:
+    """1 / sqrt(s); 0 for those that are 0 but for rounding."""
+    known = s > np.sqrt(ROUNDING) * s.max(initial=0)
+    return np.divide(1, np.sqrt(s), out=np.zeros_like(s), where=known)
 
 
 # A root of a covariance C = A^T A, `matrix` A [R,F].
@@ -127,27 +151,27 @@ class Rows:
 
     matrix: np.ndarray
 
-    def own(self, features: np.ndarray, mean: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    def own(self, features: np.ndarray, mean: np.ndarray, weights: np.ndarray, total: float) -> np.ndarray:
         """[N]: |weights^T a|^2 of each image y = A^T a."""
         return (len(self.matrix) - 1) * np.square(weights).sum(1)
 
 
 @dataclass(frozen=True, eq=False)
 class Root:
-    """Of a covariance itself; `back` [F,R] finds a = back^T y of y = A^T a."""
+    """Of a covariance itself: triangular, or eigenvectors by the roots of their eigenvalues, and then `back` [F,R]
+    finds a = back^T y of y = A^T a."""
 
     matrix: np.ndarray
-    back: np.ndarray
-    triangular: bool
+    back: np.ndarray | None = None
 
-    def own(self, features: np.ndarray, mean: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    def own(self, features: np.ndarray, mean: np.ndarray, weights: np.ndarray, total: float) -> np.ndarray:
         """[N]: |weights^T a|^2 of each image y = A^T a."""
-        weights = self.back @ weights
-        return np.concatenate([np.square(y @ weights).sum(1) for _, y in centred(features, mean)])
+        found = solve_triangular(self.matrix, weights) if self.back is None else self.back @ weights
+        return squared_products(features, mean, found, total)
 
     def between(self, covariance: np.ndarray) -> np.ndarray:
         """A C' A^T; of a triangular A with half of the work."""
-        if not self.triangular:
+        if self.back is not None:
             return self.matrix @ covariance @ self.matrix.T
         (sygst,) = get_lapack_funcs(("sygst",), dtype=np.float64)
         found, _ = sygst(covariance, self.matrix.T, itype=2, lower=1)
@@ -156,16 +180,15 @@ class Root:
 
 def factor(covariance: np.ndarray) -> Root:
     """By Cholesky, or, where the covariance is nearly singular, from the eigenvectors of what varies at all."""
-    potrf, trtri = get_lapack_funcs(("potrf", "trtri"), dtype=np.float64)
+    (potrf,) = get_lapack_funcs(("potrf",), dtype=np.float64)
     lower, failed = potrf(covariance, lower=1, clean=1)
     pivots = np.square(np.diagonal(lower))
     if not failed and pivots.min() > ROUNDING * pivots.max():
-        back, _ = trtri(lower, lower=1)
-        return Root(lower.T, back.T, triangular=True)
+        return Root(lower.T)
     values, vectors = np.linalg.eigh(covariance)
     some = values > ROUNDING * values.max(initial=0)
     scale = np.sqrt(values[some])
-    return Root((vectors[:, some] * scale).T, vectors[:, some] / scale, triangular=False)
+    return Root((vectors[:, some] * scale).T, vectors[:, some] / scale)
 
 
 def frechet_at_infinity(
