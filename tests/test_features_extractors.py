@@ -77,6 +77,10 @@ def test_several_threads_give_the_same_features_in_order():
         torch.set_num_threads(3)
         told = []
         found = extractor.computed(images, lambda *what: told.append(what), ())["features"]
+        later = threading.Thread(target=lambda: told.append(torch.get_num_threads()))
+        later.start()
+        later.join()
+        assert told.pop() == 3  # threads that begin later are as before
         assert torch.get_num_threads() == 3 and names and threading.get_ident() not in names
     finally:
         torch.set_num_threads(before)
@@ -315,3 +319,17 @@ def test_centred_features_vary_alike_but_what_hardly_varies_stays_small():
     assert spread[0] == pytest.approx(spread[1], rel=1e-4)
     assert spread[3] / spread[1] == pytest.approx(block[3] / floor, rel=1e-3) and spread[5] == 0
     assert (learned.centring(np.zeros((5, 3), np.float32), 2)[1] == 1).all()
+
+
+def test_the_number_of_threads_does_not_change_the_network(monkeypatch, tmp_path):
+    monkeypatch.setattr(learned, "shown_for", lambda images, facts: 600)
+    images, before, found = noise(60, 32, 32, 3), torch.get_num_threads(), []
+    try:
+        for threads in (1, 2):
+            monkeypatch.setenv("SPARRING_CACHE", str(tmp_path / str(threads)))
+            torch.set_num_threads(threads)
+            found.append(own(images, precision="fp32").hash)
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert found[0] == found[1]
