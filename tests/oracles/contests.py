@@ -83,8 +83,17 @@ def wgan_gp(nets, *world):
         slope = slopes(t.s(between), between)
         return t.s(t.fake).mean() - t.s(t.real).mean() + 10 * ((slope.sqrt() - 1) ** 2).mean()
 
-    slow = {f"{name.lower()}_optim": adam(nets[name], lr=1e-4, betas=(0.0, 0.9)) for name in "DG"}
-    alternate(nets, *world, d_loss, lambda t: -t.s(t.fake).mean(), d_steps=5, **slow)
+    optims = {name: adam(nets[name], betas=(0.0, 0.9)) for name in "DG"}
+
+    def rated(name, loss):
+        def of(t):
+            optims[name].param_groups[0]["lr"] = 1e-3 * (1 - t.progress)
+            return loss(t)
+
+        return of
+
+    d_loss, g_loss = rated("D", d_loss), rated("G", lambda t: -t.s(t.fake).mean())
+    alternate(nets, *world, d_loss, g_loss, d_steps=5, d_optim=optims["D"], g_optim=optims["G"])
 
 
 def slopes(score, x):

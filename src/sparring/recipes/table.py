@@ -82,7 +82,7 @@ RECIPES: dict[str, Recipe] = {
         d=(GradientPenalty(10.0),),
         d_steps=5,
         judge=Judge(net=smooth),
-        optim=Adam(1e-4, (0.0, 0.9)),
+        optim=Adam(Linear(1e-3), (0.0, 0.9)),
     ),
     "sngan": gan(
         "Miyato et al. 2018, arXiv:1802.05957",
