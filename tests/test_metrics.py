@@ -485,7 +485,7 @@ def test_ssim_is_that_of_loops():
         (np.zeros((5, 3)), np.zeros((5, 4)), "real features are 3 wide, fake ones 4"),
         (np.zeros((5, 3)), np.zeros((1, 3)), r"fake features have the shape \(1, 3\)"),
         (np.zeros(5), np.zeros((5, 1)), r"real features have the shape \(5,\)"),
-        (np.full((5, 3), np.nan), np.zeros((5, 3)), "real features hold values that are not finite"),
+        (np.diag([0, 0, 1 / np.inf, np.inf]), np.zeros((5, 4)), "real features hold .* not finite, first in row 3"),
     ],
 )
 @pytest.mark.parametrize(

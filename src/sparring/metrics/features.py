@@ -22,12 +22,14 @@ def checked(features: np.ndarray, *, least: int, what: str) -> np.ndarray:
             f"{what} features have the shape {features.shape}, not [N,F] with N of at least {least}",
             fix="pass one row of features an image, of more images",
         )
-    if not all(np.isfinite(features[rows]).all() for rows in chunks(len(features))):
-        raise DataError(
-            "features-not-finite",
-            f"{what} features hold values that are not finite",
-            fix="look for the images that they come from",
-        )
+    for rows in chunks(len(features)):
+        good = np.isfinite(features[rows]).all(1)
+        if not good.all():
+            raise DataError(
+                "features-not-finite",
+                f"{what} features hold values that are not finite, first in row {rows.start + good.argmin()}",
+                fix="look for the image that the row comes from",
+            )
     return features
 
 
