@@ -12,7 +12,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "sparring"
 CHAPTERS = """
     errors files places images parts draws data nets heads cells views degradations objective constraints
     augment players recipes choice train health watch checkpoints exports sample inside translate recovery runs
-    metrics features judge classify stats advise study report app cli __main__
+    stats metrics features judge classify advise study report app cli __main__
 """.split()
 FILES = sorted(SOURCE.rglob("*.py"))
 TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
