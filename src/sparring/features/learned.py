@@ -16,8 +16,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from sklearn.cluster import KMeans
-from sklearn.exceptions import ConvergenceWarning
 from torch import nn
 
 from .. import draws
@@ -200,6 +198,9 @@ def by_labels(x: np.ndarray, labels: np.ndarray, classes: int, seed: int) -> Les
 
 def by_clusters(x: np.ndarray, seed: int) -> Lesson:
     """All images, by the cluster that their hand-made features are in."""
+    from sklearn.cluster import KMeans  # slow to load
+    from sklearn.exceptions import ConvergenceWarning
+
     f = extract(HANDMADE[x.shape[3]], x)
     f = f - f.mean(0)
     f /= np.sqrt(np.square(f).mean()) or 1
