@@ -103,14 +103,14 @@ def product_seconds(rows: int, columns: int, width: int, pairs: float) -> float:
 
 
 def write(section: str, lines: list[str], threads: int) -> None:
-    """Replaces a section of the results."""
+    """A section of the results, in the place that it has."""
     date = datetime.datetime.now(datetime.UTC).date()
-    head = f"## {section}\n\n{date}, {machine()}, {threads} thread(s), other work on the machine while measuring.\n\n"
+    how = f"{date}, {machine()}, {threads} thread(s), other work on the machine while measuring."
     text = RESULTS.read_text() if RESULTS.exists() else "# The judge\n\n`python benchmarks/judge.py ROW`.\n"
-    parts = text.split("\n## ")
-    kept = [part for part in parts[1:] if part.split("\n")[0] != section]
-    new = (head + "\n".join(lines)).removeprefix("## ")
-    RESULTS.write_text("\n## ".join([parts[0].rstrip() + "\n", *(p.rstrip() + "\n" for p in (*kept, new))]))
+    head, *parts = text.split("\n## ")
+    sections = {part.split("\n")[0]: part for part in parts}
+    sections[section] = "\n".join([section, "", how, "", *lines])
+    RESULTS.write_text("\n## ".join(f"{part.rstrip()}\n" for part in (head, *sections.values())))
     print("\n".join(lines), flush=True)
 
 

@@ -188,6 +188,19 @@ def weighted(x, i, more):
     return metrics.Moments(len(x), weights @ x, (apart.T * weights) @ apart * len(x) / (len(x) - 1))
 
 
+def test_frechet_distance_at_infinity_is_the_end_of_a_line_through_all_parts():
+    x, y = samples(50, 41, 4)
+    found, random = metrics.frechet_at_infinity(x, y, parts=3, seed=5), np.random.default_rng(5)
+    a, b = x[random.permutation(50)], y[random.permutation(41)]
+    means = []
+    for count in (1, 2, 3):
+        pieces = zip(np.array_split(a, count), np.array_split(b, count), strict=True)
+        means.append(np.mean([metrics.frechet_distance(*piece).value for piece in pieces]))
+    slope = (means[2] - means[0]) / 2
+    assert found.value == pytest.approx(np.mean(means) - 2 * slope)
+    np.testing.assert_array_equal(found.fake, metrics.frechet_distance(x, y).fake)
+
+
 def test_frechet_distance_at_infinity_has_less_bias():
     """N(0, 1) in 8 dimensions against N(0.3, 1): 8 * 0.09."""
     random = np.random.default_rng(0)

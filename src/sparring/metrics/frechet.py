@@ -170,12 +170,12 @@ class Root:
         return squared_products(features, mean, found, total)
 
     def between(self, covariance: np.ndarray) -> np.ndarray:
-        """A C' A^T; of a triangular A with half of the work."""
+        """A C' A^T; of a triangular A with half of the work, and only the lower triangle, which `eigh` reads."""
         if self.back is not None:
             return self.matrix @ covariance @ self.matrix.T
         (sygst,) = get_lapack_funcs(("sygst",), dtype=np.float64)
         found, _ = sygst(covariance, self.matrix.T, itype=2, lower=1)
-        return np.tril(found) + np.tril(found, -1).T
+        return found
 
 
 def factor(covariance: np.ndarray) -> Root:
