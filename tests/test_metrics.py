@@ -153,6 +153,20 @@ def test_frechet_distance_with_fewer_images_than_features():
     assert metrics.frechet_distance(x, y).value == pytest.approx(expected, rel=1e-6)
 
 
+def test_what_does_not_vary_has_scores():
+    x, y = np.zeros((30, 4)), samples(30, 20, 4)[1]
+    found = metrics.frechet_distance(x, y)
+    assert found.value == pytest.approx(np.square(y.mean(0)).sum() + y.var(0, ddof=1).sum())
+    assert np.isfinite(found.error)
+    assert metrics.frechet_distance(x, x[:9]).value == 0
+    assert [s.value for s in metrics.neighbours(x, x + 1)] == [0, 0, 0, 0]
+    assert [s.value for s in metrics.neighbours(x, x, k=2)] == [1, 1, 15, 1]
+    assert [s.value for s in metrics.neighbours(y * 1e-160, y * 1e-160)] == [s.value for s in metrics.neighbours(y, y)]
+    assert metrics.kernel_distance(x, x).value == 0
+    assert metrics.kernel_test(x, x) == 1
+    assert np.isnan(metrics.diversity(x, y).value)
+
+
 def test_moments_add_up():
     x, y = samples()
     both, sums = metrics.Moments.of(np.concatenate([x, y])), metrics.Moments.of(x) + metrics.Moments.of(y)

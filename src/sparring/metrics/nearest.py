@@ -86,8 +86,9 @@ class Points:
         for part in chunks(len(rows), max(1, 2**20 // self.features.shape[1])):
             apart = self.features[rows[part]].astype(np.float64)
             apart -= others.features[columns[part]]
+            apart *= self.scale
             found[part] = np.einsum("ij,ij->i", apart, apart)
-        return found * self.scale**2
+        return found
 
 
 def tiles(count: int) -> Iterator[slice]:
