@@ -242,17 +242,31 @@ def told(value, error, count=100, metric="coverage", seed=0):
     ],
 )
 def test_two_generators_are_told_apart_only_by_what_is_beyond_doubt(a, b, verdict):
-    (found,) = compared("a", told(*a), "b", told(*b, seed=1))
+    (found,) = compared("a", told(*a), "b", told(*b, seed=1), 100)
     assert found.verdict == verdict
     assert found.mean == pytest.approx(a[0] - b[0])
     assert found.error == pytest.approx(math.hypot(a[1], b[1]), rel=0.02)
 
 
 def test_of_distances_less_is_better():
-    (found,) = compared("a", told(0.1, 0.001, metric="kernel"), "b", told(0.3, 0.001, metric="kernel"))
+    (found,) = compared("a", told(0.1, 0.001, metric="kernel"), "b", told(0.3, 0.001, metric="kernel"), 100)
     assert found.verdict == "better"
-    assert "kernel" in found.sentence.lower()
+    assert found.sentence == "a is better than b"
     assert ranked("a", "b", [found]) == "a is better than b in kernel distance"
+
+
+def test_two_shares_of_nothing_tie_when_there_are_enough_images():
+    none = {"copies": scores.share("copies", np.zeros(1000, bool))}
+    (found,) = compared("a", none, "b", none, 1000)
+    assert found.verdict == "tie"
+    few = {"copies": scores.share("copies", np.zeros(60, bool))}
+    assert compared("a", few, "b", few, 60)[0].verdict == "not enough evidence"
+
+
+def test_a_frechet_distance_of_few_images_is_no_headline():
+    a, b = told(1.0, 0.01, metric="frechet"), told(2.0, 0.01, metric="frechet", seed=1)
+    assert compared("a", a, "b", b, 2047) == []
+    assert compared("a", a, "b", b, 2048)[0].verdict == "better"
 
 
 def test_fakes_are_different_when_a_test_says_so_after_holms_correction():
@@ -354,6 +368,7 @@ def test_every_metric_explains_itself_and_every_one_is_computed():
     assert METRICS["coverage"].shown(0.5) == "50.0 %"
     assert METRICS["kernel"].shown(0.0012) == "1.20"
     assert METRICS["frechet"].shown(12345.0) == "12,345"
+    assert METRICS["coverage"].apart(-0.1, 0.01) == "-10.0 +- 2.0 points"
 
 
 # --- checkpoints -----------------------------------------------------------------------------------------------------

@@ -90,7 +90,7 @@ def show(screen: Screen, found) -> None:
     from ..judge import METRICS
 
     for sentence in found.sentences:
-        screen.line(f"{sentence[:1].upper()}{sentence[1:]}.", style="bold")
+        screen.line(f"{sentence}.", style="bold")
     screen.line()
     several = len(found.judged) > 1
     names = [one.fake.name for one in found.judged]
@@ -102,13 +102,11 @@ def show(screen: Screen, found) -> None:
             continue
         cells = [metric.shown(score.value) for score in each]
         if not several:
-            cells.append(interval(metric, each[0]))
+            cells.append(interval(metric, each[0].low, each[0].high))
         real = found.floor.get(name)
         rows.append((metric.title, *cells, metric.shown(real.value) if real else "", metric.better))
     screen.table(heads, rows, right=" ".join([*(names if several else [names[0]])]))
-    for score in found.judged[0].scores.values():
-        if score.note:
-            screen.note(f"{METRICS[score.metric].title}: {score.note}.")
+    notes(screen, found.judged[0].scores.values())
     classes(screen, found)
     about = found.protocol
     extractor, real = about["extractor"], about["real"]
@@ -122,10 +120,22 @@ def show(screen: Screen, found) -> None:
     )
 
 
-def interval(metric, score) -> str:
-    if score.low is None or score.high is None:
-        return ""
-    return f"{metric.shown(score.low).removesuffix(' %')} to {metric.shown(score.high)}"
+def interval(metric, low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f"{metric.shown(low).removesuffix(' %')} to {metric.shown(high)}"
+
+
+def notes(screen: Screen, scores) -> None:
+    """What is to be said about scores, and in one line for each reason those that could not be had."""
+    from ..judge import METRICS
+
+    absent: dict[str, list[str]] = {}
+    for score in scores:
+        if score.value is None:
+            absent.setdefault(score.note, []).append(score.metric)
+        elif score.note:
+            screen.note(f"{METRICS[score.metric].title}: {score.note}.")
+    for why, names in absent.items():
+        screen.note(f"Not computed: {', '.join(names)}: {why}.")
 
 
 def classes(screen: Screen, found) -> None:
@@ -169,7 +179,7 @@ def checkpoints(screen: Screen, real: str, fakes: Sequence[str], *, json: bool, 
         ("", "", "95 % interval"),
         [
             (METRICS[row["metric"]].title, METRICS[row["metric"]].shown(row["value"]),
-             f"{METRICS[row['metric']].shown(row['low'])} to {METRICS[row['metric']].shown(row['high'])}")
+             interval(METRICS[row["metric"]], row["low"], row["high"]))
             for row in found["best"]["scores"] if row["value"] is not None
         ],
     )  # fmt: skip

@@ -140,10 +140,11 @@ def judge(
     extractor = look(features, reals, weights, weights_hash, seed, progress)
     pairs = [Pair(reals, side, extractor) for side in sides]
     judged = [Judged(pair.fake, scored(pair, chosen, progress), per_class(pair) if classes else {}) for pair in pairs]
+    fewest = min(count, len(reals.held))
     verdicts = [
         verdict
         for a, b in combinations(judged, 2)
-        for verdict in compared(a.fake.name, a.scores, b.fake.name, b.scores)
+        for verdict in compared(a.fake.name, a.scores, b.fake.name, b.scores, fewest)
     ]
     progress("real images against each other")
     halves = real_halves(reals, seed)

@@ -183,7 +183,7 @@ def homogeneous(counts: np.ndarray) -> float:
 def fidelity(pair: Pair) -> Score:
     known = pair.fake.labels >= 0
     about = pair.extractor
-    note = f"of real images {100 * about.accuracy:.1f} % ({about.accuracy_of})" if about.accuracy is not None else ""
+    note = f"real images {100 * about.accuracy:.1f} % ({about.accuracy_of})" if about.accuracy is not None else ""
     return share("fidelity", (pair.fake_logits.argmax(1) == pair.fake.labels)[known], note)
 
 

@@ -12,8 +12,9 @@ class Metric:
     """A score of fakes against real images.
 
     `better`: which way is good. `least`: images that each side must have. `needs`: "classes" (an extractor that names
-    them), "labels" (of the fakes), "held" (real images apart from those that the generator was trained on). `asked`:
-    computed only when named. `times`: shown multiplied by this; 100 is shown in percent.
+    them), "labels" (of the fakes), "held" (real images apart from those that the generator was trained on). `headline`:
+    what verdicts speak of, from so many images a side. `asked`: computed only when named. `times`: shown multiplied by
+    this; 100 is shown in percent.
     """
 
     title: str
@@ -24,8 +25,19 @@ class Metric:
     least: int = SOME
     needs: str = ""
     headline: bool = False
+    headline_from: int = 0
     asked: bool = False
     times: float = 1.0
+
+    def leads(self, images: int) -> bool:
+        """Is it a headline with so many images on the smaller side?"""
+        return self.headline and images >= self.headline_from
+
+    def apart(self, mean: float, error: float) -> str:
+        """A difference of two values with its 95 % interval."""
+        if self.times == 100:
+            return f"{100 * mean:+.1f} +- {196 * error:.1f} points"
+        return f"{self.shown(mean)} +- {self.shown(1.96 * error)}"
 
     def shown(self, value: float | None) -> str:
         """As a table prints it."""
@@ -61,6 +73,7 @@ METRICS: dict[str, Metric] = {
         "mean and covariance do not show, it does not see; copies of training images score best of all.",
         "Heusel et al. 2017, arXiv:1706.08500, eq. 6 (FID)",
         headline=True,
+        headline_from=FEW,
     ),
     "frechet-infinity": Metric(
         "Frechet distance at infinity",

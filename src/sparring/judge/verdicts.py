@@ -30,24 +30,30 @@ class Compared:
     sentence: str
 
 
-def compared(name_a: str, a: Mapping[str, Score], name_b: str, b: Mapping[str, Score]) -> list[Compared]:
-    """Verdicts on the headline scores that both have; p-values adjusted over them (Holm 1979).
+def compared(name_a: str, a: Mapping[str, Score], name_b: str, b: Mapping[str, Score], images: int) -> list[Compared]:
+    """Verdicts on the headline scores that both have, of so many images; p-values adjusted over them (Holm 1979).
 
     Real images are the same on both sides, so what they do to both cancels. better, worse: adjusted p <= 1 - LEVEL;
     tie: surely within a margin (two one-sided tests), which is a point for shares and a twentieth of the larger value
     for distances. They speak about these two sets of fakes, not about training the same recipe again.
     """
-    names = [name for name, metric in METRICS.items() if metric.headline and both(a.get(name), b.get(name))]
+    names = [name for name, metric in METRICS.items() if metric.leads(images) and both(a.get(name), b.get(name))]
     differences = [difference(a[name].estimate, b[name].estimate) for name in names]  # type: ignore[arg-type]
-    ps = [2 * float(special.ndtr(-abs(d.value) / d.error)) if d.error else float(d.value == 0) for d in differences]
+    errors = [d.error or unseen(a[name], b[name]) for name, d in zip(names, differences, strict=True)]
+    ps = [2 * float(special.ndtr(-abs(d.value) / e)) if e else 1.0 for d, e in zip(differences, errors, strict=True)]
     return [
-        judged(name, name_a, name_b, d.value, d.error, p, adjusted, margin(a[name], b[name]))
-        for name, d, p, adjusted in zip(names, differences, ps, holm(ps), strict=True)
+        judged(name, name_a, name_b, d.value, error, p, adjusted, margin(a[name], b[name]))
+        for name, d, error, p, adjusted in zip(names, differences, errors, ps, holm(ps), strict=True)
     ]
 
 
 def both(a: Score | None, b: Score | None) -> bool:
     return a is not None and b is not None and a.estimate is not None and b.estimate is not None
+
+
+def unseen(a: Score, b: Score) -> float:
+    """The error where no image differs from another, as in two shares of 0: as wide as the wider interval says."""
+    return max(((s.high or 0.0) - (s.low or 0.0)) / 3.92 for s in (a, b))
 
 
 def margin(a: Score, b: Score) -> float:
@@ -70,9 +76,7 @@ def judged(metric: str, a: str, b: str, mean: float, error: float, p: float, p_h
         "worse": f"{a} is worse than {b}",
         "not enough evidence": f"these images do not show whether {a} or {b} is better",
     }[verdict]
-    shown = METRICS[metric].shown
-    sentence = f"{METRICS[metric].title}: {said} ({shown(mean)} +- {shown(1.96 * error)})"
-    return Compared(metric, a, b, mean, error, p, p_holm, margin, verdict, sentence)
+    return Compared(metric, a, b, mean, error, p, p_holm, margin, verdict, said)
 
 
 # --- in words --------------------------------------------------------------------------------------------------------

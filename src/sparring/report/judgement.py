@@ -38,11 +38,12 @@ def page(judgement: Mapping[str, Any], pictures: Mapping[str, np.ndarray]) -> st
         stamp=judgement["stamp"],
         sentences=judgement["sentences"],
         fakes=fakes,
+        names=[fake["name"] for fake in fakes],
         rows=rows,
         notes=[row for row in rows if row["note"]],
         classes=[table for table in (class_table(fake) for fake in fakes) if table["rows"]],
         verdicts=[v | {"pill": PILLS.get(v["verdict"], "open"), "title": METRICS[v["metric"]].title,
-                       "mean": shown(v["metric"], v["mean"])} for v in judgement["verdicts"]],
+                       "mean": typeset(METRICS[v["metric"]].apart(v["mean"], v["error"]))} for v in judgement["verdicts"]],
         real=picture(pictures.get("real")),
         made=[picture(pictures.get(f"fakes {number}")) for number in range(len(fakes))],
         copies=[pairs(fake, pictures.get(f"copies {number}")) for number, fake in enumerate(fakes)],
@@ -65,7 +66,7 @@ def row_of(name: str, judgement: Mapping[str, Any]) -> dict | None:
         "metric": name,
         "title": metric.title,
         "better": metric.better,
-        "headline": metric.headline,
+        "headline": metric.leads(min(judgement["protocol"]["fakes"], judgement["protocol"]["real"]["compared"])),
         "cells": [(shown(name, score["value"]), interval(name, score)) for score in each],
         "real": shown(name, real["value"]),
         "note": each[0]["note"],
@@ -85,7 +86,11 @@ def shown(name: str, value: float | None) -> str:
     """As this metric's values are printed."""
     if value is None:
         return NOTHING
-    return METRICS[name].shown(value).replace("-", MINUS).replace(" %", f"{THIN}%")
+    return typeset(METRICS[name].shown(value))
+
+
+def typeset(text: str) -> str:
+    return text.replace("+-", "\u00b1").replace("-", MINUS).replace(" %", f"{THIN}%")
 
 
 def interval(name: str, score: Mapping[str, Any]) -> str:
