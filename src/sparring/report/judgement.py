@@ -42,13 +42,18 @@ def page(judgement: Mapping[str, Any], pictures: Mapping[str, np.ndarray]) -> st
         rows=rows,
         notes=[row for row in rows if row["note"]],
         classes=[table for table in (class_table(fake) for fake in fakes) if table["rows"]],
-        verdicts=[v | {"pill": PILLS.get(v["verdict"], "open"), "title": METRICS[v["metric"]].title,
-                       "mean": typeset(METRICS[v["metric"]].apart(v["mean"], v["error"]))} for v in judgement["verdicts"]],
+        verdicts=[verdict_row(verdict) for verdict in judgement["verdicts"]],
         real=picture(pictures.get("real")),
         made=[picture(pictures.get(f"fakes {number}")) for number in range(len(fakes))],
         copies=[pairs(fake, pictures.get(f"copies {number}")) for number, fake in enumerate(fakes)],
         metrics=[METRICS[row["metric"]] for row in rows],
     )  # fmt: skip
+
+
+def verdict_row(verdict: Mapping[str, Any]) -> dict[str, Any]:
+    metric = METRICS[verdict["metric"]]
+    apart = typeset(metric.apart(verdict["mean"], verdict["error"]))
+    return {**verdict, "pill": PILLS.get(verdict["verdict"], "open"), "title": metric.title, "apart": apart}
 
 
 def order(judgement: Mapping[str, Any]) -> list[str]:
