@@ -389,6 +389,14 @@ def test_the_best_checkpoint_is_chosen_by_one_half_and_reported_by_the_other(run
     assert shown[0]["value"] == pytest.approx(1000 * reported)
 
 
+def test_a_run_on_embedded_images_needs_no_second_name_and_others_do(run, capsys, monkeypatch):
+    assert main(["judge", str(run), "--over-time"]) == 2
+    assert "name the images before the run" in capsys.readouterr().err
+    monkeypatch.setattr("sparring.data.sources.EMBEDDED", {"toys": lambda: images(400)})
+    assert main(["judge", str(run), "--over-time", "--features", "pixels"]) == 0
+    assert "by the other half" in capsys.readouterr().out
+
+
 def value(rows, name):
     return next(row["value"] for row in rows if row["metric"] == name)
 

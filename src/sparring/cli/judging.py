@@ -54,14 +54,14 @@ def judge(
     from ..judge import judge as scored
 
     screen = Screen(as_json=json, quiet=quiet)
+    if over_time:
+        checkpoints(screen, real, fakes, features=features, images=images, seed=seed, json=json)
+        return
     if not fakes:
         raise UsageError(
             "missing", "there are no fakes to judge", fix="name a folder of images, a run or a model after REAL"
         )
     page = None if report is None else new_page(report)
-    if over_time:
-        checkpoints(screen, real, fakes, features=features, images=images, seed=seed, json=json)
-        return
     chosen = {"scores": metrics, "features": features, "weights": weights, "weights_hash": weights_hash}
     chosen |= {"held": held_out, "classes": per_class, "images": images, "size": size, "seed": seed}
     with screen.progress("judging") as line:
@@ -160,6 +160,8 @@ def checkpoints(screen: Screen, real: str, fakes: Sequence[str], *, json: bool, 
 
     if len(fakes) > 1:
         raise UsageError("several", "--over-time takes one run", fix="name one run after REAL")
+    if not fakes:
+        real, fakes = trained_on(real), (real,)
     with screen.progress("judging") as line:
         found = over_time(real, fakes[0], **chosen, progress=lambda text: line(0, None, text))
     if json:
@@ -183,6 +185,18 @@ def checkpoints(screen: Screen, real: str, fakes: Sequence[str], *, json: bool, 
             for row in found["best"]["scores"] if row["value"] is not None
         ],
     )  # fmt: skip
+
+
+def trained_on(run: str) -> str:
+    """The data of a run that anyone has: the embedded ones. Others must be named, for a run keeps no path."""
+    from ..data.sources import EMBEDDED
+    from ..runs import Run
+
+    name = Run.read(run).settings["source"]
+    if name in EMBEDDED:
+        return name
+    fix = f"name the images before the run: sparring judge DATA {run} --over-time"
+    raise UsageError("no-data", f"{run} does not say where its images {name!r} lie", fix=fix)
 
 
 @app.command(group=games)
