@@ -77,14 +77,16 @@ def measured(code: str) -> tuple[float, float]:
     before, _, work = code.partition("# measure\n")
     script = "\n".join(
         (
-            "import resource, sys, time",
+            "import re, sys, time",
+            "from pathlib import Path",
             f"sys.path.insert(0, {str(Path(__file__).parent)!r})",
-            "held = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024",
-            "now = lambda: int(open('/proc/self/statm').read().split()[1]) * resource.getpagesize() / 2**20",
+            "def mib(what):",
+            "    return int(re.search(what + r':\\s+(\\d+)', Path('/proc/self/status').read_text())[1]) / 1024",
             before,
-            "at_start, since = now(), time.process_time()",
+            "Path('/proc/self/clear_refs').write_text('5')  # the peak starts anew",
+            "at_start, since = mib('VmRSS'), time.process_time()",
             work,
-            "print(held() - at_start, time.process_time() - since)",
+            "print(mib('VmHWM') - at_start, time.process_time() - since)",
         )
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -428,6 +428,15 @@ def test_copies_without_enough_images_for_a_cell_have_no_c_t():
         metrics.copies(t, h[:, :5], m)
 
 
+def test_diversity_influences_are_those_of_leaving_out():
+    x, y = samples(60, 50, 3)
+    found = metrics.diversity(x, y)
+    less = [metrics.diversity(np.delete(x, i, 0), y).value for i in range(60)]
+    np.testing.assert_allclose(found.real, 59 * (found.value - np.array(less)), rtol=0.1, atol=0.03)
+    less = [metrics.diversity(x, np.delete(y, i, 0)).value for i in range(50)]
+    np.testing.assert_allclose(found.fake, 49 * (found.value - np.array(less)), rtol=0.1, atol=0.03)
+
+
 # Modes.
 
 
