@@ -15,6 +15,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -26,79 +27,143 @@ from games import device_name
 from scipy.ndimage import gaussian_filter
 from scoring import real_images
 
-from sparring.features import own
+from sparring.features import Extractor, own
 from sparring.judge.scores import SCORERS, Pair, Score
 from sparring.judge.sides import Reals, Side
 from sparring.judge.table import METRICS
+from sparring.judge.verdicts import compared, different
 from sparring.metrics import difference
 
 HERE = Path(__file__).parent
-SEEN = 5000
+SEEN, ALARMED = 5000, 1000  # images that the extractor learns from; a side, where nothing is to be seen
 SHARES = (0.05, 0.10, 0.20)
 Z = 1.6449  # one-sided 5 %
 NAMES = [name for name, metric in METRICS.items() if not metric.asked and name != "class-frechet"]
 
 
+# --- images with their features, computed once -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Looked:
+    """A side, and what the extractor makes of it."""
+
+    side: Side
+    features: np.ndarray
+    logits: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.side)
+
+    def take(self, at: np.ndarray) -> "Looked":
+        return Looked(self.side.take(at), self.features[at], self.logits[at])
+
+    def swapped_in(self, at: np.ndarray, others: "Looked") -> "Looked":
+        """Others in the places `at`."""
+        images, labels = self.side.images.copy(), self.side.labels.copy()
+        features, logits = self.features.copy(), self.logits.copy()
+        images[at], labels[at] = others.side.images, others.side.labels
+        features[at], logits[at] = others.features, others.logits
+        return Looked(Side(self.side.name, images, labels, self.side.origins), features, logits)
+
+
+def looked(side: Side, extractor: Extractor) -> Looked:
+    logits = extractor.logits(side.images)
+    assert logits is not None
+    return Looked(side, extractor.features(side.images), logits)
+
+
+@dataclass(frozen=True, eq=False)
+class World:
+    """The extractor, the images that it learned from, and all others."""
+
+    data: str
+    extractor: Extractor
+    classes: tuple[str, ...]
+    seen: Looked
+    rest: Looked
+
+    @classmethod
+    def of(cls, data: str) -> "World":
+        real = real_images(data)
+        classes = tuple(map(str, range(int(real.y.max()) + 1)))
+        whole = Side(data, real.x, real.y, tuple(map(str, range(len(real.x)))))
+        order = np.random.default_rng(0).permutation(len(whole))
+        seen, rest = whole.take(order[:SEEN]), whole.take(order[SEEN:])
+        extractor = own(seen.images, seen.labels, classes)
+        right = f"{100 * (extractor.accuracy or 0):.1f} % of {extractor.accuracy_of}"
+        print(f"{data}: extractor {extractor.hash}, right on {right}", flush=True)
+        return cls(data, extractor, classes, looked(seen, extractor), looked(rest, extractor))
+
+    def pair(self, held: Looked, fake: Looked) -> Pair:
+        reals = Reals(self.data, self.classes, "", self.seen.side, held.side, True, "")
+        pair = Pair(reals, fake.side, self.extractor)
+        vars(pair).update(real_features=held.features, fake_features=fake.features, seen_features=self.seen.features)
+        vars(pair).update(real_named=held.logits.argmax(1), fake_logits=fake.logits)
+        return pair
+
+    def drawn(self, random: np.random.Generator, parts: int, count: int) -> list[Looked]:
+        """Disjoint sets of other images."""
+        at = random.permutation(len(self.rest))[: parts * count]
+        return [self.rest.take(part) for part in np.split(at, parts)]
+
+
+def scores(pair: Pair) -> dict[str, Score]:
+    return {name: SCORERS[name](pair) for name in NAMES}
+
+
 # --- what may be wrong -----------------------------------------------------------------------------------------------
 
+Harm = Callable[[Looked, float, Looked, World, np.random.Generator], Looked]
 
-def nothing(fake: Side, share: float, pool: Side, seen: Side, random: np.random.Generator) -> Side:
+
+def nothing(fake: Looked, share: float, pool: Looked, world: World, random: np.random.Generator) -> Looked:
     return fake
 
 
-def blur(fake: Side, share: float, pool: Side, seen: Side, random: np.random.Generator) -> Side:
-    """A Gaussian of deviation 1 pixel."""
-    return replaced(fake, chosen(fake, share, random), lambda x: gaussian_filter(x.astype(np.float64), (0, 1, 1, 0)))
+def changing(change: Callable[[np.ndarray, np.random.Generator], np.ndarray]) -> Harm:
+    """Some images give way to themselves, changed."""
+
+    def harm(fake: Looked, share: float, pool: Looked, world: World, random: np.random.Generator) -> Looked:
+        at = chosen(fake, share, random)
+        some = fake.side.take(at)
+        images = np.clip(np.rint(change(some.images.astype(np.float64), random)), 0, 255).astype(np.uint8)
+        return fake.swapped_in(at, looked(Side(some.name, images, some.labels, some.origins), world.extractor))
+
+    return harm
 
 
-def noise(fake: Side, share: float, pool: Side, seen: Side, random: np.random.Generator) -> Side:
-    """Of deviation 15 of 255."""
-    return replaced(fake, chosen(fake, share, random), lambda x: x + random.normal(0, 15, x.shape))
-
-
-def dropped(fake: Side, share: float, pool: Side, seen: Side, random: np.random.Generator) -> Side:
+def dropped(fake: Looked, share: float, pool: Looked, world: World, random: np.random.Generator) -> Looked:
     """So many images, all of the first classes, give way to images of the others."""
-    order = np.argsort(fake.labels, kind="stable")[: round(share * len(fake))]
-    others = np.flatnonzero(pool.labels > fake.labels[order].max())
-    return swapped_in(fake, order, pool.take(random.permutation(others)[: len(order)]))
+    order = np.argsort(fake.side.labels, kind="stable")[: round(share * len(fake))]
+    others = np.flatnonzero(pool.side.labels > fake.side.labels[order].max())
+    return fake.swapped_in(order, pool.take(random.permutation(others)[: len(order)]))
 
 
-def copied(fake: Side, share: float, pool: Side, seen: Side, random: np.random.Generator) -> Side:
-    """Training images."""
+def copied(fake: Looked, share: float, pool: Looked, world: World, random: np.random.Generator) -> Looked:
+    """Some images give way to training images."""
     at = chosen(fake, share, random)
-    return swapped_in(fake, at, seen.take(random.permutation(len(seen))[: len(at)]))
+    return fake.swapped_in(at, world.seen.take(random.permutation(len(world.seen))[: len(at)]))
 
 
-def swapped(fake: Side, share: float, pool: Side, seen: Side, random: np.random.Generator) -> Side:
+def mislabelled(fake: Looked, share: float, pool: Looked, world: World, random: np.random.Generator) -> Looked:
     """Labels that are another class's."""
-    at, labels, classes = chosen(fake, share, random), fake.labels.copy(), fake.labels.max() + 1
-    labels[at] = (labels[at] + random.integers(1, classes, len(at))) % classes
-    return Side(fake.name, fake.images, labels, fake.origins)
+    at, labels = chosen(fake, share, random), fake.side.labels.copy()
+    labels[at] = (labels[at] + random.integers(1, len(world.classes), len(at))) % len(world.classes)
+    return Looked(replace(fake.side, labels=labels), fake.features, fake.logits)
 
 
-def chosen(fake: Side, share: float, random: np.random.Generator) -> np.ndarray:
+def chosen(fake: Looked, share: float, random: np.random.Generator) -> np.ndarray:
     return random.permutation(len(fake))[: round(share * len(fake))]
 
 
-def replaced(fake: Side, at: np.ndarray, change: Callable[[np.ndarray], np.ndarray]) -> Side:
-    images = fake.images.copy()
-    images[at] = np.clip(np.rint(change(images[at])), 0, 255)
-    return Side(fake.name, images, fake.labels, fake.origins)
-
-
-def swapped_in(fake: Side, at: np.ndarray, others: Side) -> Side:
-    images, labels = fake.images.copy(), fake.labels.copy()
-    images[at], labels[at] = others.images, others.labels
-    return Side(fake.name, images, labels, fake.origins)
-
-
-HARMS = {
+HARMS: dict[str, Harm] = {
     "nothing": nothing,
-    "blur": blur,
-    "noise": noise,
+    "blur": changing(lambda x, random: gaussian_filter(x, (0, 1, 1, 0))),  # a deviation of 1 pixel
+    "noise": changing(lambda x, random: x + random.normal(0, 15, x.shape)),  # of 255
     "class dropped": dropped,
     "copies of training images": copied,
-    "labels swapped": swapped,
+    "labels swapped": mislabelled,
 }
 
 
@@ -113,36 +178,40 @@ def sees(name: str, spoilt: Score, clean: Score) -> bool:
     return worse > Z * apart.error
 
 
-def measured(data: str, repeats: int, count: int) -> dict[tuple[str, float], dict[str, float]]:
+def power(world: World, repeats: int, count: int) -> dict[tuple[str, float], dict[str, float]]:
     """(harm, share) -> metric -> share of repeats in which it saw the harm."""
-    real = real_images(data)
-    classes = tuple(map(str, range(int(real.y.max()) + 1)))
-    whole = Side(data, real.x, real.y, tuple(map(str, range(len(real.x)))))
-    order = np.random.default_rng(0).permutation(len(whole))
-    seen, rest = whole.take(order[:SEEN]), whole.take(order[SEEN:])
-    extractor = own(seen.images, seen.labels, classes, lambda done, of, what: None)
-    print(
-        f"{data}: extractor {extractor.hash}, right on {extractor.accuracy:.1%} of {extractor.accuracy_of}", flush=True
-    )
     found: dict[tuple[str, float], dict[str, float]] = {}
     for repeat in range(repeats):
         random = np.random.default_rng(repeat + 1)
-        parts = np.split(random.permutation(len(rest))[: 4 * count], 4)
-        held, clean, fake, pool = (rest.take(part) for part in parts)
-        reals = Reals(data, classes, "", seen, held, True, "")
-        base = scores(Pair(reals, clean, extractor))
+        held, clean, fake, pool = world.drawn(random, 4, count)
+        base = scores(world.pair(held, clean))
         for harm, spoil in HARMS.items():
             for share in SHARES if harm != "nothing" else (0.0,):
-                spoilt = spoil(fake, share, pool, seen, random)
-                now, row = scores(Pair(reals, spoilt, extractor)), found.setdefault((harm, share), {})
+                now = scores(world.pair(held, spoil(fake, share, pool, world, random)))
+                row = found.setdefault((harm, share), {})
                 for name in NAMES:
                     row[name] = row.get(name, 0.0) + sees(name, now[name], base[name]) / repeats
-        print(f"{data}: repeat {repeat + 1} of {repeats}", flush=True)
+        print(f"{world.data}: repeat {repeat + 1} of {repeats}", flush=True)
     return found
 
 
-def scores(pair: Pair) -> dict[str, Score]:
-    return {name: SCORERS[name](pair) for name in NAMES}
+def alarms(world: World, repeats: int, count: int) -> dict[str, float]:
+    """What the judge says of images that are no different: share of repeats in which it says that they are."""
+    found = dict.fromkeys(("different from real", "by kernel", "by classes", "better or worse", "memorised"), 0.0)
+    for repeat in range(repeats):
+        held, a, b = world.drawn(np.random.default_rng(10_000 + repeat), 3, count)
+        of_a, of_b = (scores(world.pair(held, side)) for side in (a, b))
+        verdicts = {verdict.verdict for verdict in compared("a", of_a, "b", of_b, count)}
+        fired = {
+            "different from real": bool(different(of_a)[0]),
+            "by kernel": (of_a["kernel"].p or 0) <= 0.05,
+            "by classes": (of_a["classes"].p or 0) <= 0.05,
+            "better or worse": bool(verdicts & {"better", "worse"}),
+            "memorised": (of_a["memorised"].p or 1) <= 0.05,
+        }
+        for name, yes in fired.items():
+            found[name] += yes / repeats
+    return found
 
 
 # --- the tables ------------------------------------------------------------------------------------------------------
@@ -160,16 +229,23 @@ def main() -> None:
     parser.add_argument("data", nargs="*", default=["mnist", "cifar10"])
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--count", type=int, default=2000)
+    parser.add_argument("--alarms", type=int, default=200, help="repeats with nothing to see")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
-    blocks = []
+    blocks, results = [], []
     for data in options.data:
-        found = measured(data, options.repeats, options.count)
+        world = World.of(data)
+        told = alarms(world, options.alarms, ALARMED)
+        found = power(world, options.repeats, options.count)
+        fired = ", ".join(f"{name} {100 * share:.1f} %" for name, share in told.items())
+        alarm = f"False alarms in {options.alarms} repeats with {ALARMED:,} images a side, all real: {fired}."
+        print(alarm, flush=True)
+        results.append(f"### {data}\n\n{alarm}\n\n{table(found)}")
         blocks.append(f"### {data}, {options.count:,} images a side, {options.repeats} repeats\n\n{table(found)}")
-        text = "\n\n".join(blocks)
+        text, whole = "\n\n".join(blocks), "\n\n".join(results)
         made = f"{datetime.date.today()}, {device_name('cpu')}, `python benchmarks/judge_power.py`"
         head = "# Which score sees what\n\nShare of repeats, in percent, in which a score saw the harm; "
-        (HERE / "results" / "judge_power.md").write_text(f"{head}{made}.\n\n{text}\n")
+        (HERE / "results" / "judge_power.md").write_text(f"{head}{made}.\n\n{whole}\n")
         page = HERE.parent / "docs" / "judge.md"
         before, _, rest = page.read_text().partition("<!-- power -->")
         after = rest.partition("<!-- end of power -->")[2]
