@@ -419,6 +419,23 @@ def test_copies_are_found():
     assert {(i, i + 7) for i in range(40)} <= set(map(tuple, copied.pairs))
 
 
+def test_memorised_influences_are_those_of_leaving_out(monkeypatch):
+    module = importlib.import_module("sparring.metrics.copies")
+    monkeypatch.setattr(module, "of_counts", lambda changes, changed: changes - changes.mean())
+    t, h, m = three(30, 20, 40, 3)
+
+    def memorised(t, h):
+        frame = nearest.Points.frame(t, h, m)
+        a, b, c = (nearest.Points(x, *frame) for x in (t, h, m))
+        return module.excess(nearest.nearest(c, a, k=2), nearest.nearest(c, b, k=2), len(t), len(h))
+
+    found = memorised(t, h)
+    of_t = np.array([29 * (found.value - memorised(np.delete(t, i, 0), h).value) for i in range(30)])
+    of_h = np.array([19 * (found.value - memorised(t, np.delete(h, i, 0)).value) for i in range(20)])
+    np.testing.assert_allclose(found.real[:30], (of_t - of_t.mean()) * 50 / 30, atol=1e-9)
+    np.testing.assert_allclose(found.real[30:], (of_h - of_h.mean()) * 50 / 20, atol=1e-9)
+
+
 def test_copies_without_enough_images_for_a_cell_have_no_c_t():
     t, h, m = three(30, 10, 15)
     assert np.isnan(metrics.copies(t, h, m).c_t)
