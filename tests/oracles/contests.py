@@ -68,10 +68,20 @@ def wgan(nets, *world):
         for w in D.parameters():
             w.data = w.data.clamp(-0.01, 0.01)
 
-    rms = lambda net: torch.optim.RMSprop(net.parameters(), lr=5e-5)
-    optims = {"d_optim": rms(nets["D"]), "g_optim": rms(nets["G"])}
-    loss = lambda t: t.s(t.fake).mean() - t.s(t.real).mean()
-    alternate(nets, *world, loss, lambda t: -t.s(t.fake).mean(), d_steps=5, after=clip, **optims)
+    optims = {name: torch.optim.RMSprop(nets[name].parameters()) for name in "DG"}
+    d_loss = falling(optims["D"], lambda t: t.s(t.fake).mean() - t.s(t.real).mean())
+    g_loss = falling(optims["G"], lambda t: -t.s(t.fake).mean())
+    alternate(nets, *world, d_loss, g_loss, d_steps=5, after=clip, d_optim=optims["D"], g_optim=optims["G"])
+
+
+def falling(optimiser, loss, start=1e-3):
+    """The learning rate falls to 0 in a straight line."""
+
+    def of(t):
+        optimiser.param_groups[0]["lr"] = start * (1 - t.progress)
+        return loss(t)
+
+    return of
 
 
 def wgan_gp(nets, *world):
@@ -84,15 +94,7 @@ def wgan_gp(nets, *world):
         return t.s(t.fake).mean() - t.s(t.real).mean() + 10 * ((slope.sqrt() - 1) ** 2).mean()
 
     optims = {name: adam(nets[name], betas=(0.0, 0.9)) for name in "DG"}
-
-    def rated(name, loss):
-        def of(t):
-            optims[name].param_groups[0]["lr"] = 1e-3 * (1 - t.progress)
-            return loss(t)
-
-        return of
-
-    d_loss, g_loss = rated("D", d_loss), rated("G", lambda t: -t.s(t.fake).mean())
+    d_loss, g_loss = falling(optims["D"], d_loss), falling(optims["G"], lambda t: -t.s(t.fake).mean())
     alternate(nets, *world, d_loss, g_loss, d_steps=5, d_optim=optims["D"], g_optim=optims["G"])
 
 

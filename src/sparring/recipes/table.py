@@ -74,7 +74,7 @@ RECIPES: dict[str, Recipe] = {
         Wasserstein(),
         d_steps=5,
         judge=Judge(constraint=WeightClip(0.01)),
-        optim=RMSprop(5e-5),
+        optim=RMSprop(Linear(1e-3)),
     ),
     "wgan-gp": gan(
         "Gulrajani et al. 2017, arXiv:1704.00028",
