@@ -1,6 +1,6 @@
 """Scores of images: agreement with other libraries, speed and memory side by side, false alarms.
 
-    python benchmarks/judge.py agree|frechet|neighbours|kernel|false-alarms|errors [--threads 2] [--small]
+    python benchmarks/judge.py agree|frechet|neighbours|kernel|false-alarms|errors|command [--threads 2] [--small]
 
 Each row runs pairs of ours and theirs in turn, at least 5, and gives the median ratio with its range. Seconds are of
 the processor for one thread, of the wall for more. Memory is the peak of a process of its own, less what it held before
@@ -17,6 +17,7 @@ import io
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import types
 from collections.abc import Callable
@@ -107,7 +108,7 @@ def product_seconds(rows: int, columns: int, width: int, pairs: float) -> float:
 def write(section: str, lines: list[str], threads: int) -> None:
     """A section of the results, in the place that it has."""
     date = datetime.datetime.now(datetime.UTC).date()
-    how = f"{date}, {machine()}, {threads} thread(s), other work on the machine while measuring."
+    how = f"{date}, {machine()}, {threads} thread(s), load average {os.getloadavg()[0]:.1f} at the end."
     text = RESULTS.read_text() if RESULTS.exists() else "# The judge\n\n`python benchmarks/judge.py ROW`.\n"
     head, *parts = text.split("\n## ")
     sections = {part.split("\n")[0]: part for part in parts}
@@ -326,6 +327,37 @@ def kernel(options) -> list[str]:
     return lines
 
 
+def wall_seconds(call: list[str], env: dict[str, str]) -> float:
+    start = time.perf_counter()
+    subprocess.run(call, check=True, env=env, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - start
+
+
+def command(options) -> list[str]:
+    """`sparring judge` on two folders of CIFAR-10 images: the first call of all, and later ones."""
+    from PIL import Image
+    from scoring import real_images
+
+    count, rows = 500 if options.small else 10_000, []
+    with tempfile.TemporaryDirectory() as place:
+        x = real_images("cifar10").x
+        order = np.random.default_rng(0).permutation(len(x))
+        for name, at in (("real", order[:count]), ("fake", order[count : 2 * count])):
+            folder = Path(place) / name
+            folder.mkdir()
+            for i in at:
+                Image.fromarray(x[i]).save(folder / f"{i:05d}.png")
+        call = [sys.executable, "-m", "sparring", "judge", f"{place}/real", f"{place}/fake", "--quiet"]
+        first, later = [], []
+        for number in range(1 if options.small else 2):
+            home = os.environ | {"SPARRING_CACHE": f"{place}/cache-{number}"}
+            first.append(wall_seconds(call, home))
+            later += [wall_seconds(call, home) for _ in range(3)]
+        for name, times in (("first", first), ("later", later)):
+            rows.append((name, len(times), f"{np.median(times):.1f} ({min(times):.1f} to {max(times):.1f})"))
+    return table(f"`sparring judge` on two folders of {count:,} CIFAR-10 images | calls | s", rows)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("row", choices=ROWS)
@@ -348,6 +380,7 @@ ROWS = {
     "kernel": ("Kernel distance", kernel),
     "false-alarms": ("False alarms", false_alarms),
     "errors": ("Errors", errors),
+    "command": ("The command", command),
 }
 
 if __name__ == "__main__":
