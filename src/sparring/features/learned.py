@@ -256,9 +256,9 @@ def trained(lesson: Lesson, seed: int, device: str, precision: str, progress: Pr
 def network(facts: Facts, arrays: Arrays, device: str) -> nn.Module:
     """The network with these weights, in eval mode."""
     with torch.random.fork_rng(devices=[]):
-        net = RECIPE.nets["D"].build(facts).to(device)  # without an optimiser, which loads half of torch
+        net = RECIPE.nets["D"].build(facts)  # without an optimiser, which loads half of torch
     net.load_state_dict({name: torch.tensor(value) for name, value in arrays.items() if "/" not in name})
-    return net.eval()
+    return net.to(device=device, memory_format=torch.channels_last).eval().requires_grad_(False)
 
 
 @torch.inference_mode()
