@@ -178,11 +178,26 @@ def test_the_frechet_distance_within_classes_is_the_mean_of_the_classes():
 
 def test_a_class_is_judged_by_its_own_images():
     here = pair(images(480), sides.side("f", images(300, seed=5)))
-    found = scores.per_class(here)
+    found = scores.per_class(here, {})
     assert list(found) == list(NAMES)
     seen = [s.images[s.labels == 1].mean((1, 3)).astype(np.float32) / 100 for s in (here.reals.held, here.fake)]
     assert found["one"]["kernel"].value == pytest.approx(metrics.kernel_distance(*seen).value)
     assert found["one"]["fidelity"].value == 1
+
+
+def test_what_fakes_teach_is_also_said_class_by_class(monkeypatch):
+    right = np.zeros((3, 120), bool)
+    here = pair()
+    right[:, here.reals.held.labels != 2] = True
+    right[0, here.reals.held.labels == 1] = False
+    taught = worth.Worth(right, np.ones((3, 120), bool), 100, ((50, 0.5), (100, 1.0)))
+    monkeypatch.setattr(scores, "measured", lambda *_: taught)
+    whole = {"train-on-generated": scores.train_on_generated(here)}
+    monkeypatch.setattr(scores, "SOME", 30)
+    rows = scores.per_class(here, whole)
+    assert [rows[name]["train-on-generated"].value for name in NAMES] == pytest.approx([1, 2 / 3, 0])
+    assert whole["train-on-generated"].value == pytest.approx(5 / 9)
+    assert whole["train-on-generated"].note.startswith("100 real images teach 100.0 %; one fake is worth 0.5")
 
 
 @pytest.mark.parametrize(

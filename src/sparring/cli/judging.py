@@ -141,15 +141,15 @@ def notes(screen: Screen, scores) -> None:
 def classes(screen: Screen, found) -> None:
     """A row for each class of each set of fakes."""
     from ..judge import METRICS
-    from ..judge.scores import EACH
 
     for one in found.judged:
-        if one.classes:
-            heads = [METRICS[name].title for name in EACH]
-            rows = [
-                (name, *(METRICS[m].shown(scores[m].value) if m in scores else "" for m in EACH))
-                for name, scores in one.classes.items()
-            ]
+        names = list(dict.fromkeys(name for scores in one.classes.values() for name in scores))
+        heads = [METRICS[name].title for name in names]
+        rows = [
+            (name, *(METRICS[m].shown(scores[m].value) if m in scores else "" for m in names))
+            for name, scores in one.classes.items()
+        ]
+        if rows:
             screen.line()
             screen.table(("class", *heads), rows, title=f"{one.fake.name}, class by class", right=" ".join(heads))
 

@@ -139,7 +139,10 @@ def judge(
     sides = [alike(side, count, seed) for side in sides]
     extractor = look(features, reals, weights, weights_hash, seed, progress)
     pairs = [Pair(reals, side, extractor) for side in sides]
-    judged = [Judged(pair.fake, scored(pair, chosen, progress), per_class(pair) if classes else {}) for pair in pairs]
+    judged = [
+        Judged(pair.fake, found := scored(pair, chosen, progress), per_class(pair, found) if classes else {})
+        for pair in pairs
+    ]
     fewest = min(count, len(reals.held))
     verdicts = [
         verdict

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -301,10 +301,19 @@ def shared_classes(pair: Pair) -> list[int]:
 EACH = ("kernel", "frechet", "precision", "coverage", "diversity", "fidelity")  # scores of one class
 
 
-def per_class(pair: Pair) -> dict[str, dict[str, Score]]:
-    """Scores within each class that has SOME images on both sides, by class name."""
-    found = {}
+def per_class(pair: Pair, whole: Mapping[str, Score]) -> dict[str, dict[str, Score]]:
+    """Scores within each class that has SOME images on both sides, by class name; `whole`: those over all classes."""
+    found, taught = {}, whole.get("train-on-generated")
     for k in shared_classes(pair):
         part = pair.within(k)
-        found[pair.reals.classes[k]] = {name: kept(name, part) for name in EACH if not lacking(name, part)}
+        row = {name: kept(name, part) for name in EACH if not lacking(name, part)}
+        if taught and taught.estimate:
+            row["train-on-generated"] = taught_in(k, taught, taught.estimate, pair.reals.held.labels)
+        found[pair.reals.classes[k]] = row
     return found
+
+
+def taught_in(k: int, score: Score, estimate: Estimate, labels: np.ndarray) -> Score:
+    """The share of the real images of class k that classifiers trained on fakes got right."""
+    each = score.value + estimate.real[labels[labels >= 0] == k]
+    return Score("train-on-generated", *wilson(float(each.sum()), len(each)))
