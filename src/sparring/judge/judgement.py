@@ -151,7 +151,13 @@ def judge(
     ]
     progress("real images against each other")
     halves = real_halves(reals, seed)
-    floor = scored(Pair(*halves, extractor), [name for name in chosen if name not in OF_TRAINING]) if halves else {}
+    floor = (
+        scored(
+            Pair(*halves, extractor), [name for name in chosen if name not in OF_TRAINING and not METRICS[name].asked]
+        )
+        if halves
+        else {}
+    )
     return Judgement(protocol(reals, extractor, count, seed), reals, judged, verdicts, floor)
 
 
