@@ -365,6 +365,8 @@ def test_what_cannot_be_judged_is_refused_by_a_sentence():
         judge(images(), images(seed=1), features="dinov2")
     with pytest.raises(UsageError, match=r"no fakes"):
         judge(images())
+    with pytest.raises(DataError, match=r"none of these scores can be had: kernel needs 50 images on each side"):
+        judge(images(40), images(seed=1), features="pixels")
     with pytest.raises(UsageError, match=r"unknown extractor"):
         judge(images(), images(seed=1), features="hogg")
 
@@ -461,7 +463,7 @@ def test_the_command_prints_scores_and_writes_a_page(tmp_path, capsys):
     [
         (["judge", "digits"], "no fakes to judge"),
         (["judge", "digits", "digits", "--report", "page.txt"], "not an HTML file"),
-        (["metrics", "fid"], "unknown metric 'fid'"),
+        (["metrics", "fit"], "unknown metric 'fit', did you mean fidelity"),
     ],
 )
 def test_the_command_refuses_by_a_sentence(words, said, capsys):
@@ -474,6 +476,8 @@ def test_the_table_of_metrics_is_printed(capsys):
     assert "Kernel distance" in capsys.readouterr().out
     assert main(["metrics", "coverage"]) == 0
     assert "misses" in capsys.readouterr().out
+    assert main(["metrics", "FID"]) == 0
+    assert "Frechet distance" in capsys.readouterr().out
 
 
 def test_verdict_words_know_every_verdict():

@@ -209,14 +209,13 @@ def metrics(name: str | None = None, /, *, json: Flag = False):
     """
     from dataclasses import asdict
 
-    from ..errors import pick
-    from ..judge import METRICS
+    from ..judge.table import METRICS, metric_name
 
-    screen = Screen(as_json=json)
+    screen, name = Screen(as_json=json), name and metric_name(name)
     if json:
         screen.show_json([{"name": key, **asdict(metric)} for key, metric in METRICS.items() if name in (None, key)])
     elif name:
-        metric = pick(METRICS, name, "metric")
+        metric = METRICS[name]
         screen.line(metric.title, style="bold")
         for words in (metric.means, f"What it misses: {metric.misses}", metric.source):
             screen.line(words)

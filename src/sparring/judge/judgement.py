@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
-from ..errors import UsageError, pick
+from ..errors import DataError, UsageError, pick
 from ..features import EXTRACTORS, Extractor, encoder, fingerprint, own
 from ..features.encoders import FAMILIES
 from ..features.extractor import handmade, hash_of
 from .scores import NEIGHBOURS, Pair, Score, finite, per_class, scored
 from .sides import Reals, Side, drawn, open_fake, read_fake, read_real, sizes
-from .table import METRICS, SOME
+from .table import METRICS, SOME, metric_name
 from .verdicts import Compared, compared, in_words, ranked
 
 MOST = 10_000  # images a side
@@ -113,7 +113,7 @@ def judge(
 
     real, held   what `sparring.data.load` takes; see `read_real` for what is compared with what
     fakes        the same, or a run, a model folder or a Sampler; `names` of them, when their paths do not do
-    scores       names of METRICS; all but those marked `asked` when left out
+    scores       names of METRICS, or fid, kid, is, cas; all but those marked `asked` when left out
     features     own, one of features.EXTRACTORS such as pixels or hog, dinov2, clip, or encoder
     weights      of the last three: a local folder; `weights_hash`: what the sha256 of its weights must begin with
     classes      also within each class
@@ -121,9 +121,7 @@ def judge(
 
     Raises UsageError, DataError, MissingData, FileFormatError.
     """
-    chosen = list(scores) or [name for name, metric in METRICS.items() if not metric.asked]
-    for name in chosen:
-        pick(METRICS, name, "metric")
+    chosen = [metric_name(name) for name in scores] or [n for n, metric in METRICS.items() if not metric.asked]
     known = {"own": own, **EXTRACTORS, **FAMILIES}
     pick(known, features, "extractor")
     if not fakes:
@@ -143,6 +141,9 @@ def judge(
         Judged(pair.fake, found := scored(pair, chosen, progress), per_class(pair, found) if classes else {})
         for pair in pairs
     ]
+    if all(score.value is None for one in judged for score in one.scores.values()):
+        why = next(score.note for one in judged for score in one.scores.values())
+        raise DataError("no-score", f"none of these scores can be had: {chosen[0]} {why}", fix="give more images")
     fewest = min(count, len(reals.held))
     verdicts = [
         verdict

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from ..errors import pick
+
 FEW = 2048  # images below which a Frechet distance is no headline
 SOME = 50  # images a side below which scores by neighbours say nothing
 
@@ -216,3 +218,12 @@ METRICS: dict[str, Metric] = {
         times=100,
     ),
 }
+
+ALSO = {"fid": "frechet", "kid": "kernel", "is": "inception", "cas": "train-on-generated"}  # as papers call them
+
+
+def metric_name(name: str) -> str:
+    """The name in METRICS. Raises UsageError, with the nearest one, where there is none."""
+    name = ALSO.get(name.lower(), name)
+    pick(METRICS, name, "metric")
+    return name

@@ -18,14 +18,14 @@ COLUMNS = 8  # of a grid of images
 PILLS = {"better": "better", "worse": "worse", "tie": "tie"}
 
 
-def write(path: Path, judgement: Mapping[str, Any], pictures: Mapping[str, np.ndarray]) -> Path:
+def write(path: Path | str, judgement: Mapping[str, Any], pictures: Mapping[str, np.ndarray]) -> Path:
     """Writes the page of Judgement.to_json() and Judgement.pictures().
 
     An older page stays as it was until the new one is complete. Raises MachineError.
     """
     with aside(path) as temporary:
         temporary.write_text(page(judgement, pictures), encoding="utf-8")
-    return path
+    return Path(path)
 
 
 def page(judgement: Mapping[str, Any], pictures: Mapping[str, np.ndarray]) -> str:
