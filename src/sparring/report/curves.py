@@ -28,6 +28,7 @@ TERMS = {
     "Classify": "loss on the labels",
     "GuessSliders": "loss on the sliders",
     "Entropy": "doubt about the class",
+    "Information": "information that codes hold, negative",
     "PullAway": "likeness of its features",
     # images
     "L1": "distance to the target",
