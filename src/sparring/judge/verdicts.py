@@ -81,14 +81,16 @@ def judged(metric: str, a: str, b: str, mean: float, error: float, p: float, p_h
 
 # --- in words --------------------------------------------------------------------------------------------------------
 
+ALARM = 0.01  # p below which fakes are called different: the question is asked again and again
 COPIED = 0.02  # of the fakes near a training image; by the limit's definition 0.01 of real images are, too
 
 
 def different(scores: Mapping[str, Score]) -> tuple[bool | None, list[str]]:
-    """Whether the tests tell these fakes from real images, None without a test, and which of them do."""
+    """Whether the tests tell these fakes from real images at ALARM after Holm's correction, None without a test, and
+    which of them do."""
     tests = [name for name in ("kernel", "classes") if name in scores and scores[name].p is not None]
     adjusted = holm([scores[name].p or 0.0 for name in tests])
-    fired = [name for name, p in zip(tests, adjusted, strict=True) if p <= 1 - LEVEL]
+    fired = [name for name, p in zip(tests, adjusted, strict=True) if p <= ALARM]
     return (bool(fired) if tests else None), fired
 
 
@@ -103,7 +105,7 @@ def in_words(name: str, scores: Mapping[str, Score]) -> list[str]:
     if copies and copies.low is not None and copies.value is not None and copies.low > COPIED:
         said.append(f"{100 * copies.value:.0f} % of them are nearly copies of training images: look at the pairs")
     memorised = scores.get("memorised")
-    if memorised and memorised.p is not None and memorised.p < 0.01:
+    if memorised and memorised.p is not None and memorised.p < ALARM:
         said.append("they lie nearer to the training images than unseen real images do: it learned some by heart")
     return said
 
