@@ -61,12 +61,13 @@ overshoots, so scores stay where gradients are not flat.""",
             "dcgan",
             """D no longer names real and made: it is any function whose slope is bounded, and the largest difference of its means is
 the distance between the two distributions. Clipping its weights bounds the slope, crudely. D takes five steps for each of G, because
-the distance is only as good as D. The loss falls as samples get better, which the losses before do not.""",
+the distance is only as good as D. The loss falls as samples get better, which the losses before do not.
+The learning rate is larger than the paper's, which is for days of training, and falls to 0.""",
         ),
         "wgan-gp": (
             "wgan",
             """Clipping makes D simpler than it need be. Instead, its slope is pulled to 1 at points between real and made images. The
-penalty is per image, so batch norm, which ties images together, must go from D.""",
+penalty is per image, so batch norm, which ties images together, must go from D. The rate is again one for minutes.""",
         ),
         "sngan": (
             "dcgan",
@@ -82,8 +83,9 @@ their own average; G's norms are measured on one batch that never changes.""",
         "infogan": (
             "dcgan",
             """G also gets a code: one of ten values, and two sliders. D must read it off the image, and G must make it readable. Nobody
-says what codes mean; on digits the ten values come near the ten digits, the sliders to slant and weight. Ours is the entropy: D is to be
-sure which code a real image would have, so that codes part where images do.""",
+says what codes mean; on digits the ten values become digits, the sliders slant and weight. Two terms are ours, without which codes part fakes
+but need not part real images alike: D also sorts real images by code, sure of each and with all codes in use (`Information`), and an
+image and a strong view of it get the same code. No label is read anywhere. Without these two it is the paper's game.""",
         ),
         "sagan": (
             "sngan",
