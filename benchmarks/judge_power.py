@@ -1,6 +1,6 @@
 """Which score sees what is wrong? Real images, spoilt in known ways and shares, judged as fakes.
 
-    python benchmarks/judge_power.py [mnist cifar10] [--repeats 10] [--count 2000] [--threads 1]
+    python benchmarks/judge_power.py [mnist cifar10] [--only alarms|power] [--repeats 10] [--count 2000] [--threads 1]
 
 The extractor `own` learns from 5,000 labelled training images. In every repeat three other sets of --count training
 images are drawn: one to compare with, a clean one, and one of which 5, 10 or 20 % are spoilt. A score sees the harm
@@ -11,6 +11,7 @@ into docs/judge.md; the row `nothing` has a second clean set: about 5 % there is
 
 import argparse
 import datetime
+import json
 import os
 import sys
 import tempfile
@@ -213,47 +214,64 @@ def alarms(world: World, repeats: int, count: int) -> dict[str, float]:
             "memorised at 1 %": (of_a["memorised"].p or 1) <= 0.01,
         }
         for name, yes in fired.items():
-            found[name] = found.get(name, 0.0) + yes / repeats
+            found[name] = found.get(name, 0.0) + bool(yes) / repeats
     return found
 
 
 # --- the tables ------------------------------------------------------------------------------------------------------
 
 
-def table(found: dict[tuple[str, float], dict[str, float]]) -> str:
-    columns = list(found)
-    heads = ["score", *(f"{harm} {100 * share:.0f} %" if share else harm for harm, share in columns)]
-    rows = [[METRICS[name].title, *(f"{100 * found[at][name]:.0f}" for at in columns)] for name in NAMES]
+def table(found: list[dict]) -> str:
+    heads = ["score", *(f"{at['harm']} {100 * at['share']:.0f} %" if at["share"] else at["harm"] for at in found)]
+    rows = [[METRICS[name].title, *(f"{100 * at['seen'][name]:.0f}" for at in found)] for name in NAMES]
     return "\n".join("| " + " | ".join(row) + " |" for row in (heads, ["---"] * len(heads), *rows))
+
+
+def written(results: dict) -> None:
+    """results/judge_power.md, and the tables of docs/judge.md."""
+    blocks, tables = [], []
+    for data, of in results.items():
+        if alarm := of.get("alarms"):
+            fired = ", ".join(f"{name} {100 * share:.1f} %" for name, share in alarm["fired"].items())
+            blocks.append(f"## {data}\n\nFalse alarms in {alarm['repeats']} repeats with {alarm['count']:,} images a "
+                          f"side, all real ({alarm['date']}): {fired}.")  # fmt: skip
+        if seen := of.get("power"):
+            title = f"{data}, {seen['count']:,} images a side, {seen['repeats']} repeats"
+            tables.append(f"### {title}\n\n{table(seen['found'])}")
+            blocks.append(f"{title} ({seen['date']}):\n\n{table(seen['found'])}")
+    head = "# Which score sees what\n\nWritten by `python benchmarks/judge_power.py` from judge_power.json. Share of "
+    head += f"repeats, in percent, in which a score saw the harm. {device_name('cpu')}."
+    (HERE / "results" / "judge_power.md").write_text("\n\n".join([head, *blocks]) + "\n")
+    page = HERE.parent / "docs" / "judge.md"
+    before, _, rest = page.read_text().partition("<!-- power -->")
+    after, text = rest.partition("<!-- end of power -->")[2], "\n\n".join(tables)
+    page.write_text(f"{before}<!-- power -->\n\n{text}\n\n<!-- end of power -->{after}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="*", default=["mnist", "cifar10"])
-    parser.add_argument("--repeats", type=int, default=10)
+    parser.add_argument("--only", choices=["alarms", "power"])
+    parser.add_argument("--repeats", type=int, default=10, help="of each harm")
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--alarms", type=int, default=200, help="repeats with nothing to see")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
-    blocks, results = [], []
+    path = HERE / "results" / "judge_power.json"
     for data in options.data:
-        world = World.of(data)
-        told = alarms(world, options.alarms, ALARMED)
-        found = power(world, options.repeats, options.count)
-        fired = ", ".join(f"{name} {100 * share:.1f} %" for name, share in told.items())
-        alarm = f"False alarms in {options.alarms} repeats with {ALARMED:,} images a side, all real: {fired}."
-        print(alarm, flush=True)
-        results.append(f"### {data}\n\n{alarm}\n\n{table(found)}")
-        blocks.append(f"### {data}, {options.count:,} images a side, {options.repeats} repeats\n\n{table(found)}")
-        text, whole = "\n\n".join(blocks), "\n\n".join(results)
-        made = f"{datetime.date.today()}, {device_name('cpu')}, `python benchmarks/judge_power.py`"
-        head = "# Which score sees what\n\nShare of repeats, in percent, in which a score saw the harm; "
-        (HERE / "results" / "judge_power.md").write_text(f"{head}{made}.\n\n{whole}\n")
-        page = HERE.parent / "docs" / "judge.md"
-        before, _, rest = page.read_text().partition("<!-- power -->")
-        after = rest.partition("<!-- end of power -->")[2]
-        page.write_text(f"{before}<!-- power -->\n\n{text}\n\n<!-- end of power -->{after}")
-        print(table(found), flush=True)
+        world, date = World.of(data), str(datetime.date.today())
+        results = json.loads(path.read_text()) if path.exists() else {}
+        if options.only != "power":
+            fired = alarms(world, options.alarms, ALARMED)
+            of = {"date": date, "repeats": options.alarms, "count": ALARMED, "fired": fired}
+            results.setdefault(data, {})["alarms"] = of
+        if options.only != "alarms":
+            found = power(world, options.repeats, options.count)
+            rows = [{"harm": harm, "share": share, "seen": seen} for (harm, share), seen in found.items()]
+            of = {"date": date, "repeats": options.repeats, "count": options.count, "found": rows}
+            results.setdefault(data, {})["power"] = of
+        path.write_text(json.dumps(results, indent=1) + "\n")
+        written(results)
 
 
 if __name__ == "__main__":

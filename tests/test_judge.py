@@ -139,6 +139,14 @@ def test_a_generator_draws_as_many_as_are_real_in_the_real_images_proportions(ru
     assert len(sides.read_fake("g", sides.open_fake(run), reals, most=30)) == 30
 
 
+def test_a_generator_may_stand_in_the_real_images_place(run):
+    reals = sides.read_real(run, most=90)
+    assert (len(reals.seen), len(reals.held)) == (45, 45)
+    assert np.bincount(np.concatenate([reals.seen.labels, reals.held.labels])).tolist() == [30, 30, 30]
+    found = judge(run, run, features="pixels", scores=["kernel"], images=400)
+    assert found.sentences == ["no test tells cgan from the real images"]
+
+
 def test_real_images_are_fitted_to_what_a_generator_draws(run):
     assert sides.sizes([sides.open_fake(run), images()]) == (12, 10)
     found = judge(images(240, height=24, width=20), run, features="hog", scores=["diversity"])
@@ -405,6 +413,7 @@ def test_the_best_checkpoint_is_chosen_by_one_half_and_reported_by_the_other(run
     assert reported == pytest.approx(metrics.kernel_distance(*seen).value)
     shown = json.loads((run / "scores.json").read_text())
     assert shown[0]["value"] == pytest.approx(1000 * reported)
+    assert found["stamp"] in shown[0]["what"]
 
 
 def test_a_run_on_embedded_images_needs_no_second_name_and_others_do(run, capsys, monkeypatch):

@@ -50,7 +50,7 @@ def over_time(
     fake = read_fake(f"{at:,} images", sampler, reporting, most=images, seed=seed)
     best = scored(Pair(reporting, fake, extractor), NAMES)
     about = protocol(reporting, extractor, len(fake), seed)
-    write_json(run.folder / "scores.json", for_report(at, reporting, best))
+    write_json(run.folder / "scores.json", for_report(at, reporting, best, stamp(about)))
     return {
         "format": 1,
         "stamp": stamp(about),
@@ -82,8 +82,9 @@ def rows(scores: Sequence[Score] | Any) -> list[dict]:
     return [score.to_json() for score in scores]
 
 
-def for_report(at: int, reals: Reals, scores: dict[str, Score]) -> list[dict]:
+def for_report(at: int, reals: Reals, scores: dict[str, Score], stamped: str) -> list[dict]:
     """As `sparring report RUN` shows them."""
+    where = f"Of the checkpoint at {at:,} images, against {len(reals.held):,} real ones; stamp {stamped}"
     return [
         {
             "name": METRICS[name].title,
@@ -91,7 +92,7 @@ def for_report(at: int, reals: Reals, scores: dict[str, Score]) -> list[dict]:
             "low": None if score.low is None else METRICS[name].times * score.low,
             "high": None if score.high is None else METRICS[name].times * score.high,
             "unit": "%" if METRICS[name].times == 100 else "",
-            "what": f"{METRICS[name].means} Of the checkpoint at {at:,} images, against {len(reals.held):,} real ones",
+            "what": f"{METRICS[name].means} {where}",
         }
         for name, score in scores.items()
         if score.value is not None

@@ -81,7 +81,8 @@ def read_real(source: Any, *, held: Any = None, size: Any = None, most: int, see
     are compared with these. Without, an extractor learns from one half and fakes are compared with the other, for a
     network treats images that it learned from as no others.
     """
-    images = load(source, size=size, progress=progress)
+    opened = open_fake(source) if is_generator(source) else load(source, size=size, progress=progress)
+    images = drawn_by(opened, most, seed) if isinstance(opened, Sampler) else opened
     test = images.parts == "test"
     if held is not None:
         more = resized(load(held, progress=progress), images.shape[:2], images.shape[2])
@@ -100,14 +101,27 @@ def read_real(source: Any, *, held: Any = None, size: Any = None, most: int, see
     return Reals(images.name, images.classes, images.fingerprint, seen, other.some(most, seed), apart, how)
 
 
+def is_generator(source: Any) -> bool:
+    """A Sampler, a run or a model folder?"""
+    names = ("recipe.json", "config.json", "model/config.json")
+    return isinstance(source, Sampler) or (
+        isinstance(source, str | Path) and any((Path(source) / name).is_file() for name in names)
+    )
+
+
 def open_fake(source: Any) -> Sampler | ImageSet:
     """A generator, of a run or a model folder, or images."""
     if isinstance(source, Sampler):
         return source
-    folder = Path(source) if isinstance(source, str | Path) else None
-    if folder and any((folder / name).is_file() for name in ("recipe.json", "config.json", "model/config.json")):
-        return generator(folder)
-    return load(source)
+    return generator(source) if is_generator(source) else load(source)
+
+
+def drawn_by(sampler: Sampler, count: int, seed: int) -> ImageSet:
+    """Images of a generator in the place of real ones, classes in turn."""
+    labels = np.arange(count) % len(sampler.classes) if sampler.spec.labels else np.full(count, UNKNOWN)
+    images = sampler.draw(count, labels=labels if sampler.spec.labels else None, seed=seed + 1)
+    origins = tuple(f"generated[{i}]" for i in range(count))
+    return ImageSet(images, labels, sampler.classes, origins, np.full(count, "", "<U5"), "generated images")
 
 
 def sizes(fakes: Sequence[Sampler | ImageSet]) -> tuple[int, int] | None:
