@@ -720,8 +720,8 @@ def test_ctrl_c_saves_and_leaves_no_process(tmp_path):
         while len(files.read_lines(out / "results.jsonl")) < 3:
             time.sleep(0.01)
         os.killpg(process.pid, signal.SIGINT)
-        assert process.wait(20) != 0
-        errors = process.stderr.read().decode()
+        ended, errors = process.wait(20), process.stderr.read().decode()
+    assert ended != 0, errors
     assert errors.rstrip().endswith("KeyboardInterrupt")
     assert errors.count("Traceback") == 1
     until = time.monotonic() + 10
