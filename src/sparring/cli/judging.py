@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..errors import UsageError, printable
 from ..places import new_file
-from .app import app, games
+from .app import app, games, tables
 from .screen import Screen
 from .typed import Count, Flag, Names, Seed
 
@@ -37,9 +37,9 @@ def judge(
         real: digits, a folder, .zip, .npz or .parquet. Its test part, if it has one, is what fakes are compared with.
         fakes: the same, or runs of `sparring train`, or model folders.
         metrics: names from `sparring metrics` [default: all but the slow ones].
-        features: own: a small network that learns from the real images. Or pixels, hog; with --weights dinov2,
-            clip, or encoder for any other image model.
-        weights: local folder of an encoder.
+        features: own: a small network that learns from the real images. pixels, hog: hand-made. With --weights:
+            inception, dinov2, clip, or encoder for any other image model.
+        weights: folder of such a model; inception: a .safetensors file.
         weights_hash: what the sha256 of these weights must begin with.
         held_out: real images that no generator was trained on, to be compared with.
         per_class: also within each class.
@@ -199,7 +199,7 @@ def trained_on(run: str) -> str:
     raise UsageError("no-data", f"{run} does not say where its images {name!r} lie", fix=fix)
 
 
-@app.command(group=games)
+@app.command(group=tables)
 def metrics(name: str | None = None, /, *, json: Flag = False):
     """The scores that `judge` gives.
 
