@@ -4,7 +4,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined, Template
+from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from . import curves, dotplots, figures, tables, words
@@ -19,7 +19,8 @@ BAD_FILES = 12  # shown at once; the rest folds out
 @lru_cache
 def template(name: str = "page.html") -> Template:
     here = files("sparring.report")
-    env = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    loader = FunctionLoader(lambda name: (here / name).read_text(encoding="utf-8"))
+    env = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     env.filters |= {
         "shown": words.shown,
         "count": words.count,
@@ -41,7 +42,7 @@ def template(name: str = "page.html") -> Template:
         "tidy": words.tidy,
     }
     env.globals["style"] = Markup((here / "style.css").read_text(encoding="utf-8"))
-    return env.from_string((here / name).read_text(encoding="utf-8"))
+    return env.get_template(name)
 
 
 def page(summary: Summary) -> str:
