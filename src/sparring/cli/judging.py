@@ -58,16 +58,14 @@ def judge(
         checkpoints(screen, real, fakes, features=features, images=images, seed=seed, json=json)
         return
     if not fakes:
-        raise UsageError(
-            "missing", "there are no fakes to judge", fix="name a folder of images, a run or a model after REAL"
-        )
+        raise UsageError("missing", "there are no fakes to judge", fix="name images, a run or a model after REAL")
     page = None if report is None else new_page(report)
     chosen = {"scores": metrics, "features": features, "weights": weights, "weights_hash": weights_hash}
     chosen |= {"held": held_out, "classes": per_class, "images": images, "size": size, "seed": seed}
     with screen.progress("judging") as line:
         found = scored(real, *fakes, **chosen, progress=lambda text: line(0, None, text))
     if page:
-        from ..report.judgement import write
+        from ..report.judgement import write  # it draws with matplotlib, which takes a while to load
 
         write(page, found.to_json(), found.pictures())
     if json:

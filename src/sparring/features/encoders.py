@@ -260,7 +260,7 @@ def missing(package: str) -> MachineError:
     return MachineError(
         "no-encoders",
         f"published encoders need the package {package}, which is not installed",
-        fix="install it with: pip install 'sparring[encoders]'",
+        fix="in a clone of sparring: pip install -c constraints.txt '.[encoders]'",
     )
 
 

@@ -122,44 +122,48 @@ def judge(
     Raises UsageError, DataError, MissingData, FileFormatError.
     """
     chosen = [metric_name(name) for name in scores] or [n for n, metric in METRICS.items() if not metric.asked]
-    known = {"own": own, **EXTRACTORS, **FAMILIES}
-    pick(known, features, "extractor")
+    pick({"own": own, **EXTRACTORS, **FAMILIES}, features, "extractor")
     if not fakes:
         raise UsageError("missing", "there are no fakes to judge", fix="name a folder, a run or a model after REAL")
     opened = [open_fake(source) for source in fakes]
     progress("reading images")
     reals = read_real(real, held=held, size=size or sizes(opened), most=images, seed=seed)
     called = distinct([*names, *map(name_of, fakes[len(names) :])])
-    sides = [
-        read_fake(name, source, reals, most=images, seed=seed) for name, source in zip(called, opened, strict=True)
-    ]
+    sides = [read_fake(name, fake, reals, most=images, seed=seed) for name, fake in zip(called, opened, strict=True)]
     count = min(map(len, sides))
-    sides = [alike(side, count, seed) for side in sides]
     extractor = look(features, reals, weights, weights_hash, seed, progress)
-    pairs = [Pair(reals, side, extractor) for side in sides]
-    judged = [
-        Judged(pair.fake, found := scored(pair, chosen, progress), per_class(pair, found) if classes else {})
-        for pair in pairs
-    ]
-    if all(score.value is None for one in judged for score in one.scores.values()):
-        why = next(score.note for one in judged for score in one.scores.values())
-        raise DataError("no-score", f"none of these scores can be had: {chosen[0]} {why}", fix="give more images")
+    judged = []
+    for side in sides:
+        pair = Pair(reals, alike(side, count, seed), extractor)
+        found = scored(pair, chosen, progress)
+        judged.append(Judged(pair.fake, found, per_class(pair, found) if classes else {}))
+    refuse_nothing(judged)
     fewest = min(count, len(reals.held))
     verdicts = [
         verdict
         for a, b in combinations(judged, 2)
         for verdict in compared(a.fake.name, a.scores, b.fake.name, b.scores, fewest)
     ]
+    floor = floor_of(reals, extractor, chosen, seed, progress)
+    return Judgement(protocol(reals, extractor, count, seed), reals, judged, verdicts, floor)
+
+
+def refuse_nothing(judged: Sequence[Judged]) -> None:
+    """Raises DataError where not one score could be had."""
+    scores = [score for one in judged for score in one.scores.values()]
+    if all(score.value is None for score in scores):
+        what = f"none of these scores can be had: {scores[0].metric} {scores[0].note}"
+        raise DataError("no-score", what, fix="give more images")
+
+
+def floor_of(
+    reals: Reals, extractor: Extractor, chosen: Sequence[str], seed: int, progress: Progress
+) -> dict[str, Score]:
+    """The scores of one half of the real images against the other; none where they are too few."""
     progress("real images against each other")
     halves = real_halves(reals, seed)
-    floor = (
-        scored(
-            Pair(*halves, extractor), [name for name in chosen if name not in OF_TRAINING and not METRICS[name].asked]
-        )
-        if halves
-        else {}
-    )
-    return Judgement(protocol(reals, extractor, count, seed), reals, judged, verdicts, floor)
+    names = [name for name in chosen if name not in OF_TRAINING and not METRICS[name].asked]
+    return scored(Pair(*halves, extractor), names) if halves else {}
 
 
 def real_halves(reals: Reals, seed: int) -> tuple[Reals, Side] | None:

@@ -3,7 +3,7 @@
 A number that chose a checkpoint flatters it, so it is never the one that is reported.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -55,8 +55,8 @@ def over_time(
         "format": 1,
         "stamp": stamp(about),
         "protocol": about,
-        "checkpoints": [{"images": at, "scores": rows(scores.values())} for at, _, scores in found],
-        "best": {"images": at, "scores": rows(best.values())},
+        "checkpoints": [{"images": at, "scores": rows(scores)} for at, _, scores in found],
+        "best": {"images": at, "scores": rows(best)},
     }
 
 
@@ -78,11 +78,11 @@ def samplers(run: Run) -> list[tuple[int, Sampler]]:
     return sorted(found.items(), key=lambda item: item[0])
 
 
-def rows(scores: Sequence[Score] | Any) -> list[dict]:
-    return [score.to_json() for score in scores]
+def rows(scores: Mapping[str, Score]) -> list[dict]:
+    return [score.to_json() for score in scores.values()]
 
 
-def for_report(at: int, reals: Reals, scores: dict[str, Score], stamped: str) -> list[dict]:
+def for_report(at: int, reals: Reals, scores: Mapping[str, Score], stamped: str) -> list[dict]:
     """As `sparring report RUN` shows them."""
     where = f"Of the checkpoint at {at:,} images, against {len(reals.held):,} real ones; stamp {stamped}"
     return [

@@ -10,6 +10,7 @@ import numpy as np
 from scipy import special
 
 from .. import metrics
+from ..errors import UsageError
 from ..features import Extractor, fingerprint, user_cache
 from ..metrics import Estimate
 from ..stats import share_interval, wilson
@@ -148,7 +149,10 @@ def frechet(pair: Pair) -> Score:
 
 
 def frechet_infinity(pair: Pair) -> Score:
-    return of("frechet-infinity", metrics.frechet_at_infinity(pair.real_features, pair.fake_features))
+    try:
+        return of("frechet-infinity", metrics.frechet_at_infinity(pair.real_features, pair.fake_features))
+    except UsageError as few:  # how many it takes depends on the features
+        return Score("frechet-infinity", note=f"{few.problem}; {few.fix}")
 
 
 def neighbour(name: str) -> Callable[[Pair], Score]:
@@ -216,7 +220,8 @@ def authentic(pair: Pair) -> Score:
 def memorised(pair: Pair) -> Score:
     estimate = pair.copies.memorised
     p = float(special.ndtr(-estimate.value / estimate.error)) if estimate.error else None
-    return of("memorised", estimate, p=p, note=f"C_T {pair.copies.c_t:.1f}")
+    c_t = pair.copies.c_t
+    return of("memorised", estimate, p=p, note=f"C_T {c_t:.1f}" if math.isfinite(c_t) else "too few images for C_T")
 
 
 def train_on_generated(pair: Pair) -> Score:

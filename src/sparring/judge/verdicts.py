@@ -82,7 +82,7 @@ def judged(metric: str, a: str, b: str, mean: float, error: float, p: float, p_h
 # --- in words --------------------------------------------------------------------------------------------------------
 
 ALARM = 0.01  # p below which fakes are called different: the question is asked again and again
-COPIED = 0.02  # of the fakes near a training image; by the limit's definition 0.01 of real images are, too
+COPIED = 0.02  # share of near-copies that is worth a sentence: data sets hold some twins of their own
 
 
 def different(scores: Mapping[str, Score]) -> tuple[bool | None, list[str]]:
