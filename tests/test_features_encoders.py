@@ -209,7 +209,9 @@ def test_a_name_is_found_in_the_hubs_cache(folders, tmp_path, monkeypatch):
 def test_an_absent_library_is_said_plainly(folders, monkeypatch):
     folder, find = folders("dinov2"), importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "transformers" else find(name))
-    with pytest.raises(MachineError, match=r"package transformers, which is not installed.*pip install 'sparring\[enc"):
+    with pytest.raises(
+        MachineError, match=r"transformers, which is not installed.*install -c constraints.txt '.\[encoders\]'"
+    ):
         encoder("dinov2", folder)
 
 
