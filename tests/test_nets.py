@@ -373,14 +373,14 @@ def test_k_plus_one_classes_by_hand():
 
 @pytest.mark.parametrize("family", TRUNKS, ids=repr)
 def test_scores_keep_their_digits_in_bf16(family):
-    """Inside, numbers are rounded; the score is float32, near the unrounded one, and tells images apart."""
+    """Inside, numbers are rounded; the score is float32, with more digits than bf16 has, and near the unrounded one."""
     D = Judge(net=family, head=Patches() if family.gives_maps else Score()).build(Facts(1, 16, 16))
     x = drawn(64, 1, 16, 16)
     exact = D(x)
     with torch.autocast("cpu", torch.bfloat16):
         verdict = D(x)
     assert verdict.score.dtype == verdict.features.dtype == torch.float32
-    assert len(verdict.score.flatten().unique()) > 0.9 * verdict.score.numel()
+    assert (verdict.score != verdict.score.bfloat16()).float().mean() > 0.9
     error = (verdict.features - exact.features).square().mean() / exact.features.square().mean()
     assert math.sqrt(error.item()) < 0.05
 
