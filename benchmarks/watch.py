@@ -2,11 +2,12 @@
 
     python benchmarks/watch.py healthy --seeds 0-3 --out FILE    runs that nothing is wrong with
     python benchmarks/watch.py slow --seeds 0-0 --out FILE       the same, of recipes whose rounds take long
+    python benchmarks/watch.py long --seeds 0-0 --out FILE       the same, of 3,000 rounds each
     python benchmarks/watch.py faults --seeds 0-2 --out FILE     runs into which a fault is put (G01 to G15)
     python benchmarks/watch.py cost                              what it costs, dcgan on MNIST
     python benchmarks/watch.py table FILE                        the Markdown of benchmarks/results/watch.md
 
-Runs are short: thin networks on small images, a thousand rounds or so, one thread. FILE holds a JSON line per run: its
+Runs are small: thin networks on small images, 400 to 3,200 rounds, one thread. FILE holds a JSON line per run: its
 events, and the furthest that each signal went (for calibration).
 """
 
@@ -94,6 +95,16 @@ def healthy_cases() -> list[Case]:
 def slow_cases() -> list[Case]:
     names = "wgan wgan-gp improved sagan r3gan biggan r3gan-class".split()
     return [Case(name, "digits", 400) for name in names]
+
+
+def long_cases() -> list[Case]:
+    """Long enough for every signal, with and without augmentation."""
+    cases = [Case(name, "digits", 3000) for name in "dcgan cgan infogan".split()]
+    cases += [Case(name, "thousand", 3000) for name in "sngan r3gan".split()]
+    return [*cases, Case("dcgan", "half", 3000, "ada"), Case("mlp", "half", 3000, "none"), Case("lsgan", "half", 3000)]
+
+
+CASES = {"healthy": healthy_cases, "slow": slow_cases, "long": long_cases}
 
 
 # --- how far every signal went ----------------------------------------------------------------------------------------
@@ -265,7 +276,9 @@ def turned(recipe):
 
 FAULTS = [
     Fault("G01", "one gradient element of G is NaN", DCGAN, nan_gradient, ("left out",)),
-    Fault("G02", "one batch of real images times 10,000", Case("dcgan", "half", 560, "none"), huge_batch,
+    Fault("G02", "one batch of real images times 10,000", Case("lsgan", "half", 560, "none"), huge_batch,
+          ("exploding D",)),
+    Fault("G02", "the same, one of five moves of D", Case("wgan-gp", "half", 560, "none"), huge_batch,
           ("exploding D",)),
     Fault("G03", "learning rate of D times 30", DCGAN, faster(30, "D"), ("any",)),
     Fault("G04", "no penalty, 1,000 images", Case("wgan-gp", "thousand", 500, "none"), None, ("D overfits",), 0, True,
@@ -278,7 +291,7 @@ FAULTS = [
     Fault("G08", "D frozen", DCGAN, faster(0, "D"), ("frozen D",), for_ever=True),
     Fault("G09", "bf16 overflows", Case("dcgan", "digits", 450, "none"), overflowing, ("not finite",), 320, True,
           "bf16"),
-    Fault("G10", "augmentation always, by quarter turns", Case("dcgan", "digits", 800), forced, ("leak",), 0, True,
+    Fault("G10", "augmentation always, by quarter turns", Case("dcgan", "half", 3200), forced, ("leak",), 0, True,
           change=turned),
     Fault("G15", "G06 for ever", replace(DCGAN, rounds=800), deaf, ("alike",), 610, for_ever=True),
 ]  # fmt: skip
@@ -444,7 +457,7 @@ def outcome(group: list[dict]) -> tuple[str, ...]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["healthy", "slow", "faults", "cost", "table"])
+    parser.add_argument("what", choices=[*CASES, "faults", "cost", "table"])
     parser.add_argument("file", nargs="?", type=Path)
     parser.add_argument("--seeds", default="0-0")
     parser.add_argument("--only", default="")
@@ -457,10 +470,9 @@ def main() -> None:
         table(asked.file)
     elif asked.what == "cost":
         cost()
-    elif asked.what in ("healthy", "slow"):
-        cases = healthy_cases() if asked.what == "healthy" else slow_cases()
+    elif asked.what in CASES:
         for seed in range(first, last + 1):
-            for case in (c for c in cases if asked.only in c.name):
+            for case in (c for c in CASES[asked.what]() if asked.only in c.name):
                 say(one(case, seed, acts=not asked.idle), asked.out)
     else:
         print("G12 images from 0 to 255:", "refused" if refused_range() else "NOT REFUSED", flush=True)

@@ -5,6 +5,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from sparring import draws, train
 from sparring.augment import ADA, DiffAugment
 from sparring.cells import REAL, Given, Judged, Remembered, Sampled
 from sparring.checkpoints import fill, load_state, save_state, tensors
-from sparring.errors import DataError, UsageError
+from sparring.errors import DataError, Diverged, UsageError
 from sparring.heads import Classes
 from sparring.nets.dcgan import DCGAN
 from sparring.nets.layers import Facts
@@ -23,7 +24,7 @@ from sparring.objective import Classify, FeatureMatching, GradientPenalty, NonSa
 from sparring.parts import PARTS, from_json, part, to_json
 from sparring.players import Adam, Generator, Judge, Memory
 from sparring.recipes import RECIPES, augmented, gan, solo
-from sparring.train import Split, new_state, training
+from sparring.train import Split, bits, new_state, training
 
 DATA, COLOUR_DATA = pools(), pools(channels=3)
 SCRIPTS = {
@@ -265,6 +266,45 @@ def test_two_processes_compute_what_one_computes(name, tmp_path):
     torch.multiprocessing.spawn(two_processes, (str(tmp_path), name), nprocs=2)
     state, _ = load_state(without_batchnorm(name), tmp_path / "state")
     assert gap(state, play(without_batchnorm(name), 2)) < 1e-9
+
+
+def other_weights(rank, folder):
+    """One bit of one weight of process 1 is another after round 1: told at the next comparison, by both."""
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+    recipe, state = without_batchnorm("mlp"), new_state(without_batchnorm("mlp"), FACTS)
+    with (
+        mock.patch.object(train, "AGREE", 4),
+        pytest.raises(Diverged, match="process 1 of 2 has other weights than process 0 at round 4"),
+    ):
+        for _ in training(recipe, state, DATA, images=64 * 8, split=Split(rank, 2)):
+            if rank and state.round == 1:
+                weight = next(state.nets["G"].parameters()).data.view(-1)
+                weight[0] = torch.nextafter(weight[0], weight.new_tensor(9.0))
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_processes_notice_that_their_weights_differ(tmp_path):
+    torch.multiprocessing.spawn(other_weights, (str(tmp_path),), nprocs=2)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_bits_tell_tensors_apart(dtype):
+    p = torch.nn.Parameter(torch.randn(4, 3, 3, 3, dtype=dtype).contiguous(memory_format=torch.channels_last))
+    other = p.detach().clone()
+    assert bits(p) == bits(other)
+    other[3, 2, 1, 0] = torch.nextafter(other[3, 2, 1, 0], other.new_tensor(9.0))
+    assert bits(p) != bits(other)
+
+
+def test_the_gradient_of_a_round_is_the_largest_of_its_moves():
+    """One bad batch among the five of D in a round of WGAN is seen."""
+    state = new_state(THIN["wgan-gp"], FACTS)
+    with mock.patch.object(train, "get_total_norm", side_effect=torch.tensor([3.0, 9.0, 1.0, 2.0, 4.0, 7.0])):
+        play(THIN["wgan-gp"], 1, state)
+    assert state.gradients == {"D": 9.0, "G": 7.0}
 
 
 def calls(name, net, rounds=2):

@@ -18,7 +18,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from . import draws
 from .cells import Given, Labels
 from .constraints import SpectralNorm
-from .errors import DataError, UsageError, suggestion
+from .errors import DataError, Diverged, UsageError, suggestion
 from .images import to_unit
 from .nets.layers import Facts
 from .objective import SlopePenalty, at
@@ -27,6 +27,8 @@ from .players import Player
 from .recipes import Recipe
 
 Data = dict[str, dict[str, Tensor]]
+
+AGREE = 100  # rounds after which processes compare their weights
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class State:
     attempt: int = 0  # how often training went back; part of what chance is keyed by
     extra: int = 0  # rounds given beside those asked for, in place of some that were lost
     ease: Ease = Ease()
-    gradients: dict[str, Tensor] = field(default_factory=dict)  # norm in each player's last move; the next one sets it
+    gradients: dict[str, Tensor] = field(default_factory=dict)  # largest norm of each player's moves of a round
 
     def best(self, name: str) -> Any:
         """The weight average of a network, or the network itself where none is kept."""
@@ -101,6 +103,24 @@ class Split:
             dist.all_reduce(flat)
             for t, mean in zip(tensors, flat.div_(self.ranks).split([t.numel() for t in tensors]), strict=True):
                 t.copy_(mean.view_as(t))
+
+    def agree(self, state: "State") -> None:
+        """Raises Diverged, in every process, where one has other weights than the first."""
+        if self.ranks > 1:
+            mine = torch.stack([bits(p) for net in state.nets.values() for p in net.parameters()])
+            theirs = [torch.empty_like(mine) for _ in range(self.ranks)]
+            dist.all_gather(theirs, mine)
+            if others := [rank for rank, sums in enumerate(theirs) if not torch.equal(sums, theirs[0])]:
+                raise Diverged(
+                    "processes-disagree",
+                    f"process {others[0]} of {self.ranks} has other weights than process 0 at round {state.round}",
+                    fix="go on from the last checkpoint; if it happens again, look for a faulty machine",
+                )
+
+
+def bits(p: Tensor) -> Tensor:
+    """The sum of a tensor's bits, read as integers: equal where all bits are."""
+    return p.detach().contiguous().view(torch.int64 if p.element_size() == 8 else torch.int32).sum(dtype=torch.int64)
 
 
 class AcrossProcesses(torch.autograd.Function):
@@ -233,6 +253,8 @@ def training(
                 move = Move(player, number, done / rounds, recipe.batch, key, now, ease)
                 means |= {(player.name, term): mean for term, mean in make(move, state, data, split).items()}
         state.round += 1
+        if state.round % AGREE == 0:
+            split.agree(state)
         yield state, means
 
 
@@ -260,8 +282,10 @@ def make(move: Move, state: State, data: Data, split: Split) -> dict:
 
     gradients = [p.grad for name in player.owns for p in state.nets[name].parameters() if p.grad is not None]
     split.mean_([*gradients, *means.values()])
-    state.gradients[player.name] = get_total_norm(gradients)
-    size = state.gradients[player.name] + torch.stack([m.sum() for m in means.values()]).sum()
+    norm = get_total_norm(gradients)
+    first = move.number % player.steps == 0
+    state.gradients[player.name] = norm if first else torch.maximum(norm, state.gradients[player.name])
+    size = norm + torch.stack([m.sum() for m in means.values()]).sum()
     if size.isfinite():  # the same answer in every process
         for group in optimiser.param_groups:
             group["lr"] = at(player.optim.lr, move.progress) * move.ease.rate
