@@ -2,9 +2,10 @@
 
     python benchmarks/modes.py [RECIPE...] [--tasks ring grid stacked] [--seeds 0 1 2] [--seconds 60] [--table]
 
-Ring and grid (Srivastava et al. 2017, section 5.1; here within [-1,1]) are images of one pixel and two channels; every
-network is replaced by a fully connected one of two layers of 128, everything else is the recipe's own. Recipes that
-differ in their networks only are then the same, and run once. Stacked MNIST (section 5.2; Metz et al. 2017): three
+Ring and grid (Srivastava et al. 2017, section 5.1) are images of one pixel and two channels; every network is replaced
+by a fully connected one of three layers of 128, noise is two numbers, everything else is the recipe's own. Recipes that
+differ in their networks only are then the same, and run once. To lie within [-1,1] the points are a fifth of the
+paper's size; D sees them in the paper's, and R1 is reckoned in it. Stacked MNIST (section 5.2; Metz et al. 2017): three
 digits as the colours of an image, 1,000 modes, named by our own classifier, digit by digit; the recipe's own networks.
 Each run is one line of --results; --table writes medians of all lines.
 """
@@ -15,8 +16,9 @@ import os
 import statistics
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
+from typing import Any
 
 if __name__ == "__main__":
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -25,14 +27,16 @@ import numpy as np
 import torch
 from games import device_name, kind_of, plain, trained
 from scoring import CACHE, extractor, real_images, samples
+from torch import Tensor, nn
 
 from sparring import draws, files, recipes
-from sparring.cells import Given, Labels
+from sparring.cells import Given, Labels, Noise
 from sparring.errors import UsageError, pick
 from sparring.metrics import Modes, gaussian_modes, mode_coverage
 from sparring.nets.layers import Facts, Family
 from sparring.nets.mlp import MLP
-from sparring.parts import walk
+from sparring.objective import R1, Cosine
+from sparring.parts import part, walk
 from sparring.players import Generator
 from sparring.recipes import Recipe
 from sparring.runs import choose_device
@@ -40,7 +44,8 @@ from sparring.train import Data, State, fastest_precision
 
 LINES = Path(__file__).parent / "results" / "modes.jsonl"
 TRAINING = 60_000  # points or images
-WIDTHS = (128, 128)
+NOISE = 2  # numbers, for points
+SIZE = 0.2  # of ring and grid; the paper's grid has a spacing of 2, ours of 0.4
 
 
 # --- tasks -----------------------------------------------------------------------------------------------------------
@@ -66,21 +71,53 @@ class Gaussians:
         return {"all": {"x": points.float()[:, :, None, None].to(device)}}
 
     def adapted(self, recipe: Recipe) -> Recipe:
-        """With fully connected networks."""
-        players = tuple(
-            replace(player, nets=tuple(replace(spec, net=connected(spec.net)) for spec in player.nets))
-            for player in recipe.players
-        )
-        return replace(recipe, players=players)
+        return rebuilt(recipe)  # type: ignore[no-any-return]
 
     def judged(self, state: State, recipe: Recipe, count: int) -> Modes:
         return gaussian_modes(points(state, recipe, count), self.centres, self.deviation)
 
 
-def connected(net: Family) -> Family:
-    """An MLP in the place of `net`, or inside it where it wraps another family."""
-    inner = getattr(net, "net", None)
-    return replace(net, net=MLP(WIDTHS)) if isinstance(inner, Family) else MLP(WIDTHS)  # type: ignore[call-arg]
+def rebuilt(value: Any) -> Any:
+    """A recipe, or a part of one, for points: connected networks, two numbers of noise, R1 in the paper's units."""
+    if isinstance(value, tuple):
+        return tuple(rebuilt(inner) for inner in value)
+    if not is_dataclass(value) or isinstance(value, type):
+        return value
+    if isinstance(value, Family) and not hasattr(value, "net"):
+        return Plane()
+    value = replace(value, **{f.name: rebuilt(getattr(value, f.name)) for f in fields(value) if f.init})  # type: ignore
+    if isinstance(value, Generator):
+        return replace(value, z=NOISE)
+    if isinstance(value, Noise):
+        return replace(value, dim=NOISE)
+    if isinstance(value, R1):
+        weight = value.weight
+        return replace(value, weight=SIZE**2 * weight if isinstance(weight, float) else scaled(weight))
+    return value
+
+
+def scaled(weight: Any) -> Cosine:
+    return Cosine(SIZE**2 * weight.start, SIZE**2 * weight.end)
+
+
+@part
+class Plane(MLP):
+    """Fully connected; its trunk sees points in the paper's units."""
+
+    widths: tuple = (128, 128, 128)
+
+    def trunk(self, facts: Facts, channels: int) -> tuple[nn.Module, int]:
+        trunk, features = super().trunk(facts, channels)
+        return nn.Sequential(Times(1 / SIZE), trunk), features
+
+
+class Times(nn.Module):
+    def __init__(self, factor: float):
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.factor * x
 
 
 @torch.no_grad()
@@ -175,7 +212,8 @@ HEAD = """# Modes found
 Written by `python benchmarks/modes.py --table` from modes.jsonl. Median (lowest to highest) over seeds, of samples of
 the weight average. Good: within 3 standard deviations of a centre; a mode is found if one good sample is in it; KL is
 from the good samples' modes to equal shares, in nats. Seconds are of training alone. Ring and grid: every network
-replaced by a fully connected one of two layers of 128. Stacked MNIST: a mode is what a classifier names the digits."""
+replaced by a fully connected one of three layers of 128, noise of two numbers. Stacked MNIST: a mode is what a
+classifier names the digits."""
 TITLES = {"ring": "8 Gaussians on a ring", "grid": "25 Gaussians on a grid", "stacked": "Stacked MNIST, 1,000 modes"}
 
 
