@@ -3,11 +3,12 @@
     python benchmarks/games.py mlp dcgan cgan [--seeds 0 1 2] [--seconds 200] [--train-on-generated]
     python benchmarks/games.py --table
 
-The real images are in $SPARRING_DATA (mnist.npz, cifar10/), or in ../shared/data. Recipes that generate run on MNIST at
-28x28 (--data cifar10 for the other), `pix2pix` and `cyclegan` on MNIST digits and their outlines, the other translators
-on CIFAR-10. A recipe trains from default settings for `--seconds`: images/s are measured in a trial first, and the
-number of images, on which schedules depend, is set to what fits. Seconds are of the processor, of training alone; on
-several threads or a GPU of the clock. Each run is one line of --results; --table writes the medians of all lines.
+The real images are in $SPARRING_DATA (mnist.npz, cifar10/, magnetic-tile.zip), or in ../shared/data. Recipes that
+generate run on MNIST at 28x28 (or --data cifar10, tiles), `pix2pix` and `cyclegan` on MNIST digits and their outlines,
+the other translators on CIFAR-10. A recipe trains from default settings for `--seconds`: images/s are measured in a
+trial first, and the number of images, on which schedules depend, is set to what fits. Seconds are of the processor, of
+training alone; on several threads or a GPU of the clock. Each run is one line of --results; --table writes the medians
+of all lines.
 """
 
 import argparse
@@ -32,6 +33,7 @@ from scoring import CACHE, CHUNK, FILES, Extractor, Real, extractor, real_images
 
 from sparring import files, metrics, recipes
 from sparring.cells import Given, Judged, Made, Noise, Sampled
+from sparring.choice import with_augment
 from sparring.classify import METHODS
 from sparring.data import label_draw
 from sparring.errors import pick
@@ -332,10 +334,12 @@ def measured(name: str, seed: int, options) -> dict[str, Any]:
     """One line of the results."""
     recipe: Recipe = pick(recipes.RECIPES, name, "recipe")
     real = real_images(options.data or usual_data(recipe))
+    recipe, augmented = with_augment(recipe, "auto", len(real.x))  # of few images, as `sparring train` does
     judge = extractor(real, folder=options.cache, device=options.device)
     row = {"recipe": name, "kind": kind_of(recipe), "data": real.name, "seed": seed, "budget": options.seconds}
     row |= {"device": device_name(options.device), "threads": options.threads, "extractor": judge.hash}
     row |= {"labels": options.labels} if options.labels else {}
+    row |= {"augment": augmented} if augmented else {}
     if options.run:
         run = Run.read(options.run)
         state, rest = run.newest(device=options.device) or (None, {})

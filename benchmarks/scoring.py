@@ -20,7 +20,7 @@ from torch import nn
 
 from sparring import draws, images, metrics
 from sparring.cells import Given, Judged
-from sparring.data import load
+from sparring.data import load, split
 from sparring.heads import Classes
 from sparring.images import to_uint8
 from sparring.nets.classifiers import SmallCNN
@@ -33,8 +33,12 @@ from sparring.views import Weak
 
 DATA = Path(os.environ.get("SPARRING_DATA") or Path(__file__).parents[2] / "shared" / "data")
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sparring-benchmarks"
-FILES = {"mnist": "mnist.npz", "cifar10": "cifar10"}
-SHOWN = {"mnist": 400_000, "cifar10": 300_000}  # images that the extractor learns from, repeats counted
+FILES = {"mnist": "mnist.npz", "cifar10": "cifar10", "tiles": "magnetic-tile.zip/images"}
+SHOWN = {
+    "mnist": 400_000,
+    "cifar10": 300_000,
+    "tiles": 60_000,
+}  # images the extractor learns from, repeats counted
 CHUNK = 250
 
 
@@ -59,9 +63,14 @@ class Real:
 
 @cache
 def real_images(name: str) -> Real:
-    found = load(DATA / FILES[name])
-    test = found.parts == "test"
-    return Real(name, found.images[~test], found.labels[~test], found.images[test], found.labels[test])
+    """Tiles are made 64x64, and half of them are the test part."""
+    found = load(str(DATA / FILES[name]), size=64 if name == "tiles" else None)
+    if name == "tiles":
+        parts = split(found, test=0.5)
+        train, test = parts.train, parts.test
+    else:
+        train, test = (np.flatnonzero(found.parts == part) for part in ("train", "test"))
+    return Real(name, found.images[train], found.labels[train], found.images[test], found.labels[test])
 
 
 def to_unit(x: np.ndarray, device: Any = "cpu") -> torch.Tensor:
@@ -91,7 +100,7 @@ class Extractor:
 @cache
 def extractor(real: Real, *, folder: Path = CACHE, device: str = "cpu") -> Extractor:
     """The one in `folder`, or a new one, which is kept there."""
-    judge, flip = Judge("D", SmallCNN(), Classes()), real.name == "cifar10"
+    judge, flip = Judge("D", SmallCNN(), Classes()), real.name != "mnist"
     learns = Classify(of=Judged("D", Weak(Given("x", "labelled"), flip=flip)), label=Given("y", "labelled"))
     recipe = Recipe("extractor", (Player("D", (judge,), (learns,), AdamW(Linear(4e-3)), average=0.99),), 128)
     name = hashlib.blake2b(f"{recipe!r} {SHOWN[real.name]}".encode(), digest_size=4).hexdigest()

@@ -15,6 +15,7 @@ import argparse
 import json
 import math
 import statistics
+import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -75,10 +76,12 @@ class Case:
     rounds: int
     augment: str = "auto"
     batch: int = 32
+    wide: bool = False
 
     @property
     def built(self):
-        return replace(thin(RECIPES[self.recipe]), batch=self.batch)
+        recipe = RECIPES[self.recipe]
+        return replace(recipe if self.wide else thin(recipe), batch=self.batch)
 
     @property
     def name(self) -> str:
@@ -281,8 +284,8 @@ FAULTS = [
     Fault("G02", "the same, one of five moves of D", Case("wgan-gp", "half", 560, "none"), huge_batch,
           ("exploding D",)),
     Fault("G03", "learning rate of D times 30", DCGAN, faster(30, "D"), ("any",)),
-    Fault("G04", "no penalty, 1,000 images", Case("wgan-gp", "thousand", 500, "none"), None, ("D overfits",), 0, True,
-          change=no_penalty),
+    Fault("G04", "no penalty, 1,000 images", Case("r3gan", "thousand", 3000, "none", 64, wide=True), None,
+          ("D overfits",), 0, True, change=no_penalty),
     Fault("G05", "10 images, 500 copies of each", Case("dcgan", "ten", 560, "none"), None, ("duplicates", "copies"), 0,
           True),
     Fault("G06", "G's noise is always 0", DCGAN, deaf, ("alike",)),
@@ -436,23 +439,30 @@ def table(path: Path) -> None:
 
 
 def outcome(group: list[dict]) -> tuple[str, ...]:
-    fired, first, acted, then = 0, [], [], []
+    first, acted, then = [], [], []
     for r in group:
         later = [e for e in r["events"] if e["round"] >= r["at"]]
-        hits = [e for e in later if "any" in r["expects"] or set(signals(e)) & set(r["expects"])]
-        if r["expects"] == ["left out"]:
-            fired += r["skipped"] is not None
-            first += [(r["skipped"] - r["at"]) * r["batch"]] if r["skipped"] else []
-        else:
-            fired += bool(hits)
-            first += [(hits[0]["round"] - r["at"]) * r["batch"]] if hits else []
+        if (sign := first_sign(r)) is not None:
+            first.append((sign - r["at"]) * r["batch"])
         actions = [e for e in later if e["event"] == "went back"]
         acted += [(actions[0]["round"] - r["at"]) * r["batch"]] if actions else []
         end = "gave up" + (", model kept" if r["model"] else "") if r["error"] else "done"
         then.append(end + (f" after going back {r['recovered']}x" if r["recovered"] and not r["error"] else ""))
     ends = ", ".join(f"{then.count(t)} {t}" for t in dict.fromkeys(then))
     middle = [f"{statistics.median(v):,.0f}" if v else "" for v in (first, acted)]
-    return f"{fired} of {len(group)}", *middle, ends
+    return f"{len(first)} of {len(group)}", *middle, ends
+
+
+def first_sign(row: dict) -> int | None:
+    """The round in which an expected signal spoke, if any did."""
+    if list(row["expects"]) == ["left out"]:
+        return row["skipped"]
+    hits = [
+        e["round"]
+        for e in row["events"]
+        if e["round"] >= row["at"] and ("any" in row["expects"] or set(signals(e)) & set(row["expects"]))
+    ]
+    return hits[0] if hits else None
 
 
 def main() -> None:
@@ -475,10 +485,15 @@ def main() -> None:
             for case in (c for c in CASES[asked.what]() if asked.only in c.name):
                 say(one(case, seed, acts=not asked.idle), asked.out)
     else:
-        print("G12 images from 0 to 255:", "refused" if refused_range() else "NOT REFUSED", flush=True)
+        refused, silent = refused_range(), []
+        print("G12 images from 0 to 255:", "refused" if refused else "NOT REFUSED", flush=True)
         for seed in range(first, last + 1):
             for fault in (f for f in FAULTS if asked.only in f"{f.id} {f.what}"):
-                say(one(fault.case, seed, fault), asked.out)
+                row = one(fault.case, seed, fault)
+                say(row, asked.out)
+                silent += [] if first_sign(row) is not None else [f"{fault.id} seed {seed}"]
+        if silent or not refused:
+            sys.exit(f"not noticed: {', '.join(silent) or 'G12'}")
 
 
 if __name__ == "__main__":

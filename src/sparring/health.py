@@ -28,7 +28,7 @@ ALIKE_LATE, ALIKE_HARD = 0.05, 0.1  # of the images' own, late in a run; certain
 MIXED, ONCE_KNOWN = 0.5, 0.6  # a class's samples that a probe names right: of the best so far, if that was so good
 OFF_MEAN, OFF_SPREAD = 1.0, 2.5  # of the images' own standard deviation
 COPIED = 0.25  # median distance to the nearest training image: of that between real images
-LEAKED = 0.5  # more of the samples than of the images look augmented
+LEAKED = 0.12  # more of the samples than of the images look augmented
 
 
 @dataclass(frozen=True)
