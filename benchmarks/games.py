@@ -29,7 +29,20 @@ import numpy as np
 import torch
 from games_table import LINES, write_table
 from scipy.ndimage import grey_dilation
-from scoring import CACHE, CHUNK, FILES, Extractor, Real, extractor, real_images, samples, scores, to_uint8, to_unit
+from scoring import (
+    CACHE,
+    CHUNK,
+    FILES,
+    Extractor,
+    Real,
+    extractor,
+    parsed,
+    real_images,
+    samples,
+    scores,
+    to_uint8,
+    to_unit,
+)
 
 from sparring import files, metrics, recipes
 from sparring.cells import Given, Judged, Made, Noise, Sampled
@@ -42,7 +55,7 @@ from sparring.nets.layers import Facts
 from sparring.parts import walk
 from sparring.players import Encoder, Generator, Judge, Translator
 from sparring.recipes import Recipe
-from sparring.runs import Run, choose_device
+from sparring.runs import Run
 from sparring.train import Data, Move, Split, State, Turn, fastest_precision, new_state, training
 from sparring.translate import mean_filled
 
@@ -397,24 +410,13 @@ def device_name(device: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipes", nargs="*", help="names of the table, `all`, or `floor` for real images")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--seconds", type=float, default=200.0, help="of training")
     parser.add_argument("--data", choices=list(FILES), help="instead of the recipe's usual one")
     parser.add_argument("--labels", type=int, help="of each class, for recipes that read labels; all when left out")
-    parser.add_argument("--samples", type=int, default=5000)
     parser.add_argument("--train-on-generated", action="store_true")
     parser.add_argument("--run", type=Path, help="measure this run folder instead of training")
-    parser.add_argument("--again", action="store_true", help="also what the results have already")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--precision", default="auto", choices=["auto", "fp32", "bf16"])
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--results", type=Path, default=LINES)
     parser.add_argument("--pictures", type=Path, default=CACHE / "games")
-    parser.add_argument("--cache", type=Path, default=CACHE)
-    parser.add_argument("--table", action="store_true", help="write the table of all lines")
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    options.device = choose_device(options.device)
+    options = parsed(parser, seconds=200.0, results=LINES)
+    options.samples = options.samples or 5000
     names = list(recipes.RECIPES) if options.recipes == ["all"] else options.recipes
     known = files.read_lines(options.results)
     have = {

@@ -1,6 +1,6 @@
 """Which modes of a known distribution does each recipe find? Eight Gaussians on a ring, 25 on a grid, stacked MNIST.
 
-    python benchmarks/modes.py [RECIPE...] [--tasks ring grid stacked] [--seeds 0 1 2] [--seconds 60] [--table]
+    python benchmarks/modes.py [RECIPE...] [--tasks ring grid stacked] [--seeds 0 1 2] [--seconds 100] [--table]
 
 Ring and grid (Srivastava et al. 2017, section 5.1) are images of one pixel and two channels; every network is replaced
 by a fully connected one of three layers of 128, noise is two numbers, everything else is the recipe's own. Recipes that
@@ -26,7 +26,7 @@ if __name__ == "__main__":
 import numpy as np
 import torch
 from games import device_name, kind_of, plain, trained
-from scoring import CACHE, extractor, real_images, samples
+from scoring import extractor, parsed, real_images, samples
 from torch import Tensor, nn
 
 from sparring import draws, files, recipes
@@ -39,7 +39,6 @@ from sparring.objective import R1, Cosine
 from sparring.parts import part, walk
 from sparring.players import Generator
 from sparring.recipes import Recipe
-from sparring.runs import choose_device
 from sparring.train import Data, State, fastest_precision
 
 LINES = Path(__file__).parent / "results" / "modes.jsonl"
@@ -255,19 +254,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipes", nargs="*", help="names of the table; all that need no labels when left out")
     parser.add_argument("--tasks", nargs="+", choices=list(TITLES), default=["ring", "grid"])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--seconds", type=float, default=60.0, help="of training")
-    parser.add_argument("--samples", type=int, help="instead of 10,000 points or 26,000 images")
-    parser.add_argument("--again", action="store_true", help="also what the results have already")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--precision", default="auto", choices=["auto", "fp32", "bf16"])
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--results", type=Path, default=LINES)
-    parser.add_argument("--cache", type=Path, default=CACHE)
-    parser.add_argument("--table", action="store_true", help="only write the table of all lines")
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    options.device = choose_device(options.device)
+    options = parsed(parser, seconds=100.0, results=LINES)
     lines = files.read_lines(options.results)
     have = {(line["task"], line["recipe"], line["seed"], line["budget"]) for line in lines}
     made = {"ring": ring, "grid": square, "stacked": lambda: Stacked(options.cache, options.device)}

@@ -6,6 +6,7 @@ features are divided by one number, so that their mean square over real training
 not indifferent to scale.
 """
 
+import argparse
 import hashlib
 import os
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from sparring.nets.layers import Facts
 from sparring.objective import Classify, Linear
 from sparring.players import AdamW, Judge, Player
 from sparring.recipes import Recipe
+from sparring.runs import choose_device
 from sparring.train import new_state, training
 from sparring.views import Weak
 
@@ -163,3 +165,24 @@ def samples(G: nn.Module, spec: Any, count: int, labels: np.ndarray, *, seed: in
             inputs.append(2 * draws.uniform(draws.key("sliders", seed), index, sliders).float() - 1)
         parts.append(to_uint8(G(*inputs)) if pixels else G(*inputs).float().cpu().numpy())
     return Samples(np.concatenate(parts), labels if spec.labels else None, code.numpy() if codes else None)
+
+
+# --- commands --------------------------------------------------------------------------------------------------------
+
+
+def parsed(parser: argparse.ArgumentParser, *, seconds: float, results: Path) -> argparse.Namespace:
+    """With the options of every benchmark that trains games; sets the number of threads."""
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--seconds", type=float, default=seconds, help="of training")
+    parser.add_argument("--samples", type=int, help="to score; else as the task has it")
+    parser.add_argument("--again", action="store_true", help="also what the results have already")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--precision", default="auto", choices=["auto", "fp32", "bf16"])
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--results", type=Path, default=results)
+    parser.add_argument("--cache", type=Path, default=CACHE, help="of extractors")
+    parser.add_argument("--table", action="store_true", help="write the table of all lines")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    options.device = choose_device(options.device)
+    return options
