@@ -63,7 +63,7 @@ def projection(nets, *world):
 
 
 def biggan(nets, *world):
-    """Brock et al. 2019: filters of G are to be orthogonal (section 3.1)."""
+    """Brock et al. 2019: filters of G are to be orthogonal (section 3.1); G learns as fast as D."""
 
     def crossed(G):
         total = 0.0
@@ -74,8 +74,7 @@ def biggan(nets, *world):
                 total = total + (products**2).sum()
         return 1e-4 * total
 
-    d_adam, g_adam = adam(nets["D"], lr=4e-4, betas=(0.0, 0.999)), adam(nets["G"], lr=1e-4, betas=(0.0, 0.999))
-    hinged(nets, *world, d_adam, g_adam, crossed)
+    hinged(nets, *world, *(adam(nets[name], lr=4e-4, betas=(0.0, 0.999)) for name in "DG"), crossed)
 
 
 def acgan(nets, averages, data, rounds):

@@ -117,7 +117,6 @@ RECIPES: dict[str, Recipe] = {
         judge=Judge(net=ResNet(attention=True), constraint=SpectralNorm()),
         maker=Generator(net=ResNet(attention=True), constraint=SpectralNorm()),
         optim=Adam(4e-4, (0.0, 0.9)),
-        g_optim=Adam(1e-4, (0.0, 0.9)),
     ),
     "r3gan": gan(
         "Huang et al. 2024, arXiv:2501.05441, on the networks of Radford et al. 2016",
@@ -163,7 +162,6 @@ RECIPES: dict[str, Recipe] = {
         judge=Judge(net=ResNet(attention=True), head=Projection(), constraint=SpectralNorm()),
         maker=Generator(net=ResNet(attention=True, layered=True), labels=True, constraint=SpectralNorm()),
         optim=Adam(4e-4, (0.0, 0.999)),
-        g_optim=Adam(1e-4, (0.0, 0.999)),
     ),
     "r3gan-class": gan(
         "Huang et al. 2024, arXiv:2501.05441, on the networks of Radford et al. 2016",
