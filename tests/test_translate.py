@@ -44,6 +44,16 @@ def test_a_photo_of_any_size_keeps_it_and_grows_where_the_model_sharpens(shape):
     assert model(Shrunk(factor=3)).translate(image).shape == (3 * shape[0], 3 * shape[1], 3)
 
 
+@pytest.mark.parametrize("residual", [False, True])
+def test_an_image_that_came_out_all_black_can_still_become_white(residual):
+    """L1 first makes images of strokes all black; an output that saturates there would stay so."""
+    net = Translator(net=UNet(4), residual=residual).build(FACTS)
+    bias = net.body.last.bias
+    nn.init.constant_(bias, -20.0)
+    (1 - net(torch.zeros(2, 1, 12, 10))).abs().mean().backward()
+    assert bias.grad.item() == pytest.approx(-1.0)
+
+
 def test_a_fresh_residual_network_is_the_baseline():
     """The last layer starts at zero, so nothing is added: what comes out is the bicubic or grey image itself."""
     fresh = model(Shrunk(factor=2), spec=Translator(net=UNet(4), residual=True))
@@ -135,7 +145,7 @@ def test_a_generator_is_no_translator(tmp_path):
     with pytest.raises(FileFormatError, match="holds no translator"):
         load_translators(tmp_path)
     (tmp_path / "config.json").write_text('{"kind": "translator", "format": 1}')
-    with pytest.raises(FileFormatError, match="is of format 1, this version reads format 2"):
+    with pytest.raises(FileFormatError, match="is of format 1, this version reads format 3"):
         load_translators(tmp_path)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from . import files
 from .errors import FileFormatError
 
-FORMAT = 2  # 2: tensors are named NETWORK/PARAMETER
+FORMAT = 3  # 2: tensors are named NETWORK/PARAMETER; 3: translators have no tanh
 
 
 def write_model(folder: Path, kind: str, nets: Mapping[str, nn.Module], config: dict[str, Any], card: str) -> Path:

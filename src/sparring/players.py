@@ -79,7 +79,9 @@ class GeneratorNet(Network):
 
 @part
 class Translator:
-    """A source image [N,C,H,W] -> an image of the same shape, in [-1,1] by tanh, or by training alone if `residual`.
+    """A source image [N,C,H,W] -> an image of the same shape, whose range is [-1,1] by training alone.
+
+    (A tanh would give no gradient where all is black or white, and images of strokes start by becoming all black.)
 
     `mask`: the source has one more channel, 1 where something is missing; what is not missing stays as it is.
     `residual`: the network makes the difference to the source, as for sharpening.
@@ -103,7 +105,7 @@ class TranslatorNet(Network):
 
     def forward(self, source: Tensor, draw: Draw | None = None) -> Tensor:
         made = self.body(source)
-        made = source[:, : made.shape[1]] + made if self.spec.residual else made.tanh()
+        made = source[:, : made.shape[1]] + made if self.spec.residual else made
         return torch.where(source[:, -1:] > 0, made, source[:, :-1]) if self.spec.mask else made
 
 

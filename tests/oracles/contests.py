@@ -94,7 +94,10 @@ def wgan_gp(nets, *world):
         return t.s(t.fake).mean() - t.s(t.real).mean() + 10 * ((slope.sqrt() - 1) ** 2).mean()
 
     optims = {name: adam(nets[name], betas=(0.0, 0.9)) for name in "DG"}
-    d_loss, g_loss = falling(optims["D"], d_loss), falling(optims["G"], lambda t: -t.s(t.fake).mean())
+    d_loss, g_loss = (
+        falling(optims["D"], d_loss, 2e-3),
+        falling(optims["G"], lambda t: -t.s(t.fake).mean(), 2e-3),
+    )
     alternate(nets, *world, d_loss, g_loss, d_steps=5, d_optim=optims["D"], g_optim=optims["G"])
 
 
@@ -120,7 +123,7 @@ def sagan(nets, *world):
     alternate(nets, *world, hinge, lambda t: -t.s(t.fake).mean(), **optims)
 
 
-def improved(*world):
+def improved(nets, *world):
     """Salimans et al. 2016: D is told 0.9 for real images (3.4); G matches features (3.1) and its past self (3.3)."""
 
     def d_loss(t):
@@ -134,7 +137,9 @@ def improved(*world):
         past = sum(((w - mean) ** 2).sum() for w, mean in zip(t.G.parameters(), t.average.parameters(), strict=True))
         return fooled + gap + 0.01 * past
 
-    alternate(*world, d_loss, g_loss)
+    optims = {name: adam(nets[name]) for name in "DG"}
+    d_loss, g_loss = falling(optims["D"], d_loss), falling(optims["G"], g_loss)
+    alternate(nets, *world, d_loss, g_loss, d_optim=optims["D"], g_optim=optims["G"])
 
 
 def r3gan(nets, *world, rates=(4e-4, 1e-4)):

@@ -82,7 +82,7 @@ RECIPES: dict[str, Recipe] = {
         d=(GradientPenalty(10.0),),
         d_steps=5,
         judge=Judge(net=smooth),
-        optim=Adam(Linear(1e-3), (0.0, 0.9)),
+        optim=Adam(Linear(2e-3), (0.0, 0.9)),
     ),
     "sngan": gan(
         "Miyato et al. 2018, arXiv:1802.05957",
@@ -96,6 +96,7 @@ RECIPES: dict[str, Recipe] = {
         g=(FeatureMatching(), HistoricalAverage()),
         judge=Judge(net=MinibatchDiscrimination(DCGAN())),
         maker=Generator(net=VirtualBatchNorm(DCGAN())),
+        optim=Adam(Linear(1e-3)),
     ),
     "infogan": gan(
         "Chen et al. 2016, arXiv:1606.03657; that D also sorts real images by code is ours",
