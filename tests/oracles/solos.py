@@ -9,7 +9,7 @@ from .flat import adam, follow, images, normal, step
 
 
 def coded(nets, averages, data, rounds, read, *, pool="all", vary=True, labels=False):
-    """`read`: the cell that names the noise. Gaussian likelihood of deviation 0.4; the code is 64 numbers."""
+    """`read`: the cell that names the noise. Gaussian likelihood of deviation 1; the code is 64 numbers."""
     E, G = nets["E"], nets["G"]
     both = adam(E, G, lr=1e-3, betas=(0.9, 0.999))
     for n in range(rounds):
@@ -21,7 +21,7 @@ def coded(nets, averages, data, rounds, read, *, pool="all", vary=True, labels=F
             kl = -0.5 * (1 + log_var - mean**2 - log_var.exp()).sum() / 64
             code = mean + (0.5 * log_var).exp() * normal("P", n, read)
         out = G.body(torch.cat([code, *about], 1))
-        step(both, kl + 0.5 * (((x - out) / 0.4) ** 2).sum() / 64)
+        step(both, kl + 0.5 * ((x - out) ** 2).sum() / 64)
         for net in "EG":
             follow(averages[net], nets[net], 0.999, n)
 

@@ -201,17 +201,17 @@ RECIPES: dict[str, Recipe] = {
     "autoencoder": solo(
         "Hinton & Salakhutdinov 2006, doi:10.1126/science.1127647",
         (Encoder(outputs=64), Generator()),
-        (SquaredError(made=Made("G", code), deviation=0.4),),
+        (SquaredError(made=Made("G", code)),),
     ),
     "vae": solo(
         "Kingma & Welling 2014, arXiv:1312.6114",
         (Encoder(), Generator()),
-        (SquaredError(made=Made("G", Sampled(code)), deviation=0.4), KL(of=code)),
+        (SquaredError(made=Made("G", Sampled(code))), KL(of=code)),
     ),
     "cvae": solo(
         "Kingma et al. 2014, arXiv:1406.5298; Sohn et al. 2015",
         (Encoder(labels=True), Generator(labels=True)),
-        (SquaredError(made=Made("G", (Sampled(code_y), their_y)), target=labelled, deviation=0.4), KL(of=code_y)),
+        (SquaredError(made=Made("G", (Sampled(code_y), their_y)), target=labelled), KL(of=code_y)),
     ),
     # from image to image
     "pix2pix": translation("Isola et al. 2017, arXiv:1611.07004", Given("source", "pairs"), Given("x", "pairs")),
