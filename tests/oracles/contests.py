@@ -142,7 +142,7 @@ def improved(nets, *world):
     alternate(nets, *world, d_loss, g_loss, d_optim=optims["D"], g_optim=optims["G"])
 
 
-def r3gan(nets, *world, rates=(4e-4, 1e-4)):
+def r3gan(nets, *world, rates=(1e-3, 1e-4)):
     """Huang et al. 2024, eq. 2 and 6: which of the two is real? With slopes held down at real images and at fakes."""
     falling = lambda high, low, t: low + (high - low) * (1 + math.cos(math.pi * t.progress)) / 2
     optims = {name: adam(nets[name], betas=(0.0, 0.99)) for name in "DG"}

@@ -106,7 +106,7 @@ def r3gan_class(nets, averages, data, rounds):
     d_adam, g_adam = adam(D, betas=(0.0, 0.99)), adam(G, betas=(0.0, 0.99))
     for n in range(rounds):
         wave = (1 + math.cos(math.pi * n / rounds)) / 2
-        lr, gamma = 1e-4 + (4e-4 - 1e-4) * wave, 0.1 + 0.9 * wave
+        lr, gamma = 1e-4 + (1e-3 - 1e-4) * wave, 0.1 + 0.9 * wave
 
         real, y = images("D", data, n, "labelled")
         real, fake = real.requires_grad_(), made(G, "D", n, y).detach().requires_grad_()

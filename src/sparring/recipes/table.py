@@ -51,7 +51,7 @@ game_a = LeastSquares(real=Judged("D_a", a), fake=Judged("D_a", Made("G_a", b)))
 game_b = LeastSquares(real=Judged("D_b", b), fake=Judged("D_b", Made("G_b", a)))
 sngan_adam = Adam(2e-4, (0.0, 0.9))
 gamma = Cosine(1.0, 0.1)
-r3_adam = Adam(Cosine(4e-4, 1e-4), (0.0, 0.99))
+r3_adam = Adam(Cosine(1e-3, 1e-4), (0.0, 0.99))
 
 RECIPES: dict[str, Recipe] = {
     # without labels
