@@ -7,7 +7,7 @@
     python benchmarks/watch.py cost                              what it costs, dcgan on MNIST
     python benchmarks/watch.py table FILE                        the Markdown of benchmarks/results/watch.md
 
-Runs are small: thin networks on small images, 400 to 3,200 rounds, one thread. FILE holds a JSON line per run: its
+Runs are small: thin networks on small images, 400 to 6,000 rounds, one thread. FILE holds a JSON line per run: its
 events, and the furthest that each signal went (for calibration).
 """
 
@@ -284,7 +284,7 @@ FAULTS = [
     Fault("G02", "the same, one of five moves of D", Case("wgan-gp", "half", 560, "none"), huge_batch,
           ("exploding D",)),
     Fault("G03", "learning rate of D times 30", DCGAN, faster(30, "D"), ("any",)),
-    Fault("G04", "no penalty, 1,000 images", Case("r3gan", "thousand", 3000, "none", 64, wide=True), None,
+    Fault("G04", "no penalty, 1,000 images", Case("r3gan", "thousand", 6000, "none", wide=True), None,
           ("D overfits",), 0, True, change=no_penalty),
     Fault("G05", "10 images, 500 copies of each", Case("dcgan", "ten", 560, "none"), None, ("duplicates", "copies"), 0,
           True),
