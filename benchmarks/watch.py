@@ -28,7 +28,7 @@ from unittest import mock
 import numpy as np
 import torch
 
-from sparring import files, health, recovery, runs, train, watch
+from sparring import files, recovery, runs, train, watch
 from sparring.augment import ADA
 from sparring.checkpoints import save_state
 from sparring.data import load
@@ -140,8 +140,7 @@ class Furthest:
             if given[2] > 0.4:
                 self.least("D loses", min(given[:2]))
         elif name == "overfitting":
-            trained, held, line = given
-            self.most("D overfits", ((trained - line).sign().mean() - (held - line).sign().mean()).item())
+            self.most("D overfits", 2 * (given[0] - given[1]))
         elif name == "copied":
             self.least("copies", given[0] / given[1])
         elif name == "exploding" and len(given[2]) >= 50 and given[1]:
@@ -155,7 +154,7 @@ class Furthest:
         elif name == "faded" and (given[1] > 0.6 or given[2]):
             self.most("colour", given[0])
         elif name == "leaked":
-            self.values["leak at the end"] = health.leaning(*given)
+            self.most("leak", given[0])
 
     def patches(self):
         for name in ("alike", "mixed_up", "one_sided", "overfitting", "copied", "exploding", "faded", "leaked"):

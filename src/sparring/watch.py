@@ -29,6 +29,7 @@ from .health import (
     exploding,
     faded,
     leaked,
+    leaning,
     mixed_up,
     nearest,
     not_finite,
@@ -151,7 +152,9 @@ class Samples:
         yield from self.classes(features, record)
         if full:
             yield copied(nearest(features[:64], self.neighbours).median().item(), self.real_distance)
-            yield self.leak(state, features) if late and progress > LEAK_LATE and off <= 1 else None
+            if late and progress > LEAK_LATE and off <= 1 and self.judge is not None:
+                record.reach("leak", self.leaning(state, features, self.judge))
+                yield leaked(record.mean("leak"))
 
     def classes(self, features: Tensor, record: "Record") -> Iterator[Finding | None]:
         """Label agreement, once most samples of all classes are named right: before, it comes and goes."""
@@ -173,18 +176,17 @@ class Samples:
             return Finding("frozen samples", self.spec.name, "samples do not change any more")
         return None
 
-    def leak(self, state: State, features: Tensor) -> Finding | None:
-        if self.judge is None:
-            return None
-        augment, x = self.judge.augment, self.reals[:512]
+    def leaning(self, state: State, features: Tensor, judge: Judge) -> float:
+        """Do the samples look like what this judge sees of real images?"""
+        augment, x = judge.augment, self.reals[:512]
         index = torch.arange(len(x), device=x.device)
-        p = getattr(state.nets[self.judge.name], "memory_p", None)
+        p = getattr(state.nets[judge.name], "memory_p", None)
         seen = augment.see(x, draws.uniform(draws.key("leak"), index, augment.numbers).float(), p)
         noise = draws.normal(draws.key("odd"), index, *x.shape[1:]).float()
         odd = torch.cat(
             [(x + x.roll(1, 0)) / 2, (x + 0.5 * noise).clamp(-1, 1), x.lerp(x.roll(1, 0), 0.3) + 0.2 * noise]
         )
-        return leaked(features, self.eye(x), self.eye(seen), self.eye(odd))
+        return leaning(features, self.eye(x), self.eye(seen), self.eye(odd))
 
 
 # --- a contest's judge --------------------------------------------------------------------------------------------
@@ -215,7 +217,8 @@ class Held:
             fields |= {name: values[rows] for name, values in data[pool].items()}
 
     @torch.no_grad()
-    def look(self, state: State) -> Finding | None:
+    def look(self, state: State) -> tuple[float, float]:
+        """Which share of the training images, and of those never shown, is called real."""
         contest = self.contest
         move = Move(self.player, 0, 0.0, self.count, (self.seed, "watch"))
         known, new = (Turn(move, state, pools, Split(), (0, self.count)) for pools in (self.trained, self.held))
@@ -223,7 +226,7 @@ class Held:
         line = 0.0
         if not any(isinstance(gauge, SaysReal) for gauge in contest.gauges):  # a score without a zero
             line = ((trained.mean() + known[contest.fake].score.mean()) / 2).item()
-        return overfitting(trained, held, line)
+        return (trained > line).float().mean().item(), (held > line).float().mean().item()
 
 
 # --- the watch ----------------------------------------------------------------------------------------------------
@@ -317,7 +320,9 @@ class Watch:
             if self.samples is not None:
                 found += self.samples.look(state, record, record.age / self.rounds, full)
             if self.held is not None and record.age >= GRACE:
-                found.append(self.held.look(state))
+                for name, share in zip(("known", "new"), self.held.look(state), strict=True):
+                    record.reach(name, share)
+                found.append(overfitting(record.mean("known"), record.mean("new")))
         if state.ease.rate != 1 and state.round >= record.eased_until:
             state.ease = replace(state.ease, rate=1.0)
         return [f for f in found if f is not None]
