@@ -13,8 +13,8 @@ from sparring.players import Judge
 from sparring.recipes import RECIPES, augmented
 
 
-def images(labels):
-    x, _ = striped(count=len(labels))
+def images(labels, channels=3):
+    x, _ = striped(count=len(labels), channels=channels)
     return load((x.numpy(), np.asarray(labels)))
 
 
@@ -24,7 +24,8 @@ def judges(recipe):
 
 def test_enough_labels_of_every_class_ask_for_a_game_of_classes():
     name, why = suggested(images([0, 1, 2] * PER_CLASS))
-    assert name == "r3gan-class" and why == f"there are 3 classes with {PER_CLASS} labelled images or more"
+    assert name == "r3gan-class" and why == f"there are 3 classes with {PER_CLASS} labelled images or more, in colour"
+    assert suggested(images([0, 1] * PER_CLASS, channels=1))[0] == "projection"
     name, why = suggested(images([0, 1, 2] * (PER_CLASS - 1) + [0, 1]))
     assert name == "r3gan" and f"class 2 has {PER_CLASS - 1} labelled images" in why
     assert suggested(images([-1] * 30))[0] == suggested(images([0] * 200))[0] == "r3gan"

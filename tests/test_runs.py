@@ -208,8 +208,10 @@ def test_images_without_a_label_do_not_count_for_a_game_of_labels(tmp_path, monk
 
 def test_without_a_recipe_one_is_chosen_and_the_run_says_why(tmp_path):
     steps = train(tmp_path / "run", "auto", images=64)
-    assert steps[0].news == ("recipe r3gan-class: there are 3 classes with 50 labelled images or more",)
-    assert runs.Run.read(tmp_path / "run").settings["recipe_name"] == "r3gan-class"
+    assert steps[0].news == (
+        "recipe projection: there are 3 classes with 50 labelled images or more, and the images are grey",
+    )
+    assert runs.Run.read(tmp_path / "run").settings["recipe_name"] == "projection"
 
 
 @pytest.mark.parametrize("name", ["pix2pix", "cyclegan", "inpaint"])

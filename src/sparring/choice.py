@@ -19,7 +19,7 @@ AUGMENTS: dict[str, AsIs] = {"none": AsIs(), "diffaugment": DiffAugment(), "ada"
 
 
 def suggested(imageset: ImageSet) -> tuple[str, str]:
-    """The recipe for these images, and why: best at equal time on photographs, near the best on digits (LOG.md)."""
+    """The recipe for these images, and why: the best of its kind at equal time on our images (LOG.md)."""
     counts = np.bincount(imageset.labels[imageset.labels >= 0], minlength=len(imageset.classes))
     if len(counts) < 2:
         return "r3gan", "there are no classes"
@@ -28,7 +28,10 @@ def suggested(imageset: ImageSet) -> tuple[str, str]:
         return "r3gan", f"class {fewest} has {counts.min()} labelled images, too few to be told apart"
     if counts.sum() < SHARE * len(imageset):
         return "r3gan", f"only {counts.sum():,} of {len(imageset):,} images have a label; it learns from all"
-    return "r3gan-class", f"there are {len(counts)} classes with {counts.min():,} labelled images or more"
+    enough = f"there are {len(counts)} classes with {counts.min():,} labelled images or more"
+    if imageset.images.shape[3] == 1:
+        return "projection", f"{enough}, and the images are grey"
+    return "r3gan-class", f"{enough}, in colour"
 
 
 def find_recipe(recipe: str | Recipe, imageset: ImageSet | None = None) -> tuple[str, Recipe, str]:
