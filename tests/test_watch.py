@@ -49,7 +49,7 @@ SPEAK = {
     "D overfits": lambda: health.overfitting(0.9, 0.6),
     "alike": lambda: health.alike(0.3, 0.9, False),
     "alike 3": lambda: health.alike(0.1, 0.6, False, "3"),
-    "mixed 3": lambda: health.mixed_up(0.2, 0.9, "3"),
+    "mixed 3": lambda: health.mixed_up(0.3, 0.9, "3"),
     "colour": lambda: health.faded(health.off_colour(bright, dim), 0.9, False),
     "copies": lambda: health.copied(0.1, 1.0),
     "leak": lambda: leak(plain[:200] + turned, plain, plain + turned, plain + odd),
@@ -62,7 +62,7 @@ SILENT = {
     "a young D that calls everything real": lambda: health.one_sided(0.99, 0.01, 0.3),
     "D knows as much of new images": lambda: health.overfitting(0.9, 0.7),
     "samples as diverse as ever": lambda: health.alike(0.8, 0.9, True),
-    "a class that is mostly right": lambda: health.mixed_up(0.3, 0.9, "3"),
+    "a class that is mostly right": lambda: health.mixed_up(0.7, 0.9, "3"),
     "a class that was never right": lambda: health.mixed_up(0.2, 0.5, "3"),
     "the images' own colours": lambda: health.faded(health.off_colour(dim * 0.8, dim), 0.9, True),
     "colours that a young G has not found": lambda: health.faded(health.off_colour(bright, dim), 0.1, False),
@@ -175,11 +175,11 @@ def test_classes_that_are_mixed_up_are_named():
     recipe, state = THIN["cgan"], new_state(THIN["cgan"], FACTS)
     look = Watch(recipe, FACTS, DATA, rounds=2000, record={"age": 1000})
     found = []
-    for shift in (0, 1, 1, 1, 1):
+    for shift in (0, 1, 1):
         state.round += 10 * look.tick
         state.nets["G"].forward = lambda z, y, shift=shift, **_: watch.to_float(pick(OTHER, y, shift))
         found.append({f.signal for f in look.look(state) if f.signal.startswith("mixed")})
-    assert found == [*[set()] * 4, {"mixed 0", "mixed 1", "mixed 2"}]  # means of a few samples: not at once
+    assert found == [set(), set(), {"mixed 0", "mixed 1", "mixed 2"}]  # means of a few samples: not at once
 
 
 def test_a_frozen_generator_is_named_after_some_ticks():

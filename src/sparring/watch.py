@@ -20,7 +20,7 @@ from . import draws
 from .augment import AsIs
 from .cells import Given, Labels, Made
 from .health import (
-    ONCE_KNOWN,
+    ONCE_NAMED,
     Eye,
     Finding,
     Probe,
@@ -157,11 +157,11 @@ class Samples:
                 yield leaked(record.mean("leak"))
 
     def classes(self, features: Tensor, record: "Record") -> Iterator[Finding | None]:
-        """Label agreement, once most samples of all classes are named right: before, it comes and goes."""
+        """Label agreement, once nearly all samples of all classes are named right: before, it comes and goes."""
         if self.probe is None or not self.believed:
             return
         right = (self.probe(features) == self.labels).float()
-        if record.reach("named right", right.mean().item()) > ONCE_KNOWN:
+        if record.reach("named right", right.mean().item()) > ONCE_NAMED:
             for k in self.believed:
                 best = record.reach(f"right {k}", right[self.labels == k].mean().item())
                 yield mixed_up(record.mean(f"right {k}"), best, self.names[k])  # of few samples: their mean over ticks
