@@ -239,7 +239,7 @@ def training(
     `data`: pool -> field -> tensor, e.g. {"all": {"x": uint8 [N,H,W,C], "y": int64 [N]}}, on the device of the
     networks. `means`: (player, term) -> mean over the batch, before its weight. `precision`: "fp32", or "bf16" for
     the insides of networks. The global random state is neither read nor changed. Raises UsageError or DataError where
-    recipe and data do not fit.
+    recipe and data do not fit, Diverged where the weights of several processes are not the same.
     """
     check(recipe, data, split)
     rounds = math.ceil(images / recipe.batch)
