@@ -180,6 +180,22 @@ def test_classes_that_are_mixed_up_are_named():
     assert found == [set(), set(), {"mixed 0", "mixed 1", "mixed 2"}]  # means of a few samples: not at once
 
 
+@pytest.mark.parametrize(("wrong", "told"), [(4, False), (1, True)])
+def test_classes_are_followed_once_nearly_all_were_named_right(wrong, told):
+    """Where classes 1 and 2 were never drawn well, that class 0 comes and goes is no news."""
+    recipe, state = THIN["cgan"], new_state(THIN["cgan"], FACTS)
+    look = Watch(recipe, FACTS, DATA, rounds=2000, record={"age": 1000})
+    assert look.samples.labels.tolist() == [0] * 16 + [1] * 16 + [2] * 16
+    for lost in (False, False, True, True, True):
+        drawn = look.samples.labels.clone()
+        drawn[16 : 16 + wrong], drawn[32 : 32 + wrong] = 2, 1
+        drawn[:16] += lost
+        state.round += look.tick
+        state.nets["G"].forward = lambda z, y, drawn=drawn, **_: watch.to_float(pick(OTHER, drawn))
+        found = {f.signal for f in look.look(state)}
+    assert ("mixed 0" in found) == told
+
+
 def test_a_frozen_generator_is_named_after_some_ticks():
     assert "frozen samples" not in seen(lambda y: pick(OTHER, y), ticks=watch.STILL_TICKS)
     assert "frozen samples" in seen(lambda y: pick(OTHER, y), ticks=watch.STILL_TICKS + 1)
@@ -249,6 +265,18 @@ def test_an_augmentation_that_leaks_is_named():
         state.nets["G"].forward = lambda z, made=made, **_: made[: len(z)]
         state.round = 10 * look.tick
         assert ("leak" in {f.signal for f in look.look(state)}) == leaks
+
+
+def test_one_reading_of_odd_samples_is_no_leak():
+    recipe = augmented(THIN["dcgan"], ADA())
+    state, look = new_state(recipe, FACTS), Watch(recipe, FACTS, DATA, rounds=4000, record={"age": 3200})
+    state.nets["G"].forward = lambda z, **_: watch.to_float(OTHER[: len(z)])
+    state.round, told = 0, []
+    for share in (0.0, 0.3, 0.0, 0.3, 0.3, 0.3):
+        look.samples.leaning = lambda *_, share=share: share
+        state.round += watch.WINDOW * look.tick
+        told.append("leak" in {f.signal for f in look.look(state)})
+    assert told == [*[False] * 4, True, True]
 
 
 @pytest.mark.parametrize("name", ["vae", "classifier", "wgan-gp", "cyclegan", "infogan", "r3gan"])
