@@ -33,8 +33,7 @@ from sparring.augment import ADA
 from sparring.checkpoints import save_state
 from sparring.data import load
 from sparring.errors import DataError, Diverged
-from sparring.objective import SlopePenalty
-from sparring.parts import from_json, to_json, walk
+from sparring.parts import from_json, to_json
 from sparring.recipes import RECIPES, augmented
 
 DATA = Path(__file__).parents[1] / "../shared/data"
@@ -264,13 +263,6 @@ class Fault:
     precision: str = "fp32"
     change: object = None  # of the recipe
     held: float = runs.HELD_SHARE
-
-
-def no_penalty(recipe):
-    for p in {p for p in walk(recipe) if isinstance(p, SlopePenalty)}:
-        text = json.dumps(to_json(recipe)).replace(json.dumps(to_json(p)), json.dumps(to_json(replace(p, weight=1e-9))))
-        recipe = from_json(json.loads(text))
-    return recipe
 
 
 DCGAN, CGAN = Case("dcgan", "digits", 560, "none"), Case("cgan", "digits", 1400, "none")
