@@ -60,6 +60,8 @@ class ResNetGenerator(nn.Module):
             self.pieces = [z - blocks * piece, *[piece] * blocks, about]
             condition = piece + (SHARED if about else 0)
             self.shared = nn.Linear(about, SHARED, bias=False) if about else None
+            if self.shared is not None:
+                nn.init.normal_(self.shared.weight, 0.0, math.sqrt(piece / SHARED))  # a label is as loud as a piece
         self.first = nn.Linear(self.pieces[0] + (0 if spec.layered else about), width * math.prod(self.shape))
         self.ups = nn.ModuleList(Up(width, width, condition) for _ in range(blocks))
         self.attention = Attention(width) if spec.attention else nn.Identity()
