@@ -61,14 +61,14 @@ overshoots, so scores stay where gradients are not flat.""",
         "wgan": (
             "dcgan",
             """D no longer names real and made: it is any function whose slope is bounded, and the largest difference of its means is
-the distance between the two distributions. Clipping its weights bounds the slope, crudely. D takes five steps for each of G, because
-the distance is only as good as D. The loss falls as samples get better, which the losses before do not.
-The learning rate is larger than the paper's, which is for days of training, and falls to 0.""",
+the distance between the two distributions. Clipping its weights bounds the slope, crudely. D takes two steps for each of G, because
+the distance is only as good as D (the paper: five, which leave G few steps in minutes). The loss falls as samples get better, which the
+losses before do not. The learning rate is larger than the paper's, which is for days of training, and falls to 0.""",
         ),
         "wgan-gp": (
             "wgan",
             """Clipping makes D simpler than it need be. Instead, its slope is pulled to 1 at points between real and made images. The
-penalty is per image, so batch norm, which ties images together, must go from D. The rate is again one for minutes.""",
+penalty is per image, so batch norm, which ties images together, must go from D. Five steps of D for each of G. The rate is again one for minutes.""",
         ),
         "sngan": (
             "dcgan",
@@ -123,8 +123,9 @@ hard to name is not made.""",
         "biggan": (
             "sagan",
             """The label, through one shared embedding, and a piece of the noise set the scale and shift of the norms in every block, so that
-both act at every size. G's filters are kept from being alike. Samples can be traded between variety and quality by drawing the noise
-closer to 0 (`sparring sample --truncation`). After 200 seconds of a CPU it still draws nearly one picture per class.""",
+both act at every size. G's filters are kept from being alike, D takes two steps for each of G. Samples can be traded between variety
+and quality by drawing the noise closer to 0 (`sparring sample --truncation`). G has no spectral norm here, which the paper's has: with it G did
+not hear its noise in the first minutes, and drew one picture per class. The embedding starts as loud as the noise beside it.""",
         ),
         "r3gan-class": (
             "r3gan",

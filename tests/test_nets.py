@@ -257,6 +257,11 @@ def test_in_a_layered_network_noise_and_label_reach_every_block():
     assert (G(z, y + 1) - G(z, y)).abs().max() > 1e-3
 
 
+def test_a_label_is_at_first_as_loud_as_its_piece_of_noise():
+    G = Generator(net=ResNet(8, layered=True), z=18, labels=True).build(Facts(1, 32, 32, 300))
+    assert math.isclose(G.body.shared.weight.square().sum(0).mean().item(), 4, rel_tol=0.05)  # of 4 normal numbers
+
+
 def test_a_conditioned_norm_against_a_loop():
     norm = spread(ConditionedNorm(3, 2)).double()
     x, numbers = drawn(4, 3, 5, 4, dtype=torch.float64), drawn(4, 2, seed=1, dtype=torch.float64)

@@ -62,7 +62,7 @@ def lsgan(*world):
 
 
 def wgan(nets, *world):
-    """Arjovsky et al. 2017, algorithm 1: five moves of D, each followed by clipping its weights."""
+    """Arjovsky et al. 2017, algorithm 1, with two moves of D, each followed by clipping its weights."""
 
     def clip(D):
         for w in D.parameters():
@@ -71,7 +71,7 @@ def wgan(nets, *world):
     optims = {name: torch.optim.RMSprop(nets[name].parameters()) for name in "DG"}
     d_loss = falling(optims["D"], lambda t: t.s(t.fake).mean() - t.s(t.real).mean())
     g_loss = falling(optims["G"], lambda t: -t.s(t.fake).mean())
-    alternate(nets, *world, d_loss, g_loss, d_steps=5, after=clip, d_optim=optims["D"], g_optim=optims["G"])
+    alternate(nets, *world, d_loss, g_loss, d_steps=2, after=clip, d_optim=optims["D"], g_optim=optims["G"])
 
 
 def falling(optimiser, loss, start=1e-3):

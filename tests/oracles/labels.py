@@ -44,13 +44,14 @@ def cgan(nets, averages, data, rounds):
         follow(averages["G"], G, 0.999, n)
 
 
-def hinged(nets, averages, data, rounds, d_adam, g_adam, extra=lambda G: 0.0):
+def hinged(nets, averages, data, rounds, d_adam, g_adam, extra=lambda G: 0.0, d_steps=1):
     G, D = nets["G"], nets["D"]
     for n in range(rounds):
-        s_real = projected(D, *images("D", data, n, "labelled"))
-        y = asked_for("D", n, data)
-        s_fake = projected(D, made(G, "D", n, y).detach(), y)
-        step(d_adam, torch.clamp(1 - s_real, min=0).mean() + torch.clamp(1 + s_fake, min=0).mean())
+        for k in range(d_steps * n, d_steps * (n + 1)):
+            s_real = projected(D, *images("D", data, k, "labelled"))
+            y = asked_for("D", k, data)
+            s_fake = projected(D, made(G, "D", k, y).detach(), y)
+            step(d_adam, torch.clamp(1 - s_real, min=0).mean() + torch.clamp(1 + s_fake, min=0).mean())
 
         y = asked_for("G", n, data)
         step(g_adam, -projected(D, made(G, "G", n, y), y).mean() + extra(G))
@@ -63,7 +64,7 @@ def projection(nets, *world):
 
 
 def biggan(nets, *world):
-    """Brock et al. 2019: filters of G are to be orthogonal (section 3.1); G learns as fast as D."""
+    """Brock et al. 2019: two moves of D for each of G, whose filters are to be orthogonal (section 3.1)."""
 
     def crossed(G):
         total = 0.0
@@ -74,7 +75,8 @@ def biggan(nets, *world):
                 total = total + (products**2).sum()
         return 1e-4 * total
 
-    hinged(nets, *world, *(adam(nets[name], lr=4e-4, betas=(0.0, 0.999)) for name in "DG"), crossed)
+    d_adam, g_adam = (adam(nets[name], lr=1e-3, betas=(0.0, 0.9)) for name in "DG")
+    hinged(nets, *world, d_adam, g_adam, crossed, d_steps=2)
 
 
 def acgan(nets, averages, data, rounds):
