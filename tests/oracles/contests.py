@@ -12,24 +12,24 @@ import torch
 from sparring.cells import FAKE, REAL, Code, Mixed, Sliders
 from sparring.views import Strong, count, seen
 
-from .flat import adam, follow, images, normal, step, uniform
+from .flat import BATCH, adam, follow, images, normal, step, uniform
 
 
-def alternate(nets, averages, data, rounds, d_loss, g_loss, *, d_steps=1, d_optim=None, g_optim=None, after=None):
+def alternate(nets, averages, data, rounds, d_loss, g_loss, *, d_steps=1, count=BATCH, after=None, **optims):
     """d_loss(turn) `d_steps` times, then g_loss(turn) once, `rounds` times. G's weight average follows."""
     G, D = nets["G"], nets["D"]
-    d_optim, g_optim = d_optim or adam(D), g_optim or adam(G)
+    d_optim, g_optim = optims.get("d_optim") or adam(D), optims.get("g_optim") or adam(G)
     h = D.body
     s = lambda x: D.head["score"](h(x))[:, 0]
     p = lambda x: torch.sigmoid(s(x))
     for r in range(rounds):
         shared = {"h": h, "s": s, "p": p, "G": G, "D": D, "average": averages["G"], "progress": r / rounds}
         for n in range(d_steps * r, d_steps * (r + 1)):
-            real, fake = images("D", data, n)[0], G.body(normal("D", n)).detach()
+            real, fake = images("D", data, n, count=count)[0], G.body(normal("D", n, count=count)).detach()
             step(d_optim, d_loss(SimpleNamespace(real=real, fake=fake, n=n, **shared)))
             if after:
                 after(D)
-        real, fake = images("G", data, r)[0], G.body(normal("G", r))
+        real, fake = images("G", data, r, count=count)[0], G.body(normal("G", r, count=count))
         step(g_optim, g_loss(SimpleNamespace(real=real, fake=fake, n=r, **shared)))
         follow(averages["G"], G, 0.999, r)
 
@@ -139,10 +139,10 @@ def improved(nets, *world):
 
     optims = {name: adam(nets[name]) for name in "DG"}
     d_loss, g_loss = falling(optims["D"], d_loss), falling(optims["G"], g_loss)
-    alternate(nets, *world, d_loss, g_loss, d_optim=optims["D"], g_optim=optims["G"])
+    alternate(nets, *world, d_loss, g_loss, count=32, d_optim=optims["D"], g_optim=optims["G"])
 
 
-def r3gan(nets, *world, rates=(1e-3, 1e-4)):
+def r3gan(nets, *world, rates=(1e-3, 1e-4), count=BATCH):
     """Huang et al. 2024, eq. 2 and 6: which of the two is real? With slopes held down at real images and at fakes."""
     falling = lambda high, low, t: low + (high - low) * (1 + math.cos(math.pi * t.progress)) / 2
     optims = {name: adam(nets[name], betas=(0.0, 0.99)) for name in "DG"}
@@ -158,12 +158,12 @@ def r3gan(nets, *world, rates=(1e-3, 1e-4)):
         return rated("D", t, torch.log(1 + (s_fake - s_real).exp()).mean() + falling(1.0, 0.1, t) * penalty)
 
     g_loss = lambda t: rated("G", t, torch.log(1 + (t.s(t.real) - t.s(t.fake)).exp()).mean())
-    alternate(nets, *world, d_loss, g_loss, d_optim=optims["D"], g_optim=optims["G"])
+    alternate(nets, *world, d_loss, g_loss, count=count, d_optim=optims["D"], g_optim=optims["G"])
 
 
 def r3gan_deep(*world):
-    """The same with its own networks, which bear larger steps."""
-    r3gan(*world, rates=(2e-3, 2e-4))
+    """The same with its own networks, which bear larger steps, and batches of half the size."""
+    r3gan(*world, rates=(2e-3, 2e-4), count=32)
 
 
 def infogan(nets, averages, data, rounds):

@@ -41,10 +41,9 @@ class Nearness(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         m = self.project(h)
-        m = (
-            (m.float() if m.dtype == torch.bfloat16 else m).unflatten(1, self.shape).transpose(0, 1)
-        )  # [kernels, N, dim]
-        distance = (m[:, :, None] - m[:, None]).abs().sum(3)  # [kernels, N, N]
+        m = m.float() if m.dtype == torch.bfloat16 else m
+        m = m.unflatten(1, self.shape).permute(1, 2, 0).contiguous()  # [kernels, dim, N]
+        distance = (m[..., None] - m[..., None, :]).abs().sum(1)  # [kernels, N, N]
         near = (-distance).exp().sum(2) - 1
         return torch.cat([h, near.T.to(h.dtype)], 1)
 

@@ -97,6 +97,7 @@ RECIPES: dict[str, Recipe] = {
         judge=Judge(net=MinibatchDiscrimination(DCGAN())),
         maker=Generator(net=VirtualBatchNorm(DCGAN())),
         optim=Adam(Linear(1e-3)),
+        batch=32,
     ),
     "infogan": gan(
         "Chen et al. 2016, arXiv:1606.03657; that D also sorts real images by code is ours",
@@ -133,6 +134,7 @@ RECIPES: dict[str, Recipe] = {
         judge=Judge(net=R3GAN()),
         maker=Generator(net=R3GAN()),
         optim=Adam(Cosine(2e-3, 2e-4), (0.0, 0.99)),
+        batch=32,
     ),
     # with labels
     "cgan": gan(
