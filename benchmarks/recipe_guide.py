@@ -182,6 +182,10 @@ kept as it is.""",
             "inpaint",
             """The source is the image shrunk and blown up again; G makes what is missing in between. D's weight is small: pixels first.""",
         ),
+        "upscale-4x": (
+            "upscale",
+            """The same from a quarter of the pixels each way: most of what G draws is made up.""",
+        ),
         "restyle": ("upscale", """The source is the image without colour."""),
     },
 }

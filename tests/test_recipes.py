@@ -365,7 +365,7 @@ def test_smooth_has_no_batch_norm():
 # --- augmentation ----------------------------------------------------------------------------------------------------
 
 ALONE = [name for name, recipe in RECIPES.items() if can_augment(recipe)]
-NOT_ALONE = {"autoencoder", "vae", "cvae", "classifier", "pix2pix", "inpaint", "upscale", "restyle"}
+NOT_ALONE = {"autoencoder", "vae", "cvae", "classifier", "pix2pix", "inpaint", "upscale", "upscale-4x", "restyle"}
 
 
 def test_what_sees_a_source_or_has_no_contest_is_not_augmented():

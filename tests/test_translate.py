@@ -114,7 +114,7 @@ def thin(name):
     return replace(recipe, players=players)
 
 
-@pytest.mark.parametrize("name", ["inpaint", "upscale", "restyle", "pix2pix", "cyclegan"])
+@pytest.mark.parametrize("name", ["inpaint", "upscale", "upscale-4x", "restyle", "pix2pix", "cyclegan"])
 def test_a_model_folder_gives_the_same_images_back(tmp_path, name):
     recipe = thin(name)
     state = new_state(recipe, FACTS)

@@ -70,13 +70,18 @@ def inpaint(nets, averages, data, rounds):
     translated(nets, averages, data, rounds, spoilt(data, holed), make)
 
 
-def upscale(nets, averages, data, rounds):
+def upscale(nets, averages, data, rounds, factor=2):
     """Ledig et al. 2017: half the size; G sharpens what bicubic interpolation gives. The game counts a tenth."""
 
-    def halved(x, player, n):
-        return interpolate(avg_pool2d(x, 2), x.shape[2:], mode="bicubic").clamp(-1, 1)
+    def smaller(x, player, n):
+        few = avg_pool2d(x, [side // (side // factor) for side in x.shape[2:]])
+        return interpolate(few, x.shape[2:], mode="bicubic").clamp(-1, 1)
 
-    translated(nets, averages, data, rounds, spoilt(data, halved), sharpened, weight=0.1)
+    translated(nets, averages, data, rounds, spoilt(data, smaller), sharpened, weight=0.1)
+
+
+def upscale_4x(*world):
+    upscale(*world, factor=4)
 
 
 def sharpened(G, source):

@@ -244,6 +244,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "inpaint": translation("Pathak et al. 2016, arXiv:1604.07379", Hole(), mask=True),
     "upscale": translation("Ledig et al. 2017, arXiv:1609.04802", Shrunk(), weight=0.1, residual=True),
+    "upscale-4x": translation("Ledig et al. 2017, arXiv:1609.04802", Shrunk(factor=4), weight=0.1, residual=True),
     "restyle": translation("Isola et al. 2017, arXiv:1611.07004, section 4 (colour)", Grey(), residual=True),
 }
 
@@ -275,5 +276,6 @@ ABOUT: dict[str, str] = {
     "cyclegan": "from one kind of image to another and back, without pairs (--source)",
     "inpaint": "fills holes",
     "upscale": "twice as many pixels each way",
+    "upscale-4x": "four times as many",
     "restyle": "colours grey images",
 }
