@@ -188,6 +188,18 @@ def test_another_augmentation_is_another_run(tmp_path):
         train(tmp_path / "run", images=64, augment="ada")
 
 
+def test_a_batch_of_ones_own(tmp_path):
+    *_, last = train(tmp_path / "run", images=64, batch=16)
+    assert (last.images, runs.Run.read(tmp_path / "run").recipe) == (64, replace(THIN["cgan"], batch=16))
+    state, _ = runs.Run.read(tmp_path / "run").newest()
+    assert state.round == 4
+    with pytest.raises(UsageError, match="set up otherwise"):
+        train(tmp_path / "run", images=64)
+    with pytest.raises(UsageError, match="a batch of one image is none"):
+        train(tmp_path / "other", images=64, batch=1)
+    assert not (tmp_path / "other" / "recipe.json").exists()
+
+
 def test_few_images_are_augmented_and_the_run_says_so(tmp_path):
     steps = train(tmp_path / "run", images=64, augment="auto")
     (news,) = {words for step in steps for words in step.news}

@@ -185,6 +185,7 @@ def train(
     out: Path | str = "run",
     *,
     images: int = 200_000,
+    batch: int | None = None,
     minutes: float | None = None,
     seed: int = 0,
     device: str = "auto",
@@ -200,12 +201,12 @@ def train(
     """Trains a recipe on images, in the folder `out`, yielding where it stands; the same call again goes on exactly.
 
     `source`: whatever `sparring.data.load` takes. `recipe`: a name of the table, a Recipe, "file.py:name", or "auto":
-    `sparring.choice.suggested`. `sources`: what pix2pix (images of the same file names) or cyclegan starts from.
-    `augment`: none, diffaugment, ada, or auto: diffaugment below 10,000 images.
-    `minutes` caps the time of all calls together. `watch`: go back to a healthy copy where training falls ill.
-    `stop` is asked after every round; when it says yes, the run is saved and left. Raises UsageError when `out` holds
-    something else, DataError when the data changed or lack what the recipe reads, Diverged when going back does not
-    help (the best healthy model is then exported), MachineError when the disk is full.
+    `sparring.choice.suggested`. `batch`: images for each move, at least 2, instead of the recipe's own. `sources`:
+    what pix2pix (images of the same file names) or cyclegan starts from. `augment`: none, diffaugment, ada, or auto:
+    diffaugment below 10,000 images. `minutes` caps the time of all calls together. `watch`: go back to a healthy copy
+    where training falls ill. `stop` is asked after every round; when it says yes, the run is saved and left. Raises
+    UsageError when `out` holds something else, DataError when the data changed or lack what the recipe reads, Diverged
+    when going back does not help (the best healthy model is then exported), MachineError when the disk is full.
     """
     device = choose_device(device)
     folder = new_folder(out, ours=("recipe.json", "data.json"), data=source)
@@ -213,6 +214,8 @@ def train(
     name, recipe, why = find_recipe(recipe, imageset)
     read = used(imageset) if "all" in recipe.pools or "a" in recipe.pools else used(imageset) & imageset.labelled
     recipe, changed = with_augment(recipe, augment, int(read.sum()))
+    if batch is not None:
+        recipe = in_batches(recipe, batch)
     beside = None if sources is None else load(sources, size=imageset.shape[:2])
     _, height, width, channels = imageset.images.shape
     facts = Facts(channels, height, width, len(imageset.classes))
@@ -238,6 +241,13 @@ def train(
         clock = {"before": rest["seconds"], "minutes": minutes, "save_seconds": save_seconds}
         said = [f"recipe {name}: {why}"] * bool(why) + [changed] * bool(changed)
         yield from _advance(run, state, data, watched, said, stop=stop, **clock)
+
+
+def in_batches(recipe: Recipe, batch: int) -> Recipe:
+    """The recipe with another batch. Raises UsageError for a single image: batch norm has nothing to measure there."""
+    if batch < 2:
+        raise UsageError("batch", "a batch of one image is none", fix="pass --batch 2 or more")
+    return replace(recipe, batch=batch)
 
 
 def _resumed(run: Run, device: str) -> tuple[State, dict]:

@@ -22,6 +22,7 @@ def train(
     *,
     recipe: Annotated[str, Parameter(alias="-r")] = "auto",
     images: Count = 200_000,
+    batch: Count | None = None,
     out: Path | None = None,
     minutes: Minutes | None = None,
     seed: Seed = 0,
@@ -43,6 +44,7 @@ def train(
         data: digits, a folder, .zip, .npz or .parquet.
         recipe: a name from `sparring recipes`, my.py:recipe, or auto: by the labels of the data.
         images: how many images to train on, such as 200k or 1.5M.
+        batch: how many of them for each move [default: the recipe's own, 16 to 64: fit for minutes on a CPU].
         out: folder of the run [default: RECIPE-DATA, or run-DATA].
         minutes: stop after so many minutes.
         seed: another number, another run.
@@ -63,7 +65,8 @@ def train(
     screen = Screen(as_json=json, quiet=quiet)
     name = "run" if recipe == "auto" else find_recipe(recipe)[0]
     out = out or Path(f"{stem(name)}-{stem(data)}")
-    settings = {"images": images, "minutes": minutes, "seed": seed, "size": size, "unlabelled": unlabelled}
+    settings = {"images": images, "batch": batch, "minutes": minutes, "seed": seed, "size": size}
+    settings |= {"unlabelled": unlabelled}
     settings |= {"sources": source, "augment": augment, "device": device, "precision": precision, "watch": not no_watch}
     last = None
     with Stop() as stop, screen.progress(name) as line:
