@@ -162,8 +162,8 @@ def r3gan(nets, *world, rates=(1e-3, 1e-4), count=BATCH):
 
 
 def r3gan_deep(*world):
-    """The same with its own networks, which bear larger steps, and batches of half the size."""
-    r3gan(*world, rates=(2e-3, 2e-4), count=32)
+    """The same with its own networks, which bear larger steps, and batches of a quarter."""
+    r3gan(*world, rates=(2e-3, 2e-4), count=16)
 
 
 def infogan(nets, averages, data, rounds):

@@ -134,7 +134,7 @@ RECIPES: dict[str, Recipe] = {
         judge=Judge(net=R3GAN()),
         maker=Generator(net=R3GAN()),
         optim=Adam(Cosine(2e-3, 2e-4), (0.0, 0.99)),
-        batch=32,
+        batch=16,
     ),
     # with labels
     "cgan": gan(
