@@ -79,7 +79,7 @@ costs next to nothing. With it goes the hinge loss, under which D stops pushing 
             "dcgan",
             """Five terms and layers that any recipe can take. G matches the mean features of real images; D sees how near each image is to
 the others of its batch, so that images all alike give themselves away; D is told 0.9 instead of 1 for real; weights are held near
-their own average; G's norms are measured on one batch that never changes. Rate, which falls to 0, and batch are for minutes.""",
+their own average; G's norms are measured on one batch that never changes. The learning rate, which falls to 0, and the batch are chosen for minutes.""",
         ),
         "infogan": (
             "dcgan",
@@ -102,8 +102,8 @@ penalties fall along a cosine. Here on the networks of `dcgan`, which learn fast
         "r3gan-deep": (
             "r3gan",
             """The networks of the paper: residual blocks of grouped convolutions, bilinear resizing, no norm anywhere, every block starting
-as nothing. They pay with many images and a GPU. They are slow on a CPU, so that many moves in few minutes matter most: batches are of 16
-images (after 150 seconds the kernel distance was 200, with 32 images 354, with 64 more than 460); on a GPU, `--batch 256`.""",
+as nothing. They pay off with many images and a GPU. On a CPU they are slow, so batches are of 16 images, to fit more moves into the
+minutes.""",
         ),
     },
     "With labels": {

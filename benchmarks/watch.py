@@ -56,7 +56,10 @@ SOME = {"thousand": 1000, "250": 250}
 
 @cache
 def images(name: str):
-    """digits: 1,797 of 8x8. half: 5,000 MNIST digits of 14x14; labels of all but 20 per class hidden in few."""
+    """digits: 1,797 of 8x8. half: 5,000 MNIST digits of 14x14; labels of all but 300 hidden in few.
+
+    thousand, 250: the first so many of them. ten: 500 copies of ten.
+    """
     if name == "digits":
         return load("digits")
     with np.load(DATA / "mnist.npz") as file:
@@ -279,7 +282,7 @@ FAULTS = [
     Fault("G02", "the same, one of five moves of D", Case("wgan-gp", "half", 560, "none"), huge_batch,
           ("exploding D",)),
     Fault("G03", "learning rate of D times 30", DCGAN, faster(30, "D"), ("any",)),
-    Fault("G04", "200 images and as they are", Case("dcgan", "250", 10_000, "none", wide=True), None,
+    Fault("G04", "200 images, not augmented", Case("dcgan", "250", 10_000, "none", wide=True), None,
           ("D overfits",), 0, True, held=0.2),
     Fault("G05", "10 images, 500 copies of each", Case("dcgan", "ten", 560, "none"), None, ("duplicates", "copies"), 0,
           True),

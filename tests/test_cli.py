@@ -75,6 +75,7 @@ def test_what_is_no_number(text):
         (["train", "digits", "-r", "dcgn"], r"unknown-recipe\]: unknown recipe 'dcgn', did you mean dcgan\?"),
         (["train", "digits", "-r", "dcgan", "--images", "many"], r"bad-number\]: --images many is not a whole number"),
         (["train", "digits", "-r", "dcgan", "--images", "0"], r"bad-number\]: --images 0 is not a whole number from 1"),
+        (["train", "digits", "-r", "dcgan", "--batch", "1"], r"bad-number\]: --batch 1 is not a whole number from 2"),
         (["train", "digits", "-r", "dcgan", "--seed", "1.5"], r"bad-number\]: --seed 1.5 is not a whole number"),
         (["train", "digits", "-r", "dcgan", "--seed", "-1"], r"bad-number\]: --seed -1 is not a whole number"),
         (["train", "digits", "-r", "dcgan", "--minutes", "nan"], r"bad-number\]: --minutes nan is not a number"),
@@ -88,6 +89,14 @@ def test_what_cannot_be_understood(capsys, tokens, said):
     assert code in (2, 4) and not out
     assert len(err.splitlines()) == 1 and "Fix: " in err and "Traceback" not in err
     assert re.search(said, err), err
+
+
+def test_a_batch_of_ones_own(capsys, tmp_path):
+    tokens = ["train", "digits", "-r", "mlp", "--images", "64", "--out", str(tmp_path / "run"), "--batch"]
+    assert run(capsys, *tokens, "16")[0] == 0
+    assert json.loads((tmp_path / "run" / "recipe.json").read_text())["recipe"]["batch"] == 16
+    code, _, err = run(capsys, *tokens, "32")
+    assert code == 2 and "in batches of 16, not 32" in err
 
 
 def test_errors_as_json(capsys):
@@ -121,6 +130,7 @@ def raising(error):
         (RuntimeError("odd"), 70, r"internal\]: RuntimeError: odd at test_cli.py:\d+. Fix: this is a bug of sparring"),
         (MemoryError(), 5, r"out-of-memory\]"),
         (RuntimeError("CUDA out of memory. Tried"), 5, r"out-of-memory\]"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), 5, r"out-of-memory\]"),
         (OSError(28, "No space left on device", "x/y.png"), 5, r"disk-full\]: cannot write x/y.png: the disk is full"),
         (PermissionError(13, "denied", "x/y.png"), 5, r"no-permission\]: cannot write x/y.png: permission denied"),
         (KeyboardInterrupt(), 130, r"^interrupted$"),

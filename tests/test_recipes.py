@@ -390,7 +390,7 @@ def test_every_game_trains_augmented(name, augment):
         (gauge,) = (term for _, term in means if isinstance(term, Sign) and term.of.by == n)
         alone = not name.startswith(("wgan", "r3gan"))  # the others' scores mean nothing alone
         assert (gauge.rival is None) == alone
-        p = 0.001 * recipe.players[0].steps  # up from 0 at every move, or kept there
+        p = recipe.batch / 64_000 * recipe.players[0].steps  # up from 0 at every move, or kept there
         assert 0 <= state.nets[n].memory_p <= p + 1e-9
 
 

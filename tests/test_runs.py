@@ -193,9 +193,13 @@ def test_a_batch_of_ones_own(tmp_path):
     assert (last.images, runs.Run.read(tmp_path / "run").recipe) == (64, replace(THIN["cgan"], batch=16))
     state, _ = runs.Run.read(tmp_path / "run").newest()
     assert state.round == 4
-    with pytest.raises(UsageError, match="set up otherwise"):
+    whole = weights(tmp_path / "run")
+    train(tmp_path / "cut", images=32, batch=16)
+    train(tmp_path / "cut", images=64, batch=16)
+    assert weights(tmp_path / "cut") == whole
+    with pytest.raises(UsageError, match="in batches of 16, not 64"):
         train(tmp_path / "run", images=64)
-    with pytest.raises(UsageError, match="a batch of one image is none"):
+    with pytest.raises(UsageError, match="at least two images, not 1"):
         train(tmp_path / "other", images=64, batch=1)
     assert not (tmp_path / "other" / "recipe.json").exists()
 

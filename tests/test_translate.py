@@ -1,6 +1,7 @@
 """Translators: what they are given, what they give back, how they are kept."""
 
 from dataclasses import replace
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 from torch import nn
 from toys import FACTS, pools
 
+from sparring import translate
 from sparring.data import load
 from sparring.degradations import Grey, Hole, Shrunk
 from sparring.errors import DataError, FileFormatError, UsageError
@@ -16,7 +18,7 @@ from sparring.nets.unet import UNet
 from sparring.players import Translator
 from sparring.recipes import RECIPES
 from sparring.train import new_state
-from sparring.translate import Translating, load_translators, made_from, preview, save_translators
+from sparring.translate import Translating, load_translators, made_from, preview, save_translators, tiled
 
 COLOUR = Facts(3, 16, 12, 0)
 rng = np.random.default_rng(0)
@@ -127,6 +129,7 @@ def test_a_model_folder_gives_the_same_images_back(tmp_path, name):
     for to in loaded.kinds:
         before = Translating(nets, loaded.specs, loaded.sources, FACTS).translate(image, mask=mask, to=to)
         assert (loaded.translate(image, mask=mask, to=to) == before).all()
+        assert before.shape[:2] == {"upscale": (28, 18), "upscale-4x": (56, 36)}.get(name, (14, 9))
     if name == "cyclegan":
         assert list(loaded.kinds) == ["a", "b"]
         assert (loaded.translate(image, to="a") != loaded.translate(image, to="b")).any()
@@ -138,6 +141,24 @@ def test_a_model_folder_gives_the_same_images_back(tmp_path, name):
     (folder / "model.safetensors").write_bytes(data)
     with pytest.raises(FileFormatError, match="is damaged"):
         load_translators(folder)
+
+
+@pytest.mark.parametrize("name", ["inpaint", "upscale"])
+@pytest.mark.parametrize(("height", "width"), [(75, 130), (64, 97), (20, 150)])
+def test_a_large_image_in_pieces_is_the_same(name, height, width):
+    recipe = thin(name)
+    net = new_state(recipe, FACTS, dtype=torch.float64).nets["G"].eval()
+    nn.init.normal_(net.body.last.weight)
+    seen, forward = [], net.body.forward
+    net.body.forward = lambda x: (seen.append(x.shape), forward(x))[1]
+    x = torch.rand(2, 1 + recipe.nets["G"].mask, height, width, dtype=torch.float64)
+    whole = net(x)
+    made = tiled(net, x, 32)
+    assert len(seen) == 1 + -(-height // 32) * -(-width // 32)
+    assert max(shape[3] for shape in seen[1:]) <= 32 + 2 * 32
+    assert (made - whole).abs().max() < 1e-9
+    with mock.patch.object(translate, "REACH", 2):
+        assert (tiled(net, x, 32) - whole).abs().max() > 1e-9
 
 
 def test_a_generator_is_no_translator(tmp_path):

@@ -87,8 +87,8 @@ class ADA(AsIs):
 
     Moves, scale, turns by any angle (`rotation`: the largest, in degrees), stretching; brightness, contrast, colour;
     a square cut out. `flip`, `quarter_turns`: only where they change no class. p is at most 0.8, above which
-    augmentations show in samples (Karras et al. 2020, section 2.2). `step` is p's change per move: with batches of 64,
-    0.001 takes 64,000 images from 0 to 1.
+    augmentations show in samples (Karras et al. 2020, section 2.2). `augmented` gives it the memory that p is, which
+    goes from 0 to 1 in 64,000 images at the soonest.
     """
 
     memories: tuple[Memory, ...] = ()

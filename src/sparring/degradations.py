@@ -45,7 +45,7 @@ class Hole(Degradation):
 class Shrunk(Degradation):
     """Shrunk `factor` times by averaging and blown up again bicubically, [N,C,H,W]: the source of super-resolution.
 
-    Sides that `factor` does not divide are shrunk to the next smaller whole number.
+    Sides that `factor` does not divide are shrunk to the next smaller whole number: 30 pixels by 4.3 to 7.
     """
 
     factor: int = 2

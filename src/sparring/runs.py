@@ -213,9 +213,8 @@ def train(
     imageset = load(source, size=size, unlabelled=unlabelled)
     name, recipe, why = find_recipe(recipe, imageset)
     read = used(imageset) if "all" in recipe.pools or "a" in recipe.pools else used(imageset) & imageset.labelled
+    recipe = recipe if batch is None else in_batches(recipe, batch)
     recipe, changed = with_augment(recipe, augment, int(read.sum()))
-    if batch is not None:
-        recipe = in_batches(recipe, batch)
     beside = None if sources is None else load(sources, size=imageset.shape[:2])
     _, height, width, channels = imageset.images.shape
     facts = Facts(channels, height, width, len(imageset.classes))
@@ -244,9 +243,9 @@ def train(
 
 
 def in_batches(recipe: Recipe, batch: int) -> Recipe:
-    """The recipe with another batch. Raises UsageError for a single image: batch norm has nothing to measure there."""
+    """The recipe with another batch. Raises UsageError for a single image: many losses and norms compare images."""
     if batch < 2:
-        raise UsageError("batch", "a batch of one image is none", fix="pass --batch 2 or more")
+        raise UsageError("batch", f"a batch needs at least two images, not {batch}", fix="pass --batch 2 or more")
     return replace(recipe, batch=batch)
 
 
@@ -373,7 +372,10 @@ def differ_from(run: Run, there: Run) -> None:
     wrong = None
     if run.recipe != there.recipe:
         alike = had["recipe_name"] == asked["recipe_name"]
-        wrong = f"recipe {had['recipe_name']}, " + ("set up otherwise" if alike else f"not {asked['recipe_name']}")
+        other = "set up otherwise" if alike else f"not {asked['recipe_name']}"
+        if replace(run.recipe, batch=there.recipe.batch) == there.recipe:
+            other = f"in batches of {there.recipe.batch}, not {run.recipe.batch}"
+        wrong = f"recipe {had['recipe_name']}, {other}"
     elif asked["seed"] != had["seed"]:
         wrong = f"seed {had['seed']}, not {asked['seed']}"
     elif asked["precision"] not in ("auto", had["precision"]):

@@ -25,6 +25,9 @@ from .players import Translator
 from .recipes import Recipe
 from .train import Data, Move, Split, State, Turn
 
+TILE = 512  # pixels: the side of a piece of a large image
+REACH = 6  # in units of a U-Net's smallest map: so far see two convolutions on each level down and up
+
 
 def made_from(recipe: Recipe, name: str) -> Cell:
     """What translator `name` of a recipe starts from: a degradation, or images of another kind."""
@@ -71,7 +74,7 @@ class Translating:
             x = blown_up(x, source.factor * x.shape[2], source.factor * x.shape[3])
         elif isinstance(source, Grey):
             x = greyed(x)
-        return to_uint8(self.nets[name](x))[0]
+        return to_uint8(tiled(self.nets[name], x))[0]
 
     @torch.no_grad()
     def undone(self, images: np.ndarray, *, seed: int = 0, batch: int = 64) -> dict[str, np.ndarray]:
@@ -94,10 +97,29 @@ class Translating:
             u = draws.uniform(draws.key("undone", seed), torch.arange(len(x)) + start, source.numbers)
             degraded = source.degraded(x, u)
             plain = degraded[:, : x.shape[1]]
-            made = self.nets[name](degraded)
+            made = tiled(self.nets[name], degraded)
             for kind, y in (("source", plain), ("baseline", filled(degraded, source)), ("made", made)):
                 out[kind].append(to_uint8(y))
         return {kind: np.concatenate(parts) for kind, parts in out.items()}
+
+
+def tiled(net: nn.Module, x: Tensor, side: int = TILE) -> Tensor:
+    """net(x), [N,C,H,W], of large images piece by piece, so that memory does not grow with them.
+
+    The same as in one piece: each is seen with as much around it as can change a result of a U-Net.
+    """
+    by = getattr(getattr(net, "body", None), "by", 0)
+    if max(x.shape[2:]) <= side or not by:
+        return net(x)
+    reach, rows = REACH * by, []
+    for top in range(0, x.shape[2], side):
+        up, row = max(0, top - reach), []
+        for left in range(0, x.shape[3], side):
+            before = max(0, left - reach)
+            piece = net(x[:, :, up : top + side + reach, before : left + side + reach])
+            row.append(piece[:, :, top - up :, left - before :][:, :, :side, :side])
+        rows.append(torch.cat(row, 3))
+    return torch.cat(rows, 2)
 
 
 def filled(degraded: Tensor, source: Cell) -> Tensor:

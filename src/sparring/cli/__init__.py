@@ -20,6 +20,8 @@ from .commands import app
 from .signals import Interrupted, handled, interrupt
 from .typed import understood
 
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")  # as torch says it, by machine
+
 
 def bug(error: BaseException) -> SparringError:
     """Our own mistake, in the same grammar, with the place of it."""
@@ -38,11 +40,11 @@ def explained(error: BaseException) -> SparringError:
         return error
     if isinstance(error, CycloptsError):
         return understood(error, app)
-    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
+    if isinstance(error, MemoryError) or any(words in str(error).lower() for words in OUT_OF_MEMORY):
         return MachineError(
             "out-of-memory",
             f"the memory does not suffice: {error or 'allocation failed'}",
-            fix="use smaller images with --size, or fewer jobs with --jobs 1",
+            fix="use smaller images with --size, a smaller --batch, or fewer jobs with --jobs 1",
         )
     if isinstance(error, OSError) and error.errno and error.filename:
         from ..files import plain

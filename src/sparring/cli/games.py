@@ -10,7 +10,7 @@ from ..files import read_json
 from .app import app, games, go_on, stem
 from .screen import Screen
 from .signals import Interrupted, Stop
-from .typed import Count, Flag, Minutes, Seed
+from .typed import Batch, Count, Flag, Minutes, Seed
 
 Precision = Literal["auto", "fp32", "bf16"]
 
@@ -22,7 +22,7 @@ def train(
     *,
     recipe: Annotated[str, Parameter(alias="-r")] = "auto",
     images: Count = 200_000,
-    batch: Count | None = None,
+    batch: Batch | None = None,
     out: Path | None = None,
     minutes: Minutes | None = None,
     seed: Seed = 0,
@@ -44,7 +44,7 @@ def train(
         data: digits, a folder, .zip, .npz or .parquet.
         recipe: a name from `sparring recipes`, my.py:recipe, or auto: by the labels of the data.
         images: how many images to train on, such as 200k or 1.5M.
-        batch: how many of them for each move [default: the recipe's own, 16 to 64: fit for minutes on a CPU].
+        batch: images in each step [default: the recipe's own, 16 to 64, chosen for minutes on a CPU].
         out: folder of the run [default: RECIPE-DATA, or run-DATA].
         minutes: stop after so many minutes.
         seed: another number, another run.

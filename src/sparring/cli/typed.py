@@ -56,6 +56,7 @@ def whole_or_auto(text: str, name: str) -> int | str:
 
 
 Count = Annotated[int, Parameter(converter=between(1, 1e12, whole=True))]
+Batch = Annotated[int, Parameter(converter=between(2, 1e6, whole=True))]
 Seed = Annotated[int, Parameter(converter=between(0, 2**53, whole=True))]
 Minutes = Annotated[float, Parameter(converter=between(0.01, 1e6, whole=False))]
 Share = Annotated[float, Parameter(converter=between(0.01, 0.99, whole=False))]

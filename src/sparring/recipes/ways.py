@@ -12,6 +12,8 @@ from ..parts import part, walk
 from ..players import Adam, Generator, Judge, Optimiser, Player, Translator
 from .fits import problems
 
+RISE = 64_000  # images that D sees while ADA's p goes from 0 to 1
+
 
 @part
 class Recipe:
@@ -107,7 +109,7 @@ def augmented(recipe: Recipe, augment: AsIs) -> Recipe:
     if not can_augment(recipe):
         raise UsageError("no-augment", "this recipe has no discriminator that could see its images changed",
                          fix="train it without an augmentation")  # fmt: skip
-    seen = {name: seen_by(contest, augment) for name, contest in contests(recipe).items()}
+    seen = {name: seen_by(contest, augment, recipe.batch) for name, contest in contests(recipe).items()}
     players = tuple(
         replace(p, nets=tuple(replace(s, augment=seen[s.name]) if s.name in seen else s for s in p.nets))
         for p in recipe.players
@@ -115,8 +117,9 @@ def augmented(recipe: Recipe, augment: AsIs) -> Recipe:
     return replace(recipe, players=players)
 
 
-def seen_by(contest: Contest, augment: AsIs) -> AsIs:
+def seen_by(contest: Contest, augment: AsIs, batch: int) -> AsIs:
     if not isinstance(augment, ADA):
         return augment
     rival = contest.fake if isinstance(contest, (Wasserstein, Relativistic)) else None
-    return replace(augment, memories=(Probability(gauge=Sign(of=contest.real, rival=rival)),))
+    gauge = Sign(of=contest.real, rival=rival)
+    return replace(augment, memories=(Probability(gauge=gauge, step=batch / RISE),))
