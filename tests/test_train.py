@@ -41,9 +41,23 @@ def world(name):
     return (COLOUR, COLOUR_DATA) if name == "restyle" else (FACTS, DATA)
 
 
+def awake(state):
+    """What starts at zero, such as the last layers of translators, starts at small numbers: else a few rounds would not
+    tell what comes after it.
+    """
+    for name, net in state.nets.items():
+        g = torch.Generator().manual_seed(0)
+        for p in net.parameters():
+            if not p.any():
+                p.data.copy_(0.1 * torch.randn(p.shape, generator=g, dtype=torch.float64))
+        if name in state.averages:
+            state.averages[name].load_state_dict(net.state_dict())
+    return state
+
+
 def play(recipe, rounds=3, state=None, until=None, data=DATA, facts=FACTS, dtype=torch.float64, **kwargs):
     """The caller's for-loop: trains to `until` of `rounds` rounds. Its body disturbs what it may disturb."""
-    state = state or new_state(recipe, facts, dtype=dtype)
+    state = state or awake(new_state(recipe, facts, dtype=dtype))
     if state.round < (until or rounds):
         for _ in training(recipe, state, data, images=rounds * recipe.batch, **kwargs):
             torch.manual_seed(0)
@@ -68,9 +82,9 @@ def same(a, b):
 def against_oracle(name, rounds=4, ours=None, dtype=torch.float64):
     """Largest difference in weights, buffers and averages between the flat script and the loop."""
     facts, data = world(name)
-    flat = new_state(THIN[name], facts, dtype=torch.float64)
+    flat = awake(new_state(THIN[name], facts, dtype=torch.float64))
     if dtype != torch.float64:  # start from the same rounded weights
-        start = new_state(THIN[name], facts, dtype=dtype)
+        start = awake(new_state(THIN[name], facts, dtype=dtype))
         for group in ("nets", "averages"):
             for net, module in getattr(flat, group).items():
                 module.load_state_dict(getattr(start, group)[net].state_dict())

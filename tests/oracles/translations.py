@@ -28,10 +28,10 @@ def pix2pix(nets, averages, data, rounds):
     """Pairs of images. Isola et al. 2017."""
 
     def batch(player, n):
-        index = rows(player, "pairs", n, 32, len(data["pairs"]["x"]))
+        index = rows(player, "pairs", n, 8, len(data["pairs"]["x"]))
         return pixels(data, "pairs", index, "source"), pixels(data, "pairs", index)
 
-    translated(nets, averages, data, rounds, batch, lambda G, source: G.body(source).tanh())
+    translated(nets, averages, data, rounds, batch, lambda G, source: G.body(source))
 
 
 def spoilt(data, spoil):
@@ -65,7 +65,7 @@ def inpaint(nets, averages, data, rounds):
 
     def make(G, source):
         image, missing = source[:, :-1], source[:, -1:]
-        return missing * G.body(source).tanh() + (1 - missing) * image
+        return missing * G.body(source) + (1 - missing) * image
 
     translated(nets, averages, data, rounds, spoilt(data, holed), make)
 
@@ -102,7 +102,7 @@ def cyclegan(nets, averages, data, rounds):
     """Zhu et al. 2017, eq. 1 to 3, with squared scores: there and back again is where one was. No pairs."""
     d_adam, g_adam = adam(nets["D_a"], nets["D_b"]), adam(nets["G_a"], nets["G_b"])
     s = lambda name, x: nets[name].head["score"](nets[name].body(x))
-    to_a, to_b = (lambda x, name=name: nets[name].body(x).tanh() for name in ("G_a", "G_b"))
+    to_a, to_b = (lambda x, name=name: nets[name].body(x) for name in ("G_a", "G_b"))
 
     def batch(player, n):
         return [pixels(data, pool, rows(player, pool, n, 16, len(data[pool]["x"]))) for pool in ("a", "b")]

@@ -217,7 +217,9 @@ RECIPES: dict[str, Recipe] = {
         (SquaredError(made=Made("G", (Sampled(code_y), their_y)), target=labelled), KL(of=code_y)),
     ),
     # from image to image
-    "pix2pix": translation("Isola et al. 2017, arXiv:1611.07004", Given("source", "pairs"), Given("x", "pairs")),
+    "pix2pix": translation(
+        "Isola et al. 2017, arXiv:1611.07004", Given("source", "pairs"), Given("x", "pairs"), batch=8
+    ),
     "cyclegan": Recipe(
         "Zhu et al. 2017, arXiv:1703.10593",
         (

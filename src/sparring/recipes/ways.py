@@ -79,13 +79,14 @@ def translation(
     weight: float = 1.0,
     mask: bool = False,
     residual: bool = False,
+    batch: int = 32,
 ) -> Recipe:
     """G makes the target of a source image; D sees both, patch by patch; `l1` pulls G to the target."""
     made = Made("G", of)
     contest = NonSaturating(weight, real=Judged("D", target, of), fake=Judged("D", made, of))
     judge = Judge(net=PatchGAN(), head=Patches(), source=True, mask=mask)
     maker = Translator(mask=mask, residual=residual)
-    return gan(source, contest, g=(L1(l1, made=made, target=target),), judge=judge, maker=maker, batch=32)
+    return gan(source, contest, g=(L1(l1, made=made, target=target),), judge=judge, maker=maker, batch=batch)
 
 
 def contests(recipe: Recipe) -> dict[str, Contest]:
