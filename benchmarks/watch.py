@@ -4,6 +4,7 @@
     python benchmarks/watch.py slow --seeds 0-0 --out FILE       the same, of recipes whose rounds take long
     python benchmarks/watch.py long --seeds 0-0 --out FILE       the same, of 3,000 rounds each
     python benchmarks/watch.py faults --seeds 0-2 --out FILE     runs into which a fault is put (G01 to G15)
+    python benchmarks/watch.py leaks --seeds 22-23               is `leak` right? Another judge looks at samples
     python benchmarks/watch.py cost                              what it costs, dcgan on MNIST
     python benchmarks/watch.py table FILE                        the Markdown of benchmarks/results/watch.md
 
@@ -27,12 +28,14 @@ from unittest import mock
 
 import numpy as np
 import torch
+from sklearn.svm import SVC
 
 from sparring import files, recovery, runs, train, watch
-from sparring.augment import ADA
+from sparring.augment import ADA, DiffAugment
 from sparring.checkpoints import save_state
 from sparring.data import load
 from sparring.errors import DataError, Diverged
+from sparring.images import to_unit
 from sparring.parts import from_json, to_json
 from sparring.recipes import RECIPES, augmented
 
@@ -388,6 +391,28 @@ def refused_range() -> bool:
     return True
 
 
+def leaks(seeds: range, names: tuple[str, ...] = ("infogan", "dcgan")) -> None:
+    """How many samples a support vector machine takes for images as DiffAugment shows them: a second opinion."""
+    x = load("digits").images
+    augment, chance = DiffAugment(), torch.Generator().manual_seed(0)
+    shown = augment.see(to_unit(x), torch.rand(len(x), augment.numbers, generator=chance)).flatten(1).numpy()
+    plain, order = to_unit(x).flatten(1).numpy(), np.random.default_rng(0).permutation(len(x))
+    known, new = order[:900], order[900:]
+    judge = SVC(C=10.0).fit(np.r_[plain[known], shown[known]], np.repeat([0, 1], 900))
+    share = lambda images: f"{100 * judge.predict(images).mean():.0f} %"  # noqa: E731
+    print(f"taken for augmented: {share(plain[new])} of new images, {share(shown[new])} of new ones augmented")
+    for case in (Case(name, "digits", 3000) for name in names):
+        for seed in seeds:
+            with tempfile.TemporaryDirectory() as folder:
+                images = case.rounds * case.batch
+                for _ in runs.train(load("digits"), case.built, folder + "/run", images=images, seed=seed):
+                    pass
+                sampler = runs.generator(folder + "/run")
+                told = "leak" in Path(folder, "run/events.jsonl").read_text()
+            samples = to_unit(sampler.draw(1000)).flatten(1).numpy()
+            print(f"{case.name} seed {seed}: {share(samples)} of samples; the watch says {'leak' * told or 'nothing'}")
+
+
 def cost(rounds: int = 3125, count: int = 15) -> None:
     """CPU seconds of a round, of a look and of a copy, in turns: dcgan with its default widths on MNIST."""
     used, held = runs.parted(load(DATA / "mnist.npz"), 256, 0)
@@ -466,7 +491,7 @@ def first_sign(row: dict) -> int | None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=[*CASES, "faults", "cost", "table"])
+    parser.add_argument("what", choices=[*CASES, "faults", "leaks", "cost", "table"])
     parser.add_argument("file", nargs="?", type=Path)
     parser.add_argument("--seeds", default="0-0")
     parser.add_argument("--only", default="")
@@ -477,6 +502,8 @@ def main() -> None:
     first, last = map(int, asked.seeds.split("-"))
     if asked.what == "table":
         table(asked.file)
+    elif asked.what == "leaks":
+        leaks(range(first, last + 1))
     elif asked.what == "cost":
         cost()
     elif asked.what in CASES:
