@@ -5,7 +5,7 @@
 Ring and grid (Srivastava et al. 2017, section 5.1) are images of one pixel and two channels; every network is replaced
 by a fully connected one of three layers of 128, noise is two numbers, everything else is the recipe's own. Recipes that
 differ in their networks only are then the same, and run once. To lie within [-1,1] the points are a fifth of the
-paper's size; D sees them in the paper's, and R1 is reckoned in it. Stacked MNIST (section 5.2; Metz et al. 2017): three
+paper's size; D sees them in the paper's, and penalties are reckoned in it. Stacked MNIST (section 5.2; Metz et al. 2017): three
 digits as the colours of an image, 1,000 modes, named by our own classifier, digit by digit; the recipe's own networks.
 Each run is one line of --results; --table writes medians of all lines.
 """
@@ -35,7 +35,7 @@ from sparring.errors import UsageError, pick
 from sparring.metrics import Modes, gaussian_modes, mode_coverage
 from sparring.nets.layers import Facts, Family
 from sparring.nets.mlp import MLP
-from sparring.objective import R1, Cosine
+from sparring.objective import R1, Cosine, GradientPenalty
 from sparring.parts import part, walk
 from sparring.players import Generator
 from sparring.recipes import Recipe
@@ -77,7 +77,7 @@ class Gaussians:
 
 
 def rebuilt(value: Any) -> Any:
-    """A recipe, or a part of one, for points: connected networks, two numbers of noise, R1 in the paper's units."""
+    """A recipe, or a part of one, for points: connected networks, two numbers of noise, penalties in the paper's units."""
     if isinstance(value, tuple):
         return tuple(rebuilt(inner) for inner in value)
     if not is_dataclass(value) or isinstance(value, type):
@@ -92,6 +92,8 @@ def rebuilt(value: Any) -> Any:
     if isinstance(value, R1):
         weight = value.weight
         return replace(value, weight=SIZE**2 * weight if isinstance(weight, float) else scaled(weight))
+    if isinstance(value, GradientPenalty):  # a D of slope 1 has values that are smaller by SIZE
+        return replace(value, weight=SIZE * value.weight)  # type: ignore[operator]
     return value
 
 
