@@ -5,9 +5,9 @@
 Ring and grid (Srivastava et al. 2017, section 5.1) are images of one pixel and two channels; every network is replaced
 by a fully connected one of three layers of 128, noise is two numbers, everything else is the recipe's own. Recipes that
 differ in their networks only are then the same, and run once. To lie within [-1,1] the points are a fifth of the
-paper's size; D sees them in the paper's, and penalties are reckoned in it. Stacked MNIST (section 5.2; Metz et al. 2017): three
-digits as the colours of an image, 1,000 modes, named by our own classifier, digit by digit; the recipe's own networks.
-Each run is one line of --results; --table writes medians of all lines.
+paper's size; D sees them in the paper's, and penalties are reckoned in it. Stacked MNIST (section 5.2; Metz et al.
+2017): three digits as the colours of an image, 1,000 modes, named by our own classifier, digit by digit; the recipe's
+own networks. Each run is one line of --results; --table writes medians of all lines.
 """
 
 import argparse
@@ -77,7 +77,7 @@ class Gaussians:
 
 
 def rebuilt(value: Any) -> Any:
-    """A recipe, or a part of one, for points: connected networks, two numbers of noise, penalties in the paper's units."""
+    """A recipe, or a part of one, for points: connected networks, noise of two numbers, penalties in its units."""
     if isinstance(value, tuple):
         return tuple(rebuilt(inner) for inner in value)
     if not is_dataclass(value) or isinstance(value, type):
