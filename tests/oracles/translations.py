@@ -105,7 +105,7 @@ def cyclegan(nets, averages, data, rounds):
     to_a, to_b = (lambda x, name=name: nets[name].body(x) for name in ("G_a", "G_b"))
 
     def batch(player, n):
-        return [pixels(data, pool, rows(player, pool, n, 16, len(data[pool]["x"]))) for pool in ("a", "b")]
+        return [pixels(data, pool, rows(player, pool, n, 4, len(data[pool]["x"]))) for pool in ("a", "b")]
 
     for n in range(rounds):
         a, b = batch("D", n)

@@ -44,7 +44,7 @@ def train(
         data: digits, a folder, .zip, .npz or .parquet.
         recipe: a name from `sparring recipes`, my.py:recipe, or auto: by the labels of the data.
         images: how many images to train on, such as 200k or 1.5M.
-        batch: images in each step [default: the recipe's own, 16 to 64, chosen for minutes on a CPU].
+        batch: images in each step [default: the recipe's own, 4 to 64, chosen for minutes on a CPU].
         out: folder of the run [default: RECIPE-DATA, or run-DATA].
         minutes: stop after so many minutes.
         seed: another number, another run.

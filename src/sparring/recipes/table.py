@@ -242,7 +242,7 @@ RECIPES: dict[str, Recipe] = {
                 average=0.999,
             ),
         ),
-        batch=16,
+        batch=4,
     ),
     "inpaint": translation("Pathak et al. 2016, arXiv:1604.07379", Hole(), mask=True),
     "upscale": translation("Ledig et al. 2017, arXiv:1609.04802", Shrunk(), weight=0.1, residual=True),
