@@ -220,15 +220,22 @@ def lines_of(name: str) -> list[str]:
     return [line for line in pretty(RECIPES[name], width=60).splitlines() if "source=" not in line]
 
 
-def measured(name: str, lines: list[dict]) -> str:
-    """The medians of one setting: the data that most recipes ran on, and the time that most recipes had."""
+def runs_of(name: str, lines: list[dict]) -> list[dict]:
+    """The recipe's lines of one setting: the data that most recipes ran on, and the time that most recipes had."""
     usual = Counter((line["data"], line.get("budget")) for line in lines).most_common()
     places = {setting: place for place, (setting, _) in enumerate(usual)}
     mine = [line for line in lines if line["recipe"] == name and not line.get("labels")]
+    settings = [(line["data"], line["budget"]) for line in mine]
+    chosen = min(settings, key=lambda setting: places[setting], default=None)
+    return [line for line in mine if (line["data"], line["budget"]) == chosen]
+
+
+def measured(name: str, lines: list[dict]) -> str:
+    """The medians of one setting, in a sentence."""
+    mine = runs_of(name, lines)
     if not mine:
         return ""
-    chosen = min(((line["data"], line["budget"]) for line in mine), key=lambda setting: places[setting])
-    mine, budget = [line for line in mine if (line["data"], line["budget"]) == chosen], chosen[1]
+    budget = mine[0]["budget"]
     found = [
         f"{title} {form.format(factor * statistics.median([line[key] for line in mine]))}"
         for key, title, factor, form in NUMBERS
@@ -256,15 +263,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=Path, help="folder with NAME*.png to take over")
     options = parser.parse_args()
+    lines = [json.loads(line) for line in LINES.read_text().splitlines()] if LINES.exists() else []
     if options.pictures:
         PICTURES.mkdir(parents=True, exist_ok=True)
-        for name in RECIPES:
-            if found := [p for data in ("mnist", "cifar10") for p in options.pictures.glob(f"{name}-{data}-0.png")]:
-                shutil.copy(found[0], PICTURES / f"{name}.png")
+        for name in RECIPES:  # of the data whose numbers stand below it
+            for path in {
+                options.pictures / line.get("picture", "-") for line in runs_of(name, lines) if not line["seed"]
+            }:
+                if path.exists():
+                    shutil.copy(path, PICTURES / f"{name}.png")
     missing = set(RECIPES) - {name for section in SECTIONS.values() for name in section}
     if missing:
         raise SystemExit(f"no section for {', '.join(sorted(missing))}")
-    lines = [json.loads(line) for line in LINES.read_text().splitlines()] if LINES.exists() else []
     PAGE.write_text(page(lines), encoding="utf-8")
 
 
