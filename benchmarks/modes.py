@@ -77,7 +77,7 @@ class Gaussians:
 
 
 def rebuilt(value: Any) -> Any:
-    """A recipe, or a part of one, for points: connected networks, noise of two numbers, penalties in its units."""
+    """A recipe, or a part of one, for points: connected networks, noise of two numbers, weights of penalties."""
     if isinstance(value, tuple):
         return tuple(rebuilt(inner) for inner in value)
     if not is_dataclass(value) or isinstance(value, type):

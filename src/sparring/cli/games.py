@@ -65,9 +65,9 @@ def train(
     screen = Screen(as_json=json, quiet=quiet)
     name = "run" if recipe == "auto" else find_recipe(recipe)[0]
     out = out or Path(f"{stem(name)}-{stem(data)}")
-    settings = {"images": images, "batch": batch, "minutes": minutes, "seed": seed, "size": size}
-    settings |= {"unlabelled": unlabelled}
-    settings |= {"sources": source, "augment": augment, "device": device, "precision": precision, "watch": not no_watch}
+    settings = {"images": images, "batch": batch, "minutes": minutes, "seed": seed, "size": size, "device": device}
+    settings |= {"unlabelled": unlabelled, "sources": source, "augment": augment}
+    settings |= {"precision": precision, "watch": not no_watch}
     last = None
     with Stop() as stop, screen.progress(name) as line:
         for last in advance(data, recipe, out, **settings, stop=stop):
