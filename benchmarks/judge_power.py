@@ -203,7 +203,7 @@ def alarms(world: World, repeats: int, count: int) -> dict[str, float]:
     for repeat in range(repeats):
         held, a, b = world.drawn(np.random.default_rng(10_000 + repeat), 3, count)
         of_a, of_b = (scores(world.pair(held, side), TOLD) for side in (a, b))
-        verdicts = {verdict.verdict for verdict in compared("a", of_a, "b", of_b, count)}
+        verdicts = {verdict.verdict for verdict in compared("a", [of_a], "b", [of_b], count)}
         fired = {
             "different from real": bool(different(of_a)[0]),
             "kernel test at 5 %": (of_a["kernel"].p or 0) <= 0.05,

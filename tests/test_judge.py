@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.stats import chi2_contingency
+from scipy.stats import chi2_contingency, t, ttest_ind
 from toys import striped
 
 from sparring import metrics
@@ -15,7 +15,7 @@ from sparring.data import ImageSet
 from sparring.errors import DataError, UsageError
 from sparring.features import Extractor, handmade
 from sparring.judge import METRICS, judge, scores, sides, verdicts, worth
-from sparring.judge.judgement import real_halves
+from sparring.judge.judgement import generators_of, real_halves
 from sparring.judge.over_time import over_time, samplers
 from sparring.judge.scores import Pair, Score
 from sparring.judge.sides import Reals, Side
@@ -24,7 +24,7 @@ from sparring.metrics import Estimate
 from sparring.recipes import RECIPES
 from sparring.report.judgement import page
 from sparring.runs import Run, train
-from sparring.stats import wilson
+from sparring.stats import mean_interval, wilson
 
 NAMES = ("zero", "one", "two")
 QUICK = ["kernel", "frechet", "precision", "recall", "density", "coverage", "diversity", "spectrum", "copies"]
@@ -279,31 +279,60 @@ def told(value, error, count=100, metric="coverage", seed=0):
     ],
 )
 def test_two_generators_are_told_apart_only_by_what_is_beyond_doubt(a, b, verdict):
-    (found,) = compared("a", told(*a), "b", told(*b, seed=1), 100)
+    (found,) = compared("a", [told(*a)], "b", [told(*b, seed=1)], 100)
     assert found.verdict == verdict
     assert found.mean == pytest.approx(a[0] - b[0])
-    assert found.error == pytest.approx(math.hypot(a[1], b[1]), rel=0.02)
+    assert found.half == pytest.approx(1.96 * math.hypot(a[1], b[1]), rel=0.02)
 
 
 def test_of_distances_less_is_better():
-    (found,) = compared("a", told(0.1, 0.001, metric="kernel"), "b", told(0.3, 0.001, metric="kernel"), 100)
+    (found,) = compared("a", [told(0.1, 0.001, metric="kernel")], "b", [told(0.3, 0.001, metric="kernel")], 100)
     assert found.verdict == "better"
     assert found.sentence == "a is better than b"
     assert ranked("a", "b", [found]) == "a is better than b in kernel distance"
 
 
+def test_a_generator_trained_several_times_is_compared_over_its_trainings():
+    values = [0.60, 0.66, 0.72], [0.50, 0.53, 0.52, 0.49]
+    a, b = ([told(v, 1e-9, seed=i) for i, v in enumerate(side)] for side in values)
+    (found,) = compared("a", a, "b", b, 100)
+    theirs = ttest_ind(*values, equal_var=False)
+    assert found.p == pytest.approx(theirs.pvalue, rel=1e-6)
+    assert found.half == pytest.approx(np.diff(theirs.confidence_interval(0.95))[0] / 2, rel=1e-6)
+    assert found.verdict == "better"
+    (fewer,) = compared("a", a[:2], "b", b[:2], 100)
+    assert fewer.verdict == "not enough evidence"
+    assert compared("a", a, "b", b[:1], 100) == []
+    assert "b was trained once" in ranked("a", "b", [], (3, 1))
+    assert ranked("a", "b", [found], (3, 4)) == "over 3 and 4 trainings, a is better than b in coverage"
+
+
+def test_what_real_images_do_to_trainings_does_not_cancel_where_it_differs():
+    def scored(value, slope):
+        real = slope * np.linspace(-1, 1, 50)
+        return {"coverage": Score("coverage", value, estimate=Estimate(value, real=real, fake=np.zeros(9)))}
+
+    same = compared("a", [scored(0.6, 1), scored(0.62, 1)], "b", [scored(0.5, 1), scored(0.52, 1)], 100)[0]
+    assert same.half == pytest.approx(t.ppf(0.975, 2) * math.sqrt(2 * 0.0002 / 2))
+    other = compared("a", [scored(0.6, 1), scored(0.62, 1)], "b", [scored(0.5, 0), scored(0.52, 0)], 100)[0]
+    of_real = np.linspace(-1, 1, 50).var(ddof=1) / 50
+    variance = 0.0002 + of_real
+    df = variance**2 / (2 * 0.0001**2 + of_real**2 / 49)
+    assert other.half == pytest.approx(t.ppf(0.975, df) * math.sqrt(variance))
+
+
 def test_two_shares_of_nothing_tie_when_there_are_enough_images():
     none = {"copies": scores.share("copies", np.zeros(1000, bool))}
-    (found,) = compared("a", none, "b", none, 1000)
+    (found,) = compared("a", [none], "b", [none], 1000)
     assert found.verdict == "tie"
     few = {"copies": scores.share("copies", np.zeros(60, bool))}
-    assert compared("a", few, "b", few, 60)[0].verdict == "not enough evidence"
+    assert compared("a", [few], "b", [few], 60)[0].verdict == "not enough evidence"
 
 
 def test_a_frechet_distance_of_few_images_is_no_headline():
     a, b = told(1.0, 0.01, metric="frechet"), told(2.0, 0.01, metric="frechet", seed=1)
-    assert compared("a", a, "b", b, 2047) == []
-    assert compared("a", a, "b", b, 2048)[0].verdict == "better"
+    assert compared("a", [a], "b", [b], 2047) == []
+    assert compared("a", [a], "b", [b], 2048)[0].verdict == "better"
 
 
 def test_fakes_are_different_when_a_test_says_so_after_holms_correction():
@@ -370,6 +399,28 @@ def test_several_sets_of_fakes_are_cut_to_the_smallest():
     assert "70 were drawn" in found.judged[0].fake.how
 
 
+def test_sets_of_one_name_are_trainings_of_one_generator():
+    fakes = [images(80, seed=seed) for seed in (1, 2, 3, 4)]
+    found = judge(images(), *fakes, names=["g", "g", "h", "h"], features="pixels", scores=["coverage", "diversity"])
+    assert [one.fake.name for one in found.judged] == ["g", "g (2)", "h", "h (2)"]
+    assert {(v.a, v.b) for v in found.verdicts} == {("g", "h")}
+    assert found.sentences[-1].startswith("over 2 and 2 trainings, g and h")
+    written = found.to_json()
+    (g, _) = written["generators"]
+    values = [one.scores["diversity"].value for one in found.judged[:2]]
+    assert g["trainings"] == 2
+    assert (g["scores"][1]["value"], g["scores"][1]["high"]) == pytest.approx(mean_interval(values)[::2])
+    html = page(written, found.pictures())
+    assert "Each training" in html
+    assert "2 trainings" in html
+
+
+def test_a_name_may_be_given_to_some_sets_and_never_joins_another_by_its_path():
+    assert generators_of(["x/run", "y/run", "z"], []) == ["run", "run (2)", "z"]
+    assert generators_of(["x/run", "y/run", "z"], ["", "run"]) == ["run (2)", "run", "z"]
+    assert generators_of(["x", "y", "z"], ["a", "", "a"]) == ["a", "y", "a"]
+
+
 def test_the_stamp_changes_with_what_a_number_depends_on():
     def stamp(real=None, **changed):
         return judge(
@@ -408,7 +459,11 @@ def test_every_metric_explains_itself_and_every_one_is_computed():
     assert METRICS["coverage"].shown(0.5) == "50.0 %"
     assert METRICS["kernel"].shown(0.0012) == "1.20"
     assert METRICS["frechet"].shown(12345.0) == "12,345"
-    assert METRICS["coverage"].apart(-0.1, 0.01) == "-10.0 +- 2.0 points"
+    assert METRICS["coverage"].apart(-0.1, 0.02) == "-10.0 +- 2.0 points"
+    assert METRICS["kernel"].around(0.0319, 0.027, 0.0368) == "31.9 +-4.9"
+    assert METRICS["coverage"].around(0.5, None, None) == "50.0 %"
+    assert METRICS["coverage"].within(-0.1, 1.2) == (0, 1)
+    assert METRICS["kernel"].within(-0.1, 1.2) == (-0.1, 1.2)
 
 
 # --- checkpoints -----------------------------------------------------------------------------------------------------
@@ -502,6 +557,26 @@ def test_the_table_of_metrics_is_printed(capsys):
     assert "misses" in capsys.readouterr().out
     assert main(["metrics", "FID"]) == 0
     assert "Frechet distance" in capsys.readouterr().out
+
+
+def test_remarks_say_of_which_fakes_they_are_and_why_a_score_is_lacking():
+    a = {"fidelity": Score("fidelity", 0.9, note="fine"), "memorised": Score("memorised", note="needs more")}
+    b = {"fidelity": Score("fidelity", note="no labels"), "memorised": Score("memorised", note="needs more")}
+    assert verdicts.remarks({"a": a, "b": b}) == [
+        "Class fidelity of a: fine",
+        "Not computed: memorised: needs more",
+        "Not computed of b: fidelity: no labels",
+    ]
+
+
+def test_the_command_takes_names_of_generators(tmp_path, capsys):
+    real, fake = folders(tmp_path)
+    assert main(["judge", real, f"g={fake}", f"g={real}", f"h={fake}", f"h={fake}", "--features", "pixels",
+                 "--metrics", "coverage,diversity"]) == 0  # fmt: skip
+    out = capsys.readouterr()
+    assert "g x 2" in out.out
+    assert "over 2 and 2 trainings" in out.out
+    assert "over trainings" in out.err
 
 
 def test_verdict_words_know_every_verdict():

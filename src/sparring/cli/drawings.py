@@ -84,7 +84,7 @@ def draw_budget(screen: Screen, summary: Row, budget: Row) -> None:
         rows.append((score["method"], share(accuracy["mean"]) or "failed", interval, letters, time))
     each = "all labels" if name == "all" else f"{name} labels a class"
     title = f"\n{each} ({budget['labels']:,} in all)"
-    screen.table(("method", "accuracy", "95 %", "group", "a fit takes"), rows, title=title, right="accuracy")
+    screen.table(("method", "accuracy", "95 %", "group", "a fit takes"), rows, title=title, right=("accuracy",))
 
 
 def draw_data(screen: Screen, about: Row) -> None:
@@ -113,7 +113,7 @@ def draw_counts(screen: Screen, about: Row) -> None:
         rows.append(("(unlabelled)", *(f"{part['unlabelled']:,}" for part in parts.values())))
     names = [name.replace(" ", "\u00a0") for name in parts]
     screen.line()
-    screen.table(("class", *names), rows, right=" ".join(names))
+    screen.table(("class", *names), rows, right=names)
 
 
 def about_data(about: Row) -> Iterator[tuple[str, str]]:

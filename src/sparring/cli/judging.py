@@ -31,7 +31,8 @@ def judge(
 ):
     """Score generated images against real ones, with intervals.
 
-    Of several sets of fakes: which is better, a tie, or not enough evidence.
+    Of several sets of fakes: which is better, a tie, or not enough evidence. NAME=FAKES gives a set a name; sets of the
+    same name are a generator trained several times, and the verdict is about training it, not about one of its results.
 
     Args:
         real: digits, a folder, .zip, .npz or .parquet. Its test part, if it has one, is what fakes are compared with.
@@ -60,7 +61,8 @@ def judge(
     if not fakes:
         raise UsageError("missing", "there are no fakes to judge", fix="name images, a run or a model after REAL")
     page = None if report is None else new_page(report)
-    chosen = {"scores": metrics, "features": features, "weights": weights, "weights_hash": weights_hash}
+    names, fakes = named(fakes)
+    chosen = {"names": names, "scores": metrics, "features": features, "weights": weights, "weights_hash": weights_hash}
     chosen |= {"held": held_out, "classes": per_class, "images": images, "size": size, "seed": seed}
     with screen.progress("judging") as line:
         found = scored(real, *fakes, **chosen, progress=lambda text: line(0, None, text))
@@ -76,6 +78,12 @@ def judge(
         screen.note(f"Report: {printable(str(page))}")
 
 
+def named(fakes: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
+    """Names and paths of NAME=PATH; a path that is there may hold an = of its own."""
+    pairs = [("", text) if "=" not in text or Path(text).exists() else text.split("=", 1) for text in fakes]
+    return [name for name, _ in pairs], tuple(path for _, path in pairs)
+
+
 def new_page(path: Path) -> Path:
     """An HTML file that is not there, or that sparring made."""
     if path.suffix.lower() not in (".html", ".htm"):
@@ -85,26 +93,13 @@ def new_page(path: Path) -> Path:
 
 def show(screen: Screen, found) -> None:
     """What it comes to, the scores, and what they depend on."""
-    from ..judge import METRICS
 
     for sentence in found.sentences:
         screen.line(f"{sentence}.", style="bold")
     screen.line()
-    several = len(found.judged) > 1
-    names = [one.fake.name for one in found.judged]
-    heads = ("", *(names if several else (names[0], "95 % interval")), "real images", "better is")
-    rows = []
-    for name in found.judged[0].scores:
-        metric, each = METRICS[name], [one.scores[name] for one in found.judged]
-        if all(score.value is None for score in each):
-            continue
-        cells = [metric.shown(score.value) for score in each]
-        if not several:
-            cells.append(interval(metric, each[0].low, each[0].high))
-        real = found.floor.get(name)
-        rows.append((metric.title, *cells, metric.shown(real.value) if real else "", metric.better))
-    screen.table(heads, rows, right=" ".join([*(names if several else [names[0]])]))
-    notes(screen, found.judged[0].scores.values())
+    table(screen, found)
+    for note in found.notes:
+        screen.note(f"{note}.")
     classes(screen, found)
     about = found.protocol
     extractor, real = about["extractor"], about["real"]
@@ -118,22 +113,33 @@ def show(screen: Screen, found) -> None:
     )
 
 
-def interval(metric, low: float | None, high: float | None) -> str:
-    return "" if low is None or high is None else f"{metric.shown(low).removesuffix(' %')} to {metric.shown(high)}"
-
-
-def notes(screen: Screen, scores) -> None:
-    """What is to be said about scores, and in one line for each reason those that could not be had."""
+def table(screen: Screen, found) -> None:
+    """A row for each score, a column for each generator."""
     from ..judge import METRICS
 
-    absent: dict[str, list[str]] = {}
-    for score in scores:
-        if score.value is None:
-            absent.setdefault(score.note, []).append(score.metric)
-        elif score.note:
-            screen.note(f"{METRICS[score.metric].title}: {score.note}.")
-    for why, names in absent.items():
-        screen.note(f"Not computed: {', '.join(names)}: {why}.")
+    sides = found.to_json()["generators"]
+    names = [side["name"] + f" x {side['trainings']}" * (side["trainings"] > 1) for side in sides]
+    several = len(names) > 1
+    rows = []
+    for scores in zip(*(side["scores"] for side in sides), strict=True):
+        if all(score["value"] is None for score in scores):
+            continue
+        metric, real = METRICS[scores[0]["metric"]], found.floor.get(scores[0]["metric"])
+        cells = (
+            [metric.around(score["value"], score["low"], score["high"]) for score in scores]
+            if several
+            else [metric.shown(scores[0]["value"]), interval(metric, scores[0]["low"], scores[0]["high"])]
+        )
+        rows.append((metric.title, *cells, metric.shown(real.value) if real else "", metric.better))
+    heads = ("", *(names if several else (names[0], "95 % interval")), "real images", "better is")
+    screen.table(heads, rows, right=names)
+    if several:
+        over = " (over trainings, where there are several)" if len(sides) < len(found.judged) else ""
+        screen.note(f"After +-: half of the 95 % interval{over}.")
+
+
+def interval(metric, low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f"{metric.shown(low).removesuffix(' %')} to {metric.shown(high)}"
 
 
 def classes(screen: Screen, found) -> None:
@@ -149,7 +155,7 @@ def classes(screen: Screen, found) -> None:
         ]
         if rows:
             screen.line()
-            screen.table(("class", *heads), rows, title=f"{one.fake.name}, class by class", right=" ".join(heads))
+            screen.table(("class", *heads), rows, title=f"{one.fake.name}, class by class", right=heads)
 
 
 def checkpoints(screen: Screen, real: str, fakes: Sequence[str], *, json: bool, **chosen) -> None:
@@ -173,7 +179,7 @@ def checkpoints(screen: Screen, real: str, fakes: Sequence[str], *, json: bool, 
         best = " best" if at["images"] == found["best"]["images"] else ""
         rows.append((f"{at['images']:,}{best}", *(METRICS[name].shown(values[name]) for name in names)))
     screen.line("By the half of the real images that chooses:")
-    screen.table(heads, rows, right=" ".join(heads))
+    screen.table(heads, rows, right=heads)
     screen.line(f"\nThe best, {found['best']['images']:,} images, by the other half:")
     screen.table(
         ("", "", "95 % interval"),

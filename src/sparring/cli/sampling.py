@@ -282,7 +282,7 @@ def tell(screen: Screen, json: bool, told: dict) -> None:
     rows = told.get("nearest")
     if rows:
         cells = [(row["image"], printable(row["nearest"]), f"{row['distance']:.2f}") for row in rows]
-        screen.table(("sample", "nearest image", "distance"), cells, right="sample distance")
+        screen.table(("sample", "nearest image", "distance"), cells, right=("sample", "distance"))
         if told["closeness"] is not None:
             screen.line(f"{told['closeness']:.2f} times as far as real images are from each other; near 0: copies")
     places = ", ".join(told[name] for name in ("out", "grid", "film", "inside") if name in told)

@@ -4,7 +4,7 @@ import csv
 import json
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -40,15 +40,15 @@ class Screen:
         writer.writerows(rows)
 
     def table(
-        self, columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "", right: str = ""
+        self, columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "", right: Container[str] = ()
     ) -> None:
-        """A table of the result. Columns named in `right` (separated by spaces) are numbers, aligned to the right."""
+        """A table of the result. Columns named in `right` are numbers, aligned there."""
         table = Table(
             title=Text(title) if title else None, title_justify="left", title_style="bold", box=None, pad_edge=False,
             padding=(0, 2, 0, 0), header_style="dim", show_header=any(columns),
         )  # fmt: skip
         for column in columns:
-            numeric = column in right.split()
+            numeric = column in right
             table.add_column(Text(column), justify="right" if numeric else "left", no_wrap=numeric)
         for row in rows:
             table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))

@@ -189,7 +189,7 @@ def classify(
         screen.csv(("image", "class", "confidence", *loaded.class_names_), [flat(row) for row in rows])
     else:
         shown = [(printable(row["image"]), row["class"], f"{100 * row['confidence']:.1f} %") for row in rows]
-        screen.table(("image", "class", "confidence"), shown, right="confidence")
+        screen.table(("image", "class", "confidence"), shown, right=("confidence",))
 
 
 def image_files(named: Sequence[Path]) -> list[Path]:

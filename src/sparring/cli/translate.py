@@ -128,4 +128,4 @@ def scored(screen: Screen, loaded, images, out: Path | None, *, seed: int, json:
             (row["what"], f"{row['psnr']:.2f}", "" if row["ssim"] is None else f"{row['ssim']:.4f}") for row in rows
         ]
         screen.line(f"{len(x):,} images, degraded and restored")
-        screen.table(("", "PSNR dB", "SSIM"), shown, right="PSNR SSIM")
+        screen.table(("", "PSNR dB", "SSIM"), shown, right=("PSNR dB", "SSIM"))

@@ -1,5 +1,6 @@
 """From images to a judgement, in one call."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
@@ -13,10 +14,11 @@ from ..errors import DataError, UsageError, pick
 from ..features import EXTRACTORS, Extractor, encoder, fingerprint, own
 from ..features.encoders import FAMILIES
 from ..features.extractor import handmade, hash_of
+from ..stats import mean_interval
 from .scores import NEIGHBOURS, Pair, Score, finite, per_class, scored
 from .sides import Reals, Side, drawn, open_fake, read_fake, read_real, sizes
 from .table import METRICS, SOME, metric_name
-from .verdicts import Compared, compared, in_words, ranked
+from .verdicts import Compared, compared, in_words, ranked, remarks
 
 MOST = 10_000  # images a side
 FORMAT = 1
@@ -27,8 +29,10 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """The scores of one set of fakes; `classes`: within each class."""
+    """The scores of one set of fakes; `classes`: within each class. `generator`: sets with the same one come from as
+    many trainings of it."""
 
+    generator: str
     fake: Side
     scores: dict[str, Score]
     classes: dict[str, dict[str, Score]]
@@ -38,6 +42,7 @@ class Judged:
         near, origins = [] if pairs is None else pairs.tolist(), reals.all.origins
         return {
             "name": self.fake.name,
+            "generator": self.generator,
             "images": len(self.fake),
             "how": self.fake.how,
             "fingerprint": fingerprint(self.fake.images),
@@ -60,11 +65,21 @@ class Judgement:
     @property
     def sentences(self) -> list[str]:
         """What it comes to; without full stops."""
-        said = [sentence for one in self.judged for sentence in in_words(one.fake.name, one.scores)]
-        names = [one.fake.name for one in self.judged]
-        for a, b in combinations(names, 2):
-            said.append(ranked(a, b, [v for v in self.verdicts if (v.a, v.b) == (a, b)]))
+        said = [words for name, each in self.generators.items() for words in of_trainings(name, each)]
+        for a, b in combinations(self.generators, 2):
+            times = len(self.generators[a]), len(self.generators[b])
+            said.append(ranked(a, b, [v for v in self.verdicts if (v.a, v.b) == (a, b)], times))
         return said
+
+    @property
+    def generators(self) -> dict[str, list[dict[str, Score]]]:
+        """The scores of each training of each generator."""
+        return by_generator(self.judged)
+
+    @property
+    def notes(self) -> list[str]:
+        """What is to be known about single scores; without full stops."""
+        return remarks({one.fake.name: one.scores for one in self.judged})
 
     @property
     def stamp(self) -> str:
@@ -88,8 +103,13 @@ class Judgement:
             "stamp": self.stamp,
             "protocol": self.protocol,
             "sentences": self.sentences,
+            "notes": self.notes,
             "real": [score.to_json() for score in self.floor.values()],
             "fakes": [one.to_json(self.reals) for one in self.judged],
+            "generators": [
+                {"name": name, "trainings": len(each), "scores": [score.to_json() for score in over_trainings(each)]}
+                for name, each in self.generators.items()
+            ],
             "verdicts": [{name: finite(v) for name, v in asdict(verdict).items()} for verdict in self.verdicts],
         }
 
@@ -112,7 +132,9 @@ def judge(
     """Scores of fakes against real images, each with its interval at 95 %.
 
     real, held   what `sparring.data.load` takes; see `read_real` for what is compared with what
-    fakes        the same, or a run, a model folder or a Sampler; `names` of them, when their paths do not do
+    fakes        the same, or a run, a model folder or a Sampler
+    names        of fakes, "" where the path does; sets with the same name are taken for so many trainings of one
+                 generator, and verdicts are then about generators
     scores       names of METRICS, or fid, kid, is, cas; all but those marked `asked` when left out
     features     own, one of features.EXTRACTORS such as pixels or hog, dinov2, clip, or encoder
     weights      of the last three: a local folder; `weights_hash`: what the sha256 of its weights must begin with
@@ -128,24 +150,63 @@ def judge(
     opened = [open_fake(source) for source in fakes]
     progress("reading images")
     reals = read_real(real, held=held, size=size or sizes(opened), most=images, seed=seed)
-    called = distinct([*names, *map(name_of, fakes[len(names) :])])
+    generators = generators_of(fakes, names)
+    called = distinct(generators)
     sides = [read_fake(name, fake, reals, most=images, seed=seed) for name, fake in zip(called, opened, strict=True)]
     count = min(map(len, sides))
     extractor = look(features, reals, weights, weights_hash, seed, progress)
     judged = []
-    for side in sides:
+    for generator, side in zip(generators, sides, strict=True):
         pair = Pair(reals, alike(side, count, seed), extractor)
         found = scored(pair, chosen, progress)
-        judged.append(Judged(pair.fake, found, per_class(pair, found) if classes else {}))
+        judged.append(Judged(generator, pair.fake, found, per_class(pair, found) if classes else {}))
     refuse_nothing(judged)
     fewest = min(count, len(reals.held))
     verdicts = [
         verdict
-        for a, b in combinations(judged, 2)
-        for verdict in compared(a.fake.name, a.scores, b.fake.name, b.scores, fewest)
+        for (a, of_a), (b, of_b) in combinations(by_generator(judged).items(), 2)
+        for verdict in compared(a, of_a, b, of_b, fewest)
     ]
     floor = floor_of(reals, extractor, chosen, seed, progress)
     return Judgement(protocol(reals, extractor, count, seed), reals, judged, verdicts, floor)
+
+
+def generators_of(fakes: Sequence[Any], names: Sequence[str]) -> list[str]:
+    """The name given to each set of fakes, or that of its path, which is no other's."""
+    given = [*names, *[""] * (len(fakes) - len(names))]
+    taken = [name for name in given if name]
+    paths = iter(distinct([*taken, *(name_of(f) for f, name in zip(fakes, given, strict=True) if not name)]))
+    for _ in taken:
+        next(paths)
+    return [name or next(paths) for name in given]
+
+
+def by_generator(judged: Sequence[Judged]) -> dict[str, list[dict[str, Score]]]:
+    found: dict[str, list[dict[str, Score]]] = {}
+    for one in judged:
+        found.setdefault(one.generator, []).append(one.scores)
+    return found
+
+
+def over_trainings(each: Sequence[dict[str, Score]]) -> list[Score]:
+    """The scores of a generator: of one training as they are; of several their mean with its t-interval."""
+    if len(each) == 1:
+        return list(each[0].values())
+    found = []
+    for name in each[0]:
+        values = [value for scores in each if (value := scores[name].value) is not None]
+        if len(values) < len(each):
+            found.append(Score(name))
+            continue
+        mean, *ends = mean_interval(values)
+        found.append(Score(name, mean, *METRICS[name].within(*ends)))
+    return found
+
+
+def of_trainings(name: str, each: Sequence[dict[str, Score]]) -> list[str]:
+    """What there is to say about a generator, and in how many of its trainings where not in all."""
+    counts = Counter(words for scores in each for words in in_words(name, scores))
+    return [w if n == len(each) else f"{w} ({n} of {len(each)} trainings)" for w, n in counts.items()]
 
 
 def refuse_nothing(judged: Sequence[Judged]) -> None:

@@ -13,6 +13,7 @@ from .. import metrics
 from ..errors import UsageError
 from ..features import Extractor, fingerprint, user_cache
 from ..metrics import Estimate
+from ..metrics.estimate import NORMAL_95
 from ..stats import share_interval, wilson
 from .sides import Reals, Side
 from .table import FEW, METRICS, SOME
@@ -50,10 +51,9 @@ def finite(value):
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def of(metric: str, estimate: Estimate, *, p: float | None = None, note: str = "", least: float = -math.inf) -> Score:
-    """A score as an estimate has it; its interval does not go below `least`."""
-    low, high = estimate.interval
-    return Score(metric, estimate.value, max(low, least), high, p, note, estimate)
+def of(metric: str, estimate: Estimate, *, p: float | None = None, note: str = "") -> Score:
+    """A score as an estimate has it."""
+    return Score(metric, estimate.value, *METRICS[metric].within(*estimate.interval), p, note, estimate)
 
 
 def share(metric: str, hits: np.ndarray, note: str = "") -> Score:
@@ -145,7 +145,7 @@ def frechet(pair: Pair) -> Score:
     few = min(len(pair.reals.held), len(pair.fake))
     note = f"of {few:,} images: too large, and no headline below {FEW:,}; trust the kernel distance" * (few < FEW)
     estimate = metrics.frechet_distance(pair.real_features, pair.fake_features)
-    return of("frechet", estimate, note=note, least=0.0)
+    return of("frechet", estimate, note=note)
 
 
 def frechet_infinity(pair: Pair) -> Score:
@@ -156,11 +156,11 @@ def frechet_infinity(pair: Pair) -> Score:
 
 
 def neighbour(name: str) -> Callable[[Pair], Score]:
-    return lambda pair: of(name, getattr(pair.neighbours, name), least=0.0)
+    return lambda pair: of(name, getattr(pair.neighbours, name))
 
 
 def diversity(pair: Pair) -> Score:
-    return of("diversity", metrics.diversity(pair.real_features, pair.fake_features), least=0.0)
+    return of("diversity", metrics.diversity(pair.real_features, pair.fake_features))
 
 
 def inception(pair: Pair) -> Score:
@@ -175,7 +175,7 @@ def classes(pair: Pair) -> Score:
     sign = np.sign(p - q) / 2
     value = float((sign * (p - q)).sum())
     estimate = Estimate(value, real=sign[named[0]] - sign @ p, fake=sign @ q - sign[named[1]])
-    return of("classes", estimate, p=homogeneous(counts), least=0.0)
+    return of("classes", estimate, p=homogeneous(counts))
 
 
 def homogeneous(counts: np.ndarray) -> float:
@@ -198,14 +198,14 @@ def class_frechet(pair: Pair) -> Score:
     found = [metrics.frechet_distance(part.real_features, part.fake_features) for part in parts]
     if not found:
         return Score("class-frechet", note=f"needs {SOME} real images and fakes of a class")
-    error = math.sqrt(sum(e.error**2 for e in found)) / len(found)
+    half = NORMAL_95 * math.sqrt(sum(e.error**2 for e in found)) / len(found)
     value = float(np.mean([e.value for e in found]))
     note = f"of {len(found)} classes, from {min(len(part.fake) for part in parts):,} fakes each"
-    return Score("class-frechet", value, max(0.0, value - 1.96 * error), value + 1.96 * error, note=note)
+    return Score("class-frechet", value, *METRICS["class-frechet"].within(value - half, value + half), note=note)
 
 
 def spectrum(pair: Pair) -> Score:
-    return of("spectrum", metrics.spectrum_distance(pair.reals.held.images, pair.fake.images), least=0.0)
+    return of("spectrum", metrics.spectrum_distance(pair.reals.held.images, pair.fake.images))
 
 
 def copies(pair: Pair) -> Score:

@@ -1,5 +1,6 @@
 """The scores: what each means, what it cannot see, and where it comes from. The report prints these words."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,7 +17,7 @@ class Metric:
     `better`: which way is good. `least`: images that each side must have. `needs`: "classes" (an extractor that names
     them), "labels" (of the fakes), "held" (real images apart from those that the generator was trained on). `headline`:
     what verdicts speak of, from so many images a side. `asked`: computed only when named. `times`: shown multiplied by
-    this; 100 is shown in percent.
+    this; 100 is shown in percent. `lowest`: no interval goes below it, and none of a share above 1.
     """
 
     title: str
@@ -30,16 +31,29 @@ class Metric:
     headline_from: int = 0
     asked: bool = False
     times: float = 1.0
+    lowest: float = 0.0
 
     def leads(self, images: int) -> bool:
         """Is it a headline with so many images on the smaller side?"""
         return self.headline and images >= self.headline_from
 
-    def apart(self, mean: float, error: float) -> str:
-        """A difference of two values with its 95 % interval."""
+    def within(self, low: float, high: float) -> tuple[float, float]:
+        """An interval, cut where values end."""
+        return max(low, self.lowest), min(high, 1.0) if self.times == 100 else high
+
+    def apart(self, mean: float, half: float) -> str:
+        """A difference of two values with half of its 95 % interval."""
         if self.times == 100:
-            return f"{100 * mean:+.1f} +- {196 * error:.1f} points"
-        return f"{self.shown(mean)} +- {self.shown(1.96 * error)}"
+            return f"{100 * mean:+.1f} +- {100 * half:.1f} points"
+        return f"{self.shown(mean)} +- {self.shown(half)}"
+
+    def around(self, value: float | None, low: float | None, high: float | None) -> str:
+        """A value and half of its interval, to the value's last digit."""
+        text = self.shown(value)
+        if low is None or high is None:
+            return text
+        decimals = len(text.removesuffix(" %").partition(".")[2])
+        return f"{text} +-{self.times * (high - low) / 2:.{decimals}f}"
 
     def shown(self, value: float | None) -> str:
         """As a table prints it."""
@@ -65,6 +79,7 @@ METRICS: dict[str, Metric] = {
         "Binkowski et al. 2018, arXiv:1801.01401, section 4 (KID)",
         headline=True,
         times=1000,
+        lowest=-math.inf,
     ),
     "frechet": Metric(
         "Frechet distance",
@@ -85,6 +100,7 @@ METRICS: dict[str, Metric] = {
         "Chong & Forsyth 2020, arXiv:1911.07023, section 4",
         least=1000,
         asked=True,
+        lowest=-math.inf,
     ),
     "precision": Metric(
         "Precision",
@@ -175,6 +191,7 @@ METRICS: dict[str, Metric] = {
         "noise show here, also where the eye and the features miss them.",
         "It knows nothing of what is in the image.",
         "Durall et al. 2020, arXiv:2003.01826, section 3 (radial power spectrum); the distance is ours",
+        lowest=-math.inf,
     ),
     "copies": Metric(
         "Near-copies",
@@ -205,6 +222,7 @@ METRICS: dict[str, Metric] = {
         "ours; C_T: Meehan et al. 2020, arXiv:2004.05675, section 3",
         needs="held",
         times=100,
+        lowest=-math.inf,
     ),
     "train-on-generated": Metric(
         "Trained on generated, tested on real",

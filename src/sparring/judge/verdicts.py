@@ -1,12 +1,15 @@
 """Two generators against the same real images: which is better, or a tie, or not enough evidence."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from scipy import special
+import numpy as np
 
 from ..metrics import difference
-from ..stats import LEVEL, Verdict, holm
+from ..metrics.estimate import NORMAL_95
+from ..stats import LEVEL, Verdict, holm, of_mean, t_quantile, t_tail, tost_p
 from .scores import Score
 from .table import METRICS
 
@@ -16,13 +19,14 @@ PART = 0.05  # distances that differ by less than this part of the larger do not
 
 @dataclass(frozen=True)
 class Compared:
-    """One score of generator a against b's: a - b, its standard error, and what may be said. `verdict` is about a."""
+    """One score of generator a against b's: a - b, half its interval at 95 %, and what may be said. `verdict` is about
+    a."""
 
     metric: str
     a: str
     b: str
     mean: float
-    error: float
+    half: float
     p: float
     p_holm: float
     margin: float
@@ -30,53 +34,84 @@ class Compared:
     sentence: str
 
 
-def compared(name_a: str, a: Mapping[str, Score], name_b: str, b: Mapping[str, Score], images: int) -> list[Compared]:
-    """Verdicts on the headline scores that both have, of so many images; p-values adjusted over them (Holm 1979).
+class Apart(NamedTuple):
+    """A difference a - b, its standard error and the degrees of freedom that this was estimated with."""
 
-    Real images are the same on both sides, so what they do to both cancels. better, worse: adjusted p <= 1 - LEVEL;
-    tie: surely within a margin (two one-sided tests), which is a point for shares and a twentieth of the larger value
-    for distances. They speak about these two sets of fakes, not about training the same recipe again.
+    mean: float
+    error: float
+    df: float = math.inf
+
+
+Trainings = Sequence[Mapping[str, Score]]  # the scores of each
+
+
+def compared(name_a: str, a: Trainings, name_b: str, b: Trainings, images: int) -> list[Compared]:
+    """Verdicts on the headline scores that all have, of so many images; p-values adjusted over them (Holm 1979).
+
+    `a`, `b`: the scores of one set of fakes each, and then verdicts are about these sets; or those of a generator
+    trained several times, and then they are about training it once more. Real images are the same on both sides, so
+    what they do to both cancels. better, worse: adjusted p <= 1 - LEVEL; tie: surely within a margin (two one-sided
+    tests), which is a point for shares and a twentieth of the larger value for distances. Nothing is said about a
+    generator that was trained once against one that was trained again.
     """
-    names = [name for name, metric in METRICS.items() if metric.leads(images) and both(a.get(name), b.get(name))]
-    differences = [difference(a[name].estimate, b[name].estimate) for name in names]  # type: ignore[arg-type]
-    errors = [d.error or unseen(a[name], b[name]) for name, d in zip(names, differences, strict=True)]
-    ps = [2 * float(special.ndtr(-abs(d.value) / e)) if e else 1.0 for d, e in zip(differences, errors, strict=True)]
-    return [
-        judged(name, name_a, name_b, d.value, error, p, adjusted, margin(a[name], b[name]))
-        for name, d, error, p, adjusted in zip(names, differences, errors, ps, holm(ps), strict=True)
-    ]
+    if min(len(a), len(b)) == 1 < max(len(a), len(b)):
+        return []
+    names = [name for name, metric in METRICS.items() if metric.leads(images) and all(map(known(name), [*a, *b]))]
+    found = [apart([scores[name] for scores in a], [scores[name] for scores in b]) for name in names]
+    ps = [min(1.0, 2 * t_tail(abs(d.mean) / d.error, d.df)) if d.error else 1.0 for d in found]
+    margins = [margin(name, [scores[name] for scores in (*a, *b)]) for name in names]
+    rows = zip(names, found, ps, holm(ps), margins, strict=True)
+    what = "images" if len(a) == 1 else "trainings"
+    return [judged(name, name_a, name_b, d, p, p_holm, least, what) for name, d, p, p_holm, least in rows]
 
 
-def both(a: Score | None, b: Score | None) -> bool:
-    return a is not None and b is not None and a.estimate is not None and b.estimate is not None
+def known(name: str) -> Callable[[Mapping[str, Score]], bool]:
+    return lambda scores: name in scores and scores[name].estimate is not None
 
 
-def unseen(a: Score, b: Score) -> float:
-    """The error where no image differs from another, as in two shares of 0: as wide as the wider interval says."""
-    return max(((s.high or 0.0) - (s.low or 0.0)) / 3.92 for s in (a, b))
+def apart(a: Sequence[Score], b: Sequence[Score]) -> Apart:
+    """The difference of two sets of fakes, or of the means of several trainings (Welch 1947), whose own doubt contains
+    that of their fakes; what real images do to it is added, with Satterthwaite's degrees of freedom."""
+    of_a, of_b = ([score.estimate for score in scores if score.estimate] for scores in (a, b))
+    if len(a) == len(b) == 1:
+        found = difference(of_a[0], of_b[0])
+        return Apart(found.value, found.error or unseen((*a, *b)))
+    values = [np.array([estimate.value for estimate in side]) for side in (of_a, of_b)]
+    real = np.mean([e.real for e in of_a], 0) - np.mean([e.real for e in of_b], 0)
+    parts = [(of_mean(x), len(x) - 1) for x in (*values, real) if len(x)]
+    variance = sum(part for part, _ in parts)
+    mean = float(values[0].mean() - values[1].mean())
+    if not variance:
+        return Apart(mean, unseen((*a, *b)))
+    return Apart(mean, math.sqrt(variance), variance**2 / sum(part**2 / df for part, df in parts))
 
 
-def margin(a: Score, b: Score) -> float:
-    if METRICS[a.metric].times == 100:
+def unseen(scores: Iterable[Score]) -> float:
+    """The error where no image differs from another, as in two shares of 0: as wide as the widest interval says."""
+    return max(((s.high or 0.0) - (s.low or 0.0)) / (2 * NORMAL_95) for s in scores)
+
+
+def margin(metric: str, scores: Iterable[Score]) -> float:
+    if METRICS[metric].times == 100:
         return POINT
-    return PART * max(abs(a.value or 0.0), abs(b.value or 0.0))
+    return PART * max(abs(score.value or 0.0) for score in scores)
 
 
-def judged(metric: str, a: str, b: str, mean: float, error: float, p: float, p_holm: float, margin: float) -> Compared:
+def judged(metric: str, a: str, b: str, found: Apart, p: float, p_holm: float, margin: float, what: str) -> Compared:
     alpha, lower = 1 - LEVEL, METRICS[metric].better == "lower"
-    within = max(special.ndtr((mean - margin) / error), special.ndtr((-mean - margin) / error)) if error else 1.0
     verdict: Verdict = "not enough evidence"
-    if within <= alpha:
+    if found.error and tost_p(found.mean, found.error, found.df, margin=margin) <= alpha:
         verdict = "tie"
     elif p_holm <= alpha:
-        verdict = "better" if (mean < 0) == lower else "worse"
+        verdict = "better" if (found.mean < 0) == lower else "worse"
     said = {
         "tie": f"{a} and {b} are as good as each other",
         "better": f"{a} is better than {b}",
         "worse": f"{a} is worse than {b}",
-        "not enough evidence": f"these images do not show whether {a} or {b} is better",
+        "not enough evidence": f"these {what} do not show whether {a} or {b} is better",
     }[verdict]
-    return Compared(metric, a, b, mean, error, p, p_holm, margin, verdict, said)
+    half = t_quantile(found.df) * found.error
+    return Compared(metric, a, b, found.mean, half, p, p_holm, margin, verdict, said)
 
 
 # --- in words --------------------------------------------------------------------------------------------------------
@@ -110,8 +145,37 @@ def in_words(name: str, scores: Mapping[str, Score]) -> list[str]:
     return said
 
 
-def ranked(a: str, b: str, verdicts: Sequence[Compared]) -> str:
+def remarks(scores: Mapping[str, Mapping[str, Score]]) -> list[str]:
+    """What scores have to say, by set of fakes: of which sets where not of all, and why some could not be had."""
+    said: dict[tuple[str, str], list[str]] = {}
+    lacking: dict[tuple[str, str], list[str]] = {}
+    for name, each in scores.items():
+        for metric, score in each.items():
+            if score.note:
+                (lacking if score.value is None else said).setdefault((metric, score.note), []).append(name)
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for (metric, why), names in lacking.items():
+        reasons.setdefault((why, whose(names, scores)), []).append(metric)
+    return [
+        *(f"{METRICS[metric].title}{whose(names, scores)}: {note}" for (metric, note), names in said.items()),
+        *(f"Not computed{of}: {', '.join(metrics)}: {why}" for (why, of), metrics in reasons.items()),
+    ]
+
+
+def whose(names: Sequence[str], everyone: Collection[str]) -> str:
+    return "" if len(names) == len(everyone) else f" of {listed(names)}"
+
+
+def ranked(a: str, b: str, verdicts: Sequence[Compared], trainings: tuple[int, int] = (1, 1)) -> str:
     """One sentence over all headline scores of a and b."""
+    if min(trainings) == 1 < max(trainings):
+        once, again = (a, b) if trainings[0] == 1 else (b, a)
+        return f"{once} was trained once: whether {again} is better when trained again cannot be said"
+    over = f"over {trainings[0]} and {trainings[1]} trainings, " if max(trainings) > 1 else ""
+    return over + in_one(a, b, verdicts)
+
+
+def in_one(a: str, b: str, verdicts: Sequence[Compared]) -> str:
     ways = {v: [plainly(c.metric) for c in verdicts if c.verdict == v] for v in ORDER}
     if not ways["better"] and not ways["worse"]:
         return f"{a} and {b}: no headline score tells which is better"

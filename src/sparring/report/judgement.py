@@ -1,6 +1,6 @@
 """A judgement as one HTML page: what it comes to, the scores, the pictures, and what each score means and misses."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,17 +30,19 @@ def write(path: Path | str, judgement: Mapping[str, Any], pictures: Mapping[str,
 
 def page(judgement: Mapping[str, Any], pictures: Mapping[str, np.ndarray]) -> str:
     """The whole page as text."""
-    fakes = judgement["fakes"]
-    rows = [row for name in order(judgement) if (row := row_of(name, judgement))]
+    fakes, generators = judgement["fakes"], judgement["generators"]
+    rows = rows_of(judgement, generators)
     return template("judgement.html").render(
         date=datetime.now(UTC).isoformat(timespec="minutes"),
         protocol=judgement["protocol"],
         stamp=judgement["stamp"],
         sentences=judgement["sentences"],
         fakes=fakes,
+        generators=generators,
+        trainings=rows_of(judgement, fakes) if len(generators) < len(fakes) else [],
         names=[fake["name"] for fake in fakes],
         rows=rows,
-        notes=[row for row in rows if row["note"]],
+        notes=judgement["notes"],
         classes=[table for table in (class_table(fake) for fake in fakes) if table["rows"]],
         verdicts=[verdict_row(verdict) for verdict in judgement["verdicts"]],
         real=picture(pictures.get("real")),
@@ -52,20 +54,22 @@ def page(judgement: Mapping[str, Any], pictures: Mapping[str, np.ndarray]) -> st
 
 def verdict_row(verdict: Mapping[str, Any]) -> dict[str, Any]:
     metric = METRICS[verdict["metric"]]
-    apart = typeset(metric.apart(verdict["mean"], verdict["error"]))
+    apart = typeset(metric.apart(verdict["mean"], verdict["half"]))
     return {**verdict, "pill": PILLS.get(verdict["verdict"], "open"), "title": metric.title, "apart": apart}
 
 
-def order(judgement: Mapping[str, Any]) -> list[str]:
-    return [score["metric"] for score in judgement["fakes"][0]["scores"]]
+def rows_of(judgement: Mapping[str, Any], sides: Sequence[Mapping[str, Any]]) -> list[dict]:
+    """Of the table of scores, a column for each side: generators, or each of their trainings."""
+    names = [score["metric"] for score in judgement["fakes"][0]["scores"]]
+    return [row for name in names if (row := row_of(name, judgement, sides))]
 
 
-def row_of(name: str, judgement: Mapping[str, Any]) -> dict | None:
-    """A row of the table of scores; None where no set of fakes has this score."""
+def row_of(name: str, judgement: Mapping[str, Any], sides: Sequence[Mapping[str, Any]]) -> dict | None:
+    """None where no side has this score."""
     metric = METRICS[name]
-    each = [next(score for score in fake["scores"] if score["metric"] == name) for fake in judgement["fakes"]]
+    each = [next(score for score in side["scores"] if score["metric"] == name) for side in sides]
     real = next((score for score in judgement["real"] if score["metric"] == name), {"value": None})
-    if all(score["value"] is None for score in each) and not each[0]["note"]:
+    if all(score["value"] is None for score in each):
         return None
     return {
         "metric": name,
@@ -74,7 +78,6 @@ def row_of(name: str, judgement: Mapping[str, Any]) -> dict | None:
         "headline": metric.leads(min(judgement["protocol"]["fakes"], judgement["protocol"]["real"]["compared"])),
         "cells": [(shown(name, score["value"]), interval(name, score)) for score in each],
         "real": shown(name, real["value"]),
-        "note": each[0]["note"],
     }
 
 
