@@ -404,7 +404,8 @@ def test_copies_are_those_of_loops():
     assert found.c_t == pytest.approx((u - 50 * 40 / 2) / np.sqrt(50 * 40 * 91 / 12))
     assert found.limit == pytest.approx(np.quantile(held, 0.01) / 2)
     assert found.near.value == np.mean(own < found.limit)
-    np.testing.assert_array_equal(found.pairs, [(i, to_t[i].argmin()) for i in np.argsort(own) if own[i] < found.limit])
+    np.testing.assert_array_equal(found.nearest, to_t.argmin(1))
+    np.testing.assert_allclose(found.apart, own / found.limit, rtol=1e-6)
 
 
 def test_copies_are_found():
@@ -416,7 +417,19 @@ def test_copies_are_found():
     assert copied.memorised.value - clean.memorised.value == pytest.approx(0.2, abs=0.1)
     assert copied.c_t < clean.c_t - 1
     assert copied.authentic.value < clean.authentic.value - 0.1
-    assert {(i, i + 7) for i in range(40)} <= set(map(tuple, copied.pairs))
+    assert (copied.apart[:40] < 1).all()
+    assert copied.nearest[:40].tolist() == list(range(7, 47))
+    assert copied.twins < 0.01
+
+
+def test_twins_among_real_images_do_not_hide_copies():
+    t, h, m = three(300, 200, 100, copied=30)
+    h[:20] = t[:20]  # a tenth of the held-out images is also among the training images
+    found = metrics.copies(t, h, m)
+    assert found.twins == pytest.approx(0.1, abs=0.01)
+    assert found.near.value == pytest.approx(0.3, abs=0.02)
+    same = metrics.copies(t, t, m)
+    assert (same.limit, same.near.value) == (0, 0)
 
 
 def test_memorised_influences_are_those_of_leaving_out(monkeypatch):

@@ -37,9 +37,14 @@ class Judged:
     scores: dict[str, Score]
     classes: dict[str, dict[str, Score]]
 
+    @property
+    def nearest(self) -> np.ndarray:
+        """Pairs of a fake and the image of Reals.all that it is nearest to, int64 [P,2], nearest first."""
+        shows = self.scores["copies"].shows if "copies" in self.scores else {}
+        return shows.get("pairs", np.zeros((0, 2), np.int64))
+
     def to_json(self, reals: Reals) -> dict[str, Any]:
-        pairs = self.scores["copies"].pairs if "copies" in self.scores else None
-        near, origins = [] if pairs is None else pairs.tolist(), reals.all.origins
+        origins = reals.all.origins
         return {
             "name": self.fake.name,
             "generator": self.generator,
@@ -48,7 +53,7 @@ class Judged:
             "fingerprint": fingerprint(self.fake.images),
             "scores": [score.to_json() for score in self.scores.values()],
             "classes": {name: [s.to_json() for s in found.values()] for name, found in self.classes.items()},
-            "copies": [{"fake": self.fake.origins[i], "training": origins[j]} for i, j in near],
+            "nearest": [{"fake": self.fake.origins[i], "training": origins[j]} for i, j in self.nearest.tolist()],
         }
 
 
@@ -86,13 +91,13 @@ class Judgement:
         return stamp(self.protocol)
 
     def pictures(self) -> dict[str, np.ndarray]:
-        """uint8 [N,H,W,C] for a report: "real", "fakes 0" and so on, "copies 0": fakes and their training images."""
+        """uint8 [N,H,W,C] for a report: "real", "fakes 0" and so on, "nearest 0": fakes, each before its image."""
         shown = {"real": self.reals.held.images[:SHOWN]}
         for number, one in enumerate(self.judged):
             shown[f"fakes {number}"] = one.fake.images[:SHOWN]
-            if "copies" in one.scores and (pairs := one.scores["copies"].pairs) is not None and len(pairs):
-                fake, training = pairs.T
-                shown[f"copies {number}"] = np.stack(
+            if len(one.nearest):
+                fake, training = one.nearest.T
+                shown[f"nearest {number}"] = np.stack(
                     [one.fake.images[fake], self.reals.all.images[training]], 1
                 ).reshape(-1, *one.fake.images.shape[1:])
         return shown

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -19,7 +19,7 @@ from .sides import Reals, Side
 from .table import FEW, METRICS, SOME
 from .worth import measured
 
-VERSION = 2  # of the scores: another number, and what was kept before is computed anew
+VERSION = 3  # of the scores: another number, and what was kept before is computed anew
 DIVISIONS = 400  # of the kernel test: p of 1 / 401 at least
 NEIGHBOURS = 5  # k of precision, recall, density and coverage
 COPIES_SHOWN = 12
@@ -31,7 +31,7 @@ class Score:
     """A metric's value, None where it could not be had (`note` says why), with its interval at 95 %.
 
     `p`: of "these fakes are no different from real images", where the metric has such a test. `estimate`: what a
-    comparison with another generator needs.
+    comparison with another generator needs. `shows`: what a picture of it is drawn from, by name.
     """
 
     metric: str
@@ -41,10 +41,14 @@ class Score:
     p: float | None = None
     note: str = ""
     estimate: Estimate | None = None
-    pairs: np.ndarray | None = None  # of copies: a fake and an image of Reals.all, int64 [P,2]
+    shows: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def to_json(self) -> dict:
-        return {name: finite(getattr(self, name)) for name in ("metric", "value", "low", "high", "p", "note")}
+        plain = {name: finite(getattr(self, name)) for name in PLAIN}
+        return plain | {"shows": {name: array.tolist() for name, array in self.shows.items()}}
+
+
+PLAIN = ("metric", "value", "low", "high", "p", "note")
 
 
 def finite(value):
@@ -109,17 +113,18 @@ class Pair:
         return metrics.copies(self.seen_features, self.real_features, self.fake_features)
 
     @cached_property
-    def near_copies(self) -> tuple[np.ndarray, np.ndarray]:
-        """Which fakes are nearly a training image, bool [M], and pairs [P,2] of a fake and an image of `reals.all`.
+    def near_copies(self) -> tuple[np.ndarray, np.ndarray, float]:
+        """How near each fake is to a training image, [M], below 1 a near copy, to which of `reals.all`, int64 [M], and
+        which share of real images is as near to others.
 
         Where nothing says that generators were not trained on the held images too, copies of these count.
         """
-        near, pairs = np.zeros(len(self.fake), bool), self.copies.pairs
+        apart, nearest, twins = self.copies.apart, self.copies.nearest, self.copies.twins
         if not self.reals.apart:
-            others = metrics.copies(self.real_features, self.seen_features, self.fake_features).pairs
-            pairs = np.concatenate([pairs, others + np.array([0, len(self.reals.seen)])])
-        near[pairs[:, 0]] = True
-        return near, pairs
+            other = metrics.copies(self.real_features, self.seen_features, self.fake_features)
+            nearest = np.where(other.apart < apart, other.nearest + len(self.reals.seen), nearest)
+            apart, twins = np.minimum(apart, other.apart), twins + other.twins
+        return apart, nearest, twins
 
     def within(self, k: int) -> "Pair":
         """Of one class."""
@@ -205,12 +210,17 @@ def class_frechet(pair: Pair) -> Score:
 
 
 def spectrum(pair: Pair) -> Score:
-    return of("spectrum", metrics.spectrum_distance(pair.reals.held.images, pair.fake.images))
+    real, fake = pair.reals.held.images, pair.fake.images
+    shows = {"real": metrics.spectrum(real).mean(0), "fake": metrics.spectrum(fake).mean(0)}
+    return replace(of("spectrum", metrics.spectrum_distance(real, fake)), shows=shows)
 
 
 def copies(pair: Pair) -> Score:
-    near, pairs = pair.near_copies
-    return replace(share("copies", near), pairs=pairs[:COPIES_SHOWN])
+    """`shows`: the nearest pairs, near copies or not, of a fake and an image of `reals.all`, int64 [P,2]."""
+    apart, nearest, twins = pair.near_copies
+    first = np.argsort(apart, kind="stable")[:COPIES_SHOWN]
+    found = share("copies", apart < 1, note=f"{100 * twins:.1f} % of real images are as near to others")
+    return replace(found, shows={"pairs": np.stack([first, nearest[first]], 1), "twins": np.array([twins])})
 
 
 def authentic(pair: Pair) -> Score:
@@ -232,7 +242,7 @@ def train_on_generated(pair: Pair) -> Score:
     worth = "less than a sixteenth of a real one" if math.isnan(found.each) else f"{found.each:.2g} real ones"
     note = f"{found.count:,} real images teach {100 * real.mean:.1f} %; one fake is worth {worth}"
     estimate = Estimate(interval.mean, real=each - each.mean())
-    return Score("train-on-generated", *interval, note=note, estimate=estimate)
+    return Score("train-on-generated", *interval, note=note, estimate=estimate, shows={"curve": np.array(found.curve)})
 
 
 SCORERS: dict[str, Callable[[Pair], Score]] = {
@@ -285,14 +295,16 @@ def kept(name: str, pair: Pair) -> Score:
     arrays = user_cache().get(("score", VERSION, name, pair.key), lambda: packed(SCORERS[name](pair)))
     about = json.loads(arrays["about"].tobytes())
     estimate = Estimate(arrays["value"].item(), arrays["real"], arrays["fake"]) if "value" in arrays else None
-    return Score(**about, estimate=estimate, pairs=arrays.get("pairs"))
+    shows = {name.removeprefix("shows/"): array for name, array in arrays.items() if name.startswith("shows/")}
+    return Score(**about, estimate=estimate, shows=shows)
 
 
 def packed(score: Score) -> dict[str, np.ndarray]:
-    arrays = {"about": np.frombuffer(json.dumps(score.to_json()).encode(), np.uint8).copy()}
+    about = {name: finite(getattr(score, name)) for name in PLAIN}
+    arrays = {"about": np.frombuffer(json.dumps(about).encode(), np.uint8).copy()}
     if score.estimate is not None:
         arrays |= {"value": np.array(score.estimate.value), "real": score.estimate.real, "fake": score.estimate.fake}
-    return arrays | ({} if score.pairs is None else {"pairs": score.pairs})
+    return arrays | {f"shows/{name}": array for name, array in score.shows.items()}
 
 
 def shared_classes(pair: Pair) -> list[int]:

@@ -117,7 +117,7 @@ def judged(metric: str, a: str, b: str, found: Apart, p: float, p_holm: float, m
 # --- in words --------------------------------------------------------------------------------------------------------
 
 ALARM = 0.01  # p below which fakes are called different: the question is asked again and again
-COPIED = 0.02  # share of near-copies that is worth a sentence: data sets hold some twins of their own
+COPIED = 0.02  # share of near-copies, beyond that of real images, that is worth a sentence
 
 
 def different(scores: Mapping[str, Score]) -> tuple[bool | None, list[str]]:
@@ -137,12 +137,17 @@ def in_words(name: str, scores: Mapping[str, Score]) -> list[str]:
     elif differ is not None:
         said.append(f"no test tells {name} from the real images")
     copies = scores.get("copies")
-    if copies and copies.low is not None and copies.value is not None and copies.low > COPIED:
+    if copies and copies.low is not None and copies.value is not None and copies.low > COPIED + twins_of(copies):
         said.append(f"{100 * copies.value:.0f} % of them are nearly copies of training images: look at the pairs")
     memorised = scores.get("memorised")
     if memorised and memorised.p is not None and memorised.p < ALARM:
         said.append("they lie nearer to the training images than unseen real images do: it learned some by heart")
     return said
+
+
+def twins_of(copies: Score) -> float:
+    """The share of near copies among real images."""
+    return float(copies.shows["twins"][0]) if "twins" in copies.shows else 0.0
 
 
 def remarks(scores: Mapping[str, Mapping[str, Score]]) -> list[str]:

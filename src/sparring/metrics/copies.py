@@ -20,8 +20,10 @@ class Copies:
     c_t: float  # far below 0 where fakes are nearer to training images than held-out ones are; far above where farther
     authentic: Estimate  # share of fakes that are farther from their training image than another training image is
     near: Estimate  # share of fakes that are near copies
-    pairs: np.ndarray  # int64 [P,2]: fake and training image of each near copy, nearest first
+    apart: np.ndarray  # float64 [M]: how far each fake is from its nearest training image, over `limit`
+    nearest: np.ndarray  # int64 [M]: which one that is
     limit: float  # distance below which a fake is a near copy
+    twins: float  # share of held-out images that are nearer than that
 
 
 def copies(train: np.ndarray, held_out: np.ndarray, fake: np.ndarray, *, cells: int = 10, seed: int = 0) -> Copies:
@@ -34,8 +36,8 @@ def copies(train: np.ndarray, held_out: np.ndarray, fake: np.ndarray, *, cells: 
     held-out images, averaged by the held-out images' shares. There are at most `cells`, and no more than leave 40
     images of each side to a cell on average; those with fewer than 20 are left out (ours). Not a number without a cell.
     `authentic`: Alaa et al. 2022, arXiv:2102.08921, section 4.3. Its error is that of given training images. `near`:
-    nearer to a training image than half of the distance that all but 1 % of the held-out images keep (ours). Raises
-    DataError.
+    nearer to a training image than half of the distance that all but 1 % of the held-out images keep, those that equal
+    a training image left out (ours). Raises DataError.
     """
     train, held_out, fake = (
         checked(x, least=least, what=what)
@@ -48,15 +50,15 @@ def copies(train: np.ndarray, held_out: np.ndarray, fake: np.ndarray, *, cells: 
     to_train, held_to_train = nearest(m, t, k=2), nearest(h, t, k=1)
     own, other = np.sqrt(to_train.squared[:, 0]), np.sqrt(held_to_train.squared[:, 0])
     reach = np.sqrt(nearest_others(t, k=1).squared[:, 0])[to_train.index[:, 0]]
-    limit = np.quantile(other, 0.01) / 2
-    close = own < limit
-    order = np.flatnonzero(close)[np.argsort(own[close], kind="stable")]
+    limit = np.quantile(other[other > 0], 0.01) / 2 if other.any() else 0.0
     return Copies(
         memorised=excess(to_train, nearest(m, h, k=2), len(t), len(h)),
         c_t=c_t(train, held_out, fake, other, own, cells=cells, seed=seed),
         authentic=share(own > reach),
-        near=share(close),
-        pairs=np.stack([order, to_train.index[order, 0]], 1),
+        near=share(own < limit),
+        apart=np.divide(own, limit, out=np.where(own > 0, np.inf, 1.0), where=limit > 0),
+        twins=float((other < limit).mean()),
+        nearest=to_train.index[:, 0],
         limit=float(limit / t.scale),
     )
 
