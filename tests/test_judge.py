@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.stats import chi2_contingency, t, ttest_ind
+from scipy.stats import chi2_contingency, fisher_exact, t, ttest_ind
 from toys import striped
 
 from sparring import metrics
@@ -15,7 +15,7 @@ from sparring.data import ImageSet
 from sparring.errors import DataError, UsageError
 from sparring.features import Extractor, handmade
 from sparring.judge import METRICS, judge, scores, sides, verdicts, worth
-from sparring.judge.judgement import generators_of, real_halves
+from sparring.judge.judgement import generators_of, real_parts
 from sparring.judge.over_time import over_time, samplers
 from sparring.judge.scores import Pair, Score
 from sparring.judge.sides import Reals, Side
@@ -24,7 +24,7 @@ from sparring.metrics import Estimate
 from sparring.recipes import RECIPES
 from sparring.report.judgement import page
 from sparring.runs import Run, train
-from sparring.stats import mean_interval, wilson
+from sparring.stats import Interval, mean_interval, wilson
 
 NAMES = ("zero", "one", "two")
 QUICK = ["kernel", "frechet", "precision", "recall", "density", "coverage", "diversity", "spectrum", "copies"]
@@ -110,10 +110,46 @@ def test_labels_are_matched_by_the_names_of_classes():
 
 def test_fakes_of_another_size_or_colour_are_fitted_and_that_is_said():
     reals = sides.read_real(images(), most=1000)
-    fake = sides.read_fake("f", images(60, height=24, width=20, channels=3), reals, most=1000)
+    fake = sides.read_fake("f", images(60, height=24, width=20, channels=3), reals)
     assert fake.images.shape == (60, 12, 10, 1)
-    assert "fitted from 24x20 to 12x10, antialiased" in fake.how
+    assert "24x20 fitted to 12x10: resized with antialiasing" in fake.how
     assert "made grey" in fake.how
+    strange = sides.read_fake("f", images(60, names=("zero", "a", "b")), reals)
+    assert "of their 3 classes 2 (a, b) are not among the real ones" in strange.how
+
+
+def test_no_more_fakes_than_real_images_are_compared():
+    reals = sides.read_real(images(), most=1000)
+    fake = sides.read_fake("f", images(200, seed=1), reals)
+    assert len(fake) == 120
+    assert "200 images, of which 120 were drawn, as many as there are real ones" in fake.how
+
+
+def test_what_loading_did_is_told(tmp_path):
+    real, fake = folders(tmp_path)
+    (tmp_path / "fake" / "000.png").write_bytes(b"broken")
+    made = sides.read_fake("f", fake, sides.read_real(real, most=1000))
+    assert "1 unreadable file left out, such as 000.png" in made.how
+
+
+def test_held_out_images_that_are_training_images_are_left_out():
+    real = images()
+    more = images(50, seed=3)
+    mixed = replace(more, images=np.concatenate([more.images[:40], real.images[:10]]))
+    reals = sides.read_real(real, held=mixed, most=1000)
+    assert len(reals.held) == 40
+    assert "of which 10 that equal a training image were left out" in reals.how
+    with pytest.raises(UsageError, match="all 240 held-out images are among the training images"):
+        sides.read_real(real, held=real, most=1000)
+
+
+def test_a_collapsed_generator_is_judged():
+    fake = images(80, seed=1)
+    fake = replace(fake, images=np.repeat(fake.images[:1], 80, 0))
+    found = judge(images(400), fake, features="pixels", scores=[*QUICK, "authentic"])
+    assert found.judged[0].scores["diversity"].value == pytest.approx(0, abs=1e-6)
+    assert any("can be told from the real images" in words for words in found.sentences)
+    json.dumps(found.to_json(), allow_nan=False)
 
 
 @pytest.fixture(scope="module")
@@ -131,12 +167,10 @@ def test_a_generator_draws_as_many_as_are_real_in_the_real_images_proportions(ru
     real = images(400)
     real = real.take(real.labels != 1)
     reals = sides.read_real(real, most=100_000)
-    fake = sides.read_fake("g", sides.open_fake(run), reals, most=1_000)
-    assert len(fake) == 1000
-    shares = np.bincount(fake.labels, minlength=3) / 1000
-    held = np.bincount(reals.held.labels, minlength=3) / len(reals.held)
-    assert np.abs(shares - held).max() < 0.01
-    assert len(sides.read_fake("g", sides.open_fake(run), reals, most=30)) == 30
+    fake = sides.read_fake("g", run, reals)
+    assert len(fake) == len(reals.held)
+    assert np.bincount(fake.labels, minlength=3).tolist() == np.bincount(reals.held.labels, minlength=3).tolist()
+    assert len(sides.read_fake("g", run, sides.read_real(real, most=30))) == 30
 
 
 def test_a_generator_may_stand_in_the_real_images_place(run):
@@ -144,11 +178,15 @@ def test_a_generator_may_stand_in_the_real_images_place(run):
     assert (len(reals.seen), len(reals.held)) == (45, 45)
     assert np.bincount(np.concatenate([reals.seen.labels, reals.held.labels])).tolist() == [30, 30, 30]
     found = judge(run, run, features="pixels", scores=["kernel"], images=400)
-    assert found.sentences == ["no test tells cgan from the real images"]
+    assert found.sentences == ["no test tells cgan from the real images: kernel distance"]
 
 
 def test_real_images_are_fitted_to_what_a_generator_draws(run):
-    assert sides.sizes([sides.open_fake(run), images()]) == (12, 10)
+    assert sides.sizes([sides.generator_of(run)]) == (12, 10)
+    assert sides.generator_of(images()) is None
+    other = judge(images(240), run, features="hog", scores=["diversity"], size=(16, 16))
+    assert other.protocol["pixels"] == "uint8, 0 to 255, 16x16x1"
+    assert "12x10 fitted to 16x16" in other.judged[0].fake.how
     found = judge(images(240, height=24, width=20), run, features="hog", scores=["diversity"])
     assert found.protocol["pixels"] == "uint8, 0 to 255, 12x10x1"
 
@@ -161,7 +199,6 @@ def test_fidelity_is_the_share_of_fakes_named_as_their_class_with_wilsons_interv
     wrong = np.where(np.arange(150) < 15, (y.numpy() + 1) % 3, y.numpy())
     found = scores.fidelity(pair(fake=of(x.numpy(), wrong)))
     assert (found.value, found.low, found.high) == wilson(135, 150)
-    assert "100.0 % (all)" in found.note
 
 
 def test_classes_out_of_balance_is_total_variation_with_pearsons_test():
@@ -170,9 +207,72 @@ def test_classes_out_of_balance_is_total_variation_with_pearsons_test():
     found = scores.classes(pair(fake=fake))
     table = np.array([[40, 40, 40], [50, 50, 0]])
     assert math.isclose(found.value, np.abs(table[0] / 120 - table[1] / 100).sum() / 2)
-    assert math.isclose(found.p, chi2_contingency(table, correction=False).pvalue, rel_tol=1e-9)
+    assert found.p == 1 / (1 + scores.MORE)
     assert scores.classes(pair()).value == pytest.approx(0)
     assert scores.classes(pair()).p == pytest.approx(1)
+
+
+@pytest.mark.parametrize("table", [[[30, 25, 20], [20, 30, 27]], [[60, 50, 44], [20, 30, 10]]])
+def test_the_test_of_classes_is_pearsons_among_random_divisions(table):
+    found = scores.homogeneous(np.array(table), scores.divided(np.array(table)))
+    assert found == pytest.approx(chi2_contingency(table, correction=False).pvalue, abs=0.04)
+
+
+def test_one_class_alone_is_in_balance():
+    table = np.array([[30, 0], [20, 0]])
+    assert scores.homogeneous(table, scores.divided(table)) == 1
+
+
+def test_what_chance_does_to_the_balance_of_classes_is_the_yardstick():
+    table = np.array([[40, 40, 40], [50, 50, 0]])
+    found = scores.divided(table)
+    assert (found.sum(1) == table.sum(0)).all()
+    assert (found.sum(2) == table.sum(1)).all()
+    x, y = striped(150, seed=5)
+    chance = scores.classes(pair(fake=of(x.numpy()))).shows["chance"]
+    random = np.random.default_rng(3)
+    drawn = [random.multivariate_hypergeometric([90, 90, 90], 120) for _ in range(20_000)]
+    assert chance[0] == pytest.approx(np.mean([np.abs(d / 120 - (90 - d) / 150).sum() / 2 for d in drawn]), rel=0.05)
+
+
+def test_errors_of_classes_and_of_frechet_within_classes_are_those_of_a_bootstrap():
+    random, real, fake = np.random.default_rng(0), images(480), images(210, seed=5)
+    uneven = fake.take(np.sort(random.permutation(210)[:180]))
+    uneven = uneven.take((uneven.labels != 2) | (np.arange(180) % 2 == 0))
+    here = pair(real, sides.side("f", uneven))
+
+    def again():
+        held = here.reals.held.take(random.integers(0, 240, 240))
+        made = here.fake.take(random.integers(0, len(here.fake), len(here.fake)))
+        return Pair(replace(here.reals, held=held), made, here.extractor)
+
+    drawn = [again() for _ in range(120)]
+    balance = scores.classes(here)
+    assert balance.estimate.error == pytest.approx(np.std([scores.classes(d).value for d in drawn]), rel=0.25)
+    within = scores.class_frechet(here)
+    of_draws = np.std([scores.class_frechet(d).value for d in drawn])
+    assert 0.6 < (within.high - within.low) / 3.92 / of_draws < 2.2
+
+
+def test_fidelity_is_tested_against_that_of_real_images():
+    x, y = striped(150, seed=5)
+    wrong = np.where(np.arange(150) < 15, (y.numpy() + 1) % 3, y.numpy())
+    found = scores.fidelity(pair(fake=of(x.numpy(), wrong)))
+    assert found.p == pytest.approx(fisher_exact([[135, 15], [120, 0]], alternative="less").pvalue, rel=1e-6)
+    assert scores.fidelity(pair()).p == 1
+    weak = replace(
+        namer(), hash="1", see=lambda x: (x.mean((1, 3)).astype(np.float32), np.zeros((len(x), 3), np.float32))
+    )
+    assert "names only 33.3 % of real images right" in scores.fidelity(pair(extractor=weak)).note
+
+
+def test_shares_have_intervals_that_end_at_all_and_nothing():
+    every = scores.proportion("coverage", Estimate(1.0, real=np.zeros(40), fake=np.zeros(60)))
+    assert (every.low, every.high) == (wilson(40, 40).low, 1)
+    random = np.random.default_rng(0)
+    hits = random.random(200) < 0.4
+    one = scores.proportion("coverage", Estimate(hits.mean(), real=hits - hits.mean()))
+    assert (one.low, one.high) == pytest.approx(wilson(hits.sum(), 200)[1:], rel=1e-2)
 
 
 def test_the_frechet_distance_within_classes_is_the_mean_of_the_classes():
@@ -198,7 +298,7 @@ def test_what_fakes_teach_is_also_said_class_by_class(monkeypatch):
     here = pair()
     right[:, here.reals.held.labels != 2] = True
     right[0, here.reals.held.labels == 1] = False
-    taught = worth.Worth(right, np.ones((3, 120), bool), 100, ((50, 0.5), (100, 1.0)))
+    taught = worth.Worth(right, np.ones((3, 120), bool), 100, ((50, 0.5), (100, 1.0)), 0.4)
     monkeypatch.setattr(scores, "measured", lambda *_: taught)
     whole = {"train-on-generated": scores.train_on_generated(here)}
     monkeypatch.setattr(scores, "SOME", 30)
@@ -206,6 +306,8 @@ def test_what_fakes_teach_is_also_said_class_by_class(monkeypatch):
     assert [rows[name]["train-on-generated"].value for name in NAMES] == pytest.approx([1, 2 / 3, 0])
     assert whole["train-on-generated"].value == pytest.approx(5 / 9)
     assert whole["train-on-generated"].note.startswith("100 real images teach 100.0 %; one fake is worth 0.5")
+    assert rows["one"]["train-on-generated"].note == "as many real images teach 100.0 %"
+    assert whole["train-on-generated"].shows["curve"].tolist() == [[50, 0.5], [100, 1.0]]
 
 
 @pytest.mark.parametrize(
@@ -280,14 +382,14 @@ def told(value, error, count=100, metric="coverage", seed=0):
     ],
 )
 def test_two_generators_are_told_apart_only_by_what_is_beyond_doubt(a, b, verdict):
-    (found,) = compared("a", [told(*a)], "b", [told(*b, seed=1)], 100)
+    (found,) = compared({"a": [told(*a)], "b": [told(*b, seed=1)]}, 100)
     assert found.verdict == verdict
     assert found.mean == pytest.approx(a[0] - b[0])
     assert found.half == pytest.approx(1.96 * math.hypot(a[1], b[1]), rel=0.02)
 
 
 def test_of_distances_less_is_better():
-    (found,) = compared("a", [told(0.1, 0.001, metric="kernel")], "b", [told(0.3, 0.001, metric="kernel")], 100)
+    (found,) = compared({"a": [told(0.1, 0.001, metric="kernel")], "b": [told(0.3, 0.001, metric="kernel")]}, 100)
     assert found.verdict == "better"
     assert found.sentence == "a is better than b"
     assert ranked("a", "b", [found]) == "a is better than b in kernel distance"
@@ -296,14 +398,14 @@ def test_of_distances_less_is_better():
 def test_a_generator_trained_several_times_is_compared_over_its_trainings():
     values = [0.60, 0.66, 0.72], [0.50, 0.53, 0.52, 0.49]
     a, b = ([told(v, 1e-9, seed=i) for i, v in enumerate(side)] for side in values)
-    (found,) = compared("a", a, "b", b, 100)
+    (found,) = compared({"a": a, "b": b}, 100)
     theirs = ttest_ind(*values, equal_var=False)
     assert found.p == pytest.approx(theirs.pvalue, rel=1e-6)
     assert found.half == pytest.approx(np.diff(theirs.confidence_interval(0.95))[0] / 2, rel=1e-6)
     assert found.verdict == "better"
-    (fewer,) = compared("a", a[:2], "b", b[:2], 100)
+    (fewer,) = compared({"a": a[:2], "b": b[:2]}, 100)
     assert fewer.verdict == "not enough evidence"
-    assert compared("a", a, "b", b[:1], 100) == []
+    assert compared({"a": a, "b": b[:1]}, 100) == []
     assert "b was trained once" in ranked("a", "b", [], (3, 1))
     assert ranked("a", "b", [found], (3, 4)) == "over 3 and 4 trainings, a is better than b in coverage"
 
@@ -313,9 +415,9 @@ def test_what_real_images_do_to_trainings_does_not_cancel_where_it_differs():
         real = slope * np.linspace(-1, 1, 50)
         return {"coverage": Score("coverage", value, estimate=Estimate(value, real=real, fake=np.zeros(9)))}
 
-    same = compared("a", [scored(0.6, 1), scored(0.62, 1)], "b", [scored(0.5, 1), scored(0.52, 1)], 100)[0]
+    same = compared({"a": [scored(0.6, 1), scored(0.62, 1)], "b": [scored(0.5, 1), scored(0.52, 1)]}, 100)[0]
     assert same.half == pytest.approx(t.ppf(0.975, 2) * math.sqrt(2 * 0.0002 / 2))
-    other = compared("a", [scored(0.6, 1), scored(0.62, 1)], "b", [scored(0.5, 0), scored(0.52, 0)], 100)[0]
+    other = compared({"a": [scored(0.6, 1), scored(0.62, 1)], "b": [scored(0.5, 0), scored(0.52, 0)]}, 100)[0]
     of_real = np.linspace(-1, 1, 50).var(ddof=1) / 50
     variance = 0.0002 + of_real
     df = variance**2 / (2 * 0.0001**2 + of_real**2 / 49)
@@ -324,28 +426,67 @@ def test_what_real_images_do_to_trainings_does_not_cancel_where_it_differs():
 
 def test_two_shares_of_nothing_tie_when_there_are_enough_images():
     none = {"copies": scores.share("copies", np.zeros(1000, bool))}
-    (found,) = compared("a", [none], "b", [none], 1000)
+    (found,) = compared({"a": [none], "b": [none]}, 1000)
     assert found.verdict == "tie"
     few = {"copies": scores.share("copies", np.zeros(60, bool))}
-    assert compared("a", [few], "b", [few], 60)[0].verdict == "not enough evidence"
+    assert compared({"a": [few], "b": [few]}, 60)[0].verdict == "not enough evidence"
 
 
 def test_a_frechet_distance_of_few_images_is_no_headline():
     a, b = told(1.0, 0.01, metric="frechet"), told(2.0, 0.01, metric="frechet", seed=1)
-    assert compared("a", [a], "b", [b], 2047) == []
-    assert compared("a", [a], "b", [b], 2048)[0].verdict == "better"
+    assert compared({"a": [a], "b": [b]}, 2047) == []
+    assert compared({"a": [a], "b": [b]}, 2048)[0].verdict == "better"
 
 
 def test_fakes_are_different_when_a_test_says_so_after_holms_correction():
-    assert different({"kernel": Score("kernel", 1.0, p=0.008)}) == (True, ["kernel"])
-    assert different({"kernel": Score("kernel", 1.0, p=0.008), "classes": Score("classes", 1, p=0.5)}) == (False, [])
-    assert different({"kernel": Score("kernel", 1.0, p=0.02)}) == (False, [])
-    assert different({}) == (None, [])
-    assert "can be told from the real images" in in_words("g", {"kernel": Score("kernel", 1.0, p=0.005)})[0]
-    near = Score("copies", 0.2, 0.15, 0.25)
-    assert any("nearly copies" in words for words in in_words("g", {"copies": near}))
+    classes = Score("classes", 1, p=0.5)
+    assert different({"kernel": Score("kernel", 1.0, p=0.008)}) == (["kernel"], ["kernel"])
+    assert different({"kernel": Score("kernel", 1.0, p=0.008), "classes": classes}) == (["kernel", "classes"], [])
+    assert different({"kernel": Score("kernel", 1.0, p=0.02)}) == (["kernel"], [])
+    assert different({}) == ([], [])
+    assert in_words("g", {"kernel": Score("kernel", 1.0, p=0.005)}) == [
+        "g can be told from the real images, by kernel distance"
+    ]
+    assert in_words("g", {"kernel": Score("kernel", 1.0, p=0.5), "classes": classes}) == [
+        "no test tells g from the real images: kernel distance and classes out of balance"
+    ]
+    assert in_words("g", {"coverage": Score("coverage", 0.5)}) == []
+
+
+def test_copies_come_first_and_are_measured_against_twins_among_real_images():
+    near, kernel = Score("copies", 0.2, 0.15, 0.25), Score("kernel", 1.0, p=0.5)
+    assert in_words("g", {"kernel": kernel, "copies": near})[0] == (
+        "20 % of g are nearly copies of training images: look at the pairs"
+    )
     twins = replace(near, shows={"twins": np.array([0.14])})  # so many real images are as near
     assert not any("nearly copies" in words for words in in_words("g", {"copies": twins}))
+    assert "learned by heart" in in_words("g", {"memorised": Score("memorised", 1.0, p=0.001)})[0]
+    assert in_words("g", {"memorised": Score("memorised", 1.0, p=0.02)}) == []
+
+
+def test_one_family_of_p_values_over_all_scores_and_all_pairs():
+    def both(value, seed):
+        return told(value, 0.01, seed=seed) | told(value, 0.01, metric="copies", seed=seed + 9)
+
+    a, b = both(0.500, 0), both(0.5305, 1)  # p = 0.031 each
+    alone = compared({"a": [told(0.500, 0.01)], "b": [told(0.5305, 0.01, seed=1)]}, 100)
+    assert [v.verdict for v in alone] == ["better" if v.mean > 0 else "worse" for v in alone] == ["worse"]
+    assert {v.verdict for v in compared({"a": [a], "b": [b]}, 100)} == {"not enough evidence"}
+    three = compared(
+        {"a": [told(0.500, 0.01)], "b": [told(0.5305, 0.01, seed=1)], "c": [told(0.51, 0.01, seed=2)]}, 100
+    )
+    assert [(v.a, v.b) for v in three] == [("a", "b"), ("a", "c"), ("b", "c")]
+    assert three[0].verdict == "not enough evidence"
+    assert three[0].p_holm == pytest.approx(3 * three[0].p)
+
+
+def test_distances_tie_within_a_twentieth_and_not_beyond():
+    def kernel(value, seed):
+        return told(value, 1e-5, metric="kernel", seed=seed)
+
+    (near,) = compared({"a": [kernel(1.00, 0)], "b": [kernel(1.04, 1)]}, 100)
+    (far,) = compared({"a": [kernel(1.00, 0)], "b": [kernel(1.10, 1)]}, 100)
+    assert (near.verdict, far.verdict) == ("tie", "better")
 
 
 # --- what a fake is worth --------------------------------------------------------------------------------------------
@@ -357,6 +498,26 @@ def test_worth_is_read_off_the_learning_curve():
     assert worth.worth(1 - 0.5 / math.sqrt(2), curve) == pytest.approx(200)
     assert worth.worth(0.99, curve) == pytest.approx(1600)
     assert math.isnan(worth.worth(0.4, curve))
+    assert worth.worth(0.75, ((100, 0.5), (400, 0.75), (800, 0.7), (1600, 0.875))) == pytest.approx(800)
+
+
+def test_worth_is_said_with_its_doubt_and_only_where_there_is_something_to_say():
+    def words(accuracy, low=0.0, high=1.0):
+        return worth.Worth(None, None, 1600, curve, 0.3).in_words(Interval(accuracy, low, high))
+
+    curve = ((100, 0.5), (400, 0.75), (1600, 0.875))
+    assert words(0.75, 0.5, 0.875) == "one fake is worth 0.25 real ones (0.063 to 1 or more)"
+    assert words(0.75, 0.4, 0.8) == "one fake is worth 0.25 real ones (0 to 0.4)"
+    assert words(0.9) == "one fake is worth at least one real one"
+    assert words(0.4) == "one fake is worth less than 0.063 real ones"
+    assert words(0.3) == "the fakes taught nothing"
+
+
+def test_fakes_with_too_few_labels_have_no_worth():
+    real, few = sides.side("r", images(240)), sides.side("f", images(57, seed=4))
+    assert worth.measured(real, real, few, NAMES) is None  # 19 a class
+    one = few.take(np.flatnonzero(few.labels == 0))
+    assert worth.measured(real, real, replace(one, labels=one.labels), NAMES) is None
 
 
 def test_fakes_with_wrong_labels_teach_less(monkeypatch):
@@ -386,7 +547,7 @@ def test_more_of_the_same_cannot_be_told_from_real_images_and_noise_can():
     noise = ImageSet(np.random.default_rng(0).integers(0, 256, noise.images.shape, np.uint8), noise.labels, NAMES,
                      noise.origins, noise.parts, "noise")  # fmt: skip
     found = judge(images(400, seed=3), good, noise, names=["good", "noise"], features="pixels", scores=QUICK)
-    assert "no test tells good from the real images" in found.sentences
+    assert "no test tells good from the real images: kernel distance and spectrum" in found.sentences
     assert any(words.startswith("noise can be told") for words in found.sentences)
     assert any(words.startswith("good is better than noise") for words in found.sentences)
     assert next(v for v in found.verdicts if v.metric == "coverage").verdict == "better"
@@ -431,8 +592,19 @@ def test_the_stamp_changes_with_what_a_number_depends_on():
         ).stamp
 
     assert stamp() == stamp() == stamp(scores=["spectrum"])
-    others = {stamp(features="hog"), stamp(images=60), stamp(real=images(seed=9)), stamp(size=8), stamp()}
-    assert len(others) == 5
+    others = {
+        stamp(features="hog"),
+        stamp(images=60),
+        stamp(real=images(seed=9)),
+        stamp(size=8),
+        stamp(),
+        stamp(seed=1),
+    }
+    assert len(others) == 6
+    training = images(parts=halves())
+    test = training.parts == "test"
+    other = replace(training, images=np.where(test[:, None, None, None], training.images, 255 - training.images))
+    assert stamp(real=training) != stamp(real=other)
 
 
 def test_what_cannot_be_judged_is_refused_by_a_sentence():
@@ -446,6 +618,26 @@ def test_what_cannot_be_judged_is_refused_by_a_sentence():
         judge(images(40), images(seed=1), features="pixels")
     with pytest.raises(UsageError, match=r"unknown extractor"):
         judge(images(), images(seed=1), features="hogg")
+    with pytest.raises(UsageError, match=r"2 names for 1 sets of fakes"):
+        judge(images(), images(seed=1), names=["a", "b"])
+    with pytest.raises(UsageError, match=r"is not a whole number of 50 or more"):
+        judge(images(), images(seed=1), images=10)
+    with pytest.raises(UsageError, match=r"have no weights whose hash"):
+        judge(images(), images(seed=1), weights_hash="12345678")
+    assert judge(images(), images(80, seed=1), features="pixels", scores="kid").judged[0].scores["kernel"].value
+
+
+def test_real_images_in_the_fakes_place_are_in_the_same_proportion():
+    found = judge(images(400), images(100, seed=1), features="pixels", scores=["coverage", "frechet", "copies"])
+    held = sides.read_real(images(400), most=1000)
+    parts, other = real_parts(held, 100 / 300, 0)
+    assert (len(other), len(parts.held)) == (67, 133)
+    assert not set(other.origins) & set(parts.held.origins)
+    seen = [handmade("pixels").features(side.images) for side in (parts.held, other)]
+    assert found.floor["coverage"].value == metrics.neighbours(*seen, k=5).coverage.value
+    assert "frechet" not in found.floor  # it depends on how many there are
+    assert found.floor["copies"].value < 0.03
+    assert real_parts(held, 0.1, 0) is None
 
 
 def test_a_generator_of_grey_images_is_not_judged_against_colour(run):
@@ -477,15 +669,27 @@ def test_the_best_checkpoint_is_chosen_by_one_half_and_reported_by_the_other(run
     kernels = {at["images"]: value(at["scores"], "kernel") for at in found["checkpoints"]}
     assert found["best"]["images"] == min(kernels, key=kernels.__getitem__)
     reported = value(found["best"]["scores"], "kernel")
-    choosing, reporting = real_halves(sides.read_real(images(400, seed=8), most=10_000), 0)
+    choosing, reporting = real_parts(sides.read_real(images(400, seed=8), most=10_000), 1 / 2, 0)
     assert not set(choosing.held.origins) & set(reporting.origins)
     sampler = dict(samplers(Run.read(run)))[found["best"]["images"]]
-    made = sides.read_fake("g", sampler, replace(choosing, held=reporting), most=10_000)
+    made = sides.read_fake("g", sampler, replace(choosing, held=reporting), seed=1)  # others than those that chose
     seen = [handmade("pixels").features(x) for x in (reporting.images, made.images)]
     assert reported == pytest.approx(metrics.kernel_distance(*seen).value)
     shown = json.loads((run / "scores.json").read_text())
     assert shown[0]["value"] == pytest.approx(1000 * reported)
     assert found["stamp"] in shown[0]["what"]
+
+
+def test_checkpoints_are_scored_as_asked(run, capsys):
+    held = images(200, seed=9)
+    found = over_time(images(400, seed=8), run, features="pixels", scores="authentic", held=held)
+    assert [row["metric"] for row in found["best"]["scores"]][-1] == "authentic"
+    assert found["protocol"]["real"]["training"] == 400
+    assert "kept apart" in found["protocol"]["real"]["how"]
+    with pytest.raises(UsageError, match="is a generator, not real images"):
+        over_time(run, run)
+    assert main(["judge", "digits", str(run), "--over-time", "--report", "x.html"]) == 2
+    assert "--over-time goes without --report" in capsys.readouterr().err
 
 
 def test_a_run_on_embedded_images_needs_no_second_name_and_others_do(run, capsys, monkeypatch):
@@ -545,6 +749,7 @@ def test_the_command_prints_scores_and_writes_a_page(tmp_path, capsys):
     [
         (["judge", "digits"], "no fakes to judge"),
         (["judge", "digits", "digits", "--report", "page.txt"], "not an HTML file"),
+        (["judge", "digits", "digits", "--report", "nowhere/page.html"], "there is no folder nowhere"),
         (["metrics", "fit"], "unknown metric 'fit', did you mean fidelity"),
     ],
 )

@@ -2,7 +2,7 @@
 
 import importlib
 import tracemalloc
-from itertools import permutations
+from itertools import combinations, permutations
 
 import numpy as np
 import pytest
@@ -381,6 +381,26 @@ def test_spectrum_distance_is_that_of_loops_and_sees_blur():
         metrics.spectrum(real / 255)
 
 
+def test_the_test_of_spectra_fires_for_noise_and_not_for_more_of_the_same():
+    random = np.random.default_rng(0)
+
+    def noise(count, spread):
+        return np.clip(random.normal(128, spread, (count, 8, 8, 1)), 0, 255).astype(np.uint8)
+
+    assert metrics.spectrum_test(noise(80, 30), noise(60, 36)) < 0.01
+    ps = np.array([metrics.spectrum_test(noise(40, 30), noise(60, 30), divisions=99) for _ in range(60)])
+    assert (ps <= 0.1).mean() < 0.25
+    assert ps.mean() == pytest.approx(0.5, abs=0.15)
+
+
+def test_the_kernel_test_is_not_fooled_by_rounding():
+    alike = np.ones((100, 64))
+    other = alike.copy()
+    other[0] = np.random.default_rng(0).normal(size=64)
+    assert metrics.kernel_test(alike, other) > 0.4
+    assert metrics.kernel_test(other, alike) > 0.4
+
+
 # Copies.
 
 
@@ -422,6 +442,36 @@ def test_copies_are_found():
     assert copied.twins < 0.01
 
 
+def test_memorised_is_tested_by_divisions_of_the_real_images():
+    assert metrics.copies(*three(held=300, copied=200)).p == 1 / 1000
+    ps = [metrics.copies(*three(200, 40, 150, seed=seed)).p for seed in range(60)]
+    assert np.mean(np.array(ps) <= 0.1) < 0.25
+    assert np.mean(ps) == pytest.approx(0.5, abs=0.15)
+    t, h, m = three(12, 6, 40)
+    found = metrics.copies(t, h, m)
+    times = np.bincount(cdist(m, np.concatenate([t, h])).argmin(1), minlength=18)
+    each = [times[list(c)].sum() for c in combinations(range(18), 6)]
+    assert found.p == pytest.approx(np.mean(np.array(each) <= times[12:].sum()), abs=0.05)
+
+
+def test_c_t_weighs_cells_by_held_out_images():
+    random = np.random.default_rng(0)
+    t, h, m = (np.concatenate([random.normal(0, 1, (a, 3)), random.normal(40, s, (b, 3))])
+               for a, b, s in ((300, 300, 1), (200, 50, 1), (100, 100, 2)))  # fmt: skip
+    found = metrics.copies(t, h, m, cells=2).c_t
+
+    def z(rows_t, rows_h, rows_m):
+        own, held = (cdist(x, t[rows_t]).min(1) for x in (m[rows_m], h[rows_h]))
+        u = np.sum(own[:, None] > held)
+        n, k = len(own), len(held)
+        return (u - n * k / 2) / np.sqrt(n * k * (n + k + 1) / 12)
+
+    first = z(slice(300), slice(200), slice(100))
+    second = z(slice(300, None), slice(200, None), slice(100, None))
+    assert abs(first - second) > 3
+    assert found == pytest.approx((200 * first + 50 * second) / 250)
+
+
 def test_twins_among_real_images_do_not_hide_copies():
     t, h, m = three(300, 200, 100, copied=30)
     h[:20] = t[:20]  # a tenth of the held-out images is also among the training images
@@ -429,6 +479,7 @@ def test_twins_among_real_images_do_not_hide_copies():
     assert found.twins == pytest.approx(0.1, abs=0.01)
     assert found.near.value == pytest.approx(0.3, abs=0.02)
     same = metrics.copies(t, t, m)
+    assert metrics.copies(t, t, t[:10]).near.value == 1
     assert (same.limit, same.near.value) == (0, 0)
 
 

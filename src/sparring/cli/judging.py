@@ -37,14 +37,14 @@ def judge(
     Args:
         real: digits, a folder, .zip, .npz or .parquet. Its test part, if it has one, is what fakes are compared with.
         fakes: the same, or runs of `sparring train`, or model folders.
-        metrics: names from `sparring metrics` [default: all but the slow ones].
+        metrics: names from `sparring metrics`, with commas between them [default: all but the slow ones].
         features: own: a small network that learns from the real images. pixels, hog: hand-made. With --weights:
             inception, dinov2, clip, or encoder for any other image model.
-        weights: folder of such a model; inception: a .safetensors file.
+        weights: folder of such a model, or its name in the Hugging Face cache; inception: a .safetensors file.
         weights_hash: what the sha256 of these weights must begin with.
         held_out: real images that no generator was trained on, to be compared with.
         per_class: also within each class.
-        over_time: every checkpoint of the run; the best by one half of the real images, its scores by the other.
+        over_time: every checkpoint of one run; the best by one half of the real images, its scores by the other.
         images: at most so many on each side.
         size: side, or height x width such as 48x64, that all images are fitted to.
         seed: of what is drawn.
@@ -55,17 +55,22 @@ def judge(
     from ..judge import judge as scored
 
     screen = Screen(as_json=json, quiet=quiet)
+    chosen = {"scores": metrics, "features": features, "weights": weights, "weights_hash": weights_hash}
+    chosen |= {"held": held_out, "images": images, "size": size, "seed": seed}
     if over_time:
-        checkpoints(screen, real, fakes, features=features, images=images, seed=seed, json=json)
+        if per_class or report:
+            what = f"--over-time goes without {'--per-class' if per_class else '--report'}"
+            raise UsageError("over-time", what, fix="judge the run itself, or write its page: sparring report RUN")
+        checkpoints(screen, real, fakes, json=json, **chosen)
         return
     if not fakes:
         raise UsageError("missing", "there are no fakes to judge", fix="name images, a run or a model after REAL")
     page = None if report is None else new_page(report)
     names, fakes = named(fakes)
-    chosen = {"names": names, "scores": metrics, "features": features, "weights": weights, "weights_hash": weights_hash}
-    chosen |= {"held": held_out, "classes": per_class, "images": images, "size": size, "seed": seed}
     with screen.progress("judging") as line:
-        found = scored(real, *fakes, **chosen, progress=lambda text: line(0, None, text))
+        found = scored(
+            real, *fakes, names=names, classes=per_class, **chosen, progress=lambda text: line(0, None, text)
+        )
     if page:
         from ..report.judgement import write  # it draws with matplotlib, which takes a while to load
 
@@ -85,9 +90,13 @@ def named(fakes: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
 
 
 def new_page(path: Path) -> Path:
-    """An HTML file that is not there, or that sparring made."""
+    """An HTML file that is not there, or that sparring made, in a folder that is there."""
     if path.suffix.lower() not in (".html", ".htm"):
         raise UsageError("report-name", f"--report {path} is not an HTML file", fix="name one, such as judge.html")
+    if not path.absolute().parent.is_dir():
+        raise UsageError(
+            "report-folder", f"--report {path}: there is no folder {path.parent}", fix="make it, or name another"
+        )
     return new_file(path)
 
 
@@ -96,20 +105,30 @@ def show(screen: Screen, found) -> None:
 
     for sentence in found.sentences:
         screen.line(f"{sentence}.", style="bold")
-    screen.line()
+    if found.sentences:
+        screen.line()
     table(screen, found)
     for note in found.notes:
         screen.note(f"{note}.")
+    verdicts(screen, found)
     classes(screen, found)
-    about = found.protocol
-    extractor, real = about["extractor"], about["real"]
+    screen.note()
+    for one in found.judged:
+        screen.note(f"{one.fake.name}: {one.fake.how}.")
+    screen.note(measured(found.stamp, found.protocol))
+
+
+def measured(stamp: str, protocol: dict) -> str:
+    """What a number depends on, in one line."""
+    extractor, real = protocol["extractor"], protocol["real"]
     accuracy = (
         f", right on {100 * extractor['accuracy']:.1f} % of {extractor['accuracy_of']}" if extractor["accuracy"] else ""
     )
-    screen.note(
-        f"\nStamp {found.stamp}: {about['fakes']:,} fakes against {real['compared']:,} real images of {real['name']} "
-        f"({real['how']}); features {extractor['name']} {extractor['hash']}{accuracy}; {about['pixels']}; "
-        f"sparring {about['sparring']}. What each score means: sparring metrics"
+    return (
+        f"Stamp {stamp}: {protocol['fakes']:,} fakes against {real['compared']:,} real images of {real['name']} "
+        f"({real['how']}); features {extractor['name']} {extractor['hash']}{accuracy}, {extractor['resize']}; "
+        f"{protocol['pixels']}; seed {protocol['seed']}; sparring {protocol['sparring']}. "
+        "What each score means: sparring metrics"
     )
 
 
@@ -142,20 +161,51 @@ def interval(metric, low: float | None, high: float | None) -> str:
     return "" if low is None or high is None else f"{metric.shown(low).removesuffix(' %')} to {metric.shown(high)}"
 
 
+def verdicts(screen: Screen, found) -> None:
+    """Every two generators, score by score."""
+    from ..judge import METRICS
+
+    if not found.verdicts:
+        return
+    rows = [
+        (
+            f"{v.a} - {v.b}",
+            METRICS[v.metric].title,
+            METRICS[v.metric].apart(v.mean, v.half),
+            f"{v.p_holm:.2g}",
+            v.verdict,
+        )
+        for v in found.verdicts
+    ]
+    screen.line()
+    screen.table(("", "", "difference", "p, adjusted", "the first is"), rows, right=("difference", "p, adjusted"))
+
+
 def classes(screen: Screen, found) -> None:
     """A row for each class of each set of fakes."""
-    from ..judge import METRICS
 
     for one in found.judged:
         names = list(dict.fromkeys(name for scores in one.classes.values() for name in scores))
-        heads = [METRICS[name].title for name in names]
-        rows = [
-            (name, *(METRICS[m].shown(scores[m].value) if m in scores else "" for m in names))
-            for name, scores in one.classes.items()
-        ]
+        heads = list(map(short, names))
+        rows = [(name, *(around(scores.get(m)) for m in names)) for name, scores in one.classes.items()]
         if rows:
             screen.line()
             screen.table(("class", *heads), rows, title=f"{one.fake.name}, class by class", right=heads)
+        if one.left_out:
+            screen.note(f"{one.fake.name}, {one.left_out}.")
+
+
+def short(name: str) -> str:
+    """For the head of a narrow column."""
+    from ..judge import METRICS
+
+    return f"{name} x 1000" if METRICS[name].times == 1000 else name
+
+
+def around(score) -> str:
+    from ..judge import METRICS
+
+    return METRICS[score.metric].around(score.value, score.low, score.high) if score else ""
 
 
 def checkpoints(screen: Screen, real: str, fakes: Sequence[str], *, json: bool, **chosen) -> None:
@@ -172,15 +222,16 @@ def checkpoints(screen: Screen, real: str, fakes: Sequence[str], *, json: bool, 
         screen.show_json(found)
         return
     names = [row["metric"] for row in found["checkpoints"][0]["scores"] if row["value"] is not None]
-    heads = ("images", *(METRICS[name].title for name in names))
+    heads = ("images", *map(short, names))
     rows = []
     for at in found["checkpoints"]:
-        values = {row["metric"]: row["value"] for row in at["scores"]}
+        each = {row["metric"]: row for row in at["scores"]}
         best = " best" if at["images"] == found["best"]["images"] else ""
-        rows.append((f"{at['images']:,}{best}", *(METRICS[name].shown(values[name]) for name in names)))
+        cells = (METRICS[m].around(*(each[m][part] for part in ("value", "low", "high"))) for m in names)
+        rows.append((f"{at['images']:,}{best}", *cells))
     screen.line("By the half of the real images that chooses:")
     screen.table(heads, rows, right=heads)
-    screen.line(f"\nThe best, {found['best']['images']:,} images, by the other half:")
+    screen.line(f"\nThe best, {found['best']['images']:,} images, other fakes of it by the other half:")
     screen.table(
         ("", "", "95 % interval"),
         [
@@ -189,6 +240,9 @@ def checkpoints(screen: Screen, real: str, fakes: Sequence[str], *, json: bool, 
             for row in found["best"]["scores"] if row["value"] is not None
         ],
     )  # fmt: skip
+    for note in found["notes"]:
+        screen.note(f"{note}.")
+    screen.note("\n" + measured(found["stamp"], found["protocol"]))
 
 
 def trained_on(run: str) -> str:

@@ -131,7 +131,7 @@ class Reader:
         sizes = Counter(header.size for header in self.headers.values())
         (common, _), *rest = sizes.most_common()
         seen = f"{len(sizes)} sizes from {written(min(sizes))} to {written(max(sizes))}" if rest else written(common)
-        if size:
+        if size and (rest or common != size):
             return size, f"{seen} fitted to {written(size)} as asked: {FIT_RULE}"
         if not rest:
             return common, f"all {written(common)}, left as they are"

@@ -29,6 +29,7 @@ def load(
     labels: Any = None,
     progress: Progress | None = None,
     follow_links: bool = False,
+    alike: bool = False,
 ) -> ImageSet:
     """Images of any source as one ImageSet; `notes` says what was done, left out and doubtful.
 
@@ -38,6 +39,7 @@ def load(
     unlabelled  a further source whose images are added without labels
     labels      a table of labels that does not lie in the folder, or the labels of an array of images
     progress    called with (done, total)
+    alike       take images that are all the same, too, from which nothing can be learned
 
     Raises MissingData, DataError, UsageError, MachineError. Never changes what it reads.
     """
@@ -50,7 +52,8 @@ def load(
     if extra is not None:
         more = opened_up(extra, imageset.shape[:2], channels=imageset.shape[2], progress=progress)
         imageset = joined(imageset, more)
-    refuse_no_variation(imageset)
+    if not alike:
+        refuse_no_variation(imageset)
     return imageset
 
 
@@ -184,19 +187,23 @@ def resized(imageset: ImageSet, size: tuple[int, int], channels: int) -> ImageSe
     height, width, now = imageset.shape
     if ((height, width), now) == (tuple(size), channels):
         return imageset
-    images = imageset.images
+    images, notes = imageset.images, imageset.notes
     if (height, width) != tuple(size):
         check_room(len(images) * size[0] * size[1] * now, f"{len(images)} images of {size[0]}x{size[1]}")
         fitted = np.empty((len(images), *size, now), np.uint8)
         for i, image in enumerate(images):
             fitted[i] = fit(image, size)
         images = fitted
+        rule = f"{height}x{width} fitted to {size[0]}x{size[1]}: {FIT_RULE}"
+        notes = replace(notes, size_rule=rule)
     if now < channels:
         images = images.repeat(3, axis=3)
     elif now > channels:
         images = np.rint(images @ np.array([0.299, 0.587, 0.114], np.float32)).astype(np.uint8)[..., None]
-    rule = f"{height}x{width} fitted to {size[0]}x{size[1]}: {FIT_RULE}"
-    return replace(imageset, images=images, notes=replace(imageset.notes, size_rule=rule))
+    if now != channels:
+        said = "made grey" if now > channels else "grey shown as three equal channels"
+        notes = replace(notes, converted=(*notes.converted, said))
+    return replace(imageset, images=images, notes=notes)
 
 
 def joined(first: ImageSet, second: ImageSet) -> ImageSet:

@@ -1,7 +1,7 @@
 """From images to a judgement, in one call."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from .. import __version__
+from .. import __version__, draws
 from ..errors import DataError, UsageError, pick
 from ..features import EXTRACTORS, Extractor, encoder, fingerprint, own
 from ..features.encoders import FAMILIES
 from ..features.extractor import handmade, hash_of
 from ..stats import mean_interval
-from .scores import NEIGHBOURS, Pair, Score, finite, per_class, scored
-from .sides import Reals, Side, drawn, open_fake, read_fake, read_real, sizes
+from .scores import NEIGHBOURS, VERSION, Pair, Score, finite, per_class, scored
+from .sides import Reals, Side, drawn, generator_of, read_fake, read_real, sizes
 from .table import METRICS, SOME, metric_name
 from .verdicts import Compared, compared, in_words, ranked, remarks
 
@@ -24,18 +24,20 @@ MOST = 10_000  # images a side
 FORMAT = 1
 SHOWN = 48  # images of each side in a report
 OF_TRAINING = ("copies", "authentic", "memorised")  # of real images they say nothing
+COUNTED = ("frechet", "class-frechet")  # depend on the number of images, of which halves have fewer
 Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """The scores of one set of fakes; `classes`: within each class. `generator`: sets with the same one come from as
-    many trainings of it."""
+    """The scores of one set of fakes; `classes`: within each class, `left_out` says of which there are none.
+    `generator`: sets with the same one come from as many trainings of it."""
 
     generator: str
     fake: Side
     scores: dict[str, Score]
     classes: dict[str, dict[str, Score]]
+    left_out: str = ""
 
     @property
     def nearest(self) -> np.ndarray:
@@ -52,6 +54,7 @@ class Judged:
             "how": self.fake.how,
             "fingerprint": fingerprint(self.fake.images),
             "scores": [score.to_json() for score in self.scores.values()],
+            "classes_left_out": self.left_out,
             "classes": {name: [s.to_json() for s in found.values()] for name, found in self.classes.items()},
             "nearest": [{"fake": self.fake.origins[i], "training": origins[j]} for i, j in self.nearest.tolist()],
         }
@@ -92,9 +95,10 @@ class Judgement:
 
     def pictures(self) -> dict[str, np.ndarray]:
         """uint8 [N,H,W,C] for a report: "real", "fakes 0" and so on, "nearest 0": fakes, each before its image."""
-        shown = {"real": self.reals.held.images[:SHOWN]}
+        seed = self.protocol["seed"]
+        shown = {"real": some_of(self.reals.held, seed)}
         for number, one in enumerate(self.judged):
-            shown[f"fakes {number}"] = one.fake.images[:SHOWN]
+            shown[f"fakes {number}"] = some_of(one.fake, seed)
             if len(one.nearest):
                 fake, training = one.nearest.T
                 shown[f"nearest {number}"] = np.stack(
@@ -117,6 +121,12 @@ class Judgement:
             ],
             "verdicts": [{name: finite(v) for name, v in asdict(verdict).items()} for verdict in self.verdicts],
         }
+
+
+def some_of(side: Side, seed: int) -> np.ndarray:
+    """SHOWN images drawn at random: the first of a folder may all be of one class."""
+    order = draws.order(draws.key(seed, "shown"), len(side))[:SHOWN]
+    return side.images[order.numpy()]
 
 
 def judge(
@@ -148,32 +158,49 @@ def judge(
 
     Raises UsageError, DataError, MissingData, FileFormatError.
     """
-    chosen = [metric_name(name) for name in scores] or [n for n, metric in METRICS.items() if not metric.asked]
-    pick({"own": own, **EXTRACTORS, **FAMILIES}, features, "extractor")
-    if not fakes:
-        raise UsageError("missing", "there are no fakes to judge", fix="name a folder, a run or a model after REAL")
-    opened = [open_fake(source) for source in fakes]
-    progress("reading images")
-    reals = read_real(real, held=held, size=size or sizes(opened), most=images, seed=seed)
+    chosen = [metric_name(name) for name in listed(scores)] or [n for n, metric in METRICS.items() if not metric.asked]
+    checked(fakes, names, features, weights_hash, images)
+    samplers = [generator_of(source) for source in fakes]
+    size = size or sizes([sampler for sampler in samplers if sampler])
+    opened = [sampler or source for sampler, source in zip(samplers, fakes, strict=True)]
+    reals = read_real(real, held=held, size=size, most=images, seed=seed, progress=progress)
     generators = generators_of(fakes, names)
-    called = distinct(generators)
-    sides = [read_fake(name, fake, reals, most=images, seed=seed) for name, fake in zip(called, opened, strict=True)]
+    sides = [
+        read_fake(name, fake, reals, seed=seed, progress=progress)
+        for name, fake in zip(distinct(generators), opened, strict=True)
+    ]
     count = min(map(len, sides))
     extractor = look(features, reals, weights, weights_hash, seed, progress)
     judged = []
     for generator, side in zip(generators, sides, strict=True):
-        pair = Pair(reals, alike(side, count, seed), extractor)
-        found = scored(pair, chosen, progress)
-        judged.append(Judged(generator, pair.fake, found, per_class(pair, found) if classes else {}))
+        pair = Pair(reals, alike(side, count, seed), extractor, progress)
+        found = scored(pair, chosen)
+        each = per_class(pair, found) if classes else {}
+        judged.append(Judged(generator, pair.fake, found, each, few_of(pair, each) if classes else ""))
     refuse_nothing(judged)
-    fewest = min(count, len(reals.held))
-    verdicts = [
-        verdict
-        for (a, of_a), (b, of_b) in combinations(by_generator(judged).items(), 2)
-        for verdict in compared(a, of_a, b, of_b, fewest)
-    ]
-    floor = floor_of(reals, extractor, chosen, seed, progress)
+    verdicts = compared(by_generator(judged), min(count, len(reals.held)))
+    floor = floor_of(Pair(reals, judged[0].fake, extractor, progress), judged[0].scores, seed)
     return Judgement(protocol(reals, extractor, count, seed), reals, judged, verdicts, floor)
+
+
+def listed(names: Sequence[str]) -> list[str]:
+    """One name may stand for a list of it."""
+    return [names] if isinstance(names, str) else list(names)
+
+
+def checked(fakes: Sequence[Any], names: Sequence[str], features: str, weights_hash: str | None, images: int) -> None:
+    """Raises UsageError for what could not be judged, before anything is read."""
+    pick({"own": own, **EXTRACTORS, **FAMILIES}, features, "extractor")
+    if not fakes:
+        raise UsageError("missing", "there are no fakes to judge", fix="name a folder, a run or a model after REAL")
+    if len(names) > len(fakes):
+        raise UsageError("names", f"{len(names)} names for {len(fakes)} sets of fakes", fix="give a name to each")
+    if not isinstance(images, int) or images < SOME:
+        raise UsageError("bad-number", f"images={images!r} is not a whole number of {SOME} or more",
+                         fix=f"compare {SOME} images a side, or more")  # fmt: skip
+    if weights_hash and features not in FAMILIES:
+        raise UsageError("no-weights", f"features {features} have no weights whose hash could be checked",
+                         fix=f"leave the hash out, or take {', '.join(FAMILIES)}")  # fmt: skip
 
 
 def generators_of(fakes: Sequence[Any], names: Sequence[str]) -> list[str]:
@@ -184,6 +211,14 @@ def generators_of(fakes: Sequence[Any], names: Sequence[str]) -> list[str]:
     for _ in taken:
         next(paths)
     return [name or next(paths) for name in given]
+
+
+def few_of(pair: Pair, found: Mapping[str, Any]) -> str:
+    """Which classes have too few images to be judged."""
+    left = [name for name in pair.reals.classes if name not in found]
+    if not (pair.fake.labels >= 0).any():
+        return "class by class: its fakes have no labels that real images have"
+    return f"class by class: fewer than {SOME} images on a side of {', '.join(left)}" if left else ""
 
 
 def by_generator(judged: Sequence[Judged]) -> dict[str, list[dict[str, Score]]]:
@@ -222,21 +257,24 @@ def refuse_nothing(judged: Sequence[Judged]) -> None:
         raise DataError("no-score", what, fix="give more images")
 
 
-def floor_of(
-    reals: Reals, extractor: Extractor, chosen: Sequence[str], seed: int, progress: Progress
-) -> dict[str, Score]:
-    """The scores of one half of the real images against the other; none where they are too few."""
-    progress("real images against each other")
-    halves = real_halves(reals, seed)
-    names = [name for name in chosen if name not in OF_TRAINING and not METRICS[name].asked]
-    return scored(Pair(*halves, extractor), names) if halves else {}
+def floor_of(pair: Pair, scores: Mapping[str, Score], seed: int) -> dict[str, Score]:
+    """What these scores are of real images in the fakes' place: of one part of them against the rest, as many of each
+    as of fakes and real images; none of those that depend on how many there are."""
+    pair.progress("real images against each other")
+    parts = real_parts(pair.reals, len(pair.fake) / (len(pair.fake) + len(pair.reals.held)), seed)
+    names = [name for name in scores if name not in OF_TRAINING + COUNTED and not METRICS[name].asked]
+    found = scored(Pair(*parts, pair.extractor, pair.progress), names) if parts else {}
+    by_chance = {"classes": "chance", "copies": "twins"}  # of as many images, where the score itself knows
+    known = {name: scores[name].shows.get(what) for name, what in by_chance.items() if name in scores}
+    return found | {name: Score(name, float(value[0])) for name, value in known.items() if value is not None}
 
 
-def real_halves(reals: Reals, seed: int) -> tuple[Reals, Side] | None:
-    """The real images that fakes are compared with, one half in the fakes' place; None where they are too few."""
-    if len(reals.held) < 2 * SOME:
+def real_parts(reals: Reals, share: float, seed: int) -> tuple[Reals, Side] | None:
+    """The real images that fakes are compared with, a share of them in the fakes' place; None where these are few."""
+    count = round(share * len(reals.held))
+    if min(count, len(reals.held) - count) < SOME:
         return None
-    first = np.isin(np.arange(len(reals.held)), drawn(len(reals.held), len(reals.held) // 2, seed + 1))
+    first = np.isin(np.arange(len(reals.held)), drawn(len(reals.held), count, seed + 1))
     other = replace(reals.held.take(np.flatnonzero(first)), name="real images")
     return replace(reals, held=reals.held.take(np.flatnonzero(~first))), other
 
@@ -303,12 +341,14 @@ def protocol(reals: Reals, extractor: Extractor, count: int, seed: int) -> dict[
             "training": len(reals.seen),
             "apart": reals.apart,
             "how": reals.how,
-            "fingerprint": fingerprint(reals.held.images),
+            "fingerprint": fingerprint(reals.held.images, reals.held.labels),
+            "training_fingerprint": fingerprint(reals.seen.images, reals.seen.labels),
         },
         "fakes": count,
         "pixels": f"uint8, 0 to 255, {height}x{width}x{channels}",
         "neighbours": NEIGHBOURS,
         "seed": seed,
+        "scores": VERSION,
         "sparring": __version__,
     }
 
@@ -316,5 +356,6 @@ def protocol(reals: Reals, extractor: Extractor, count: int, seed: int) -> dict[
 def stamp(protocol: dict[str, Any]) -> str:
     """Eight hexadecimal digits: numbers with different stamps are not to be compared."""
     real, extractor = protocol["real"], protocol["extractor"]
-    parts = (extractor["hash"], real["fingerprint"], protocol["fakes"], protocol["pixels"], protocol["neighbours"])
-    return hash_of(*parts)[:8]
+    parts = [real[name] for name in ("fingerprint", "training_fingerprint", "apart")]
+    parts += [protocol[name] for name in ("fakes", "pixels", "neighbours", "seed", "scores", "sparring")]
+    return hash_of(extractor["hash"], *parts)[:8]

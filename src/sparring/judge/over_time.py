@@ -1,9 +1,10 @@
 """Every checkpoint of a run, judged: the best by one half of the real images, its scores by the other.
 
-A number that chose a checkpoint flatters it, so it is never the one that is reported.
+A number that chose a checkpoint flatters it, so it is never the one that is reported: not on the same real images, and
+not on the same fakes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,49 +15,67 @@ from ..files import write_json
 from ..players import Generator
 from ..runs import Run
 from ..sample import Sampler
-from .judgement import MOST, Progress, look, protocol, real_halves, stamp
+from .judgement import MOST, Progress, listed, look, protocol, real_parts, stamp
 from .scores import Pair, Score, scored
-from .sides import Reals, read_fake, read_real
-from .table import METRICS
+from .sides import Reals, generator_of, quiet, read_fake, read_real
+from .table import METRICS, metric_name
+from .verdicts import remarks
 
 NAMES = ("kernel", "frechet", "precision", "recall", "coverage", "diversity", "fidelity")
 
 
 def over_time(
-    real: Any, folder: Path | str, *, features: str = "own", images: int = MOST, seed: int = 0,
-    progress: Progress = lambda text: None,
-) -> dict[str, Any]:  # fmt: skip
+    real: Any,
+    folder: Path | str,
+    *,
+    scores: Sequence[str] = (),
+    features: str = "own",
+    weights: str | Path | None = None,
+    weights_hash: str | None = None,
+    held: Any = None,
+    size: Any = None,
+    images: int = MOST,
+    seed: int = 0,
+    progress: Progress = quiet,
+) -> dict[str, Any]:
     """Scores of every checkpoint that the run has kept, and RUN/scores.json for its report.
 
-    {"checkpoints": [{"images", "scores"}], "best": {"images", "scores"}, "protocol", "stamp"}: the best has the
-    lowest kernel distance to one half of the real images, and its scores are against the other. Raises UsageError for
-    a run without a generator or checkpoints, and what `judge` raises.
+    {"checkpoints": [{"images", "scores"}], "best": {"images", "scores"}, "notes", "protocol", "stamp"}: the best has
+    the lowest kernel distance to one half of the real images, and its scores are of other fakes against the other half.
+    Arguments as for `judge`; `scores`: names of METRICS beside NAMES. Raises UsageError for a run without a generator
+    or checkpoints, and what `judge` raises.
     """
     run = Run.read(folder)
-    size = (run.facts.height, run.facts.width)
-    reals = read_real(real, size=size, most=images, seed=seed)
-    halves = real_halves(reals, seed)
+    names = list(dict.fromkeys([*NAMES, *map(metric_name, listed(scores))]))
+    if generator_of(real) is not None:
+        raise UsageError("real-generator", f"{real} is a generator, not real images", fix="name real images first")
+    size = size or (run.facts.height, run.facts.width)
+    reals = read_real(real, held=held, size=size, most=images, seed=seed, progress=progress)
+    halves = real_parts(reals, 1 / 2, seed)
     if halves is None:
         raise UsageError("few-images", f"{len(reals.held)} real images cannot be parted to choose a checkpoint",
                          fix="give more real images")  # fmt: skip
-    extractor = look(features, reals, None, None, seed, progress)
-    choosing, reporting = halves[0], replace(reals, held=halves[1])
-    found = []
-    for number, (at, sampler) in enumerate(generators := samplers(run)):
-        progress(f"checkpoint {number + 1} of {len(generators)}")
-        fake = read_fake(f"{at:,} images", sampler, choosing, most=images, seed=seed)
-        found.append((at, sampler, scored(Pair(choosing, fake, extractor), NAMES)))
+    extractor = look(features, reals, weights, weights_hash, seed, progress)
+    choosing = halves[0]
+    reporting = replace(reals, held=halves[1], how=f"{reals.how}; the checkpoint was chosen by one half of these")
+    generators = samplers(run)
+
+    def judged(at: int, sampler: Sampler, against: Reals, seed: int) -> dict[str, Score]:
+        fake = read_fake(f"{at:,} images", sampler, against, seed=seed)
+        return scored(Pair(against, fake, extractor, progress), names)
+
+    found = [(at, sampler, judged(at, sampler, choosing, seed)) for at, sampler in generators]
     at, sampler, _ = min(found, key=lambda row: row[2]["kernel"].value or 0.0)
-    fake = read_fake(f"{at:,} images", sampler, reporting, most=images, seed=seed)
-    best = scored(Pair(reporting, fake, extractor), NAMES)
-    about = protocol(reporting, extractor, len(fake), seed)
+    best = judged(at, sampler, reporting, seed + 1)
+    about = protocol(reporting, extractor, len(reporting.held), seed + 1)
     write_json(run.folder / "scores.json", for_report(at, reporting, best, stamp(about)))
     return {
         "format": 1,
         "stamp": stamp(about),
         "protocol": about,
-        "checkpoints": [{"images": at, "scores": rows(scores)} for at, _, scores in found],
+        "checkpoints": [{"images": at, "scores": rows(each)} for at, _, each in found],
         "best": {"images": at, "scores": rows(best)},
+        "notes": remarks({f"{at:,} images": best}),
     }
 
 
@@ -84,7 +103,9 @@ def rows(scores: Mapping[str, Score]) -> list[dict]:
 
 def for_report(at: int, reals: Reals, scores: Mapping[str, Score], stamped: str) -> list[dict]:
     """As `sparring report RUN` shows them."""
-    where = f"Of the checkpoint at {at:,} images, against {len(reals.held):,} real ones; stamp {stamped}"
+    where = (
+        f"Of the checkpoint at {at:,} images, against {len(reals.held):,} real ones of {reals.name}; stamp {stamped}"
+    )
     return [
         {
             "name": METRICS[name].title,

@@ -12,6 +12,8 @@ from scipy import special
 from .. import metrics
 from ..errors import UsageError
 from ..features import Extractor, fingerprint, user_cache
+from ..features.extractor import handmade
+from ..features.learned import EACH, HANDMADE
 from ..metrics import Estimate
 from ..metrics.estimate import NORMAL_95
 from ..stats import share_interval, wilson
@@ -20,9 +22,10 @@ from .table import FEW, METRICS, SOME
 from .worth import measured
 
 VERSION = 3  # of the scores: another number, and what was kept before is computed anew
-DIVISIONS = 400  # of the kernel test: p of 1 / 401 at least
+DIVISIONS, MORE = 400, 999  # of the kernel test, and of those that take less time: p of 1 / 401, 1 / 1000 at least
 NEIGHBOURS = 5  # k of precision, recall, density and coverage
 COPIES_SHOWN = 12
+WEAK = 0.8  # accuracy of an extractor below which its word on classes is doubtful
 Progress = Callable[[str], None]
 
 
@@ -60,6 +63,15 @@ def of(metric: str, estimate: Estimate, *, p: float | None = None, note: str = "
     return Score(metric, estimate.value, *METRICS[metric].within(*estimate.interval), p, note, estimate)
 
 
+def proportion(metric: str, estimate: Estimate) -> Score:
+    """A share of images that are not independent: Wilson's interval for as many as would give its error (Korn &
+    Graubard 1998), where all or none counts for as many as there are of the fewer."""
+    value, error = estimate.value, estimate.error
+    fewest = min(count for count in (len(estimate.real), len(estimate.fake)) if count)
+    worth = min(value * (1 - value) / error**2, fewest) if error else fewest
+    return Score(metric, *wilson(value * worth, worth), estimate=estimate)
+
+
 def share(metric: str, hits: np.ndarray, note: str = "") -> Score:
     """The share of fakes for which something holds, bool [M], with Wilson's interval."""
     found = wilson(int(hits.sum()), len(hits))
@@ -73,6 +85,7 @@ class Pair:
     reals: Reals
     fake: Side
     extractor: Extractor
+    progress: Progress = lambda text: None
 
     @cached_property
     def key(self) -> tuple:
@@ -87,10 +100,6 @@ class Pair:
     @cached_property
     def fake_features(self) -> np.ndarray:
         return self.extractor.features(self.fake.images, origins=self.fake.origins)
-
-    @cached_property
-    def seen_features(self) -> np.ndarray:
-        return self.extractor.features(self.reals.seen.images, origins=self.reals.seen.origins)
 
     @cached_property
     def fake_logits(self) -> np.ndarray:
@@ -109,8 +118,20 @@ class Pair:
         return metrics.neighbours(self.real_features, self.fake_features, k=NEIGHBOURS)
 
     @cached_property
+    def unlearned(self) -> Extractor:
+        """What copies are looked for with: a network sees the images that it learned from as no others."""
+        return handmade(HANDMADE[self.reals.shape[2]]) if self.extractor.name == "own" else self.extractor
+
+    @cached_property
+    def three(self) -> list[np.ndarray]:
+        """Features of training images, held-out images and fakes for copies."""
+        sides = (self.reals.seen, self.reals.held, self.fake)
+        return [self.unlearned.features(side.images, origins=side.origins) for side in sides]
+
+    @cached_property
     def copies(self) -> metrics.Copies:
-        return metrics.copies(self.seen_features, self.real_features, self.fake_features)
+        seen, held, fake = self.three
+        return metrics.copies(seen, held, fake)
 
     @cached_property
     def near_copies(self) -> tuple[np.ndarray, np.ndarray, float]:
@@ -121,7 +142,8 @@ class Pair:
         """
         apart, nearest, twins = self.copies.apart, self.copies.nearest, self.copies.twins
         if not self.reals.apart:
-            other = metrics.copies(self.real_features, self.seen_features, self.fake_features)
+            seen, held, fake = self.three
+            other = metrics.copies(held, seen, fake)
             nearest = np.where(other.apart < apart, other.nearest + len(self.reals.seen), nearest)
             apart, twins = np.minimum(apart, other.apart), twins + other.twins
         return apart, nearest, twins
@@ -161,7 +183,8 @@ def frechet_infinity(pair: Pair) -> Score:
 
 
 def neighbour(name: str) -> Callable[[Pair], Score]:
-    return lambda pair: of(name, getattr(pair.neighbours, name))
+    make = proportion if METRICS[name].times == 100 else of
+    return lambda pair: make(name, getattr(pair.neighbours, name))
 
 
 def diversity(pair: Pair) -> Score:
@@ -178,23 +201,57 @@ def classes(pair: Pair) -> Score:
     counts = np.array([np.bincount(n, minlength=len(pair.extractor.classes)) for n in named])
     p, q = counts / counts.sum(1, keepdims=True)
     sign = np.sign(p - q) / 2
-    value = float((sign * (p - q)).sum())
-    estimate = Estimate(value, real=sign[named[0]] - sign @ p, fake=sign @ q - sign[named[1]])
-    return of("classes", estimate, p=homogeneous(counts))
+    estimate = Estimate(variation(counts), real=sign[named[0]] - sign @ p, fake=sign @ q - sign[named[1]])
+    found = divided(counts)
+    chance = np.array([float(np.mean([variation(table) for table in found]))])
+    return replace(of("classes", estimate, p=homogeneous(counts, found)), shows={"chance": chance})
 
 
-def homogeneous(counts: np.ndarray) -> float:
-    """p of "both rows of this table [2,K] are of one distribution", Pearson's chi-squared."""
-    counts = counts[:, counts.sum(0) > 0]
+def variation(counts: np.ndarray) -> float:
+    """Total variation between the rows of a table [2,K] of counts."""
+    p, q = counts / counts.sum(1, keepdims=True)
+    return float(np.abs(p - q).sum() / 2)
+
+
+def divided(counts: np.ndarray) -> np.ndarray:
+    """[MORE,2,K]: tables of as many that random divisions of all images give."""
+    total, rows = counts.sum(0), counts.sum(1)
+    first = np.random.default_rng(0).multivariate_hypergeometric(total, int(rows[0]), MORE)
+    return np.stack([first, total - first], 1)
+
+
+def homogeneous(counts: np.ndarray, found: np.ndarray) -> float:
+    """p of "both rows of this table [2,K] are of one distribution": Pearson's chi-squared among random divisions."""
     expected = counts.sum(1, keepdims=True) * counts.sum(0) / counts.sum()
-    return float(special.chdtrc(counts.shape[1] - 1, (np.square(counts - expected) / expected).sum()))
+    there = expected[0] > 0
+    apart = (np.square(table - expected)[:, there] / expected[:, there] for table in (counts, *found))
+    each = np.array([one.sum() for one in apart])
+    return float((each >= each[0] * (1 - 1e-9)).mean())
 
 
 def fidelity(pair: Pair) -> Score:
-    known = pair.fake.labels >= 0
-    about = pair.extractor
-    note = f"real images {100 * about.accuracy:.1f} % ({about.accuracy_of})" if about.accuracy is not None else ""
-    return share("fidelity", (pair.fake_logits.argmax(1) == pair.fake.labels)[known], note)
+    """With Fisher's exact test of "fakes are named right as often as real images"."""
+    right = right_of(pair.fake, pair.fake_logits.argmax(1))
+    found, real = share("fidelity", right), right_of(pair.reals.held, pair.real_named)
+    if not len(real):
+        return found
+    weak = f"the extractor names only {100 * real.mean():.1f} % of real images right: read it beside that"
+    return replace(found, p=fewer(right, real), note=weak * bool(real.mean() < WEAK))
+
+
+def right_of(side: Side, named: np.ndarray) -> np.ndarray:
+    """Of the images whose class is known, which are named right: bool [n]."""
+    known = side.labels >= 0
+    return (named == side.labels)[known]
+
+
+def fewer(a: np.ndarray, b: np.ndarray) -> float:
+    """One-sided p of Fisher's exact test of "a is right at least as often as b", bool [n] and [m]."""
+    n, m, hits = len(a), len(b), int(a.sum() + b.sum())
+    k = np.arange(max(0, hits - m), int(a.sum()) + 1)
+    choose = [special.gammaln(t + 1) - special.gammaln(i + 1) - special.gammaln(t - i + 1)
+              for t, i in ((n, k), (m, hits - k), (n + m, hits))]  # fmt: skip
+    return min(1.0, float(np.exp(choose[0] + choose[1] - choose[2]).sum()))
 
 
 def class_frechet(pair: Pair) -> Score:
@@ -211,38 +268,52 @@ def class_frechet(pair: Pair) -> Score:
 
 def spectrum(pair: Pair) -> Score:
     real, fake = pair.reals.held.images, pair.fake.images
+    p = metrics.spectrum_test(real, fake, divisions=MORE)
     shows = {"real": metrics.spectrum(real).mean(0), "fake": metrics.spectrum(fake).mean(0)}
-    return replace(of("spectrum", metrics.spectrum_distance(real, fake)), shows=shows)
+    return replace(of("spectrum", metrics.spectrum_distance(real, fake), p=p), shows=shows)
 
 
 def copies(pair: Pair) -> Score:
-    """`shows`: the nearest pairs, near copies or not, of a fake and an image of `reals.all`, int64 [P,2]."""
+    """`shows`: the nearest pairs, near copies or not, of a fake and an image of `reals.all`, int64 [P,2], and the share
+    of real images that are as near to others."""
     apart, nearest, twins = pair.near_copies
     first = np.argsort(apart, kind="stable")[:COPIES_SHOWN]
-    found = share("copies", apart < 1, note=f"{100 * twins:.1f} % of real images are as near to others")
-    return replace(found, shows={"pairs": np.stack([first, nearest[first]], 1), "twins": np.array([twins])})
+    shows = {"pairs": np.stack([first, nearest[first]], 1), "twins": np.array([twins])}
+    return replace(share("copies", apart < 1), shows=shows)
 
 
 def authentic(pair: Pair) -> Score:
-    return of("authentic", pair.copies.authentic)
+    return proportion("authentic", pair.copies.authentic)
 
 
 def memorised(pair: Pair) -> Score:
-    estimate = pair.copies.memorised
-    p = float(special.ndtr(-estimate.value / estimate.error)) if estimate.error else None
-    c_t = pair.copies.c_t
-    return of("memorised", estimate, p=p, note=f"C_T {c_t:.1f}" if math.isfinite(c_t) else "too few images for C_T")
+    """Where no image differs from another, its error is that of Wilson's interval of the share that it is made of."""
+    found = pair.copies
+    note = f"C_T {found.c_t:.1f}" if math.isfinite(found.c_t) else "too few images for C_T"
+    score = of("memorised", found.memorised, p=found.p, note=note)
+    if found.memorised.error:
+        return score
+    expected = len(pair.reals.seen) / (len(pair.reals.seen) + len(pair.reals.held))
+    count = len(pair.fake)
+    nearer = (found.memorised.value * (1 - expected) + expected) * count
+    _, low, high = wilson(nearer, count)
+    return replace(score, low=(low - expected) / (1 - expected), high=(high - expected) / (1 - expected))
 
 
 def train_on_generated(pair: Pair) -> Score:
     """With what as many real images teach, and how many real images one fake is worth."""
-    found = measured(pair.reals.seen, pair.reals.held, pair.fake, pair.reals.classes)
-    each = found.fakes.mean(0)
-    interval, real = share_interval(found.fakes), share_interval(found.real)
-    worth = "less than a sixteenth of a real one" if math.isnan(found.each) else f"{found.each:.2g} real ones"
-    note = f"{found.count:,} real images teach {100 * real.mean:.1f} %; one fake is worth {worth}"
+    found = measured(pair.reals.seen, pair.reals.held, pair.fake, pair.reals.classes, pair.progress)
+    if found is None:
+        return Score(
+            "train-on-generated",
+            note=f"needs {EACH} labelled fakes and training images a class, of two classes or more",
+        )
+    each, real = found.fakes.mean(0), found.real.mean(0)
+    interval, of_real = share_interval(found.fakes), share_interval(found.real)
+    note = f"{found.count:,} real images teach {100 * of_real.mean:.1f} %; {found.in_words(interval)}"
     estimate = Estimate(interval.mean, real=each - each.mean())
-    return Score("train-on-generated", *interval, note=note, estimate=estimate, shows={"curve": np.array(found.curve)})
+    shows = {"curve": np.array(found.curve), "real": real}
+    return Score("train-on-generated", *interval, note=note, estimate=estimate, shows=shows)
 
 
 SCORERS: dict[str, Callable[[Pair], Score]] = {
@@ -274,17 +345,17 @@ def lacking(name: str, pair: Pair) -> str:
     if metric.needs in ("classes", "labels") and not pair.extractor.classes:
         return f"needs an extractor that names classes: {pair.extractor.name} names none"
     if metric.needs == "labels" and not (pair.fake.labels >= 0).any():
-        return "needs fakes whose class is known"
+        return "needs fakes whose class is known, by the names of the real images' classes"
     if metric.needs == "held" and not pair.reals.apart:
         return "needs real images that the generator never saw: a test part, or --held-out"
     return ""
 
 
-def scored(pair: Pair, names: Iterable[str], progress: Progress = lambda text: None) -> dict[str, Score]:
+def scored(pair: Pair, names: Iterable[str]) -> dict[str, Score]:
     """The scores with these names, in their order; one that cannot be had has no value, and a note."""
     found = {}
     for name in names:
-        progress(f"{pair.fake.name}: {METRICS[name].title}")
+        pair.progress(f"{pair.fake.name}: {METRICS[name].title}")
         why = lacking(name, pair)
         found[name] = Score(name, note=why) if why else kept(name, pair)
     return found
@@ -316,7 +387,7 @@ def shared_classes(pair: Pair) -> list[int]:
     return np.flatnonzero(np.minimum(*counts) >= SOME).tolist()
 
 
-EACH = ("kernel", "frechet", "precision", "coverage", "diversity", "fidelity")  # scores of one class
+WITHIN = ("kernel", "frechet", "precision", "recall", "coverage", "diversity", "fidelity")  # scores of one class
 
 
 def per_class(pair: Pair, whole: Mapping[str, Score]) -> dict[str, dict[str, Score]]:
@@ -324,7 +395,7 @@ def per_class(pair: Pair, whole: Mapping[str, Score]) -> dict[str, dict[str, Sco
     found, taught = {}, whole.get("train-on-generated")
     for k in shared_classes(pair):
         part = pair.within(k)
-        row = {name: kept(name, part) for name in EACH if not lacking(name, part)}
+        row = {name: replace(kept(name, part), note="") for name in WITHIN if not lacking(name, part)}
         if taught and taught.estimate:
             row["train-on-generated"] = taught_in(k, taught, taught.estimate, pair.reals.held.labels)
         found[pair.reals.classes[k]] = row
@@ -333,5 +404,7 @@ def per_class(pair: Pair, whole: Mapping[str, Score]) -> dict[str, dict[str, Sco
 
 def taught_in(k: int, score: Score, estimate: Estimate, labels: np.ndarray) -> Score:
     """The share of the real images of class k that classifiers trained on fakes got right."""
-    each = score.value + estimate.real[labels[labels >= 0] == k]
-    return Score("train-on-generated", *wilson(float(each.sum()), len(each)))
+    here = labels[labels >= 0] == k
+    each = score.value + estimate.real[here]
+    note = f"as many real images teach {100 * score.shows['real'][here].mean():.1f} %"
+    return Score("train-on-generated", *wilson(float(each.sum()), len(each)), note=note)

@@ -1,6 +1,6 @@
 """The two sides of a judgement: real images, and the fakes of each generator or folder."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,11 +9,20 @@ import numpy as np
 
 from .. import draws
 from ..data import ImageSet, load, resized
-from ..errors import DataError
+from ..errors import DataError, UsageError
 from ..runs import generator
 from ..sample import Sampler
 
 UNKNOWN = -1
+Progress = Callable[[str], None]
+
+
+def quiet(text: str) -> None:
+    pass
+
+
+def counting(what: str, progress: Progress) -> Callable[[int, int], None]:
+    return lambda done, of: progress(f"reading {what} {100 * done // max(1, of)} %")
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +50,8 @@ class Side:
 @dataclass(frozen=True, eq=False)
 class Reals:
     """Real images in two parts. `seen`: what an extractor may learn from, and where copies are looked for. `held`: what
-    fakes are compared with. `apart`: whether generators are known not to have been trained on `held`."""
+    fakes are compared with. `apart`: whether generators are known not to have been trained on `held`. `how`: what was
+    done, in words."""
 
     name: str
     classes: tuple[str, ...]
@@ -74,46 +84,65 @@ def side(name: str, images: ImageSet, how: str = "") -> Side:
     return Side(name, images.images, images.labels, images.origins, how)
 
 
-def read_real(source: Any, *, held: Any = None, size: Any = None, most: int, seed: int = 0, progress=None) -> Reals:
-    """The real images of any source that `sparring.data.load` takes, parted.
+def done(images: ImageSet) -> list[str]:
+    """What loading did to them, in words."""
+    notes = images.notes
+    said = [notes.size_rule] if " fitted to " in notes.size_rule else []
+    said += notes.converted
+    if bad := len(notes.bad_files):
+        said.append(f"{bad} unreadable file{'s' * (bad > 1)} left out, such as {notes.bad_files[0][0]}")
+    return said
+
+
+# --- real images -----------------------------------------------------------------------------------------------------
+
+
+def read_real(
+    source: Any, *, held: Any = None, size: Any = None, most: int, seed: int = 0, progress: Progress = quiet
+) -> Reals:
+    """The real images of any source that `sparring.data.load` takes, or of a generator in their place, parted.
 
     With a test part in the source, or with `held`, a further source of images that no generator was trained on, fakes
-    are compared with these. Without, an extractor learns from one half and fakes are compared with the other, for a
-    network treats images that it learned from as no others.
+    are compared with these; those that equal a training image are left out. Without, an extractor learns from one half
+    and fakes are compared with the other, for a network treats images that it learned from as no others. Raises
+    UsageError where all held-out images are among the others.
     """
-    opened = open_fake(source) if is_generator(source) else load(source, size=size, progress=progress)
-    images = drawn_by(opened, most, seed) if isinstance(opened, Sampler) else opened
-    test = images.parts == "test"
+    sampler = generator_of(source)
+    counted = counting("real images", progress)
+    images = load(source, size=size, progress=counted) if sampler is None else drawn_by(sampler, most, seed)
+    said, test = done(images), images.parts == "test"
     if held is not None:
-        more = resized(load(held, progress=progress), images.shape[:2], images.shape[2])
-        parts, apart = (side(images.name, images), matched(more, images.classes)), True
-        how = "compared with {} of " + f"{more.name}, kept apart"
+        more = resized(load(held, size=images.shape[:2], progress=counted), images.shape[:2], images.shape[2])
+        other, twins = without(more, images)
+        parts = side(images.name, images), matched(other, images.classes)
+        how = f"{more.name}, kept apart"
+        said += done(more)
     elif test.any() and not test.all():
-        parts, apart = (side(images.name, images.take(~test)), side(images.name, images.take(test))), True
-        how = "compared with {} of the test part"
+        other, twins = without(images.take(test), images.take(~test))
+        parts = side(images.name, images.take(~test)), side(images.name, other)
+        how = "the test part"
     else:
         half = np.zeros(len(images), bool)
         half[drawn(len(images), len(images) // 2, seed)] = True
-        parts, apart = (side(images.name, images.take(half)), side(images.name, images.take(~half))), False
-        how = "compared with {} of one half, an extractor learned from the other"
+        parts, twins = (side(images.name, images.take(half)), side(images.name, images.take(~half))), 0
+        how = "one half, an extractor learned from the other"
     seen, other = parts
-    how = how.format(f"{most:,} drawn" if len(other) > most else f"all {len(other):,} images")
+    first = f"compared with {f'{most:,} drawn' if len(other) > most else f'all {len(other):,} images'} of {how}"
+    if twins:
+        first += f", of which {twins:,} that equal a training image were left out"
+    apart = held is not None or bool(test.any() and not test.all())
+    how = "; ".join([first, *said])
     return Reals(images.name, images.classes, images.fingerprint, seen, other.some(most, seed), apart, how)
 
 
-def is_generator(source: Any) -> bool:
-    """A Sampler, a run or a model folder?"""
-    names = ("recipe.json", "config.json", "model/config.json")
-    return isinstance(source, Sampler) or (
-        isinstance(source, str | Path) and any((Path(source) / name).is_file() for name in names)
-    )
-
-
-def open_fake(source: Any) -> Sampler | ImageSet:
-    """A generator, of a run or a model folder, or images."""
-    if isinstance(source, Sampler):
-        return source
-    return generator(source) if is_generator(source) else load(source)
+def without(held: ImageSet, training: ImageSet) -> tuple[ImageSet, int]:
+    """Held-out images without those that are also training images, and how many these are."""
+    known = set(training.hashes)
+    new = np.array([of_image not in known for of_image in held.hashes])
+    if not new.any():
+        raise UsageError("held-out", f"all {len(held):,} held-out images are among the training images",
+                         fix="hold out images that no generator was trained on")  # fmt: skip
+    return held.take(new), int((~new).sum())
 
 
 def drawn_by(sampler: Sampler, count: int, seed: int) -> ImageSet:
@@ -124,27 +153,40 @@ def drawn_by(sampler: Sampler, count: int, seed: int) -> ImageSet:
     return ImageSet(images, labels, sampler.classes, origins, np.full(count, "", "<U5"), "generated images")
 
 
-def sizes(fakes: Sequence[Sampler | ImageSet]) -> tuple[int, int] | None:
+# --- fakes -----------------------------------------------------------------------------------------------------------
+
+
+def generator_of(source: Any) -> Sampler | None:
+    """The generator of a Sampler, a run or a model folder; None of anything else."""
+    if isinstance(source, Sampler):
+        return source
+    names = ("recipe.json", "config.json", "model/config.json")
+    there = isinstance(source, str | Path) and any((Path(source) / name).is_file() for name in names)
+    return generator(source) if there else None
+
+
+def sizes(samplers: Sequence[Sampler]) -> tuple[int, int] | None:
     """The size that generators draw at: real images are fitted to it. Raises DataError where they differ."""
-    found = {(s.facts.height, s.facts.width) for s in fakes if isinstance(s, Sampler)}
+    found = {(s.facts.height, s.facts.width) for s in samplers}
     if len(found) > 1:
         listed = " and ".join(f"{h}x{w}" for h, w in sorted(found))
-        raise DataError("sizes", f"these generators draw images of {listed}", fix="judge them one by one")
+        raise DataError("sizes", f"these generators draw images of {listed}", fix="give one size for all with --size")
     return next(iter(found), None)
 
 
-def read_fake(name: str, source: Sampler | ImageSet, reals: Reals, *, most: int, seed: int = 0) -> Side:
-    """As many fakes as there are real images to compare with, or all of a folder, at most `most`."""
-    if isinstance(source, Sampler):
-        return sampled(name, source, reals, min(most, max(len(reals.held), 1000)), seed)
-    height, width, channels = source.shape
-    fitted = matched(resized(source, reals.shape[:2], reals.shape[2]), reals.classes)
-    how = f"{len(source):,} images"
-    if (height, width) != tuple(reals.shape[:2]):
-        how += f", fitted from {height}x{width} to {reals.shape[0]}x{reals.shape[1]}, antialiased, as the real ones are"
-    if channels != reals.shape[2]:
-        how += ", made grey" if channels == 3 else ", grey made colour"
-    return replace(fitted, name=name, how=how).some(most, seed)
+def read_fake(name: str, source: Any, reals: Reals, *, seed: int = 0, progress: Progress = quiet) -> Side:
+    """As many fakes as there are real images to compare with, or all if there are fewer."""
+    sampler = generator_of(source)
+    if sampler is not None:
+        progress(f"drawing {name}")
+        return sampled(name, sampler, reals, len(reals.held), seed)
+    loaded = load(source, size=reals.shape[:2], alike=True, progress=counting(name, progress))
+    images = resized(loaded, reals.shape[:2], reals.shape[2])
+    count = f"{len(images):,} images"
+    if len(images) > len(reals.held):
+        count += f", of which {len(reals.held):,} were drawn, as many as there are real ones"
+    how = "; ".join([count, *done(images), *strangers(images, reals.classes)])
+    return replace(matched(images, reals.classes), name=name, how=how).some(len(reals.held), seed)
 
 
 def matched(images: ImageSet, classes: tuple[str, ...]) -> Side:
@@ -152,6 +194,14 @@ def matched(images: ImageSet, classes: tuple[str, ...]) -> Side:
     number = {name: k for k, name in enumerate(classes)}
     table = np.array([number.get(name, UNKNOWN) for name in images.classes] + [UNKNOWN])
     return replace(side(images.name, images), labels=table[images.labels])
+
+
+def strangers(images: ImageSet, classes: tuple[str, ...]) -> list[str]:
+    """What to say of classes that real images do not have."""
+    if not classes or not (names := [name for name in images.classes if name not in classes]):
+        return []
+    listed = ", ".join(names[:3]) + ", ..." * (len(names) > 3)
+    return [f"of their {len(images.classes)} classes {len(names)} ({listed}) are not among the real ones"]
 
 
 def sampled(name: str, sampler: Sampler, reals: Reals, count: int, seed: int) -> Side:
@@ -176,7 +226,10 @@ def sampled(name: str, sampler: Sampler, reals: Reals, count: int, seed: int) ->
             f"{name} draws {kind(images.shape[3])} images, the real ones are {kind(reals.shape[2])}",
             fix="judge it against images like those it was trained on",
         )
-    return Side(name, images, labels, tuple(f"{name}[{i}]" for i in range(count)), how)
+    origins = tuple(f"{name}[{i}]" for i in range(count))
+    made = ImageSet(images, labels, reals.classes, origins, np.full(count, "", "<U5"), name)
+    fitted = resized(made, reals.shape[:2], reals.shape[2])
+    return side(name, fitted, "; ".join([how, *done(fitted)]))
 
 
 def kind(channels: int) -> str:

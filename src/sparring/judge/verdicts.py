@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -45,24 +46,26 @@ class Apart(NamedTuple):
 Trainings = Sequence[Mapping[str, Score]]  # the scores of each
 
 
-def compared(name_a: str, a: Trainings, name_b: str, b: Trainings, images: int) -> list[Compared]:
-    """Verdicts on the headline scores that all have, of so many images; p-values adjusted over them (Holm 1979).
+def compared(generators: Mapping[str, Trainings], images: int) -> list[Compared]:
+    """Verdicts on every two generators by the headline scores that both have, of so many images.
 
-    `a`, `b`: the scores of one set of fakes each, and then verdicts are about these sets; or those of a generator
-    trained several times, and then they are about training it once more. Real images are the same on both sides, so
-    what they do to both cancels. better, worse: adjusted p <= 1 - LEVEL; tie: surely within a margin (two one-sided
-    tests), which is a point for shares and a twentieth of the larger value for distances. Nothing is said about a
-    generator that was trained once against one that was trained again.
+    By name the scores of one set of fakes each, and then verdicts are about these sets; or of a generator trained
+    several times, and then they are about training it once more. Real images are the same on both sides, so what they
+    do to both cancels. better, worse: p <= 1 - LEVEL, adjusted over all scores of all pairs (Holm 1979); tie: surely
+    within a margin (two one-sided tests), which is a point for shares and a twentieth of the larger value for
+    distances. Nothing is said about a generator that was trained once against one that was trained again.
     """
-    if min(len(a), len(b)) == 1 < max(len(a), len(b)):
-        return []
-    names = [name for name, metric in METRICS.items() if metric.leads(images) and all(map(known(name), [*a, *b]))]
-    found = [apart([scores[name] for scores in a], [scores[name] for scores in b]) for name in names]
-    ps = [min(1.0, 2 * t_tail(abs(d.mean) / d.error, d.df)) if d.error else 1.0 for d in found]
-    margins = [margin(name, [scores[name] for scores in (*a, *b)]) for name in names]
-    rows = zip(names, found, ps, holm(ps), margins, strict=True)
-    what = "images" if len(a) == 1 else "trainings"
-    return [judged(name, name_a, name_b, d, p, p_holm, least, what) for name, d, p, p_holm, least in rows]
+    rows = []
+    for (a, of_a), (b, of_b) in combinations(generators.items(), 2):
+        if min(len(of_a), len(of_b)) == 1 < max(len(of_a), len(of_b)):
+            continue
+        for name, metric in METRICS.items():
+            if metric.leads(images) and all(map(known(name), [*of_a, *of_b])):
+                sides = [scores[name] for scores in of_a], [scores[name] for scores in of_b]
+                what = "images" if len(of_a) == 1 else "trainings"
+                rows.append((name, a, b, apart(*sides), margin(name, [*sides[0], *sides[1]]), what))
+    ps = [min(1.0, 2 * t_tail(abs(d.mean) / d.error, d.df)) if d.error else 1.0 for *_, d, _, _ in rows]
+    return [judged(*row, p=p, p_holm=adjusted) for row, p, adjusted in zip(rows, ps, holm(ps), strict=True)]
 
 
 def known(name: str) -> Callable[[Mapping[str, Score]], bool]:
@@ -97,7 +100,7 @@ def margin(metric: str, scores: Iterable[Score]) -> float:
     return PART * max(abs(score.value or 0.0) for score in scores)
 
 
-def judged(metric: str, a: str, b: str, found: Apart, p: float, p_holm: float, margin: float, what: str) -> Compared:
+def judged(metric: str, a: str, b: str, found: Apart, margin: float, what: str, p: float, p_holm: float) -> Compared:
     alpha, lower = 1 - LEVEL, METRICS[metric].better == "lower"
     verdict: Verdict = "not enough evidence"
     if found.error and tost_p(found.mean, found.error, found.df, margin=margin) <= alpha:
@@ -116,32 +119,32 @@ def judged(metric: str, a: str, b: str, found: Apart, p: float, p_holm: float, m
 
 # --- in words --------------------------------------------------------------------------------------------------------
 
+TESTS = ("kernel", "classes", "spectrum", "fidelity")  # scores with a test of "no different from real images"
 ALARM = 0.01  # p below which fakes are called different: the question is asked again and again
 COPIED = 0.02  # share of near-copies, beyond that of real images, that is worth a sentence
 
 
-def different(scores: Mapping[str, Score]) -> tuple[bool | None, list[str]]:
-    """Whether the tests tell these fakes from real images at ALARM after Holm's correction, None without a test, and
-    which of them do."""
-    tests = [name for name in ("kernel", "classes") if name in scores and scores[name].p is not None]
+def different(scores: Mapping[str, Score]) -> tuple[list[str], list[str]]:
+    """Which tests there are of whether these fakes are real images, and which of them tell the two apart at ALARM after
+    Holm's correction."""
+    tests = [name for name in TESTS if name in scores and scores[name].p is not None]
     adjusted = holm([scores[name].p or 0.0 for name in tests])
-    fired = [name for name, p in zip(tests, adjusted, strict=True) if p <= ALARM]
-    return (bool(fired) if tests else None), fired
+    return tests, [name for name, p in zip(tests, adjusted, strict=True) if p <= ALARM]
 
 
 def in_words(name: str, scores: Mapping[str, Score]) -> list[str]:
     """What there is to say about one set of fakes, in sentences without full stops."""
-    said, (differ, fired) = [], different(scores)
-    if differ:
-        said.append(f"{name} can be told from the real images, by {listed([plainly(m) for m in fired])}")
-    elif differ is not None:
-        said.append(f"no test tells {name} from the real images")
+    said, (tests, fired) = [], different(scores)
     copies = scores.get("copies")
     if copies and copies.low is not None and copies.value is not None and copies.low > COPIED + twins_of(copies):
-        said.append(f"{100 * copies.value:.0f} % of them are nearly copies of training images: look at the pairs")
+        said.append(f"{100 * copies.value:.0f} % of {name} are nearly copies of training images: look at the pairs")
     memorised = scores.get("memorised")
-    if memorised and memorised.p is not None and memorised.p < ALARM:
-        said.append("they lie nearer to the training images than unseen real images do: it learned some by heart")
+    if memorised and memorised.p is not None and memorised.p <= ALARM:
+        said.append(f"{name} lies nearer to the training images than unseen real images do: some are learned by heart")
+    if fired:
+        said.append(f"{name} can be told from the real images, by {listed([plainly(m) for m in fired])}")
+    elif tests:
+        said.append(f"no test tells {name} from the real images: {listed([plainly(m) for m in tests])}")
     return said
 
 
@@ -182,13 +185,15 @@ def ranked(a: str, b: str, verdicts: Sequence[Compared], trainings: tuple[int, i
 
 def in_one(a: str, b: str, verdicts: Sequence[Compared]) -> str:
     ways = {v: [plainly(c.metric) for c in verdicts if c.verdict == v] for v in ORDER}
+    ties = f"they tie in {listed(ways['tie'])}" if ways["tie"] else ""
     if not ways["better"] and not ways["worse"]:
-        return f"{a} and {b}: no headline score tells which is better"
+        open_ = listed(ways["not enough evidence"])
+        rest = f"{'; ' * bool(ties)}nothing shows which is better in {open_}" if open_ else ""
+        return f"{a} and {b}: {ties}{rest}" if verdicts else f"{a} and {b} have no headline score in common"
     if ways["better"] and ways["worse"]:
         return f"{a} is better than {b} in {listed(ways['better'])}, worse in {listed(ways['worse'])}"
     first, second, of = (a, b, ways["better"]) if ways["better"] else (b, a, ways["worse"])
-    rest = f"; they tie in {listed(ways['tie'])}" if ways["tie"] else ""
-    return f"{first} is better than {second} in {listed(of)}{rest}"
+    return f"{first} is better than {second} in {listed(of)}" + f"; {ties}" * bool(ties)
 
 
 ORDER: tuple[Verdict, ...] = ("better", "worse", "tie", "not enough evidence")

@@ -1,55 +1,83 @@
 """What is a generated image worth to a classifier? Train on fakes, test on real images. Ravuri & Vinyals 2019."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..features import own
+from ..features.learned import EACH
+from ..stats import Interval
 from .sides import Side
 
 REPEATS = 3  # classifiers, by seed, from the fakes and from as many real images
 PARTS = (1 / 16, 1 / 8, 1 / 4, 1 / 2)  # of the real images, for the learning curve
+Curve = tuple[tuple[int, float], ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Worth:
     """`fakes`, `real`: what classifiers trained on either got right of the labelled real test images, bool [REPEATS,T];
-    `count`: images each was trained on; `curve`: (real images, accuracy), most images last.
+    `count`: images each was trained on; `curve`: (real images, accuracy), most images last; `chance`: the accuracy of
+    always naming the most frequent class.
     """
 
     fakes: np.ndarray
     real: np.ndarray
     count: int
-    curve: tuple[tuple[int, float], ...]
+    curve: Curve
+    chance: float
 
-    @property
-    def each(self) -> float:
-        """So many real images teach as much as one fake; NaN beyond the ends of the curve."""
-        return worth(float(self.fakes.mean()), self.curve) / self.count
+    def each(self, accuracy: float) -> float:
+        """So many real images teach as much as one fake, by the accuracy that fakes taught; NaN where they taught
+        nothing, or less than the curve's fewest images."""
+        return math.nan if accuracy <= self.chance else min(1.0, worth(accuracy, self.curve) / self.count)
+
+    def in_words(self, taught: Interval) -> str:
+        low, value, high = (self.each(accuracy) for accuracy in (taught.low, taught.mean, taught.high))
+        if math.isnan(value):
+            least = self.curve[0][0] / self.count
+            less = f"one fake is worth less than {least:.2g} real ones"
+            return less if taught.mean > self.chance else "the fakes taught nothing"
+        if value >= 1:
+            return "one fake is worth at least one real one"
+        ends = f"{'0' if math.isnan(low) else f'{low:.2g}'} to {'1 or more' if high >= 1 else f'{high:.2g}'}"
+        return f"one fake is worth {value:.2g} real ones ({ends})"
 
 
-def measured(seen: Side, held: Side, fake: Side, classes: tuple[str, ...]) -> Worth:
+def measured(
+    seen: Side, held: Side, fake: Side, classes: tuple[str, ...], progress: Callable[[str], None] = lambda text: None
+) -> Worth | None:
     """Classifiers of the package's own kind, each trained the way `own` is: on fakes, on as many real images of `seen`,
-    and on parts of these; all tested on the labelled images of `held`."""
+    and on parts of these; all tested on the labelled images of `held`. None where there are too few labels."""
     fake, seen, held = (side.take(np.flatnonzero(side.labels >= 0)) for side in (fake, seen, held))
     count = min(len(fake), len(seen))
     fake, seen = fake.some(count, 0), seen.some(count, 0)
-    on_fakes, on_real = (
-        np.stack([right(side, held, classes, seed) for seed in range(REPEATS)]) for side in (fake, seen)
-    )
-    sizes = [size for part in PARTS if (size := round(part * count)) >= 30]
-    curve = [(size, float(right(seen.some(size, 1), held, classes, 0).mean())) for size in sizes]
-    return Worth(on_fakes, on_real, count, (*curve, (count, float(on_real.mean()))))
+    kinds = [len(np.unique(side.labels)) for side in (fake, seen, held)]
+    if count < EACH * max(kinds) or min(kinds) < 2:
+        return None
+    sizes = [size for part in PARTS if (size := round(part * count)) >= EACH * max(kinds)]
+    trainings = [(side, seed) for side in (fake, seen) for seed in range(REPEATS)]
+    trainings += [(seen.some(size, 1), 0) for size in sizes]
+    found = []
+    for number, (side, seed) in enumerate(trainings):
+        progress(f"classifier {number + 1} of {len(trainings)}, from {len(side):,} images")
+        found.append(right(side, held, classes, seed))
+    fakes, real, parts = np.stack(found[:REPEATS]), np.stack(found[REPEATS : 2 * REPEATS]), found[2 * REPEATS :]
+    curve = [(size, float(hits.mean())) for size, hits in zip(sizes, parts, strict=True)]
+    chance = float(np.bincount(held.labels).max() / len(held))
+    return Worth(fakes, real, count, (*curve, (count, float(real.mean()))), chance)
 
 
 def right(training: Side, test: Side, classes: tuple[str, ...], seed: int) -> np.ndarray:
     """bool [T]."""
     named = own(training.images, training.labels, classes, seed=seed).named(test.images, origins=test.origins)
-    return np.zeros(len(test), bool) if named is None else named == test.labels
+    assert named is not None, "too few labels"  # `measured` sees to it
+    return named == test.labels
 
 
-def worth(accuracy: float, curve: tuple[tuple[int, float], ...]) -> float:
+def worth(accuracy: float, curve: Curve) -> float:
     """The number of real images that teaches so much: log error is taken to be straight in log n between points, and
     never to rise. NaN below the curve's beginning; its end where the accuracy is above it."""
     counts = np.log([n for n, _ in curve])
@@ -57,4 +85,4 @@ def worth(accuracy: float, curve: tuple[tuple[int, float], ...]) -> float:
     error = math.log(max(1 - accuracy, 1e-6))
     if error > errors[0]:
         return math.nan
-    return float(np.exp(np.interp(-error, -errors, counts)))
+    return round(float(np.exp(np.interp(-error, -errors, counts))), 6)

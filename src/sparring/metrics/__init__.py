@@ -13,7 +13,7 @@ from .kernel import kernel_distance, kernel_test
 from .modes import Modes, gaussian_modes, mode_coverage, purity
 from .neighbours import Neighbours, neighbours
 from .pictures import psnr, ssim
-from .spectrum import spectrum, spectrum_distance
+from .spectrum import spectrum, spectrum_distance, spectrum_test
 
 __all__ = [
     "Copies",
@@ -37,5 +37,6 @@ __all__ = [
     "purity",
     "spectrum",
     "spectrum_distance",
+    "spectrum_test",
     "ssim",
 ]

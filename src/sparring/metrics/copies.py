@@ -6,9 +6,10 @@ import numpy as np
 
 from .estimate import Estimate, of_counts
 from .features import checked, same_width
-from .nearest import Nearest, Points, nearest, nearest_others
+from .nearest import Nearest, Points, nearest
 
 LEAST = 20  # images of each kind that a cell of C_T holds
+DIVISIONS = 999  # of real images into training and held-out ones: p of 1 / 1000 at least
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,6 +18,7 @@ class Copies:
     distribution have."""
 
     memorised: Estimate  # share of fakes that are nearer to training images than held-out images explain
+    p: float  # of "training images are no nearer to fakes than held-out ones"
     c_t: float  # far below 0 where fakes are nearer to training images than held-out ones are; far above where farther
     authentic: Estimate  # share of fakes that are farther from their training image than another training image is
     near: Estimate  # share of fakes that are near copies
@@ -31,13 +33,16 @@ def copies(train: np.ndarray, held_out: np.ndarray, fake: np.ndarray, *, cells: 
 
     `memorised`: with r the share of fakes whose nearest real image is a training image, and e = T / (T + H) what r is
     where training images are no nearer than others, (r - e) / (1 - e): q where a share q of fakes repeats training
-    images and the rest does not (ours). `c_t`: Meehan et al. 2020, arXiv:2004.05675, section 3: in cells of k-means of
-    the training images, Mann & Whitney's Z of the fakes' distances to their nearest training image against those of
-    held-out images, averaged by the held-out images' shares. There are at most `cells`, and no more than leave 40
-    images of each side to a cell on average; those with fewer than 20 are left out (ours). Not a number without a cell.
-    `authentic`: Alaa et al. 2022, arXiv:2102.08921, section 4.3. Its error is that of given training images. `near`:
-    nearer to a training image than half of the distance that all but 1 % of the held-out images keep, those that equal
-    a training image left out (ours). Raises DataError.
+    images and the rest does not (ours). `p`: the share of divisions of the real images into as many training and
+    held-out ones in which fakes are nearest to training images as often; exact where `train` and `held_out` come from
+    one source and features were not learned from either. `c_t`: Meehan et al. 2020, arXiv:2004.05675, section 3: in
+    cells of k-means of the training images, Mann & Whitney's Z of the fakes' distances to their nearest training image
+    against those of held-out images, averaged by the held-out images' shares. There are at most `cells`, and no more
+    than leave 40 images of each side to a cell on average; those with fewer than 20 are left out (ours). A mean of
+    z-scores, it varies less than one where there are several cells. Not a number without a cell. `authentic`: Alaa et
+    al. 2022, arXiv:2102.08921, section 4.3. Its error is that of given training images. `near`: nearer to a training
+    image than half of the distance that all but 1 % of the held-out images keep, those that equal a training image left
+    out (ours). Raises DataError.
     """
     train, held_out, fake = (
         checked(x, least=least, what=what)
@@ -49,15 +54,19 @@ def copies(train: np.ndarray, held_out: np.ndarray, fake: np.ndarray, *, cells: 
     t, h, m = (Points(x, *frame) for x in (train, held_out, fake))
     to_train, held_to_train = nearest(m, t, k=2), nearest(h, t, k=1)
     own, other = np.sqrt(to_train.squared[:, 0]), np.sqrt(held_to_train.squared[:, 0])
-    reach = np.sqrt(nearest_others(t, k=1).squared[:, 0])[to_train.index[:, 0]]
+    met, back = np.unique(to_train.index[:, 0], return_inverse=True)
+    reach = np.sqrt(nearest(Points(train[met], *frame), t, k=2).squared[:, 1])[back]  # the nearest is the image itself
     limit = np.quantile(other[other > 0], 0.01) / 2 if other.any() else 0.0
+    apart = np.divide(own, limit, out=np.where(own > 0, np.inf, 0.0), where=limit > 0)
+    to_held = nearest(m, h, k=2)
     return Copies(
-        memorised=excess(to_train, nearest(m, h, k=2), len(t), len(h)),
+        memorised=excess(to_train, to_held, len(t), len(h)),
+        p=by_chance(to_train, to_held, len(t), len(h), seed=seed),
         c_t=c_t(train, held_out, fake, other, own, cells=cells, seed=seed),
         authentic=share(own > reach),
-        near=share(own < limit),
-        apart=np.divide(own, limit, out=np.where(own > 0, np.inf, 1.0), where=limit > 0),
-        twins=float((other < limit).mean()),
+        near=share(apart < 1),
+        apart=apart,
+        twins=float(((other < limit) | (other == 0)).mean()),
         nearest=to_train.index[:, 0],
         limit=float(limit / t.scale),
     )
@@ -81,6 +90,16 @@ def excess(to_train: Nearest, to_held: Nearest, trained: int, held: int) -> Esti
     of_held = -(trained + held - 1) * of_counts(won, won) * (trained + held) / held
     value = (r * (trained + held) - trained) / held
     return Estimate(float(value), np.concatenate([of_train, of_held]) / count, (trains - r) * (trained + held) / held)
+
+
+def by_chance(to_train: Nearest, to_held: Nearest, trained: int, held: int, *, seed: int) -> float:
+    """p of `copies`, by random divisions."""
+    near, far = to_train.squared[:, 0], to_held.squared[:, 0]
+    inside, outside = (0.5 * ((a < b) + (a <= b)) for a, b in ((near, far), (far, near)))  # a tie is half of either
+    met = np.bincount(to_train.index[:, 0], inside, trained), np.bincount(to_held.index[:, 0], outside, held)
+    times, random = np.concatenate(met), np.random.default_rng(seed)  # how often each real image is the nearest
+    found = sum(random.permutation(times)[:held].sum() <= met[1].sum() for _ in range(DIVISIONS))
+    return (1 + int(found)) / (1 + DIVISIONS)
 
 
 def c_t(train, held_out, fake, held_apart, fake_apart, *, cells: int, seed: int) -> float:

@@ -45,6 +45,18 @@ def profile(images: np.ndarray, ring: np.ndarray, count: int) -> np.ndarray:
     return 10 * np.log10(power.reshape(len(images), -1) @ of_ring + FLOOR)
 
 
+def spectrum_test(real: np.ndarray, fake: np.ndarray, *, divisions: int = 999, seed: int = 0) -> float:
+    """p of "both sets of images uint8 [N,H,W,C] have one mean spectrum", in [1 / (divisions + 1), 1].
+
+    The share of random divisions of all images into two sets of as many whose mean spectra are as far apart, in the
+    sum of squares, the true division counted: exact where all images have one distribution. Raises DataError.
+    """
+    each, n, random = np.concatenate([spectrum(real), spectrum(fake)]), len(real), np.random.default_rng(seed)
+    orders = [np.arange(len(each)), *(random.permutation(len(each)) for _ in range(divisions))]
+    apart = np.array([np.square(each[o[:n]].mean(0) - each[o[n:]].mean(0)).sum() for o in orders])
+    return float((apart >= apart[0] * (1 - 1e-9)).mean())
+
+
 def spectrum_distance(real: np.ndarray, fake: np.ndarray) -> Estimate:
     """Mean over rings of the squared difference of the sets' mean spectra, in dB^2, of images uint8 [N,H,W,C].
 

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from ..files import aside
 from ..images import encode_png, grid
 from ..judge.table import METRICS
+from . import judged_figures as figures
 from .page import template
 from .pictures import Picture, packed
 from .words import MINUS, NOTHING, THIN
@@ -47,7 +49,9 @@ def page(judgement: Mapping[str, Any], pictures: Mapping[str, np.ndarray]) -> st
         verdicts=[verdict_row(verdict) for verdict in judgement["verdicts"]],
         real=picture(pictures.get("real")),
         made=[picture(pictures.get(f"fakes {number}")) for number in range(len(fakes))],
-        copies=[pairs(fake, pictures.get(f"copies {number}")) for number, fake in enumerate(fakes)],
+        nearest=[pairs(fake, pictures.get(f"nearest {number}")) for number, fake in enumerate(fakes)],
+        spectra=spectra(fakes),
+        curves=[learning(fake) for fake in fakes],
         metrics=[METRICS[row["metric"]] for row in rows],
     )  # fmt: skip
 
@@ -55,7 +59,14 @@ def page(judgement: Mapping[str, Any], pictures: Mapping[str, np.ndarray]) -> st
 def verdict_row(verdict: Mapping[str, Any]) -> dict[str, Any]:
     metric = METRICS[verdict["metric"]]
     apart = typeset(metric.apart(verdict["mean"], verdict["half"]))
-    return {**verdict, "pill": PILLS.get(verdict["verdict"], "open"), "title": metric.title, "apart": apart}
+    pair = f"{verdict['a']}\n{verdict['b']}"
+    return {
+        **verdict,
+        "pair": pair,
+        "pill": PILLS.get(verdict["verdict"], "open"),
+        "title": metric.title,
+        "apart": apart,
+    }
 
 
 def rows_of(judgement: Mapping[str, Any], sides: Sequence[Mapping[str, Any]]) -> list[dict]:
@@ -84,10 +95,18 @@ def row_of(name: str, judgement: Mapping[str, Any], sides: Sequence[Mapping[str,
 def class_table(fake: Mapping[str, Any]) -> dict[str, Any]:
     names = list(dict.fromkeys(score["metric"] for scores in fake["classes"].values() for score in scores))
     rows = [
-        (name, [shown(m, next((s["value"] for s in scores if s["metric"] == m), None)) for m in names])
+        (name, [cell(m, next((s for s in scores if s["metric"] == m), None)) for m in names])
         for name, scores in fake["classes"].items()
     ]
-    return {"name": fake["name"], "heads": [METRICS[m].title for m in names], "rows": rows}
+    heads = [METRICS[m].title for m in names]
+    return {"name": fake["name"], "heads": heads, "rows": rows, "left_out": fake["classes_left_out"]}
+
+
+def cell(name: str, score: Mapping[str, Any] | None) -> tuple[str, str]:
+    """A value, and below it its interval and what is to be said of it."""
+    if score is None:
+        return NOTHING, ""
+    return shown(name, score["value"]), "; ".join(filter(None, (interval(name, score), typeset(score["note"]))))
 
 
 def shown(name: str, value: float | None) -> str:
@@ -117,4 +136,25 @@ def pairs(fake: Mapping[str, Any], images: np.ndarray | None) -> dict[str, Any] 
         return None
     both = np.concatenate([images[0::2], images[1::2]])
     return {"name": fake["name"], "picture": picture(both, len(images) // 2), "rows": ["fake", "training image"],
-            "origins": [(pair["fake"], pair["training"]) for pair in fake["copies"]]}  # fmt: skip
+            "origins": [(pair["fake"], pair["training"]) for pair in fake["nearest"]]}  # fmt: skip
+
+
+def score_of(fake: Mapping[str, Any], metric: str) -> Mapping[str, Any]:
+    return next((score for score in fake["scores"] if score["metric"] == metric), {})
+
+
+def spectra(fakes: Sequence[Mapping[str, Any]]) -> Markup | None:
+    """Of real images and of each set of fakes that has one."""
+    found = {fake["name"]: score_of(fake, "spectrum").get("shows") for fake in fakes}
+    known = {name: shows for name, shows in found.items() if shows}
+    return (
+        figures.spectra(next(iter(known.values()))["real"], {n: s["fake"] for n, s in known.items()}) if known else None
+    )
+
+
+def learning(fake: Mapping[str, Any]) -> dict[str, Any] | None:
+    score = score_of(fake, "train-on-generated")
+    if not score or score["value"] is None:
+        return None
+    figure = figures.worth(score["shows"]["curve"], score["value"], fake["name"])
+    return {"name": fake["name"], "figure": figure, "note": score["note"]}
