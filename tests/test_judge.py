@@ -505,11 +505,11 @@ def test_worth_is_said_with_its_doubt_and_only_where_there_is_something_to_say()
     def words(accuracy, low=0.0, high=1.0):
         return worth.Worth(None, None, 1600, curve, 0.3).in_words(Interval(accuracy, low, high))
 
-    curve = ((100, 0.5), (400, 0.75), (1600, 0.875))
-    assert words(0.75, 0.5, 0.875) == "one fake is worth 0.25 real ones (0.063 to 1 or more)"
-    assert words(0.75, 0.4, 0.8) == "one fake is worth 0.25 real ones (0 to 0.4)"
+    curve = ((80, 0.5), (400, 0.75), (1600, 0.875))
+    assert words(0.75, 0.5, 0.875) == "one fake is worth 0.25 real ones (0.05 to 1 or more)"
+    assert words(0.75, 0.4, 0.8) == "one fake is worth 0.25 real ones (0 to 0.39)"
     assert words(0.9) == "one fake is worth at least one real one"
-    assert words(0.4) == "one fake is worth less than 0.063 real ones"
+    assert words(0.4) == "one fake is worth less than 0.05 real ones"
     assert words(0.3) == "the fakes taught nothing"
 
 

@@ -32,7 +32,8 @@ class Worth:
     def each(self, accuracy: float) -> float:
         """So many real images teach as much as one fake, by the accuracy that fakes taught; NaN where they taught
         nothing, or less than the curve's fewest images."""
-        return math.nan if accuracy <= self.chance else min(1.0, worth(accuracy, self.curve) / self.count)
+        found = math.nan if accuracy <= self.chance else worth(accuracy, self.curve) / self.count
+        return float(np.minimum(found, 1.0))
 
     def in_words(self, taught: Interval) -> str:
         low, value, high = (self.each(accuracy) for accuracy in (taught.low, taught.mean, taught.high))
