@@ -320,7 +320,7 @@ def test_train_and_sample(capsys, tmp_path):
     assert run(capsys, "sample", "run", "-n", 9, "--grid", "g.png")[0] == 0, "our own picture may be made again"
     (tmp_path / "theirs.png").write_bytes(b"\x89PNG not ours")
     code, _, err = run(capsys, "sample", "run", "--grid", "theirs.png")
-    assert code == 2 and "not a picture of sparring's" in err
+    assert code == 2 and "was not made by sparring" in err
     assert (tmp_path / "theirs.png").read_bytes() == b"\x89PNG not ours"
 
     code, out, _ = run(capsys, "sample", "run", "-n", 3, "--out", "files", "--json")

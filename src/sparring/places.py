@@ -32,7 +32,7 @@ def new_file(path: Path | str, *, data: object = None) -> Path:
     if path.is_dir():
         raise UsageError("out-in-use", f"{path} is a folder", fix=f"name a file in it, such as {path / 'picture.png'}")
     if path.exists() and not ours(path):
-        raise UsageError("out-in-use", f"{path} exists and is not a picture of sparring's", fix="name another file")
+        raise UsageError("out-in-use", f"{path} exists and was not made by sparring", fix="name another file")
     return writable(apart(path, data))
 
 

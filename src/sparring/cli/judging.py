@@ -10,7 +10,7 @@ from .screen import Screen
 from .typed import Count, Flag, Names, Seed
 
 
-@app.command(group=games)
+@app.command(group=games, usage="Usage: sparring judge [OPTIONS] REAL FAKES...")
 def judge(
     real: str,
     /,
@@ -31,8 +31,9 @@ def judge(
 ):
     """Score generated images against real ones, with intervals.
 
-    Of several sets of fakes: which is better, a tie, or not enough evidence. NAME=FAKES gives a set a name; sets of the
-    same name are a generator trained several times, and the verdict is about training it, not about one of its results.
+    Of several sets of fakes: which is better, a tie, or not enough evidence.
+
+    NAME=FAKES names a set. Sets of one name are trainings of one generator, and the verdict is about training it.
 
     Args:
         real: digits, a folder, .zip, .npz or .parquet. Its test part, if it has one, is what fakes are compared with.

@@ -121,6 +121,8 @@ def folder_of(source: str | Path, takes: str) -> Path:
             raise UsageError("other-encoder", f"{path} is no {'.safetensors file' if takes == '*' else takes}",
                              fix="name the folder of the model, or its safetensors file")  # fmt: skip
         return path if takes == "*" else path.parent
+    if not path.is_dir() and path.suffix == ".safetensors":
+        raise FileFormatError("encoder-missing", f"there is no file {path}", fix="name the file, or the model's folder")
     return path if path.is_dir() else cached(str(source))
 
 

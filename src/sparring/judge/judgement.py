@@ -159,7 +159,8 @@ def judge(
     Raises UsageError, DataError, MissingData, FileFormatError.
     """
     chosen = [metric_name(name) for name in listed(scores)] or [n for n, metric in METRICS.items() if not metric.asked]
-    checked(fakes, names, features, weights_hash, images)
+    check_features(features, weights, weights_hash)
+    check_fakes(fakes, names, images)
     samplers = [generator_of(source) for source in fakes]
     size = size or sizes([sampler for sampler in samplers if sampler])
     opened = [sampler or source for sampler, source in zip(samplers, fakes, strict=True)]
@@ -188,9 +189,20 @@ def listed(names: Sequence[str]) -> list[str]:
     return [names] if isinstance(names, str) else list(names)
 
 
-def checked(fakes: Sequence[Any], names: Sequence[str], features: str, weights_hash: str | None, images: int) -> None:
+def check_features(name: str, weights: Any, weights_hash: str | None) -> None:
+    """Raises UsageError for what could not be looked through, before anything is read."""
+    pick({"own": own, **EXTRACTORS, **FAMILIES}, name, "extractor")
+    if (name in FAMILIES) != (weights is not None):
+        what = f"the extractor {name} {'needs' if weights is None else 'takes no'} weights"
+        fix = f"give {', '.join(FAMILIES)} a folder, or a name in the Hugging Face cache, with --weights; no other"
+        raise UsageError("weights", what, fix=fix)
+    if weights_hash and weights is None:
+        raise UsageError("no-weights", f"the extractor {name} has no weights whose hash could be checked",
+                         fix=f"leave the hash out, or take {', '.join(FAMILIES)}")  # fmt: skip
+
+
+def check_fakes(fakes: Sequence[Any], names: Sequence[str], images: int) -> None:
     """Raises UsageError for what could not be judged, before anything is read."""
-    pick({"own": own, **EXTRACTORS, **FAMILIES}, features, "extractor")
     if not fakes:
         raise UsageError("missing", "there are no fakes to judge", fix="name a folder, a run or a model after REAL")
     if len(names) > len(fakes):
@@ -198,9 +210,6 @@ def checked(fakes: Sequence[Any], names: Sequence[str], features: str, weights_h
     if not isinstance(images, int) or images < SOME:
         raise UsageError("bad-number", f"images={images!r} is not a whole number of {SOME} or more",
                          fix=f"compare {SOME} images a side, or more")  # fmt: skip
-    if weights_hash and features not in FAMILIES:
-        raise UsageError("no-weights", f"features {features} have no weights whose hash could be checked",
-                         fix=f"leave the hash out, or take {', '.join(FAMILIES)}")  # fmt: skip
 
 
 def generators_of(fakes: Sequence[Any], names: Sequence[str]) -> list[str]:
@@ -281,11 +290,8 @@ def real_parts(reals: Reals, share: float, seed: int) -> tuple[Reals, Side] | No
 
 def look(name: str, reals: Reals, weights: Any, weights_hash: str | None, seed: int, progress: Progress) -> Extractor:
     """The extractor with this name; `own` learns from the real images that fakes are not compared with."""
-    if name in FAMILIES and weights is not None:
+    if weights is not None:
         return encoder(name, weights, expected=weights_hash or "")
-    if name in FAMILIES or weights is not None:
-        what = f"the extractor {name} {'needs' if weights is None else 'takes no'} weights"
-        raise UsageError("weights", what, fix=f"give {', '.join(FAMILIES)} a folder with --weights, no other")
     if name != "own":
         return handmade(name)
     seen = reals.seen

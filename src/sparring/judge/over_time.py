@@ -15,7 +15,7 @@ from ..files import write_json
 from ..players import Generator
 from ..runs import Run
 from ..sample import Sampler
-from .judgement import MOST, Progress, listed, look, protocol, real_parts, stamp
+from .judgement import MOST, Progress, check_features, listed, look, protocol, real_parts, stamp
 from .scores import Pair, Score, scored
 from .sides import Reals, generator_of, quiet, read_fake, read_real
 from .table import METRICS, metric_name
@@ -45,6 +45,7 @@ def over_time(
     Arguments as for `judge`; `scores`: names of METRICS beside NAMES. Raises UsageError for a run without a generator
     or checkpoints, and what `judge` raises.
     """
+    check_features(features, weights, weights_hash)
     run = Run.read(folder)
     names = list(dict.fromkeys([*NAMES, *map(metric_name, listed(scores))]))
     if generator_of(real) is not None:

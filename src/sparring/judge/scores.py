@@ -10,12 +10,12 @@ import numpy as np
 from scipy import special
 
 from .. import metrics
-from ..errors import UsageError
 from ..features import Extractor, fingerprint, user_cache
 from ..features.extractor import handmade
 from ..features.learned import EACH, HANDMADE
 from ..metrics import Estimate
 from ..metrics.estimate import NORMAL_95
+from ..metrics.frechet import LEAST, PARTS
 from ..stats import share_interval, wilson
 from .sides import Reals, Side
 from .table import FEW, METRICS, SOME
@@ -176,10 +176,10 @@ def frechet(pair: Pair) -> Score:
 
 
 def frechet_infinity(pair: Pair) -> Score:
-    try:
-        return of("frechet-infinity", metrics.frechet_at_infinity(pair.real_features, pair.fake_features))
-    except UsageError as few:  # how many it takes depends on the features
-        return Score("frechet-infinity", note=f"{few.problem}; {few.fix}")
+    width, few = pair.real_features.shape[1], min(len(pair.reals.held), len(pair.fake))
+    if few < (least := PARTS * LEAST * width):
+        return Score("frechet-infinity", note=f"needs {least:,} images on each side, as there are {width} features")
+    return of("frechet-infinity", metrics.frechet_at_infinity(pair.real_features, pair.fake_features))
 
 
 def neighbour(name: str) -> Callable[[Pair], Score]:

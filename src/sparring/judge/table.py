@@ -96,9 +96,9 @@ METRICS: dict[str, Metric] = {
         "Frechet distance at infinity",
         "lower",
         "The Frechet distance that infinitely many images would give, from its fall with the number of images.",
-        "The extrapolation is a straight line in 1/n, good for hundreds of images and more; its own doubt is large.",
+        "The extrapolation is a straight line in 1/n, good for eight times as many images as features and more; its "
+        "own doubt is large.",
         "Chong & Forsyth 2020, arXiv:1911.07023, section 4",
-        least=1000,
         asked=True,
         lowest=-math.inf,
     ),
@@ -156,9 +156,10 @@ METRICS: dict[str, Metric] = {
         "Classes out of balance",
         "lower",
         "The share of fakes that would have to be of another class for the classes, as the extractor names them, to be "
-        "as frequent as among real images. A class that is never drawn shows here at once.",
+        "as frequent as among real images. A class that is never drawn shows here at once. Beside it what chance alone "
+        "makes of two sets of real images.",
         "It does not look at how good the images of a class are.",
-        "ours: total variation; the test is Pearson's chi-squared",
+        "ours: total variation; the test is Pearson's chi-squared among random divisions",
         needs="classes",
         headline=True,
         times=100,
@@ -180,7 +181,7 @@ METRICS: dict[str, Metric] = {
         "lower",
         "The mean over classes of the Frechet distance between real images and fakes of one class. Large where fakes "
         "are good but of the wrong class, which the distance over all images hides.",
-        "Few images a class: too large by the same amount for all generators.",
+        "Few images a class make it too large: compare only generators that have as many of each class.",
         "Miyato & Koyama 2018, arXiv:1802.05637, section 4 (intra FID)",
         needs="labels",
     ),
@@ -190,14 +191,15 @@ METRICS: dict[str, Metric] = {
         "How far the mean strength of coarse and fine detail is from that of real images: checkerboards, blur and "
         "noise show here, also where the eye and the features miss them.",
         "It knows nothing of what is in the image.",
-        "Durall et al. 2020, arXiv:2003.01826, section 3 (radial power spectrum); the distance is ours",
+        "Durall et al. 2020, arXiv:2003.01826, section 3 (radial power spectrum); the distance and its test are ours",
         lowest=-math.inf,
     ),
     "copies": Metric(
         "Near-copies",
         "lower",
         "The share of fakes that are nearly a training image: nearer to it than half the distance that all but one in "
-        "a hundred real images keep from each other. The report shows the nearest pairs.",
+        "a hundred real images keep from each other. Beside it the share of real images that are as near to others. "
+        "The report shows the nearest pairs.",
         "Some real images are alike too: look at the pairs. Copies that are turned or recoloured may escape.",
         "ours",
         headline=True,
@@ -215,11 +217,11 @@ METRICS: dict[str, Metric] = {
     "memorised": Metric(
         "Memorised",
         "lower",
-        "The share of fakes that lie nearer to the training images than real images that the generator never saw can "
-        "explain: 0 for one that learned, 100 % for one that repeats its training images. The note has C_T, a z-score "
-        "of the same question: far below 0 is bad.",
+        "The balance of nearest neighbours: the share of fakes that lie nearer to the training images than real images "
+        "that the generator never saw can explain: 0 for one that learned, 100 % for one that repeats its training "
+        "images. The note has C_T, a mean of z-scores of the same question: far below 0 is bad.",
         "It needs real images that the generator never saw. A few copies in a hundred hide in its doubt.",
-        "ours; C_T: Meehan et al. 2020, arXiv:2004.05675, section 3",
+        "ours, tested by divisions of the real images; C_T: Meehan et al. 2020, arXiv:2004.05675, section 3",
         needs="held",
         times=100,
         lowest=-math.inf,

@@ -14,6 +14,7 @@ from .features import checked, chunks, pair
 
 UNKNOWN = np.full(1, np.nan)  # influences of images that are not at hand: the error is not a number
 Means = tuple[np.ndarray, np.ndarray]
+PARTS, LEAST = 4, 2  # of the line to infinity: its points, and images of a part over features
 ROUNDING = 1e-12  # variances this far below the largest are 0
 
 
@@ -192,7 +193,7 @@ def factor(covariance: np.ndarray) -> Root:
 
 
 def frechet_at_infinity(
-    real: np.ndarray, fake: np.ndarray, *, parts: int = 4, least: int = 2, seed: int = 0
+    real: np.ndarray, fake: np.ndarray, *, parts: int = PARTS, least: int = LEAST, seed: int = 0
 ) -> Estimate:
     """The Frechet distance at infinitely many images, where its bias is gone. Chong & Forsyth 2020, arXiv:1911.07023.
 
