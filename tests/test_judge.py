@@ -619,7 +619,7 @@ def test_what_cannot_be_judged_is_refused_by_a_sentence():
         judge(images(), images(seed=1), names=["a", "b"])
     with pytest.raises(UsageError, match=r"is not a whole number of 50 or more"):
         judge(images(), images(seed=1), images=10)
-    with pytest.raises(UsageError, match=r"have no weights whose hash"):
+    with pytest.raises(UsageError, match=r"has no weights whose hash"):
         judge(images(), images(seed=1), weights_hash="12345678")
     assert judge(images(), images(80, seed=1), features="pixels", scores="kid").judged[0].scores["kernel"].value
 
