@@ -87,7 +87,8 @@ def side(name: str, images: ImageSet, how: str = "") -> Side:
 def done(images: ImageSet) -> list[str]:
     """What loading did to them, in words."""
     notes = images.notes
-    said = [notes.size_rule] if " fitted to " in notes.size_rule else []
+    fitted = notes.size_rule.partition(":")[0].removesuffix(" as asked")
+    said = [f"{fitted}, antialiased"] if " fitted to " in fitted else []
     said += notes.converted
     if bad := len(notes.bad_files):
         said.append(f"{bad} unreadable file{'s' * (bad > 1)} left out, such as {notes.bad_files[0][0]}")
@@ -125,7 +126,7 @@ def read_real(
         half = np.zeros(len(images), bool)
         half[drawn(len(images), len(images) // 2, seed)] = True
         parts, twins = (side(images.name, images.take(half)), side(images.name, images.take(~half))), 0
-        how = "one half, an extractor learned from the other"
+        how = "one half; the other is for extractors that learn"
     seen, other = parts
     first = f"compared with {f'{most:,} drawn' if len(other) > most else f'all {len(other):,} images'} of {how}"
     if twins:
