@@ -112,7 +112,7 @@ def test_fakes_of_another_size_or_colour_are_fitted_and_that_is_said():
     reals = sides.read_real(images(), most=1000)
     fake = sides.read_fake("f", images(60, height=24, width=20, channels=3), reals)
     assert fake.images.shape == (60, 12, 10, 1)
-    assert "24x20 fitted to 12x10: resized with antialiasing" in fake.how
+    assert "24x20 fitted to 12x10, antialiased" in fake.how
     assert "made grey" in fake.how
     strange = sides.read_fake("f", images(60, names=("zero", "a", "b")), reals)
     assert "of their 3 classes 2 (a, b) are not among the real ones" in strange.how
@@ -776,8 +776,12 @@ def test_remarks_say_of_which_fakes_they_are_and_why_a_score_is_lacking():
 
 def test_the_command_takes_names_of_generators(tmp_path, capsys):
     real, fake = folders(tmp_path)
-    assert main(["judge", real, f"g={fake}", f"g={real}", f"h={fake}", f"h={fake}", "--features", "pixels",
-                 "--metrics", "coverage,diversity"]) == 0  # fmt: skip
+    chosen = ["--features", "pixels", "--metrics", "coverage,diversity"]
+    assert main(["judge", real, f"g={fake}", f"g={fake}", *chosen]) == 2
+    assert "two of the trainings of g are the same images" in capsys.readouterr().err
+    assert main(["judge", real, f"g={fake}", f"h={fake}", *chosen]) == 0
+    assert "g and h are the same images" in capsys.readouterr().out
+    assert main(["judge", real, f"g={fake}", f"g={real}", f"h={fake}", f"h={real}", *chosen]) == 0
     out = capsys.readouterr()
     assert "g x 2" in out.out
     assert "over 2 and 2 trainings" in out.out

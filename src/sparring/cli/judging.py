@@ -168,16 +168,10 @@ def verdicts(screen: Screen, found) -> None:
 
     if not found.verdicts:
         return
-    rows = [
-        (
-            f"{v.a} - {v.b}",
-            METRICS[v.metric].title,
-            METRICS[v.metric].apart(v.mean, v.half),
-            f"{v.p_holm:.2g}",
-            v.verdict,
-        )
-        for v in found.verdicts
-    ]
+    rows = []
+    for v in found.verdicts:
+        metric, p = METRICS[v.metric], f"{v.p_holm:.2g}" if v.p_holm >= 0.001 else "< 0.001"
+        rows.append((f"{v.a} - {v.b}", metric.title, metric.apart(v.mean, v.half), p, v.verdict))
     screen.line()
     screen.table(("", "", "difference", "p, adjusted", "the first is"), rows, right=("difference", "p, adjusted"))
 

@@ -76,8 +76,16 @@ class Judgement:
         said = [words for name, each in self.generators.items() for words in of_trainings(name, each)]
         for a, b in combinations(self.generators, 2):
             times = len(self.generators[a]), len(self.generators[b])
-            said.append(ranked(a, b, [v for v in self.verdicts if (v.a, v.b) == (a, b)], times))
+            same = a in self.contents and self.contents[a] == self.contents.get(b)
+            about = [v for v in self.verdicts if (v.a, v.b) == (a, b)]
+            said.append(f"{a} and {b} are the same images" if same else ranked(a, b, about, times))
         return said
+
+    @property
+    def contents(self) -> dict[str, str]:
+        """Fingerprints of sets of fakes that are all there is of their generator, by name."""
+        alone = [one for one in self.judged if len(self.generators[one.generator]) == 1]
+        return {one.generator: fingerprint(one.fake.images) for one in alone}
 
     @property
     def generators(self) -> dict[str, list[dict[str, Score]]]:
@@ -170,6 +178,7 @@ def judge(
         read_fake(name, fake, reals, seed=seed, progress=progress)
         for name, fake in zip(distinct(generators), opened, strict=True)
     ]
+    refuse_twice(generators, sides)
     count = min(map(len, sides))
     extractor = look(features, reals, weights, weights_hash, seed, progress)
     judged = []
@@ -220,6 +229,16 @@ def generators_of(fakes: Sequence[Any], names: Sequence[str]) -> list[str]:
     for _ in taken:
         next(paths)
     return [name or next(paths) for name in given]
+
+
+def refuse_twice(generators: Sequence[str], sides: Sequence[Side]) -> None:
+    """Raises UsageError where two trainings of a generator gave the same images: they would count as two."""
+    found = set()
+    for name, side in zip(generators, sides, strict=True):
+        if (content := (name, fingerprint(side.images))) in found:
+            raise UsageError("same-images", f"two of the trainings of {name} are the same images",
+                             fix="name each training once, or give the sets different names")  # fmt: skip
+        found.add(content)
 
 
 def few_of(pair: Pair, found: Mapping[str, Any]) -> str:
