@@ -150,12 +150,11 @@ def table(screen: Screen, found) -> None:
             if several
             else [metric.shown(scores[0]["value"]), interval(metric, scores[0]["low"], scores[0]["high"])]
         )
-        rows.append((metric.title, *cells, metric.shown(real.value) if real else "", metric.better))
+        rows.append((metric.title, *cells, around(real), metric.better))
     heads = ("", *(names if several else (names[0], "95 % interval")), "real images", "better is")
     screen.table(heads, rows, right=names)
-    if several:
-        over = " (over trainings, where there are several)" if len(sides) < len(found.judged) else ""
-        screen.note(f"After +-: half of the 95 % interval{over}.")
+    over = " (over trainings, where there are several)" if len(sides) < len(found.judged) else ""
+    screen.note(f"After +-: half of the 95 % interval{over}.")
 
 
 def interval(metric, low: float | None, high: float | None) -> str:

@@ -79,7 +79,7 @@ def row_of(name: str, judgement: Mapping[str, Any], sides: Sequence[Mapping[str,
     """None where no side has this score."""
     metric = METRICS[name]
     each = [next(score for score in side["scores"] if score["metric"] == name) for side in sides]
-    real = next((score for score in judgement["real"] if score["metric"] == name), {"value": None})
+    real = next((score for score in judgement["real"] if score["metric"] == name), None)
     if all(score["value"] is None for score in each):
         return None
     return {
@@ -88,7 +88,7 @@ def row_of(name: str, judgement: Mapping[str, Any], sides: Sequence[Mapping[str,
         "better": metric.better,
         "headline": metric.leads(min(judgement["protocol"]["fakes"], judgement["protocol"]["real"]["compared"])),
         "cells": [(shown(name, score["value"]), interval(name, score)) for score in each],
-        "real": shown(name, real["value"]),
+        "real": cell(name, real),
     }
 
 
@@ -106,7 +106,8 @@ def cell(name: str, score: Mapping[str, Any] | None) -> tuple[str, str]:
     """A value, and below it its interval and what is to be said of it."""
     if score is None:
         return NOTHING, ""
-    return shown(name, score["value"]), "; ".join(filter(None, (interval(name, score), typeset(score["note"]))))
+    said = typeset(score["note"]) if name == "train-on-generated" else ""
+    return shown(name, score["value"]), "; ".join(filter(None, (interval(name, score), said)))
 
 
 def shown(name: str, value: float | None) -> str:
