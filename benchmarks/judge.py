@@ -1,6 +1,7 @@
 """Scores of images: agreement with other libraries, speed and memory side by side, false alarms.
 
-    python benchmarks/judge.py agree|frechet|neighbours|kernel|false-alarms|errors|command [--threads 2] [--small]
+    python benchmarks/judge.py agree|frechet|neighbours|kernel|false-alarms|errors|trainings|command
+                               [--threads 2] [--small]
 
 Each row runs pairs of ours and theirs in turn, at least 5, and gives the median ratio with its range. Seconds are of
 the processor for one thread, of the wall for more. Memory is the peak of a process of its own, less what it held before
@@ -28,7 +29,7 @@ if __name__ == "__main__":
 
 import numpy as np
 import torch
-from judge_simulation import errors, false_alarms
+from judge_simulation import errors, false_alarms, trainings
 
 from sparring import metrics
 
@@ -380,6 +381,7 @@ ROWS = {
     "kernel": ("Kernel distance", kernel),
     "false-alarms": ("False alarms", false_alarms),
     "errors": ("Errors", errors),
+    "trainings": ("Trainings", trainings),
     "command": ("The command", command),
 }
 
