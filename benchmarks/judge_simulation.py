@@ -164,10 +164,10 @@ def trainings(options) -> list[str]:
             fired[SEEN] += any(verdict.verdict == "better" for verdict in seen)
         rows.append(f"| {of_a} and {of_b} | " + " | ".join(f"{100 * n / repeats:.1f} %" for n in fired.values()) + " |")
     return [
-        f"{repeats} times two generators against the same {each} real images, 8 Gaussian features. Each training shifts",
-        f"its fakes by {spread} deviations of its own, so no generator is better. With one training of each the verdict is",
-        "about two sets of fakes, which do differ: taken for one about training again it is wrong as often as the first",
-        f"row says. The last column: the second generator shifts its fakes by {WORSE} more.",
+        f"{repeats} times two generators against the same {each} real images, 8 Gaussian features. Each training",
+        f"shifts its fakes by {spread} deviations of its own, so no generator is better. With one training of each the",
+        "verdict is about two sets of fakes, which do differ: taken for one about training again it is wrong as often",
+        f"as the first row says. The last column: the second generator shifts its fakes by {WORSE} more.",
         "",
         "| trainings | " + " | ".join(fired) + " |",
         "|---" * (len(fired) + 1) + "|",
