@@ -104,7 +104,7 @@ class World:
         return cls(data, extractor, classes, looked(seen, extractor), looked(rest, extractor))
 
     def pair(self, held: Looked, fake: Looked) -> Pair:
-        reals = Reals(self.data, self.classes, "", self.seen.side, held.side, True, "")
+        reals = Reals(self.data, self.classes, self.seen.side, held.side, True, "")
         pair = Pair(reals, fake.side, self.extractor)
         vars(pair).update(real_features=held.features, fake_features=fake.features)
         vars(pair).update(three=[self.seen.plain, held.plain, fake.plain])
@@ -206,7 +206,7 @@ def power(world: World, repeats: int, count: int) -> dict[tuple[str, float], dic
 
 
 def complaints(scores: dict[str, Score]) -> list[str]:
-    return [words for words in in_words("these", scores) if not words.startswith("no test tells")]
+    return [words for words in in_words("these", [scores]) if not words.startswith("no test tells")]
 
 
 def alarms(world: World, repeats: int, count: int) -> dict[str, float]:
@@ -215,7 +215,7 @@ def alarms(world: World, repeats: int, count: int) -> dict[str, float]:
     for repeat in range(repeats):
         held, *sets = world.drawn(np.random.default_rng(10_000 + repeat), 4, count)
         each = {name: scores(world.pair(held, side), TOLD) for name, side in zip("abc", sets, strict=True)}
-        of_a, said = each["a"], in_words("a", each["a"])
+        of_a, said = each["a"], in_words("a", [each["a"]])
         fired = {
             "the judge says: different from real images": bool(different(of_a)[1]),
             "the judge says: near-copies": any("copies" in words for words in said),
@@ -225,7 +225,7 @@ def alarms(world: World, repeats: int, count: int) -> dict[str, float]:
         }
         for name in ("kernel", "classes", "spectrum", "fidelity", "memorised"):
             for level in (0.05, 0.01):
-                fired[f"test of {name} at {100 * level:.0f} %"] = (of_a[name].p or 1) <= level
+                fired[f"test of {name} at {100 * level:.0f} %"] = (1 if of_a[name].p is None else of_a[name].p) <= level
         for name, yes in fired.items():
             found[name] = found.get(name, 0.0) + bool(yes) / repeats
     return found
@@ -241,7 +241,8 @@ def ranks(generators: dict, count: int) -> bool:
 def table(found: list[dict]) -> str:
     heads = ["score", *(f"{at['harm']} {100 * at['share']:.0f} %" if at["share"] else at["harm"] for at in found)]
     titles = {SAYS: "**The judge says so**"} | {name: METRICS[name].title for name in NAMES}
-    rows = [[title, *(f"{100 * at['seen'][name]:.0f}" for at in found)] for name, title in titles.items()]
+    rows = [[title, *(f"{100 * at['seen'][name]:.0f}" for at in found)] for name, title in titles.items()
+            if all(name in at["seen"] for at in found)]  # fmt: skip
     return "\n".join("| " + " | ".join(row) + " |" for row in (heads, ["---"] * len(heads), *rows))
 
 

@@ -39,7 +39,7 @@ def all_scores(real: np.ndarray, fake: np.ndarray, held_out: np.ndarray) -> dict
     return found | {
         "Inception score": metrics.inception_score(odds / odds.sum(1, keepdims=True)),
         "memorised": copies.memorised,
-        "authentic": copies.authentic,
+        "authentic": metrics.authenticity(real, fake),
     }
 
 
@@ -81,7 +81,8 @@ def alarms(features: np.ndarray, images: np.ndarray, seed: int, each: int) -> di
     first? For each test, whether it fires at so many standard errors."""
     order = np.random.default_rng(seed).permutation(len(features))
     real, a, b = features[order[: 3 * each]].reshape(3, each, -1)
-    spectrum = metrics.spectrum_test(images[order[:each]], images[order[each : 2 * each]], seed=seed)
+    spectra = (metrics.spectrum(images[part]) for part in (order[:each], order[each : 2 * each]))
+    spectrum = metrics.spectrum_test(*spectra, seed=seed)
     scores = [
         {
             "kernel": metrics.kernel_distance(real, fake),

@@ -1,5 +1,6 @@
 """The judge: what is compared with what, scores beside their oracles, two generators, checkpoints, the page."""
 
+import importlib
 import json
 import math
 from dataclasses import replace
@@ -15,7 +16,7 @@ from sparring.data import ImageSet
 from sparring.errors import DataError, UsageError
 from sparring.features import Extractor, handmade
 from sparring.judge import METRICS, judge, scores, sides, verdicts, worth
-from sparring.judge.judgement import generators_of, real_parts
+from sparring.judge.judgement import distinct, generators_of, real_parts
 from sparring.judge.over_time import over_time, samplers
 from sparring.judge.scores import Pair, Score
 from sparring.judge.sides import Reals, Side
@@ -24,7 +25,7 @@ from sparring.metrics import Estimate
 from sparring.recipes import RECIPES
 from sparring.report.judgement import page
 from sparring.runs import Run, train
-from sparring.stats import Interval, mean_interval, wilson
+from sparring.stats import Interval, wilson
 
 NAMES = ("zero", "one", "two")
 QUICK = ["kernel", "frechet", "precision", "recall", "density", "coverage", "diversity", "spectrum", "copies"]
@@ -67,7 +68,7 @@ def pair(real=None, fake=None, *, apart=True, extractor=None) -> Pair:
     real = real or images(240)
     seen, held = (sides.side("real", real.take(np.arange(len(real)) % 2 == k)) for k in (0, 1))
     fake = fake or sides.side("fake", images(150, seed=5))
-    return Pair(Reals("toys", NAMES, "", seen, held, apart, ""), fake, extractor or namer())
+    return Pair(Reals("toys", NAMES, seen, held, apart, ""), fake, extractor or namer())
 
 
 # --- sides -----------------------------------------------------------------------------------------------------------
@@ -123,6 +124,9 @@ def test_no_more_fakes_than_real_images_are_compared():
     fake = sides.read_fake("f", images(200, seed=1), reals)
     assert len(fake) == 120
     assert "200 images, of which 120 were drawn, as many as there are real ones" in fake.how
+    few = images(10, seed=2)
+    again = sides.read_fake("f", few.take(np.arange(60) % 10), reals)
+    assert again.how == "60 images, 50 of which repeat others"
 
 
 def test_what_loading_did_is_told(tmp_path):
@@ -169,7 +173,10 @@ def test_a_generator_draws_as_many_as_are_real_in_the_real_images_proportions(ru
     reals = sides.read_real(real, most=100_000)
     fake = sides.read_fake("g", run, reals)
     assert len(fake) == len(reals.held)
-    assert np.bincount(fake.labels, minlength=3).tolist() == np.bincount(reals.held.labels, minlength=3).tolist()
+    shares, held = (np.bincount(side.labels, minlength=3) / len(side) for side in (fake, reals.held))
+    assert np.abs(shares - held).max() < 0.15
+    assert shares.tolist() != held.tolist()  # a random sample, as real images are
+    assert fake.how.startswith(str(run))
     assert len(sides.read_fake("g", run, sides.read_real(real, most=30))) == 30
 
 
@@ -179,6 +186,7 @@ def test_a_generator_may_stand_in_the_real_images_place(run):
     assert np.bincount(np.concatenate([reals.seen.labels, reals.held.labels])).tolist() == [30, 30, 30]
     found = judge(run, run, features="pixels", scores=["kernel"], images=400)
     assert found.sentences == ["no test tells cgan from the real images: kernel distance"]
+    assert sides.read_real(run, most=90, size=(16, 16)).shape == (16, 16, 1)
 
 
 def test_real_images_are_fitted_to_what_a_generator_draws(run):
@@ -223,16 +231,24 @@ def test_one_class_alone_is_in_balance():
     assert scores.homogeneous(table, scores.divided(table)) == 1
 
 
+def test_equal_shares_of_classes_are_not_without_doubt():
+    found = scores.classes(pair(images(480), sides.side("f", images(240, seed=5))))
+    if found.value == 0:
+        assert found.high > 0.02
+    shares = scores.real_by_real(np.array([[40, 40, 40], [120, 0, 0]]))
+    assert shares.sum(2)[0].tolist() == [120, 120]
+    assert shares[:, 1, 0].mean() == pytest.approx(40, rel=0.05)  # as real images have them, whatever the fakes do
+
+
 def test_what_chance_does_to_the_balance_of_classes_is_the_yardstick():
     table = np.array([[40, 40, 40], [50, 50, 0]])
     found = scores.divided(table)
     assert (found.sum(1) == table.sum(0)).all()
     assert (found.sum(2) == table.sum(1)).all()
-    x, y = striped(150, seed=5)
-    chance = scores.classes(pair(fake=of(x.numpy()))).shows["chance"]
+    chance = scores.classes(pair(fake=of(striped(150, seed=5)[0].numpy()))).shows["chance"]
     random = np.random.default_rng(3)
-    drawn = [random.multivariate_hypergeometric([90, 90, 90], 120) for _ in range(20_000)]
-    assert chance[0] == pytest.approx(np.mean([np.abs(d / 120 - (90 - d) / 150).sum() / 2 for d in drawn]), rel=0.05)
+    drawn = [random.multinomial(n, [1 / 3] * 3, 20_000) / n for n in (120, 150)]
+    assert chance[0] == pytest.approx((np.abs(drawn[0] - drawn[1]).sum(1) / 2).mean(), rel=0.05)
 
 
 def test_errors_of_classes_and_of_frechet_within_classes_are_those_of_a_bootstrap():
@@ -273,6 +289,12 @@ def test_shares_have_intervals_that_end_at_all_and_nothing():
     hits = random.random(200) < 0.4
     one = scores.proportion("coverage", Estimate(hits.mean(), real=hits - hits.mean()))
     assert (one.low, one.high) == pytest.approx(wilson(hits.sum(), 200)[1:], rel=1e-2)
+    sure = scores.proportion("coverage", Estimate(0.4, real=(hits - hits.mean()) / 10))  # never surer than binomial
+    assert (sure.low, sure.high) == pytest.approx(wilson(80, 200)[1:])
+    wild = scores.proportion("precision", Estimate(1.0, real=np.array([-10.0, 10.0] * 20), fake=np.zeros(30)))
+    assert wild.value == 1
+    assert 0.05 < wild.low < 0.6
+    assert wild.high == 1
 
 
 def test_the_frechet_distance_within_classes_is_the_mean_of_the_classes():
@@ -348,6 +370,77 @@ def test_copies_of_either_half_are_found_where_nothing_was_kept_apart():
     assert scores.copies(pair(real, of(fake), extractor=handmade("pixels"))).value == pytest.approx(0.03)
 
 
+def test_a_score_is_computed_anew_when_anything_it_depends_on_is_other():
+    here = pair()
+
+    def with_labels(side):
+        return replace(side, labels=(side.labels + 1) % 3)
+
+    keys = [
+        here.key,
+        pair(apart=False).key,
+        pair(extractor=replace(namer(), hash="1")).key,
+        replace(here, fake=with_labels(here.fake)).key,
+        replace(here, fake=here.fake.take(np.arange(150)[::-1])).key,
+        replace(here, reals=replace(here.reals, held=with_labels(here.reals.held))).key,
+        replace(here, reals=replace(here.reals, seen=here.reals.held)).key,
+        replace(here, reals=replace(here.reals, classes=(*NAMES, "more"))).key,
+    ]
+    assert len(set(keys)) == len(keys)
+    assert pair().key == here.key
+
+
+def test_copies_are_not_looked_for_with_what_learned_from_the_training_images():
+    own = pair(extractor=replace(namer(), name="own"))
+    assert own.unlearned.name == "hog"
+    assert pair().unlearned.name == "namer"
+    seen = own.three[0]
+    np.testing.assert_array_equal(seen, handmade("hog").features(own.reals.seen.images))
+
+
+def test_own_learns_from_the_images_that_fakes_are_not_compared_with(monkeypatch):
+    taught = []
+
+    def own(images, labels, classes, progress=None, *, seed):
+        taught.append(images)
+        return namer()
+
+    monkeypatch.setattr("sparring.judge.judgement.own", own)
+    real = images(parts=halves())
+    judge(real, images(80, seed=1), scores=["diversity"])
+    np.testing.assert_array_equal(taught[0], real.images[real.parts == "train"])
+
+
+def test_memorised_is_silent_where_held_out_images_are_of_another_kind():
+    real, other = images(), images(120, seed=4)
+    other = replace(other, images=255 - other.images)
+    reals = sides.read_real(real, held=other, most=1000)
+    fresh = sides.side("f", images(100, seed=9))
+    found = scores.memorised(Pair(reals, fresh, handmade("pixels")))
+    assert found.value is None
+    assert "training and held-out images differ" in found.note
+    alike = scores.memorised(
+        Pair(sides.read_real(real, held=images(120, seed=4), most=1000), fresh, handmade("pixels"))
+    )
+    assert alike.p > 0.01
+    copied = scores.memorised(
+        Pair(
+            sides.read_real(real, held=images(120, seed=4), most=1000),
+            reals.seen.take(np.arange(90)),
+            handmade("pixels"),
+        )
+    )
+    assert (copied.value, copied.p, copied.high) == (1, 0.001, 1)
+    assert 0.8 < copied.low < 1
+
+
+def test_authenticity_looks_at_both_halves_where_nothing_was_kept_apart():
+    real = images(240)
+    fake = of(real.images[:60])  # half of them from either half
+    assert scores.authentic(pair(real, fake, apart=False, extractor=handmade("pixels"))).value == 0
+    assert scores.authentic(pair(real, fake, extractor=handmade("pixels"))).value > 0.1
+
+
 def test_a_score_is_computed_once_for_the_same_content(monkeypatch):
     first = scores.scored(pair(), ["frechet", "copies"])
     monkeypatch.setattr(scores, "SCORERS", {})  # nothing can be computed any more
@@ -388,7 +481,6 @@ def test_two_generators_are_told_apart_only_by_what_is_beyond_doubt(a, b, verdic
 def test_of_distances_less_is_better():
     (found,) = compared({"a": [told(0.1, 0.001, metric="kernel")], "b": [told(0.3, 0.001, metric="kernel")]}, 100)
     assert found.verdict == "better"
-    assert found.sentence == "a is better than b"
     assert ranked("a", "b", [found]) == "a is better than b in kernel distance"
 
 
@@ -421,6 +513,48 @@ def test_what_real_images_do_to_trainings_does_not_cancel_where_it_differs():
     assert other.half == pytest.approx(t.ppf(0.975, df) * math.sqrt(variance))
 
 
+def test_a_mean_over_trainings_covers_what_trainings_and_real_images_do_to_it():
+    real = np.linspace(-1, 1, 50)
+    each = [Score("coverage", v, estimate=Estimate(v, real=real, fake=np.zeros(9))) for v in (0.5, 0.53, 0.56)]
+    found = verdicts.over_trainings(each)
+    parts = np.array([0.03**2 / 3, real.var(ddof=1) / 50])
+    df = parts.sum() ** 2 / (parts**2 / [2, 49]).sum()
+    assert found.mean == pytest.approx(0.53)
+    assert found.half == pytest.approx(t.ppf(0.975, df) * math.sqrt(parts.sum()))
+    none = scores.share("copies", np.zeros(400, bool))
+    assert verdicts.over_trainings([none, none]).half > 0.004
+    bare = [Score("class-frechet", v) for v in (1.0, 2.0, 3.0)]
+    assert verdicts.over_trainings(bare).half == pytest.approx(t.ppf(0.975, 2) / math.sqrt(3))
+
+
+def test_intervals_over_trainings_cover_new_trainings_and_new_real_images():
+    covered = 0
+    for seed in range(120):
+        random = np.random.default_rng(seed)
+        real = random.normal(size=60)
+        each = []
+        for _ in range(4):
+            fake = random.normal(0.2 * random.normal(), 1, 40)
+            value = fake.mean() - real.mean()
+            each.append(Score("kernel", value, estimate=Estimate(value, real.mean() - real, fake - fake.mean())))
+        spread = verdicts.over_trainings(each)
+        covered += abs(spread.mean) <= spread.half
+    assert covered >= 105
+
+
+def test_sentences_about_trainings_say_in_how_many():
+    told, silent = {"kernel": Score("kernel", 1.0, p=0.001)}, {"kernel": Score("kernel", 1.0, p=0.5)}
+    assert in_words("g", [told, silent, told]) == [
+        "g can be told from the real images in 2 of 3 trainings, by kernel distance"
+    ]
+    assert in_words("g", [silent, silent]) == ["no test tells g from the real images: kernel distance"]
+    some, many = ({"copies": Score("copies", v, v - 0.05, v + 0.05)} for v in (0.1, 0.4))
+    none = {"copies": Score("copies", 0.0, 0.0, 0.01)}
+    assert in_words("g", [some, none, many]) == [
+        "10 to 40 % of g are nearly copies of training images in 2 of 3 trainings: look at the pairs"
+    ]
+
+
 def test_two_shares_of_nothing_tie_when_there_are_enough_images():
     none = {"copies": scores.share("copies", np.zeros(1000, bool))}
     (found,) = compared({"a": [none], "b": [none]}, 1000)
@@ -441,24 +575,24 @@ def test_fakes_are_different_when_a_test_says_so_after_holms_correction():
     assert different({"kernel": Score("kernel", 1.0, p=0.008), "classes": classes}) == (["kernel", "classes"], [])
     assert different({"kernel": Score("kernel", 1.0, p=0.02)}) == (["kernel"], [])
     assert different({}) == ([], [])
-    assert in_words("g", {"kernel": Score("kernel", 1.0, p=0.005)}) == [
+    assert in_words("g", [{"kernel": Score("kernel", 1.0, p=0.005)}]) == [
         "g can be told from the real images, by kernel distance"
     ]
-    assert in_words("g", {"kernel": Score("kernel", 1.0, p=0.5), "classes": classes}) == [
+    assert in_words("g", [{"kernel": Score("kernel", 1.0, p=0.5), "classes": classes}]) == [
         "no test tells g from the real images: kernel distance and classes out of balance"
     ]
-    assert in_words("g", {"coverage": Score("coverage", 0.5)}) == []
+    assert in_words("g", [{"coverage": Score("coverage", 0.5)}]) == []
 
 
 def test_copies_come_first_and_are_measured_against_twins_among_real_images():
     near, kernel = Score("copies", 0.2, 0.15, 0.25), Score("kernel", 1.0, p=0.5)
-    assert in_words("g", {"kernel": kernel, "copies": near})[0] == (
+    assert in_words("g", [{"kernel": kernel, "copies": near}])[0] == (
         "20 % of g are nearly copies of training images: look at the pairs"
     )
     twins = replace(near, shows={"twins": np.array([0.14])})  # so many real images are as near
-    assert not any("nearly copies" in words for words in in_words("g", {"copies": twins}))
-    assert "learned by heart" in in_words("g", {"memorised": Score("memorised", 1.0, p=0.001)})[0]
-    assert in_words("g", {"memorised": Score("memorised", 1.0, p=0.02)}) == []
+    assert not any("nearly copies" in words for words in in_words("g", [{"copies": twins}]))
+    assert "learned by heart" in in_words("g", [{"memorised": Score("memorised", 1.0, p=0.001)}])[0]
+    assert in_words("g", [{"memorised": Score("memorised", 1.0, p=0.02)}]) == []
 
 
 def test_one_family_of_p_values_over_all_scores_and_all_pairs():
@@ -508,6 +642,28 @@ def test_worth_is_said_with_its_doubt_and_only_where_there_is_something_to_say()
     assert words(0.9) == "one fake is worth at least one real one"
     assert words(0.4) == "one fake is worth less than 0.05 real ones"
     assert words(0.3) == "the fakes taught nothing"
+
+
+def test_classifiers_are_tested_on_the_held_images(monkeypatch):
+    tested = []
+
+    def right(training, test, classes, seed):
+        tested.append(test.origins)
+        return np.ones(len(test), bool)
+
+    monkeypatch.setattr(worth, "right", right)
+    seen, held, fake = (sides.side("s", images(120, seed=k)) for k in range(3))
+    found = worth.measured(seen, held, fake, NAMES)
+    assert set(tested) == {held.origins}
+    assert [n for n, _ in found.curve] == [60, 120]
+
+
+def test_parts_of_one_class_are_left_out_of_the_curve(monkeypatch):
+    monkeypatch.setattr(worth, "right", lambda training, test, classes, seed: np.ones(len(test), bool))
+    x = images(2000).images
+    rare = Side("s", x, (np.arange(2000) == 7).astype(np.int64), tuple(map(str, range(2000))))
+    found = worth.measured(rare, rare, rare, NAMES[:2])
+    assert len(found.curve) < 5
 
 
 def test_fakes_with_too_few_labels_have_no_worth():
@@ -570,10 +726,25 @@ def test_sets_of_one_name_are_trainings_of_one_generator():
     (g, _) = written["generators"]
     values = [one.scores["diversity"].value for one in found.judged[:2]]
     assert g["trainings"] == 2
-    assert (g["scores"][1]["value"], g["scores"][1]["high"]) == pytest.approx(mean_interval(values)[::2])
+    assert g["scores"][1]["value"] == pytest.approx(np.mean(values))
     html = page(written, found.pictures())
     assert "Each training" in html
     assert "2 trainings" in html
+
+
+def test_names_of_paths_never_repeat():
+    assert distinct(["photos (2)", "photos", "photos"]) == ["photos (2)", "photos", "photos (3)"]
+    assert generators_of(["a/g", "b/x"], ["", "g"]) == ["g (2)", "g"]
+
+
+def test_the_same_images_in_another_order_are_the_same():
+    fake = images(80, seed=1)
+    turned = fake.take(np.arange(80)[::-1])
+    with pytest.raises(UsageError, match="two of the trainings of g are the same images"):
+        judge(images(), fake, turned, names=["g", "g"], features="pixels", scores=["diversity"])
+    found = judge(images(), fake, turned, features="pixels", scores=["coverage"])
+    assert found.sentences[-1] == "toys and toys (2) are the same images"
+    assert found.verdicts == []
 
 
 def test_a_name_may_be_given_to_some_sets_and_never_joins_another_by_its_path():
@@ -633,6 +804,7 @@ def test_real_images_in_the_fakes_place_are_in_the_same_proportion():
     seen = [handmade("pixels").features(side.images) for side in (parts.held, other)]
     assert found.floor["coverage"].value == metrics.neighbours(*seen, k=5).coverage.value
     assert "frechet" not in found.floor  # it depends on how many there are
+    assert all(v.metric != "frechet" for v in found.verdicts)  # nor is it a headline of so few
     assert found.floor["copies"].value < 0.03
     assert real_parts(held, 0.1, 0) is None
 
@@ -666,6 +838,7 @@ def test_the_best_checkpoint_is_chosen_by_one_half_and_reported_by_the_other(run
     kernels = {at["images"]: value(at["scores"], "kernel") for at in found["checkpoints"]}
     assert found["best"]["images"] == min(kernels, key=kernels.__getitem__)
     reported = value(found["best"]["scores"], "kernel")
+    assert "half of these chose the checkpoint" in found["protocol"]["real"]["how"]
     choosing, reporting = real_parts(sides.read_real(images(400, seed=8), most=10_000), 1 / 2, 0)
     assert not set(choosing.held.origins) & set(reporting.origins)
     sampler = dict(samplers(Run.read(run)))[found["best"]["images"]]
@@ -675,6 +848,24 @@ def test_the_best_checkpoint_is_chosen_by_one_half_and_reported_by_the_other(run
     shown = json.loads((run / "scores.json").read_text())
     assert shown[0]["value"] == pytest.approx(1000 * reported)
     assert found["stamp"] in shown[0]["what"]
+
+
+def test_the_half_that_reports_does_not_choose(run, monkeypatch):
+    """Two checkpoints, and the halves disagree about which is better."""
+    choosing, _ = real_parts(sides.read_real(images(400, seed=8), most=10_000, size=(12, 10)), 1 / 2, 0)
+    module = importlib.import_module("sparring.judge.over_time")
+    sampler = samplers(Run.read(run))[0][1]
+    monkeypatch.setattr(module, "samplers", lambda run: [(1, sampler), (2, sampler)])
+
+    def scored(pair, names):
+        chooses = pair.reals.held.origins == choosing.held.origins
+        first = pair.fake.name == "1 images"
+        return {"kernel": Score("kernel", 0.1 if chooses == first else 0.2)}
+
+    monkeypatch.setattr(module, "scored", scored)
+    found = over_time(images(400, seed=8), run, features="pixels")
+    assert found["best"]["images"] == 1
+    assert value(found["best"]["scores"], "kernel") == 0.2
 
 
 def test_checkpoints_are_scored_as_asked(run, capsys):
@@ -702,6 +893,30 @@ def value(rows, name):
 
 
 # --- the page and the command ----------------------------------------------------------------------------------------
+
+
+def test_a_page_of_sets_that_are_called_as_the_page_calls_real_images():
+    found = judge(images(), images(80, seed=1), images(80, seed=2), names=["real images", "b"], features="pixels",
+                  scores=["spectrum", "coverage"])  # fmt: skip
+    html = page(found.to_json(), found.pictures())
+    assert html.count('class="figure spectra"') == 1
+    assert "real images at most" in html
+
+
+def test_a_page_says_why_there_is_nothing_class_by_class():
+    found = judge(images(), images(80, seed=1), features="pixels", scores=["coverage"], classes=True)
+    assert found.judged[0].left_out == "class by class: fewer than 50 images on a side of zero, one, two"
+    assert "fewer than 50 images on a side of zero, one, two" in page(found.to_json(), found.pictures())
+
+
+def test_the_learning_curve_is_drawn():
+    shows = {"curve": np.array([[100, 0.8], [200, 0.9]]), "real": np.ones(4)}
+    score = Score("train-on-generated", 0.85, 0.8, 0.9, note="one fake is worth 0.7 real ones", shows=shows)
+    found = judge(images(), images(80, seed=1), features="pixels", scores=["coverage"])
+    found.judged[0].scores["train-on-generated"] = score
+    html = page(found.to_json(), found.pictures())
+    assert "200 of toys 85.0" in html
+    assert "What <bdi>toys</bdi> teaches a classifier" in html
 
 
 def test_the_page_holds_the_scores_and_escapes_names():
@@ -770,7 +985,7 @@ def test_remarks_say_of_which_fakes_they_are_and_why_a_score_is_lacking():
     assert verdicts.remarks({"a": a, "b": b}) == [
         "Class fidelity of a: fine",
         "Not computed: memorised: needs more",
-        "Not computed of b: fidelity: no labels",
+        "Not computed of b: class fidelity: no labels",
     ]
 
 

@@ -367,25 +367,26 @@ def test_spectrum_of_waves_and_of_noise():
 
 def test_spectrum_distance_is_that_of_loops_and_sees_blur():
     random = np.random.default_rng(0)
-    real, fake = random.integers(0, 256, (2, 30, 8, 8, 1)).astype(np.uint8)
-    a, b = metrics.spectrum(real), metrics.spectrum(fake)
+    fake = random.integers(0, 256, (30, 8, 8, 1)).astype(np.uint8)
+    a, b = metrics.spectrum(random.integers(0, 256, (30, 8, 8, 1)).astype(np.uint8)), metrics.spectrum(fake)
     expected = np.square(a.mean(0) - b.mean(0)).mean() - (a.var(0, ddof=1) / 30 + b.var(0, ddof=1) / 30).mean()
-    assert metrics.spectrum_distance(real, fake).value == pytest.approx(expected, rel=1e-9)
-    low, high = metrics.spectrum_distance(real, fake).interval
+    assert metrics.spectrum_distance(a, b).value == pytest.approx(expected, rel=1e-9)
+    low, high = metrics.spectrum_distance(a, b).interval
     assert low < 0 < high
     blurred = ((fake.astype(int) + np.roll(fake, 1, 1)) // 2).astype(np.uint8)
-    assert metrics.spectrum_distance(real, blurred).interval[0] > 1
-    with pytest.raises(DataError, match="real images are 8 x 8, fakes 7 x 8"):
-        metrics.spectrum_distance(real, fake[:, :7])
+    assert metrics.spectrum_distance(a, metrics.spectrum(blurred)).interval[0] > 1
+    for score in (metrics.spectrum_distance, metrics.spectrum_test):
+        with pytest.raises(DataError, match="real features are 4 wide, fake ones 3"):
+            score(a, metrics.spectrum(fake[:, :7]))
     with pytest.raises(DataError, match="no spectrum of float64"):
-        metrics.spectrum(real / 255)
+        metrics.spectrum(fake / 255)
 
 
 def test_the_test_of_spectra_fires_for_noise_and_not_for_more_of_the_same():
     random = np.random.default_rng(0)
 
     def noise(count, spread):
-        return np.clip(random.normal(128, spread, (count, 8, 8, 1)), 0, 255).astype(np.uint8)
+        return metrics.spectrum(np.clip(random.normal(128, spread, (count, 8, 8, 1)), 0, 255).astype(np.uint8))
 
     assert metrics.spectrum_test(noise(80, 30), noise(60, 36)) < 0.01
     ps = np.array([metrics.spectrum_test(noise(40, 30), noise(60, 30), divisions=99) for _ in range(60)])
@@ -419,24 +420,26 @@ def test_copies_are_those_of_loops():
     own = to_t.min(1)
     share = np.mean(own < to_h.min(1))
     assert found.memorised.value == pytest.approx((share - 0.6) / 0.4)
-    assert found.authentic.value == pytest.approx(np.mean(own > among.min(1)[to_t.argmin(1)]))
+    assert metrics.authenticity(t, m).value == pytest.approx(np.mean(own > among.min(1)[to_t.argmin(1)]))
     u = np.sum(own[:, None] > held)
     assert found.c_t == pytest.approx((u - 50 * 40 / 2) / np.sqrt(50 * 40 * 91 / 12))
-    assert found.limit == pytest.approx(np.quantile(held, 0.01) / 2)
-    assert found.near.value == np.mean(own < found.limit)
+    limit = np.quantile(held, 0.01) / 2
     np.testing.assert_array_equal(found.nearest, to_t.argmin(1))
-    np.testing.assert_allclose(found.apart, own / found.limit, rtol=1e-6)
+    np.testing.assert_allclose(found.apart, own / limit, rtol=1e-6)
 
 
 def test_copies_are_found():
     clean, copied = (metrics.copies(*three(held=300, copied=n)) for n in (0, 40))
     assert clean.memorised.interval[0] < 0 < clean.memorised.interval[1]
     assert abs(clean.c_t) < 3
-    assert clean.near.value < 0.02
+    assert (clean.apart < 1).mean() < 0.02
     assert copied.memorised.interval[0] > 0
     assert copied.memorised.value - clean.memorised.value == pytest.approx(0.2, abs=0.1)
     assert copied.c_t < clean.c_t - 1
-    assert copied.authentic.value < clean.authentic.value - 0.1
+    of_clean, of_copied = (
+        metrics.authenticity(t, m).value for t, _, m in (three(held=300), three(held=300, copied=40))
+    )
+    assert of_copied < of_clean - 0.1
     assert (copied.apart[:40] < 1).all()
     assert copied.nearest[:40].tolist() == list(range(7, 47))
     assert copied.twins < 0.01
@@ -477,10 +480,12 @@ def test_twins_among_real_images_do_not_hide_copies():
     h[:20] = t[:20]  # a tenth of the held-out images is also among the training images
     found = metrics.copies(t, h, m)
     assert found.twins == pytest.approx(0.1, abs=0.01)
-    assert found.near.value == pytest.approx(0.3, abs=0.02)
+    assert (found.apart < 1).mean() == pytest.approx(0.3, abs=0.02)
     same = metrics.copies(t, t, m)
-    assert metrics.copies(t, t, t[:10]).near.value == 1
-    assert (same.limit, same.near.value) == (0, 0)
+    assert (same.apart == np.inf).all()
+    assert (metrics.copies(t, t, t[:10]).apart == 0).all()
+    apart, nearest_to, twins = metrics.near_copies(t, h, m)
+    assert (apart == found.apart).all() and (nearest_to == found.nearest).all() and twins == found.twins  # noqa: PT018
 
 
 def test_memorised_influences_are_those_of_leaving_out(monkeypatch):

@@ -105,18 +105,18 @@ def show(screen: Screen, found) -> None:
     """What it comes to, the scores, and what they depend on."""
 
     for sentence in found.sentences:
-        screen.line(f"{sentence}.", style="bold")
+        screen.line(f"{printable(sentence)}.", style="bold")
     if found.sentences:
         screen.line()
     table(screen, found)
     for note in found.notes:
-        screen.note(f"{note}.")
+        screen.note(f"{printable(note)}.")
     verdicts(screen, found)
     classes(screen, found)
     screen.note()
     for one in found.judged:
-        screen.note(f"{one.fake.name}: {one.fake.how}.")
-    screen.note(measured(found.stamp, found.protocol))
+        screen.note(printable(f"{one.fake.name}: {one.fake.how}."))
+    screen.note(printable(measured(found.stamp, found.protocol)))
 
 
 def measured(stamp: str, protocol: dict) -> str:
@@ -137,8 +137,8 @@ def table(screen: Screen, found) -> None:
     """A row for each score, a column for each generator."""
     from ..judge import METRICS
 
-    sides = found.to_json()["generators"]
-    names = [side["name"] + f" x {side['trainings']}" * (side["trainings"] > 1) for side in sides]
+    sides = found.by_generator()
+    names = [printable(side["name"]) + f" x {side['trainings']}" * (side["trainings"] > 1) for side in sides]
     several = len(names) > 1
     rows = []
     for scores in zip(*(side["scores"] for side in sides), strict=True):
@@ -154,7 +154,7 @@ def table(screen: Screen, found) -> None:
     heads = ("", *(names if several else (names[0], "95 % interval")), "real images", "better is")
     screen.table(heads, rows, right=names)
     over = " (over trainings, where there are several)" if len(sides) < len(found.judged) else ""
-    screen.note(f"After +-: half of the 95 % interval{over}.")
+    screen.note(f"After +-: to the farther end of the 95 % interval{over}.")
 
 
 def interval(metric, low: float | None, high: float | None) -> str:
@@ -170,7 +170,7 @@ def verdicts(screen: Screen, found) -> None:
     rows = []
     for v in found.verdicts:
         metric, p = METRICS[v.metric], f"{v.p_holm:.2g}" if v.p_holm >= 0.001 else "< 0.001"
-        rows.append((f"{v.a} - {v.b}", metric.title, metric.apart(v.mean, v.half), p, v.verdict))
+        rows.append((printable(f"{v.a} - {v.b}"), metric.title, metric.apart(v.mean, v.half), p, v.verdict))
     screen.line()
     screen.table(("", "", "difference", "p, adjusted", "the first is"), rows, right=("difference", "p, adjusted"))
 
@@ -181,12 +181,12 @@ def classes(screen: Screen, found) -> None:
     for one in found.judged:
         names = list(dict.fromkeys(name for scores in one.classes.values() for name in scores))
         heads = list(map(short, names))
-        rows = [(name, *(around(scores.get(m)) for m in names)) for name, scores in one.classes.items()]
+        rows = [(printable(name), *(around(scores.get(m)) for m in names)) for name, scores in one.classes.items()]
         if rows:
             screen.line()
-            screen.table(("class", *heads), rows, title=f"{one.fake.name}, class by class", right=heads)
+            screen.table(("class", *heads), rows, title=printable(f"{one.fake.name}, class by class"), right=heads)
         if one.left_out:
-            screen.note(f"{one.fake.name}, {one.left_out}.")
+            screen.note(printable(f"{one.fake.name}, {one.left_out}."))
 
 
 def short(name: str) -> str:
@@ -235,8 +235,9 @@ def checkpoints(screen: Screen, real: str, fakes: Sequence[str], *, json: bool, 
         ],
     )  # fmt: skip
     for note in found["notes"]:
-        screen.note(f"{note}.")
-    screen.note("\n" + measured(found["stamp"], found["protocol"]))
+        screen.note(f"{printable(note)}.")
+    screen.note("\n" + printable(measured(found["stamp"], found["protocol"])))
+    screen.note(f"Kept for sparring report: {printable(str(Path(fakes[0]) / 'scores.json'))}")
 
 
 def trained_on(run: str) -> str:

@@ -1,9 +1,9 @@
 """From images to a judgement, in one call."""
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import combinations
+from itertools import chain, combinations, count
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +14,16 @@ from ..errors import DataError, UsageError, pick
 from ..features import EXTRACTORS, Extractor, encoder, fingerprint, own
 from ..features.encoders import FAMILIES
 from ..features.extractor import handmade, hash_of
-from ..stats import mean_interval
 from .scores import NEIGHBOURS, VERSION, Pair, Score, finite, per_class, scored
-from .sides import Reals, Side, drawn, generator_of, read_fake, read_real, sizes
+from .sides import Progress, Reals, Side, drawn, generator_of, quiet, read_fake, read_real, sizes
 from .table import METRICS, SOME, metric_name
-from .verdicts import Compared, compared, in_words, ranked, remarks
+from .verdicts import Compared, compared, in_words, over_trainings, ranked, remarks
 
 MOST = 10_000  # images a side
 FORMAT = 1
 SHOWN = 48  # images of each side in a report
 OF_TRAINING = ("copies", "authentic", "memorised")  # of real images they say nothing
-COUNTED = ("frechet", "class-frechet")  # depend on the number of images, of which halves have fewer
-Progress = Callable[[str], None]
+COUNTED = ("frechet", "class-frechet")  # depend on the number of images, of which parts have fewer
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +50,7 @@ class Judged:
             "generator": self.generator,
             "images": len(self.fake),
             "how": self.fake.how,
-            "fingerprint": fingerprint(self.fake.images),
+            "fingerprint": self.fake.content,
             "scores": [score.to_json() for score in self.scores.values()],
             "classes_left_out": self.left_out,
             "classes": {name: [s.to_json() for s in found.values()] for name, found in self.classes.items()},
@@ -68,24 +66,22 @@ class Judgement:
     reals: Reals
     judged: list[Judged]
     verdicts: list[Compared]
-    floor: dict[str, Score]  # one half of the real images against the other
+    floor: dict[str, Score]  # real images in the fakes' place
 
     @property
     def sentences(self) -> list[str]:
         """What it comes to; without full stops."""
-        said = [words for name, each in self.generators.items() for words in of_trainings(name, each)]
+        said = [words for name, each in self.generators.items() for words in in_words(name, each)]
         for a, b in combinations(self.generators, 2):
             times = len(self.generators[a]), len(self.generators[b])
-            same = a in self.contents and self.contents[a] == self.contents.get(b)
             about = [v for v in self.verdicts if (v.a, v.b) == (a, b)]
-            said.append(f"{a} and {b} are the same images" if same else ranked(a, b, about, times))
+            said.append(f"{a} and {b} are the same images" if {a, b} in self.same else ranked(a, b, about, times))
         return said
 
     @property
-    def contents(self) -> dict[str, str]:
-        """Fingerprints of sets of fakes that are all there is of their generator, by name."""
-        alone = [one for one in self.judged if len(self.generators[one.generator]) == 1]
-        return {one.generator: fingerprint(one.fake.images) for one in alone}
+    def same(self) -> list[set[str]]:
+        """Pairs of generators whose fakes are the same images."""
+        return same_images(self.judged)
 
     @property
     def generators(self) -> dict[str, list[dict[str, Score]]]:
@@ -114,6 +110,13 @@ class Judgement:
                 ).reshape(-1, *one.fake.images.shape[1:])
         return shown
 
+    def by_generator(self) -> list[dict[str, Any]]:
+        """JSON of each generator's scores, over its trainings."""
+        return [
+            {"name": name, "trainings": len(each), "scores": [score.to_json() for score in of_generator(each)]}
+            for name, each in self.generators.items()
+        ]
+
     def to_json(self) -> dict[str, Any]:
         return {
             "format": FORMAT,
@@ -123,10 +126,7 @@ class Judgement:
             "notes": self.notes,
             "real": [score.to_json() for score in self.floor.values()],
             "fakes": [one.to_json(self.reals) for one in self.judged],
-            "generators": [
-                {"name": name, "trainings": len(each), "scores": [score.to_json() for score in over_trainings(each)]}
-                for name, each in self.generators.items()
-            ],
+            "generators": self.by_generator(),
             "verdicts": [{name: finite(v) for name, v in asdict(verdict).items()} for verdict in self.verdicts],
         }
 
@@ -150,7 +150,7 @@ def judge(
     classes: bool = False,
     images: int = MOST,
     seed: int = 0,
-    progress: Progress = lambda text: None,
+    progress: Progress = quiet,
 ) -> Judgement:
     """Scores of fakes against real images, each with its interval at 95 %.
 
@@ -166,8 +166,11 @@ def judge(
 
     Raises UsageError, DataError, MissingData, FileFormatError.
     """
-    chosen = [metric_name(name) for name in listed(scores)] or [n for n, metric in METRICS.items() if not metric.asked]
+    chosen = [metric_name(name) for name in names_of(scores)] or [
+        n for n, metric in METRICS.items() if not metric.asked
+    ]
     check_features(features, weights, weights_hash)
+    names = names_of(names)
     check_fakes(fakes, names, images)
     samplers = [generator_of(source) for source in fakes]
     size = size or sizes([sampler for sampler in samplers if sampler])
@@ -179,23 +182,23 @@ def judge(
         for name, fake in zip(distinct(generators), opened, strict=True)
     ]
     refuse_twice(generators, sides)
-    count = min(map(len, sides))
+    fewest = min(map(len, sides))
     extractor = look(features, reals, weights, weights_hash, seed, progress)
     judged = []
     for generator, side in zip(generators, sides, strict=True):
-        pair = Pair(reals, alike(side, count, seed), extractor, progress)
+        pair = Pair(reals, alike(side, fewest, seed), extractor, progress)
         found = scored(pair, chosen)
         each = per_class(pair, found) if classes else {}
         judged.append(Judged(generator, pair.fake, found, each, few_of(pair, each) if classes else ""))
     refuse_nothing(judged)
-    verdicts = compared(by_generator(judged), min(count, len(reals.held)))
+    verdicts = compared(by_generator(judged), fewest, same_images(judged))
     floor = floor_of(Pair(reals, judged[0].fake, extractor, progress), judged[0].scores, seed)
-    return Judgement(protocol(reals, extractor, count, seed), reals, judged, verdicts, floor)
+    return Judgement(protocol(reals, extractor, fewest, seed), reals, judged, verdicts, floor)
 
 
-def listed(names: Sequence[str]) -> list[str]:
-    """One name may stand for a list of it."""
-    return [names] if isinstance(names, str) else list(names)
+def names_of(names: Sequence[str]) -> list[str]:
+    """Of a list, or of a text with commas."""
+    return [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names or ())
 
 
 def check_features(name: str, weights: Any, weights_hash: str | None) -> None:
@@ -216,7 +219,7 @@ def check_fakes(fakes: Sequence[Any], names: Sequence[str], images: int) -> None
         raise UsageError("missing", "there are no fakes to judge", fix="name a folder, a run or a model after REAL")
     if len(names) > len(fakes):
         raise UsageError("names", f"{len(names)} names for {len(fakes)} sets of fakes", fix="give a name to each")
-    if not isinstance(images, int) or images < SOME:
+    if not isinstance(images, Integral) or images < SOME:
         raise UsageError("bad-number", f"images={images!r} is not a whole number of {SOME} or more",
                          fix=f"compare {SOME} images a side, or more")  # fmt: skip
 
@@ -235,10 +238,10 @@ def refuse_twice(generators: Sequence[str], sides: Sequence[Side]) -> None:
     """Raises UsageError where two trainings of a generator gave the same images: they would count as two."""
     found = set()
     for name, side in zip(generators, sides, strict=True):
-        if (content := (name, fingerprint(side.images))) in found:
+        if (name, side.content) in found:
             raise UsageError("same-images", f"two of the trainings of {name} are the same images",
                              fix="name each training once, or give the sets different names")  # fmt: skip
-        found.add(content)
+        found.add((name, side.content))
 
 
 def few_of(pair: Pair, found: Mapping[str, Any]) -> str:
@@ -256,25 +259,27 @@ def by_generator(judged: Sequence[Judged]) -> dict[str, list[dict[str, Score]]]:
     return found
 
 
-def over_trainings(each: Sequence[dict[str, Score]]) -> list[Score]:
-    """The scores of a generator: of one training as they are; of several their mean with its t-interval."""
-    if len(each) == 1:
-        return list(each[0].values())
+def of_generator(trainings: Sequence[dict[str, Score]]) -> list[Score]:
+    """Its scores: of one training as they are; of several the means, for other trainings and other images."""
+    if len(trainings) == 1:
+        return list(trainings[0].values())
     found = []
-    for name in each[0]:
-        values = [value for scores in each if (value := scores[name].value) is not None]
-        if len(values) < len(each):
+    for name in trainings[0]:
+        each = [scores[name] for scores in trainings]
+        classes = {tuple(score.shows["classes"]) for score in each if "classes" in score.shows}
+        if (
+            any(score.value is None for score in each) or len(classes) > 1
+        ):  # means over other classes do not go together
             found.append(Score(name))
             continue
-        mean, *ends = mean_interval(values)
-        found.append(Score(name, mean, *METRICS[name].within(*ends)))
+        mean, half = (spread := over_trainings(each)).mean, spread.half
+        found.append(Score(name, mean, *METRICS[name].within(mean - half, mean + half)))
     return found
 
 
-def of_trainings(name: str, each: Sequence[dict[str, Score]]) -> list[str]:
-    """What there is to say about a generator, and in how many of its trainings where not in all."""
-    counts = Counter(words for scores in each for words in in_words(name, scores))
-    return [w if n == len(each) else f"{w} ({n} of {len(each)} trainings)" for w, n in counts.items()]
+def same_images(judged: Sequence[Judged]) -> list[set[str]]:
+    alone = [one for one in judged if sum(other.generator == one.generator for other in judged) == 1]
+    return [{a.generator, b.generator} for a, b in combinations(alone, 2) if a.fake.content == b.fake.content]
 
 
 def refuse_nothing(judged: Sequence[Judged]) -> None:
@@ -286,15 +291,16 @@ def refuse_nothing(judged: Sequence[Judged]) -> None:
 
 
 def floor_of(pair: Pair, scores: Mapping[str, Score], seed: int) -> dict[str, Score]:
-    """What these scores are of real images in the fakes' place: of one part of them against the rest, as many of each
-    as of fakes and real images; none of those that depend on how many there are."""
+    """What these scores are of real images in the fakes' place: of one part of them against the rest, in the proportion
+    of fakes and real images; none of those that depend on how many there are."""
     pair.progress("real images against each other")
     parts = real_parts(pair.reals, len(pair.fake) / (len(pair.fake) + len(pair.reals.held)), seed)
-    names = [name for name in scores if name not in OF_TRAINING + COUNTED and not METRICS[name].asked]
+    by_chance = {"classes": "chance", "copies": "twins", "train-on-generated": "real"}  # where the score itself knows
+    left = {*OF_TRAINING, *COUNTED, *by_chance}
+    names = [name for name in scores if name not in left and not METRICS[name].asked]
     found = scored(Pair(*parts, pair.extractor, pair.progress), names) if parts else {}
-    by_chance = {"classes": "chance", "copies": "twins"}  # of as many images, where the score itself knows
     known = {name: scores[name].shows.get(what) for name, what in by_chance.items() if name in scores}
-    return found | {name: Score(name, float(value[0])) for name, value in known.items() if value is not None}
+    return found | {name: Score(name, float(value.mean())) for name, value in known.items() if value is not None}
 
 
 def real_parts(reals: Reals, share: float, seed: int) -> tuple[Reals, Side] | None:
@@ -340,8 +346,7 @@ def distinct(names: Sequence[str]) -> list[str]:
     """Numbered where they repeat."""
     found: list[str] = []
     for name in names:
-        number = sum(other == name or other.startswith(f"{name} (") for other in found)
-        found.append(f"{name} ({number + 1})" if number else name)
+        found.append(next(new for new in chain([name], (f"{name} ({i})" for i in count(2))) if new not in found))
     return found
 
 

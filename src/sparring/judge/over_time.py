@@ -4,6 +4,7 @@ A number that chose a checkpoint flatters it, so it is never the one that is rep
 not on the same fakes.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,11 +16,11 @@ from ..files import write_json
 from ..players import Generator
 from ..runs import Run
 from ..sample import Sampler
-from .judgement import MOST, Progress, check_features, listed, look, protocol, real_parts, stamp
+from .judgement import MOST, check_features, look, names_of, protocol, real_parts, stamp
 from .scores import Pair, Score, scored
-from .sides import Reals, generator_of, quiet, read_fake, read_real
+from .sides import Progress, Reals, is_generator, quiet, read_fake, read_real
 from .table import METRICS, metric_name
-from .verdicts import remarks
+from .verdicts import compared, remarks
 
 NAMES = ("kernel", "frechet", "precision", "recall", "coverage", "diversity", "fidelity")
 
@@ -40,15 +41,15 @@ def over_time(
 ) -> dict[str, Any]:
     """Scores of every checkpoint that the run has kept, and RUN/scores.json for its report.
 
-    {"checkpoints": [{"images", "scores"}], "best": {"images", "scores"}, "notes", "protocol", "stamp"}: the best has
-    the lowest kernel distance to one half of the real images, and its scores are of other fakes against the other half.
-    Arguments as for `judge`; `scores`: names of METRICS beside NAMES. Raises UsageError for a run without a generator
-    or checkpoints, and what `judge` raises.
+    {"format", "checkpoints": [{"images", "scores"}], "best": {"images", "scores"}, "notes", "protocol", "stamp"}: the
+    best has the lowest kernel distance to one half of the real images, and its scores are of other fakes against the
+    other half. Arguments as for `judge`; `scores`: names of METRICS beside NAMES. Raises UsageError for a run without a
+    generator or checkpoints, and what `judge` raises.
     """
     check_features(features, weights, weights_hash)
     run = Run.read(folder)
-    names = list(dict.fromkeys([*NAMES, *map(metric_name, listed(scores))]))
-    if generator_of(real) is not None:
+    names = list(dict.fromkeys([*NAMES, *map(metric_name, names_of(scores))]))
+    if is_generator(real):
         raise UsageError("real-generator", f"{real} is a generator, not real images", fix="name real images first")
     size = size or (run.facts.height, run.facts.width)
     reals = read_real(real, held=held, size=size, most=images, seed=seed, progress=progress)
@@ -58,7 +59,9 @@ def over_time(
                          fix="give more real images")  # fmt: skip
     extractor = look(features, reals, weights, weights_hash, seed, progress)
     choosing = halves[0]
-    reporting = replace(reals, held=halves[1], how=f"{reals.how}; the checkpoint was chosen by one half of these")
+    reporting = replace(
+        reals, held=halves[1], how=f"{reals.how}; half of these chose the checkpoint, the other half is reported"
+    )
     generators = samplers(run)
 
     def judged(at: int, sampler: Sampler, against: Reals, seed: int) -> dict[str, Score]:
@@ -66,7 +69,7 @@ def over_time(
         return scored(Pair(against, fake, extractor, progress), names)
 
     found = [(at, sampler, judged(at, sampler, choosing, seed)) for at, sampler in generators]
-    at, sampler, _ = min(found, key=lambda row: row[2]["kernel"].value or 0.0)
+    at, sampler, _ = min(found, key=lambda row: infinite_if_none(row[2]["kernel"].value))
     best = judged(at, sampler, reporting, seed + 1)
     about = protocol(reporting, extractor, len(reporting.held), seed + 1)
     write_json(run.folder / "scores.json", for_report(at, reporting, best, stamp(about)))
@@ -76,8 +79,20 @@ def over_time(
         "protocol": about,
         "checkpoints": [{"images": at, "scores": rows(each)} for at, _, each in found],
         "best": {"images": at, "scores": rows(best)},
-        "notes": remarks({f"{at:,} images": best}),
+        "notes": [*remarks({f"{at:,} images": best}), *as_good(at, {row[0]: row[2] for row in found})],
     }
+
+
+def as_good(best: int, checkpoints: Mapping[int, Mapping[str, Score]]) -> list[str]:
+    """How many of the others the choosing half of the real images does not tell from the best."""
+    kernels = {f"{at:,}": [{"kernel": scores["kernel"]}] for at, scores in checkpoints.items()}
+    about = [v for v in compared(kernels, 0) if f"{best:,}" in (v.a, v.b)]
+    left = sum(v.verdict not in ("better", "worse") for v in about)
+    return [f"{left} of the {len(about)} other checkpoints may be as good in kernel distance"] if left else []
+
+
+def infinite_if_none(value: float | None) -> float:
+    return math.inf if value is None else value
 
 
 def samplers(run: Run) -> list[tuple[int, Sampler]]:

@@ -1,7 +1,9 @@
 """The two sides of a judgement: real images, and the fakes of each generator or folder."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,8 @@ import numpy as np
 from .. import draws
 from ..data import ImageSet, load, resized
 from ..errors import DataError, UsageError
+from ..features import fingerprint
+from ..images import as_size
 from ..runs import generator
 from ..sample import Sampler
 
@@ -35,6 +39,17 @@ class Side:
     origins: tuple[str, ...]
     how: str = ""
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of the images in their order, with their labels."""
+        return fingerprint(self.images, self.labels)
+
+    @cached_property
+    def content(self) -> str:
+        """A fingerprint of the images in any order."""
+        each = sorted(hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in self.images)
+        return fingerprint(np.frombuffer(b"".join(each), np.uint8))
+
     def __len__(self) -> int:
         return len(self.images)
 
@@ -55,13 +70,12 @@ class Reals:
 
     name: str
     classes: tuple[str, ...]
-    fingerprint: str
     seen: Side
     held: Side
     apart: bool
     how: str
 
-    @property
+    @cached_property
     def all(self) -> Side:
         """Both parts, `seen` first."""
         images, labels = (
@@ -111,14 +125,16 @@ def read_real(
     sampler = generator_of(source)
     counted = counting("real images", progress)
     images = load(source, size=size, progress=counted) if sampler is None else drawn_by(sampler, most, seed)
+    images = resized(images, as_size(size) or images.shape[:2], images.shape[2])
     said, test = done(images), images.parts == "test"
+    apart = held is not None or bool(test.any() and not test.all())
     if held is not None:
         more = resized(load(held, size=images.shape[:2], progress=counted), images.shape[:2], images.shape[2])
         other, twins = without(more, images)
         parts = side(images.name, images), matched(other, images.classes)
         how = f"{more.name}, kept apart"
         said += done(more)
-    elif test.any() and not test.all():
+    elif apart:
         other, twins = without(images.take(test), images.take(~test))
         parts = side(images.name, images.take(~test)), side(images.name, other)
         how = "the test part"
@@ -131,9 +147,8 @@ def read_real(
     first = f"compared with {f'{most:,} drawn' if len(other) > most else f'all {len(other):,} images'} of {how}"
     if twins:
         first += f", of which {twins:,} that equal a training image were left out"
-    apart = held is not None or bool(test.any() and not test.all())
     how = "; ".join([first, *said])
-    return Reals(images.name, images.classes, images.fingerprint, seen, other.some(most, seed), apart, how)
+    return Reals(images.name, images.classes, seen, other.some(most, seed), apart, how)
 
 
 def without(held: ImageSet, training: ImageSet) -> tuple[ImageSet, int]:
@@ -161,9 +176,13 @@ def generator_of(source: Any) -> Sampler | None:
     """The generator of a Sampler, a run or a model folder; None of anything else."""
     if isinstance(source, Sampler):
         return source
+    return generator(source) if is_generator(source) else None
+
+
+def is_generator(source: Any) -> bool:
     names = ("recipe.json", "config.json", "model/config.json")
     there = isinstance(source, str | Path) and any((Path(source) / name).is_file() for name in names)
-    return generator(source) if there else None
+    return there or isinstance(source, Sampler)
 
 
 def sizes(samplers: Sequence[Sampler]) -> tuple[int, int] | None:
@@ -180,14 +199,22 @@ def read_fake(name: str, source: Any, reals: Reals, *, seed: int = 0, progress: 
     sampler = generator_of(source)
     if sampler is not None:
         progress(f"drawing {name}")
-        return sampled(name, sampler, reals, len(reals.held), seed)
+        made = sampled(name, sampler, reals, len(reals.held), seed)
+        return replace(made, how="; ".join([*place(source), made.how]))
     loaded = load(source, size=reals.shape[:2], alike=True, progress=counting(name, progress))
     images = resized(loaded, reals.shape[:2], reals.shape[2])
-    count = f"{len(images):,} images"
+    count = f"{len(images):,} image{'s' * (len(images) > 1)}"
+    if repeats := len(images) - len(set(images.hashes)):
+        count += f", {repeats:,} of which repeat others"
     if len(images) > len(reals.held):
         count += f", of which {len(reals.held):,} were drawn, as many as there are real ones"
-    how = "; ".join([count, *done(images), *strangers(images, reals.classes)])
+    how = "; ".join([*place(source), count, *done(images), *strangers(images, reals.classes)])
     return replace(matched(images, reals.classes), name=name, how=how).some(len(reals.held), seed)
+
+
+def place(source: Any) -> list[str]:
+    """Where fakes come from, if that has a name."""
+    return [str(source)] if isinstance(source, str | Path) else []
 
 
 def matched(images: ImageSet, classes: tuple[str, ...]) -> Side:
@@ -212,11 +239,12 @@ def sampled(name: str, sampler: Sampler, reals: Reals, count: int, seed: int) ->
     if sampler.spec.labels:
         number = {c: k for k, c in enumerate(reals.classes)}
         known = np.array([number.get(c, UNKNOWN) for c in sampler.classes])
-        wanted = np.isin(reals.held.labels, known[known >= 0])
+        wanted = reals.held.labels[np.isin(reals.held.labels, known[known >= 0])]
         back = {int(k): i for i, k in enumerate(known)}
-        if wanted.any():
-            chosen = np.resize(np.array([back[int(k)] for k in reals.held.labels[wanted]]), count)
-            how += ", classes as among the real images"
+        if len(wanted):
+            at_random = np.random.default_rng([seed, 1]).choice(wanted, count)  # as new real images would have them
+            chosen = np.array([back[int(k)] for k in at_random])
+            how += ", classes at random in the proportions of the real images"
         else:
             chosen = np.arange(count) % len(sampler.classes)
         labels = known[chosen]

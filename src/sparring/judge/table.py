@@ -7,6 +7,7 @@ from typing import Literal
 from ..errors import pick
 
 FEW = 2048  # images below which a Frechet distance is no headline
+ROUNDING = 1e-7  # values below it are shown as 0
 SOME = 50  # images a side below which scores by neighbours say nothing
 
 
@@ -44,22 +45,25 @@ class Metric:
     def apart(self, mean: float, half: float) -> str:
         """A difference of two values with half of its 95 % interval."""
         if self.times == 100:
-            return f"{100 * mean:+.1f} +- {100 * half:.1f} points"
+            return f"{100 * mean:+.1f} +- {100 * min(half, 1.0):.1f} points"
         return f"{self.shown(mean)} +- {self.shown(half)}"
 
     def around(self, value: float | None, low: float | None, high: float | None) -> str:
-        """A value and half of its interval, to the value's last digit."""
+        """A value and how far its interval goes from it, to the value's last digit."""
         text = self.shown(value)
         if low is None or high is None:
             return text
+        half = self.times * max(high - (value or 0.0), (value or 0.0) - low)  # the longer, where one end is cut
+        if "e" in text:
+            return f"{text} +-{half:.2g}"
         decimals = len(text.removesuffix(" %").partition(".")[2])
-        return f"{text} +-{self.times * (high - low) / 2:.{decimals}f}"
+        return f"{text} +-{half:.{decimals}f}"
 
     def shown(self, value: float | None) -> str:
         """As a table prints it."""
         if value is None:
             return ""
-        scaled = self.times * value
+        scaled = self.times * value if abs(value) > ROUNDING else 0.0
         if self.times == 100:
             return f"{scaled:.1f} %"
         return f"{scaled:#.3g}".rstrip(".") if abs(scaled) < 1000 else f"{scaled:,.0f}"
@@ -151,6 +155,7 @@ METRICS: dict[str, Metric] = {
         "It never looks at real images: wrong classes, artefacts and copies go unseen.",
         "Salimans et al. 2016, arXiv:1606.03498, section 4",
         needs="classes",
+        lowest=1.0,
     ),
     "classes": Metric(
         "Classes out of balance",

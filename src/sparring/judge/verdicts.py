@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..metrics import difference
+from ..metrics import Estimate, difference
 from ..metrics.estimate import NORMAL_95
 from ..stats import LEVEL, Verdict, holm, of_mean, t_quantile, t_tail, tost_p
 from .scores import Score
@@ -32,39 +32,45 @@ class Compared:
     p_holm: float
     margin: float
     verdict: Verdict
-    sentence: str
 
 
-class Apart(NamedTuple):
-    """A difference a - b, its standard error and the degrees of freedom that this was estimated with."""
+class Spread(NamedTuple):
+    """A value with its standard error, and the degrees of freedom that this was estimated with."""
 
     mean: float
     error: float
     df: float = math.inf
 
+    @property
+    def half(self) -> float:
+        """Of the interval at 95 %."""
+        return t_quantile(self.df) * self.error
+
 
 Trainings = Sequence[Mapping[str, Score]]  # the scores of each
 
 
-def compared(generators: Mapping[str, Trainings], images: int) -> list[Compared]:
+def compared(
+    generators: Mapping[str, Trainings], images: int, same: Collection[Collection[str]] = ()
+) -> list[Compared]:
     """Verdicts on every two generators by the headline scores that both have, of so many images.
 
     By name the scores of one set of fakes each, and then verdicts are about these sets; or of a generator trained
     several times, and then they are about training it once more. Real images are the same on both sides, so what they
     do to both cancels. better, worse: p <= 1 - LEVEL, adjusted over all scores of all pairs (Holm 1979); tie: surely
     within a margin (two one-sided tests), which is a point for shares and a twentieth of the larger value for
-    distances. Nothing is said about a generator that was trained once against one that was trained again.
+    distances. Nothing is said about a generator that was trained once against one that was trained again, nor about two
+    that are the `same`.
     """
     rows = []
     for (a, of_a), (b, of_b) in combinations(generators.items(), 2):
-        if min(len(of_a), len(of_b)) == 1 < max(len(of_a), len(of_b)):
+        if min(len(of_a), len(of_b)) == 1 < max(len(of_a), len(of_b)) or {a, b} in map(set, same):
             continue
         for name, metric in METRICS.items():
             if metric.leads(images) and all(map(known(name), [*of_a, *of_b])):
                 sides = [scores[name] for scores in of_a], [scores[name] for scores in of_b]
-                what = "images" if len(of_a) == 1 else "trainings"
-                rows.append((name, a, b, apart(*sides), margin(name, [*sides[0], *sides[1]]), what))
-    ps = [min(1.0, 2 * t_tail(abs(d.mean) / d.error, d.df)) if d.error else 1.0 for *_, d, _, _ in rows]
+                rows.append((name, a, b, apart(*sides), margin(name, *map(mean, sides))))
+    ps = [min(1.0, 2 * t_tail(abs(d.mean) / d.error, d.df)) if d.error else 1.0 for *_, d, _ in rows]
     return [judged(*row, p=p, p_holm=adjusted) for row, p, adjusted in zip(rows, ps, holm(ps), strict=True)]
 
 
@@ -72,21 +78,42 @@ def known(name: str) -> Callable[[Mapping[str, Score]], bool]:
     return lambda scores: name in scores and scores[name].estimate is not None
 
 
-def apart(a: Sequence[Score], b: Sequence[Score]) -> Apart:
-    """The difference of two sets of fakes, or of the means of several trainings (Welch 1947), whose own doubt contains
-    that of their fakes; what real images do to it is added, with Satterthwaite's degrees of freedom."""
+def values(scores: Sequence[Score]) -> np.ndarray:
+    return np.array([score.value for score in scores if score.value is not None])
+
+
+def mean(scores: Sequence[Score]) -> float:
+    return float(values(scores).mean())
+
+
+def apart(a: Sequence[Score], b: Sequence[Score]) -> Spread:
+    """The difference of two sets of fakes, or of the means of several trainings (Welch 1947)."""
     of_a, of_b = ([score.estimate for score in scores if score.estimate] for scores in (a, b))
     if len(a) == len(b) == 1:
         found = difference(of_a[0], of_b[0])
-        return Apart(found.value, found.error or unseen((*a, *b)))
-    values = [np.array([estimate.value for estimate in side]) for side in (of_a, of_b)]
-    real = np.mean([e.real for e in of_a], 0) - np.mean([e.real for e in of_b], 0)
-    parts = [(of_mean(x), len(x) - 1) for x in (*values, real) if len(x)]
+        return Spread(found.value, found.error or unseen((*a, *b)))
+    return summed(mean(a) - mean(b), (a, b), real_part(of_a) - real_part(of_b))
+
+
+def over_trainings(scores: Sequence[Score]) -> Spread:
+    """The mean of a score over trainings of one generator, for other trainings and other images."""
+    estimates = [score.estimate for score in scores if score.estimate]
+    return summed(mean(scores), (scores,), real_part(estimates) if len(estimates) == len(scores) else np.zeros(0))
+
+
+def real_part(estimates: Sequence[Estimate]) -> np.ndarray:
+    """What real images do to the mean of these: influences [N]."""
+    return np.mean([estimate.real for estimate in estimates], 0)
+
+
+def summed(value: float, sides: Sequence[Sequence[Score]], real: np.ndarray) -> Spread:
+    """The doubt of trainings, which contains that of their fakes, and of the real images that they share, with
+    Satterthwaite's degrees of freedom."""
+    parts = [(of_mean(x), len(x) - 1) for x in (*map(values, sides), real) if len(x)]
     variance = sum(part for part, _ in parts)
-    mean = float(values[0].mean() - values[1].mean())
     if not variance:
-        return Apart(mean, unseen((*a, *b)))
-    return Apart(mean, math.sqrt(variance), variance**2 / sum(part**2 / df for part, df in parts))
+        return Spread(value, unseen([score for side in sides for score in side]))
+    return Spread(value, math.sqrt(variance), variance**2 / sum(part**2 / df for part, df in parts))
 
 
 def unseen(scores: Iterable[Score]) -> float:
@@ -94,27 +121,19 @@ def unseen(scores: Iterable[Score]) -> float:
     return max(((s.high or 0.0) - (s.low or 0.0)) / (2 * NORMAL_95) for s in scores)
 
 
-def margin(metric: str, scores: Iterable[Score]) -> float:
-    if METRICS[metric].times == 100:
-        return POINT
-    return PART * max(abs(score.value or 0.0) for score in scores)
+def margin(metric: str, a: float, b: float) -> float:
+    """The largest difference that does not matter."""
+    return POINT if METRICS[metric].times == 100 else PART * max(abs(a), abs(b))
 
 
-def judged(metric: str, a: str, b: str, found: Apart, margin: float, what: str, p: float, p_holm: float) -> Compared:
+def judged(metric: str, a: str, b: str, found: Spread, margin: float, p: float, p_holm: float) -> Compared:
     alpha, lower = 1 - LEVEL, METRICS[metric].better == "lower"
     verdict: Verdict = "not enough evidence"
     if found.error and tost_p(found.mean, found.error, found.df, margin=margin) <= alpha:
         verdict = "tie"
     elif p_holm <= alpha:
         verdict = "better" if (found.mean < 0) == lower else "worse"
-    said = {
-        "tie": f"{a} and {b} are as good as each other",
-        "better": f"{a} is better than {b}",
-        "worse": f"{a} is worse than {b}",
-        "not enough evidence": f"these {what} do not show whether {a} or {b} is better",
-    }[verdict]
-    half = t_quantile(found.df) * found.error
-    return Compared(metric, a, b, found.mean, half, p, p_holm, margin, verdict, said)
+    return Compared(metric, a, b, found.mean, found.half, p, p_holm, margin, verdict)
 
 
 # --- in words --------------------------------------------------------------------------------------------------------
@@ -132,20 +151,43 @@ def different(scores: Mapping[str, Score]) -> tuple[list[str], list[str]]:
     return tests, [name for name, p in zip(tests, adjusted, strict=True) if p <= ALARM]
 
 
-def in_words(name: str, scores: Mapping[str, Score]) -> list[str]:
-    """What there is to say about one set of fakes, in sentences without full stops."""
-    said, (tests, fired) = [], different(scores)
-    copies = scores.get("copies")
-    if copies and copies.low is not None and copies.value is not None and copies.low > COPIED + twins_of(copies):
-        said.append(f"{100 * copies.value:.0f} % of {name} are nearly copies of training images: look at the pairs")
-    memorised = scores.get("memorised")
-    if memorised and memorised.p is not None and memorised.p <= ALARM:
-        said.append(f"{name} lies nearer to the training images than unseen real images do: some are learned by heart")
-    if fired:
-        said.append(f"{name} can be told from the real images, by {listed([plainly(m) for m in fired])}")
-    elif tests:
-        said.append(f"no test tells {name} from the real images: {listed([plainly(m) for m in tests])}")
+def in_words(name: str, trainings: Trainings) -> list[str]:
+    """What there is to say about the fakes of a generator, of one training or of several, in sentences without full
+    stops."""
+    copied = [100 * value for scores in trainings if (value := copies_of(scores)) is not None]
+    heart = [scores for scores in trainings if by_heart(scores)]
+    tested = [each for scores in trainings if (each := different(scores))[0]]
+    told = [fired for _, fired in tested if fired]
+    said = []
+    if copied:
+        share = f"{min(copied):.0f} %" if max(copied) - min(copied) < 1 else f"{min(copied):.0f} to {max(copied):.0f} %"
+        of = some(copied, trainings)
+        said.append(f"{share} of {name} are nearly copies of training images{of}: look at the pairs")
+    if heart:
+        than = f"than unseen real images do{some(heart, trainings)}"
+        said.append(f"{name} lies nearer to the training images {than}: some are learned by heart")
+    if told:
+        by = listed([plainly(m) for m in TESTS if any(m in fired for fired in told)])
+        said.append(f"{name} can be told from the real images{some(told, trainings)}, by {by}")
+    elif tested:
+        tests = listed([plainly(m) for m in TESTS if any(m in tests for tests, _ in tested)])
+        said.append(f"no test tells {name} from the real images: {tests}")
     return said
+
+
+def some(of: Sequence, trainings: Trainings) -> str:
+    return f" in {len(of)} of {len(trainings)} trainings" if len(of) < len(trainings) else ""
+
+
+def copies_of(scores: Mapping[str, Score]) -> float | None:
+    """The share of near copies, if it is worth a sentence."""
+    copies = scores.get("copies")
+    return copies.value if copies and copies.low is not None and copies.low > COPIED + twins_of(copies) else None
+
+
+def by_heart(scores: Mapping[str, Score]) -> bool:
+    score = scores.get("memorised")
+    return score is not None and score.p is not None and score.p <= ALARM
 
 
 def twins_of(copies: Score) -> float:
@@ -166,7 +208,10 @@ def remarks(scores: Mapping[str, Mapping[str, Score]]) -> list[str]:
         reasons.setdefault((why, whose(names, scores)), []).append(metric)
     return [
         *(f"{METRICS[metric].title}{whose(names, scores)}: {note}" for (metric, note), names in said.items()),
-        *(f"Not computed{of}: {', '.join(metrics)}: {why}" for (why, of), metrics in reasons.items()),
+        *(
+            f"Not computed{of}: {listed([plainly(m) for m in metrics])}: {why}"
+            for (why, of), metrics in reasons.items()
+        ),
     ]
 
 

@@ -1,7 +1,6 @@
 """What is a generated image worth to a classifier? Train on fakes, test on real images. Ravuri & Vinyals 2019."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +8,7 @@ import numpy as np
 from ..features import own
 from ..features.learned import EACH
 from ..stats import Interval
-from .sides import Side
+from .sides import Progress, Side, quiet
 
 REPEATS = 3  # classifiers, by seed, from the fakes and from as many real images
 PARTS = (1 / 16, 1 / 8, 1 / 4, 1 / 2)  # of the real images, for the learning curve
@@ -47,9 +46,7 @@ class Worth:
         return f"one fake is worth {value:.2g} real ones ({ends})"
 
 
-def measured(
-    seen: Side, held: Side, fake: Side, classes: tuple[str, ...], progress: Callable[[str], None] = lambda text: None
-) -> Worth | None:
+def measured(seen: Side, held: Side, fake: Side, classes: tuple[str, ...], progress: Progress = quiet) -> Worth | None:
     """Classifiers of the package's own kind, each trained the way `own` is: on fakes, on as many real images of `seen`,
     and on parts of these; all tested on the labelled images of `held`. None where there are too few labels."""
     fake, seen, held = (side.take(np.flatnonzero(side.labels >= 0)) for side in (fake, seen, held))
@@ -58,15 +55,16 @@ def measured(
     kinds = [len(np.unique(side.labels)) for side in (fake, seen, held)]
     if count < EACH * max(kinds) or min(kinds) < 2:
         return None
-    sizes = [size for part in PARTS if (size := round(part * count)) >= EACH * max(kinds)]
+    parts = [seen.some(size, 1) for part in PARTS if (size := round(part * count)) >= EACH * max(kinds)]
+    parts = [part for part in parts if len(np.unique(part.labels)) > 1]
     trainings = [(side, seed) for side in (fake, seen) for seed in range(REPEATS)]
-    trainings += [(seen.some(size, 1), 0) for size in sizes]
+    trainings += [(part, 0) for part in parts]
     found = []
     for number, (side, seed) in enumerate(trainings):
         progress(f"classifier {number + 1} of {len(trainings)}, from {len(side):,} images")
         found.append(right(side, held, classes, seed))
-    fakes, real, parts = np.stack(found[:REPEATS]), np.stack(found[REPEATS : 2 * REPEATS]), found[2 * REPEATS :]
-    curve = [(size, float(hits.mean())) for size, hits in zip(sizes, parts, strict=True)]
+    fakes, real = np.stack(found[:REPEATS]), np.stack(found[REPEATS : 2 * REPEATS])
+    curve = [(len(part), float(hits.mean())) for part, hits in zip(parts, found[2 * REPEATS :], strict=True)]
     chance = float(np.bincount(held.labels).max() / len(held))
     return Worth(fakes, real, count, (*curve, (count, float(real.mean()))), chance)
 

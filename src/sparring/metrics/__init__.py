@@ -4,7 +4,7 @@ Features are float [N,F], one row an image, and are not copied to another type a
 every score of a sample is an Estimate, with its error. Memory grows with the number of images, not with its square.
 """
 
-from .copies import Copies, copies
+from .copies import Copies, authenticity, copies, near_copies
 from .diversity import diversity, mean_distance
 from .estimate import Estimate, difference
 from .frechet import Moments, frechet_at_infinity, frechet_distance
@@ -21,6 +21,7 @@ __all__ = [
     "Modes",
     "Moments",
     "Neighbours",
+    "authenticity",
     "copies",
     "difference",
     "diversity",
@@ -32,6 +33,7 @@ __all__ = [
     "kernel_test",
     "mean_distance",
     "mode_coverage",
+    "near_copies",
     "neighbours",
     "psnr",
     "purity",

@@ -14,18 +14,16 @@ DIVISIONS = 999  # of real images into training and held-out ones: p of 1 / 1000
 
 @dataclass(frozen=True, eq=False)
 class Copies:
-    """0 of `memorised`, 0 of `c_t` and about half of `authentic` are what fresh images of the training images'
-    distribution have."""
+    """0 of `memorised` and 0 of `c_t` are what fresh images of the training images' distribution have."""
 
     memorised: Estimate  # share of fakes that are nearer to training images than held-out images explain
     p: float  # of "training images are no nearer to fakes than held-out ones"
     c_t: float  # far below 0 where fakes are nearer to training images than held-out ones are; far above where farther
-    authentic: Estimate  # share of fakes that are farther from their training image than another training image is
-    near: Estimate  # share of fakes that are near copies
-    apart: np.ndarray  # float64 [M]: how far each fake is from its nearest training image, over `limit`
+    apart: (
+        np.ndarray
+    )  # float64 [M]: how far each fake is from its nearest training image, over what a near copy keeps at most
     nearest: np.ndarray  # int64 [M]: which one that is
-    limit: float  # distance below which a fake is a near copy
-    twins: float  # share of held-out images that are nearer than that
+    twins: float  # share of held-out images that are as near
 
 
 def copies(train: np.ndarray, held_out: np.ndarray, fake: np.ndarray, *, cells: int = 10, seed: int = 0) -> Copies:
@@ -39,11 +37,38 @@ def copies(train: np.ndarray, held_out: np.ndarray, fake: np.ndarray, *, cells: 
     cells of k-means of the training images, Mann & Whitney's Z of the fakes' distances to their nearest training image
     against those of held-out images, averaged by the held-out images' shares. There are at most `cells`, and no more
     than leave 40 images of each side to a cell on average; those with fewer than 20 are left out (ours). A mean of
-    z-scores, it varies less than one where there are several cells. Not a number without a cell. `authentic`: Alaa et
-    al. 2022, arXiv:2102.08921, section 4.3. Its error is that of given training images. `near`: nearer to a training
-    image than half of the distance that all but 1 % of the held-out images keep, those that equal a training image left
-    out (ours). Raises DataError.
+    z-scores, it varies less than one where there are several cells. Not a number without a cell. `apart`, `nearest`,
+    `twins`: see `near_copies`. Raises DataError.
     """
+    train, held_out, fake, t, h, m = framed(train, held_out, fake)
+    to_train, to_held, held_to_train = nearest(m, t, k=2), nearest(m, h, k=2), nearest(h, t, k=1)
+    own, other = np.sqrt(to_train.squared[:, 0]), np.sqrt(held_to_train.squared[:, 0])
+    apart, twins = by_limit(own, other)
+    return Copies(
+        memorised=excess(to_train, to_held, len(t), len(h)),
+        p=by_chance(to_train, to_held, len(t), len(h), seed=seed),
+        c_t=c_t(train, held_out, fake, other, own, cells=cells, seed=seed),
+        apart=apart,
+        nearest=to_train.index[:, 0],
+        twins=twins,
+    )
+
+
+def near_copies(train: np.ndarray, held_out: np.ndarray, fake: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """How far each fake [M,F] is from its nearest training image, float64 [M], which one that is, int64 [M], and the
+    share of held-out images that are near copies.
+
+    Distances are over half of that which all but 1 % of the held-out images keep to the training images, those that
+    equal one left out (ours): below 1 is a near copy. Raises DataError.
+    """
+    _, _, _, t, h, m = framed(train, held_out, fake)
+    found = nearest(m, t, k=1)
+    apart, twins = by_limit(np.sqrt(found.squared[:, 0]), np.sqrt(nearest(h, t, k=1).squared[:, 0]))
+    return apart, found.index[:, 0], twins
+
+
+def framed(train: np.ndarray, held_out: np.ndarray, fake: np.ndarray):
+    """All three checked, and as points of one frame."""
     train, held_out, fake = (
         checked(x, least=least, what=what)
         for x, least, what in ((train, 3, "training"), (held_out, 3, "held-out"), (fake, 2, "fake"))
@@ -51,29 +76,31 @@ def copies(train: np.ndarray, held_out: np.ndarray, fake: np.ndarray, *, cells: 
     same_width(train, held_out, what="held-out ones")
     same_width(train, fake)
     frame = Points.frame(train, held_out, fake)
-    t, h, m = (Points(x, *frame) for x in (train, held_out, fake))
-    to_train, held_to_train = nearest(m, t, k=2), nearest(h, t, k=1)
-    own, other = np.sqrt(to_train.squared[:, 0]), np.sqrt(held_to_train.squared[:, 0])
-    met, back = np.unique(to_train.index[:, 0], return_inverse=True)
-    reach = np.sqrt(nearest(Points(train[met], *frame), t, k=2).squared[:, 1])[back]  # the nearest is the image itself
+    return train, held_out, fake, *(Points(x, *frame) for x in (train, held_out, fake))
+
+
+def by_limit(own: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, float]:
+    """Distances of fakes over the limit of a near copy, and the share of held-out images below it, from both."""
     limit = np.quantile(other[other > 0], 0.01) / 2 if other.any() else 0.0
     apart = np.divide(own, limit, out=np.where(own > 0, np.inf, 0.0), where=limit > 0)
-    to_held = nearest(m, h, k=2)
-    return Copies(
-        memorised=excess(to_train, to_held, len(t), len(h)),
-        p=by_chance(to_train, to_held, len(t), len(h), seed=seed),
-        c_t=c_t(train, held_out, fake, other, own, cells=cells, seed=seed),
-        authentic=share(own > reach),
-        near=share(apart < 1),
-        apart=apart,
-        twins=float(((other < limit) | (other == 0)).mean()),
-        nearest=to_train.index[:, 0],
-        limit=float(limit / t.scale),
-    )
+    return apart, float(((other < limit) | (other == 0)).mean())
 
 
-def share(of: np.ndarray) -> Estimate:
-    return Estimate(float(of.mean()), fake=of - of.mean())
+def authenticity(train: np.ndarray, fake: np.ndarray) -> Estimate:
+    """The share of fakes [M,F] that are farther from their training image [T,F] than another training image is.
+
+    Alaa et al. 2022, arXiv:2102.08921, section 4.3; about half for fresh images of the training images' distribution.
+    The error is that of given training images. Raises DataError.
+    """
+    train, fake = checked(train, least=2, what="training"), checked(fake, least=2, what="fake")
+    same_width(train, fake)
+    frame = Points.frame(train, fake)
+    t, m = Points(train, *frame), Points(fake, *frame)
+    found = nearest(m, t, k=1)
+    met, back = np.unique(found.index[:, 0], return_inverse=True)
+    reach = nearest(Points(train[met], *frame), t, k=2).squared[:, 1]  # the first is the image itself
+    hits = np.sqrt(found.squared[:, 0]) > np.sqrt(reach)[back]
+    return Estimate(float(hits.mean()), fake=hits - hits.mean())
 
 
 def excess(to_train: Nearest, to_held: Nearest, trained: int, held: int) -> Estimate:

@@ -4,7 +4,7 @@ import numpy as np
 
 from ..errors import DataError
 from .estimate import Estimate
-from .features import chunks
+from .features import chunks, pair
 from .kernel import kernel_distance, linear
 
 FLOOR = 1 / 12  # variance of rounding to whole numbers: the least power that 8-bit images can tell
@@ -46,29 +46,24 @@ def profile(images: np.ndarray, ring: np.ndarray, count: int) -> np.ndarray:
 
 
 def spectrum_test(real: np.ndarray, fake: np.ndarray, *, divisions: int = 999, seed: int = 0) -> float:
-    """p of "both sets of images uint8 [N,H,W,C] have one mean spectrum", in [1 / (divisions + 1), 1].
+    """p of "both sets of spectra [N,R] and [M,R] have one mean", in [1 / (divisions + 1), 1].
 
     The share of random divisions of all images into two sets of as many whose mean spectra are as far apart, in the
     sum of squares, the true division counted: exact where all images have one distribution. Raises DataError.
     """
-    each, n, random = np.concatenate([spectrum(real), spectrum(fake)]), len(real), np.random.default_rng(seed)
+    real, fake = pair(real, fake)
+    each, n, random = np.concatenate([real, fake]), len(real), np.random.default_rng(seed)
     orders = [np.arange(len(each)), *(random.permutation(len(each)) for _ in range(divisions))]
     apart = np.array([np.square(each[o[:n]].mean(0) - each[o[n:]].mean(0)).sum() for o in orders])
     return float((apart >= apart[0] * (1 - 1e-9)).mean())
 
 
 def spectrum_distance(real: np.ndarray, fake: np.ndarray) -> Estimate:
-    """Mean over rings of the squared difference of the sets' mean spectra, in dB^2, of images uint8 [N,H,W,C].
+    """Mean over rings of the squared difference of the mean spectra, in dB^2, of spectra [N,R] and [M,R].
 
     Ours: the unbiased estimate, so that two samples of one distribution have 0 on average; `kernel_distance` with the
-    kernel x.y. Raises DataError, also where the two sets are not of one size.
+    kernel x.y. Raises DataError, also where images were not of one size.
     """
-    a, b = spectrum(real), spectrum(fake)
-    if real.shape[1:3] != fake.shape[1:3]:
-        raise DataError(
-            "spectrum-size",
-            f"real images are {real.shape[1]} x {real.shape[2]}, fakes {fake.shape[1]} x {fake.shape[2]}",
-            fix="bring both to one size in the same way",
-        )
-    centre = (a.mean(0) + b.mean(0)) / 2
-    return kernel_distance(a - centre, b - centre, kernel=linear)
+    real, fake = pair(real, fake)
+    centre = (real.mean(0) + fake.mean(0)) / 2
+    return kernel_distance(real - centre, fake - centre, kernel=linear)

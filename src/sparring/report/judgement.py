@@ -45,8 +45,8 @@ def page(judgement: Mapping[str, Any], pictures: Mapping[str, np.ndarray]) -> st
         names=[fake["name"] for fake in fakes],
         rows=rows,
         notes=judgement["notes"],
-        classes=[table for table in (class_table(fake) for fake in fakes) if table["rows"]],
-        verdicts=[verdict_row(verdict) for verdict in judgement["verdicts"]],
+        classes=[table for table in (class_table(fake) for fake in fakes) if table["rows"] or table["left_out"]],
+        verdicts=by_pair(judgement["verdicts"]),
         real=picture(pictures.get("real")),
         made=[picture(pictures.get(f"fakes {number}")) for number in range(len(fakes))],
         nearest=[pairs(fake, pictures.get(f"nearest {number}")) for number, fake in enumerate(fakes)],
@@ -59,14 +59,20 @@ def page(judgement: Mapping[str, Any], pictures: Mapping[str, np.ndarray]) -> st
 def verdict_row(verdict: Mapping[str, Any]) -> dict[str, Any]:
     metric = METRICS[verdict["metric"]]
     apart = typeset(metric.apart(verdict["mean"], verdict["half"]))
-    pair = f"{verdict['a']}\n{verdict['b']}"
     return {
         **verdict,
-        "pair": pair,
         "pill": PILLS.get(verdict["verdict"], "open"),
         "title": metric.title,
         "apart": apart,
     }
+
+
+def by_pair(verdicts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """In their order, the verdicts on every two generators together."""
+    found: dict[tuple[str, str], list] = {}
+    for verdict in verdicts:
+        found.setdefault((verdict["a"], verdict["b"]), []).append(verdict_row(verdict))
+    return [{"a": a, "b": b, "rows": rows} for (a, b), rows in found.items()]
 
 
 def rows_of(judgement: Mapping[str, Any], sides: Sequence[Mapping[str, Any]]) -> list[dict]:
@@ -78,7 +84,7 @@ def rows_of(judgement: Mapping[str, Any], sides: Sequence[Mapping[str, Any]]) ->
 def row_of(name: str, judgement: Mapping[str, Any], sides: Sequence[Mapping[str, Any]]) -> dict | None:
     """None where no side has this score."""
     metric = METRICS[name]
-    each = [next(score for score in side["scores"] if score["metric"] == name) for side in sides]
+    each = [score_of(side, name) for side in sides]
     real = next((score for score in judgement["real"] if score["metric"] == name), None)
     if all(score["value"] is None for score in each):
         return None
@@ -145,11 +151,16 @@ def score_of(fake: Mapping[str, Any], metric: str) -> Mapping[str, Any]:
 
 
 def spectra(fakes: Sequence[Mapping[str, Any]]) -> Markup | None:
-    """Of real images and of each set of fakes that has one."""
-    found = {fake["name"]: score_of(fake, "spectrum").get("shows") for fake in fakes}
-    known = {name: shows for name, shows in found.items() if shows}
-    return (
-        figures.spectra(next(iter(known.values()))["real"], {n: s["fake"] for n, s in known.items()}) if known else None
+    """Of real images and of each generator that has one, a mean over its trainings."""
+    known: dict[str, list] = {}
+    for fake in fakes:
+        if shows := score_of(fake, "spectrum").get("shows"):
+            known.setdefault(fake["generator"], []).append(shows)
+    if not known:
+        return None
+    real = next(iter(known.values()))[0]["real"]
+    return figures.spectra(
+        real, [(name, np.mean([s["fake"] for s in each], 0).tolist()) for name, each in known.items()]
     )
 
 
