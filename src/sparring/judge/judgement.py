@@ -267,9 +267,7 @@ def of_generator(trainings: Sequence[dict[str, Score]]) -> list[Score]:
     for name in trainings[0]:
         each = [scores[name] for scores in trainings]
         classes = {tuple(score.shows["classes"]) for score in each if "classes" in score.shows}
-        if (
-            any(score.value is None for score in each) or len(classes) > 1
-        ):  # means over other classes do not go together
+        if any(score.value is None for score in each) or len(classes) > 1:  # no mean of means over other classes
             found.append(Score(name))
             continue
         mean, half = (spread := over_trainings(each)).mean, spread.half

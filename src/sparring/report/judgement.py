@@ -158,10 +158,8 @@ def spectra(fakes: Sequence[Mapping[str, Any]]) -> Markup | None:
             known.setdefault(fake["generator"], []).append(shows)
     if not known:
         return None
-    real = next(iter(known.values()))[0]["real"]
-    return figures.spectra(
-        real, [(name, np.mean([s["fake"] for s in each], 0).tolist()) for name, each in known.items()]
-    )
+    means = [(name, np.mean([shows["fake"] for shows in each], 0).tolist()) for name, each in known.items()]
+    return figures.spectra(next(iter(known.values()))[0]["real"], means)
 
 
 def learning(fake: Mapping[str, Any]) -> dict[str, Any] | None:
