@@ -523,6 +523,8 @@ def test_a_mean_over_trainings_covers_what_trainings_and_real_images_do_to_it():
     assert found.half == pytest.approx(t.ppf(0.975, df) * math.sqrt(parts.sum()))
     none = scores.share("copies", np.zeros(400, bool))
     assert verdicts.over_trainings([none, none]).half > 0.004
+    noisy = [told(v, 0.05, seed=k)["coverage"] for k, v in enumerate((0.5, 0.5, 0.5))]  # equal by chance
+    assert verdicts.over_trainings(noisy).half == pytest.approx(t.ppf(0.975, 2) * 0.05 / math.sqrt(3), rel=0.02)
     bare = [Score("class-frechet", v) for v in (1.0, 2.0, 3.0)]
     assert verdicts.over_trainings(bare).half == pytest.approx(t.ppf(0.975, 2) / math.sqrt(3))
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..metrics import Estimate, difference
-from ..metrics.estimate import NORMAL_95
+from ..metrics.estimate import NORMAL_95, variance_of_mean
 from ..stats import LEVEL, Verdict, holm, of_mean, t_quantile, t_tail, tost_p
 from .scores import Score
 from .table import METRICS
@@ -107,13 +107,20 @@ def real_part(estimates: Sequence[Estimate]) -> np.ndarray:
 
 
 def summed(value: float, sides: Sequence[Sequence[Score]], real: np.ndarray) -> Spread:
-    """The doubt of trainings, which contains that of their fakes, and of the real images that they share, with
-    Satterthwaite's degrees of freedom."""
-    parts = [(of_mean(x), len(x) - 1) for x in (*map(values, sides), real) if len(x)]
+    """The doubt of trainings, which contains that of their fakes and is never taken for less, and of the real images
+    that they share, with Satterthwaite's degrees of freedom."""
+    parts = [(max(of_mean(values(side)), of_fakes(side)), len(side) - 1) for side in sides]
+    parts += [(of_mean(real), len(real) - 1)] if len(real) else []
     variance = sum(part for part, _ in parts)
     if not variance:
         return Spread(value, unseen([score for side in sides for score in side]))
     return Spread(value, math.sqrt(variance), variance**2 / sum(part**2 / df for part, df in parts))
+
+
+def of_fakes(trainings: Sequence[Score]) -> float:
+    """What the choice of fakes alone does to the variance of the mean over trainings."""
+    each = [variance_of_mean(score.estimate.fake) for score in trainings if score.estimate]
+    return float(np.mean(each)) / len(trainings) if each else 0.0
 
 
 def unseen(scores: Iterable[Score]) -> float:
@@ -247,7 +254,7 @@ ORDER: tuple[Verdict, ...] = ("better", "worse", "tie", "not enough evidence")
 def plainly(metric: str) -> str:
     """Its title inside a sentence."""
     title = METRICS[metric].title.removesuffix(" x 1000")
-    return title[0].lower() + title[1:]
+    return title if title.startswith("Frechet") else title[0].lower() + title[1:]
 
 
 def listed(items: Sequence[str]) -> str:
