@@ -88,7 +88,7 @@ def as_good(best: int, checkpoints: Mapping[int, Mapping[str, Score]]) -> list[s
     kernels = {f"{at:,}": [{"kernel": scores["kernel"]}] for at, scores in checkpoints.items()}
     about = [v for v in compared(kernels, 0) if f"{best:,}" in (v.a, v.b)]
     left = sum(v.verdict not in ("better", "worse") for v in about)
-    return [f"{left} of the {len(about)} other checkpoints may be as good in kernel distance"] if left else []
+    return [f"{left} of {len(about)} other checkpoints may be as good in kernel distance"] if left else []
 
 
 def infinite_if_none(value: float | None) -> float:
