@@ -160,15 +160,15 @@ def judge(
                  generator, and verdicts are then about generators
     scores       names of METRICS, or fid, kid, is, cas; all but those marked `asked` when left out
     features     own, one of features.EXTRACTORS such as pixels or hog, dinov2, clip, or encoder
-    weights      of the last three: a local folder; `weights_hash`: what the sha256 of its weights must begin with
+    weights      of the last three: a folder, or a name in the hub's cache; `weights_hash`: what the sha256 of its
+                 weights must begin with
     classes      also within each class
     images       at most so many a side; several sets of fakes are cut to the size of the smallest
 
     Raises UsageError, DataError, MissingData, FileFormatError.
     """
-    chosen = [metric_name(name) for name in names_of(scores)] or [
-        n for n, metric in METRICS.items() if not metric.asked
-    ]
+    usual = [name for name, metric in METRICS.items() if not metric.asked]
+    chosen = [metric_name(name) for name in names_of(scores)] or usual
     check_features(features, weights, weights_hash)
     names = names_of(names)
     check_fakes(fakes, names, images)
