@@ -20,7 +20,7 @@ from sparring.judge.judgement import distinct, generators_of, real_parts
 from sparring.judge.over_time import over_time, samplers
 from sparring.judge.scores import Pair, Score
 from sparring.judge.sides import Reals, Side
-from sparring.judge.verdicts import compared, different, in_words, ranked
+from sparring.judge.verdicts import Compared, compared, different, in_words, ranked
 from sparring.metrics import Estimate
 from sparring.recipes import RECIPES
 from sparring.report.judgement import page
@@ -1005,6 +1005,25 @@ def test_the_command_takes_names_of_generators(tmp_path, capsys):
     assert "over trainings" in out.err
 
 
-def test_verdict_words_know_every_verdict():
+def test_one_sentence_over_all_scores_knows_every_verdict():
+    def about(**ways):
+        row = Compared("kernel", "a", "b", 0.0, 0.0, 1.0, 1.0, 0.0, "tie")
+        return [replace(row, metric=metric, verdict=verdict) for metric, verdict in ways.items()]
+
+    tie, open_ = "tie", "not enough evidence"
+    assert ranked("a", "b", about(kernel="better", coverage=tie)) == (
+        "a is better than b in kernel distance; they tie in coverage"
+    )
+    assert ranked("a", "b", about(kernel="worse")) == "b is better than a in kernel distance"
+    assert ranked("a", "b", about(kernel="better", coverage="worse")) == (
+        "a is better than b in kernel distance, worse in coverage"
+    )
+    assert ranked("a", "b", about(kernel=open_, coverage=tie)) == (
+        "a and b: they tie in coverage; nothing shows which is better in kernel distance"
+    )
+    assert ranked("a", "b", []) == "a and b have no headline score in common"
+
+
+def test_lists_in_words():
     assert verdicts.listed(["a"]) == "a"
     assert verdicts.listed(["a", "b", "c"]) == "a, b and c"
