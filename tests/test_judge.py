@@ -367,6 +367,12 @@ def test_copies_of_either_half_are_found_where_nothing_was_kept_apart():
     whole, pairs = here.reals.all, found.shows["pairs"].tolist()
     assert {(i, whole.origins[j]) for i, j in pairs[:6]} == {(i, f"s0[{i}]") for i in range(6)}
     assert len(pairs) == scores.COPIES_SHOWN
+    twice = replace(real, images=np.concatenate([real.images[:230], real.images[1:11]]))  # ten are in both halves
+    twins = scores.copies(pair(twice, of(fake), apart=False, extractor=handmade("pixels"))).shows["twins"]
+    looked = pair(twice, of(fake), extractor=handmade("pixels"))
+    halves_ = [metrics.near_copies(a, b, looked.three[2])[2] for a, b in (looked.three[:2], looked.three[1::-1])]
+    assert min(halves_) > 0
+    assert twins[0] == pytest.approx(sum(halves_))
     assert scores.copies(pair(real, of(fake), extractor=handmade("pixels"))).value == pytest.approx(0.03)
 
 

@@ -457,6 +457,19 @@ def test_memorised_is_tested_by_divisions_of_the_real_images():
     assert found.p == pytest.approx(np.mean(np.array(each) <= times[12:].sum()), abs=0.05)
 
 
+def test_a_fake_as_near_to_either_counts_half_for_both():
+    t, h, m = three(12, 6, 40)
+    h[:3] = t[:3]
+    apart = cdist(m, np.concatenate([t, h]))
+    nearest_ones = apart == apart.min(1, keepdims=True)
+    times = (nearest_ones / nearest_ones.sum(1, keepdims=True)).sum(0)
+    assert 0 < nearest_ones[:, 12:15].sum() < 40
+    each = np.array([times[list(c)].sum() for c in combinations(range(18), 6)])
+    expected = np.mean(each <= times[12:].sum() + 1e-9)
+    assert 0.02 < expected < 0.98
+    assert metrics.copies(t, h, m).p == pytest.approx(expected, abs=0.05)
+
+
 def test_c_t_weighs_cells_by_held_out_images():
     random = np.random.default_rng(0)
     t, h, m = (np.concatenate([random.normal(0, 1, (a, 3)), random.normal(40, s, (b, 3))])

@@ -122,7 +122,7 @@ def excess(to_train: Nearest, to_held: Nearest, trained: int, held: int) -> Esti
 def by_chance(to_train: Nearest, to_held: Nearest, trained: int, held: int, *, seed: int) -> float:
     """p of `copies`, by random divisions."""
     near, far = to_train.squared[:, 0], to_held.squared[:, 0]
-    inside, outside = (0.5 * ((a < b) + (a <= b)) for a, b in ((near, far), (far, near)))  # a tie is half of either
+    inside, outside = (0.5 * (a < b) + 0.5 * (a <= b) for a, b in ((near, far), (far, near)))  # a tie is half of either
     met = np.bincount(to_train.index[:, 0], inside, trained), np.bincount(to_held.index[:, 0], outside, held)
     times, random = np.concatenate(met), np.random.default_rng(seed)  # how often each real image is the nearest
     found = sum(random.permutation(times)[:held].sum() <= met[1].sum() for _ in range(DIVISIONS))
