@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.linalg import sqrtm
 from scipy.spatial.distance import cdist
+from scipy.stats import chi2_contingency
 
 from sparring import metrics
 from sparring.errors import DataError, UsageError
@@ -400,6 +401,46 @@ def test_the_kernel_test_is_not_fooled_by_rounding():
     other[0] = np.random.default_rng(0).normal(size=64)
     assert metrics.kernel_test(alike, other) > 0.4
     assert metrics.kernel_test(other, alike) > 0.4
+
+
+# The balance of classes.
+
+
+def drawn_classes(counts):
+    return np.repeat(np.arange(len(counts)), counts)
+
+
+def test_balance_is_total_variation_with_the_error_of_a_bootstrap():
+    real, fake = drawn_classes([60, 30, 10]), drawn_classes([40, 20, 20])
+    found = metrics.balance(real, fake, 3)
+    assert found.value == pytest.approx(0.15)
+    random = np.random.default_rng(0)
+    drawn = [metrics.balance(random.choice(real, 100), random.choice(fake, 80), 3).value for _ in range(2000)]
+    assert found.error == pytest.approx(np.std(drawn), rel=0.15)
+    assert metrics.balance(real, drawn_classes([6, 3, 1]), 3).value == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("counts", [[[30, 25, 20], [20, 30, 27]], [[60, 50, 44], [20, 30, 10]]])
+def test_the_test_of_balance_is_pearsons_among_random_divisions(counts):
+    found = metrics.balance_test(*map(drawn_classes, counts), 4)  # a class that never occurs changes nothing
+    assert found == pytest.approx(chi2_contingency(counts, correction=False).pvalue, abs=0.04)
+
+
+def test_the_test_of_balance_keeps_its_level_where_classes_are_rare():
+    random, shares = np.random.default_rng(0), 1 / np.arange(1, 81)
+    shares /= shares.sum()
+    ps = [metrics.balance_test(random.choice(80, 50, p=shares), random.choice(80, 500, p=shares), 80, divisions=199)
+          for _ in range(200)]  # fmt: skip
+    assert np.mean(np.array(ps) <= 0.05) < 0.1
+    assert metrics.balance_test(drawn_classes([30, 0]), drawn_classes([20, 0]), 2) == 1
+
+
+def test_what_chance_does_to_balance_is_that_of_two_sets_of_real_images():
+    real = drawn_classes([60, 40, 20])
+    found = metrics.balance_by_chance(real, 150, 3)
+    random = np.random.default_rng(3)
+    drawn = [metrics.balance(random.choice(real, 120), random.choice(real, 150), 3).value for _ in range(3000)]
+    assert found.mean() == pytest.approx(np.mean(drawn), rel=0.06)
 
 
 # Copies.

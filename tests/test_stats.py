@@ -172,6 +172,16 @@ def test_holm_is_its_definition(ps):
         assert edge or called == {i for i, a in enumerate(adjusted) if a <= alpha}
 
 
+@pytest.mark.parametrize(
+    "counts", [(3, 20, 15, 20), (135, 150, 120, 120), (0, 9, 4, 30), (9, 9, 30, 30), (40, 50, 30, 50)]
+)
+def test_fishers_p_is_scipys(counts):
+    a, n, b, m = counts
+    right = np.arange(n) < a, np.arange(m) < b
+    expected = scipy_stats.fisher_exact([[a, n - a], [b, m - b]], alternative="less").pvalue
+    assert stats.fisher_p(*right) == pytest.approx(expected, rel=1e-9)
+
+
 @pytest.mark.parametrize(("only_a", "only_b"), [(0, 0), (5, 5), (9, 1), (30, 11), (0, 6)])
 def test_mcnemar_is_the_binomial_test(only_a, only_b):
     a = np.array([1] * only_a + [0] * only_b + [1] * 50 + [0] * 7, bool)

@@ -180,6 +180,15 @@ def mcnemar_p(right_a: np.ndarray, right_b: np.ndarray) -> float:
     return min(1.0, 2 * float(special.bdtr(min(only_a, only_b), only_a + only_b, 0.5))) if only_a + only_b else 1.0
 
 
+def fisher_p(right_a: np.ndarray, right_b: np.ndarray) -> float:
+    """Exact one-sided p of "a is right at least as often as b" on other images each, [n] and [m] (Fisher 1935)."""
+    n, m, hits = len(right_a), len(right_b), int(np.sum(right_a) + np.sum(right_b))
+    k = np.arange(max(0, hits - m), int(np.sum(right_a)) + 1)
+    ways = [special.gammaln(of + 1) - special.gammaln(some + 1) - special.gammaln(of - some + 1)
+            for of, some in ((n, k), (m, hits - k), (n + m, hits))]  # fmt: skip
+    return min(1.0, float(np.exp(ways[0] + ways[1] - ways[2]).sum()))
+
+
 @dataclass(frozen=True)
 class Paired:
     """a against b on the same repeats and test images. Differences are a - b, as shares (0.01 = one point)."""

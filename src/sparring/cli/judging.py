@@ -53,25 +53,28 @@ def judge(
         json: print JSON.
         quiet: print nothing but results.
     """
-    from ..judge import judge as scored
-
     screen = Screen(as_json=json, quiet=quiet)
     chosen = {"scores": metrics, "features": features, "weights": weights, "weights_hash": weights_hash}
     chosen |= {"held": held_out, "images": images, "size": size, "seed": seed}
-    if over_time:
-        if per_class or report:
-            what = f"--over-time goes without {'--per-class' if per_class else '--report'}"
-            raise UsageError("over-time", what, fix="judge the run itself, or write its page: sparring report RUN")
+    if not over_time:
+        sets(screen, real, fakes, report=report, json=json, classes=per_class, **chosen)
+    elif per_class or report:
+        what = f"--over-time goes without {'--per-class' if per_class else '--report'}"
+        raise UsageError("over-time", what, fix="judge the run itself, or write its page: sparring report RUN")
+    else:
         checkpoints(screen, real, fakes, json=json, **chosen)
-        return
+
+
+def sets(screen: Screen, real: str, fakes: Sequence[str], *, report: Path | None, json: bool, **chosen) -> None:
+    """Sets of fakes against real images, and against each other."""
+    from ..judge import judge as scored
+
     if not fakes:
         raise UsageError("missing", "there are no fakes to judge", fix="name images, a run or a model after REAL")
     page = None if report is None else new_page(report)
     names, fakes = named(fakes)
     with screen.progress("judging") as line:
-        found = scored(
-            real, *fakes, names=names, classes=per_class, **chosen, progress=lambda text: line(0, None, text)
-        )
+        found = scored(real, *fakes, names=names, **chosen, progress=lambda text: line(0, None, text))
     if page:
         from ..report.judgement import write  # it draws with matplotlib, which takes a while to load
 

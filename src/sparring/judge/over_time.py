@@ -58,10 +58,8 @@ def over_time(
         raise UsageError("few-images", f"{len(reals.held)} real images cannot be parted to choose a checkpoint",
                          fix="give more real images")  # fmt: skip
     extractor = look(features, reals, weights, weights_hash, seed, progress)
-    choosing = halves[0]
-    reporting = replace(
-        reals, held=halves[1], how=f"{reals.how}; half of these chose the checkpoint, the other half is reported"
-    )
+    how = f"{reals.how}; half of these chose the checkpoint, the other half is reported"
+    choosing, reporting = halves[0], replace(reals, held=halves[1], how=how)
     generators = samplers(run)
 
     def judged(at: int, sampler: Sampler, against: Reals, seed: int) -> dict[str, Score]:

@@ -16,7 +16,7 @@ from ..features.learned import EACH, HANDMADE
 from ..metrics import Estimate
 from ..metrics.estimate import NORMAL_95
 from ..metrics.frechet import LEAST, PARTS
-from ..stats import share_interval, wilson
+from ..stats import fisher_p, share_interval, wilson
 from .sides import Progress, Reals, Side, drawn, quiet
 from .table import FEW, METRICS, SOME
 from .worth import measured
@@ -206,45 +206,13 @@ def inception(pair: Pair) -> Score:
 
 
 def classes(pair: Pair) -> Score:
-    """Total variation between the shares of the classes as the extractor names them, and Pearson's test."""
-    named = (pair.real_named, pair.fake_logits.argmax(1))
-    counts = np.array([np.bincount(n, minlength=len(pair.extractor.classes)) for n in named])
-    p, q = counts / counts.sum(1, keepdims=True)
-    sign = np.sign(p - q) / 2
-    estimate = Estimate(variation(counts), real=sign[named[0]] - sign @ p, fake=sign @ q - sign[named[1]])
-    score = of("classes", estimate, p=homogeneous(counts, divided(counts)))
-    by_chance = [variation(table) for table in real_by_real(counts)]
-    if not estimate.error:  # equal shares: no image is seen to matter
+    """As the extractor names them; `shows`: what chance alone makes of two sets of real images."""
+    both, k = (pair.real_named, pair.fake_logits.argmax(1)), len(pair.extractor.classes)
+    score = of("classes", metrics.balance(*both, k), p=metrics.balance_test(*both, k, divisions=MORE))
+    by_chance = metrics.balance_by_chance(pair.real_named, len(pair.fake), k)
+    if score.estimate and not score.estimate.error:  # equal shares: no image is seen to matter
         score = replace(score, high=float(np.quantile(by_chance, 0.95)))
-    return replace(score, shows={"chance": np.array([np.mean(by_chance)])})
-
-
-def variation(counts: np.ndarray) -> float:
-    """Total variation between the rows of a table [2,K] of counts."""
-    p, q = counts / counts.sum(1, keepdims=True)
-    return float(np.abs(p - q).sum() / 2)
-
-
-def divided(counts: np.ndarray) -> np.ndarray:
-    """[MORE,2,K]: tables of as many that random divisions of all images give."""
-    total, rows = counts.sum(0), counts.sum(1)
-    first = np.random.default_rng(0).multivariate_hypergeometric(total, int(rows[0]), MORE)
-    return np.stack([first, total - first], 1)
-
-
-def real_by_real(counts: np.ndarray) -> np.ndarray:
-    """[MORE,2,K]: tables of as many, both rows with the shares of the first."""
-    random, shares = np.random.default_rng(0), counts[0] / counts[0].sum()
-    return np.stack([random.multinomial(n, shares, MORE) for n in counts.sum(1)], 1)
-
-
-def homogeneous(counts: np.ndarray, found: np.ndarray) -> float:
-    """p of "both rows of this table [2,K] are of one distribution": Pearson's chi-squared among random divisions."""
-    expected = counts.sum(1, keepdims=True) * counts.sum(0) / counts.sum()
-    there = expected[0] > 0
-    apart = (np.square(table - expected)[:, there] / expected[:, there] for table in (counts, *found))
-    each = np.array([one.sum() for one in apart])
-    return float((each >= each[0] * (1 - 1e-9)).mean())
+    return replace(score, shows={"chance": by_chance.mean(keepdims=True)})
 
 
 def fidelity(pair: Pair) -> Score:
@@ -256,22 +224,13 @@ def fidelity(pair: Pair) -> Score:
         return replace(found, note=known)
     weak = f"the extractor names only {100 * real.mean():.1f} % of real images right: read it beside that"
     note = "; ".join(filter(None, (known, weak * bool(real.mean() < WEAK))))
-    return replace(found, p=fewer(right, real), note=note)
+    return replace(found, p=fisher_p(right, real), note=note)
 
 
 def right_of(side: Side, named: np.ndarray) -> np.ndarray:
     """Of the images whose class is known, which are named right: bool [n]."""
     known = side.labels >= 0
     return (named == side.labels)[known]
-
-
-def fewer(a: np.ndarray, b: np.ndarray) -> float:
-    """One-sided p of Fisher's exact test of "a is right at least as often as b", bool [n] and [m]."""
-    n, m, hits = len(a), len(b), int(a.sum() + b.sum())
-    k = np.arange(max(0, hits - m), int(a.sum()) + 1)
-    choose = [special.gammaln(t + 1) - special.gammaln(i + 1) - special.gammaln(t - i + 1)
-              for t, i in ((n, k), (m, hits - k), (n + m, hits))]  # fmt: skip
-    return min(1.0, float(np.exp(choose[0] + choose[1] - choose[2]).sum()))
 
 
 def class_frechet(pair: Pair) -> Score:
@@ -307,9 +266,8 @@ def copies(pair: Pair) -> Score:
 def authentic(pair: Pair) -> Score:
     """Beside all real images, where nothing says that generators were not trained on the held ones too."""
     seen, held, fake = pair.three
-    return proportion(
-        "authentic", metrics.authenticity(seen if pair.reals.apart else np.concatenate([seen, held]), fake)
-    )
+    train = seen if pair.reals.apart else np.concatenate([seen, held])
+    return proportion("authentic", metrics.authenticity(train, fake))
 
 
 def memorised(pair: Pair) -> Score:
@@ -332,10 +290,8 @@ def train_on_generated(pair: Pair) -> Score:
     """With what as many real images teach, and how many real images one fake is worth."""
     found = measured(pair.reals.seen, pair.reals.held, pair.fake, pair.reals.classes, pair.progress)
     if found is None:
-        return Score(
-            "train-on-generated",
-            note=f"needs {EACH} labelled fakes and training images a class, of two classes or more",
-        )
+        why = f"needs {EACH} labelled fakes and training images a class, of two classes or more"
+        return Score("train-on-generated", note=why)
     each, real = found.fakes.mean(0), found.real.mean(0)
     interval, of_real = share_interval(found.fakes), share_interval(found.real)
     note = f"{found.count:,} real images teach {100 * of_real.mean:.1f} %; {found.in_words(interval)}"

@@ -146,7 +146,7 @@ def read_real(
     seen, other = parts
     first = f"compared with {f'{most:,} drawn' if len(other) > most else f'all {len(other):,} images'} of {how}"
     if twins:
-        first += f", of which {twins:,} that equal a training image were left out"
+        first += f"; {twins:,} more that equal a training image were left out"
     how = "; ".join([first, *said])
     return Reals(images.name, images.classes, seen, other.some(most, seed), apart, how)
 

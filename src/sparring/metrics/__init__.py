@@ -4,6 +4,7 @@ Features are float [N,F], one row an image, and are not copied to another type a
 every score of a sample is an Estimate, with its error. Memory grows with the number of images, not with its square.
 """
 
+from .balance import balance, balance_by_chance, balance_test
 from .copies import Copies, authenticity, copies, near_copies
 from .diversity import diversity, mean_distance
 from .estimate import Estimate, difference
@@ -22,6 +23,9 @@ __all__ = [
     "Moments",
     "Neighbours",
     "authenticity",
+    "balance",
+    "balance_by_chance",
+    "balance_test",
     "copies",
     "difference",
     "diversity",
