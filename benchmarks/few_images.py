@@ -25,17 +25,18 @@ from games import trained
 from scipy.spatial.distance import cdist
 from scoring import Real, extractor, real_images, samples, scores, to_uint8, to_unit
 
-from sparring.augment import ADA, AsIs, DiffAugment
-from sparring.cells import Given, Judged
-from sparring.choice import AUGMENTS
-from sparring.heads import Classes
+from sparring.games.augment import ADA, AsIs, DiffAugment
+from sparring.games.builders import augmented, solo
+from sparring.games.heads import Classes
+from sparring.games.losses import Classify, Linear
+from sparring.games.nodes import Given, Judged
+from sparring.games.players import AdamW, Generator, Judge
+from sparring.games.recipes import RECIPES
+from sparring.games.training import new_state, training
 from sparring.images import grid, save_png
 from sparring.nets.classifiers import SmallCNN
 from sparring.nets.layers import Facts
-from sparring.objective import Classify, Linear
-from sparring.players import AdamW, Generator, Judge
-from sparring.recipes import RECIPES, augmented, solo
-from sparring.train import new_state, training
+from sparring.runs.defaults import AUGMENTS
 
 RESULTS = Path(__file__).parent / "results" / "few_images.md"
 HEAD = """# GANs on few images

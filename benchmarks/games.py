@@ -44,20 +44,20 @@ from scoring import (
     to_unit,
 )
 
-from sparring import files, metrics, recipes
-from sparring.cells import Given, Judged, Made, Noise, Sampled
-from sparring.choice import with_augment
-from sparring.classify import METHODS
+from sparring import files, games, metrics
+from sparring.classifiers import METHODS
 from sparring.data import label_draw
 from sparring.errors import pick
+from sparring.games.builders import Recipe
+from sparring.games.nodes import Given, Judged, Made, Noise, Sampled
+from sparring.games.players import Encoder, Generator, Judge, Translator
+from sparring.games.training import Data, Move, Split, State, Turn, fastest_precision, new_state, training
 from sparring.images import grid, save_png
 from sparring.nets.layers import Facts
-from sparring.parts import walk
-from sparring.players import Encoder, Generator, Judge, Translator
-from sparring.recipes import Recipe
-from sparring.runs import Run
-from sparring.train import Data, Move, Split, State, Turn, fastest_precision, new_state, training
-from sparring.translate import mean_filled
+from sparring.records import walk
+from sparring.runs.defaults import with_augment
+from sparring.runs.driver import Run
+from sparring.runs.translator import mean_filled
 
 TRIAL, LATE = 8.0, 1.25  # seconds of the trial; a run is cut off at so many times its budget
 
@@ -345,7 +345,7 @@ MEASURES = {
 
 def measured(name: str, seed: int, options) -> dict[str, Any]:
     """One line of the results."""
-    recipe: Recipe = pick(recipes.RECIPES, name, "recipe")
+    recipe: Recipe = pick(games.RECIPES, name, "recipe")
     real = real_images(options.data or usual_data(recipe))
     recipe, augmented = with_augment(recipe, "auto", len(real.x))  # of few images, as `sparring train` does
     judge = extractor(real, folder=options.cache, device=options.device)
@@ -417,7 +417,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path, default=CACHE / "games")
     options = parsed(parser, seconds=200.0, results=LINES)
     options.samples = options.samples or 5000
-    names = list(recipes.RECIPES) if options.recipes == ["all"] else options.recipes
+    names = list(games.RECIPES) if options.recipes == ["all"] else options.recipes
     known = files.read_lines(options.results)
     have = {
         (line["recipe"], line["seed"], line["data"], line.get("budget", options.seconds), line.get("labels"))
@@ -425,7 +425,7 @@ def main() -> None:
     }
     for seed in options.seeds:
         for name in names:
-            data = options.data or ("mnist" if name == "floor" else usual_data(pick(recipes.RECIPES, name, "recipe")))
+            data = options.data or ("mnist" if name == "floor" else usual_data(pick(games.RECIPES, name, "recipe")))
             run = ("real images" if name == "floor" else name, seed, data, options.seconds, options.labels)
             if run in have and not options.again:
                 print(f"{name}, seed {seed}, {data}: there already", flush=True)

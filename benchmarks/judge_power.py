@@ -32,10 +32,10 @@ from scoring import real_images
 from sparring.features import Extractor, own
 from sparring.features.extractor import handmade
 from sparring.features.learned import HANDMADE
-from sparring.judge.scores import SCORERS, Pair, Score
-from sparring.judge.sides import Reals, Side
-from sparring.judge.table import METRICS
-from sparring.judge.verdicts import compared, different, in_words
+from sparring.judging.catalogue import METRICS
+from sparring.judging.inputs import Reals, Side
+from sparring.judging.scores import SCORERS, Pair, Score
+from sparring.judging.verdicts import compared, different, in_words
 from sparring.metrics import difference
 
 HERE = Path(__file__).parent

@@ -7,8 +7,8 @@ from scoring import real_images
 
 from sparring import metrics
 from sparring.features import extract
-from sparring.judge.scores import Score
-from sparring.judge.verdicts import compared
+from sparring.judging.scores import Score
+from sparring.judging.verdicts import compared
 from sparring.metrics import Estimate
 
 REPEATS = 200

@@ -23,7 +23,7 @@ import scipy
 import sklearn
 import torch
 
-from sparring.classify import METHODS
+from sparring.classifiers import METHODS
 from sparring.data import label_draw
 
 NAMES = ("majority", "logistic", "svm", "spreading")

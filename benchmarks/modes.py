@@ -29,17 +29,17 @@ from games import device_name, kind_of, plain, trained
 from scoring import extractor, parsed, real_images, samples
 from torch import Tensor, nn
 
-from sparring import draws, files, recipes
-from sparring.cells import Given, Labels, Noise
+from sparring import files, games, keyed_random
 from sparring.errors import UsageError, pick
+from sparring.games.builders import Recipe
+from sparring.games.losses import R1, Cosine, GradientPenalty
+from sparring.games.nodes import Given, Labels, Noise
+from sparring.games.players import Generator
+from sparring.games.training import Data, State, fastest_precision
 from sparring.metrics import Modes, gaussian_modes, mode_coverage
 from sparring.nets.layers import Facts, Family
 from sparring.nets.mlp import MLP
-from sparring.objective import R1, Cosine, GradientPenalty
-from sparring.parts import part, walk
-from sparring.players import Generator
-from sparring.recipes import Recipe
-from sparring.train import Data, State, fastest_precision
+from sparring.records import part, walk
 
 LINES = Path(__file__).parent / "results" / "modes.jsonl"
 TRAINING = 60_000  # points or images
@@ -64,9 +64,9 @@ class Gaussians:
         return len(self.centres)
 
     def data(self, seed: int, device: str) -> Data:
-        key, index = draws.key("points", seed), torch.arange(TRAINING)
-        centre = torch.from_numpy(self.centres)[draws.bits(key, index, 1)[:, 0] % self.modes]
-        points = centre + self.deviation * draws.normal(draws.key(key), index, 2)
+        key, index = keyed_random.key("points", seed), torch.arange(TRAINING)
+        centre = torch.from_numpy(self.centres)[keyed_random.bits(key, index, 1)[:, 0] % self.modes]
+        points = centre + self.deviation * keyed_random.normal(keyed_random.key(key), index, 2)
         return {"all": {"x": points.float()[:, :, None, None].to(device)}}
 
     def adapted(self, recipe: Recipe) -> Recipe:
@@ -151,7 +151,7 @@ class Stacked:
 
     def data(self, seed: int, device: str) -> Data:
         x = real_images("mnist").x
-        at = draws.bits(draws.key("stacked", seed), torch.arange(TRAINING), 3).numpy() % len(x)
+        at = keyed_random.bits(keyed_random.key("stacked", seed), torch.arange(TRAINING), 3).numpy() % len(x)
         return {"all": {"x": torch.from_numpy(np.concatenate([x[at[:, c]] for c in range(3)], 3)).to(device)}}
 
     def adapted(self, recipe: Recipe) -> Recipe:
@@ -177,7 +177,7 @@ def fitting(names: list[str], task: Gaussians | Stacked) -> Iterator[tuple[str, 
     """(name, recipe) for each that is different from those before."""
     seen: dict[Recipe, str] = {}
     for name in names:
-        recipe: Recipe = pick(recipes.RECIPES, name, "recipe")
+        recipe: Recipe = pick(games.RECIPES, name, "recipe")
         why = unfit(recipe)
         try:
             adapted = recipe if why else replace(task.adapted(recipe), source="")
@@ -262,7 +262,7 @@ def main() -> None:
     made = {"ring": ring, "grid": square, "stacked": lambda: Stacked(options.cache, options.device)}
     for name in [] if options.table and not options.recipes else options.tasks:
         task = made[name]()
-        for recipe_name, recipe in fitting(options.recipes or list(recipes.RECIPES), task):
+        for recipe_name, recipe in fitting(options.recipes or list(games.RECIPES), task):
             for seed in options.seeds:
                 if (name, recipe_name, seed, options.seconds) in have and not options.again:
                     continue

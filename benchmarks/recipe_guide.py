@@ -14,8 +14,8 @@ import statistics
 from collections import Counter
 from pathlib import Path
 
-from sparring.parts import pretty
-from sparring.recipes import ABOUT, RECIPES
+from sparring.games.recipes import ABOUT, RECIPES
+from sparring.records import pretty
 
 ROOT = Path(__file__).parents[1]
 LINES = Path(__file__).parent / "results" / "games.jsonl"

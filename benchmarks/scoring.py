@@ -19,19 +19,19 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from sparring import draws, images, metrics
-from sparring.cells import Given, Judged
+from sparring import images, keyed_random, metrics
 from sparring.data import load, split
-from sparring.heads import Classes
+from sparring.games.builders import Recipe
+from sparring.games.heads import Classes
+from sparring.games.losses import Classify, Linear
+from sparring.games.nodes import Given, Judged
+from sparring.games.players import AdamW, Judge, Player
+from sparring.games.training import new_state, training
+from sparring.games.views import Weak
 from sparring.images import to_uint8
 from sparring.nets.classifiers import SmallCNN
 from sparring.nets.layers import Facts
-from sparring.objective import Classify, Linear
-from sparring.players import AdamW, Judge, Player
-from sparring.recipes import Recipe
-from sparring.runs import choose_device
-from sparring.train import new_state, training
-from sparring.views import Weak
+from sparring.runs.driver import choose_device
 
 DATA = Path(os.environ.get("SPARRING_DATA") or Path(__file__).parents[2] / "shared" / "data")
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sparring-benchmarks"
@@ -60,7 +60,7 @@ class Real:
 
     def some(self, count: int, key: str = "scores", *, test: bool = True) -> np.ndarray:
         """Numbers of `count` images at random, the same ones always."""
-        return draws.order(draws.key(key), len(self.test_x if test else self.x))[:count].numpy()
+        return keyed_random.order(keyed_random.key(key), len(self.test_x if test else self.x))[:count].numpy()
 
 
 @cache
@@ -158,11 +158,11 @@ def samples(G: nn.Module, spec: Any, count: int, labels: np.ndarray, *, seed: in
     code = torch.arange(count) % max(1, codes)
     for start in range(0, count, CHUNK):
         index = torch.arange(start, min(start + CHUNK, count), device=device)
-        inputs = [draws.normal(draws.key("scores", seed), index, spec.z).float()]
+        inputs = [keyed_random.normal(keyed_random.key("scores", seed), index, spec.z).float()]
         inputs += [torch.from_numpy(labels).to(device)[index]] if spec.labels else []
         inputs += [code.to(device)[index]] if codes else []
         if sliders := getattr(spec, "sliders", 0):
-            inputs.append(2 * draws.uniform(draws.key("sliders", seed), index, sliders).float() - 1)
+            inputs.append(2 * keyed_random.uniform(keyed_random.key("sliders", seed), index, sliders).float() - 1)
         parts.append(to_uint8(G(*inputs)) if pixels else G(*inputs).float().cpu().numpy())
     return Samples(np.concatenate(parts), labels if spec.labels else None, code.numpy() if codes else None)
 

@@ -30,14 +30,17 @@ import numpy as np
 import torch
 from sklearn.svm import SVC
 
-from sparring import files, recovery, runs, train, watch
-from sparring.augment import ADA, DiffAugment
-from sparring.checkpoints import save_state
+from sparring import files
 from sparring.data import load
 from sparring.errors import DataError, Diverged
+from sparring.games import training
+from sparring.games.augment import ADA, DiffAugment
+from sparring.games.builders import augmented
+from sparring.games.recipes import RECIPES
 from sparring.images import to_unit
-from sparring.parts import from_json, to_json
-from sparring.recipes import RECIPES, augmented
+from sparring.records import from_json, to_json
+from sparring.runs import driver, monitor, rollback
+from sparring.runs.checkpoints import save_state
 
 DATA = Path(__file__).parents[1] / "../shared/data"
 ILL = ("suspect", "warning", "went back", "diverged")
@@ -166,22 +169,22 @@ class Furthest:
 
     def patches(self):
         for name in ("alike", "mixed_up", "one_sided", "overfitting", "copied", "exploding", "faded", "leaked"):
-            real = getattr(watch, name)
+            real = getattr(monitor, name)
 
             def wrapped(*given, name=name, real=real):
                 self.read(name, given)
                 return real(*given)
 
-            yield mock.patch.object(watch, name, wrapped)
-        moved = watch.Samples.moved
+            yield mock.patch.object(monitor, name, wrapped)
+        moved = monitor.Samples.moved
 
         def change(samples, fakes, record):
             before, found = record.seen, moved(samples, fakes, record)
-            if before and record.age >= watch.GRACE:
+            if before and record.age >= monitor.GRACE:
                 self.least("change", math.sqrt(np.square(np.subtract(record.seen, before)).mean()))
             return found
 
-        yield mock.patch.object(watch.Samples, "moved", change)
+        yield mock.patch.object(monitor.Samples, "moved", change)
 
 
 # --- faults -----------------------------------------------------------------------------------------------------------
@@ -195,16 +198,16 @@ def nan_gradient(state, data, first):
 
 def huge_batch(state, data, first):
     if first:
-        given = train.Turn.given
+        given = training.Turn.given
 
         def once(turn, field, pool, ratio):
             x = given(turn, field, pool, ratio)
             if field == "x":
-                train.Turn.given = given
+                training.Turn.given = given
                 return x * 1e4
             return x
 
-        train.Turn.given = once
+        training.Turn.given = once
 
 
 def faster(times, player):
@@ -268,7 +271,7 @@ class Fault:
     for_ever: bool = False
     precision: str = "fp32"
     change: object = None  # of the recipe
-    held: float = runs.HELD_SHARE
+    held: float = driver.HELD_SHARE
 
 
 DCGAN, CGAN = Case("dcgan", "digits", 560, "none"), Case("cgan", "digits", 1400, "none")
@@ -303,7 +306,7 @@ FAULTS = [
 
 def injected(fault: Fault, ill: dict):
     """`training`, with a fault put in after round `fault.at`, and taken out when the watch has gone back."""
-    real = train.training
+    real = driver.training
 
     def training(recipe, state, data, **settings):
         for _, means in real(recipe, state, data, **settings):
@@ -329,27 +332,27 @@ def one(case: Case, seed: int, fault: Fault | None = None, *, acts: bool = True)
     recipe, ill, furthest = case.built, {}, Furthest()
     recipe = fault.change(recipe) if fault and fault.change else recipe
     start, last, error = time.process_time(), None, ""
-    given = train.Turn.given
+    given = training.Turn.given
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         for patch in furthest.patches():
             stack.enter_context(patch)
-        stack.enter_context(mock.patch.object(runs, "LINES", 20))  # of the log: nobody reads it here
+        stack.enter_context(mock.patch.object(driver, "LINES", 20))  # of the log: nobody reads it here
         stack.enter_context(mock.patch.object(files, "sync", lambda _: None))
         if not acts:
-            stack.enter_context(mock.patch.object(recovery, "confirmed", lambda *_: []))
+            stack.enter_context(mock.patch.object(rollback, "confirmed", lambda *_: []))
         if fault:
-            stack.enter_context(mock.patch.object(runs, "training", injected(fault, ill)))
-            stack.enter_context(mock.patch.object(runs, "HELD_SHARE", fault.held))
+            stack.enter_context(mock.patch.object(driver, "training", injected(fault, ill)))
+            stack.enter_context(mock.patch.object(driver, "HELD_SHARE", fault.held))
         try:
             settings = {"images": case.rounds * recipe.batch, "seed": seed}
             precision = fault.precision if fault else "fp32"
             data = images(case.data)
-            *_, last = runs.train(
+            *_, last = driver.train(
                 data, recipe, Path(folder) / "run", **settings, precision=precision, augment=case.augment
             )
         except Diverged as diverged:
             error = str(diverged)
-        train.Turn.given = given
+        training.Turn.given = given
         events = [json.loads(line) for line in (Path(folder) / "run/events.jsonl").read_text().splitlines()]
         model = (Path(folder) / "run/model").is_dir()
     told = [
@@ -384,9 +387,9 @@ def say(row: dict, out: Path | None) -> None:
 def refused_range() -> bool:
     """G12: images of floats from 0 to 255."""
     recipe = thin(RECIPES["dcgan"])
-    state = train.new_state(recipe, train.Facts(1, 14, 14, 10))
+    state = training.new_state(recipe, training.Facts(1, 14, 14, 10))
     with suppress(DataError):
-        next(train.training(recipe, state, {"all": {"x": torch.rand(64, 1, 14, 14) * 255}}, images=64))
+        next(driver.training(recipe, state, {"all": {"x": torch.rand(64, 1, 14, 14) * 255}}, images=64))
         return False
     return True
 
@@ -405,9 +408,9 @@ def leaks(seeds: range, names: tuple[str, ...] = ("infogan", "dcgan")) -> None:
         for seed in seeds:
             with tempfile.TemporaryDirectory() as folder:
                 images = case.rounds * case.batch
-                for _ in runs.train(load("digits"), case.built, folder + "/run", images=images, seed=seed):
+                for _ in driver.train(load("digits"), case.built, folder + "/run", images=images, seed=seed):
                     pass
-                sampler = runs.generator(folder + "/run")
+                sampler = driver.generator(folder + "/run")
                 told = "leak" in Path(folder, "run/events.jsonl").read_text()
             samples = to_unit(sampler.draw(1000)).flatten(1).numpy()
             print(f"{case.name} seed {seed}: {share(samples)} of samples; the watch says {'leak' * told or 'nothing'}")
@@ -415,12 +418,12 @@ def leaks(seeds: range, names: tuple[str, ...] = ("infogan", "dcgan")) -> None:
 
 def cost(rounds: int = 3125, count: int = 15) -> None:
     """CPU seconds of a round, of a look and of a copy, in turns: dcgan with its default widths on MNIST."""
-    used, held = runs.parted(load(DATA / "mnist.npz"), 256, 0)
-    recipe, data, facts = RECIPES["dcgan"], runs.pools(used), train.Facts(1, 28, 28, 10)
+    used, held = driver.parted(load(DATA / "mnist.npz"), 256, 0)
+    recipe, data, facts = RECIPES["dcgan"], driver.pools(used), training.Facts(1, 28, 28, 10)
     start = time.process_time()
-    look = watch.Watch(recipe, facts, data, runs.pools(held), rounds=rounds, record={"age": 1000})
-    begin, state, times = time.process_time() - start, train.new_state(recipe, facts), defaultdict(list)
-    steps = train.training(recipe, state, data, images=count * recipe.batch)
+    look = monitor.Watch(recipe, facts, data, driver.pools(held), rounds=rounds, record={"age": 1000})
+    begin, state, times = time.process_time() - start, training.new_state(recipe, facts), defaultdict(list)
+    steps = driver.training(recipe, state, data, images=count * recipe.batch)
     with tempfile.TemporaryDirectory() as folder:
         for number in range(count):
             for name, work in (
@@ -433,8 +436,8 @@ def cost(rounds: int = 3125, count: int = 15) -> None:
                 times[name].append(time.process_time() - start)
     one, seen, kept = (statistics.median(times[name]) for name in ("round", "look", "copy"))
     print(f"at the start {begin:.2f} s; a round {one:.3f} s, a look {seen:.3f} s, a copy {kept:.3f} s")
-    share = 100 * (seen + kept / watch.WINDOW) / (look.tick * one)
-    print(f"a look every {look.tick} rounds, a copy every {watch.WINDOW} looks: {share:.1f} % of {rounds} rounds")
+    share = 100 * (seen + kept / monitor.WINDOW) / (look.tick * one)
+    print(f"a look every {look.tick} rounds, a copy every {monitor.WINDOW} looks: {share:.1f} % of {rounds} rounds")
 
 
 def table(path: Path) -> None:

@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 
-from sparring.classify import METHODS
+from sparring.classifiers import METHODS
 from sparring.data import label_draw, load, split
 
 

@@ -8,14 +8,14 @@ import sys
 import torch
 
 from sparring.data import load
+from sparring.games.builders import gan
+from sparring.games.losses import GradientPenalty, Wasserstein
+from sparring.games.players import Adam, Generator, Judge
+from sparring.games.training import new_state, training
 from sparring.images import grid, save_png
 from sparring.nets.dcgan import DCGAN
 from sparring.nets.layers import Facts
-from sparring.objective import GradientPenalty, Wasserstein
-from sparring.players import Adam, Generator, Judge
-from sparring.recipes import gan
-from sparring.sample import draw
-from sparring.train import new_state, training
+from sparring.runs.sampler import draw
 
 
 def main(images: int = 20_000, picture: str = "samples.png") -> None:

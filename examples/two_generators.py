@@ -8,8 +8,8 @@ import sys
 import numpy as np
 
 from sparring.data import load
-from sparring.judge import judge
-from sparring.report.judgement import write
+from sparring.judging import judge
+from sparring.reporting.judgement_page import write
 
 
 def main(report: str | None = None) -> dict[str, str]:

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from sparring import stats
-from sparring.advise import advise
+from sparring.study.advice import advise
 
 METHODS = {  # name: title, family, what, cites, skill at few labels, skill at many, seconds
     "majority": ("Most frequent class", "floor", "always says the most frequent class", (), -99.0, -99.0, 0.001),

@@ -4,8 +4,8 @@ from itertools import combinations
 
 import pytest
 
-from sparring.advise import advise
 from sparring.stats import ENOUGH, smallest_p
+from sparring.study.advice import advise
 
 FAMILY = {"majority": "floor", "logistic": "traditional", "svm": "traditional", "cnn": "network",
           "consistency": "network", "semi-gan": "gan", "gan-augment": "gan"}  # fmt: skip

@@ -7,15 +7,15 @@ import pytest
 import torch
 from toys import FACTS, pools
 
-from sparring.augment import ADA, AsIs, DiffAugment, Probability, cut_out, mirrored, normal, placed, shifted
-from sparring.cells import FAKE, Given, Judged
+from sparring.games.augment import ADA, AsIs, DiffAugment, Probability, cut_out, mirrored, normal, placed, shifted
+from sparring.games.builders import gan
+from sparring.games.losses import R1, Hinge, Sign
+from sparring.games.nodes import FAKE, Given, Judged
+from sparring.games.players import Generator, Judge
+from sparring.games.training import new_state, training
 from sparring.nets.dcgan import DCGAN
 from sparring.nets.layers import Facts
 from sparring.nets.mlp import MLP
-from sparring.objective import R1, Hinge, Sign
-from sparring.players import Generator, Judge
-from sparring.recipes import gan
-from sparring.train import new_state, training
 
 ONE, ALL = torch.tensor(1.0), [AsIs(), DiffAugment(), ADA(), ADA(rotation=180, flip=True, quarter_turns=True)]
 

@@ -18,9 +18,10 @@ import pytest
 from bad_inputs import BAD_INPUTS, class_folders, encoded, png_header, write_image
 
 import sparring
-from sparring import files, runs, sample
+from sparring import files
 from sparring.cli import main
 from sparring.errors import SparringError
+from sparring.runs import driver, sampler
 
 SECONDS = 10  # in which a mistake is told
 
@@ -118,11 +119,11 @@ def in_python(command: str):
         return lambda: sparring.compare(source, out, **settings)
     if what == "train":
         recipe = settings.pop("r")
-        return lambda: list(runs.train(source, recipe, out, **settings))
+        return lambda: list(driver.train(source, recipe, out, **settings))
     if what == "sample":
-        return lambda: runs.generator(source)
+        return lambda: driver.generator(source)
     if what == "report":
-        from sparring.report import write
+        from sparring.reporting import write
 
         return lambda: write(source)
     return None  # fit: an estimator and save_model in Python; tested with the classifiers
@@ -246,7 +247,7 @@ def untouchable(here):
 )
 def test_no_write_permission_is_found_before_the_data_are_read(untouchable, capsys, monkeypatch, command):
     monkeypatch.setattr("sparring.data.load", lambda *_, **__: pytest.fail("read the data first"))
-    monkeypatch.setattr(runs, "load", lambda *_, **__: pytest.fail("read the data first"))
+    monkeypatch.setattr(driver, "load", lambda *_, **__: pytest.fail("read the data first"))
     assert main(shlex.split(command)) == 5
     err = capsys.readouterr().err
     assert re.search(r"no-permission\]: cannot write locked/out: permission denied", err) and "Fix: " in err
@@ -327,6 +328,6 @@ def test_samples_do_not_overwrite(here, capsys):
     (here / "drawn").mkdir()
     (here / "drawn/00000.png").write_bytes(b"theirs")
     images = np.zeros((2, 8, 8, 1), np.uint8)
-    sample.save_samples(images, here / "new")
+    sampler.save_samples(images, here / "new")
     assert main(shlex.split("sample nowhere --out drawn")) == 2
     assert "out-in-use" in capsys.readouterr().err and (here / "drawn/00000.png").read_bytes() == b"theirs"

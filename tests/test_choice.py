@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 from toys import striped
 
-from sparring.augment import ADA, AsIs, DiffAugment
-from sparring.choice import FEW, PER_CLASS, find_recipe, suggested, with_augment
 from sparring.data import load
 from sparring.errors import UsageError
-from sparring.objective import Sign
-from sparring.players import Judge
-from sparring.recipes import RECIPES, augmented
+from sparring.games.augment import ADA, AsIs, DiffAugment
+from sparring.games.builders import augmented
+from sparring.games.losses import Sign
+from sparring.games.players import Judge
+from sparring.games.recipes import RECIPES
+from sparring.runs.defaults import FEW, PER_CLASS, find_recipe, suggested, with_augment
 
 
 def images(labels, channels=3):

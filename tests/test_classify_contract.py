@@ -12,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
 from toys import striped
 
-from sparring.classify import METHODS, load_model, method, save_model
+from sparring.classifiers import METHODS, load_model, method, save_model
 from sparring.errors import DataError, UsageError
 from sparring.images import save_png
 
@@ -56,7 +56,7 @@ def test_the_table_is_light_and_in_order():
     assert list(METHODS) == [
         *("majority", "logistic", "svm", "spreading", "cnn", "consistency", "semi-gan", "gan-augment")
     ]
-    code = "import sys; from sparring.classify import METHODS; print(*sys.modules)"
+    code = "import sys; from sparring.classifiers import METHODS; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"torch", "sklearn", "numpy"} & {name.split(".")[0] for name in loaded}
 
@@ -66,7 +66,7 @@ def test_a_row_tells_what_it_is(name):
     row = method(name)
     assert row.name == name and row.title and row.what.endswith(".") and "\n" not in row.what
     assert row.cites or row.family == "floor"
-    assert row.estimator_class().__module__.startswith("sparring.classify.")
+    assert row.estimator_class().__module__.startswith("sparring.classifiers.")
     made = row.make(random_state=5, minutes=1.5, threads=1)
     assert made.random_state == 5
     with pytest.raises(TypeError, match="colour"):

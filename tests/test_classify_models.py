@@ -11,8 +11,8 @@ from safetensors.numpy import load, save
 from sklearn.utils.validation import check_is_fitted
 from toys import striped
 
-from sparring.classify import METHODS, load_model, models, save_model
-from sparring.classify.base import Classifier
+from sparring.classifiers import METHODS, load_model, models, save_model
+from sparring.classifiers.base import Classifier
 from sparring.errors import FileFormatError, UsageError
 
 NAMES = np.array(["stripe", "<b>|*`\n", "líne"])

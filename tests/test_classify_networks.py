@@ -13,21 +13,21 @@ from oracles.flat import BATCH
 from scipy import stats
 from toys import striped
 
-from sparring.cells import Given, Judged
-from sparring.checkpoints import tensors
-from sparring.classify import METHODS, consistency, gan_augment, network, pseudo
-from sparring.classify.cnn import unsmoothed
-from sparring.classify.consistency import ConsistencyClassifier
-from sparring.classify.gan_augment import GANAugment
-from sparring.classify.network import Look, Plan, Start, look_for, plan_for, pools
-from sparring.classify.semi_gan import SemiGAN
+from sparring.classifiers import METHODS, consistency, gan_augment, network, pseudo_labels
+from sparring.classifiers.cnn import unsmoothed
+from sparring.classifiers.consistency import ConsistencyClassifier
+from sparring.classifiers.gan_augment import GANAugment
+from sparring.classifiers.network import Look, Plan, Start, look_for, plan_for, pools
+from sparring.classifiers.semi_gan import SemiGAN
+from sparring.games.nodes import Given, Judged
+from sparring.games.players import Judge
+from sparring.games.training import new_state, training
+from sparring.games.views import Weak
 from sparring.images import to_unit
 from sparring.nets.classifiers import SmallCNN
 from sparring.nets.layers import Facts
-from sparring.parts import from_json, to_json
-from sparring.players import Judge
-from sparring.train import new_state, training
-from sparring.views import Weak
+from sparring.records import from_json, to_json
+from sparring.runs.checkpoints import tensors
 
 THIN = SmallCNN((8, 8, 12))
 NETWORKS = ("cnn", "consistency", "semi-gan", "gan-augment")
@@ -243,7 +243,7 @@ def test_adaptive_threshold_by_hand():
     class Turn(dict):
         pass
 
-    term = pseudo.Agree(teacher=Judged(), student=student, threshold=0.0)
+    term = pseudo_labels.Agree(teacher=Judged(), student=student, threshold=0.0)
     losses = term(Turn({term.teacher: verdict, student: verdict, term.belief: belief}))
     sure = logits.softmax(1).max(1).values
     expected = -sure.log() * torch.tensor([1.0, 0.0, 1.0, 1.0])  # limits 0.8, 0.8, 0.267, 0.267
@@ -252,11 +252,11 @@ def test_adaptive_threshold_by_hand():
 
 def test_alignment_brings_shares_to_the_prior():
     p = torch.tensor([[0.8, 0.2], [0.4, 0.6]])
-    torch.testing.assert_close(pseudo.aligned(p, p.mean(0), (0.3, 0.7)).sum(1), torch.ones(2))
-    torch.testing.assert_close(pseudo.aligned(p, torch.tensor([0.6, 0.4]), (0.6, 0.4)), p)
-    moved = pseudo.aligned(p, torch.tensor([0.6, 0.4]), (0.3, 0.7))
+    torch.testing.assert_close(pseudo_labels.aligned(p, p.mean(0), (0.3, 0.7)).sum(1), torch.ones(2))
+    torch.testing.assert_close(pseudo_labels.aligned(p, torch.tensor([0.6, 0.4]), (0.6, 0.4)), p)
+    moved = pseudo_labels.aligned(p, torch.tensor([0.6, 0.4]), (0.3, 0.7))
     torch.testing.assert_close(moved[0, 0] / moved[0, 1], torch.tensor(4.0 * 0.5 / 1.75))
-    assert torch.equal(pseudo.aligned(p, p.mean(0), ()), p)
+    assert torch.equal(pseudo_labels.aligned(p, p.mean(0), ()), p)
 
 
 def test_without_a_graph_the_network_teaches_itself_from_the_start(monkeypatch):
@@ -294,7 +294,7 @@ def test_fakes_leave_no_trace_in_batch_norm():
     recipe = SemiGAN(net=THIN).recipe(PLAN, LOOK, Start())
     D = new_state(recipe, Facts(1, 12, 10, 3)).nets["D"].train()
     before = {name: value.clone() for name, value in D.named_buffers()}
-    with pseudo.without_trace(D):
+    with pseudo_labels.without_trace(D):
         D(torch.randn(8, 1, 12, 10))
     assert all(torch.equal(value, before[name]) for name, value in D.named_buffers())
     D(torch.randn(8, 1, 12, 10))

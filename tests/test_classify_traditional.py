@@ -14,11 +14,11 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from toys import striped
 
-from sparring.classify import METHODS, choice, graph, spreading
-from sparring.classify.choice import choose, fit_temperature, folds, near, subset
-from sparring.classify.logistic import Space, regression
-from sparring.classify.spreading import assumed_shares, graph_guess, places, within
-from sparring.classify.svm import best_features, pair_weights
+from sparring.classifiers import METHODS, graph, selection, spreading
+from sparring.classifiers.logistic import Space, regression
+from sparring.classifiers.selection import choose, fit_temperature, folds, near, subset
+from sparring.classifiers.spreading import assumed_shares, graph_guess, places, within
+from sparring.classifiers.svm import best_features, pair_weights
 from sparring.features import CACHE, extract
 
 
@@ -66,7 +66,7 @@ def test_the_temperature_is_found(true_temperature):
     labels = (softmax(scores / true_temperature, axis=1).cumsum(1) < rng.random((4000, 1))).sum(1)
     found, losses = fit_temperature(scores, labels)
     assert abs(np.log(found / true_temperature)) < 0.15
-    p = softmax(scores / found, axis=1)[np.arange(4000), labels] * (1 - choice.FLOOR) + choice.FLOOR / 4
+    p = softmax(scores / found, axis=1)[np.arange(4000), labels] * (1 - selection.FLOOR) + selection.FLOOR / 4
     assert np.allclose(losses, -np.log(p))
 
 

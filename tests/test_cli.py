@@ -23,7 +23,7 @@ from sparring.cli.screen import Screen, duration
 from sparring.cli.signals import Interrupted, Stop
 from sparring.cli.typed import number
 from sparring.data import describe
-from sparring.sample import save_samples
+from sparring.runs.sampler import save_samples
 
 
 @pytest.fixture(autouse=True)

@@ -9,13 +9,13 @@ import pytest
 from PIL import Image
 
 from sparring.cli import main
+from sparring.games.players import Translator
+from sparring.games.recipes import RECIPES
+from sparring.games.training import new_state
 from sparring.images import is_generated, load_image
 from sparring.nets.layers import Facts
 from sparring.nets.unet import UNet
-from sparring.players import Translator
-from sparring.recipes import RECIPES
-from sparring.train import new_state
-from sparring.translate import save_translators
+from sparring.runs.translator import save_translators
 
 rng = np.random.default_rng(0)
 

@@ -6,12 +6,13 @@ import pytest
 import torch
 from toys import FACTS, pools
 
-from sparring.cells import Given
-from sparring.degradations import Grey, Hole, Shrunk, blown_up, greyed, holed, rectangle, shrunk
+from sparring.games.builders import gan
+from sparring.games.degradations import Grey, Hole, Shrunk, blown_up, greyed, holed, rectangle, shrunk
+from sparring.games.nodes import Given
+from sparring.games.players import Judge, Translator
+from sparring.games.recipes import RECIPES
+from sparring.games.training import Move, Split, Turn, new_state
 from sparring.nets.layers import Facts
-from sparring.players import Judge, Translator
-from sparring.recipes import RECIPES, gan
-from sparring.train import Move, Split, Turn, new_state
 
 SIZES = [(12, 10), (28, 28), (9, 7), (45, 31), (8, 8)]
 

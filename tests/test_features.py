@@ -7,7 +7,18 @@ import pytest
 import torch
 
 from sparring.errors import UsageError
-from sparring.features import CACHE, EXTRACTORS, Cache, candidates, colours, deskew, extract, histograms, hog, pixels
+from sparring.features import (
+    CACHE,
+    EXTRACTORS,
+    Cache,
+    candidates,
+    colours,
+    deskew,
+    extract,
+    gradient_histograms,
+    hog,
+    pixels,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +61,7 @@ def slow_hog(image, cell, stride, orientations):
         for place, centre in enumerate(at):
             total = sum(max(0, 1 - abs(i - centre) / ((cell + 1) / 2)) for i in range(side))
             np.moveaxis(out, axis + 1, 0)[place] /= total
-    return out / np.sqrt((out**2).sum(0) + histograms.SOFTEN**2)
+    return out / np.sqrt((out**2).sum(0) + gradient_histograms.SOFTEN**2)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sparring.features.cache import ABANDONED, Cache, user_cache
-from sparring.places import cache_folder
+from sparring.files import cache_folder
 
 FILE = 8 * 1000 + 258  # bytes of an .npz that holds 1,000 float64 called "a"
 

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from sparring.errors import FileFormatError, MachineError, UsageError
 from sparring.features import encoder, encoders
 from sparring.features.inception import SIDE, Inception, block_a, block_d, block_e
-from sparring.features.preparation import Preparation, preparation_of
+from sparring.features.preprocessing import Preparation, preparation_of
 
 PREPROCESSOR = {
     "do_resize": True, "size": {"shortest_edge": 32}, "resample": 3, "do_center_crop": True,

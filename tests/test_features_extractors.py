@@ -10,12 +10,12 @@ from PIL import Image
 from scipy.spatial.distance import cdist
 from sklearn.datasets import load_digits
 
-from sparring.cells import Given
 from sparring.errors import DataError, UsageError
 from sparring.features import Extractor, extract, handmade, hog, learned, own, pixels
 from sparring.features.cache import cache_at
-from sparring.parts import walk
-from sparring.views import View
+from sparring.games.nodes import Given
+from sparring.games.views import View
+from sparring.records import walk
 
 
 @pytest.fixture(autouse=True)

@@ -9,20 +9,20 @@ import torch
 from test_train import THIN
 from toys import FACTS, striped
 
-from sparring import inside, runs
 from sparring.cli import main
-from sparring.constraints import SpectralNorm
 from sparring.data import load
 from sparring.errors import UsageError
+from sparring.games.constraints import SpectralNorm
+from sparring.games.players import Generator
 from sparring.images import is_generated, load_image, save_animation, save_png
 from sparring.nets.dcgan import DCGAN
-from sparring.nets.improved import VirtualBatchNorm
 from sparring.nets.layers import Facts
 from sparring.nets.mlp import MLP
 from sparring.nets.r3gan import R3GAN
 from sparring.nets.resnet import ResNet
-from sparring.players import Generator
-from sparring.sample import Sampler, draw, truncated
+from sparring.nets.salimans2016 import VirtualBatchNorm
+from sparring.runs import driver, latent_views
+from sparring.runs.sampler import Sampler, draw, truncated
 
 
 def sampler(net=MLP(widths=(32,)), classes=("a", "b", "c"), facts=FACTS, **takes) -> Sampler:
@@ -69,13 +69,13 @@ def test_classes_and_codes_come_in_turn_unless_they_are_chosen():
 
 
 def test_what_a_generator_lacks_is_refused():
-    for ask in (lambda: PLAIN.label("a"), lambda: inside.walk(PLAIN, 0, 1), lambda: inside.by_class(PLAIN)):
+    for ask in (lambda: PLAIN.label("a"), lambda: latent_views.walk(PLAIN, 0, 1), lambda: latent_views.by_class(PLAIN)):
         with pytest.raises(UsageError, match="without labels"):
             ask()
     with pytest.raises(UsageError, match="has no codes"):
         PLAIN.draw(3, codes=np.zeros(3))
     with pytest.raises(UsageError, match="no sliders"):
-        inside.by_slider(PLAIN)
+        latent_views.by_slider(PLAIN)
     with pytest.raises(UsageError, match="no code 4. Fix: choose one from 0 to 3"):
         CODED.code(4)
 
@@ -92,7 +92,7 @@ def test_truncated_noise_is_normal_noise_drawn_again_until_it_is_inside():
     assert (truncated(z, 9.0) - z).abs().max() < 1e-6
     assert (truncated(z, 0.5).flatten().argsort() == z.flatten().argsort()).all(), "every value keeps its rank"
     assert np.array_equal(PLAIN.draw(3, truncation=30.0), PLAIN.draw(3))
-    rows = inside.truncations(PLAIN, (0.3, None), 5)
+    rows = latent_views.truncations(PLAIN, (0.3, None), 5)
     assert np.array_equal(rows[1], PLAIN.draw(5)) and np.array_equal(rows[0], PLAIN.draw(5, truncation=0.3))
     assert rows[0].std(0).mean() < rows[1].std(0).mean(), "a low limit makes images alike"
 
@@ -103,31 +103,31 @@ def test_truncated_noise_is_normal_noise_drawn_again_until_it_is_inside():
 def test_the_arc_between_two_noises():
     g = torch.Generator().manual_seed(0)
     a, b = torch.randn(5, 64, generator=g), 2 * torch.randn(5, 64, generator=g)
-    assert torch.allclose(inside.slerp(a, b, 0.0), a, atol=1e-5) and torch.allclose(
-        inside.slerp(a, b, 1.0), b, atol=1e-5
+    assert torch.allclose(latent_views.slerp(a, b, 0.0), a, atol=1e-5) and torch.allclose(
+        latent_views.slerp(a, b, 1.0), b, atol=1e-5
     )
     for t in (0.25, 0.5, 0.8):
-        middle = inside.slerp(a, b, t)
+        middle = latent_views.slerp(a, b, t)
         assert torch.allclose(middle.norm(dim=1), (1 - t) * a.norm(dim=1) + t * b.norm(dim=1), rtol=1e-5)
         angle = torch.cosine_similarity(a, b).acos()
         assert torch.allclose(torch.cosine_similarity(a, middle).acos(), t * angle, atol=1e-4)
         assert (a.lerp(b, t).norm(dim=1) < middle.norm(dim=1)).all(), "the straight line is shorter noise"
-    assert torch.allclose(inside.slerp(a, 3 * a, 0.5), 2 * a, atol=1e-4), "where there is no angle"
+    assert torch.allclose(latent_views.slerp(a, 3 * a, 0.5), 2 * a, atol=1e-4), "where there is no angle"
 
 
 def test_strips_begin_and_end_at_the_images_they_name():
-    strips = inside.interpolation(LABELLED, 3, 5, seed=7)
+    strips = latent_views.interpolation(LABELLED, 3, 5, seed=7)
     assert strips.shape == (3, 5, 12, 10, 1)
     ends = LABELLED.draw(6, seed=7, labels=np.repeat([0, 1, 2], 2))
     assert np.array_equal(strips[:, 0], ends[::2]) and np.array_equal(strips[:, -1], ends[1::2])
     assert not np.array_equal(strips[:, 2], strips[:, 0])
-    assert np.array_equal(inside.interpolation(LABELLED, 2, 5, seed=7), strips[:2])
-    fixed = inside.interpolation(LABELLED, 2, 3, labels=np.array([2, 2]))
+    assert np.array_equal(latent_views.interpolation(LABELLED, 2, 5, seed=7), strips[:2])
+    fixed = latent_views.interpolation(LABELLED, 2, 3, labels=np.array([2, 2]))
     assert np.array_equal(fixed[:, 0], LABELLED.draw(4, labels=np.full(4, 2))[::2])
 
 
 def test_a_walk_goes_from_class_to_class_at_fixed_noise():
-    strips = inside.walk(LABELLED, 0, 2, 4, 5, seed=3)
+    strips = latent_views.walk(LABELLED, 0, 2, 4, 5, seed=3)
     for end, label in ((0, 0), (-1, 2)):
         assert np.array_equal(strips[:, end], LABELLED.draw(4, labels=np.full(4, label), seed=3))
     points = LABELLED.latents(4, seed=3)
@@ -138,12 +138,12 @@ def test_a_walk_goes_from_class_to_class_at_fixed_noise():
 
 
 def test_classes_codes_and_sliders():
-    rows = inside.by_class(LABELLED, 4, seed=2)
+    rows = latent_views.by_class(LABELLED, 4, seed=2)
     assert rows.shape[:2] == (3, 4)
     assert all(np.array_equal(rows[k], LABELLED.draw(4, labels=np.full(4, k), seed=2)) for k in range(3))
-    rows = inside.by_code(CODED, 4)
+    rows = latent_views.by_code(CODED, 4)
     assert rows.shape[:2] == (4, 4) and np.array_equal(rows[1], CODED.draw(4, codes=np.full(4, 1)))
-    strips = inside.by_slider(CODED, 2, 5)
+    strips = latent_views.by_slider(CODED, 2, 5)
     assert strips.shape[:2] == (4, 5)
     points = CODED.latents(2)
     for row in range(4):
@@ -166,7 +166,7 @@ def test_directions_are_those_that_the_first_layer_stretches_most(net):
     first = {"R3GAN": "first", "MLP": "0", "DCGAN": "0", "VirtualBatchNorm": "body.0"}[type(net).__name__]
     A = found.G.body.get_submodule(first).weight[:, :16].double().detach().numpy()  # without the columns of labels
     values, vectors = np.linalg.eigh(A.T @ A)
-    mine, directions = inside.directions(found.G, found.spec)
+    mine, directions = latent_views.directions(found.G, found.spec)
     assert np.allclose(mine, values[::-1], atol=1e-9) and directions.shape == (16, 16)
     assert np.allclose(np.abs((directions.numpy() * vectors.T[::-1]).sum(1)), 1, atol=1e-6), "the same up to sign"
     stretched = np.linalg.norm(A @ directions[0].numpy())
@@ -179,7 +179,7 @@ def test_directions_of_noise_that_reaches_every_block(constraint):
     """Moving the noise along n changes what all layers that read it give by |A n|, measured on the network itself."""
     layered = ResNet(width=8, layered=True)
     found = sampler(layered, labels=True, z=17, constraint=constraint, facts=Facts(1, 16, 16, 3))  # two blocks
-    values, directions = inside.directions(found.G, found.spec)
+    values, directions = latent_views.directions(found.G, found.spec)
     body, read = found.G.body, {}
     norms = [norm for up in body.ups for norm in (up.norm1, up.norm2)]
     layers = [body.first, *(layer for norm in norms for layer in (norm.scale, norm.shift))]
@@ -196,30 +196,30 @@ def test_directions_of_noise_that_reaches_every_block(constraint):
 
 
 def test_direction_strips_hold_the_image_in_their_middle():
-    strips = inside.direction_strips(PLAIN, 3, 5, reach=2.0)
+    strips = latent_views.direction_strips(PLAIN, 3, 5, reach=2.0)
     assert strips.shape[:2] == (3, 5)
     assert all(np.array_equal(row[2], PLAIN.draw(1)[0]) for row in strips)
-    n = inside.directions(PLAIN.G, PLAIN.spec)[1][1].float()
+    n = latent_views.directions(PLAIN.G, PLAIN.spec)[1][1].float()
     with torch.no_grad():
         end = PLAIN.G(PLAIN.latents(1).z + 2 * n).add(1).mul(127.5).round().byte().permute(0, 2, 3, 1)
     assert np.array_equal(strips[1, 4], end.numpy()[0])
-    assert len(inside.direction_strips(PLAIN, 40, 3)) == 16, "there are no more than the noise has numbers"
+    assert len(latent_views.direction_strips(PLAIN, 40, 3)) == 16, "there are no more than the noise has numbers"
 
 
 # Beside real images
 
 
-@pytest.mark.parametrize("chunk", [7, inside.CHUNK])
+@pytest.mark.parametrize("chunk", [7, latent_views.CHUNK])
 def test_the_nearest_by_brute_force(monkeypatch, chunk):
     training, images = striped(60, seed=1)[0].numpy(), striped(9, seed=2)[0].numpy()
-    monkeypatch.setattr(inside, "CHUNK", chunk * training[0].size)
-    index, distance = inside.nearest(images, training, 3, by="pixels")
+    monkeypatch.setattr(latent_views, "CHUNK", chunk * training[0].size)
+    index, distance = latent_views.nearest(images, training, 3, by="pixels")
     far = np.sqrt(((images[:, None] / 127.5 - training[None] / 127.5) ** 2).sum((2, 3, 4)))
     assert np.array_equal(index, far.argsort(1, kind="stable")[:, :3])
     assert np.allclose(distance, np.sort(far, 1)[:, :3], rtol=1e-4)
-    index, distance = inside.nearest(training[10:20], training, 2)
+    index, distance = latent_views.nearest(training[10:20], training, 2)
     assert np.array_equal(index[:, 0], np.arange(10, 20)) and np.allclose(distance[:, 0], 0)
-    index, _ = inside.nearest(training[10:20], training, 1, but=np.arange(10, 20))
+    index, _ = latent_views.nearest(training[10:20], training, 1, but=np.arange(10, 20))
     assert not (index[:, 0] == np.arange(10, 20)).any()
 
 
@@ -227,7 +227,7 @@ def test_features_know_an_image_that_was_moved():
     training = load("digits").images[:500]
     moved = np.roll(training[:40], 1, axis=2)
     by_features, by_pixels = (
-        (inside.nearest(moved, training, 5, by=by)[0] == np.arange(40)[:, None]).any(1).mean()
+        (latent_views.nearest(moved, training, 5, by=by)[0] == np.arange(40)[:, None]).any(1).mean()
         for by in ("features", "pixels")
     )
     assert by_features > by_pixels
@@ -235,24 +235,24 @@ def test_features_know_an_image_that_was_moved():
 
 def test_copies_are_near():
     training = load("digits").images
-    assert inside.closeness(training[::40], training) == 0
-    assert 0.8 < inside.closeness(training[:300], training[300:]) < 1.3
-    assert inside.closeness(255 - training[::40], training) > 2
+    assert latent_views.closeness(training[::40], training) == 0
+    assert 0.8 < latent_views.closeness(training[:300], training[300:]) < 1.3
+    assert latent_views.closeness(255 - training[::40], training) > 2
     twice = np.concatenate([training[:300], training[:300]])
-    once = inside.closeness(training[300:400], training[:300], sample=300)
-    assert inside.closeness(training[300:400], twice, sample=600) == pytest.approx(once, rel=1e-4), (
+    once = latent_views.closeness(training[300:400], training[:300], sample=300)
+    assert latent_views.closeness(training[300:400], twice, sample=600) == pytest.approx(once, rel=1e-4), (
         "a copy is no other image"
     )
-    assert inside.closeness(training[:3], training[:1].repeat(9, 0)) is None
+    assert latent_views.closeness(training[:3], training[:1].repeat(9, 0)) is None
 
 
 # Pictures, films, files
 
 
 def test_pictures_and_films(tmp_path):
-    strips = inside.by_class(LABELLED, 4)
-    assert inside.sheet(strips).shape == (3 * 62 + 2, 4 * 52 + 2, 1)
-    film = inside.frames(strips)
+    strips = latent_views.by_class(LABELLED, 4)
+    assert latent_views.sheet(strips).shape == (3 * 62 + 2, 4 * 52 + 2, 1)
+    film = latent_views.frames(strips)
     assert len(film) == 6 and np.array_equal(film[1], film[5]) and not np.array_equal(film[0], film[3])
     for name in ("a.webp", "b.gif"):
         save_animation(tmp_path / name, film, generated=True)
@@ -262,17 +262,19 @@ def test_pictures_and_films(tmp_path):
         assert not is_generated(tmp_path / name)
     with pytest.raises(UsageError, match="a.mp4 does not end in .webp or .gif"):
         save_animation(tmp_path / "a.mp4", film)
-    assert len(inside.training_frames(tmp_path)) == 0
+    assert len(latent_views.training_frames(tmp_path)) == 0
 
 
 def test_all_views_of_a_run(tmp_path):
     found, real = sampler(labels=True, codes=3, sliders=1), striped(50)[0].numpy()
     (tmp_path / "samples").mkdir()
     for at in (0, 64):
-        save_png(tmp_path / f"samples/images-{at:09d}.png", inside.sheet(inside.by_class(found, 8, seed=at)))
-    assert not inside.looked(found, tmp_path)
-    inside.look(found, tmp_path, training=real)
-    assert inside.looked(found, tmp_path)
+        save_png(
+            tmp_path / f"samples/images-{at:09d}.png", latent_views.sheet(latent_views.by_class(found, 8, seed=at))
+        )
+    assert not latent_views.looked(found, tmp_path)
+    latent_views.look(found, tmp_path, training=real)
+    assert latent_views.looked(found, tmp_path)
     told = json.loads((tmp_path / "inside/views.json").read_text())["views"]
     names = [row["name"] for row in told]
     assert names == "classes codes sliders interpolation walk directions truncation nearest".split()
@@ -284,7 +286,7 @@ def test_all_views_of_a_run(tmp_path):
     assert is_generated(tmp_path / "inside/training.webp")
     with torch.no_grad():
         next(found.G.parameters()).mul_(1.1)
-    assert not inside.looked(found, tmp_path), "another generator"
+    assert not latent_views.looked(found, tmp_path), "another generator"
 
 
 # The command
@@ -295,7 +297,7 @@ def run(tmp_path_factory):
     """A run of a conditional generator on digits, one of InfoGAN, for a few rounds."""
     folder = tmp_path_factory.mktemp("runs")
     for name in ("cgan", "infogan"):
-        list(runs.train("digits", THIN[name], folder / name, images=256, precision="fp32", watch=False))
+        list(driver.train("digits", THIN[name], folder / name, images=256, precision="fp32", watch=False))
     return folder
 
 
@@ -343,7 +345,7 @@ def test_sample_beside_real_images(capsys, run, tmp_path, monkeypatch):
     code, out, _ = typed(capsys, "sample", run / "infogan", "--nearest", "digits", "-n", 3, "--json")
     told = json.loads(out)
     digits = load("digits")
-    index, distance = inside.nearest(load_strip(told["grid"], 3), digits.images, 1)
+    index, distance = latent_views.nearest(load_strip(told["grid"], 3), digits.images, 1)
     assert code == 0 and [row["nearest"] for row in told["nearest"]] == [digits.origins[i] for i in index[:, 0]]
     assert [row["distance"] for row in told["nearest"]] == pytest.approx(distance[:, 0].tolist(), rel=1e-5)
     assert told["closeness"] > 0.5 and not math.isnan(told["closeness"])

@@ -15,16 +15,16 @@ from sparring.cli import main
 from sparring.data import ImageSet
 from sparring.errors import DataError, UsageError
 from sparring.features import Extractor, handmade
-from sparring.judge import METRICS, judge, scores, sides, verdicts, worth
-from sparring.judge.judgement import distinct, generators_of, real_parts
-from sparring.judge.over_time import over_time, samplers
-from sparring.judge.scores import Pair, Score
-from sparring.judge.sides import Reals, Side
-from sparring.judge.verdicts import Compared, compared, different, in_words, ranked
+from sparring.games.recipes import RECIPES
+from sparring.judging import METRICS, inputs, judge, scores, train_on_generated, verdicts
+from sparring.judging.inputs import Reals, Side
+from sparring.judging.judgement import distinct, generators_of, real_parts
+from sparring.judging.over_time import over_time, samplers
+from sparring.judging.scores import Pair, Score
+from sparring.judging.verdicts import Compared, compared, different, in_words, ranked
 from sparring.metrics import Estimate
-from sparring.recipes import RECIPES
-from sparring.report.judgement import page
-from sparring.runs import Run, train
+from sparring.reporting.judgement_page import page
+from sparring.runs.driver import Run, train
 from sparring.stats import Interval, wilson
 
 NAMES = ("zero", "one", "two")
@@ -66,8 +66,8 @@ def namer(classes=NAMES) -> Extractor:
 
 def pair(real=None, fake=None, *, apart=True, extractor=None) -> Pair:
     real = real or images(240)
-    seen, held = (sides.side("real", real.take(np.arange(len(real)) % 2 == k)) for k in (0, 1))
-    fake = fake or sides.side("fake", images(150, seed=5))
+    seen, held = (inputs.side("real", real.take(np.arange(len(real)) % 2 == k)) for k in (0, 1))
+    fake = fake or inputs.side("fake", images(150, seed=5))
     return Pair(Reals("toys", NAMES, seen, held, apart, ""), fake, extractor or namer())
 
 
@@ -75,64 +75,64 @@ def pair(real=None, fake=None, *, apart=True, extractor=None) -> Pair:
 
 
 def test_a_test_part_is_what_fakes_are_compared_with():
-    reals = sides.read_real(images(parts=halves()), most=1000)
+    reals = inputs.read_real(images(parts=halves()), most=1000)
     assert reals.apart
     assert reals.held.origins == tuple(f"s0[{i}]" for i in range(1, 240, 2))
     assert reals.seen.origins == tuple(f"s0[{i}]" for i in range(0, 240, 2))
 
 
 def test_without_one_the_extractor_gets_one_half_and_the_fakes_the_other():
-    reals = sides.read_real(images(241), most=1000)
+    reals = inputs.read_real(images(241), most=1000)
     assert not reals.apart
     assert (len(reals.seen), len(reals.held)) == (120, 121)
     assert sorted(reals.seen.origins + reals.held.origins) == sorted(f"s0[{i}]" for i in range(241))
-    assert sides.read_real(images(241), most=1000).held.origins == reals.held.origins
-    assert sides.read_real(images(241), most=1000, seed=1).held.origins != reals.held.origins
+    assert inputs.read_real(images(241), most=1000).held.origins == reals.held.origins
+    assert inputs.read_real(images(241), most=1000, seed=1).held.origins != reals.held.origins
 
 
 def test_images_that_were_held_out_are_compared_with_and_the_rest_is_seen():
-    reals = sides.read_real(images(), held=images(50, seed=3), most=1000)
+    reals = inputs.read_real(images(), held=images(50, seed=3), most=1000)
     assert reals.apart
     assert (len(reals.seen), len(reals.held)) == (240, 50)
     assert reals.held.origins[0] == "s3[0]"
 
 
 def test_at_most_so_many_are_compared():
-    reals = sides.read_real(images(parts=halves()), most=40)
+    reals = inputs.read_real(images(parts=halves()), most=40)
     assert len(reals.held) == 40
     assert len(reals.seen) == 120
     assert reals.how == "compared with 40 drawn of the test part"
 
 
 def test_labels_are_matched_by_the_names_of_classes():
-    fake = sides.matched(images(9, names=("two", "none", "zero")), NAMES)
+    fake = inputs.matched(images(9, names=("two", "none", "zero")), NAMES)
     assert fake.labels.tolist() == [2, -1, 0] * 3
 
 
 def test_fakes_of_another_size_or_colour_are_fitted_and_that_is_said():
-    reals = sides.read_real(images(), most=1000)
-    fake = sides.read_fake("f", images(60, height=24, width=20, channels=3), reals)
+    reals = inputs.read_real(images(), most=1000)
+    fake = inputs.read_fake("f", images(60, height=24, width=20, channels=3), reals)
     assert fake.images.shape == (60, 12, 10, 1)
     assert "24x20 fitted to 12x10, antialiased" in fake.how
     assert "made grey" in fake.how
-    strange = sides.read_fake("f", images(60, names=("zero", "a", "b")), reals)
+    strange = inputs.read_fake("f", images(60, names=("zero", "a", "b")), reals)
     assert "of their 3 classes 2 (a, b) are not among the real ones" in strange.how
 
 
 def test_no_more_fakes_than_real_images_are_compared():
-    reals = sides.read_real(images(), most=1000)
-    fake = sides.read_fake("f", images(200, seed=1), reals)
+    reals = inputs.read_real(images(), most=1000)
+    fake = inputs.read_fake("f", images(200, seed=1), reals)
     assert len(fake) == 120
     assert "200 images, of which 120 were drawn, as many as there are real ones" in fake.how
     few = images(10, seed=2)
-    again = sides.read_fake("f", few.take(np.arange(60) % 10), reals)
+    again = inputs.read_fake("f", few.take(np.arange(60) % 10), reals)
     assert again.how == "60 images, 50 of which repeat others"
 
 
 def test_what_loading_did_is_told(tmp_path):
     real, fake = folders(tmp_path)
     (tmp_path / "fake" / "000.png").write_bytes(b"broken")
-    made = sides.read_fake("f", fake, sides.read_real(real, most=1000))
+    made = inputs.read_fake("f", fake, inputs.read_real(real, most=1000))
     assert "1 unreadable file left out, such as 000.png" in made.how
 
 
@@ -140,11 +140,11 @@ def test_held_out_images_that_are_training_images_are_left_out():
     real = images()
     more = images(50, seed=3)
     mixed = replace(more, images=np.concatenate([more.images[:40], real.images[:10]]))
-    reals = sides.read_real(real, held=mixed, most=1000)
+    reals = inputs.read_real(real, held=mixed, most=1000)
     assert len(reals.held) == 40
     assert "all 40 images of toys, kept apart; 10 more that equal a training image were left out" in reals.how
     with pytest.raises(UsageError, match="all 240 held-out images are among the training images"):
-        sides.read_real(real, held=real, most=1000)
+        inputs.read_real(real, held=real, most=1000)
 
 
 def test_a_collapsed_generator_is_judged():
@@ -170,28 +170,28 @@ def run(tmp_path_factory):
 def test_a_generator_draws_as_many_as_are_real_in_the_real_images_proportions(run):
     real = images(400)
     real = real.take(real.labels != 1)
-    reals = sides.read_real(real, most=100_000)
-    fake = sides.read_fake("g", run, reals)
+    reals = inputs.read_real(real, most=100_000)
+    fake = inputs.read_fake("g", run, reals)
     assert len(fake) == len(reals.held)
     shares, held = (np.bincount(side.labels, minlength=3) / len(side) for side in (fake, reals.held))
     assert np.abs(shares - held).max() < 0.15
     assert shares.tolist() != held.tolist()  # a random sample, as real images are
     assert fake.how.startswith(str(run))
-    assert len(sides.read_fake("g", run, sides.read_real(real, most=30))) == 30
+    assert len(inputs.read_fake("g", run, inputs.read_real(real, most=30))) == 30
 
 
 def test_a_generator_may_stand_in_the_real_images_place(run):
-    reals = sides.read_real(run, most=90)
+    reals = inputs.read_real(run, most=90)
     assert (len(reals.seen), len(reals.held)) == (45, 45)
     assert np.bincount(np.concatenate([reals.seen.labels, reals.held.labels])).tolist() == [30, 30, 30]
     found = judge(run, run, features="pixels", scores=["kernel"], images=400)
     assert found.sentences == ["no test tells cgan from the real images: kernel distance"]
-    assert sides.read_real(run, most=90, size=(16, 16)).shape == (16, 16, 1)
+    assert inputs.read_real(run, most=90, size=(16, 16)).shape == (16, 16, 1)
 
 
 def test_real_images_are_fitted_to_what_a_generator_draws(run):
-    assert sides.sizes([sides.generator_of(run)]) == (12, 10)
-    assert sides.generator_of(images()) is None
+    assert inputs.sizes([inputs.generator_of(run)]) == (12, 10)
+    assert inputs.generator_of(images()) is None
     other = judge(images(240), run, features="hog", scores=["diversity"], size=(16, 16))
     assert other.protocol["pixels"] == "uint8, 0 to 255, 16x16x1"
     assert "12x10 fitted to 16x16" in other.judged[0].fake.how
@@ -221,7 +221,7 @@ def test_classes_out_of_balance_is_total_variation_with_pearsons_test():
 
 
 def test_equal_shares_of_classes_are_not_without_doubt():
-    found = scores.classes(pair(images(480), sides.side("f", images(240, seed=5))))
+    found = scores.classes(pair(images(480), inputs.side("f", images(240, seed=5))))
     assert (found.value, found.low) == (0, 0)
     by_chance = metrics.balance_by_chance(np.arange(240) % 3, 240, 3)
     assert found.high == np.quantile(by_chance, 0.95) > 0.03
@@ -232,7 +232,7 @@ def test_errors_of_classes_and_of_frechet_within_classes_are_those_of_a_bootstra
     random, real, fake = np.random.default_rng(0), images(480), images(210, seed=5)
     uneven = fake.take(np.sort(random.permutation(210)[:180]))
     uneven = uneven.take((uneven.labels != 2) | (np.arange(180) % 2 == 0))
-    here = pair(real, sides.side("f", uneven))
+    here = pair(real, inputs.side("f", uneven))
 
     def again():
         held = here.reals.held.take(random.integers(0, 240, 240))
@@ -275,7 +275,7 @@ def test_shares_have_intervals_that_end_at_all_and_nothing():
 
 
 def test_the_frechet_distance_within_classes_is_the_mean_of_the_classes():
-    here = pair(images(480), sides.side("f", images(210, seed=5)))
+    here = pair(images(480), inputs.side("f", images(210, seed=5)))
     expected = []
     for k in range(3):
         real, fake = (s.images[s.labels == k].mean((1, 3)) / 100 for s in (here.reals.held, here.fake))
@@ -284,7 +284,7 @@ def test_the_frechet_distance_within_classes_is_the_mean_of_the_classes():
 
 
 def test_a_class_is_judged_by_its_own_images():
-    here = pair(images(480), sides.side("f", images(300, seed=5)))
+    here = pair(images(480), inputs.side("f", images(300, seed=5)))
     found = scores.per_class(here, {})
     assert list(found) == list(NAMES)
     seen = [s.images[s.labels == 1].mean((1, 3)).astype(np.float32) / 100 for s in (here.reals.held, here.fake)]
@@ -297,7 +297,7 @@ def test_what_fakes_teach_is_also_said_class_by_class(monkeypatch):
     here = pair()
     right[:, here.reals.held.labels != 2] = True
     right[0, here.reals.held.labels == 1] = False
-    taught = worth.Worth(right, np.ones((3, 120), bool), 100, ((50, 0.5), (100, 1.0)), 0.4)
+    taught = train_on_generated.Worth(right, np.ones((3, 120), bool), 100, ((50, 0.5), (100, 1.0)), 0.4)
     monkeypatch.setattr(scores, "measured", lambda *_: taught)
     whole = {"train-on-generated": scores.train_on_generated(here)}
     monkeypatch.setattr(scores, "SOME", 30)
@@ -325,7 +325,7 @@ def test_a_score_that_cannot_be_had_says_why(name, changed, words):
 
 
 def test_the_frechet_distance_at_infinity_says_how_many_images_it_takes():
-    many = pair(images(240), sides.side("f", images(150, seed=5)))  # 10 features: 8 times as many are enough
+    many = pair(images(240), inputs.side("f", images(150, seed=5)))  # 10 features: 8 times as many are enough
     found = scores.scored(many, ["frechet-infinity"])["frechet-infinity"]
     seen = [side.images.mean((1, 3)).astype(np.float32) / 100 for side in (many.reals.held, many.fake)]
     assert found.value == pytest.approx(metrics.frechet_at_infinity(*seen).value)
@@ -388,7 +388,7 @@ def test_own_learns_from_the_images_that_fakes_are_not_compared_with(monkeypatch
         taught.append(images)
         return namer()
 
-    monkeypatch.setattr("sparring.judge.judgement.own", own)
+    monkeypatch.setattr("sparring.judging.judgement.own", own)
     real = images(parts=halves())
     judge(real, images(80, seed=1), scores=["diversity"])
     np.testing.assert_array_equal(taught[0], real.images[real.parts == "train"])
@@ -397,18 +397,18 @@ def test_own_learns_from_the_images_that_fakes_are_not_compared_with(monkeypatch
 def test_memorised_is_silent_where_held_out_images_are_of_another_kind():
     real, other = images(), images(120, seed=4)
     other = replace(other, images=255 - other.images)
-    reals = sides.read_real(real, held=other, most=1000)
-    fresh = sides.side("f", images(100, seed=9))
+    reals = inputs.read_real(real, held=other, most=1000)
+    fresh = inputs.side("f", images(100, seed=9))
     found = scores.memorised(Pair(reals, fresh, handmade("pixels")))
     assert found.value is None
     assert "training and held-out images differ" in found.note
     alike = scores.memorised(
-        Pair(sides.read_real(real, held=images(120, seed=4), most=1000), fresh, handmade("pixels"))
+        Pair(inputs.read_real(real, held=images(120, seed=4), most=1000), fresh, handmade("pixels"))
     )
     assert alike.p > 0.01
     copied = scores.memorised(
         Pair(
-            sides.read_real(real, held=images(120, seed=4), most=1000),
+            inputs.read_real(real, held=images(120, seed=4), most=1000),
             reals.seen.take(np.arange(90)),
             handmade("pixels"),
         )
@@ -432,7 +432,7 @@ def test_a_score_is_computed_once_for_the_same_content(monkeypatch):
         assert again[name].to_json() == score.to_json()
         assert np.array_equal(again[name].estimate.fake, score.estimate.fake)
     with pytest.raises(KeyError):
-        scores.scored(pair(fake=sides.side("other", images(150, seed=6))), ["frechet"])
+        scores.scored(pair(fake=inputs.side("other", images(150, seed=6))), ["frechet"])
 
 
 # --- verdicts --------------------------------------------------------------------------------------------------------
@@ -610,16 +610,16 @@ def test_distances_tie_within_a_twentieth_and_not_beyond():
 
 def test_worth_is_read_off_the_learning_curve():
     curve = ((100, 0.5), (400, 0.75), (1600, 0.875))  # the error halves when images quadruple
-    assert worth.worth(0.75, curve) == pytest.approx(400)
-    assert worth.worth(1 - 0.5 / math.sqrt(2), curve) == pytest.approx(200)
-    assert worth.worth(0.99, curve) == pytest.approx(1600)
-    assert math.isnan(worth.worth(0.4, curve))
-    assert worth.worth(0.75, ((100, 0.5), (400, 0.75), (800, 0.7), (1600, 0.875))) == pytest.approx(800)
+    assert train_on_generated.worth(0.75, curve) == pytest.approx(400)
+    assert train_on_generated.worth(1 - 0.5 / math.sqrt(2), curve) == pytest.approx(200)
+    assert train_on_generated.worth(0.99, curve) == pytest.approx(1600)
+    assert math.isnan(train_on_generated.worth(0.4, curve))
+    assert train_on_generated.worth(0.75, ((100, 0.5), (400, 0.75), (800, 0.7), (1600, 0.875))) == pytest.approx(800)
 
 
 def test_worth_is_said_with_its_doubt_and_only_where_there_is_something_to_say():
     def words(accuracy, low=0.0, high=1.0):
-        return worth.Worth(None, None, 1600, curve, 0.3).in_words(Interval(accuracy, low, high))
+        return train_on_generated.Worth(None, None, 1600, curve, 0.3).in_words(Interval(accuracy, low, high))
 
     curve = ((80, 0.5), (400, 0.75), (1600, 0.875))
     assert words(0.75, 0.5, 0.875) == "one fake is worth 0.25 real ones (0.05 to 1 or more)"
@@ -636,26 +636,26 @@ def test_classifiers_are_tested_on_the_held_images(monkeypatch):
         tested.append(test.origins)
         return np.ones(len(test), bool)
 
-    monkeypatch.setattr(worth, "right", right)
-    seen, held, fake = (sides.side("s", images(120, seed=k)) for k in range(3))
-    found = worth.measured(seen, held, fake, NAMES)
+    monkeypatch.setattr(train_on_generated, "right", right)
+    seen, held, fake = (inputs.side("s", images(120, seed=k)) for k in range(3))
+    found = train_on_generated.measured(seen, held, fake, NAMES)
     assert set(tested) == {held.origins}
     assert [n for n, _ in found.curve] == [60, 120]
 
 
 def test_parts_of_one_class_are_left_out_of_the_curve(monkeypatch):
-    monkeypatch.setattr(worth, "right", lambda training, test, classes, seed: np.ones(len(test), bool))
+    monkeypatch.setattr(train_on_generated, "right", lambda training, test, classes, seed: np.ones(len(test), bool))
     x = images(2000).images
     rare = Side("s", x, (np.arange(2000) == 7).astype(np.int64), tuple(map(str, range(2000))))
-    found = worth.measured(rare, rare, rare, NAMES[:2])
+    found = train_on_generated.measured(rare, rare, rare, NAMES[:2])
     assert len(found.curve) < 5
 
 
 def test_fakes_with_too_few_labels_have_no_worth():
-    real, few = sides.side("r", images(240)), sides.side("f", images(57, seed=4))
-    assert worth.measured(real, real, few, NAMES) is None  # 19 a class
+    real, few = inputs.side("r", images(240)), inputs.side("f", images(57, seed=4))
+    assert train_on_generated.measured(real, real, few, NAMES) is None  # 19 a class
     one = few.take(np.flatnonzero(few.labels == 0))
-    assert worth.measured(real, real, replace(one, labels=one.labels), NAMES) is None
+    assert train_on_generated.measured(real, real, replace(one, labels=one.labels), NAMES) is None
 
 
 def test_fakes_with_wrong_labels_teach_less(monkeypatch):
@@ -668,13 +668,13 @@ def test_fakes_with_wrong_labels_teach_less(monkeypatch):
 
         return Found()
 
-    monkeypatch.setattr(worth, "own", nearest_mean)
+    monkeypatch.setattr(train_on_generated, "own", nearest_mean)
     real, fake = images(240), images(120, seed=4)
-    seen, held = sides.side("r", real.take(slice(0, 120))), sides.side("r", real.take(slice(120, 240)))
-    good = worth.measured(seen, held, sides.side("f", fake), NAMES)
+    seen, held = inputs.side("r", real.take(slice(0, 120))), inputs.side("r", real.take(slice(120, 240)))
+    good = train_on_generated.measured(seen, held, inputs.side("f", fake), NAMES)
     assert good.fakes.mean() == good.real.mean() == 1
     swapped = Side("f", fake.images, (fake.labels + 1) % 3, fake.origins)
-    assert worth.measured(seen, held, swapped, NAMES).fakes.mean() == 0
+    assert train_on_generated.measured(seen, held, swapped, NAMES).fakes.mean() == 0
 
 
 # --- a judgement -----------------------------------------------------------------------------------------------------
@@ -783,7 +783,7 @@ def test_what_cannot_be_judged_is_refused_by_a_sentence():
 
 def test_real_images_in_the_fakes_place_are_in_the_same_proportion():
     found = judge(images(400), images(100, seed=1), features="pixels", scores=["coverage", "frechet", "copies"])
-    held = sides.read_real(images(400), most=1000)
+    held = inputs.read_real(images(400), most=1000)
     parts, other = real_parts(held, 100 / 300, 0)
     assert (len(other), len(parts.held)) == (67, 133)
     assert not set(other.origins) & set(parts.held.origins)
@@ -824,10 +824,10 @@ def test_the_best_checkpoint_is_chosen_by_one_half_and_reported_by_the_other(run
     assert found["best"]["images"] == min(kernels, key=kernels.__getitem__)
     reported = value(found["best"]["scores"], "kernel")
     assert "half of these chose the checkpoint" in found["protocol"]["real"]["how"]
-    choosing, reporting = real_parts(sides.read_real(images(400, seed=8), most=10_000), 1 / 2, 0)
+    choosing, reporting = real_parts(inputs.read_real(images(400, seed=8), most=10_000), 1 / 2, 0)
     assert not set(choosing.held.origins) & set(reporting.origins)
     sampler = dict(samplers(Run.read(run)))[found["best"]["images"]]
-    made = sides.read_fake("g", sampler, replace(choosing, held=reporting), seed=1)  # others than those that chose
+    made = inputs.read_fake("g", sampler, replace(choosing, held=reporting), seed=1)  # others than those that chose
     seen = [handmade("pixels").features(x) for x in (reporting.images, made.images)]
     assert reported == pytest.approx(metrics.kernel_distance(*seen).value)
     shown = json.loads((run / "scores.json").read_text())
@@ -837,8 +837,8 @@ def test_the_best_checkpoint_is_chosen_by_one_half_and_reported_by_the_other(run
 
 def test_the_half_that_reports_does_not_choose(run, monkeypatch):
     """Two checkpoints, and the halves disagree about which is better."""
-    choosing, _ = real_parts(sides.read_real(images(400, seed=8), most=10_000, size=(12, 10)), 1 / 2, 0)
-    module = importlib.import_module("sparring.judge.over_time")
+    choosing, _ = real_parts(inputs.read_real(images(400, seed=8), most=10_000, size=(12, 10)), 1 / 2, 0)
+    module = importlib.import_module("sparring.judging.over_time")
     sampler = samplers(Run.read(run))[0][1]
     monkeypatch.setattr(module, "samplers", lambda run: [(1, sampler), (2, sampler)])
 

@@ -8,17 +8,17 @@ from torch import nn
 from torch.nn.functional import softplus
 from toys import FACTS
 
-from sparring.constraints import SpectralNorm, WeightClip
-from sparring.heads import Classes, ClassesAsScore, Codes, Patches, Projection, Score, ScoreAndClasses
+from sparring.games.constraints import SpectralNorm, WeightClip
+from sparring.games.heads import Classes, ClassesAsScore, Codes, Patches, Projection, Score, ScoreAndClasses
+from sparring.games.players import Encoder, Generator, Judge, Translator
 from sparring.nets.classifiers import SmallCNN
 from sparring.nets.dcgan import DCGAN
-from sparring.nets.improved import REFERENCE, MinibatchDiscrimination, Nearness, ReferredNorm, VirtualBatchNorm
 from sparring.nets.layers import Attention, Facts, Family
 from sparring.nets.mlp import MLP
 from sparring.nets.r3gan import R3GAN, Block
 from sparring.nets.resnet import ConditionedNorm, ResNet
+from sparring.nets.salimans2016 import REFERENCE, MinibatchDiscrimination, Nearness, ReferredNorm, VirtualBatchNorm
 from sparring.nets.unet import PatchGAN, UNet
-from sparring.players import Encoder, Generator, Judge, Translator
 
 SIZES = [(1, 28, 28), (3, 32, 32), (1, 12, 10), (3, 45, 31), (1, 8, 8), (3, 9, 17)]
 deep = R3GAN(4, group=4)

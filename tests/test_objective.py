@@ -8,12 +8,10 @@ import torch
 from torch.distributions import Categorical, Normal, kl_divergence
 from toys import FACTS, pools
 
-from sparring import objective
-from sparring.cells import FAKE, REAL, Code, Features, Given, Labels, Made, Noise, Sampled, Sliders, Weights
-from sparring.heads import Patches, Verdict
-from sparring.nets.mlp import MLP
-from sparring.nets.unet import PatchGAN
-from sparring.objective import (
+from sparring.games import losses
+from sparring.games.builders import gan
+from sparring.games.heads import Patches, Verdict
+from sparring.games.losses import (
     KL,
     L1,
     R1,
@@ -44,9 +42,11 @@ from sparring.objective import (
     Window,
     at,
 )
-from sparring.players import Judge
-from sparring.recipes import gan
-from sparring.train import Move, Split, Turn, new_state, training
+from sparring.games.nodes import FAKE, REAL, Code, Features, Given, Labels, Made, Noise, Sampled, Sliders, Weights
+from sparring.games.players import Judge
+from sparring.games.training import Move, Split, Turn, new_state, training
+from sparring.nets.mlp import MLP
+from sparring.nets.unet import PatchGAN
 
 N = 6
 
@@ -103,7 +103,7 @@ def test_a_contest_is_the_papers_formula(contest):
 
 
 def test_every_contest_is_tried():
-    kinds = {kind for kind in vars(objective).values() if isinstance(kind, type) and issubclass(kind, Contest)}
+    kinds = {kind for kind in vars(losses).values() if isinstance(kind, type) and issubclass(kind, Contest)}
     assert kinds - {Contest} == {type(contest) for contest in PAPERS}
 
 

@@ -5,10 +5,10 @@ import json
 import pytest
 
 from sparring.errors import FileFormatError
+from sparring.games.players import Generator
+from sparring.games.recipes import RECIPES
 from sparring.nets.dcgan import DCGAN
-from sparring.parts import PARTS, from_json, part, pretty, to_json, walk
-from sparring.players import Generator
-from sparring.recipes import RECIPES
+from sparring.records import PARTS, from_json, part, pretty, to_json, walk
 
 
 def test_a_part_prints_what_differs_from_its_defaults():

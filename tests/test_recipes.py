@@ -11,19 +11,13 @@ import pytest
 import torch
 from toys import FACTS, pools, thin
 
-from sparring.augment import ADA, AsIs, DiffAugment
-from sparring.cells import FAKE, REAL, Code, Given, Judged, Labels, Made, Noise, Sliders
-from sparring.constraints import Free, SpectralNorm, WeightClip
 from sparring.errors import UsageError
-from sparring.heads import Classes, ClassesAsScore, Codes, Patches, Projection, Score, ScoreAndClasses
-from sparring.nets.classifiers import SmallCNN
-from sparring.nets.dcgan import DCGAN
-from sparring.nets.improved import MinibatchDiscrimination, VirtualBatchNorm
-from sparring.nets.mlp import MLP
-from sparring.nets.r3gan import R3GAN
-from sparring.nets.resnet import ResNet
-from sparring.nets.unet import PatchGAN, UNet
-from sparring.objective import (
+from sparring.games import checks
+from sparring.games.augment import ADA, AsIs, DiffAugment
+from sparring.games.builders import Recipe, augmented, can_augment, gan, solo
+from sparring.games.constraints import Free, SpectralNorm, WeightClip
+from sparring.games.heads import Classes, ClassesAsScore, Codes, Patches, Projection, Score, ScoreAndClasses
+from sparring.games.losses import (
     R1,
     Classify,
     Entropy,
@@ -42,10 +36,18 @@ from sparring.objective import (
     Sign,
     Wasserstein,
 )
-from sparring.parts import PARTS, from_json, to_json, walk
-from sparring.players import Generator, Judge, Player, Translator
-from sparring.recipes import ABOUT, RECIPES, Recipe, augmented, can_augment, fits, gan, smooth, solo
-from sparring.train import new_state, training
+from sparring.games.nodes import FAKE, REAL, Code, Given, Judged, Labels, Made, Noise, Sliders
+from sparring.games.players import Generator, Judge, Player, Translator
+from sparring.games.recipes import ABOUT, RECIPES, smooth
+from sparring.games.training import new_state, training
+from sparring.nets.classifiers import SmallCNN
+from sparring.nets.dcgan import DCGAN
+from sparring.nets.mlp import MLP
+from sparring.nets.r3gan import R3GAN
+from sparring.nets.resnet import ResNet
+from sparring.nets.salimans2016 import MinibatchDiscrimination, VirtualBatchNorm
+from sparring.nets.unet import PatchGAN, UNet
+from sparring.records import PARTS, from_json, to_json, walk
 
 DATA = pools()
 
@@ -336,7 +338,7 @@ def test_what_does_not_fit_is_refused_by_a_sentence_and_a_fix(sentence):
 
 def test_the_table_of_refusals_is_complete():
     """As many sentences in the module as here, but for the one on labels and sources that is two."""
-    said = len(re.findall(r"\byield (?!from)", inspect.getsource(fits)))
+    said = len(re.findall(r"\byield (?!from)", inspect.getsource(checks)))
     assert len(REFUSED) >= said
 
 

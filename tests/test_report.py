@@ -15,9 +15,9 @@ from PIL import Image
 from summaries import METHODS, study_folder
 
 from sparring.errors import FileFormatError, MachineError
-from sparring.report import curves, dotplots, figures, pictures, scales, tables, words, write
-from sparring.report.summary import Summary, read_summary
-from sparring.report.svg import COLOUR, OTHERS, role_of
+from sparring.reporting import dotplots, figures, loss_names, pictures, scales, tables, words, write
+from sparring.reporting.summary import Summary, read_summary
+from sparring.reporting.svg import COLOUR, OTHERS, role_of
 
 CHROMIUM = Path("/usr/bin/chromium")
 HOSTILE = (
@@ -277,7 +277,7 @@ def test_reasons_are_not_told_twice(study, whole):
 def test_curves_are_told_in_words_and_what_belongs_together_is_drawn_together():
     rows = [{"curves": {"D/Classify/guess": [[1, 2.0]], "D/SaysReal/real": [[1, 0.5]], "x": [[1, 3.0]], "y": []}}]
     rows += [{"curves": {"D/SaysReal/fake": [[2, 0.25]], "D/SaysReal/real": [[2, 0.5]], "G/NonSaturating": [[1, 1.0]]}}]
-    found = curves.panels(rows)
+    found = loss_names.panels(rows)
     assert [(p.title, p.share) for p in found] == [
         ("called real by the discriminator", True),
         ("generator: loss against the other", False),
@@ -285,7 +285,7 @@ def test_curves_are_told_in_words_and_what_belongs_together_is_drawn_together():
         ("x", False),
     ]
     assert dict(found[0].lines) == {"real": [[[1, 0.5]], [[2, 0.5]]], "generated": [[[2, 0.25]]]}
-    assert curves.panels([{"curves": None}, {}]) == []
+    assert loss_names.panels([{"curves": None}, {}]) == []
 
 
 def test_labels_are_moved_apart_and_no_further():
@@ -593,7 +593,7 @@ def test_a_full_disk_leaves_the_older_report(tmp_path, monkeypatch):
 
 def test_the_report_needs_neither_torch_nor_sklearn(study):
     code = (
-        "import sys; from sparring.report import write; write(sys.argv[1]);"
+        "import sys; from sparring.reporting import write; write(sys.argv[1]);"
         "print([m for m in ('torch', 'sklearn', 'scipy', 'pandas') if m in sys.modules])"
     )
     run = subprocess.run([sys.executable, "-c", code, study], capture_output=True, text=True, check=True)

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from test_report import HOSTILE, Page, browser, page_of  # noqa: F401  a fixture
 
-from sparring import objective, recipes
+from sparring import games
 from sparring.errors import FileFormatError
+from sparring.games import losses
 from sparring.images import grid, load_image, save_animation, save_png
-from sparring.parts import PARTS, to_json
-from sparring.report import curves, lines, run, write
+from sparring.records import PARTS, to_json
+from sparring.reporting import loss_curves, loss_names, run_page, write
 
 EVENTS = (
     {"time": 1.7952e9, "event": "started", "images": 0},
@@ -38,7 +39,7 @@ def run_folder(
 ) -> Path:
     """What `sparring train` would have written, without training."""
     (folder / "samples").mkdir(parents=True)
-    whole = recipes.RECIPES[recipe]
+    whole = games.RECIPES[recipe]
     settings = {"images": 6400, "seed": 3, "precision": "fp32", "recipe_name": name or recipe, "source": "photos"}
     written = {"format": 1, "settings": settings | {"held": 89}, "recipe": to_json(whole), "python": repr(whole)}
     facts = {"kind": "Facts", "channels": 1, "height": 8, "width": 8, "classes": len(classes)}
@@ -109,7 +110,7 @@ def test_what_was_trained_and_how_it_ended(page):
 
 def test_the_recipe_is_the_one_that_was_trained(page):
     code = next(text for tag, a, text in page.all("code") if text.startswith("Recipe("))
-    assert eval(code, dict(PARTS)) == recipes.RECIPES["cgan"]
+    assert eval(code, dict(PARTS)) == games.RECIPES["cgan"]
     assert max(len(line) for line in code.splitlines() if "source=" not in line) <= 92
 
 
@@ -125,27 +126,27 @@ def test_events_are_told_in_words_and_marked_in_the_curves(page):
 
 
 def test_samples_over_time_show_the_same_noise(whole):
-    found = run.history(run.read_run(whole))
+    found = run_page.history(run_page.read_run(whole))
     assert (
         found["rows"][0] == "start" and found["rows"][-1] == "6,400" and found["columns"] == []
     )  # 10 tiles, 2 classes
-    again = run.read_run(whole)
+    again = run_page.read_run(whole)
     for at, path in again.samples:
-        sheet = run.taken_apart(load_image(path), again)
+        sheet = run_page.taken_apart(load_image(path), again)
         assert np.array_equal(sheet.reshape(16, 8, 8, 1), tiles(16, at // 640))
-    labelled, plain = (run.first_of(sheet, labelled) for labelled in (True, False))
+    labelled, plain = (run_page.first_of(sheet, labelled) for labelled in (True, False))
     assert np.array_equal(labelled, sheet.reshape(16, 8, 8, 1)[[k % 2 * 8 + k // 2 for k in range(10)]])
     assert np.array_equal(plain, sheet.reshape(16, 8, 8, 1)[:10])
-    assert len(run.taken_apart(np.zeros((30, 31, 1), np.uint8), again)) == 0, "not a sheet of such images"
+    assert len(run_page.taken_apart(np.zeros((30, 31, 1), np.uint8), again)) == 0, "not a sheet of such images"
 
 
 def test_translators_are_shown_between_source_and_target(tmp_path):
     folder = run_folder(tmp_path / "run", "inpaint", rounds=2)
     for path in (folder / "samples").iterdir():
         save_png(path, grid(tiles(24, int(path.stem[7:]) // 640), columns=8), generated=True)
-    found = run.read_run(folder)
-    shown = run.history(found)
-    assert run.row_names(found) == ["source", "made", "target"]
+    found = run_page.read_run(folder)
+    shown = run_page.history(found)
+    assert run_page.row_names(found) == ["source", "made", "target"]
     assert shown["rows"][:2] == ["source", "start"] and shown["rows"][-2:] == ["6,400", "target"]
     text = page_of(folder).text()
     assert "Networks that make images from images" in text and "The same sources, seen through" in text
@@ -153,8 +154,8 @@ def test_translators_are_shown_between_source_and_target(tmp_path):
 
 
 def test_ticks_can_be_told_apart():
-    assert lines.distinct([0.5, 1.0]) == ["0.5", "1"]
-    assert lines.distinct([1.3861, 1.3862, 1.3863]) == ["1.3861", "1.3862", "1.3863"]
+    assert loss_curves.distinct([0.5, 1.0]) == ["0.5", "1"]
+    assert loss_curves.distinct([1.3861, 1.3862, 1.3863]) == ["1.3861", "1.3862", "1.3863"]
 
 
 def test_pictures_from_inside(page):
@@ -241,17 +242,17 @@ def test_hostile_names_are_only_text(tmp_path):
 def test_every_term_has_words():
     terms = [
         name
-        for name, value in vars(objective).items()
-        if isinstance(value, type) and issubclass(value, objective.Term) and value.__module__ == objective.__name__
+        for name, value in vars(losses).items()
+        if isinstance(value, type) and issubclass(value, losses.Term) and value.__module__ == losses.__name__
     ]
     assert len(terms) > 15
     for name in set(terms) - {"Term", "Contest", "SlopePenalty"}:
-        assert name in curves.TERMS, f"report/curves.py has no words for {name}"
+        assert name in loss_names.TERMS, f"report/curves.py has no words for {name}"
     assert (
-        curves.title("D/R1+") == "discriminator: penalty on its slope (2)"
-        and curves.title("P/KL") == curves.TERMS["KL"]
+        loss_names.title("D/R1+") == "discriminator: penalty on its slope (2)"
+        and loss_names.title("P/KL") == loss_names.TERMS["KL"]
     )
-    assert curves.title("G/Own") == "G/Own"
+    assert loss_names.title("G/Own") == "G/Own"
 
 
 def test_the_codes_of_infogan_are_not_called_labels(tmp_path):
@@ -261,7 +262,7 @@ def test_the_codes_of_infogan_are_not_called_labels(tmp_path):
 
 
 def test_it_needs_no_torch(whole):
-    code = "import sys; from sparring.report import write; write(sys.argv[1]); print('torch' in sys.modules)"
+    code = "import sys; from sparring.reporting import write; write(sys.argv[1]); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code, whole], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False" and not done.stderr
 

@@ -14,18 +14,19 @@ import pytest
 from test_train import THIN
 from toys import striped
 
-from sparring import choice, files, runs
-from sparring.augment import DiffAugment
-from sparring.checkpoints import load_state, save_state
+from sparring import files
 from sparring.data import load
 from sparring.errors import DataError, Diverged, FileFormatError, MachineError, UsageError
+from sparring.games.augment import DiffAugment
+from sparring.games.builders import augmented, gan
+from sparring.games.losses import LeastSquares
+from sparring.games.players import Adam, Judge
+from sparring.games.training import new_state
 from sparring.images import load_image
-from sparring.objective import LeastSquares
-from sparring.players import Adam, Judge
-from sparring.recipes import augmented, gan
-from sparring.sample import draw
-from sparring.train import new_state
-from sparring.translate import load_translators
+from sparring.runs import defaults, driver
+from sparring.runs.checkpoints import load_state, save_state
+from sparring.runs.sampler import draw
+from sparring.runs.translator import load_translators
 
 
 def arrays(count=150, seed=0):
@@ -35,16 +36,16 @@ def arrays(count=150, seed=0):
 
 def train(out, recipe=THIN["cgan"], *, images=20 * 64, source=None, **kwargs):
     kwargs = {"augment": "none", "precision": "fp32"} | kwargs
-    return list(runs.train(source or arrays(), recipe, out, images=images, **kwargs))
+    return list(driver.train(source or arrays(), recipe, out, images=images, **kwargs))
 
 
 def weights(run):
-    return (runs.Run.read(run).checkpoints[-1] / "state.safetensors").read_bytes()
+    return (driver.Run.read(run).checkpoints[-1] / "state.safetensors").read_bytes()
 
 
 def test_a_run_folder_holds_what_it_says(tmp_path):
     steps = train(tmp_path / "run")
-    run = runs.Run.read(tmp_path / "run")
+    run = driver.Run.read(tmp_path / "run")
     assert steps[-1].done and steps[-1].images == 20 * 64
     assert run.recipe == THIN["cgan"] and run.classes == ("0", "1", "2")
     lines = files.read_lines(run.folder / "log.jsonl")
@@ -122,7 +123,7 @@ def test_a_damaged_checkpoint_is_walked_back_over(tmp_path):
     train(tmp_path / "whole")
     asked = iter(range(100))
     train(tmp_path / "run", stop=lambda: next(asked) >= 9, save_seconds=0)
-    newest = runs.Run.read(tmp_path / "run").checkpoints[-1] / "state.safetensors"
+    newest = driver.Run.read(tmp_path / "run").checkpoints[-1] / "state.safetensors"
     data = bytearray(newest.read_bytes())
     data[len(data) // 2] ^= 1
     newest.write_bytes(data)
@@ -132,7 +133,7 @@ def test_a_damaged_checkpoint_is_walked_back_over(tmp_path):
 
 def test_only_the_newest_checkpoints_are_kept(tmp_path):
     train(tmp_path / "run", save_seconds=0)
-    assert len(runs.Run.read(tmp_path / "run").checkpoints) == runs.KEEP
+    assert len(driver.Run.read(tmp_path / "run").checkpoints) == driver.KEEP
 
 
 def test_minutes_cap_all_calls_together(tmp_path):
@@ -175,7 +176,7 @@ def test_a_scheduled_run_cannot_change_its_length(tmp_path):
 
 
 def test_two_processes_never_train_in_one_folder(tmp_path):
-    first = runs.train(arrays(), THIN["mlp"], tmp_path / "run", images=20 * 64, precision="fp32", augment="none")
+    first = driver.train(arrays(), THIN["mlp"], tmp_path / "run", images=20 * 64, precision="fp32", augment="none")
     next(first)
     with pytest.raises(MachineError, match="in use by process"):
         train(tmp_path / "run", THIN["mlp"])
@@ -190,8 +191,8 @@ def test_another_augmentation_is_another_run(tmp_path):
 
 def test_a_batch_of_ones_own(tmp_path):
     *_, last = train(tmp_path / "run", images=64, batch=16)
-    assert (last.images, runs.Run.read(tmp_path / "run").recipe) == (64, replace(THIN["cgan"], batch=16))
-    state, _ = runs.Run.read(tmp_path / "run").newest()
+    assert (last.images, driver.Run.read(tmp_path / "run").recipe) == (64, replace(THIN["cgan"], batch=16))
+    state, _ = driver.Run.read(tmp_path / "run").newest()
     assert state.round == 4
     whole = weights(tmp_path / "run")
     train(tmp_path / "cut", images=32, batch=16)
@@ -208,12 +209,12 @@ def test_few_images_are_augmented_and_the_run_says_so(tmp_path):
     steps = train(tmp_path / "run", images=64, augment="auto")
     (news,) = {words for step in steps for words in step.news}
     assert news == "150 images are few, so D sees them moved, cut and in other light"
-    assert runs.Run.read(tmp_path / "run").recipe == augmented(THIN["cgan"], DiffAugment())
+    assert driver.Run.read(tmp_path / "run").recipe == augmented(THIN["cgan"], DiffAugment())
 
 
 def test_images_without_a_label_do_not_count_for_a_game_of_labels(tmp_path, monkeypatch):
     """D of cgan sees the labelled ones only: these are few."""
-    monkeypatch.setattr(choice, "FEW", 100)
+    monkeypatch.setattr(defaults, "FEW", 100)
     x, y = arrays()
     for name, changed in (("cgan", True), ("dcgan", False)):
         steps = train(
@@ -227,7 +228,7 @@ def test_without_a_recipe_one_is_chosen_and_the_run_says_why(tmp_path):
     assert steps[0].news == (
         "recipe projection: there are 3 classes with 50 labelled images or more, and the images are grey",
     )
-    assert runs.Run.read(tmp_path / "run").settings["recipe_name"] == "projection"
+    assert driver.Run.read(tmp_path / "run").settings["recipe_name"] == "projection"
 
 
 @pytest.mark.parametrize("name", ["pix2pix", "cyclegan", "inpaint"])
@@ -259,13 +260,13 @@ def test_training_that_is_not_finite_ends_with_a_sentence(tmp_path):
 
 
 def test_recipes_are_found_by_name_or_in_a_file(tmp_path):
-    (tmp_path / "mine.py").write_text("from sparring.recipes import RECIPES\nmine = RECIPES['mlp']\nother = 3\n")
-    assert runs.find_recipe(f"{tmp_path}/mine.py:mine")[1] == runs.find_recipe("mlp")[1]
+    (tmp_path / "mine.py").write_text("from sparring import RECIPES\nmine = RECIPES['mlp']\nother = 3\n")
+    assert driver.find_recipe(f"{tmp_path}/mine.py:mine")[1] == driver.find_recipe("mlp")[1]
     with pytest.raises(UsageError, match="did you mean wgan-gp"):
-        runs.find_recipe("wgan_gp")
+        driver.find_recipe("wgan_gp")
     for name in ("mine.py:other", "none.py:mine"):
         with pytest.raises(UsageError, match="file.py:name"):
-            runs.find_recipe(f"{tmp_path}/{name}")
+            driver.find_recipe(f"{tmp_path}/{name}")
 
 
 # --- using what was trained ------------------------------------------------------------------------------------------
@@ -273,8 +274,8 @@ def test_recipes_are_found_by_name_or_in_a_file(tmp_path):
 
 def test_the_exported_generator_draws_what_the_run_draws(tmp_path):
     train(tmp_path / "run")
-    run = runs.Run.read(tmp_path / "run")
-    exported = runs.generator(run.folder)
+    run = driver.Run.read(tmp_path / "run")
+    exported = driver.generator(run.folder)
     state, _ = run.newest()
     labels = np.arange(10) % 3
     mine = draw(state.averages["G"], exported.spec, 10, labels=labels, key=0)
@@ -289,12 +290,12 @@ def test_the_exported_generator_draws_what_the_run_draws(tmp_path):
 def test_an_unfinished_run_can_be_sampled_and_a_classifier_cannot(tmp_path):
     asked = iter(range(100))
     train(tmp_path / "half", stop=lambda: next(asked) >= 2)
-    assert runs.generator(tmp_path / "half").draw(2).shape == (2, 12, 10, 1)
+    assert driver.generator(tmp_path / "half").draw(2).shape == (2, 12, 10, 1)
     train(tmp_path / "classifier", THIN["classifier"])
     with pytest.raises(FileFormatError, match="has none"):
-        runs.generator(tmp_path / "classifier")
+        driver.generator(tmp_path / "classifier")
     with pytest.raises(FileFormatError, match="holds no training run"):
-        runs.generator(tmp_path)
+        driver.generator(tmp_path)
 
 
 def test_a_damaged_generator_is_refused(tmp_path):
@@ -302,7 +303,7 @@ def test_a_damaged_generator_is_refused(tmp_path):
     path = tmp_path / "run" / "model" / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(FileFormatError, match="damaged"):
-        runs.generator(tmp_path / "run")
+        driver.generator(tmp_path / "run")
 
 
 def test_a_full_disk_leaves_the_older_checkpoint(tmp_path, monkeypatch):
@@ -314,7 +315,7 @@ def test_a_full_disk_leaves_the_older_checkpoint(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("sparring.checkpoints.files.sync", full)
+        patch.setattr("sparring.runs.checkpoints.files.sync", full)
         with pytest.raises(MachineError, match="the disk is full"):
             train(tmp_path / "run")
     assert weights(tmp_path / "run") == before
@@ -329,14 +330,14 @@ def test_the_data_pools_leave_out_the_test_part():
     parts = np.array(["test"] * 10 + ["train"] * 20)
     labels = imageset.labels.copy()
     labels[20:] = -1
-    data = runs.pools(replace(imageset, parts=parts, labels=labels))
+    data = driver.pools(replace(imageset, parts=parts, labels=labels))
     assert len(data["all"]["x"]) == 20 and len(data["labelled"]["x"]) == 10
     assert (data["labelled"]["y"] >= 0).all()
-    assert "labelled" not in runs.pools(replace(imageset, labels=np.full(30, -1)))
+    assert "labelled" not in driver.pools(replace(imageset, labels=np.full(30, -1)))
 
 
 def test_a_checkpoint_of_another_recipe_is_refused(tmp_path):
-    state = new_state(THIN["mlp"], runs.Facts(1, 12, 10, 3))
+    state = new_state(THIN["mlp"], driver.Facts(1, 12, 10, 3))
     save_state(state, THIN["mlp"], tmp_path / "c")
     with pytest.raises(FileFormatError, match="another recipe"):
         load_state(THIN["dcgan"], tmp_path / "c")

@@ -520,7 +520,7 @@ def test_rule_8_a_row_that_lacks_something_is_not_written(done, key):
 
 
 def test_the_recommended_method_is_fitted_on_all_labels_and_saved(tmp_path):
-    from sparring.classify import load_model
+    from sparring.classifiers import load_model
 
     out, source, events = tmp_path / "study", stripes(images=200, unlabelled=20), []
     settings = {"methods": ["majority", "logistic"], "budgets": 3, "repeats": 2, "model": True}
@@ -547,7 +547,7 @@ def test_the_recommended_method_is_fitted_on_all_labels_and_saved(tmp_path):
 
 
 def test_another_recommendation_is_another_model(tmp_path):
-    from sparring.classify import load_model
+    from sparring.classifiers import load_model
 
     out = tmp_path / "study"
     quick(out, methods=["majority"], budgets=3, repeats=2, model=True)

@@ -12,19 +12,21 @@ import torch
 from oracles import contests, few_labels, labels, solos, translations
 from toys import COLOUR, FACTS, pools, thin
 
-from sparring import draws, train
-from sparring.augment import ADA, DiffAugment
-from sparring.cells import REAL, Given, Judged, Remembered, Sampled
-from sparring.checkpoints import fill, load_state, save_state, tensors
+from sparring import keyed_random
 from sparring.errors import DataError, Diverged, UsageError
-from sparring.heads import Classes
+from sparring.games import training as loop
+from sparring.games.augment import ADA, DiffAugment
+from sparring.games.builders import augmented, gan, solo
+from sparring.games.heads import Classes
+from sparring.games.losses import Classify, FeatureMatching, GradientPenalty, NonSaturating, Term, Window
+from sparring.games.nodes import REAL, Given, Judged, Remembered, Sampled
+from sparring.games.players import Adam, Generator, Judge, Memory
+from sparring.games.recipes import RECIPES
+from sparring.games.training import Split, bits, new_state, training
 from sparring.nets.dcgan import DCGAN
 from sparring.nets.layers import Facts
-from sparring.objective import Classify, FeatureMatching, GradientPenalty, NonSaturating, Term, Window
-from sparring.parts import PARTS, from_json, part, to_json
-from sparring.players import Adam, Generator, Judge, Memory
-from sparring.recipes import RECIPES, augmented, gan, solo
-from sparring.train import Split, bits, new_state, training
+from sparring.records import PARTS, from_json, part, to_json
+from sparring.runs.checkpoints import fill, load_state, save_state, tensors
 
 DATA, COLOUR_DATA = pools(), pools(channels=3)
 SCRIPTS = {
@@ -140,9 +142,14 @@ def test_the_flat_scripts_notice_a_changed_recipe(what):
 @pytest.mark.parametrize(
     ("owner", "attribute", "broken", "name"),
     [
-        (train.Turn, "normal", lambda self, p, n, *s: draws.normal(draws.key(0, p), self.indices(n), *s), "vae"),
+        (
+            loop.Turn,
+            "normal",
+            lambda self, p, n, *s: keyed_random.normal(keyed_random.key(0, p), self.indices(n), *s),
+            "vae",
+        ),
         (Sampled, "__call__", lambda self, turn: turn[self.of].chunk(2, 1)[0], "vae"),
-        (draws, "order", lambda key, count: torch.arange(count), "classifier"),
+        (keyed_random, "order", lambda key, count: torch.arange(count), "classifier"),
     ],
 )
 def test_the_flat_scripts_notice_broken_randomness(monkeypatch, owner, attribute, broken, name):
@@ -175,7 +182,7 @@ def test_every_recipe_takes_any_size_and_channel_count(height, width, channels):
 
 
 def test_the_loop_knows_no_method():
-    words = set(re.findall(r"\w+", "".join(map(inspect.getsource, (train.training, train.make, train.settle)))))
+    words = set(re.findall(r"\w+", "".join(map(inspect.getsource, (loop.training, loop.make, loop.settle)))))
     assert not words & ((PARTS.keys() - {"Recipe"}) | {"G", "D", "fake", "real", "labels"})
 
 
@@ -288,7 +295,7 @@ def other_weights(rank, folder):
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
     recipe, state = without_batchnorm("mlp"), new_state(without_batchnorm("mlp"), FACTS)
     with (
-        mock.patch.object(train, "AGREE", 4),
+        mock.patch.object(loop, "AGREE", 4),
         pytest.raises(Diverged, match="process 1 of 2 has other weights than process 0 at round 4"),
     ):
         for _ in training(recipe, state, DATA, images=64 * 8, split=Split(rank, 2)):
@@ -316,7 +323,7 @@ def test_bits_tell_tensors_apart(dtype):
 def test_the_gradient_of_a_round_is_the_largest_of_its_moves():
     """One bad batch among the five of D in a round of WGAN is seen."""
     state = new_state(THIN["wgan-gp"], FACTS)
-    with mock.patch.object(train, "get_total_norm", side_effect=torch.tensor([3.0, 9.0, 1.0, 2.0, 4.0, 7.0])):
+    with mock.patch.object(loop, "get_total_norm", side_effect=torch.tensor([3.0, 9.0, 1.0, 2.0, 4.0, 7.0])):
         play(THIN["wgan-gp"], 1, state)
     assert state.gradients == {"D": 9.0, "G": 7.0}
 

@@ -9,16 +9,16 @@ import torch
 from torch import nn
 from toys import FACTS, pools
 
-from sparring import translate
 from sparring.data import load
-from sparring.degradations import Grey, Hole, Shrunk
 from sparring.errors import DataError, FileFormatError, UsageError
+from sparring.games.degradations import Grey, Hole, Shrunk
+from sparring.games.players import Translator
+from sparring.games.recipes import RECIPES
+from sparring.games.training import new_state
 from sparring.nets.layers import Facts
 from sparring.nets.unet import UNet
-from sparring.players import Translator
-from sparring.recipes import RECIPES
-from sparring.train import new_state
-from sparring.translate import Translating, load_translators, made_from, preview, save_translators, tiled
+from sparring.runs import translator
+from sparring.runs.translator import Translating, load_translators, made_from, preview, save_translators, tiled
 
 COLOUR = Facts(3, 16, 12, 0)
 rng = np.random.default_rng(0)
@@ -157,7 +157,7 @@ def test_a_large_image_in_pieces_is_the_same(name, height, width):
     assert len(seen) == 1 + -(-height // 32) * -(-width // 32)
     assert max(shape[3] for shape in seen[1:]) <= 32 + 2 * 32
     assert (made - whole).abs().max() < 1e-9
-    with mock.patch.object(translate, "REACH", 2):
+    with mock.patch.object(translator, "REACH", 2):
         assert (tiled(net, x, 32) - whole).abs().max() > 1e-9
 
 

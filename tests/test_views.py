@@ -5,17 +5,17 @@ from dataclasses import replace
 import pytest
 import torch
 
-from sparring import draws
-from sparring.cells import Given
-from sparring.views import Strong, View, Weak, count, seen, square, where
+from sparring import keyed_random
+from sparring.games.nodes import Given
+from sparring.games.views import Strong, View, Weak, count, seen, square, where
 
 SHAPES = [(5, 1, 8, 8), (5, 3, 12, 9), (5, 1, 28, 40)]
 FULL = Strong(light=0.4, colour=0.4, hole=0.4, flip=True)
 
 
 def some(shape):
-    x = draws.uniform(1, torch.arange(shape[0]), *shape[1:]).float() * 2 - 1
-    return x, draws.uniform(2, torch.arange(shape[0]), count(*shape[2:]))
+    x = keyed_random.uniform(1, torch.arange(shape[0]), *shape[1:]).float() * 2 - 1
+    return x, keyed_random.uniform(2, torch.arange(shape[0]), count(*shape[2:]))
 
 
 def middle(n, height, width, **moved):
@@ -86,7 +86,7 @@ def test_flips_only_when_asked_for():
 
 
 def test_bends_have_the_stated_deviation():
-    u = draws.uniform(3, torch.arange(4000), count(28, 28)).float()
+    u = keyed_random.uniform(3, torch.arange(4000), count(28, 28)).float()
     moves = where(torch.full((4000, 8), 0.5), u[:, 15:], View(bend=0.05), 28, 28)
     moves = moves - where(torch.full((4000, 8), 0.5), torch.full_like(u[:, 15:], 0.5), View(), 28, 28)
     assert moves[:, 0, 0].std().item() == pytest.approx(0.05, rel=0.1)  # about a knot; between knots it is less
@@ -94,7 +94,7 @@ def test_bends_have_the_stated_deviation():
 
 
 def test_light_keeps_the_mean_of_contrast_and_colour_leaves_grey_alone():
-    x = draws.uniform(1, torch.arange(3), 3, 8, 8).float() * 0.4 - 0.2
+    x = keyed_random.uniform(1, torch.arange(3), 3, 8, 8).float() * 0.4 - 0.2
     contrast = seen(x, middle(3, 8, 8, u8=1.0), View(light=0.4))
     torch.testing.assert_close(contrast.mean((1, 2, 3)), x.mean((1, 2, 3)), rtol=0, atol=1e-5)
     assert (contrast.std((1, 2, 3)) > 1.4 * x.std((1, 2, 3))).all()
@@ -104,7 +104,7 @@ def test_light_keeps_the_mean_of_contrast_and_colour_leaves_grey_alone():
 
 
 def test_a_hole_is_a_square_of_at_most_its_share():
-    u = draws.uniform(4, torch.arange(300), 3)
+    u = keyed_random.uniform(4, torch.arange(300), 3)
     hole = square(u, 0.5, 16, 16).float().mean((1, 2, 3)) ** 0.5
     assert 0.49 <= hole.max() <= 0.57  # a border pixel more or less
     assert hole.min() > 0.05  # at the edge a part of it
@@ -121,7 +121,7 @@ def test_cells_draw_by_their_own_name():
             return x
 
         def uniform(self, purpose, n, *shape):
-            return draws.uniform(draws.key(purpose), torch.arange(n), *shape)
+            return keyed_random.uniform(keyed_random.key(purpose), torch.arange(n), *shape)
 
     x, _ = some((4, 1, 12, 12))
     strong = Strong(Given("x", "all"))

@@ -10,18 +10,20 @@ import torch
 from test_train import THIN, same
 from toys import FACTS, pools, striped
 
-from sparring import files, health, recovery, runs, train, watch
-from sparring.augment import ADA
-from sparring.cells import Given
-from sparring.checkpoints import load_state, tensors
+from sparring import files
 from sparring.data import load
 from sparring.errors import DataError, Diverged
-from sparring.heads import Verdict
-from sparring.health import Finding, confirmed
-from sparring.players import SGD, Generator
-from sparring.recipes import augmented
-from sparring.train import Ease, Move, new_state, training
-from sparring.watch import Record, Watch
+from sparring.games import training as loop
+from sparring.games.augment import ADA
+from sparring.games.builders import augmented
+from sparring.games.heads import Verdict
+from sparring.games.nodes import Given
+from sparring.games.players import SGD, Generator
+from sparring.games.training import Ease, Move, new_state, training
+from sparring.runs import driver, monitor, rollback, signals
+from sparring.runs.checkpoints import load_state, tensors
+from sparring.runs.monitor import Record, Watch
+from sparring.runs.signals import Finding, confirmed
 
 X, Y = striped(count=600)
 OTHER, _ = striped(count=600, seed=1)
@@ -38,37 +40,37 @@ odd = torch.tensor([0, 9.0, 0])
 
 
 def leak(*groups):
-    return health.leaked(health.leaning(*groups))
+    return signals.leaked(signals.leaning(*groups))
 
 
 SPEAK = {
-    "not finite": lambda: health.not_finite(20, 100),
-    "exploding D": lambda: health.exploding("D", [0.2, 4.0, 4.1, 0.2, 4.0], steady),
-    "D wins": lambda: health.one_sided(0.999, 0.998, 0.998),
-    "D loses": lambda: health.one_sided(0.9, 0.01, 0.6),
-    "D overfits": lambda: health.overfitting(0.9, 0.6),
-    "alike": lambda: health.alike(0.3, 0.9, False),
-    "alike 3": lambda: health.alike(0.1, 0.6, False, "3"),
-    "mixed 3": lambda: health.mixed_up(0.3, 0.9, "3"),
-    "colour": lambda: health.faded(health.off_colour(bright, dim), 0.9, False),
-    "copies": lambda: health.copied(0.1, 1.0),
+    "not finite": lambda: signals.not_finite(20, 100),
+    "exploding D": lambda: signals.exploding("D", [0.2, 4.0, 4.1, 0.2, 4.0], steady),
+    "D wins": lambda: signals.one_sided(0.999, 0.998, 0.998),
+    "D loses": lambda: signals.one_sided(0.9, 0.01, 0.6),
+    "D overfits": lambda: signals.overfitting(0.9, 0.6),
+    "alike": lambda: signals.alike(0.3, 0.9, False),
+    "alike 3": lambda: signals.alike(0.1, 0.6, False, "3"),
+    "mixed 3": lambda: signals.mixed_up(0.3, 0.9, "3"),
+    "colour": lambda: signals.faded(signals.off_colour(bright, dim), 0.9, False),
+    "copies": lambda: signals.copied(0.1, 1.0),
     "leak": lambda: leak(plain[:200] + turned, plain, plain + turned, plain + odd),
 }
 SILENT = {
-    "one move of many is not finite": lambda: health.not_finite(2, 100),
-    "one larger gradient": lambda: health.exploding("D", [0.2, 4.0, 0.1, 0.2, 0.4], steady),
-    "gradients without a past": lambda: health.exploding("D", [9.0] * 5, steady[:20]),
-    "D right on one side": lambda: health.one_sided(0.999, 0.8, 0.9),
-    "a young D that calls everything real": lambda: health.one_sided(0.99, 0.01, 0.3),
-    "D knows as much of new images": lambda: health.overfitting(0.9, 0.7),
-    "samples as diverse as ever": lambda: health.alike(0.8, 0.9, True),
-    "a class that is mostly right": lambda: health.mixed_up(0.7, 0.9, "3"),
-    "a class that was never right": lambda: health.mixed_up(0.2, 0.5, "3"),
-    "the images' own colours": lambda: health.faded(health.off_colour(dim * 0.8, dim), 0.9, True),
-    "colours that a young G has not found": lambda: health.faded(health.off_colour(bright, dim), 0.1, False),
-    "samples of a young G": lambda: health.alike(0.01, 0.1, False),
+    "one move of many is not finite": lambda: signals.not_finite(2, 100),
+    "one larger gradient": lambda: signals.exploding("D", [0.2, 4.0, 0.1, 0.2, 0.4], steady),
+    "gradients without a past": lambda: signals.exploding("D", [9.0] * 5, steady[:20]),
+    "D right on one side": lambda: signals.one_sided(0.999, 0.8, 0.9),
+    "a young D that calls everything real": lambda: signals.one_sided(0.99, 0.01, 0.3),
+    "D knows as much of new images": lambda: signals.overfitting(0.9, 0.7),
+    "samples as diverse as ever": lambda: signals.alike(0.8, 0.9, True),
+    "a class that is mostly right": lambda: signals.mixed_up(0.7, 0.9, "3"),
+    "a class that was never right": lambda: signals.mixed_up(0.2, 0.5, "3"),
+    "the images' own colours": lambda: signals.faded(signals.off_colour(dim * 0.8, dim), 0.9, True),
+    "colours that a young G has not found": lambda: signals.faded(signals.off_colour(bright, dim), 0.1, False),
+    "samples of a young G": lambda: signals.alike(0.01, 0.1, False),
     "odd samples": lambda: leak(plain[:200] + odd, plain, plain + turned, plain + odd),
-    "samples as far as real images": lambda: health.copied(0.8, 1.0),
+    "samples as far as real images": lambda: signals.copied(0.8, 1.0),
     "samples like plain images": lambda: leak(plain[:200], plain, plain + turned, plain + odd),
     "an augmentation that changes nothing": lambda: leak(plain[:200], plain, plain, plain + odd),
 }
@@ -85,11 +87,11 @@ def test_a_signal_is_silent_about(what):
 
 
 def test_a_single_enormous_gradient_speaks():
-    assert health.exploding("D", [0.1, math.log(1e6), 0.2], steady).words.endswith("times their size")
+    assert signals.exploding("D", [0.1, math.log(1e6), 0.2], steady).words.endswith("times their size")
 
 
 def test_total_collapse_is_certain_and_others_need_a_second_vote():
-    assert health.alike(0.01, 1.0, False).hard and not health.alike(0.3, 1.0, False).hard
+    assert signals.alike(0.01, 1.0, False).hard and not signals.alike(0.3, 1.0, False).hard
     a, b, c = Finding("a", "D", "."), Finding("b", "D", "."), Finding("c", "samples", ".")
     hard, told = Finding("h", "numbers", ".", hard=True), Finding("t", "samples", ".", acts=False)
     assert confirmed([a], []) == confirmed([a, b], ["c"]) == confirmed([a, told], ["t"]) == []
@@ -100,17 +102,17 @@ def test_total_collapse_is_certain_and_others_need_a_second_vote():
 
 @pytest.mark.parametrize("rounds", [20, 21, 100, 999, 3125, 50_000])
 def test_a_tick_is_a_hundredth_to_a_twentieth_of_a_run(rounds):
-    assert rounds // 100 <= watch.tick_rounds(rounds) <= max(rounds / 20, 1)
+    assert rounds // 100 <= monitor.tick_rounds(rounds) <= max(rounds / 20, 1)
 
 
 def test_features_tell_images_apart_and_the_probe_reads_classes():
-    x = watch.to_float(X)
-    eye = health.Eye(x)
+    x = monitor.to_float(X)
+    eye = signals.Eye(x)
     features = eye(x)
-    assert health.spread(features[:1].expand(9, -1)) < 1e-2 < 0.1 < health.spread(features[:90])
-    probe = health.Probe(features[:300], Y[:300], 3)
+    assert signals.spread(features[:1].expand(9, -1)) < 1e-2 < 0.1 < signals.spread(features[:90])
+    probe = signals.Probe(features[:300], Y[:300], 3)
     assert (probe.recall(features[300:], Y[300:]) > 0.9).all()
-    swapped = health.Probe(features[:300], (Y[:300] + 1) % 3, 3)
+    swapped = signals.Probe(features[:300], (Y[:300] + 1) % 3, 3)
     assert (swapped.recall(features[300:], Y[300:]) < 0.1).all()
 
 
@@ -121,7 +123,7 @@ def seen(made, *, recipe=THIN["cgan"], ticks=1, age=3000, data=DATA, held=None, 
     """What the watch says of a generator whose images are `made(labels)`, uint8 [N,H,W,C]."""
     state = new_state(recipe, FACTS)
     look = Watch(recipe, FACTS, data, held, rounds=4000, record={"age": age})
-    state.nets["G"].forward = lambda z, y=None, **_: watch.to_float(
+    state.nets["G"].forward = lambda z, y=None, **_: monitor.to_float(
         made(y if y is not None else torch.arange(len(z)) % 3)
     )
     if judge:
@@ -175,7 +177,7 @@ def test_classes_that_are_mixed_up_are_named():
     found = []
     for shift in (0, 1, 1):
         state.round += 10 * look.tick
-        state.nets["G"].forward = lambda z, y, shift=shift, **_: watch.to_float(pick(OTHER, y, shift))
+        state.nets["G"].forward = lambda z, y, shift=shift, **_: monitor.to_float(pick(OTHER, y, shift))
         found.append({f.signal for f in look.look(state) if f.signal.startswith("mixed")})
     assert found == [set(), set(), {"mixed 0", "mixed 1", "mixed 2"}]  # means of a few samples: not at once
 
@@ -191,14 +193,14 @@ def test_classes_are_followed_once_nearly_all_were_named_right(wrong, told):
         drawn[16 : 16 + wrong], drawn[32 : 32 + wrong] = 2, 1
         drawn[:16] += lost
         state.round += look.tick
-        state.nets["G"].forward = lambda z, y, drawn=drawn, **_: watch.to_float(pick(OTHER, drawn))
+        state.nets["G"].forward = lambda z, y, drawn=drawn, **_: monitor.to_float(pick(OTHER, drawn))
         found = {f.signal for f in look.look(state)}
     assert ("mixed 0" in found) == told
 
 
 def test_a_frozen_generator_is_named_after_some_ticks():
-    assert "frozen samples" not in seen(lambda y: pick(OTHER, y), ticks=watch.STILL_TICKS)
-    assert "frozen samples" in seen(lambda y: pick(OTHER, y), ticks=watch.STILL_TICKS + 1)
+    assert "frozen samples" not in seen(lambda y: pick(OTHER, y), ticks=monitor.STILL_TICKS)
+    assert "frozen samples" in seen(lambda y: pick(OTHER, y), ticks=monitor.STILL_TICKS + 1)
 
 
 def test_weights_that_do_not_move_are_named():
@@ -258,8 +260,8 @@ def test_an_augmentation_that_leaks_is_named():
     square = {k: {"x": v["x"][:, :10], "y": v["y"]} for k, v in DATA.items()}
     facts = replace(FACTS, height=10)
     aug, u = recipe.nets["D"].augment, torch.rand(300, 26, generator=torch.Generator().manual_seed(0))
-    turned = aug.see(watch.to_float(OTHER[:300, :10]), u, torch.tensor(1.0))
-    for made, leaks in ((watch.to_float(OTHER[:, :10]), False), (turned, True)):
+    turned = aug.see(monitor.to_float(OTHER[:300, :10]), u, torch.tensor(1.0))
+    for made, leaks in ((monitor.to_float(OTHER[:, :10]), False), (turned, True)):
         state, look = new_state(recipe, facts), Watch(recipe, facts, square, rounds=4000, record={"age": 3200})
         state.nets["D"].memory_p.fill_(1.0)
         state.nets["G"].forward = lambda z, made=made, **_: made[: len(z)]
@@ -270,11 +272,11 @@ def test_an_augmentation_that_leaks_is_named():
 def test_one_reading_of_odd_samples_is_no_leak():
     recipe = augmented(THIN["dcgan"], ADA())
     state, look = new_state(recipe, FACTS), Watch(recipe, FACTS, DATA, rounds=4000, record={"age": 3200})
-    state.nets["G"].forward = lambda z, **_: watch.to_float(OTHER[: len(z)])
+    state.nets["G"].forward = lambda z, **_: monitor.to_float(OTHER[: len(z)])
     state.round, told = 0, []
     for share in (0.0, 0.3, 0.0, 0.3, 0.3, 0.3):
         look.samples.leaning = lambda *_, share=share: share
-        state.round += watch.WINDOW * look.tick
+        state.round += monitor.WINDOW * look.tick
         told.append("leak" in {f.signal for f in look.look(state)})
     assert told == [*[False] * 4, True, True]
 
@@ -311,11 +313,11 @@ def go(out, *, ill=(), recipe=THIN["mlp"], **kwargs):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Watch, "look", lambda self, s: look(self, s) + [ILL] * (s.round in ill))
         settings = {"images": ROUNDS * 64, "precision": "fp32", "augment": "none", **kwargs}
-        return list(runs.train(arrays(), recipe, out, **settings))
+        return list(driver.train(arrays(), recipe, out, **settings))
 
 
 def ends(run):
-    found, _ = runs.Run.read(run).newest()
+    found, _ = driver.Run.read(run).newest()
     return found
 
 
@@ -332,7 +334,7 @@ def test_a_watch_that_sees_nothing_changes_no_bit(tmp_path):
 
 
 def test_going_back_restores_the_copy_bit_for_bit_and_changes_one_thing(tmp_path, monkeypatch):
-    restored, fill = [], recovery.fill
+    restored, fill = [], rollback.fill
 
     def filling(state, found):
         fill(state, found)
@@ -340,7 +342,7 @@ def test_going_back_restores_the_copy_bit_for_bit_and_changes_one_thing(tmp_path
         restored.append(same(state, copy))
         assert state.round == 26
 
-    monkeypatch.setattr(recovery, "fill", filling)
+    monkeypatch.setattr(rollback, "fill", filling)
     steps = go(tmp_path / "run", ill=(26,))
     assert restored == [True]
     (event,) = events(tmp_path / "run", "went back")
@@ -392,8 +394,8 @@ def test_eased_training_is_what_it_says(monkeypatch):
     contest, penalty = D.terms
     move = Move(D, 0, 0.0, 64, 0, ease=Ease(penalty=2.0))
     assert move.scale(penalty) == 20.0 and move.scale(contest) == 1.0
-    used, autocast = [], train.autocast
-    monkeypatch.setattr(train, "autocast", lambda device, precision: used.append(precision) or autocast(device, "fp32"))
+    used, autocast = [], loop.autocast
+    monkeypatch.setattr(loop, "autocast", lambda device, precision: used.append(precision) or autocast(device, "fp32"))
     state = new_state(THIN["mlp"], FACTS)
     for ease in (Ease(), Ease(fp32=True)):
         state.ease = ease
@@ -408,7 +410,7 @@ def test_halved_rates_come_back_after_a_window():
     assert state.ease.rate == 0.5
     for state.round in range(40, 200, 10):
         look.look(state)
-        assert (state.ease.rate == 1.0) == (state.round >= 40 + watch.EASED * look.tick)
+        assert (state.ease.rate == 1.0) == (state.round >= 40 + monitor.EASED * look.tick)
 
 
 @pytest.fixture(scope="module")
@@ -439,7 +441,7 @@ def test_a_kill_while_going_back_changes_nothing(tmp_path, whole, place):
         def killed(*_, **__):
             raise KeyboardInterrupt
 
-        patch.setattr(recovery, place, killed)
+        patch.setattr(rollback, place, killed)
         with pytest.raises(KeyboardInterrupt):
             go(tmp_path / "run", ill=ill)
     go(tmp_path / "run", ill=ill)
@@ -485,7 +487,7 @@ def test_what_cannot_be_saved_ends_at_its_best_with_exit_code_6(tmp_path):
     state = ends(tmp_path / "run")
     assert state.attempt == 2 and state.round <= ROUNDS * 1.25
     copy, _ = load_state(THIN["mlp"], tmp_path / "run" / "copies" / "step-00000010")
-    exported = runs.generator(tmp_path / "run").G.state_dict()
+    exported = driver.generator(tmp_path / "run").G.state_dict()
     assert all(torch.equal(v, exported[k]) for k, v in copy.averages["G"].state_dict().items())
     before = events(tmp_path / "run", "went back", "diverged")
     with pytest.raises(Diverged, match="after 2 new attempts"):
@@ -494,14 +496,14 @@ def test_what_cannot_be_saved_ends_at_its_best_with_exit_code_6(tmp_path):
 
 
 def test_one_move_that_is_not_finite_is_left_out_and_forgotten(tmp_path):
-    given, count = train.Turn.given, []
+    given, count = loop.Turn.given, []
 
     def once(turn, *asked):
         count.append(1)
         return given(turn, *asked) * (math.nan if len(count) == 7 else 1)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train.Turn, "given", once)
+        patch.setattr(loop.Turn, "given", once)
         steps = go(tmp_path / "run")
     assert steps[-1].skipped == 1 and steps[-1].recovered == 0 and steps[-1].done
 
@@ -511,26 +513,28 @@ def test_one_move_that_is_not_finite_is_left_out_and_forgotten(tmp_path):
 
 def test_some_images_are_kept_from_training():
     imageset = load(arrays(1100))
-    assert runs.held_out(imageset, THIN["cgan"]) == 55
-    assert runs.held_out(load(arrays(900)), THIN["cgan"]) == runs.held_out(imageset, THIN["vae"]) == 0
-    ours, held = runs.parted(imageset, 55, seed=0)
+    assert driver.held_out(imageset, THIN["cgan"]) == 55
+    assert driver.held_out(load(arrays(900)), THIN["cgan"]) == driver.held_out(imageset, THIN["vae"]) == 0
+    ours, held = driver.parted(imageset, 55, seed=0)
     assert len(ours) == 1045 and len(held) == 55 and not set(ours.origins) & set(held.origins)
-    assert held.origins == runs.parted(imageset, 55, seed=0)[1].origins != runs.parted(imageset, 55, seed=1)[1].origins
+    assert (
+        held.origins == driver.parted(imageset, 55, seed=0)[1].origins != driver.parted(imageset, 55, seed=1)[1].origins
+    )
     few = replace(imageset, labels=np.where(np.arange(1100) < 60, imageset.labels, -1))
-    assert (runs.parted(few, 52, seed=0)[1].labels == -1).all()
+    assert (driver.parted(few, 52, seed=0)[1].labels == -1).all()
 
 
 def test_images_of_floats_out_of_range_are_refused():
     data = {"all": {"x": torch.rand(64, 1, 12, 10) * 255}}
     with pytest.raises(DataError, match="run from -?[0-9.e-]+ to 25"):
         next(training(THIN["mlp"], new_state(THIN["mlp"], FACTS), data, images=64))
-    assert Given() in (c for c in train.walk(THIN["mlp"]))
+    assert Given() in (c for c in loop.walk(THIN["mlp"]))
 
 
 def test_many_copies_among_the_images_are_said_at_the_start(tmp_path):
     x, y = arrays(30)
     list(
-        runs.train(
+        driver.train(
             (np.tile(x, (10, 1, 1, 1)), np.tile(y, 10)), THIN["mlp"], tmp_path / "run", images=64, precision="fp32"
         )
     )

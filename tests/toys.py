@@ -5,7 +5,7 @@ import json
 import torch
 
 from sparring.nets.layers import Facts
-from sparring.parts import from_json, to_json
+from sparring.records import from_json, to_json
 
 FACTS = Facts(1, 12, 10, 3)
 COLOUR = Facts(3, 12, 10, 3)

@@ -18,11 +18,11 @@ PUBLIC = {
     "load": "data",
     "describe": "data",
     "split": "data",
-    "RECIPES": "recipes",
-    "new_state": "train",
-    "training": "train",
-    "METHODS": "classify",
-    "load_model": "classify",
+    "RECIPES": "games.recipes",
+    "new_state": "games.training",
+    "training": "games.training",
+    "METHODS": "classifiers",
+    "load_model": "classifiers",
     "compare": "study",
     "SparringError": "errors",
     "UsageError": "errors",
@@ -35,12 +35,12 @@ PUBLIC = {
 __all__ = list(PUBLIC)  # pyright: ignore[reportUnsupportedDunderAll]
 
 if TYPE_CHECKING:  # the same names for editors and type checkers
-    from .classify import METHODS, load_model
+    from .classifiers import METHODS, load_model
     from .data import ImageSet, describe, load, split
     from .errors import DataError, Diverged, FileFormatError, MachineError, MissingData, SparringError, UsageError
-    from .recipes import RECIPES
+    from .games.recipes import RECIPES
+    from .games.training import new_state, training
     from .study import compare
-    from .train import new_state, training
 
 
 def __getattr__(name: str):

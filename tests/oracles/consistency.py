@@ -7,7 +7,7 @@ import torch
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
-from sparring.views import count, seen
+from sparring.games.views import count, seen
 
 from .flat import follow, pixels, rows, step, uniform
 

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 
 import torch
 
-from sparring.cells import FAKE, REAL, Code, Mixed, Sliders
-from sparring.views import Strong, count, seen
+from sparring.games.nodes import FAKE, REAL, Code, Mixed, Sliders
+from sparring.games.views import Strong, count, seen
 
 from .flat import BATCH, adam, follow, images, normal, step, uniform
 

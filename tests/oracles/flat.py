@@ -2,8 +2,8 @@
 
 import torch
 
-from sparring import draws
-from sparring.cells import Noise
+from sparring import keyed_random
+from sparring.games.nodes import Noise
 
 BATCH = 64
 
@@ -11,7 +11,7 @@ BATCH = 64
 def rows(player, pool, n, count, size):
     """Which images stand at the n-th draw of `count`, one by one."""
     return [
-        int(draws.order(draws.key(0, player, pool, i // size), size)[i % size])
+        int(keyed_random.order(keyed_random.key(0, player, pool, i // size), size)[i % size])
         for i in range(n * count, (n + 1) * count)
     ]
 
@@ -28,11 +28,11 @@ def images(player, data, n, pool="all", count=BATCH):
 
 
 def uniform(player, n, name, *shape, count=BATCH):
-    return draws.uniform(draws.key(0, player, n, name), torch.arange(count), *shape)
+    return keyed_random.uniform(keyed_random.key(0, player, n, name), torch.arange(count), *shape)
 
 
 def normal(player, n, name=Noise(), dim=64, count=BATCH):
-    return draws.normal(draws.key(0, player, n, name), torch.arange(count), dim)
+    return keyed_random.normal(keyed_random.key(0, player, n, name), torch.arange(count), dim)
 
 
 def adam(*nets, lr=2e-4, betas=(0.5, 0.999)):

@@ -5,7 +5,7 @@ import math
 import torch
 from torch.nn.functional import cross_entropy
 
-from sparring.cells import Labels
+from sparring.games.nodes import Labels
 
 from .contests import slopes
 from .flat import adam, follow, images, normal, step, uniform

@@ -3,7 +3,7 @@
 import torch
 from torch.nn.functional import cross_entropy
 
-from sparring.cells import Given, Made, Sampled
+from sparring.games.nodes import Given, Made, Sampled
 
 from .flat import adam, follow, images, normal, step
 

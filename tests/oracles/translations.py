@@ -3,7 +3,7 @@
 import torch
 from torch.nn.functional import avg_pool2d, interpolate
 
-from sparring.degradations import Hole
+from sparring.games.degradations import Hole
 
 from .flat import adam, follow, pixels, rows, step, uniform
 

@@ -58,9 +58,9 @@ def train(
         json: print where the run stands as JSON.
         quiet: print nothing but results.
     """
-    from ..choice import find_recipe
-    from ..runs import to_dict
-    from ..runs import train as advance
+    from ..runs.defaults import find_recipe
+    from ..runs.driver import to_dict
+    from ..runs.driver import train as advance
 
     screen = Screen(as_json=json, quiet=quiet)
     name = "run" if recipe == "auto" else find_recipe(recipe)[0]

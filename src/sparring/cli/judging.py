@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import UsageError, printable
-from ..places import new_file
+from ..files import new_file
 from .app import app, games, tables
 from .screen import Screen
 from .typed import Count, Flag, Names, Seed
@@ -67,7 +67,7 @@ def judge(
 
 def sets(screen: Screen, real: str, fakes: Sequence[str], *, report: Path | None, json: bool, **chosen) -> None:
     """Sets of fakes against real images, and against each other."""
-    from ..judge import judge as scored
+    from ..judging import judge as scored
 
     if not fakes:
         raise UsageError("missing", "there are no fakes to judge", fix="name images, a run or a model after REAL")
@@ -76,7 +76,7 @@ def sets(screen: Screen, real: str, fakes: Sequence[str], *, report: Path | None
     with screen.progress("judging") as line:
         found = scored(real, *fakes, names=names, **chosen, progress=lambda text: line(0, None, text))
     if page:
-        from ..report.judgement import write  # it draws with matplotlib, which takes a while to load
+        from ..reporting.judgement_page import write  # it draws with matplotlib, which takes a while to load
 
         write(page, found.to_json(), found.pictures())
     if json:
@@ -138,7 +138,7 @@ def measured(stamp: str, protocol: dict) -> str:
 
 def table(screen: Screen, found) -> None:
     """A row for each score, a column for each generator."""
-    from ..judge import METRICS
+    from ..judging import METRICS
 
     sides = found.by_generator()
     names = [printable(side["name"]) + f" x {side['trainings']}" * (side["trainings"] > 1) for side in sides]
@@ -166,7 +166,7 @@ def interval(metric, low: float | None, high: float | None) -> str:
 
 def verdicts(screen: Screen, found) -> None:
     """Every two generators, score by score."""
-    from ..judge import METRICS
+    from ..judging import METRICS
 
     if not found.verdicts:
         return
@@ -194,20 +194,20 @@ def classes(screen: Screen, found) -> None:
 
 def short(name: str) -> str:
     """For the head of a narrow column."""
-    from ..judge import METRICS
+    from ..judging import METRICS
 
     return f"{name} x 1000" if METRICS[name].times == 1000 else name
 
 
 def around(score) -> str:
-    from ..judge import METRICS
+    from ..judging import METRICS
 
     return METRICS[score.metric].around(score.value, score.low, score.high) if score else ""
 
 
 def checkpoints(screen: Screen, real: str, fakes: Sequence[str], *, json: bool, **chosen) -> None:
-    from ..judge import METRICS
-    from ..judge.over_time import over_time
+    from ..judging import METRICS
+    from ..judging.over_time import over_time
 
     if len(fakes) > 1:
         raise UsageError("several", "--over-time takes one run", fix="name one run after REAL")
@@ -246,7 +246,7 @@ def checkpoints(screen: Screen, real: str, fakes: Sequence[str], *, json: bool, 
 def trained_on(run: str) -> str:
     """The data of a run that anyone has: the embedded ones. Others must be named, for a run keeps no path."""
     from ..data.sources import EMBEDDED
-    from ..runs import Run
+    from ..runs.driver import Run
 
     name = Run.read(run).settings["source"]
     if name in EMBEDDED:
@@ -265,7 +265,7 @@ def metrics(name: str | None = None, /, *, json: Flag = False):
     """
     from dataclasses import asdict
 
-    from ..judge.table import METRICS, metric_name
+    from ..judging.catalogue import METRICS, metric_name
 
     screen, name = Screen(as_json=json), name and metric_name(name)
     if json:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from ..errors import DataError, FileFormatError, UsageError, printable
-from ..places import new_file, new_folder
+from ..files import new_file, new_folder
 from .app import app, folder_name, games, stem
 from .screen import Screen
 from .typed import Count, Flag, Seed, between, number
@@ -114,7 +114,7 @@ def wanted(asked: dict[str, Any], *, inside: bool, label: str | None) -> str:
 
 def generator_of(run: Path):
     """The generator of a run or a model folder. Raises UsageError for what makes images from images."""
-    from ..runs import generator
+    from ..runs.driver import generator
 
     for place in (run / "recipe.json", run / "config.json"):
         if place.is_file() and '"Translator"' in place.read_text(encoding="utf-8", errors="replace"):
@@ -130,7 +130,7 @@ def drawn(sampler, picture: str, *, n, columns, label, code, truncation, seed, *
     """(uint8 [N,H,W,C], or strips [rows,steps,H,W,C]; what else there is to tell)."""
     import numpy as np
 
-    from .. import inside
+    from ..runs import latent_views
 
     label = None if label is None else sampler.label(label)
     code = None if code is None else sampler.code(code)
@@ -143,17 +143,19 @@ def drawn(sampler, picture: str, *, n, columns, label, code, truncation, seed, *
     if picture == "interpolate":
         steps = asked["interpolate"]
         rows = max(1, (n or 8 * steps) // steps)
-        return inside.interpolation(sampler, rows, steps, seed=seed, **limit, **chosen(rows)), {}
+        return latent_views.interpolation(sampler, rows, steps, seed=seed, **limit, **chosen(rows)), {}
     if picture == "walk":
         steps = columns or 9
         a, b = ends(sampler, asked["walk"])
-        return inside.walk(sampler, a, b, max(1, (n or 54) // steps), steps, seed=seed, **limit), {}
+        return latent_views.walk(sampler, a, b, max(1, (n or 54) // steps), steps, seed=seed, **limit), {}
     if picture == "directions":
-        found = inside.direction_strips(sampler, asked["directions"], columns or 9, seed=seed, **limit, **chosen(1))
+        found = latent_views.direction_strips(
+            sampler, asked["directions"], columns or 9, seed=seed, **limit, **chosen(1)
+        )
         return found, {}
     if picture == "truncation":
         count = n or 10
-        return inside.truncations(sampler, truncation, count, seed=seed, **chosen(count)), {}
+        return latent_views.truncations(sampler, truncation, count, seed=seed, **chosen(count)), {}
     count = n or (10 if picture == "nearest" else 64)
     images = sampler.draw(count, seed=seed, **limit, **chosen(count))
     return nearest_to(images, asked["nearest"]) if picture == "nearest" else (images, {})
@@ -173,22 +175,22 @@ def ends(sampler, text: str) -> tuple[int, int]:
 
 def nearest_to(images, source: str) -> tuple[Any, dict]:
     """Strips of samples and of what is nearest to them, and the nearest as rows."""
-    from .. import inside
+    from ..runs import latent_views
 
     found = real_images(source, images.shape[1:])
-    index, distance = inside.nearest(images, found.images, 3)
+    index, distance = latent_views.nearest(images, found.images, 3)
     rows = [
         {"image": i, "nearest": found.origins[k[0]], "distance": float(d[0])}
         for i, (k, d) in enumerate(zip(index.tolist(), distance.tolist(), strict=True))
     ]
-    told = {"nearest": rows, "closeness": inside.closeness(images, found.images)}
-    return inside.under(images, found.images[index]), told
+    told = {"nearest": rows, "closeness": latent_views.closeness(images, found.images)}
+    return latent_views.under(images, found.images[index]), told
 
 
 def real_images(source: str, shape: tuple[int, int, int]):
     """The images of a data set that may be trained on, at the generator's size."""
     from ..data import load
-    from ..runs import used
+    from ..runs.driver import used
 
     found = load(source, size=shape[:2])
     if found.images.shape[3] != shape[2]:
@@ -200,8 +202,8 @@ def real_images(source: str, shape: tuple[int, int, int]):
 
 def look_inside(run: Path, sampler, source: str | None, *, seed: int = 0) -> dict:
     """Writes RUN/inside, beside training images where they are named, or known: digits come with sparring."""
-    from ..inside import look
-    from ..runs import Run
+    from ..runs.driver import Run
+    from ..runs.latent_views import look
 
     if not (run / "recipe.json").is_file():
         raise UsageError("not-a-run", f"{run} is no run folder", fix="--inside wants what `sparring train` wrote")
@@ -215,7 +217,7 @@ def look_inside(run: Path, sampler, source: str | None, *, seed: int = 0) -> dic
 
 def look_again(run: Path, source: str | None) -> None:
     """RUN/inside as it is now, unless it is that already, or the run has no generator to look into."""
-    from ..inside import looked
+    from ..runs.latent_views import looked
 
     try:
         sampler = generator_of(run)
@@ -237,7 +239,7 @@ def film_file(path: Path) -> Path:
 def save_training(run: Path, film: Path) -> int:
     """A film of a run's samples from fixed latents; returns how many moments it has."""
     from ..images import save_animation
-    from ..inside import training_frames
+    from ..runs.latent_views import training_frames
 
     shown = training_frames(run)
     if not len(shown):
@@ -249,7 +251,7 @@ def save_training(run: Path, film: Path) -> int:
 
 
 def save_classes(sampler, count: int, out: Path | None, *, seed: int) -> dict:
-    from ..sample import per_class, save_samples
+    from ..runs.sampler import per_class, save_samples
 
     if out is None:
         raise UsageError("missing", "--per-class writes a folder per class", fix="name a folder with --out")
@@ -261,8 +263,8 @@ def save_classes(sampler, count: int, out: Path | None, *, seed: int) -> dict:
 def save(images, *, grid: Path | None, out: Path | None, film: Path | None, columns: int | None) -> dict:
     """Images or strips to wherever they are wanted."""
     from ..images import save_animation
-    from ..inside import frames
-    from ..sample import save_grid, save_samples
+    from ..runs.latent_views import frames
+    from ..runs.sampler import save_grid, save_samples
 
     flat = images.reshape(-1, *images.shape[-3:])
     if out:

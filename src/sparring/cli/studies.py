@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ..errors import DataError, MissingData, UsageError, printable
-from ..places import new_file, new_folder
+from ..files import new_file, new_folder
 from .app import app, go_on, stem, studies, typed
 from .drawings import Telling, draw_data, draw_summary
 from .screen import Screen
@@ -61,7 +61,7 @@ def compare(
         json: print the summary as JSON.
         quiet: print nothing but results.
     """
-    from ..report import write
+    from ..reporting import write
     from ..study import compare as study
 
     screen = Screen(as_json=json, quiet=quiet)
@@ -115,8 +115,8 @@ def fit(
         json: print JSON.
         quiet: print nothing but results.
     """
-    from ..classify import method as row
-    from ..classify import save_model
+    from ..classifiers import method as row
+    from ..classifiers import save_model
     from ..data import load
 
     screen = Screen(as_json=json, quiet=quiet)
@@ -170,7 +170,7 @@ def classify(
         csv: print CSV with the probability of every class.
         json: print JSON with the probability of every class.
     """
-    from ..classify import load_model
+    from ..classifiers import load_model
 
     screen = Screen(as_json=json)
     if not images:
@@ -248,7 +248,7 @@ def report(folder: Path, /, *, nearest: str | None = None, json: Flag = False):
             shows those nearest to its samples.
         json: print JSON.
     """
-    from ..report import write
+    from ..reporting import write
     from .sampling import look_again
 
     screen = Screen(as_json=json)

@@ -14,8 +14,8 @@ def recipes(name: str | None = None, /, *, json: Flag = False):
         json: print JSON.
     """
     from ..errors import pick
-    from ..parts import pretty, to_json
-    from ..recipes import ABOUT, RECIPES
+    from ..games.recipes import ABOUT, RECIPES
+    from ..records import pretty, to_json
 
     screen = Screen(as_json=json)
     if name:
@@ -51,7 +51,7 @@ def methods(*, json: Flag = False):
     Args:
         json: print JSON.
     """
-    from ..classify import METHODS
+    from ..classifiers import METHODS
 
     screen = Screen(as_json=json)
     names = ("name", "family", "title", "what", "cites")
@@ -68,7 +68,7 @@ def doctor(*, json: Flag = False):
     Args:
         json: print JSON.
     """
-    from ..runs import choose_device
+    from ..runs.driver import choose_device
     from ..study.machine import cores, hardware, versions
 
     screen = Screen(as_json=json)
@@ -95,9 +95,9 @@ def doctor(*, json: Flag = False):
 
 def precision_here(device: str) -> dict:
     """Which number format trains a small GAN faster here, by measurement."""
+    from ..games.recipes import RECIPES
+    from ..games.training import fastest_precision
     from ..nets.layers import Facts
-    from ..recipes import RECIPES
-    from ..train import fastest_precision
 
     chosen = fastest_precision(RECIPES["dcgan"], Facts(1, 28, 28, 10), device=device)
     other = "fp32" if chosen == "bf16" else "bf16"

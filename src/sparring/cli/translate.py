@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from ..errors import DataError, UsageError, printable
-from ..files import make_folder
-from ..places import new_folder
+from ..files import make_folder, new_folder
 from .app import app, games
 from .screen import Screen
 from .studies import image_files
@@ -38,7 +37,7 @@ def translate(
         seed: of the holes of --score.
         json: print what was written, or the scores, as JSON.
     """
-    from ..translate import load_translators
+    from ..runs.translator import load_translators
 
     screen = Screen(as_json=json)
     if not images:
@@ -101,7 +100,7 @@ def scored(screen: Screen, loaded, images, out: Path | None, *, seed: int, json:
 
     from ..data import load
     from ..metrics import psnr, ssim
-    from ..sample import save_grid
+    from ..runs.sampler import save_grid
 
     facts = loaded.facts
     if len(images) > 1:

@@ -5,12 +5,12 @@ a small network trained on the user's own images, or `encoder("dinov2", folder)`
 """
 
 from .cache import CACHE, Cache, fingerprint, user_cache
+from .deskewing import deskew
 from .encoders import encoder
 from .extractor import Extractor, handmade
-from .handmade import EXTRACTORS, candidates, colours, extract, pixels
-from .histograms import gradients, hog
+from .gradient_histograms import gradients, hog
+from .handcrafted import EXTRACTORS, candidates, colours, extract, pixels
 from .learned import own
-from .upright import deskew
 
 __all__ = [
     "CACHE",

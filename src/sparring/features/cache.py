@@ -13,8 +13,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from ..errors import MachineError
-from ..files import ASIDE, aside
-from ..places import cache_folder
+from ..files import ASIDE, aside, cache_folder
 
 Arrays = dict[str, np.ndarray]
 

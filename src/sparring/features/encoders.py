@@ -20,10 +20,10 @@ from torch import Tensor, nn
 
 from ..errors import FileFormatError, MachineError, SparringError, UsageError, pick
 from ..files import read_json
-from ..runs import choose_device
+from ..runs.driver import choose_device
 from .extractor import Extractor, hash_of
 from .inception import SIDE, load_inception
-from .preparation import Preparation, preparation_of
+from .preprocessing import Preparation, preparation_of
 
 VERSION = 1  # of what is read from an encoder
 BATCH = 32  # images at a time

@@ -10,7 +10,7 @@ import torch
 
 from ..errors import DataError, pick
 from .cache import Arrays, fingerprint, user_cache
-from .handmade import EXTRACTORS
+from .handcrafted import EXTRACTORS
 
 Progress = Callable[[int, int, str], None]  # done, of how many, what
 See = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]

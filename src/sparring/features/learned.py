@@ -18,23 +18,23 @@ import numpy as np
 import torch
 from torch import nn
 
-from .. import draws
-from ..cells import Given, Judged
+from .. import keyed_random
 from ..errors import DataError
-from ..heads import Classes
+from ..games.builders import Recipe
+from ..games.heads import Classes
+from ..games.losses import Classify, Linear
+from ..games.nodes import Given, Judged
+from ..games.players import AdamW, Judge, Player
+from ..games.training import fastest_precision, new_state, some_threads, training
+from ..games.views import Weak
 from ..images import to_unit
 from ..nets.classifiers import SmallCNN
 from ..nets.layers import Facts
-from ..objective import Classify, Linear
-from ..players import AdamW, Judge, Player
-from ..recipes import Recipe
-from ..runs import choose_device
-from ..train import fastest_precision, new_state, some_threads, training
-from ..views import Weak
+from ..runs.driver import choose_device
 from .cache import Arrays, fingerprint, user_cache
 from .extractor import Extractor, Progress, hash_of, writeable
-from .handmade import EXTRACTORS, extract
-from .preparation import resized
+from .handcrafted import EXTRACTORS, extract
+from .preprocessing import resized
 
 VERSION = 1  # of what follows: another one trains other networks
 LARGEST_SIDE, SMALLEST_SIDE = 64, 8  # pixels
@@ -223,7 +223,7 @@ def held_out(y: np.ndarray, seed: int) -> np.ndarray:
     held = np.zeros(len(y), bool)
     for label in np.unique(y):
         members = np.flatnonzero(y == label)
-        order = members[draws.order(draws.key(seed, "held out", int(label)), len(members)).numpy()]
+        order = members[keyed_random.order(keyed_random.key(seed, "held out", int(label)), len(members)).numpy()]
         held[order[: max(1, round(HELD * len(members))) if len(members) > 1 else 0]] = True
     return held
 

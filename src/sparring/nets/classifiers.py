@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad, pixel_unshuffle
 
-from ..parts import part
+from ..records import part
 from .layers import Facts, Family
 
 MAP = 12  # pixels: large images are folded into channels as long as the shorter side stays at least this long

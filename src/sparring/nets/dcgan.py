@@ -4,7 +4,7 @@ import math
 
 from torch import nn
 
-from ..parts import part
+from ..records import part
 from .layers import Crop, Facts, Family, normal_weights
 
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from torch import nn
 
-from ..parts import part
+from ..records import part
 from .layers import Facts, Family
 
 

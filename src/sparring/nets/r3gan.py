@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, leaky_relu
 
-from ..parts import part
+from ..records import part
 from .layers import Crop, Facts, Family
 
 GAIN = math.sqrt(2 / (1 + 0.2**2))  # He et al. 2015: of a leaky ReLU with slope 0.2

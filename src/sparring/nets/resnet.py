@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, relu
 
-from ..parts import part
+from ..records import part
 from .layers import Attention, Crop, Facts, Family
 
 SHARED = 64  # numbers that stand for a class in all blocks

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad
 
-from ..parts import part
+from ..records import part
 from .layers import Facts, Family
 
 

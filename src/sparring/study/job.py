@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from .. import files
-from ..advise import advise
 from ..data import ImageSet, load
+from ..files import new_folder
 from ..images import grid, save_png
-from ..places import new_folder
-from .fits import Cell, Outcome, Task, plain
+from .advice import advise
+from .analysis import measure
 from .machine import cores
-from .measured import measure
 from .model import save_recommended
 from .pictures import draw_pictures
 from .plan import (
@@ -37,6 +36,7 @@ from .plan import (
 from .pool import Pool
 from .prepared import Prepared, drawn, prepare
 from .timing import Clock, settle_jobs
+from .worker import Cell, Outcome, Task, plain
 
 WORK = ".work"  # arrays that processes map; gone when the command ends
 Progress = Callable[[dict], None]

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from .. import files
-from ..classify import METHODS
+from ..classifiers import METHODS
 from ..data import ImageSet
-from .fits import described, limited
 from .plan import SUMMARY, Study, seed_of
 from .pool import Pool
 from .prepared import write_images
+from .worker import described, limited
 
 FOLDER = "model"
 
@@ -93,7 +93,7 @@ def card(summary: dict, name: str, score: dict) -> dict:
 def refit(task: Refit) -> dict | None:
     """Writes the model folder; returns what went wrong, as {"id", "reason", "fix"}, or None."""
     try:
-        from ..classify import save_model
+        from ..classifiers import save_model
 
         with limited(task.threads):
             images = ImageSet(images=np.load(task.pixels, mmap_mode="c"), **task.images)

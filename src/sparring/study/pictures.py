@@ -8,7 +8,7 @@ from .. import data, files
 from ..data import ImageSet
 from ..errors import SparringError
 from ..images import save_png
-from .measured import Arm, number
+from .analysis import Arm, number
 from .plan import SUMMARY, Study
 from .prepared import Prepared, prepare
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import __version__, files
 from ..errors import DataError, FileFormatError, UsageError, pick
-from .fits import Cell
+from .worker import Cell
 
 FORMAT = 1
 STUDY, ROWS, SUMMARY, SEAL = "study.json", "results.jsonl", "summary.json", "sealed.bin"
@@ -30,7 +30,7 @@ OK_KEYS = ("cpu_seconds", "predict_seconds", "predictions", "digest", "pictures"
 
 def chosen_methods(methods: Mapping[str, Any] | Sequence[str] | None) -> dict[str, Any]:
     """Name -> method, in the table's order. Raises UsageError for an unknown or missing name."""
-    from ..classify import METHODS
+    from ..classifiers import METHODS
 
     if isinstance(methods, Mapping):
         return dict(methods)
@@ -198,7 +198,7 @@ def begun(folder: Path, definition: dict) -> Study:
 
 def simplest_first(methods: Iterable[dict]) -> list[dict]:
     """Descriptions of methods without repetition, in the order that tables show them."""
-    from ..classify import METHODS
+    from ..classifiers import METHODS
 
     table = list(METHODS)
     place = {name: table.index(name) if name in table else len(table) for name in (m["name"] for m in methods)}

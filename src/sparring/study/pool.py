@@ -11,7 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
-from .fits import Outcome, Task, fit, row_of, settle, speed, steps_within
+from .worker import Outcome, Task, fit, row_of, settle, speed, steps_within
 
 TICK = 1.0  # seconds between two looks at what runs
 PATIENCE = 5.0  # seconds at most until what was handed over has been taken

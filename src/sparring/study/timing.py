@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .fits import Cell
 from .machine import cores, hardware
 from .plan import SLOW, Study
 from .pool import Pool
+from .worker import Cell
 
 GUESS = {"floor": 0.05, "traditional": 2.0, "network": 20.0, "gan": 40.0}  # seconds of a fit nobody has timed yet
 GIB_EACH = 1.5  # of memory that a process with torch may want

@@ -1,0 +1,99 @@
+"""Pseudo-labels: what a teacher says of unlabelled images, brought into line and believed where it is sure enough.
+
+FixMatch (Sohn et al. 2020, arXiv:2001.07685) with the self-adaptive threshold of FreeMatch (Wang et al. 2023,
+arXiv:2205.07246, eq. 4 to 8) and distribution alignment (Berthelot et al. 2020, arXiv:1911.09785, section 3.1).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from ..games.losses import Term
+from ..games.nodes import Cell, Judged, Remembered
+from ..games.players import Memory
+from ..nets.layers import Facts
+from ..records import part
+
+
+@part
+class Apart(Judged):
+    """A verdict that leaves no trace in batch norm's running statistics: those are of the real, unlabelled images."""
+
+    def __call__(self, turn):
+        if self.averaged:
+            return super().__call__(turn)
+        with without_trace(turn.nets[self.by]):
+            return super().__call__(turn)
+
+
+@contextmanager
+def without_trace(net: nn.Module) -> Iterator[None]:
+    norms = [m for m in net.modules() if isinstance(m, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True
+
+
+@part
+class Belief(Term):
+    """A gauge: the teacher's class probabilities and the largest of them, [N,K+1]."""
+
+    of: Judged = Judged()
+    reads = ("logits",)
+
+    def __call__(self, turn) -> Tensor:
+        p = turn[self.of].logits.softmax(1)
+        return torch.cat([p, p.amax(1, keepdim=True)], 1)
+
+
+@part
+class Running(Memory):
+    """A running mean [K+1] of a Belief, starting from no opinion: every number is 1/K."""
+
+    decay: float = 0.99
+
+    def initial(self, facts: Facts) -> Tensor:
+        return torch.full((facts.classes + 1,), 1 / facts.classes)
+
+    def update(self, buffer: Tensor, mean: Tensor) -> None:
+        buffer.lerp_(mean.to(buffer), 1 - self.decay)
+
+
+@part
+class Agree(Term):
+    """The student agrees, on a strong view, with what the teacher says of a weak one, where it is sure enough.
+
+    `belief`: the running mean [K+1] of the teacher's probabilities and largest probability. `prior`: the class shares
+    that the teacher's are brought to, or () to leave them. `threshold`: a fixed one, eq. 4 of FixMatch; 0 adapts it:
+    the mean largest probability times how often this class is said, relative to the most frequent (FreeMatch, eq. 8).
+    Counts 0 where unsure.
+    """
+
+    teacher: Judged = Judged()
+    student: Judged = Judged()
+    belief: Cell = Remembered("D", "belief")
+    prior: tuple = ()
+    threshold: float = 0.95
+    reads = ("logits",)
+
+    def __call__(self, turn) -> Tensor:
+        p, belief = turn[self.teacher].logits.detach().softmax(1), turn[self.belief]
+        shares = belief[:-1]
+        sure, guess = aligned(p, shares, self.prior).max(1)
+        limit = self.threshold or belief[-1] * (shares / shares.max())[guess]
+        return (sure >= limit) * cross_entropy(turn[self.student].logits, guess, reduction="none")
+
+
+def aligned(p: Tensor, shares: Tensor, prior: tuple) -> Tensor:
+    """Probabilities [N,K], their running mean brought from `shares` [K] to `prior` (() leaves them); rows sum to 1."""
+    if not prior:
+        return p
+    p = p * (torch.tensor(prior, dtype=p.dtype, device=p.device) / shares)
+    return p / p.sum(1, keepdim=True)

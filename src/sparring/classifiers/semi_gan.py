@@ -1,0 +1,103 @@
+"""The network of `consistency` as the discriminator of a GAN: K classes of real images, and made ones beside them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from .. import keyed_random
+from ..games.builders import Recipe
+from ..games.heads import ClassesAsScore
+from ..games.losses import FeatureMatching, Window
+from ..games.nodes import Given, Judged, Made, Noise
+from ..games.players import Adam, Generator, Player
+from ..games.training import State
+from ..images import to_uint8
+from ..nets.dcgan import DCGAN
+from ..records import part
+from .consistency import ConsistencyClassifier, agreement
+from .network import Look, Plan, Start, learner
+from .pseudo_labels import Apart
+
+SHOWN = 64  # images of a picture
+Z = 64
+
+
+@part
+class Latents(Noise):
+    """Standard normal [ratio * N, dim]: more or fewer fakes than the batch has images."""
+
+    ratio: int = 1
+
+    def __call__(self, turn) -> Tensor:
+        return turn.normal(self, turn.size * self.ratio, self.dim)
+
+
+@part
+class TeacherMatching(FeatureMatching):
+    """D tells real from made images, K+1 classes; G matches the mean features that D's average sees in `target` images.
+
+    Salimans et al. 2016, arXiv:1606.03498, sections 3.1 and 5. The features are of the average, which does not change
+    under G's feet and has seen no fakes in batch norm's statistics. One number per batch: fakes and real images differ
+    in number.
+    """
+
+    target: Judged = Judged("D", averaged=True)
+    match: Judged = Judged("D", Made("G", Noise()), averaged=True)
+
+    def d(self, duel) -> Tensor:
+        return softplus(-duel.real.score).mean() + softplus(duel.fake.score).mean()
+
+    def g(self, duel) -> Tensor:
+        mean, turn = duel.turn.batch_mean, duel.turn
+        return (mean(turn[self.target].features) - mean(turn[self.match].features)).square().mean()
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class SemiGAN(ConsistencyClassifier):
+    """`consistency`, whose network also plays a game: a generator makes images, the network tells them from real ones.
+
+    Salimans et al. 2016, arXiv:1606.03498: the score "real" is the log-sum-exp of the K class logits, and G matches
+    the mean of features. The game enters at 10 % of training and leaves by 75 % (`game` is its weight in between): what
+    a generator that is nearly right has to say about the borders between classes comes early. With `game=0` the fit is
+    that of `consistency`, bit for bit.
+    """
+
+    game: float = 0.3
+
+    def recipe(self, plan: Plan, look: Look, start: Start) -> Recipe:
+        judge, terms = agreement(self.net, ClassesAsScore(), plan, look, start)
+        ratio = max(1, plan.ratio // 4)  # fakes for each labelled image: a quarter of the unlabelled ones
+        made = Made("G", Latents(Z, ratio))
+        contest = TeacherMatching(
+            Window(self.game, 0.1, 0.75, ramp=0.1),
+            real=Judged("D", look.strong(Given("x", "all", plan.ratio))),
+            fake=Apart("D", made),
+            target=Judged("D", look.weak(Given("x", "all", ratio)), averaged=True),
+            match=Judged("D", made, averaged=True),
+        )
+        maker = Generator("G", DCGAN(width=16), z=Z)
+        players = (
+            learner(judge, (*terms, contest)),
+            Player("G", (maker,), (contest,), Adam(4e-3, (0.5, 0.99)), steps=2, average=0.99),
+        )
+        return Recipe("Salimans et al. 2016, arXiv:1606.03498, with consistency", players, plan.labelled)
+
+    def train(self, images: np.ndarray, labels: np.ndarray, seed: int) -> State:
+        state = super().train(images, labels, seed)
+        self.pictures_ = {"generated": made_images(state, seed), "real": some_images(images, seed)}
+        return state
+
+
+@torch.no_grad()
+def made_images(state: State, seed: int) -> np.ndarray:
+    """uint8 [64,H,W,C] from the averaged generator."""
+    z = keyed_random.normal(keyed_random.key(seed, "shown"), torch.arange(SHOWN), Z).float()
+    return to_uint8(state.best("G")(z))
+
+
+def some_images(images: np.ndarray, seed: int) -> np.ndarray:
+    """64 of the images, drawn, or all in that order where there are fewer."""
+    return images[keyed_random.order(keyed_random.key(seed, "real"), len(images))[:SHOWN].numpy()]

@@ -1,0 +1,48 @@
+"""How a network is kept from changing too fast in its input."""
+
+import torch
+from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from ..records import part
+
+
+@part
+class Free:
+    """No constraint."""
+
+    lipschitz = False
+
+    def prepare(self, net: nn.Module) -> None:
+        """Once, when the network is built."""
+
+    def enforce(self, net: nn.Module) -> None:
+        """After each move of the network."""
+
+
+@part
+class WeightClip(Free):
+    """Every weight within +-bound. Arjovsky et al. 2017, algorithm 1."""
+
+    bound: float = 0.01
+    lipschitz = True
+
+    def enforce(self, net: nn.Module) -> None:
+        with torch.no_grad():
+            for p in net.parameters():
+                p.clamp_(-self.bound, self.bound)
+
+
+@part
+class SpectralNorm(Free):
+    """Every matrix and kernel divided by its largest singular value, from one power iteration per forward pass.
+
+    Miyato et al. 2018, algorithm 1. Kernels are read as matrices [outputs, the rest], as there.
+    """
+
+    lipschitz = True
+
+    def prepare(self, net: nn.Module) -> None:
+        for module in list(net.modules()):
+            if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.Embedding)):
+                spectral_norm(module)

@@ -1,0 +1,283 @@
+"""The table of methods: what tells each from its neighbours, and where it comes from."""
+
+from ..nets.dcgan import DCGAN
+from ..nets.mlp import MLP
+from ..nets.r3gan import R3GAN
+from ..nets.resnet import ResNet
+from ..nets.salimans2016 import MinibatchDiscrimination, VirtualBatchNorm
+from ..nets.unet import PatchGAN
+from .builders import Recipe, gan, solo, translation
+from .constraints import SpectralNorm, WeightClip
+from .degradations import Grey, Hole, Shrunk
+from .heads import Classes, ClassesAsScore, Codes, Patches, Projection, ScoreAndClasses
+from .losses import (
+    KL,
+    L1,
+    R1,
+    Classify,
+    Cosine,
+    Entropy,
+    FeatureMatching,
+    GradientPenalty,
+    GuessSliders,
+    Hinge,
+    HistoricalAverage,
+    Information,
+    LeastSquares,
+    Linear,
+    Minimax,
+    NonSaturating,
+    Orthogonal,
+    PullAway,
+    Relativistic,
+    Right,
+    SquaredError,
+    Wasserstein,
+)
+from .nodes import FAKE, REAL, Code, Given, Guessed, Judged, Labels, Made, Noise, Sampled, Sliders
+from .players import Adam, AdamW, Encoder, Generator, Judge, Player, RMSprop, Translator
+from .views import Strong
+
+labelled, their_y = Given("x", "labelled"), Given("y", "labelled")
+smooth = DCGAN(batchnorm=False)
+real_y = Judged("D", labelled, their_y)
+fake_y = Judged("D", Made("G", (Noise(), Labels())), Labels())
+pair_y = Judged("D", Made("G", (Noise(), their_y)), their_y)  # fakes of the classes of the real images beside them
+real_l = Judged("D", labelled)
+fake_c = Judged("D", Made("G", (Noise(), Code(), Sliders())))
+code, code_y = Made("E", Given()), Made("E", (labelled, their_y))
+a, b = Given("x", "a"), Given("x", "b")
+game_a = LeastSquares(real=Judged("D_a", a), fake=Judged("D_a", Made("G_a", b)))
+game_b = LeastSquares(real=Judged("D_b", b), fake=Judged("D_b", Made("G_b", a)))
+sngan_adam = Adam(2e-4, (0.0, 0.9))
+gamma = Cosine(1.0, 0.1)
+r3_adam = Adam(Cosine(1e-3, 1e-4), (0.0, 0.99))
+
+RECIPES: dict[str, Recipe] = {
+    # without labels
+    "mlp": gan(
+        "Goodfellow et al. 2014, arXiv:1406.2661",
+        NonSaturating(),
+        judge=Judge(net=MLP()),
+        maker=Generator(net=MLP()),
+    ),
+    "minimax": gan(
+        "Goodfellow et al. 2014, arXiv:1406.2661, eq. 1",
+        Minimax(),
+        judge=Judge(net=MLP()),
+        maker=Generator(net=MLP()),
+    ),
+    "dcgan": gan("Radford et al. 2016, arXiv:1511.06434", NonSaturating()),
+    "lsgan": gan("Mao et al. 2017, arXiv:1611.04076", LeastSquares()),
+    "wgan": gan(
+        "Arjovsky et al. 2017, arXiv:1701.07875",
+        Wasserstein(),
+        d_steps=2,
+        judge=Judge(constraint=WeightClip(0.01)),
+        optim=RMSprop(Linear(1e-3)),
+    ),
+    "wgan-gp": gan(
+        "Gulrajani et al. 2017, arXiv:1704.00028",
+        Wasserstein(),
+        d=(GradientPenalty(10.0),),
+        d_steps=5,
+        judge=Judge(net=smooth),
+        optim=Adam(Linear(2e-3), (0.0, 0.9)),
+    ),
+    "sngan": gan(
+        "Miyato et al. 2018, arXiv:1802.05957",
+        Hinge(),
+        judge=Judge(net=smooth, constraint=SpectralNorm()),
+        optim=sngan_adam,
+    ),
+    "improved": gan(
+        "Salimans et al. 2016, arXiv:1606.03498, section 3",
+        NonSaturating(smoothing=0.1),
+        g=(FeatureMatching(), HistoricalAverage()),
+        judge=Judge(net=MinibatchDiscrimination(DCGAN())),
+        maker=Generator(net=VirtualBatchNorm(DCGAN())),
+        optim=Adam(Linear(1e-3)),
+        batch=32,
+    ),
+    "infogan": gan(
+        "Chen et al. 2016, arXiv:1606.03657; that D also sorts real images by code is ours",
+        NonSaturating(fake=fake_c),
+        d=(
+            Classify(of=fake_c, label=Code()),
+            GuessSliders(0.1, of=fake_c),
+            Information(),
+            Classify(2.0, of=Judged("D", Strong()), label=Guessed(REAL)),
+        ),
+        g=(Classify(of=fake_c, label=Code()), GuessSliders(0.1, of=fake_c)),
+        judge=Judge(head=Codes()),
+        maker=Generator(codes=10, sliders=2),
+        g_optim=Adam(1e-3),
+    ),
+    "sagan": gan(
+        "Zhang et al. 2019, arXiv:1805.08318",
+        Hinge(),
+        judge=Judge(net=ResNet(attention=True), constraint=SpectralNorm()),
+        maker=Generator(net=ResNet(attention=True), constraint=SpectralNorm()),
+        optim=Adam(4e-4, (0.0, 0.9)),
+    ),
+    "r3gan": gan(
+        "Huang et al. 2024, arXiv:2501.05441, on the networks of Radford et al. 2016",
+        Relativistic(),
+        d=(R1(gamma), R1(gamma, at=FAKE)),
+        judge=Judge(net=smooth),
+        optim=r3_adam,
+    ),
+    "r3gan-deep": gan(
+        "Huang et al. 2024, arXiv:2501.05441",
+        Relativistic(),
+        d=(R1(gamma), R1(gamma, at=FAKE)),
+        judge=Judge(net=R3GAN()),
+        maker=Generator(net=R3GAN()),
+        optim=Adam(Cosine(2e-3, 2e-4), (0.0, 0.99)),
+        batch=16,
+    ),
+    # with labels
+    "cgan": gan(
+        "Mirza & Osindero 2014, arXiv:1411.1784, with the discriminator of Miyato & Koyama 2018, arXiv:1802.05637",
+        NonSaturating(real=real_y, fake=fake_y),
+        judge=Judge(head=Projection()),
+        maker=Generator(labels=True),
+    ),
+    "acgan": gan(
+        "Odena et al. 2017, arXiv:1610.09585",
+        NonSaturating(real=real_l, fake=Judged("D", fake_y.of)),
+        d=(Classify(of=real_l, label=their_y), Classify(of=Judged("D", fake_y.of), label=Labels())),
+        g=(Classify(of=Judged("D", fake_y.of), label=Labels()),),
+        judge=Judge(head=ScoreAndClasses()),
+        maker=Generator(labels=True),
+    ),
+    "projection": gan(
+        "Miyato & Koyama 2018, arXiv:1802.05637",
+        Hinge(real=real_y, fake=fake_y),
+        judge=Judge(net=smooth, head=Projection(), constraint=SpectralNorm()),
+        maker=Generator(labels=True),
+        optim=sngan_adam,
+    ),
+    "biggan": gan(
+        "Brock et al. 2019, arXiv:1809.11096",
+        Hinge(real=real_y, fake=fake_y),
+        g=(Orthogonal(),),
+        d_steps=2,
+        judge=Judge(net=ResNet(attention=True), head=Projection(), constraint=SpectralNorm()),
+        maker=Generator(net=ResNet(attention=True, layered=True), labels=True),
+        optim=Adam(1e-3, (0.0, 0.9)),
+    ),
+    "r3gan-class": gan(
+        "Huang et al. 2024, arXiv:2501.05441, on the networks of Radford et al. 2016",
+        Relativistic(real=real_y, fake=pair_y),
+        d=(R1(gamma, at=real_y), R1(gamma, at=pair_y)),
+        judge=Judge(net=smooth, head=Projection()),
+        maker=Generator(labels=True),
+        optim=r3_adam,
+    ),
+    # few labels
+    "semi": gan(
+        "Salimans et al. 2016, arXiv:1606.03498, section 5",
+        FeatureMatching(),
+        d=(Classify(of=real_l, label=their_y),),
+        judge=Judge(net=smooth, head=ClassesAsScore()),
+        optim=Adam(3e-4),
+        d_average=0.999,
+    ),
+    "bad-gan": gan(
+        "Dai et al. 2017, arXiv:1705.09783",
+        FeatureMatching(),
+        d=(Classify(of=real_l, label=their_y), Entropy(0.1)),
+        g=(PullAway(0.1),),
+        judge=Judge(net=smooth, head=ClassesAsScore()),
+        optim=Adam(3e-4),
+        d_average=0.999,
+    ),
+    "classifier": solo(
+        "LeCun et al. 1998, doi:10.1109/5.726791",
+        (Judge(head=Classes()),),
+        (Classify(of=real_l, label=their_y),),
+        AdamW(Linear(1e-3)),
+        gauges=(Right(of=real_l, label=their_y),),
+    ),
+    # no discriminator
+    "autoencoder": solo(
+        "Hinton & Salakhutdinov 2006, doi:10.1126/science.1127647",
+        (Encoder(outputs=64), Generator()),
+        (SquaredError(made=Made("G", code)),),
+    ),
+    "vae": solo(
+        "Kingma & Welling 2014, arXiv:1312.6114",
+        (Encoder(), Generator()),
+        (SquaredError(made=Made("G", Sampled(code))), KL(of=code)),
+    ),
+    "cvae": solo(
+        "Kingma et al. 2014, arXiv:1406.5298; Sohn et al. 2015",
+        (Encoder(labels=True), Generator(labels=True)),
+        (SquaredError(made=Made("G", (Sampled(code_y), their_y)), target=labelled), KL(of=code_y)),
+    ),
+    # from image to image
+    "pix2pix": translation(
+        "Isola et al. 2017, arXiv:1611.07004", Given("source", "pairs"), Given("x", "pairs"), batch=8
+    ),
+    "cyclegan": Recipe(
+        "Zhu et al. 2017, arXiv:1703.10593",
+        (
+            Player(
+                "D",
+                (Judge("D_a", PatchGAN(), Patches()), Judge("D_b", PatchGAN(), Patches())),
+                (game_a, game_b),
+            ),
+            Player(
+                "G",
+                (Translator("G_a"), Translator("G_b")),
+                (
+                    game_a,
+                    game_b,
+                    L1(10.0, made=Made("G_a", Made("G_b", a)), target=a),
+                    L1(10.0, made=Made("G_b", Made("G_a", b)), target=b),
+                    L1(5.0, made=Made("G_a", a), target=a),
+                    L1(5.0, made=Made("G_b", b), target=b),
+                ),
+                average=0.999,
+            ),
+        ),
+        batch=4,
+    ),
+    "inpaint": translation("Pathak et al. 2016, arXiv:1604.07379", Hole(), mask=True),
+    "upscale": translation("Ledig et al. 2017, arXiv:1609.04802", Shrunk(), weight=0.1, residual=True),
+    "upscale-4x": translation("Ledig et al. 2017, arXiv:1609.04802", Shrunk(factor=4), weight=0.1, residual=True),
+    "restyle": translation("Isola et al. 2017, arXiv:1611.07004, section 4 (colour)", Grey(), residual=True),
+}
+
+ABOUT: dict[str, str] = {
+    "mlp": "fully connected: the first GAN",
+    "minimax": "the same with the game as first written, for teaching: G learns little where D is sure",
+    "dcgan": "strided convolutions and batch norm",
+    "lsgan": "dcgan with squared errors instead of probabilities",
+    "wgan": "D measures a distance, its weights clipped; 2 steps of D for each of G",
+    "wgan-gp": "the same, a penalty on D's slope instead of clipping; 5 steps of D for each of G",
+    "sngan": "hinge loss, D's layers divided by their largest singular value",
+    "improved": "dcgan with five improved techniques: G matches features, D compares images of a batch, and more",
+    "infogan": "dcgan whose codes come to mean something, without labels",
+    "sagan": "residual networks with attention, spectral norm in both",
+    "r3gan": "dcgan with real and fake compared in pairs and two penalties on D's slope",
+    "r3gan-deep": "the same with its own networks, which have no norm at all: slow without a GPU",
+    "cgan": "draws the class that is asked for; the label enters G as numbers, D by projection",
+    "acgan": "D also names the class",
+    "projection": "sngan with labels by projection",
+    "biggan": "sagan with labels and noise in every block, orthogonal weights; no spectral norm in G",
+    "r3gan-class": "r3gan for classes",
+    "semi": "D names the class of few labelled images and tells all images from fakes",
+    "bad-gan": "the same, D sure of real images, fakes spread out",
+    "classifier": "no game: an ordinary classifier",
+    "autoencoder": "no game: small codes from which images can be made again; not to be sampled",
+    "vae": "an autoencoder whose codes are noise",
+    "cvae": "the same for classes",
+    "pix2pix": "an image from another, learnt from pairs (--source)",
+    "cyclegan": "from one kind of image to another and back, without pairs (--source)",
+    "inpaint": "fills holes",
+    "upscale": "twice as many pixels each way",
+    "upscale-4x": "four times as many pixels each way",
+    "restyle": "colours grey images",
+}

@@ -1,0 +1,419 @@
+"""A training is watched: what is read at every round and at a tick, when it is acted upon, what is then changed.
+
+Every round leaves a few numbers on the device. At a tick, a fixed number of rounds, they are read, a few images from
+fixed noise are looked at, and every signal of `health` says nothing or one sentence. A hard signal is acted upon at
+once; a soft one when it comes twice in a row or when two of different families agree. Nothing here changes a network,
+draws from torch's random state or writes a file: `runs` does what is decided here.
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
+
+from .. import keyed_random
+from ..games.augment import AsIs
+from ..games.builders import Recipe
+from ..games.losses import Contest, SaysReal, SlopePenalty
+from ..games.nodes import Given, Labels, Made
+from ..games.players import Generator, Judge, Player
+from ..games.training import Data, Ease, Move, Split, State, Turn
+from ..images import to_unit
+from ..nets.layers import Facts
+from ..records import walk
+from .signals import (
+    ONCE_NAMED,
+    Eye,
+    Finding,
+    Probe,
+    alike,
+    copied,
+    exploding,
+    faded,
+    leaked,
+    leaning,
+    mixed_up,
+    nearest,
+    not_finite,
+    off_colour,
+    one_sided,
+    overfitting,
+    spread,
+)
+
+GRACE = 300  # rounds in which only numbers that are not finite count: G and D have to find their feet
+NORMS = 500  # log gradient norms that are remembered
+LATE, LATE_ROUNDS = 0.25, 2000  # of a run, and no sooner: by then a G that was never good is ill
+LEAK_LATE = 0.75  # of a run: the samples of a young G look odd, and odd is what augmented images look like
+CALM = 0.3  # weight of the newest value in running means over ticks
+SLOW = 0.99  # decay per round of the average of D's right calls
+STILL, STILL_TICKS = 0.002, 5  # change of fixed samples from tick to tick, in units of half the range of a pixel
+PROBE = 0.6  # share of real images of a class that the probe must name right to be believed
+LOOK = 128  # samples at a tick, or PER_CLASS of each of at most CLASSES classes
+PER_CLASS, CLASSES = 16, 16
+REFERENCE, NEIGHBOURS = 2048, 10_000  # training images for comparison, and for the search for copies
+WINDOW = 5  # ticks: a copy is made so often, and is good once as many more were healthy
+EASED = 10  # ticks for which learning rates stay halved
+EXTRA = 0.25  # of a run, at most, is added for what was lost
+
+
+def tick_rounds(rounds: int) -> int:
+    """A hundredth of a run, but 50 rounds where that is less, if they are no more than a twentieth."""
+    return max(1, rounds // 100, min(50, rounds // 20))
+
+
+def to_float(x: Tensor) -> Tensor:
+    """uint8 [N,H,W,C] or float [N,C,H,W] -> float32 [N,C,H,W] in [-1,1]."""
+    return to_unit(x) if x.dtype == torch.uint8 else x.float()
+
+
+def some(count: int, most: int, *key: Any) -> Tensor:
+    """At most `most` of range(count), ascending."""
+    return keyed_random.order(keyed_random.key(*key), count)[:most].sort().values
+
+
+class Samples:
+    """The sample side: images from fixed noise against images of the training data. Costs one look per tick."""
+
+    def __init__(self, recipe: Recipe, spec: Generator, facts: Facts, data: Data, classes: tuple[str, ...], seed: int):
+        pool = data["all"] if "all" in data else next(p for p in data.values() if "x" in p)
+        self.spec, self.names = spec, classes
+        rows = some(len(pool["x"]), REFERENCE, seed, "reference").to(pool["x"].device)
+        x, y = to_float(pool["x"][rows]), pool["y"][rows] if "y" in pool else None
+        self.reals, self.eye = x, Eye(x)
+        features = self.eye(x)
+        self.real_spread = spread(features[:512])
+        self.labels = self.inputs(facts, x.device)
+        self.real_spreads, self.believed, self.probe = {}, {}, None
+        if self.labels is not None and y is not None:
+            self.learn_classes(features, y, self.labels.unique().tolist(), facts.classes)
+        near = some(len(pool["x"]), NEIGHBOURS, seed, "neighbours").to(pool["x"].device)
+        self.neighbours = torch.cat([self.eye(to_float(part)) for part in pool["x"][near].split(1024)])
+        among = torch.cdist(self.neighbours[:256], self.neighbours)
+        self.real_distance = among.masked_fill(among < 0.02, math.inf).amin(1).median().item()
+        judges = [s for s in recipe.nets.values() if isinstance(s, Judge) and type(s.augment) is not AsIs]
+        self.judge = judges[0] if judges else None
+
+    def inputs(self, facts: Facts, device) -> Tensor | None:
+        """Sets what G is fed, the same at every tick; returns the labels."""
+        spec = self.spec
+        shown = some(facts.classes, CLASSES, "shown") if spec.labels else None
+        n = LOOK if shown is None else PER_CLASS * len(shown)
+        index = torch.arange(n, device=device)
+        labels = None if shown is None else shown.to(device).repeat_interleave(PER_CLASS)
+        self.fed = [keyed_random.normal(keyed_random.key("watch", spec.name), index, spec.z).float()]
+        self.fed += [labels] if labels is not None else []
+        self.fed += [index % spec.codes] if spec.codes else []
+        self.fed += (
+            [2 * keyed_random.uniform(keyed_random.key("sliders"), index, spec.sliders).float() - 1]
+            if spec.sliders
+            else []
+        )
+        return labels
+
+    def learn_classes(self, features: Tensor, y: Tensor, shown: list[int], classes: int) -> None:
+        known = y >= 0
+        features, y = features[known], y[known]
+        for k in shown:
+            if (y == k).sum() >= PER_CLASS:
+                self.real_spreads[k] = spread(features[y == k][:64])
+        if len(y) >= 2 * PER_CLASS:
+            half = Probe(features[::2], y[::2], classes).recall(features[1::2], y[1::2])
+            self.believed = {k: half[k].item() for k in self.real_spreads if half[k] >= PROBE}
+            self.probe = Probe(features, y, classes)
+
+    @torch.no_grad()
+    def drawn(self, state: State) -> Tensor:
+        """Images of G as it is now, not of its average: that would know of an illness late."""
+        G, first = state.nets[self.spec.name], next(state.nets[self.spec.name].parameters())
+        return G(*(v.to(first.dtype) if v.is_floating_point() else v for v in self.fed)).float()
+
+    def look(self, state: State, record: "Record", progress: float, full: bool) -> Iterator[Finding | None]:
+        """All signals of one tick; the dearer ones only when `full`."""
+        late = progress > LATE and record.age > LATE_ROUNDS
+        fakes = self.drawn(state)
+        if not fakes.isfinite().all():
+            yield Finding("not finite", "numbers", "samples are not finite", hard=True)
+            return
+        yield self.moved(fakes, record)
+        if record.age < GRACE:
+            return
+        off = off_colour(fakes, self.reals)
+        yield faded(off, record.reach("colour", float(off <= 1)), late)
+        features = self.eye(fakes)
+        ratio = spread(features) / max(self.real_spread, 1e-9)
+        yield alike(ratio, record.reach("diversity", min(ratio, 1.0)), late)
+        for k, real in self.real_spreads.items():
+            own = features[self.labels == k]
+            ratio = spread(own) / max(real, 1e-9)
+            best = record.reach(f"diversity {k}", min(ratio, 1.0))
+            yield alike(record.mean(f"diversity {k}"), best, late, self.names[k])
+        yield from self.classes(features, record)
+        if full:
+            yield copied(nearest(features[:64], self.neighbours).median().item(), self.real_distance)
+            if late and progress > LEAK_LATE and off <= 1 and self.judge is not None:
+                record.reach("leak", self.leaning(state, features, self.judge))
+                yield leaked(record.mean("leak"))
+
+    def classes(self, features: Tensor, record: "Record") -> Iterator[Finding | None]:
+        """Label agreement, once nearly all samples of all classes are named right: before, it comes and goes."""
+        if self.probe is None or not self.believed:
+            return
+        right = (self.probe(features) == self.labels).float()
+        if record.reach("named right", right.mean().item()) > ONCE_NAMED:
+            for k in self.believed:
+                best = record.reach(f"right {k}", right[self.labels == k].mean().item())
+                yield mixed_up(record.mean(f"right {k}"), best, self.names[k])  # of few samples: their mean over ticks
+
+    def moved(self, fakes: Tensor, record: "Record") -> Finding | None:
+        """A frozen generator: samples from the same noise do not change any more."""
+        now = adaptive_avg_pool2d(fakes[:: max(1, len(fakes) // 16)][:16], (4, 4)).flatten().tolist()
+        before = record.seen or [math.inf] * len(now)
+        change = math.sqrt(sum((a - b) ** 2 for a, b in zip(now, before, strict=True)) / len(now))
+        record.seen, record.still = now, record.still + 1 if change < STILL else 0
+        if record.still >= STILL_TICKS and record.age >= GRACE:
+            return Finding("frozen samples", self.spec.name, "samples do not change any more")
+        return None
+
+    def leaning(self, state: State, features: Tensor, judge: Judge) -> float:
+        """Do the samples look like what this judge sees of real images?"""
+        augment, x = judge.augment, self.reals[:512]
+        index = torch.arange(len(x), device=x.device)
+        p = getattr(state.nets[judge.name], "memory_p", None)
+        seen = augment.see(x, keyed_random.uniform(keyed_random.key("leak"), index, augment.numbers).float(), p)
+        noise = keyed_random.normal(keyed_random.key("odd"), index, *x.shape[1:]).float()
+        odd = torch.cat(
+            [(x + x.roll(1, 0)) / 2, (x + 0.5 * noise).clamp(-1, 1), x.lerp(x.roll(1, 0), 0.3) + 0.2 * noise]
+        )
+        return leaning(features, self.eye(x), self.eye(seen), self.eye(odd))
+
+
+# --- a contest's judge --------------------------------------------------------------------------------------------
+
+
+def judged(recipe: Recipe, held: Data) -> tuple[Player, Contest] | None:
+    """The first contest of a player's own judge, all of whose pools have held-out images."""
+    for player in recipe.players:
+        for term in (t for t in player.terms if isinstance(t, Contest) and t.real.by in player.owns):
+            if pools_of(term) <= held.keys():
+                return player, term
+    return None
+
+
+def pools_of(contest: Contest) -> set[str]:
+    return {p.pool for side in (contest.real, contest.fake) for p in walk(side) if isinstance(p, (Given, Labels))}
+
+
+class Held:
+    """A judge's scores of some training images, of images that it never sees, and of made ones."""
+
+    def __init__(self, player: Player, contest: Contest, data: Data, held: Data, seed: int):
+        self.player, self.contest, self.held, self.seed = player, contest, held, seed
+        self.count = min(len(values) for pool in pools_of(contest) for values in held[pool].values())
+        self.trained = {pool: {} for pool in pools_of(contest)}
+        for pool, fields in self.trained.items():
+            rows = some(len(data[pool]["x"]), len(held[pool]["x"]), seed, "trained").to(data[pool]["x"].device)
+            fields |= {name: values[rows] for name, values in data[pool].items()}
+
+    @torch.no_grad()
+    def look(self, state: State) -> tuple[float, float]:
+        """Which share of the training images, and of those never shown, is called real."""
+        contest = self.contest
+        move = Move(self.player, 0, 0.0, self.count, (self.seed, "watch"))
+        known, new = (Turn(move, state, pools, Split(), (0, self.count)) for pools in (self.trained, self.held))
+        trained, held = known[contest.real].score, new[contest.real].score
+        line = 0.0
+        if not any(isinstance(gauge, SaysReal) for gauge in contest.gauges):  # a score without a zero
+            line = ((trained.mean() + known[contest.fake].score.mean()) / 2).item()
+        return (trained > line).float().mean().item(), (held > line).float().mean().item()
+
+
+# --- the watch ----------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Record:
+    """What the watch remembers: part of every checkpoint, as JSON."""
+
+    age: int = 0  # rounds behind the present weights
+    pending: dict[str, list[float]] = field(default_factory=dict)  # readings since the last tick
+    norms: dict[str, list[float]] = field(default_factory=dict)  # log gradient norms by player, newest last
+    right: dict[str, float] = field(default_factory=dict)  # D's right calls on real and fake, slow averages
+    best: dict[str, list[float]] = field(default_factory=dict)  # running means, and their best
+    seen: list[float] = field(default_factory=list)  # fixed samples at the last tick, small
+    still: int = 0  # ticks for which they have not changed
+    sums: dict[str, list[float]] = field(
+        default_factory=dict
+    )  # of a network's weights, and for how many ticks the same
+    votes: list[str] = field(default_factory=list)  # signals of the last tick
+    told: list[str] = field(default_factory=list)  # signals that are said once
+    copies: list[list] = field(default_factory=list)  # [round, good], oldest first
+    skipped: int = 0  # as of the last tick
+    eased_until: int = 0
+    stopped: str = ""
+
+    def reach(self, name: str, value: float) -> float:
+        """The best so far of a running mean of this value: a single lucky tick sets no standard."""
+        mean, best = self.best.get(name, [value, value])
+        mean += CALM * (value - mean)
+        self.best[name] = [mean, max(mean, best)]
+        return self.best[name][1]
+
+    def mean(self, name: str) -> float:
+        """The running mean itself."""
+        return self.best[name][0]
+
+
+class Watch:
+    """`note` after every round; at a tick `look`, then `changes` says what to try if what was found is confirmed."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        facts: Facts,
+        data: Data,
+        held: Data | None = None,
+        *,
+        rounds: int,
+        seed: int = 0,
+        precision: str = "fp32",
+        classes: tuple[str, ...] = (),
+        record: dict | None = None,
+    ):
+        self.recipe, self.rounds, self.precision = recipe, rounds, precision
+        self.tick, self.record = tick_rounds(rounds), Record(**(record or {}))
+        self.fresh: dict[str, list[Tensor]] = {}
+        names = classes or tuple(str(k) for k in range(facts.classes))
+        spec = next((s for s in recipe.nets.values() if isinstance(s, Generator)), None)
+        self.samples = Samples(recipe, spec, facts, data, names, seed) if spec else None
+        contest = judged(recipe, held) if held else None
+        self.held = Held(*contest, data, held, seed) if contest and held else None
+
+    def note(self, state: State, means: dict) -> None:
+        """Puts the readings of a round aside. Nothing waits for the device."""
+        for player, norm in state.gradients.items():
+            self.fresh.setdefault(f"gradient {player}", []).append(norm)
+        for (_, term), mean in means.items():
+            if isinstance(term, SaysReal):
+                side = "fake" if any(isinstance(p, Made) for p in walk(term.of)) else "real"
+                self.fresh.setdefault(side, []).append(mean)
+
+    def saved(self) -> dict:
+        """The record for a checkpoint."""
+        for name, values in self.fresh.items():
+            known = [v for v in torch.stack(values).double().tolist() if math.isfinite(v)]
+            self.record.pending.setdefault(name, []).extend(known)
+        self.fresh = {}
+        return {**vars(self.record)}
+
+    def due(self, state: State) -> bool:
+        return state.round % self.tick == 0
+
+    def look(self, state: State) -> list[Finding]:
+        """Everything that is found at a tick. Networks are left as they were."""
+        self.saved()
+        record, full = self.record, state.round // self.tick % WINDOW == 0
+        record.age += self.tick
+        found = [*self.numbers(state), *self.frozen(state)]
+        with at_rest(state):
+            if self.samples is not None:
+                found += self.samples.look(state, record, record.age / self.rounds, full)
+            if self.held is not None and record.age >= GRACE:
+                for name, share in zip(("known", "new"), self.held.look(state), strict=True):
+                    record.reach(name, share)
+                found.append(overfitting(record.mean("known"), record.mean("new")))
+        if state.ease.rate != 1 and state.round >= record.eased_until:
+            state.ease = replace(state.ease, rate=1.0)
+        return [f for f in found if f is not None]
+
+    def frozen(self, state: State) -> Iterator[Finding | None]:
+        """Networks whose weights do not move, though their player does not rest."""
+        for player in self.recipe.players:
+            moves = any(term.scale(self.record.age / self.rounds) for term in player.terms)
+            for name in player.owns if moves else ():
+                now = torch.stack([p.detach().double().sum() for p in state.nets[name].parameters()]).sum().item()
+                before, ticks = self.record.sums.get(name, [math.nan, 0])
+                self.record.sums[name] = [now, ticks + 1 if now == before else 0]
+                if now == before and ticks > 0:
+                    yield Finding(f"frozen {name}", name, f"the weights of {name} do not move any more")
+
+    def numbers(self, state: State) -> Iterator[Finding | None]:
+        """Signals of what the rounds since the last tick left."""
+        record, pending = self.record, self.record.pending
+        record.pending = {}
+        moves = self.tick * sum(player.steps for player in self.recipe.players)
+        yield not_finite(state.skipped - record.skipped, moves)
+        record.skipped = state.skipped
+        for player in self.recipe.players:
+            norms = pending.get(f"gradient {player.name}", [])
+            logs = [math.log(max(v, 1e-30)) for v in norms]
+            before = record.norms.get(player.name, [])
+            if record.age >= GRACE:
+                yield exploding(player.name, logs, before)
+            record.norms[player.name] = (before + logs)[-NORMS:]
+        for side in ("real", "fake"):
+            for said in pending.get(side, []):
+                right = said if side == "real" else 1 - said
+                record.right[side] = SLOW * record.right.get(side, right) + (1 - SLOW) * right
+        if len(record.right) == 2 and record.age >= GRACE:
+            real, fake = record.right["real"], record.right["fake"]
+            yield one_sided(real, fake, record.reach("right", min(real, fake)))
+
+    def settled(self, state: State, findings: list[Finding]) -> bool:
+        """Keeps account of copies after a tick without going back. Is it time for a new copy?"""
+        votes, record = [f.signal for f in findings if f.acts], self.record
+        record.votes = votes
+        if votes:
+            record.copies = [c for c in record.copies if c[1]]
+            return False
+        window = WINDOW * self.tick
+        copies = [[at, good or state.round - at >= window] for at, good in record.copies]
+        record.copies = [c for c in copies if c[1]][-2:] + [c for c in copies if not c[1]]
+        if full := state.round // self.tick % WINDOW == 0:
+            record.copies.append([state.round, False])
+        return full
+
+    def changes(self, state: State) -> tuple[str, Ease] | None:
+        """What this attempt changes beside the order of images; None when nothing is left to try."""
+        ease, steps = state.ease, [("new order of images", state.ease)]
+        steps.append(("learning rates halved", replace(ease, rate=0.5)))
+        if any(isinstance(p, SlopePenalty) for p in walk(self.recipe)):
+            steps.append(("penalties doubled", replace(ease, penalty=2.0)))
+        elif any(hasattr(net, "memory_p") for net in state.nets.values()):
+            steps.append(("more augmentation", ease))
+        if self.precision != "fp32":
+            steps.append(("full precision", replace(ease, fp32=True)))
+        return steps[state.attempt] if state.attempt < len(steps) else None
+
+    def went_back(self, state: State, change: str, ease: Ease, record: dict) -> None:
+        """The weights are those of a copy, and `record` is the copy's: all but the position is as it was then."""
+        mine, self.fresh = self.record, {}
+        self.record = Record(**record)
+        lost = mine.age - self.record.age
+        self.record.copies = [c for c in mine.copies if c[1]]
+        self.record.told, self.record.skipped, self.record.pending = mine.told, state.skipped, {}
+        self.record.eased_until = state.round + EASED * self.tick if "halved" in change else mine.eased_until
+        state.extra = min(state.extra + lost, int(EXTRA * self.rounds))
+        state.attempt, state.ease = state.attempt + 1, ease
+        if change == "more augmentation":
+            for net in state.nets.values():
+                if hasattr(net, "memory_p"):
+                    net.memory_p.add_(0.2).clamp_(max=0.8)
+
+
+@contextmanager
+def at_rest(state: State):
+    """Networks as they are used, not as they are trained: no statistic of theirs follows what they are shown."""
+    modes = {name: net.training for name, net in state.nets.items()}
+    for net in state.nets.values():
+        net.eval()
+    try:
+        yield
+    finally:
+        for name, net in state.nets.items():
+            net.train(modes[name])

@@ -1,0 +1,189 @@
+"""Use a trained translator: fill holes, sharpen, colour, turn one kind of image into another; keep it as a folder.
+
+Whatever a translator was trained on is part of its model: the same degradation is undone here on whole images of any
+size, and can be applied to intact images to see how well it is undone.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .. import keyed_random
+from ..artifacts import read_model, write_model
+from ..errors import DataError, UsageError, pick
+from ..games.builders import Recipe
+from ..games.degradations import Degradation, Grey, Hole, Shrunk, blown_up, greyed, holed
+from ..games.losses import L1
+from ..games.nodes import Cell, Made
+from ..games.players import Translator
+from ..games.training import Data, Move, Split, State, Turn
+from ..images import to_uint8, to_unit
+from ..nets.layers import Facts
+from ..records import from_json, to_json, walk
+
+TILE = 512  # pixels: the side of a piece of a large image
+REACH = 6  # in units of a U-Net's smallest map: so far see two convolutions on each level down and up
+
+
+def made_from(recipe: Recipe, name: str) -> Cell:
+    """What translator `name` of a recipe starts from: a degradation, or images of another kind."""
+    cells = [cell for cell in walk(recipe) if isinstance(cell, Made) and cell.by == name]
+    return next(cell.of for cell in cells if isinstance(cell.of, Cell) and not isinstance(cell.of, Made))
+
+
+@dataclass
+class Translating:
+    """Trained translators with what is needed to use them; a recipe has one, a cycle two."""
+
+    nets: dict[str, nn.Module]
+    specs: dict[str, Translator]
+    sources: dict[str, Cell]
+    facts: Facts
+
+    def direction(self, to: str | None) -> str:
+        """The network that makes images of kind `to`: of a cycle "a", like those it was trained to make, or "b"."""
+        return next(iter(self.nets)) if to is None else pick(self.kinds, to, "direction")
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        return {name.removeprefix("G_"): name for name in self.nets}
+
+    @torch.no_grad()
+    def translate(self, image: np.ndarray, *, mask: np.ndarray | None = None, to: str | None = None) -> np.ndarray:
+        """uint8 [H,W,C] -> uint8 [H,W,C], or [factor * H, factor * W, C] from a model that sharpens.
+
+        `mask`: bool [H,W], true where a model that fills holes is to fill. Raises UsageError where it lacks or does not
+        fit, DataError where the image has other channels than those the model was trained on.
+        """
+        name = self.direction(to)
+        if image.shape[2] != self.facts.channels:
+            wanted = {1: "grey", 3: "colour"}[self.facts.channels]
+            raise DataError("channels", f"the model takes {wanted} images", fix=f"convert the image to {wanted}")
+        x, source = to_unit(image[None]), self.sources[name]
+        if isinstance(source, Hole):
+            if mask is None or mask.shape != image.shape[:2]:
+                what = "no mask" if mask is None else f"a mask of {mask.shape[1]}x{mask.shape[0]} pixels"
+                size = f"{image.shape[1]}x{image.shape[0]}"
+                raise UsageError("mask", f"an image of {size} pixels came with {what}", fix="pass a mask of its size")
+            x = holed(x, torch.tensor(mask)[None, None])
+        elif isinstance(source, Shrunk):
+            x = blown_up(x, source.factor * x.shape[2], source.factor * x.shape[3])
+        elif isinstance(source, Grey):
+            x = greyed(x)
+        return to_uint8(tiled(self.nets[name], x))[0]
+
+    @torch.no_grad()
+    def undone(self, images: np.ndarray, *, seed: int = 0, batch: int = 64) -> dict[str, np.ndarray]:
+        """Intact images uint8 [N,H,W,C], degraded as in training and restored: "source", "baseline" and "made".
+
+        The baseline is what can be had without a network: the mean of the known pixels in a hole, bicubic enlargement,
+        the grey image. Raises UsageError for a model whose sources are not made from their targets.
+        """
+        name = next(iter(self.nets))
+        source = self.sources[name]
+        if not isinstance(source, Degradation):
+            raise UsageError(
+                "no-degradation",
+                "this model turns one kind of image into another, so intact images do not say what it should have made",
+                fix="translate sources, and compare with their targets",
+            )
+        out: dict[str, list] = {"source": [], "baseline": [], "made": []}
+        for start in range(0, len(images), batch):
+            x = to_unit(images[start : start + batch])
+            u = keyed_random.uniform(keyed_random.key("undone", seed), torch.arange(len(x)) + start, source.numbers)
+            degraded = source.degraded(x, u)
+            plain = degraded[:, : x.shape[1]]
+            made = tiled(self.nets[name], degraded)
+            for kind, y in (("source", plain), ("baseline", filled(degraded, source)), ("made", made)):
+                out[kind].append(to_uint8(y))
+        return {kind: np.concatenate(parts) for kind, parts in out.items()}
+
+
+def tiled(net: nn.Module, x: Tensor, side: int = TILE) -> Tensor:
+    """net(x), [N,C,H,W], of large images piece by piece, so that memory does not grow with them.
+
+    The same as in one piece: each is seen with as much around it as can change a result of a U-Net.
+    """
+    by = getattr(getattr(net, "body", None), "by", 0)
+    if max(x.shape[2:]) <= side or not by:
+        return net(x)
+    reach, rows = REACH * by, []
+    for top in range(0, x.shape[2], side):
+        up, row = max(0, top - reach), []
+        for left in range(0, x.shape[3], side):
+            before = max(0, left - reach)
+            piece = net(x[:, :, up : top + side + reach, before : left + side + reach])
+            row.append(piece[:, :, top - up :, left - before :][:, :, :side, :side])
+        rows.append(torch.cat(row, 3))
+    return torch.cat(rows, 2)
+
+
+def filled(degraded: Tensor, source: Cell) -> Tensor:
+    """The baseline: each channel's mean of what is known, where something is missing; else the source itself."""
+    if not isinstance(source, Hole):
+        return degraded
+    return mean_filled(degraded[:, :-1], degraded[:, -1:])
+
+
+def mean_filled(x: Tensor, missing: Tensor) -> Tensor:
+    """Images [N,C,H,W] whose holes (1 in `missing` [N,1,H,W], else 0) have the mean colour of the rest."""
+    known = 1 - missing
+    mean = (x * known).sum((2, 3), keepdim=True) / known.sum((2, 3), keepdim=True).clamp(min=1)
+    return torch.where(missing > 0, mean, x)
+
+
+# --- as a folder -----------------------------------------------------------------------------------------------------
+
+
+def save_translators(nets: dict[str, nn.Module], recipe: Recipe, facts: Facts, folder: Path, **about: Any) -> Path:
+    """Writes a model folder and returns it."""
+    card = f"""# A translator of images
+
+Trained with `{about.get("recipe_name", "")}` ({about.get("source", "")}) on {about.get("images", 0):,} images.
+
+    sparring translate {folder.parent} photo.png --out translated/
+
+What it fills in is made up. Mark its pictures as generated wherever you show them, and measure nothing on them.
+"""
+    config = {
+        "translators": {name: to_json(recipe.nets[name]) for name in nets},
+        "sources": {name: to_json(made_from(recipe, name)) for name in nets},
+        "facts": to_json(facts),
+    }
+    return write_model(folder, "translator", nets, {**config, **about}, card)
+
+
+def load_translators(folder: Path | str) -> Translating:
+    """Translators from a model folder or the run that made it. Raises FileFormatError when it is none, or damaged."""
+    folder = Path(folder)
+    folder = folder / "model" if (folder / "model" / "config.json").exists() else folder
+    config, states = read_model(folder, "translator", fix="pass a run of pix2pix, cyclegan, inpaint or upscale")
+    facts = from_json(config["facts"])
+    specs = {name: from_json(spec) for name, spec in config["translators"].items()}
+    nets = {name: spec.build(facts).eval() for name, spec in specs.items()}
+    for name, net in nets.items():
+        net.load_state_dict(states[name])
+    sources = {name: from_json(cell) for name, cell in config["sources"].items()}
+    return Translating(nets, specs, sources, facts)
+
+
+@torch.no_grad()
+def preview(recipe: Recipe, state: State, data: Data, *, count: int = 8) -> np.ndarray:
+    """Rows of `count` images, uint8 [rows * count,H,W,C]: sources, what each translator makes of them, and the targets
+    where the recipe knows them. The same images each time.
+    """
+    rows = []
+    for player in recipe.players:
+        terms = [term for term in player.terms if isinstance(term, L1)]
+        turn = Turn(Move(player, 0, 0.0, count, 0), state, data, Split(), (0, count))
+        for spec in (s for s in player.nets if isinstance(s, Translator)):
+            state.best(spec.name).eval()
+            made = Made(spec.name, made_from(recipe, spec.name), averaged=spec.name in state.averages)
+            target = next((term.target for term in terms if term.made == replace(made, averaged=False)), None)
+            shown = [turn[made.of][:, : state.facts.channels], turn[made], *([turn[target]] if target else [])]
+            rows += [to_uint8(x) for x in shown]
+    return np.concatenate(rows)
