@@ -25,17 +25,17 @@ from games import trained
 from scipy.spatial.distance import cdist
 from scoring import Real, extractor, real_images, samples, scores, to_uint8, to_unit
 
-from sparring.games.augment import ADA, AsIs, DiffAugment
+from sparring.games.augment import ADA, DiffAugment, NoAugment
 from sparring.games.builders import augmented, solo
 from sparring.games.heads import Classes
 from sparring.games.losses import Classify, Linear
-from sparring.games.nodes import Given, Judged
-from sparring.games.players import AdamW, Generator, Judge
+from sparring.games.nodes import Batch, Discriminated
+from sparring.games.players import AdamW, Discriminator, Generator
 from sparring.games.recipes import RECIPES
 from sparring.games.training import new_state, training
 from sparring.images import grid, save_png
 from sparring.nets.classifiers import SmallCNN
-from sparring.nets.layers import Facts
+from sparring.nets.layers import DataSpec
 from sparring.runs.defaults import AUGMENTS
 
 RESULTS = Path(__file__).parent / "results" / "few_images.md"
@@ -53,23 +53,23 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def changed(x: np.ndarray, augment: AsIs, seed: int) -> np.ndarray:
+def changed(x: np.ndarray, augment: NoAugment, seed: int) -> np.ndarray:
     """uint8 images as an augmentation shows them; ADA at the largest probability that it may take."""
     u = torch.rand(len(x), augment.numbers, generator=torch.Generator().manual_seed(seed))
     seen = augment.see(to_unit(x), u, torch.tensor(0.8))
     return to_uint8(seen)
 
 
-def probe(x: np.ndarray, augment: AsIs):
+def probe(x: np.ndarray, augment: NoAugment):
     """A function: images -> share taken for augmented, by a classifier of `x` as it is and augmented."""
     both = np.concatenate([x, changed(x, augment, 0)])
     told = torch.arange(2).repeat_interleave(len(x))
-    real = Judged("D", Given("x", "labelled"))
+    real = Discriminated("D", Batch("x", "labelled"))
     recipe = solo(
-        "probe", (Judge(net=SmallCNN(), head=Classes()),), (Classify(of=real, label=Given("y", "labelled")),),
+        "probe", (Discriminator(net=SmallCNN(), head=Classes()),), (Classify(of=real, label=Batch("y", "labelled")),),
         AdamW(Linear(4e-3)),
     )  # fmt: skip
-    state = new_state(recipe, Facts(x.shape[3], x.shape[1], x.shape[2], 2))
+    state = new_state(recipe, DataSpec(x.shape[3], x.shape[1], x.shape[2], 2))
     for _ in training(recipe, state, {"labelled": {"x": torch.from_numpy(both), "y": told}}, images=40_000):
         pass
     D = state.best("D").eval()
@@ -94,14 +94,14 @@ def measured(name: str, kind: str, seed: int, real: Real, options) -> dict:
     recipe = RECIPES[name] if kind == "none" else augmented(RECIPES[name], AUGMENTS[kind])
     pool = {"x": x, "y": y}
     state, row = trained(
-        recipe, real.facts, {"all": pool, "labelled": pool}, seconds=options.seconds, seed=seed, device="cpu",
+        recipe, real.data_spec, {"all": pool, "labelled": pool}, seconds=options.seconds, seed=seed, device="cpu",
         precision="bf16",
     )  # fmt: skip
-    judge = extractor(real)
+    discriminator = extractor(real)
     spec = next(s for s in recipe.nets.values() if isinstance(s, Generator))
     made = samples(state.best(spec.name), spec, 5000, real.y[real.some(5000, "labels", test=False)]).x
-    there, _ = judge.judged(real.test_x[real.some(5000)])
-    row |= scores(there, judge.judged(made)[0]) | {"recipe": name, "augment": kind, "seed": seed}
+    there, _ = discriminator.judged(real.test_x[real.some(5000)])
+    row |= scores(there, discriminator.judged(made)[0]) | {"recipe": name, "augment": kind, "seed": seed}
     shown = {"none": DiffAugment(), "diffaugment": DiffAugment(), "ada": ADA()}[kind]
     share = probe(real.x[few], shown)
     row |= {"leak": share(made), "leak_test": share(real.test_x[:5000])}
@@ -111,13 +111,13 @@ def measured(name: str, kind: str, seed: int, real: Real, options) -> dict:
 
 
 def line(row: dict, images: int) -> str:
-    cells = (
+    nodes = (
         f"`{row['recipe']}`", f"{images:,}", row["augment"], row["seed"], f"{row['images'] / 1000:.0f}k",
         f"{row['kernel_x1000']:.1f} +- {row['kernel_x1000_error']:.1f}", f"{row['frechet']:.2f}",
         f"{row['recall']:.2f}", f"{row['coverage']:.2f}", f"{100 * row['leak']:.1f} %",
         f"{100 * row['leak_test']:.1f} %", f"{100 * row['copies']:.0f} %",
     )  # fmt: skip
-    return "| " + " | ".join(str(cell) for cell in cells) + " |\n"
+    return "| " + " | ".join(str(node) for node in nodes) + " |\n"
 
 
 def main() -> None:

@@ -49,11 +49,11 @@ from sparring.classifiers import METHODS
 from sparring.data import label_draw
 from sparring.errors import pick
 from sparring.games.builders import Recipe
-from sparring.games.nodes import Given, Judged, Made, Noise, Sampled
-from sparring.games.players import Encoder, Generator, Judge, Translator
-from sparring.games.training import Data, Move, Split, State, Turn, fastest_precision, new_state, training
+from sparring.games.nodes import Batch, Discriminated, Noise, Output, Reparameterised
+from sparring.games.players import Discriminator, Encoder, Generator, Translator
+from sparring.games.training import Data, Split, State, Step, StepContext, fastest_precision, new_state, training
 from sparring.images import grid, save_png
-from sparring.nets.layers import Facts
+from sparring.nets.layers import DataSpec
 from sparring.records import walk
 from sparring.runs.defaults import with_augment
 from sparring.runs.driver import Run
@@ -78,9 +78,9 @@ class Clock:
         return self.now()
 
 
-def speed(recipe: Recipe, facts: Facts, data: Data, seconds: float, *, device: str, precision: str) -> float:
+def speed(recipe: Recipe, data_spec: DataSpec, data: Data, seconds: float, *, device: str, precision: str) -> float:
     """Images per second in a trial whose weights are thrown away; its first two rounds do not count."""
-    clock, state, start = Clock(device), new_state(recipe, facts, seed=1, device=device), 0.0
+    clock, state, start = Clock(device), new_state(recipe, data_spec, seed=1, device=device), 0.0
     for _ in training(recipe, state, data, images=10**9, precision=precision):
         if state.round == 2:
             start = clock()
@@ -90,11 +90,11 @@ def speed(recipe: Recipe, facts: Facts, data: Data, seconds: float, *, device: s
 
 
 def trained(
-    recipe: Recipe, facts: Facts, data: Data, *, seconds: float, seed: int, device: str, precision: str
+    recipe: Recipe, data_spec: DataSpec, data: Data, *, seconds: float, seed: int, device: str, precision: str
 ) -> tuple[State, dict[str, Any]]:
     """The state after so many seconds of training, and what there is to say about them."""
-    images = int(seconds * speed(recipe, facts, data, seconds, device=device, precision=precision))
-    clock, state, latest = Clock(device), new_state(recipe, facts, seed=seed, device=device), deque(maxlen=100)
+    images = int(seconds * speed(recipe, data_spec, data, seconds, device=device, precision=precision))
+    clock, state, latest = Clock(device), new_state(recipe, data_spec, seed=seed, device=device), deque(maxlen=100)
     start, wall = clock(), time.perf_counter()
     for _, means in training(recipe, state, data, images=images, seed=seed, precision=precision):
         latest.append(means)
@@ -109,19 +109,19 @@ def trained(
         "planned": images,
         "images_per_second": round(seen / took, 1),
         "skipped": state.skipped,
-        "gauges": gauges(latest),
+        "gauges": monitored(latest),
     }
 
 
-def gauges(latest: Iterable[dict]) -> dict[str, float]:
+def monitored(latest: Iterable[dict]) -> dict[str, float]:
     """Means of the terms and gauges of each player over the last rounds."""
     found: dict[str, list[float]] = {}
     for means in latest:
         names: set[str] = set()
-        for (player, term), mean in means.items():
-            name = f"{player}/{type(term).__name__}"
-            if isinstance(of := getattr(term, "of", None), Judged):
-                name += "/fake" if any(isinstance(cell, Made) for cell in walk(of)) else "/real"
+        for (player, loss), mean in means.items():
+            name = f"{player}/{type(loss).__name__}"
+            if isinstance(of := getattr(loss, "of", None), Discriminated):
+                name += "/fake" if any(isinstance(node, Output) for node in walk(of)) else "/real"
             while name in names:
                 name += "+"
             names.add(name)
@@ -139,7 +139,7 @@ def kind_of(recipe: Recipe) -> str:
         return "translation"
     if not any(isinstance(spec, Generator) for spec in specs):
         return "classification"
-    drawn = any(isinstance(cell, Noise | Sampled) for cell in walk(recipe))
+    drawn = any(isinstance(node, Noise | Reparameterised) for node in walk(recipe))
     return "generation" if drawn else "reconstruction"
 
 
@@ -176,7 +176,7 @@ def outlines(x: np.ndarray) -> np.ndarray:
 # --- measuring -------------------------------------------------------------------------------------------------------
 
 
-def generation(state: State, recipe: Recipe, real: Real, judge: Extractor, options) -> tuple[dict, np.ndarray]:
+def generation(state: State, recipe: Recipe, real: Real, discriminator: Extractor, options) -> tuple[dict, np.ndarray]:
     """Scores of samples of the weight average, and a grid."""
     count, spec = options.samples, next(s for s in recipe.nets.values() if isinstance(s, Generator))
     labels = real.y[real.some(count, "labels", test=False)]  # in the proportions of the real images
@@ -184,18 +184,18 @@ def generation(state: State, recipe: Recipe, real: Real, judge: Extractor, optio
     start = time.perf_counter()
     made = samples(G, spec, count, labels)
     seconds = time.perf_counter() - start
-    there, _ = judge.judged(real.test_x[real.some(count)])
-    features, named = judge.judged(made.x)
+    there, _ = discriminator.judged(real.test_x[real.some(count)])
+    features, named = discriminator.judged(made.x)
     row = scores(there, features) | {"samples": count, "samples_per_second": round(count / seconds, 1)}
-    row["classes_named"] = np.bincount(named, minlength=real.facts.classes).tolist()
+    row["classes_named"] = np.bincount(named, minlength=real.data_spec.classes).tolist()
     if made.y is not None:
         row["fidelity"] = float((named == made.y).mean())
-        row["class_diversity"] = class_diversity(judge, features, made.y, real)
+        row["class_diversity"] = class_diversity(discriminator, features, made.y, real)
         if options.train_on_generated:
             row |= train_on_generated(made.x, made.y, real, options)
     if made.codes is not None:
         row |= code_purity(state, real, made.codes, named)
-    shown = samples(G, spec, 80, np.arange(80) // 8 % real.facts.classes, seed=1)
+    shown = samples(G, spec, 80, np.arange(80) // 8 % real.data_spec.classes, seed=1)
     return row, grid(in_rows(shown.x, shown.codes), columns=8)
 
 
@@ -204,10 +204,10 @@ def in_rows(x: np.ndarray, codes: np.ndarray | None) -> np.ndarray:
     return x if codes is None else x[np.argsort(codes, kind="stable")]
 
 
-def class_diversity(judge: Extractor, features: np.ndarray, y: np.ndarray, real: Real) -> float:
+def class_diversity(discriminator: Extractor, features: np.ndarray, y: np.ndarray, real: Real) -> float:
     """Diversity within the least diverse class: 1 as real images of it, 0 all alike."""
     at = real.some(len(y))
-    there, truth = judge.judged(real.test_x[at])[0], real.test_y[at]
+    there, truth = discriminator.judged(real.test_x[at])[0], real.test_y[at]
     return min(metrics.diversity(there[truth == k], features[y == k]).value for k in np.unique(y))
 
 
@@ -248,7 +248,9 @@ def code_purity(state: State, real: Real, codes: np.ndarray, named: np.ndarray) 
 
 
 @torch.no_grad()
-def reconstruction(state: State, recipe: Recipe, real: Real, judge: Extractor, options) -> tuple[dict, np.ndarray]:
+def reconstruction(
+    state: State, recipe: Recipe, real: Real, discriminator: Extractor, options
+) -> tuple[dict, np.ndarray]:
     """An autoencoder's answer to test images: it has no distribution to draw from."""
     encoder = next(s for s in recipe.nets.values() if isinstance(s, Encoder))
     spec = next(s for s in recipe.nets.values() if isinstance(s, Generator))
@@ -258,29 +260,30 @@ def reconstruction(state: State, recipe: Recipe, real: Real, judge: Extractor, o
     made = np.concatenate([to_uint8(G(E(to_unit(x[i : i + CHUNK], device)))) for i in range(0, len(x), CHUNK)])
     mean = np.broadcast_to(real.x.mean(0, keepdims=True).round().astype(np.uint8), x.shape)
     row = {"note": "no samples: reconstructions of test images; the baseline is the mean image"}
-    return row | compared(made, np.ascontiguousarray(mean), x, x, judge), pairs_grid(x, made)
+    return row | compared(made, np.ascontiguousarray(mean), x, x, discriminator), pairs_grid(x, made)
 
 
-def classification(state: State, recipe: Recipe, real: Real, judge: Extractor, options) -> tuple[dict, None]:
+def classification(state: State, recipe: Recipe, real: Real, discriminator: Extractor, options) -> tuple[dict, None]:
     return {"note": "no generator"}, None
 
 
 @torch.no_grad()
 def accuracy(state: State, recipe: Recipe, real: Real) -> dict[str, float]:
     """Of a judge that names classes, on the test images."""
-    spec = next((s for s in recipe.nets.values() if isinstance(s, Judge) and "logits" in s.head.gives), None)
+    spec = next((s for s in recipe.nets.values() if isinstance(s, Discriminator) and "logits" in s.head.gives), None)
     if spec is None or spec.head.wants_label or "guess" in spec.head.gives:
         return {}
     D, x = state.best(spec.name).eval(), real.test_x
     device = next(D.parameters()).device
     named = [
-        D(to_unit(x[i : i + CHUNK], device)).logits[:, : real.facts.classes].argmax(1) for i in range(0, len(x), CHUNK)
+        D(to_unit(x[i : i + CHUNK], device)).logits[:, : real.data_spec.classes].argmax(1)
+        for i in range(0, len(x), CHUNK)
     ]
     return {"accuracy": float((torch.cat(named).cpu().numpy() == real.test_y).mean())}
 
 
 @torch.no_grad()
-def translation(state: State, recipe: Recipe, real: Real, judge: Extractor, options) -> tuple[dict, np.ndarray]:
+def translation(state: State, recipe: Recipe, real: Real, discriminator: Extractor, options) -> tuple[dict, np.ndarray]:
     """Test images through each translator, beside the trivial answer."""
     device = str(next(iter(state.nets.values())).parameters().__next__().device)
     data, row, shown = pools(recipe, real, device, test=True), {}, []
@@ -290,35 +293,37 @@ def translation(state: State, recipe: Recipe, real: Real, judge: Extractor, opti
         player = next(p for p in recipe.players if spec.name in p.owns)
         G, parts = state.best(spec.name).eval(), []
         for number in range(min(options.samples, len(real.test_x) // 2) // CHUNK):
-            turn = Turn(Move(player, number, 1.0, CHUNK, 0), state, data, Split(), (0, CHUNK))
-            seen, wanted = turn[source], turn[truth]
+            context = StepContext(Step(player, number, 1.0, CHUNK, 0), state, data, Split(), (0, CHUNK))
+            seen, wanted = context[source], context[truth]
             plain = seen[:, : wanted.shape[1]]
             plain = mean_filled(plain, seen[:, -1:]) if spec.mask else plain
             parts.append([to_uint8(t) for t in (G(seen), plain, wanted)])
         made, plain, wanted = (np.concatenate(column) for column in zip(*parts, strict=True))
         others = outlines(real.test_x) if "truth" in str(truth) and source.pool == "a" else real.test_x  # type: ignore
-        found = compared(made, plain, wanted, others[real.some(len(made), "others")], judge)
+        found = compared(made, plain, wanted, others[real.some(len(made), "others")], discriminator)
         row |= found if len(translators) == 1 else {f"{spec.name}: {name}": value for name, value in found.items()}
         shown.append(pairs_grid(plain, made, wanted))
     return row, np.concatenate(shown)
 
 
-def ends(recipe: Recipe, spec: Translator) -> tuple[Any, Given]:
+def ends(recipe: Recipe, spec: Translator) -> tuple[Any, Batch]:
     """The cell that a translator starts from, and the image that it should make of it."""
-    cells = (cell for cell in walk(recipe) if isinstance(cell, Made) and cell.by == spec.name)
-    source: Any = next(cell.of for cell in cells if not any(isinstance(inner, Made) for inner in walk(cell.of)))
-    given = next(cell for cell in walk(source) if isinstance(cell, Given))
+    nodes = (node for node in walk(recipe) if isinstance(node, Output) and node.by == spec.name)
+    source: Any = next(node.of for node in nodes if not any(isinstance(inner, Output) for inner in walk(node.of)))
+    given = next(node for node in walk(source) if isinstance(node, Batch))
     if given.field == "source":
-        return source, Given("x", given.pool)
-    return source, Given("truth", given.pool) if given.pool in ("a", "b") else given
+        return source, Batch("x", given.pool)
+    return source, Batch("truth", given.pool) if given.pool in ("a", "b") else given
 
 
-def compared(made: np.ndarray, plain: np.ndarray, truth: np.ndarray, others: np.ndarray, judge: Extractor) -> dict:
+def compared(
+    made: np.ndarray, plain: np.ndarray, truth: np.ndarray, others: np.ndarray, discriminator: Extractor
+) -> dict:
     """Pixels against the truth, features against other real images; of what was made, and of the trivial answer."""
-    there, _ = judge.judged(others)
+    there, _ = discriminator.judged(others)
     row: dict[str, float] = {"samples": len(made)}
     for name, images in (("", made), ("baseline_", plain)):
-        kernel = metrics.kernel_distance(there, judge.judged(images)[0])
+        kernel = metrics.kernel_distance(there, discriminator.judged(images)[0])
         row[f"{name}psnr"] = float(np.minimum(metrics.psnr(images, truth), 100).mean())
         row[f"{name}ssim"] = float(metrics.ssim(images, truth).mean())
         row[f"{name}kernel_x1000"] = 1000 * kernel.value
@@ -348,9 +353,9 @@ def measured(name: str, seed: int, options) -> dict[str, Any]:
     recipe: Recipe = pick(games.RECIPES, name, "recipe")
     real = real_images(options.data or usual_data(recipe))
     recipe, augmented = with_augment(recipe, "auto", len(real.x))  # of few images, as `sparring train` does
-    judge = extractor(real, folder=options.cache, device=options.device)
+    discriminator = extractor(real, folder=options.cache, device=options.device)
     row = {"recipe": name, "kind": kind_of(recipe), "data": real.name, "seed": seed, "budget": options.seconds}
-    row |= {"device": device_name(options.device), "threads": options.threads, "extractor": judge.hash}
+    row |= {"device": device_name(options.device), "threads": options.threads, "extractor": discriminator.hash}
     row |= {"labels": options.labels} if options.labels else {}
     row |= {"augment": augmented} if augmented else {}
     if options.run:
@@ -362,14 +367,14 @@ def measured(name: str, seed: int, options) -> dict[str, Any]:
     else:
         precision = options.precision
         if precision == "auto":
-            precision = fastest_precision(recipe, real.facts, device=options.device)
+            precision = fastest_precision(recipe, real.data_spec, device=options.device)
         data = pools(recipe, real, options.device, labels=options.labels)
         state, about = trained(
-            recipe, real.facts, data, seconds=options.seconds, seed=seed, device=options.device, precision=precision
+            recipe, real.data_spec, data, seconds=options.seconds, seed=seed, device=options.device, precision=precision
         )
         about["dtype"] = precision
     row |= about
-    found, picture = MEASURES[row["kind"]](state, recipe, real, judge, options)
+    found, picture = MEASURES[row["kind"]](state, recipe, real, discriminator, options)
     row |= found | accuracy(state, recipe, real) | {"date": time.strftime("%Y-%m-%d")}
     if picture is not None:
         path = options.pictures / f"{name}-{real.name}-{row['seed']}.png"
@@ -390,11 +395,11 @@ def plain(value: Any) -> Any:
 def floor(name: str, options) -> dict[str, Any]:
     """The scores of real training images against real test images, and what the classifier learns from as many."""
     real = real_images(name)
-    judge = extractor(real, folder=options.cache, device=options.device)
+    discriminator = extractor(real, folder=options.cache, device=options.device)
     at = real.some(options.samples, test=False)
-    there, here = judge.judged(real.test_x[real.some(options.samples)])[0], judge.judged(real.x[at])[0]
-    row = {"recipe": "real images", "kind": "floor", "data": name, "seed": 0, "extractor": judge.hash}
-    row |= scores(there, here) | {"samples": options.samples, "accuracy": judge.accuracy}
+    there, here = discriminator.judged(real.test_x[real.some(options.samples)])[0], discriminator.judged(real.x[at])[0]
+    row = {"recipe": "real images", "kind": "floor", "data": name, "seed": 0, "extractor": discriminator.hash}
+    row |= scores(there, here) | {"samples": options.samples, "accuracy": discriminator.accuracy}
     if options.train_on_generated:
         row |= train_on_generated(real.x[at], real.y[at], real, options)
     return row

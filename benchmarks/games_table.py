@@ -107,12 +107,12 @@ def block(columns: dict, rows: dict[str, list[dict]]):
     """One Markdown table, without the columns that no row has."""
     used = {t: c for t, c in columns.items() if c is None or any(c[0] in line for of in rows.values() for line in of)}
     if rows:
-        cells = [[f"`{name}`", *(cell(column, of) for column in used.values())] for name, of in rows.items()]
+        nodes = [[f"`{name}`", *(node(column, of) for column in used.values())] for name, of in rows.items()]
         heads = ["recipe", *used]
-        yield "\n".join("| " + " | ".join(row) + " |" for row in (heads, ["---"] * len(heads), *cells))
+        yield "\n".join("| " + " | ".join(row) + " |" for row in (heads, ["---"] * len(heads), *nodes))
 
 
-def cell(column: tuple | None, lines: list[dict]) -> str:
+def node(column: tuple | None, lines: list[dict]) -> str:
     if column is None:
         return str(len(lines))
     name, times, places = column

@@ -33,13 +33,13 @@ from sparring import files, games, keyed_random
 from sparring.errors import UsageError, pick
 from sparring.games.builders import Recipe
 from sparring.games.losses import R1, Cosine, GradientPenalty
-from sparring.games.nodes import Given, Labels, Noise
+from sparring.games.nodes import Batch, Labels, Noise
 from sparring.games.players import Generator
 from sparring.games.training import Data, State, fastest_precision
 from sparring.metrics import Modes, gaussian_modes, mode_coverage
-from sparring.nets.layers import Facts, Family
+from sparring.nets.layers import Architecture, DataSpec
 from sparring.nets.mlp import MLP
-from sparring.records import part, walk
+from sparring.records import record, walk
 
 LINES = Path(__file__).parent / "results" / "modes.jsonl"
 TRAINING = 60_000  # points or images
@@ -56,7 +56,7 @@ class Gaussians:
 
     centres: np.ndarray  # [modes,2]
     deviation: float
-    facts = Facts(2, 1, 1)
+    data_spec = DataSpec(2, 1, 1)
     samples = 10_000
 
     @property
@@ -82,7 +82,7 @@ def rebuilt(value: Any) -> Any:
         return tuple(rebuilt(inner) for inner in value)
     if not is_dataclass(value) or isinstance(value, type):
         return value
-    if isinstance(value, Family) and not hasattr(value, "net"):
+    if isinstance(value, Architecture) and not hasattr(value, "net"):
         return Plane()
     value = replace(value, **{f.name: rebuilt(getattr(value, f.name)) for f in fields(value) if f.init})  # type: ignore
     if isinstance(value, Generator):
@@ -101,14 +101,14 @@ def scaled(weight: Any) -> Cosine:
     return Cosine(SIZE**2 * weight.start, SIZE**2 * weight.end)
 
 
-@part
+@record
 class Plane(MLP):
     """Fully connected; its trunk sees points in the paper's units."""
 
     widths: tuple = (128, 128, 128)
 
-    def trunk(self, facts: Facts, channels: int) -> tuple[nn.Module, int]:
-        trunk, features = super().trunk(facts, channels)
+    def trunk(self, data_spec: DataSpec, channels: int) -> tuple[nn.Module, int]:
+        trunk, features = super().trunk(data_spec, channels)
         return nn.Sequential(Times(1 / SIZE), trunk), features
 
 
@@ -145,7 +145,7 @@ class Stacked:
 
     cache: Path
     device: str
-    facts = Facts(3, 28, 28)
+    data_spec = DataSpec(3, 28, 28)
     modes = 1000
     samples = 26_000
 
@@ -158,10 +158,10 @@ class Stacked:
         return recipe
 
     def judged(self, state: State, recipe: Recipe, count: int) -> Modes:
-        judge = extractor(real_images("mnist"), folder=self.cache, device=self.device)
+        discriminator = extractor(real_images("mnist"), folder=self.cache, device=self.device)
         spec = next(s for s in recipe.nets.values() if isinstance(s, Generator))
         x = samples(state.best(spec.name), spec, count, np.zeros(count, np.int64)).x
-        digits = [judge.judged(np.ascontiguousarray(x[..., c : c + 1]))[1] for c in range(3)]
+        digits = [discriminator.judged(np.ascontiguousarray(x[..., c : c + 1]))[1] for c in range(3)]
         return mode_coverage(digits[0] * 100 + digits[1] * 10 + digits[2], self.modes)
 
 
@@ -169,7 +169,7 @@ def unfit(recipe: Recipe) -> str:
     """Why a recipe is left out, or nothing."""
     if kind_of(recipe) != "generation":
         return "does not generate"
-    labelled = any(isinstance(c, Labels) or (isinstance(c, Given) and c.field == "y") for c in walk(recipe))
+    labelled = any(isinstance(c, Labels) or (isinstance(c, Batch) and c.field == "y") for c in walk(recipe))
     return "needs labels" if labelled else ""
 
 
@@ -198,9 +198,11 @@ def fitting(names: list[str], task: Gaussians | Stacked) -> Iterator[tuple[str, 
 def measured(name: str, recipe: Recipe, task: Gaussians | Stacked, seed: int, options) -> dict:
     precision, data = options.precision, task.data(seed, options.device)
     if precision == "auto":
-        precision = fastest_precision(recipe, task.facts, device=options.device) if task.facts.height > 1 else "fp32"
+        precision = (
+            fastest_precision(recipe, task.data_spec, device=options.device) if task.data_spec.height > 1 else "fp32"
+        )
     how = {"seconds": options.seconds, "seed": seed, "device": options.device, "precision": precision}
-    state, about = trained(recipe, task.facts, data, **how)
+    state, about = trained(recipe, task.data_spec, data, **how)
     count = options.samples or task.samples
     found = task.judged(state, recipe, count)
     row = {"recipe": name, "modes": task.modes, "seed": seed, "budget": options.seconds, "dtype": precision, **about}
@@ -230,7 +232,7 @@ def table(lines: list[dict]) -> str:
         one = next(iter(of.values()))[-1]
         blocks.append(f"## {TITLES[task]}, {budget:g} s\n\n{one['date']}, {device}, {one['samples']:,} samples.")
         heads = ["recipe", "seeds", "images, k", f"modes of {one['modes']:,}", "good, %", "KL", "skipped moves"]
-        rows = [[f"`{name}`", str(len(runs)), *cells(runs)] for name, runs in of.items()]
+        rows = [[f"`{name}`", str(len(runs)), *nodes(runs)] for name, runs in of.items()]
         blocks.append("\n".join("| " + " | ".join(row) + " |" for row in (heads, ["---"] * len(heads), *rows)))
     return "\n\n".join(blocks) + "\n"
 
@@ -239,7 +241,7 @@ def setting(line: dict) -> tuple:
     return line["task"], line["budget"], line["device"]
 
 
-def cells(runs: list[dict]) -> Iterator[str]:
+def nodes(runs: list[dict]) -> Iterator[str]:
     for name, times, places in (
         ("images", 0.001, 0),
         ("covered", 1, 0),

@@ -24,13 +24,13 @@ from sparring.data import load, split
 from sparring.games.builders import Recipe
 from sparring.games.heads import Classes
 from sparring.games.losses import Classify, Linear
-from sparring.games.nodes import Given, Judged
-from sparring.games.players import AdamW, Judge, Player
+from sparring.games.nodes import Batch, Discriminated
+from sparring.games.players import AdamW, Discriminator, Player
 from sparring.games.training import new_state, training
 from sparring.games.views import Weak
 from sparring.images import to_uint8
 from sparring.nets.classifiers import SmallCNN
-from sparring.nets.layers import Facts
+from sparring.nets.layers import DataSpec
 from sparring.runs.driver import choose_device
 
 DATA = Path(os.environ.get("SPARRING_DATA") or Path(__file__).parents[2] / "shared" / "data")
@@ -55,8 +55,8 @@ class Real:
     test_y: np.ndarray
 
     @property
-    def facts(self) -> Facts:
-        return Facts(self.x.shape[3], self.x.shape[1], self.x.shape[2], int(self.y.max()) + 1)
+    def data_spec(self) -> DataSpec:
+        return DataSpec(self.x.shape[3], self.x.shape[1], self.x.shape[2], int(self.y.max()) + 1)
 
     def some(self, count: int, key: str = "scores", *, test: bool = True) -> np.ndarray:
         """Numbers of `count` images at random, the same ones always."""
@@ -102,15 +102,15 @@ class Extractor:
 @cache
 def extractor(real: Real, *, folder: Path = CACHE, device: str = "cpu") -> Extractor:
     """The one in `folder`, or a new one, which is kept there."""
-    judge, flip = Judge("D", SmallCNN(), Classes()), real.name != "mnist"
-    learns = Classify(of=Judged("D", Weak(Given("x", "labelled"), flip=flip)), label=Given("y", "labelled"))
-    recipe = Recipe("extractor", (Player("D", (judge,), (learns,), AdamW(Linear(4e-3)), average=0.99),), 128)
+    discriminator, flip = Discriminator("D", SmallCNN(), Classes()), real.name != "mnist"
+    learns = Classify(of=Discriminated("D", Weak(Batch("x", "labelled"), flip=flip)), label=Batch("y", "labelled"))
+    recipe = Recipe("extractor", (Player("D", (discriminator,), (learns,), AdamW(Linear(4e-3)), average=0.99),), 128)
     name = hashlib.blake2b(f"{recipe!r} {SHOWN[real.name]}".encode(), digest_size=4).hexdigest()
     path = folder / f"extractor-{real.name}-{name}.safetensors"
-    net = new_state(recipe, real.facts, device=device).averages["D"]
+    net = new_state(recipe, real.data_spec, device=device).averages["D"]
     if not path.exists():
         data = {"labelled": {"x": torch.from_numpy(real.x).to(device), "y": torch.from_numpy(real.y).to(device)}}
-        state = new_state(recipe, real.facts, device=device)
+        state = new_state(recipe, real.data_spec, device=device)
         for _ in training(recipe, state, data, images=SHOWN[real.name]):
             pass
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -161,8 +161,8 @@ def samples(G: nn.Module, spec: Any, count: int, labels: np.ndarray, *, seed: in
         inputs = [keyed_random.normal(keyed_random.key("scores", seed), index, spec.z).float()]
         inputs += [torch.from_numpy(labels).to(device)[index]] if spec.labels else []
         inputs += [code.to(device)[index]] if codes else []
-        if sliders := getattr(spec, "sliders", 0):
-            inputs.append(2 * keyed_random.uniform(keyed_random.key("sliders", seed), index, sliders).float() - 1)
+        if continuous := getattr(spec, "sliders", 0):
+            inputs.append(2 * keyed_random.uniform(keyed_random.key("sliders", seed), index, continuous).float() - 1)
         parts.append(to_uint8(G(*inputs)) if pixels else G(*inputs).float().cpu().numpy())
     return Samples(np.concatenate(parts), labels if spec.labels else None, code.numpy() if codes else None)
 

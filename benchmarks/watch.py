@@ -198,16 +198,16 @@ def nan_gradient(state, data, first):
 
 def huge_batch(state, data, first):
     if first:
-        given = training.Turn.given
+        given = training.StepContext.given
 
-        def once(turn, field, pool, ratio):
-            x = given(turn, field, pool, ratio)
+        def once(context, field, pool, ratio):
+            x = given(context, field, pool, ratio)
             if field == "x":
-                training.Turn.given = given
+                training.StepContext.given = given
                 return x * 1e4
             return x
 
-        training.Turn.given = once
+        training.StepContext.given = once
 
 
 def faster(times, player):
@@ -332,7 +332,7 @@ def one(case: Case, seed: int, fault: Fault | None = None, *, acts: bool = True)
     recipe, ill, furthest = case.built, {}, Furthest()
     recipe = fault.change(recipe) if fault and fault.change else recipe
     start, last, error = time.process_time(), None, ""
-    given = training.Turn.given
+    given = training.StepContext.given
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         for patch in furthest.patches():
             stack.enter_context(patch)
@@ -352,7 +352,7 @@ def one(case: Case, seed: int, fault: Fault | None = None, *, acts: bool = True)
             )
         except Diverged as diverged:
             error = str(diverged)
-        training.Turn.given = given
+        training.StepContext.given = given
         events = [json.loads(line) for line in (Path(folder) / "run/events.jsonl").read_text().splitlines()]
         model = (Path(folder) / "run/model").is_dir()
     told = [
@@ -387,7 +387,7 @@ def say(row: dict, out: Path | None) -> None:
 def refused_range() -> bool:
     """G12: images of floats from 0 to 255."""
     recipe = thin(RECIPES["dcgan"])
-    state = training.new_state(recipe, training.Facts(1, 14, 14, 10))
+    state = training.new_state(recipe, training.DataSpec(1, 14, 14, 10))
     with suppress(DataError):
         next(driver.training(recipe, state, {"all": {"x": torch.rand(64, 1, 14, 14) * 255}}, images=64))
         return False
@@ -401,8 +401,8 @@ def leaks(seeds: range, names: tuple[str, ...] = ("infogan", "dcgan")) -> None:
     shown = augment.see(to_unit(x), torch.rand(len(x), augment.numbers, generator=chance)).flatten(1).numpy()
     plain, order = to_unit(x).flatten(1).numpy(), np.random.default_rng(0).permutation(len(x))
     known, new = order[:900], order[900:]
-    judge = SVC(C=10.0).fit(np.r_[plain[known], shown[known]], np.repeat([0, 1], 900))
-    share = lambda images: f"{100 * judge.predict(images).mean():.0f} %"  # noqa: E731
+    discriminator = SVC(C=10.0).fit(np.r_[plain[known], shown[known]], np.repeat([0, 1], 900))
+    share = lambda images: f"{100 * discriminator.predict(images).mean():.0f} %"  # noqa: E731
     print(f"taken for augmented: {share(plain[new])} of new images, {share(shown[new])} of new ones augmented")
     for case in (Case(name, "digits", 3000) for name in names):
         for seed in seeds:
@@ -419,10 +419,10 @@ def leaks(seeds: range, names: tuple[str, ...] = ("infogan", "dcgan")) -> None:
 def cost(rounds: int = 3125, count: int = 15) -> None:
     """CPU seconds of a round, of a look and of a copy, in turns: dcgan with its default widths on MNIST."""
     used, held = driver.parted(load(DATA / "mnist.npz"), 256, 0)
-    recipe, data, facts = RECIPES["dcgan"], driver.pools(used), training.Facts(1, 28, 28, 10)
+    recipe, data, data_spec = RECIPES["dcgan"], driver.pools(used), training.DataSpec(1, 28, 28, 10)
     start = time.process_time()
-    look = monitor.Watch(recipe, facts, data, driver.pools(held), rounds=rounds, record={"age": 1000})
-    begin, state, times = time.process_time() - start, training.new_state(recipe, facts), defaultdict(list)
+    look = monitor.Monitor(recipe, data_spec, data, driver.pools(held), rounds=rounds, record={"age": 1000})
+    begin, state, times = time.process_time() - start, training.new_state(recipe, data_spec), defaultdict(list)
     steps = driver.training(recipe, state, data, images=count * recipe.batch)
     with tempfile.TemporaryDirectory() as folder:
         for number in range(count):

@@ -10,11 +10,11 @@ import torch
 from sparring.data import load
 from sparring.games.builders import gan
 from sparring.games.losses import GradientPenalty, Wasserstein
-from sparring.games.players import Adam, Generator, Judge
+from sparring.games.players import Adam, Discriminator, Generator
 from sparring.games.training import new_state, training
 from sparring.images import grid, save_png
 from sparring.nets.dcgan import DCGAN
-from sparring.nets.layers import Facts
+from sparring.nets.layers import DataSpec
 from sparring.runs.sampler import draw
 
 
@@ -25,19 +25,19 @@ def main(images: int = 20_000, picture: str = "samples.png") -> None:
         Wasserstein(),
         d=(GradientPenalty(10.0),),
         d_steps=2,
-        judge=Judge(net=DCGAN(width=32, batchnorm=False)),
-        maker=Generator(net=DCGAN(width=32)),
+        discriminator=Discriminator(net=DCGAN(width=32, batchnorm=False)),
+        generator=Generator(net=DCGAN(width=32)),
         optim=Adam(5e-4, (0.0, 0.9)),
     )
     digits = load("digits")
     data = {"all": {"x": torch.from_numpy(digits.images)}}
     _, height, width, channels = digits.images.shape
-    state = new_state(recipe, Facts(channels, height, width), seed=0)
+    state = new_state(recipe, DataSpec(channels, height, width), seed=0)
 
     for now, means in training(recipe, state, data, images=images, seed=0):
         if now.round % 50 == 0:
             losses = {
-                f"{player} {type(term).__name__}": round(float(mean), 3) for (player, term), mean in means.items()
+                f"{player} {type(loss).__name__}": round(float(mean), 3) for (player, loss), mean in means.items()
             }
             print(f"{now.round * recipe.batch:,} images: {losses}")
 

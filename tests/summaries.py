@@ -83,8 +83,14 @@ METHODS = {  # name: title, family, what, cites, skill at few labels, skill at m
     ),
 }
 GAMES = {
-    "semi-gan": ("D/Classify/labelled", "D/TeacherMatching", "D/SaysReal/real", "D/SaysReal/fake", "G/TeacherMatching"),
-    "gan-augment": ("D/NonSaturating", "D/SaysReal/real", "D/SaysReal/fake", "G/NonSaturating", "mine"),
+    "semi-gan": (
+        "D/Classify/labelled",
+        "D/TeacherMatching",
+        "D/FractionReal/real",
+        "D/FractionReal/fake",
+        "G/TeacherMatching",
+    ),
+    "gan-augment": ("D/NonSaturating", "D/FractionReal/real", "D/FractionReal/fake", "G/NonSaturating", "mine"),
 }
 
 

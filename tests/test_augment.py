@@ -7,17 +7,17 @@ import pytest
 import torch
 from toys import FACTS, pools
 
-from sparring.games.augment import ADA, AsIs, DiffAugment, Probability, cut_out, mirrored, normal, placed, shifted
+from sparring.games.augment import ADA, DiffAugment, NoAugment, Probability, cut_out, mirrored, normal, placed, shifted
 from sparring.games.builders import gan
 from sparring.games.losses import R1, Hinge, Sign
-from sparring.games.nodes import FAKE, Given, Judged
-from sparring.games.players import Generator, Judge
+from sparring.games.nodes import FAKE, Batch, Discriminated
+from sparring.games.players import Discriminator, Generator
 from sparring.games.training import new_state, training
 from sparring.nets.dcgan import DCGAN
-from sparring.nets.layers import Facts
+from sparring.nets.layers import DataSpec
 from sparring.nets.mlp import MLP
 
-ONE, ALL = torch.tensor(1.0), [AsIs(), DiffAugment(), ADA(), ADA(rotation=180, flip=True, quarter_turns=True)]
+ONE, ALL = torch.tensor(1.0), [NoAugment(), DiffAugment(), ADA(), ADA(rotation=180, flip=True, quarter_turns=True)]
 
 
 def drawn(*shape, seed=0):
@@ -129,7 +129,7 @@ def test_nothing_happens_at_probability_0():
     for p in (None, torch.tensor(0.0)):
         for augment in (ADA(), ADA(flip=True, quarter_turns=True, rotation=180)):
             assert (augment.see(x, u, p) - x).abs().max() < 1e-6
-    assert torch.equal(AsIs().see(x, u[:, :0]), x)
+    assert torch.equal(NoAugment().see(x, u[:, :0]), x)
     assert torch.equal(DiffAugment(light=False, shift=0, cut=0).see(x, u[:, :7]), x)
 
 
@@ -170,7 +170,7 @@ def test_what_is_asked_for_is_mirrored_or_turned():
     affine = wheres(ADA(quarter_turns=True, rotation=0))[:, :, :2]
     quarter = torch.atan2(affine[:, 1, 0], affine[:, 0, 0]).rad2deg().round().remainder(360)
     assert set(quarter.tolist()) == {0, 90, 180, 270}
-    assert min(quarter.eq(turn).double().mean() for turn in (0, 90, 180, 270)) > 0.23
+    assert min(quarter.eq(context).double().mean() for context in (0, 90, 180, 270)) > 0.23
 
 
 @pytest.mark.parametrize("tall", [2.0, 1.0, 0.5])
@@ -231,7 +231,7 @@ def test_half_of_each_side_is_cut_out():
 
 
 def test_a_judge_sees_changed_images_only_while_it_trains():
-    D, x = Judge(net=MLP((8,)), augment=DiffAugment()).build(FACTS), images(4, 1).float()
+    D, x = Discriminator(net=MLP((8,)), augment=DiffAugment()).build(FACTS), images(4, 1).float()
     plain = D(x).score
     assert not torch.equal(D(x, draw=drawn).score, plain)
     assert torch.equal(D(x, draw=drawn).x, x)  # a penalty differentiates by the image as it is
@@ -241,33 +241,40 @@ def test_a_judge_sees_changed_images_only_while_it_trains():
 
 def test_a_source_stays_beside_its_image():
     """DiffAugment moves the image alone, which is why recipes refuse it there."""
-    D = Judge(net=MLP((8,)), source=True).build(Facts(1, 12, 10))
+    D = Discriminator(net=MLP((8,)), source=True).build(DataSpec(1, 12, 10))
     x = images(4, 1).float()
     assert torch.equal(D(x, x, draw=drawn).score, D(x, x).score)
 
 
 def test_adas_probability_goes_up_and_down_with_its_gauge():
-    memory, p = Probability(gauge=Sign(), target=0.6, step=0.3, most=0.8), torch.zeros(())
+    buffer, p = Probability(reading=Sign(), target=0.6, step=0.3, most=0.8), torch.zeros(())
     seen = []
     for mean in (1.0, 0.7, 1.0, 0.6, 0.5, -1.0, 0.9):
-        memory.update(p, torch.tensor(mean))
+        buffer.update(p, torch.tensor(mean))
         seen.append(round(p.item(), 4))
     assert seen == [0.3, 0.6, 0.8, 0.8, 0.5, 0.2, 0.5]
-    memory.update(p, torch.tensor(-1.0))
-    memory.update(p, torch.tensor(-1.0))
+    buffer.update(p, torch.tensor(-1.0))
+    buffer.update(p, torch.tensor(-1.0))
     assert p == 0
 
 
 def test_in_a_game_p_follows_its_gauge():
     """Here: whether D puts a real image above another, which it does as often as not."""
-    gauge = Sign(rival=Judged("D", Given("x", "labelled")))
-    ada = ADA(memories=(Probability(gauge=gauge, target=0.0, step=0.05),))
-    judge = Judge(net=DCGAN(4, batchnorm=False), augment=ada)
-    recipe = gan("ours", Hinge(), d=(R1(0.1), R1(0.1, at=FAKE)), judge=judge, maker=Generator(net=MLP((8,))), batch=16)
+    reading = Sign(rival=Discriminated("D", Batch("x", "labelled")))
+    ada = ADA(buffers=(Probability(reading=reading, target=0.0, step=0.05),))
+    discriminator = Discriminator(net=DCGAN(4, batchnorm=False), augment=ada)
+    recipe = gan(
+        "ours",
+        Hinge(),
+        d=(R1(0.1), R1(0.1, at=FAKE)),
+        discriminator=discriminator,
+        generator=Generator(net=MLP((8,))),
+        batch=16,
+    )
     state, p, seen, directions = new_state(recipe, FACTS), 0.0, set(), set()
     for _, means in training(recipe, state, pools(), images=16 * 16):
-        directions.add(up := bool(means["D", gauge] > 0))
-        p = min(0.8, max(0.0, p + (0.05 if up else -0.05 * bool(means["D", gauge] < 0))))
+        directions.add(up := bool(means["D", reading] > 0))
+        p = min(0.8, max(0.0, p + (0.05 if up else -0.05 * bool(means["D", reading] < 0))))
         assert state.nets["D"].memory_p.item() == pytest.approx(p, abs=1e-6)
         seen.add(round(p, 2))
     assert directions == {True, False} and len(seen) > 1 and state.skipped == 0

@@ -13,7 +13,7 @@ from sparring.games.players import Translator
 from sparring.games.recipes import RECIPES
 from sparring.games.training import new_state
 from sparring.images import is_generated, load_image
-from sparring.nets.layers import Facts
+from sparring.nets.layers import DataSpec
 from sparring.nets.unet import UNet
 from sparring.runs.translator import save_translators
 
@@ -33,10 +33,10 @@ def model(name, channels=3):
     recipe = RECIPES[name]
     thin = lambda spec: replace(spec, net=UNet(4)) if isinstance(spec, Translator) else spec  # noqa: E731
     players = tuple(replace(p, nets=tuple(thin(spec) for spec in p.nets)) for p in recipe.players)
-    recipe, facts = replace(recipe, players=players), Facts(channels, 16, 16)
-    state = new_state(recipe, facts)
+    recipe, data_spec = replace(recipe, players=players), DataSpec(channels, 16, 16)
+    state = new_state(recipe, data_spec)
     nets = {s.name: state.best(s.name) for s in recipe.nets.values() if isinstance(s, Translator)}
-    save_translators(nets, recipe, facts, Path(name), recipe_name=name, source="", images=0)
+    save_translators(nets, recipe, data_spec, Path(name), recipe_name=name, source="", images=0)
     return name
 
 

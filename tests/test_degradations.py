@@ -8,11 +8,11 @@ from toys import FACTS, pools
 
 from sparring.games.builders import gan
 from sparring.games.degradations import Grey, Hole, Shrunk, blown_up, greyed, holed, rectangle, shrunk
-from sparring.games.nodes import Given
-from sparring.games.players import Judge, Translator
+from sparring.games.nodes import Batch
+from sparring.games.players import Discriminator, Translator
 from sparring.games.recipes import RECIPES
-from sparring.games.training import Move, Split, Turn, new_state
-from sparring.nets.layers import Facts
+from sparring.games.training import Split, Step, StepContext, new_state
+from sparring.nets.layers import DataSpec
 
 SIZES = [(12, 10), (28, 28), (9, 7), (45, 31), (8, 8)]
 
@@ -25,11 +25,11 @@ def images(n=6, channels=3, height=12, width=10):
     return 2 * drawn(n, channels, height, width, seed=9) - 1
 
 
-def turn(batch=8, number=0, shard=None, **kwargs):
-    recipe = gan("ours", RECIPES["dcgan"].players[0].terms[0])
-    move = Move(recipe.players[0], number, 0.0, batch, 0)
+def context(batch=8, number=0, shard=None, **kwargs):
+    recipe = gan("ours", RECIPES["dcgan"].players[0].losses[0])
+    step = Step(recipe.players[0], number, 0.0, batch, 0)
     state = new_state(recipe, FACTS, dtype=torch.float64)
-    return Turn(move, state, pools(**kwargs), Split(), shard or (0, batch))
+    return StepContext(step, state, pools(**kwargs), Split(), shard or (0, batch))
 
 
 # --- holes -----------------------------------------------------------------------------------------------------------
@@ -75,15 +75,15 @@ def test_a_hole_is_grey_where_the_mask_is_1_and_nothing_else_changes(channels):
 
 
 def test_holes_are_keyed_by_image_and_move():
-    whole, again, halves = turn()[Hole()], turn()[Hole()], [turn(shard=s)[Hole()] for s in ((0, 4), (4, 8))]
+    whole, again, halves = context()[Hole()], context()[Hole()], [context(shard=s)[Hole()] for s in ((0, 4), (4, 8))]
     assert torch.equal(whole, again) and torch.equal(whole, torch.cat(halves))
-    assert not torch.equal(whole[:, 1], turn(number=1)[Hole()][:, 1])
+    assert not torch.equal(whole[:, 1], context(number=1)[Hole()][:, 1])
     assert len({tuple(mask.flatten().tolist()) for mask in whole[:, 1]}) > 4
 
 
 def test_a_hole_is_in_the_image_that_is_the_target():
-    t = turn()
-    out, x = t[Hole()], t[Given("x")]
+    t = context()
+    out, x = t[Hole()], t[Batch("x")]
     assert torch.equal(torch.where(out[:, 1:] > 0, x, out[:, :1]), x)
 
 
@@ -133,10 +133,10 @@ def test_blowing_up_is_bicubic_within_the_range(small, large):
 @pytest.mark.parametrize("factor", [2, 3])
 @pytest.mark.parametrize(("height", "width"), SIZES)
 def test_the_cell_keeps_the_size(factor, height, width):
-    t = turn(height=height, width=width)
+    t = context(height=height, width=width)
     out = t[Shrunk(factor=factor)]
     assert out.shape == (8, 1, height, width) and out.abs().max() <= 1
-    assert torch.equal(out, blown_up(shrunk(t[Given("x")], factor), height, width))
+    assert torch.equal(out, blown_up(shrunk(t[Batch("x")], factor), height, width))
     flat = torch.full((1, 1, height, width), 0.3)
     assert torch.allclose(blown_up(shrunk(flat, factor), height, width), flat)
 
@@ -154,8 +154,8 @@ def test_grey_is_luma_in_every_channel():
     assert torch.allclose(greyed(torch.ones(1, 3, 2, 2)), torch.ones(1, 3, 2, 2))
     grey = images(2, 1)
     assert greyed(grey) is grey
-    t = turn(channels=3)
-    assert torch.equal(t[Grey()], greyed(t[Given("x")]))
+    t = context(channels=3)
+    assert torch.equal(t[Grey()], greyed(t[Batch("x")]))
 
 
 # --- what gives it back ----------------------------------------------------------------------------------------------
@@ -163,7 +163,7 @@ def test_grey_is_luma_in_every_channel():
 
 def test_a_translator_leaves_what_is_not_missing():
     source = holed(images().float(), rectangle(drawn(6, 4), 0.25, 0.5, 12, 10))
-    G = Translator(mask=True).build(Facts(3, 12, 10))
+    G = Translator(mask=True).build(DataSpec(3, 12, 10))
     torch.nn.init.normal_(G.body.last.weight)
     out = G(source)
     missing = source[:, 3:].bool().expand(6, 3, 12, 10)
@@ -174,12 +174,12 @@ def test_a_translator_leaves_what_is_not_missing():
 
 def test_a_residual_translator_starts_from_its_source():
     x = images().float()
-    assert torch.equal(Translator(residual=True).build(Facts(3, 12, 10))(x), x)
-    assert not Translator().build(Facts(3, 12, 10))(x).any()  # grey
+    assert torch.equal(Translator(residual=True).build(DataSpec(3, 12, 10))(x), x)
+    assert not Translator().build(DataSpec(3, 12, 10))(x).any()  # grey
 
 
 def test_a_judge_sees_image_and_source_and_mask():
-    D = Judge(source=True, mask=True).build(Facts(3, 12, 10))
+    D = Discriminator(source=True, mask=True).build(DataSpec(3, 12, 10))
     x = images().float()
     source = holed(x, rectangle(drawn(6, 4), 0.25, 0.5, 12, 10))
     score = D(x, source).score

@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits
 from sparring.errors import DataError, UsageError
 from sparring.features import Extractor, extract, handmade, hog, learned, own, pixels
 from sparring.features.cache import cache_at
-from sparring.games.nodes import Given
+from sparring.games.nodes import Batch
 from sparring.games.views import View
 from sparring.records import walk
 
@@ -89,7 +89,7 @@ def test_several_threads_give_the_same_features_in_order():
 
 
 def test_read_only_images_are_as_good(monkeypatch):
-    monkeypatch.setattr(learned, "shown_for", lambda images, facts: 128)
+    monkeypatch.setattr(learned, "shown_for", lambda images, data_spec: 128)
     images = noise(40, 12, 12, 1)
     images.flags.writeable = False
     for extractor in (handmade("hog"), own(images, precision="fp32")):
@@ -156,7 +156,7 @@ def test_a_change_of_a_handmade_extractor_needs_a_new_version():
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr(learned, "shown_for", lambda images, facts: 8_000)
+    monkeypatch.setattr(learned, "shown_for", lambda images, data_spec: 8_000)
 
 
 def digits(count=600):
@@ -205,7 +205,7 @@ def test_the_same_images_give_the_same_network_once(quick, monkeypatch):
 
 
 def test_training_again_gives_the_same_network_and_another_seed_another(monkeypatch, tmp_path):
-    monkeypatch.setattr(learned, "shown_for", lambda images, facts: 1000)
+    monkeypatch.setattr(learned, "shown_for", lambda images, data_spec: 1000)
     x, y = digits(250)
     hashes = []
     for place, seed in (("a", 0), ("b", 0), ("c", 1)):
@@ -215,7 +215,7 @@ def test_training_again_gives_the_same_network_and_another_seed_another(monkeypa
 
 
 def test_nothing_but_the_images_content_decides(monkeypatch):
-    monkeypatch.setattr(learned, "shown_for", lambda images, facts: 128)
+    monkeypatch.setattr(learned, "shown_for", lambda images, data_spec: 128)
     x, y = digits(250)
     first = own(x, y, precision="fp32").hash
     other = x.copy()
@@ -244,7 +244,7 @@ def test_too_few_labels_count_as_none(known, classes):
 
 
 def test_enough_labels_are_used_and_those_without_left_out(monkeypatch):
-    monkeypatch.setattr(learned, "shown_for", lambda images, facts: 128)
+    monkeypatch.setattr(learned, "shown_for", lambda images, data_spec: 128)
     x, y = digits()
     labels = np.where(np.arange(600) < 200, y, -1)
     assert learned.usable(labels) is labels
@@ -254,7 +254,7 @@ def test_enough_labels_are_used_and_those_without_left_out(monkeypatch):
 
 @pytest.mark.parametrize("shape", [(40, 9, 33, 3), (40, 130, 90, 1), (40, 28, 28, 1)])
 def test_any_size_and_colour(monkeypatch, shape):
-    monkeypatch.setattr(learned, "shown_for", lambda images, facts: 256)
+    monkeypatch.setattr(learned, "shown_for", lambda images, data_spec: 256)
     images = noise(*shape)
     extractor = own(images, precision="fp32")
     features = extractor.features(images)
@@ -285,20 +285,20 @@ def test_large_images_are_shrunk_as_pillow_does_it():
 
 def test_no_image_is_mirrored():
     views = [view for view in walk(learned.RECIPE) if isinstance(view, View)]
-    assert views and all(view.of == Given("x") and not view.flip for view in views)
+    assert views and all(view.of == Batch("x") and not view.flip for view in views)
 
 
 def test_training_grows_more_slowly_than_the_data_and_has_an_end():
-    from sparring.nets.layers import Facts
+    from sparring.nets.layers import DataSpec
 
-    shown = [learned.shown_for(n, Facts(3, 32, 32, 10)) for n in (100, 1000, 10_000, 100_000)]
+    shown = [learned.shown_for(n, DataSpec(3, 32, 32, 10)) for n in (100, 1000, 10_000, 100_000)]
     assert shown[2] == pytest.approx(251_189, rel=0.01) and shown[3] == 400_000
     assert shown[0] < shown[1] < shown[2] and shown[0] / 100 > shown[1] / 1000 > shown[2] / 10_000
-    assert learned.shown_for(10_000, Facts(3, 47, 47, 10)) < shown[2] / 2
+    assert learned.shown_for(10_000, DataSpec(3, 47, 47, 10)) < shown[2] / 2
 
 
 def test_the_global_random_state_is_left_alone(monkeypatch):
-    monkeypatch.setattr(learned, "shown_for", lambda images, facts: 128)
+    monkeypatch.setattr(learned, "shown_for", lambda images, data_spec: 128)
     torch.manual_seed(5)
     before = torch.random.get_rng_state()
     x, y = digits(250)
@@ -322,7 +322,7 @@ def test_centred_features_vary_alike_but_what_hardly_varies_stays_small():
 
 
 def test_the_number_of_threads_does_not_change_the_network(monkeypatch, tmp_path):
-    monkeypatch.setattr(learned, "shown_for", lambda images, facts: 600)
+    monkeypatch.setattr(learned, "shown_for", lambda images, data_spec: 600)
     images, before, found = noise(60, 32, 32, 3), torch.get_num_threads(), []
     try:
         for threads in (1, 2):

@@ -10,10 +10,10 @@ from toys import FACTS
 
 from sparring.games.constraints import SpectralNorm, WeightClip
 from sparring.games.heads import Classes, ClassesAsScore, Codes, Patches, Projection, Score, ScoreAndClasses
-from sparring.games.players import Encoder, Generator, Judge, Translator
+from sparring.games.players import Discriminator, Encoder, Generator, Translator
 from sparring.nets.classifiers import SmallCNN
 from sparring.nets.dcgan import DCGAN
-from sparring.nets.layers import Attention, Facts, Family
+from sparring.nets.layers import Architecture, Attention, DataSpec
 from sparring.nets.mlp import MLP
 from sparring.nets.r3gan import R3GAN, Block
 from sparring.nets.resnet import ConditionedNorm, ResNet
@@ -67,21 +67,21 @@ def spread(module, seed=0):
 @pytest.mark.parametrize("family", MAKERS, ids=repr)
 @pytest.mark.parametrize("shape", SIZES)
 def test_a_generator_makes_images_of_any_size(family, shape):
-    facts, z, y = Facts(*shape, 4), drawn(6, 8), torch.arange(6) % 4
-    G = Generator(net=family, z=8, labels=True).build(facts)
+    data_spec, z, y = DataSpec(*shape, 4), drawn(6, 8), torch.arange(6) % 4
+    G = Generator(net=family, z=8, labels=True).build(data_spec)
     x = G(z, y)
     assert x.shape == (6, *shape) and x.std() > 0 and x.isfinite().all()
     if not isinstance(family, R3GAN):  # which has no tanh
         assert spread(G)(z, y).abs().max() <= 1
-    assert Generator(net=family, z=8).build(facts)(z).shape == x.shape
+    assert Generator(net=family, z=8).build(data_spec)(z).shape == x.shape
 
 
 @pytest.mark.parametrize("family", TRUNKS, ids=repr)
 @pytest.mark.parametrize("shape", SIZES)
 def test_a_trunk_reads_images_of_any_size(family, shape):
-    facts = Facts(*shape, 4)
+    data_spec = DataSpec(*shape, 4)
     for channels in (shape[0], 2 * shape[0] + 1):  # with a source and a mask beside the image
-        trunk, features = family.trunk(facts, channels)
+        trunk, features = family.trunk(data_spec, channels)
         h = trunk(drawn(6, channels, *shape[1:]))
         assert h.shape[:2] == (6, features) and h.isfinite().all()
         assert h.ndim == (4 if family.gives_maps else 2)
@@ -91,14 +91,14 @@ def test_a_trunk_reads_images_of_any_size(family, shape):
 @pytest.mark.parametrize("shape", [*SIZES, (3, 5, 3), (1, 1, 1)])
 @pytest.mark.parametrize("halvings", [0, 1, 2, 3])
 def test_a_unet_keeps_any_size(shape, halvings):
-    net = spread(UNet(4, halvings).translator(Facts(*shape), shape[0] + 1))
+    net = spread(UNet(4, halvings).translator(DataSpec(*shape), shape[0] + 1))
     x = drawn(2, shape[0] + 1, *shape[1:])
     assert net(x).shape == (2, *shape) and net(x).std() > 0
-    assert Translator(net=UNet(4, halvings), mask=True).build(Facts(*shape))(x).shape == (2, *shape)
+    assert Translator(net=UNet(4, halvings), mask=True).build(DataSpec(*shape))(x).shape == (2, *shape)
 
 
 def test_a_unet_carries_single_pixels_across_and_looks_around():
-    net = spread(UNet(4).translator(Facts(1, 16, 16), 1)).double()
+    net = spread(UNet(4).translator(DataSpec(1, 16, 16), 1)).double()
     x = drawn(1, 1, 16, 16, dtype=torch.float64).requires_grad_()
     slope = torch.autograd.grad(net(x)[0, 0, 8, 8], x)[0][0, 0].abs()
     assert slope[8, 8] > 0 and (slope > 0).sum() > 100
@@ -114,7 +114,7 @@ def test_an_encoder_gives_as_many_numbers_as_are_asked_for(labels):
 
 
 def test_a_patch_is_as_wide_as_its_networks_see():
-    D = spread(Judge(net=PatchGAN(4), head=Patches()).build(Facts(1, 64, 64))).double()
+    D = spread(Discriminator(net=PatchGAN(4), head=Patches()).build(DataSpec(1, 64, 64))).double()
     x = drawn(1, 1, 64, 64, dtype=torch.float64).requires_grad_()
     scores = D(x).score
     assert scores.shape == (1, 16 * 16)
@@ -127,8 +127,8 @@ def test_a_patch_is_as_wide_as_its_networks_see():
 
 
 @pytest.mark.parametrize("family", TRUNKS, ids=repr)
-def test_a_trunk_says_whether_it_ties_images(family: Family):
-    trunk = spread(family.trunk(Facts(1, 16, 16), 1)[0]).double()
+def test_a_trunk_says_whether_it_ties_images(family: Architecture):
+    trunk = spread(family.trunk(DataSpec(1, 16, 16), 1)[0]).double()
     x = drawn(6, 1, 16, 16, dtype=torch.float64)
     alone = torch.cat([trunk(x[:3]), trunk(x[3:])])
     assert torch.allclose(trunk(x), alone, atol=1e-9) is not family.ties_images
@@ -136,7 +136,7 @@ def test_a_trunk_says_whether_it_ties_images(family: Family):
 
 @pytest.mark.parametrize("family", MAKERS, ids=repr)
 def test_only_batch_norm_lets_made_images_depend_on_each_other(family):
-    G = Generator(net=family, z=8, labels=True).build(Facts(1, 16, 16, 3)).double()
+    G = Generator(net=family, z=8, labels=True).build(DataSpec(1, 16, 16, 3)).double()
     z, y = drawn(6, 8, dtype=torch.float64), torch.arange(6) % 3
     alone = torch.cat([G(z[:3], y[:3]), G(z[3:], y[3:])])
     tied = any(isinstance(layer, nn.BatchNorm2d) for layer in G.modules())
@@ -146,24 +146,24 @@ def test_only_batch_norm_lets_made_images_depend_on_each_other(family):
 
 @pytest.mark.parametrize("family", MAKERS, ids=repr)
 def test_labels_codes_and_sliders_change_what_is_made(family):
-    G = spread(Generator(net=family, z=8, labels=True, codes=4, sliders=2).build(Facts(1, 16, 16, 3)))
-    z, y, code, sliders = drawn(4, 8), torch.zeros(4).long(), torch.zeros(4).long(), torch.zeros(4, 2)
-    x = G(z, y, code, sliders)
-    assert not torch.allclose(G(-z, y, code, sliders), x)
-    assert not torch.allclose(G(z, y + 1, code, sliders), x)
-    assert not torch.allclose(G(z, y, code + 1, sliders), x)
-    assert not torch.allclose(G(z, y, code, sliders + 1), x)
+    G = spread(Generator(net=family, z=8, labels=True, codes=4, continuous=2).build(DataSpec(1, 16, 16, 3)))
+    z, y, code, continuous = drawn(4, 8), torch.zeros(4).long(), torch.zeros(4).long(), torch.zeros(4, 2)
+    x = G(z, y, code, continuous)
+    assert not torch.allclose(G(-z, y, code, continuous), x)
+    assert not torch.allclose(G(z, y + 1, code, continuous), x)
+    assert not torch.allclose(G(z, y, code + 1, continuous), x)
+    assert not torch.allclose(G(z, y, code, continuous + 1), x)
 
 
 def test_labels_enter_as_one_hot_numbers_behind_the_noise():
-    G = Generator(net=MLP((16,)), z=2, labels=True, codes=4, sliders=1).build(Facts(1, 8, 8, 3))
-    z, y, code, sliders = drawn(2, 2), torch.tensor([2, 0]), torch.tensor([1, 3]), drawn(2, 1)
-    x = torch.cat([z, torch.tensor([[0.0, 0, 1, 0, 1, 0, 0], [1, 0, 0, 0, 0, 0, 1]]), sliders], 1)
-    assert torch.equal(G(z, y, code, sliders), G.body(x))
+    G = Generator(net=MLP((16,)), z=2, labels=True, codes=4, continuous=1).build(DataSpec(1, 8, 8, 3))
+    z, y, code, continuous = drawn(2, 2), torch.tensor([2, 0]), torch.tensor([1, 3]), drawn(2, 1)
+    x = torch.cat([z, torch.tensor([[0.0, 0, 1, 0, 1, 0, 0], [1, 0, 0, 0, 0, 0, 1]]), continuous], 1)
+    assert torch.equal(G(z, y, code, continuous), G.body(x))
 
 
 def test_labels_change_what_is_judged():
-    D, x = Judge(net=MLP(), head=Projection()).build(Facts(1, 8, 8, 3)), drawn(4, 1, 8, 8)
+    D, x = Discriminator(net=MLP(), head=Projection()).build(DataSpec(1, 8, 8, 3)), drawn(4, 1, 8, 8)
     assert not torch.equal(D(x, torch.zeros(4).long()).score, D(x, torch.ones(4).long()).score)
 
 
@@ -171,7 +171,7 @@ def test_labels_change_what_is_judged():
 
 
 def test_an_image_by_virtual_batch_norm_is_the_same_alone_and_in_a_batch():
-    G = Generator(net=VirtualBatchNorm(DCGAN(4)), z=8).build(Facts(1, 16, 16)).double()
+    G = Generator(net=VirtualBatchNorm(DCGAN(4)), z=8).build(DataSpec(1, 16, 16)).double()
     z = drawn(40, 8, dtype=torch.float64)
     assert torch.allclose(G(z)[7:8], G(z[7:8]), atol=1e-12)
     assert torch.equal(G.eval()(z), G.train()(z))
@@ -239,8 +239,8 @@ def test_attention_adds_nothing_at_first():
 
 
 def test_in_a_layered_network_noise_and_label_reach_every_block():
-    spec, facts = ResNet(8, layered=True), Facts(1, 32, 32, 3)  # three blocks: noise in four pieces
-    G = spread(Generator(net=spec, z=18, labels=True).build(facts)).double()
+    spec, data_spec = ResNet(8, layered=True), DataSpec(1, 32, 32, 3)  # three blocks: noise in four pieces
+    G = spread(Generator(net=spec, z=18, labels=True).build(data_spec)).double()
     assert G.body.pieces == [6, 4, 4, 4, 3]
     z, y = drawn(4, 18, dtype=torch.float64), torch.zeros(4).long()
     x = G(z, y)
@@ -258,7 +258,7 @@ def test_in_a_layered_network_noise_and_label_reach_every_block():
 
 
 def test_a_label_is_at_first_as_loud_as_its_piece_of_noise():
-    G = Generator(net=ResNet(8, layered=True), z=18, labels=True).build(Facts(1, 32, 32, 300))
+    G = Generator(net=ResNet(8, layered=True), z=18, labels=True).build(DataSpec(1, 32, 32, 300))
     assert math.isclose(G.body.shared.weight.square().sum(0).mean().item(), 4, rel_tol=0.05)  # of 4 normal numbers
 
 
@@ -286,7 +286,7 @@ def test_r3gans_blocks_start_as_nothing_and_have_no_norm():
 @pytest.mark.parametrize("family", TRUNKS[:1] + TRUNKS[2:6], ids=repr)
 def test_slopes_of_a_trunk_can_be_penalised(family):
     """The penalty's own gradient, against differences."""
-    D = spread(Judge(net=family).build(Facts(1, 8, 8))).double()
+    D = spread(Discriminator(net=family).build(DataSpec(1, 8, 8))).double()
     x = drawn(2, 1, 8, 8, dtype=torch.float64).requires_grad_()
 
     def penalty():
@@ -311,8 +311,8 @@ def test_slopes_of_a_trunk_can_be_penalised(family):
 def test_spectral_norm_brings_every_largest_singular_value_to_1(family):
     with torch.random.fork_rng(devices=[]):  # the same weights whatever ran before
         torch.manual_seed(0)
-        D = Judge(net=family, head=Projection(), constraint=SpectralNorm()).build(Facts(1, 16, 16, 3))
-        G = Generator(net=family, z=8, constraint=SpectralNorm()).build(Facts(1, 16, 16))
+        D = Discriminator(net=family, head=Projection(), constraint=SpectralNorm()).build(DataSpec(1, 16, 16, 3))
+        G = Generator(net=family, z=8, constraint=SpectralNorm()).build(DataSpec(1, 16, 16))
     x, y = drawn(4, 1, 16, 16), torch.tensor([0, 1, 2, 0])
     for _ in range(200):  # one step of the power iteration each: few do not tell two near values apart
         D(x, y), G(drawn(4, 8))
@@ -327,7 +327,7 @@ def test_spectral_norm_brings_every_largest_singular_value_to_1(family):
 
 
 def test_clipped_weights_stay_within_the_bound():
-    D = spread(Judge(net=DCGAN(4), constraint=WeightClip(0.05)).build(FACTS))
+    D = spread(Discriminator(net=DCGAN(4), constraint=WeightClip(0.05)).build(FACTS))
     before = [p.clone() for p in D.parameters()]
     D.settle({})
     for p, old in zip(D.parameters(), before, strict=True):
@@ -343,20 +343,20 @@ HEADS = [Score(), Projection(), Classes(), ClassesAsScore(), ScoreAndClasses(), 
 @pytest.mark.parametrize("head", HEADS, ids=repr)
 def test_a_head_gives_what_it_says(head):
     family = PatchGAN(4) if head.wants_maps else MLP((16,))
-    verdict = Judge(net=family, head=head).build(Facts(1, 8, 8, 3))(drawn(4, 1, 8, 8), torch.zeros(4).long())
-    given = {name for name in ("score", "logits", "guess") if getattr(verdict, name) is not None}
+    verdict = Discriminator(net=family, head=head).build(DataSpec(1, 8, 8, 3))(drawn(4, 1, 8, 8), torch.zeros(4).long())
+    given = {name for name in ("score", "logits", "code_params") if getattr(verdict, name) is not None}
     assert given == set(head.gives)
     assert verdict.features.shape == ((4, 8, 2, 2) if head.wants_maps else (4, 16))
     if "score" in given:
         assert verdict.score.shape == ((4, 4) if head.wants_maps else (4,))
     if isinstance(head, Codes):
-        assert verdict.logits.shape == (4, 5) and verdict.guess.shape == (4, 4)
+        assert verdict.logits.shape == (4, 5) and verdict.code_params.shape == (4, 4)
     elif "logits" in given:
         assert verdict.logits.shape == (4, 3)
 
 
 def test_projection_is_the_score_and_the_labels_direction():
-    D = spread(Judge(net=MLP((16,)), head=Projection()).build(Facts(1, 8, 8, 3)))
+    D = spread(Discriminator(net=MLP((16,)), head=Projection()).build(DataSpec(1, 8, 8, 3)))
     y = torch.tensor([0, 1, 2, 1])
     verdict = D(drawn(4, 1, 8, 8), y)
     for i in range(4):
@@ -367,7 +367,7 @@ def test_projection_is_the_score_and_the_labels_direction():
 
 def test_k_plus_one_classes_by_hand():
     """P(real) of Salimans et al. 2016 is Z / (Z + 1); softplus(-score) is its negative logarithm."""
-    D = Judge(net=MLP(), head=ClassesAsScore()).build(Facts(1, 8, 8, 3))
+    D = Discriminator(net=MLP(), head=ClassesAsScore()).build(DataSpec(1, 8, 8, 3))
     verdict = D(drawn(4, 1, 8, 8))
     z = verdict.logits.exp().sum(1)
     assert torch.allclose(softplus(-verdict.score), -(z / (z + 1)).log(), atol=1e-5)
@@ -379,7 +379,7 @@ def test_k_plus_one_classes_by_hand():
 @pytest.mark.parametrize("family", TRUNKS, ids=repr)
 def test_scores_keep_their_digits_in_bf16(family):
     """Inside, numbers are rounded; the score is float32, with more digits than bf16 has, and near the unrounded one."""
-    D = Judge(net=family, head=Patches() if family.gives_maps else Score()).build(Facts(1, 16, 16))
+    D = Discriminator(net=family, head=Patches() if family.gives_maps else Score()).build(DataSpec(1, 16, 16))
     x = drawn(64, 1, 16, 16)
     exact = D(x)
     with torch.autocast("cpu", torch.bfloat16):
@@ -392,7 +392,7 @@ def test_scores_keep_their_digits_in_bf16(family):
 
 @pytest.mark.parametrize("family", MAKERS, ids=repr)
 def test_images_made_in_bf16_are_near_those_of_float32(family):
-    G, z = Generator(net=family, z=8).build(Facts(3, 16, 16)), drawn(8, 8)
+    G, z = Generator(net=family, z=8).build(DataSpec(3, 16, 16)), drawn(8, 8)
     exact = G(z)
     with torch.autocast("cpu", torch.bfloat16):
         rounded = G(z).float()

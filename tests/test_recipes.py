@@ -13,17 +13,18 @@ from toys import FACTS, pools, thin
 
 from sparring.errors import UsageError
 from sparring.games import checks
-from sparring.games.augment import ADA, AsIs, DiffAugment
+from sparring.games.augment import ADA, DiffAugment, NoAugment
 from sparring.games.builders import Recipe, augmented, can_augment, gan, solo
-from sparring.games.constraints import Free, SpectralNorm, WeightClip
+from sparring.games.constraints import NoConstraint, SpectralNorm, WeightClip
 from sparring.games.heads import Classes, ClassesAsScore, Codes, Patches, Projection, Score, ScoreAndClasses
 from sparring.games.losses import (
     R1,
     Classify,
+    ContinuousCodeLoss,
     Entropy,
     FeatureMatching,
+    FractionReal,
     GradientPenalty,
-    GuessSliders,
     Hinge,
     HistoricalAverage,
     LeastSquares,
@@ -32,12 +33,11 @@ from sparring.games.losses import (
     Orthogonal,
     PullAway,
     Relativistic,
-    SaysReal,
     Sign,
     Wasserstein,
 )
-from sparring.games.nodes import FAKE, REAL, Code, Given, Judged, Labels, Made, Noise, Sliders
-from sparring.games.players import Generator, Judge, Player, Translator
+from sparring.games.nodes import FAKE, REAL, Batch, Code, ContinuousCode, Discriminated, Labels, Noise, Output
+from sparring.games.players import Discriminator, Generator, Player, Translator
 from sparring.games.recipes import ABOUT, RECIPES, smooth
 from sparring.games.training import new_state, training
 from sparring.nets.classifiers import SmallCNN
@@ -47,7 +47,7 @@ from sparring.nets.r3gan import R3GAN
 from sparring.nets.resnet import ResNet
 from sparring.nets.salimans2016 import MinibatchDiscrimination, VirtualBatchNorm
 from sparring.nets.unet import PatchGAN, UNet
-from sparring.records import PARTS, from_json, to_json, walk
+from sparring.records import RECORDS, from_json, to_json, walk
 
 DATA = pools()
 
@@ -81,50 +81,57 @@ TRUNKS = {
 }
 AXES = {
     "head": [Score, Projection, "Projection, no labels", Classes, ClassesAsScore, ScoreAndClasses, Codes, Patches],
-    "contest": [NonSaturating, Minimax, LeastSquares, Hinge, Wasserstein, Relativistic, FeatureMatching],
-    "term": [None, "R1", "R2", "GradientPenalty", "Classify", "Entropy"],
-    "constraint": [Free(), WeightClip(), SpectralNorm()],
-    "augment": [AsIs(), DiffAugment(), ADA()],
+    "adversarial": [NonSaturating, Minimax, LeastSquares, Hinge, Wasserstein, Relativistic, FeatureMatching],
+    "loss": [None, "R1", "R2", "GradientPenalty", "Classify", "Entropy"],
+    "constraint": [NoConstraint(), WeightClip(), SpectralNorm()],
+    "augment": [NoAugment(), DiffAugment(), ADA()],
     "trunk": list(TRUNKS),
-    "maker": [MLP((16,)), DCGAN(4), VirtualBatchNorm(DCGAN(4)), ResNet(4), ResNet(4, layered=True), R3GAN(4, group=4)],
+    "generator": [
+        MLP((16,)),
+        DCGAN(4),
+        VirtualBatchNorm(DCGAN(4)),
+        ResNet(4),
+        ResNet(4, layered=True),
+        R3GAN(4, group=4),
+    ],
 }
 
 
-def built(head, contest, term, constraint, augment, trunk, maker):
+def built(head, adversarial, loss, constraint, augment, trunk, generator):
     """The recipe that a person would write for this choice."""
-    labels, about = Labels(), {}
+    labels, condition = Labels(), {}
     fed, takes = Noise(16), {"z": 16}
     if head is Codes:
-        fed, takes = (Noise(16), Code(), Sliders()), {"z": 16, "codes": 10, "sliders": 2}
+        fed, takes = (Noise(16), Code(), ContinuousCode()), {"z": 16, "codes": 10, "continuous": 2}
     if head is Projection:
         fed, takes = (Noise(16), labels), {"z": 16, "labels": True}
-        about = {"real": Given("y"), "fake": labels}
-    real = Judged("D", Given("x"), about.get("real"))
-    fake = Judged("D", Made("G", fed), about.get("fake"))
+        condition = {"real": Batch("y"), "fake": labels}
+    real = Discriminated("D", Batch("x"), condition.get("real"))
+    fake = Discriminated("D", Output("G", fed), condition.get("fake"))
     named = Classify(of=fake, label=Code()) if head is Codes else Classify(of=real)
-    game = contest(real=real, fake=fake)
+    game = adversarial(real=real, fake=fake)
     d = {
         None: (),
         "R1": (R1(at=real),),
         "R2": (R1(at=fake),),
-        "GradientPenalty": (GradientPenalty(at=Judged("D", GradientPenalty().at.of, about.get("real"))),),
+        "GradientPenalty": (GradientPenalty(at=Discriminated("D", GradientPenalty().at.of, condition.get("real"))),),
         "Classify": (named,),
         "Entropy": (Entropy(of=real),),
-    }[term]
-    if term == "GradientPenalty":
+    }[loss]
+    if loss == "GradientPenalty":
         between = replace(d[0].at.of, a=real.of, b=fake.of)
-        d = (GradientPenalty(at=Judged("D", between, about.get("real"))),)
+        d = (GradientPenalty(at=Discriminated("D", between, condition.get("real"))),)
     kind = Projection if isinstance(head, str) else head
-    judge = Judge(
-        net=TRUNKS[trunk], head=Codes(hidden=4) if kind is Codes else kind(), constraint=constraint, augment=AsIs()
+    discriminator = Discriminator(
+        net=TRUNKS[trunk], head=Codes(hidden=4) if kind is Codes else kind(), constraint=constraint, augment=NoAugment()
     )
-    recipe = gan("ours", game, d=d, judge=judge, maker=Generator(net=maker, **takes), batch=8)
+    recipe = gan("ours", game, d=d, discriminator=discriminator, generator=Generator(net=generator, **takes), batch=8)
     return augmented(recipe, augment)
 
 
-def refusal(head, contest, term, constraint, augment, trunk, maker):
+def refusal(head, adversarial, loss, constraint, augment, trunk, generator):
     """Every reason against a choice, thought out anew: a word of each sentence."""
-    slope = term in ("R1", "R2", "GradientPenalty")
+    slope = loss in ("R1", "R2", "GradientPenalty")
     return {
         word
         for word, holds in {
@@ -132,12 +139,12 @@ def refusal(head, contest, term, constraint, augment, trunk, maker):
             "gives vectors": head is Patches and trunk != "patches",
             "gives maps": head is not Patches and trunk == "patches",
             "needs score": head is Classes,
-            "needs logits": term in ("Classify", "Entropy")
+            "needs logits": loss in ("Classify", "Entropy")
             and head not in (Classes, ClassesAsScore, ScoreAndClasses, Codes),
             "ties the images": slope and trunk in ("dcgan", "nearness", "small cnn"),
             "has no trunk": trunk == "virtual",  # a generator's
             "no spectral norm": trunk == "r3gan" and constraint == SpectralNorm(),  # it starts from zeros
-            "Lipschitz": contest is Wasserstein and not slope and constraint == Free(),
+            "Lipschitz": adversarial is Wasserstein and not slope and constraint == NoConstraint(),
         }.items()
         if holds
     }
@@ -158,7 +165,7 @@ def checked(choice):
 
 def test_what_does_not_make_sense_is_refused_and_nothing_else():
     """Every point of the product but for augmentation and generator, which nothing here depends on."""
-    few = AXES | {"augment": [ADA()], "maker": AXES["maker"][:1]}
+    few = AXES | {"augment": [ADA()], "generator": AXES["generator"][:1]}
     accepted = [checked(choice) for choice in itertools.product(*few.values())]
     assert 2000 < sum(accepted) < len(accepted) - 2000  # both happen often enough to mean something
 
@@ -184,7 +191,7 @@ def test_what_makes_sense_trains():
 
 def test_the_tests_of_combinations_would_notice(monkeypatch):
     """A rule too few and a rule too many both fail."""
-    smooth_r1 = (Score, Hinge, "R1", Free(), ADA(), "smooth", MLP((16,)))
+    smooth_r1 = (Score, Hinge, "R1", NoConstraint(), ADA(), "smooth", MLP((16,)))
     monkeypatch.setitem(TRUNKS, "smooth", DCGAN(4))
     with pytest.raises(AssertionError):
         checked(smooth_r1)
@@ -196,108 +203,133 @@ def test_the_tests_of_combinations_would_notice(monkeypatch):
 # --- every refusal, its sentence and its fix -------------------------------------------------------------------------
 
 game = NonSaturating()
-fake_c = Judged("D", Made("G", (Noise(), Code(), Sliders())))
-coder = Generator(codes=10, sliders=2)
-sourced = Judged("D", Given(), Noise())
-conditional = {"maker": Generator(labels=True)}
-labelled = Given("x", "labelled")
+fake_c = Discriminated("D", Output("G", (Noise(), Code(), ContinuousCode())))
+coder = Generator(codes=10, continuous=2)
+sourced = Discriminated("D", Batch(), Noise())
+conditional = {"generator": Generator(labels=True)}
+labelled = Batch("x", "labelled")
 
 REFUSED = {
     "is a penalty per image, but batch norm in D ties": (lambda: gan("x", game, d=(R1(),)), "batchnorm=False"),
     "but minibatch discrimination in D ties": (
-        lambda: gan("x", game, d=(R1(),), judge=Judge(net=MinibatchDiscrimination(smooth))),
+        lambda: gan("x", game, d=(R1(),), discriminator=Discriminator(net=MinibatchDiscrimination(smooth))),
         "use the trunk without it",
     ),
     "needs logits from D": (lambda: gan("x", game, d=(Classify(),)), "another head"),
-    "needs score from D": (lambda: solo("x", (Judge(head=Classes()),), (SaysReal(),)), "another head"),
-    "needs guess from D": (lambda: gan("x", game, d=(GuessSliders(of=REAL),)), "another head"),
+    "needs score from D": (lambda: solo("x", (Discriminator(head=Classes()),), (FractionReal(),)), "another head"),
+    "needs code_params from D": (lambda: gan("x", game, d=(ContinuousCodeLoss(of=REAL),)), "another head"),
     "reads the weight average of D, which keeps none": (
-        lambda: gan("x", game, d=(SaysReal(of=Judged("D", Given(), averaged=True)),)),
+        lambda: gan("x", game, d=(FractionReal(of=Discriminated("D", Batch(), averaged=True)),)),
         "average=0.999",
     ),
     "feeds G 1 inputs": (lambda: gan("x", game, **conditional), "what it takes"),
     "feeds G Noise(dim=3), but it takes z=64": (
-        lambda: gan("x", NonSaturating(fake=Judged("D", Made("G", Noise(3))))),
+        lambda: gan("x", NonSaturating(fake=Discriminated("D", Output("G", Noise(3))))),
         "the same number",
     ),
     "feeds G Code(values=4), but it takes codes=10": (
-        lambda: gan("x", NonSaturating(fake=Judged("D", Made("G", (Noise(), Code(4), Sliders())))), maker=coder),
+        lambda: gan(
+            "x",
+            NonSaturating(fake=Discriminated("D", Output("G", (Noise(), Code(4), ContinuousCode())))),
+            generator=coder,
+        ),
         "the same number",
     ),
-    "feeds G Sliders(dim=3), but it takes sliders=2": (
-        lambda: gan("x", NonSaturating(fake=Judged("D", Made("G", (Noise(), Code(), Sliders(3))))), maker=coder),
+    "feeds G ContinuousCode(dim=3), but it takes continuous=2": (
+        lambda: gan(
+            "x",
+            NonSaturating(fake=Discriminated("D", Output("G", (Noise(), Code(), ContinuousCode(3))))),
+            generator=coder,
+        ),
         "the same number",
     ),
     "no term reads network E": (
-        lambda: solo("x", (Judge(head=Classes()), Judge("E")), (Classify(),)),
+        lambda: solo("x", (Discriminator(head=Classes()), Discriminator("E")), (Classify(),)),
         "drop it",
     ),
     "reads network 'H', but the recipe has D, G": (
-        lambda: gan("x", NonSaturating(fake=Judged("D", Made("H", Noise())))),
+        lambda: gan("x", NonSaturating(fake=Discriminated("D", Output("H", Noise())))),
         "name a network",
     ),
-    "so it moves nothing": (lambda: gan("x", game, g=(SaysReal(of=REAL),)), "drop it"),
+    "so it moves nothing": (lambda: gan("x", game, g=(FractionReal(of=REAL),)), "drop it"),
     "minimises Classify() twice": (
-        lambda: solo("x", (Judge(head=Classes()),), (Classify(), Classify())),
+        lambda: solo("x", (Discriminator(head=Classes()),), (Classify(), Classify())),
         "twice the weight",
     ),
-    "two networks are called D": (lambda: gan("x", game, maker=Generator("D")), "its own name"),
+    "two networks are called D": (lambda: gan("x", game, generator=Generator("D")), "its own name"),
     "has moves without a loss": (lambda: gan("x", NonSaturating(every=2)), "every=1"),
     "only where D is Lipschitz": (lambda: gan("x", Wasserstein()), "GradientPenalty()"),
     "asks G for a verdict, but it is a Generator": (
-        lambda: gan("x", NonSaturating(fake=Judged("G", Made("G", Noise())))),
-        "ask a Judge",
+        lambda: gan("x", NonSaturating(fake=Discriminated("G", Output("G", Noise())))),
+        "ask a Discriminator",
     ),
-    "also needs their labels": (lambda: gan("x", game, judge=Judge(head=Projection())), "about="),
+    "also needs their labels": (lambda: gan("x", game, discriminator=Discriminator(head=Projection())), "condition="),
     "tells D about its images, but its head Score() does not listen": (
         lambda: gan("x", NonSaturating(real=sourced, fake=sourced)),
-        "without about",
+        "without condition",
     ),
-    "also needs the images that they were made from": (lambda: gan("x", game, judge=Judge(source=True)), "about="),
+    "also needs the images that they were made from": (
+        lambda: gan("x", game, discriminator=Discriminator(source=True)),
+        "condition=",
+    ),
     "reads maps, but MLP() gives vectors": (
-        lambda: gan("x", game, judge=Judge(net=MLP(), head=Patches())),
+        lambda: gan("x", game, discriminator=Discriminator(net=MLP(), head=Patches())),
         "PatchGAN()",
     ),
     "reads one vector per image, but PatchGAN() gives maps": (
-        lambda: gan("x", game, judge=Judge(net=PatchGAN())),
+        lambda: gan("x", game, discriminator=Discriminator(net=PatchGAN())),
         "Patches()",
     ),
     "an augmentation would change an image and not its source": (
-        lambda: gan("x", NonSaturating(real=sourced, fake=sourced), judge=Judge(source=True, augment=DiffAugment())),
+        lambda: gan(
+            "x",
+            NonSaturating(real=sourced, fake=sourced),
+            discriminator=Discriminator(source=True, augment=DiffAugment()),
+        ),
         "drop one",
     ),
     "and head wants labels": (
-        lambda: gan("x", NonSaturating(real=sourced, fake=sourced), judge=Judge(source=True, head=Projection())),
+        lambda: gan(
+            "x", NonSaturating(real=sourced, fake=sourced), discriminator=Discriminator(source=True, head=Projection())
+        ),
         "drop one",
     ),
-    "D is a Judge, but UNet() has no trunk": (lambda: gan("x", game, judge=Judge(net=UNet())), "another family"),
+    "D is a Discriminator, but UNet() has no trunk": (
+        lambda: gan("x", game, discriminator=Discriminator(net=UNet())),
+        "another family",
+    ),
     "G is a Generator, but PatchGAN() has no generator": (
-        lambda: gan("x", game, maker=Generator(net=PatchGAN())),
+        lambda: gan("x", game, generator=Generator(net=PatchGAN())),
         "another family",
     ),
     "G is a Translator, but DCGAN() has no translator": (
-        lambda: gan("x", NonSaturating(fake=Judged("D", Made("G", labelled))), maker=Translator(net=DCGAN())),
+        lambda: gan(
+            "x", NonSaturating(fake=Discriminated("D", Output("G", labelled))), generator=Translator(net=DCGAN())
+        ),
         "another family",
     ),
     "has no generator": (
-        lambda: gan("x", game, maker=Generator(net=MinibatchDiscrimination(MLP()))),
+        lambda: gan("x", game, generator=Generator(net=MinibatchDiscrimination(MLP()))),
         "another family",
     ),
     "MinibatchDiscrimination needs vectors": (
-        lambda: gan("x", game, judge=Judge(net=MinibatchDiscrimination(PatchGAN()))),
+        lambda: gan("x", game, discriminator=Discriminator(net=MinibatchDiscrimination(PatchGAN()))),
         "another trunk",
     ),
     "in G start at zero, and zero has no spectral norm": (
-        lambda: gan("x", game, maker=Generator(net=R3GAN(), constraint=SpectralNorm())),
+        lambda: gan("x", game, generator=Generator(net=R3GAN(), constraint=SpectralNorm())),
         "another family",
     ),
-    "ADA in D has no gauge": (lambda: gan("x", game, judge=Judge(augment=ADA())), "augmented(recipe, ADA())"),
+    "ADA in D has no gauge": (
+        lambda: gan("x", game, discriminator=Discriminator(augment=ADA())),
+        "augmented(recipe, ADA())",
+    ),
     "compares one vector per image, but D gives maps": (
-        lambda: gan("x", game, g=(PullAway(),), judge=Judge(net=PatchGAN(), head=Patches())),
+        lambda: gan("x", game, g=(PullAway(),), discriminator=Discriminator(net=PatchGAN(), head=Patches())),
         "drop it",
     ),
     "asks D for Code(values=4), which no generator was given": (
-        lambda: gan("x", game, d=(Classify(of=FAKE, label=Code(4)),), judge=Judge(head=Codes(4))),
+        lambda: gan("x", game, d=(Classify(of=FAKE, label=Code(4)),), discriminator=Discriminator(head=Codes(4))),
         "feed a generator Code(values=4)",
     ),
     "asks for Code() from head Codes(values=4)": (
@@ -305,20 +337,20 @@ REFUSED = {
             "x",
             NonSaturating(fake=fake_c),
             d=(Classify(of=fake_c, label=Code()),),
-            judge=Judge(head=Codes(4)),
-            maker=coder,
+            discriminator=Discriminator(head=Codes(4)),
+            generator=coder,
         ),
         "Codes(values=10)",
     ),
-    "asks for Sliders() from head Codes(sliders=3)": (
+    "asks for ContinuousCode() from head Codes(continuous=3)": (
         lambda: gan(
             "x",
             NonSaturating(fake=fake_c),
-            d=(GuessSliders(of=fake_c),),
-            judge=Judge(head=Codes(sliders=3)),
-            maker=coder,
+            d=(ContinuousCodeLoss(of=fake_c),),
+            discriminator=Discriminator(head=Codes(continuous=3)),
+            generator=coder,
         ),
-        "Codes(sliders=2)",
+        "Codes(continuous=2)",
     ),
     "no discriminator that could see its images changed": (
         lambda: augmented(RECIPES["vae"], DiffAugment()),
@@ -349,10 +381,10 @@ def test_the_table_of_refusals_is_complete():
 def test_a_recipe_is_a_value(name):
     recipe = RECIPES[name]
     assert from_json(json.loads(json.dumps(to_json(recipe)))) == recipe
-    assert eval(repr(recipe), dict(PARTS)) == recipe
-    assert hash(eval(repr(recipe), dict(PARTS))) == hash(recipe)
+    assert eval(repr(recipe), dict(RECORDS)) == recipe
+    assert hash(eval(repr(recipe), dict(RECORDS))) == hash(recipe)
     assert "arXiv" in recipe.source or "doi" in recipe.source
-    assert all(type(p) in PARTS.values() for p in walk(recipe))
+    assert all(type(p) in RECORDS.values() for p in walk(recipe))
 
 
 def test_every_recipe_is_told_about_and_different():
@@ -382,16 +414,16 @@ def test_what_sees_a_source_or_has_no_contest_is_not_augmented():
 def test_every_game_trains_augmented(name, augment):
     plain = replace(thin(RECIPES[name]), batch=4)
     recipe = augmented(plain, augment)
-    assert from_json(json.loads(json.dumps(to_json(recipe)))) == recipe == eval(repr(recipe), dict(PARTS))
-    judges = {n: spec for n, spec in recipe.nets.items() if isinstance(spec, Judge)}
-    assert all(type(spec.augment) is type(augment) for spec in judges.values())
-    assert {n: replace(spec, augment=AsIs()) for n, spec in judges.items()}.items() <= plain.nets.items()
+    assert from_json(json.loads(json.dumps(to_json(recipe)))) == recipe == eval(repr(recipe), dict(RECORDS))
+    discriminators = {n: spec for n, spec in recipe.nets.items() if isinstance(spec, Discriminator)}
+    assert all(type(spec.augment) is type(augment) for spec in discriminators.values())
+    assert {n: replace(spec, augment=NoAugment()) for n, spec in discriminators.items()}.items() <= plain.nets.items()
     state, means, moved = tried(recipe)
     assert moved == set(recipe.nets)
-    for n in judges if isinstance(augment, ADA) else ():
-        (gauge,) = (term for _, term in means if isinstance(term, Sign) and term.of.by == n)
+    for n in discriminators if isinstance(augment, ADA) else ():
+        (reading,) = (loss for _, loss in means if isinstance(loss, Sign) and loss.of.by == n)
         alone = not name.startswith(("wgan", "r3gan"))  # the others' scores mean nothing alone
-        assert (gauge.rival is None) == alone
+        assert (reading.rival is None) == alone
         p = recipe.batch / 64_000 * recipe.players[0].steps  # up from 0 at every move, or kept there
         assert 0 <= state.nets[n].memory_p <= p + 1e-9
 
@@ -405,14 +437,14 @@ def test_an_augmented_game_is_another_game():
 # --- a recipe of one's own -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("maker", AXES["maker"], ids=repr)
-def test_terms_on_weights_train_every_generator(maker):
+@pytest.mark.parametrize("generator", AXES["generator"], ids=repr)
+def test_terms_on_weights_train_every_generator(generator):
     recipe = gan(
         "ours",
         Hinge(),
         g=(Orthogonal(1e-2), HistoricalAverage()),
-        judge=Judge(net=MLP((16,))),
-        maker=Generator(net=maker),
+        discriminator=Discriminator(net=MLP((16,))),
+        generator=Generator(net=generator),
         batch=8,
     )
     _, means, moved = tried(recipe)
@@ -421,7 +453,7 @@ def test_terms_on_weights_train_every_generator(maker):
 
 def test_a_recipe_written_by_hand_is_the_one_from_the_short_way():
     players = (
-        Player("D", (Judge(),), (game,)),
+        Player("D", (Discriminator(),), (game,)),
         Player("G", (Generator(),), (game,), average=0.999),
     )
     assert Recipe("x", players) == gan("x", game)

@@ -275,8 +275,16 @@ def test_reasons_are_not_told_twice(study, whole):
 
 
 def test_curves_are_told_in_words_and_what_belongs_together_is_drawn_together():
-    rows = [{"curves": {"D/Classify/guess": [[1, 2.0]], "D/SaysReal/real": [[1, 0.5]], "x": [[1, 3.0]], "y": []}}]
-    rows += [{"curves": {"D/SaysReal/fake": [[2, 0.25]], "D/SaysReal/real": [[2, 0.5]], "G/NonSaturating": [[1, 1.0]]}}]
+    rows = [{"curves": {"D/Classify/guess": [[1, 2.0]], "D/FractionReal/real": [[1, 0.5]], "x": [[1, 3.0]], "y": []}}]
+    rows += [
+        {
+            "curves": {
+                "D/FractionReal/fake": [[2, 0.25]],
+                "D/FractionReal/real": [[2, 0.5]],
+                "G/NonSaturating": [[1, 1.0]],
+            }
+        }
+    ]
     found = loss_names.panels(rows)
     assert [(p.title, p.share) for p in found] == [
         ("called real by the discriminator", True),

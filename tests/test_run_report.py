@@ -14,7 +14,7 @@ from sparring import games
 from sparring.errors import FileFormatError
 from sparring.games import losses
 from sparring.images import grid, load_image, save_animation, save_png
-from sparring.records import PARTS, to_json
+from sparring.records import RECORDS, to_json
 from sparring.reporting import loss_curves, loss_names, run_page, write
 
 EVENTS = (
@@ -42,17 +42,17 @@ def run_folder(
     whole = games.RECIPES[recipe]
     settings = {"images": 6400, "seed": 3, "precision": "fp32", "recipe_name": name or recipe, "source": "photos"}
     written = {"format": 1, "settings": settings | {"held": 89}, "recipe": to_json(whole), "python": repr(whole)}
-    facts = {"kind": "Facts", "channels": 1, "height": 8, "width": 8, "classes": len(classes)}
+    data_spec = {"kind": "DataSpec", "channels": 1, "height": 8, "width": 8, "classes": len(classes)}
     (folder / "recipe.json").write_text(json.dumps(written))
     (folder / "data.json").write_text(
-        json.dumps({"facts": facts, "classes": list(classes), "fingerprint": "f00d" * 16})
+        json.dumps({"facts": data_spec, "classes": list(classes), "fingerprint": "f00d" * 16})
     )
     log = []
     for k in range(1, rounds + 1):
         means = {
             "D/NonSaturating": 1.4 - k / 1000,
-            "D/SaysReal/real": 0.9,
-            "D/SaysReal/fake": k / 200,
+            "D/FractionReal/real": 0.9,
+            "D/FractionReal/fake": k / 200,
             "G/NonSaturating": 0.7,
         }
         line = {"round": k, "images": 64 * k, "seconds": 0.5 * k, "images_per_second": 128.0, "skipped": 2}
@@ -110,7 +110,7 @@ def test_what_was_trained_and_how_it_ended(page):
 
 def test_the_recipe_is_the_one_that_was_trained(page):
     code = next(text for tag, a, text in page.all("code") if text.startswith("Recipe("))
-    assert eval(code, dict(PARTS)) == games.RECIPES["cgan"]
+    assert eval(code, dict(RECORDS)) == games.RECIPES["cgan"]
     assert max(len(line) for line in code.splitlines() if "source=" not in line) <= 92
 
 
@@ -240,13 +240,13 @@ def test_hostile_names_are_only_text(tmp_path):
 
 
 def test_every_term_has_words():
-    terms = [
+    kinds = [
         name
         for name, value in vars(losses).items()
-        if isinstance(value, type) and issubclass(value, losses.Term) and value.__module__ == losses.__name__
+        if isinstance(value, type) and issubclass(value, losses.Loss) and value.__module__ == losses.__name__
     ]
-    assert len(terms) > 15
-    for name in set(terms) - {"Term", "Contest", "SlopePenalty"}:
+    assert len(kinds) > 15
+    for name in set(kinds) - {"Loss", "AdversarialLoss", "InputGradientPenalty"}:
         assert name in loss_names.TERMS, f"report/curves.py has no words for {name}"
     assert (
         loss_names.title("D/R1+") == "discriminator: penalty on its slope (2)"

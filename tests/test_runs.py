@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_train import THIN
+from test_training import THIN
 from toys import striped
 
 from sparring import files
@@ -20,7 +20,7 @@ from sparring.errors import DataError, Diverged, FileFormatError, MachineError, 
 from sparring.games.augment import DiffAugment
 from sparring.games.builders import augmented, gan
 from sparring.games.losses import LeastSquares
-from sparring.games.players import Adam, Judge
+from sparring.games.players import Adam, Discriminator
 from sparring.games.training import new_state
 from sparring.images import load_image
 from sparring.runs import defaults, driver
@@ -51,9 +51,9 @@ def test_a_run_folder_holds_what_it_says(tmp_path):
     lines = files.read_lines(run.folder / "log.jsonl")
     assert [line["round"] for line in lines] == list(range(1, 21))
     assert set(lines[0]["means"]) == {
-        "D/NonSaturating", "D/SaysReal/real", "D/SaysReal/fake", "G/NonSaturating"
+        "D/NonSaturating", "D/FractionReal/real", "D/FractionReal/fake", "G/NonSaturating"
     }  # fmt: skip
-    assert 0 <= lines[0]["means"]["D/SaysReal/real"] <= 1
+    assert 0 <= lines[0]["means"]["D/FractionReal/real"] <= 1
     assert not any(".." in p or p.startswith("/") for p in json.dumps(lines).split('"'))
     samples = sorted((run.folder / "samples").iterdir())
     assert samples[0].name == "images-000000000.png" and samples[-1].name == "images-000001280.png"
@@ -254,7 +254,9 @@ def test_grey_images_have_no_colour_to_give_back(tmp_path):
 
 
 def test_training_that_is_not_finite_ends_with_a_sentence(tmp_path):
-    wild = gan("ours", LeastSquares(), judge=Judge(net=THIN["mlp"].players[0].nets[0].net), optim=Adam(1e18))
+    wild = gan(
+        "ours", LeastSquares(), discriminator=Discriminator(net=THIN["mlp"].players[0].nets[0].net), optim=Adam(1e18)
+    )
     with pytest.raises(Diverged, match="moves were not finite, after 2 new attempts; it was never healthy"):
         train(tmp_path / "run", wild, images=100 * 64)
 
@@ -337,7 +339,7 @@ def test_the_data_pools_leave_out_the_test_part():
 
 
 def test_a_checkpoint_of_another_recipe_is_refused(tmp_path):
-    state = new_state(THIN["mlp"], driver.Facts(1, 12, 10, 3))
+    state = new_state(THIN["mlp"], driver.DataSpec(1, 12, 10, 3))
     save_state(state, THIN["mlp"], tmp_path / "c")
     with pytest.raises(FileFormatError, match="another recipe"):
         load_state(THIN["dcgan"], tmp_path / "c")

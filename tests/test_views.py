@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sparring import keyed_random
-from sparring.games.nodes import Given
+from sparring.games.nodes import Batch
 from sparring.games.views import Strong, View, Weak, count, seen, square, where
 
 SHAPES = [(5, 1, 8, 8), (5, 3, 12, 9), (5, 1, 28, 40)]
@@ -116,14 +116,14 @@ def test_a_hole_is_a_square_of_at_most_its_share():
 def test_cells_draw_by_their_own_name():
     """Two cells that differ draw different numbers, two that are equal are one."""
 
-    class Turn:
-        def __getitem__(self, cell):
+    class StepContext:
+        def __getitem__(self, node):
             return x
 
         def uniform(self, purpose, n, *shape):
             return keyed_random.uniform(keyed_random.key(purpose), torch.arange(n), *shape)
 
     x, _ = some((4, 1, 12, 12))
-    strong = Strong(Given("x", "all"))
-    assert torch.equal(strong(Turn()), Strong(Given("x", "all"))(Turn()))
-    assert not torch.equal(strong(Turn()), replace(strong, of=Given("x", "labelled"))(Turn()))
+    strong = Strong(Batch("x", "all"))
+    assert torch.equal(strong(StepContext()), Strong(Batch("x", "all"))(StepContext()))
+    assert not torch.equal(strong(StepContext()), replace(strong, of=Batch("x", "labelled"))(StepContext()))

@@ -4,11 +4,11 @@ import json
 
 import torch
 
-from sparring.nets.layers import Facts
+from sparring.nets.layers import DataSpec
 from sparring.records import from_json, to_json
 
-FACTS = Facts(1, 12, 10, 3)
-COLOUR = Facts(3, 12, 10, 3)
+FACTS = DataSpec(1, 12, 10, 3)
+COLOUR = DataSpec(3, 12, 10, 3)
 THIN = {
     "DCGAN": {"width": 4},
     "ResNet": {"width": 8},

@@ -11,12 +11,14 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from .records import identity
+
 GOLDEN = 0x9E3779B97F4A7C15 - 2**64  # as a signed 64-bit number, like all constants here
 
 
 def key(*names) -> int:
-    """64 bits that stand for a tuple of numbers, strings and parts."""
-    return int.from_bytes(hashlib.blake2b(repr(names).encode(), digest_size=8).digest(), "little", signed=True)
+    """64 bits that stand for a tuple of numbers, strings and records."""
+    return int.from_bytes(hashlib.blake2b(identity(names).encode(), digest_size=8).digest(), "little", signed=True)
 
 
 def bits(key: int, index: Tensor, count: int) -> Tensor:

@@ -1,29 +1,63 @@
-"""Parts: frozen dataclasses that describe something. They hash, compare, print as Python, and go to JSON and back.
+"""Records: frozen dataclasses that describe something. They hash, compare, print as Python, and go to JSON and back.
 
-Everything in a recipe is a part. JSON may name only classes that carry `@part`; nothing is imported by name.
+Everything in a recipe is a record. JSON may name only classes that carry `@record`; nothing is imported by name.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
-from typing import Any, dataclass_transform
+from typing import Any, TypeVar, dataclass_transform, overload
 
 from .errors import FileFormatError, suggestion
 
-PARTS: dict[str, type] = {}
+Class = TypeVar("Class", bound=type)
+RECORDS: dict[str, type] = {}  # name -> class
+FORMER: dict[str, type] = {}  # the name that a class had before -> class
 
 
+@overload
 @dataclass_transform(frozen_default=True)
-def part(cls):
-    """A frozen dataclass that prints only what differs from its defaults, and that JSON may name."""
-    if cls.__name__ in PARTS:
-        raise ValueError(f"two parts are called {cls.__name__}")
-    cls = dataclass(frozen=True, repr=False)(cls)
-    cls.__repr__ = written
-    PARTS[cls.__name__] = cls
-    return cls
+def record(cls: Class, /) -> Class: ...
+@overload
+@dataclass_transform(frozen_default=True)
+def record(*, was: str = "", renamed: Mapping[str, str] | None = None) -> Callable[[Class], Class]: ...
+def record(cls=None, /, *, was: str = "", renamed: Mapping[str, str] | None = None):
+    """Make a frozen dataclass that prints only what differs from its defaults, and that JSON may name.
+
+    `was`, `renamed` (new field name -> first one): how the class and its fields were first called. Files that were
+    written then can still be read, and random numbers that are keyed by the record stay what they were. A user may
+    define a class again, as in a notebook cell that runs twice. Raises ValueError for the name of a class of this
+    package.
+    """
+
+    def made(cls):
+        there = RECORDS.get(cls.__name__)
+        if there is not None and there.__module__.split(".")[0] == "sparring" and cls.__module__ != there.__module__:
+            raise ValueError(f"sparring has a record called {cls.__name__}: choose another name")
+        cls = dataclass(frozen=True, repr=False)(cls)
+        cls.__repr__ = written
+        cls.first_name = was or cls.__name__
+        cls.first_fields = {**getattr(cls, "first_fields", {}), **(renamed or {})}
+        RECORDS[cls.__name__] = cls
+        if was:
+            FORMER[was] = cls
+        return cls
+
+    return made if cls is None else made(cls)
 
 
 def written(self) -> str:
     return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in changed(self))})"
+
+
+def identity(value) -> str:
+    """Return the text that random numbers are keyed by: `repr(value)`, with the first names of classes and fields."""
+    if is_dataclass(value):
+        kind: Any = type(value)
+        inner = (f"{kind.first_fields.get(name, name)}={identity(field)}" for name, field in changed(value))
+        return f"{kind.first_name}({', '.join(inner)})"
+    if isinstance(value, tuple):
+        return f"({', '.join(map(identity, value))}{',' if len(value) == 1 else ''})"
+    return repr(value)
 
 
 def changed(value) -> list[tuple[str, Any]]:
@@ -44,7 +78,7 @@ def pretty(value, *, width: int = 100, indent: int = 0, name: str = "") -> str:
 
 
 def walk(value):
-    """Every part inside `value`, itself included, outermost first."""
+    """Every record inside `value`, itself included, outermost first."""
     if is_dataclass(value):
         yield value
         for f in fields(value):
@@ -62,23 +96,28 @@ def to_json(value) -> Any:
 
 
 def from_json(data) -> Any:
-    """The inverse of `to_json`. Raises FileFormatError for a class or field that does not exist."""
+    """The inverse of `to_json`, also of a file with former names.
+
+    Raises FileFormatError for a class or field that does not exist.
+    """
     if isinstance(data, list):
         return tuple(from_json(item) for item in data)
     if not isinstance(data, dict):
         return data
-    kind, rest = data.get("kind"), {name: from_json(value) for name, value in data.items() if name != "kind"}
-    if kind not in PARTS:
+    kind, rest = str(data.get("kind")), {name: from_json(value) for name, value in data.items() if name != "kind"}
+    cls: Any = RECORDS.get(kind, FORMER.get(kind))
+    if cls is None:
         raise FileFormatError(
-            "unknown-part",
-            f"unknown part {kind!r}{suggestion(kind, PARTS)}",
+            "unknown-record",
+            f"unknown record {kind!r}{suggestion(kind, RECORDS)}",
             fix="use a file written by this version of sparring",
         )
-    known = [f.name for f in fields(PARTS[kind])]
+    known, now = [f.name for f in fields(cls)], {first: name for name, first in cls.first_fields.items()}
+    rest = {name if name in known else now.get(name, name): value for name, value in rest.items()}
     if unknown := [name for name in rest if name not in known]:
         raise FileFormatError(
             "unknown-field",
             f"{kind} has no field {unknown[0]!r}{suggestion(unknown[0], known)}; it has {', '.join(known)}",
             fix="use a file written by this version of sparring",
         )
-    return PARTS[kind](**rest)
+    return cls(**rest)

@@ -29,7 +29,7 @@ def train(nets, averages, data, rounds, *, few, many, weak, strong, few_strong, 
     for n in range(rounds):
         for group in adam.param_groups:
             group["lr"] = 4e-3 * (1 - n / rounds)
-        see = lambda x, cell, n=n: seen(x, uniform("D", n, cell, count(*size), count=len(x)), cell)
+        see = lambda x, node, n=n: seen(x, uniform("D", n, node, count(*size), count=len(x)), node)
         index = rows("D", "labelled", n, few, len(y))
         others = rows("D", "all", n, many, len(data["all"]["x"]))
 

@@ -7,7 +7,7 @@ from torch.nn.functional import cross_entropy
 
 from sparring.games.nodes import Labels
 
-from .contests import slopes
+from .adversarial_losses import slopes
 from .flat import adam, follow, images, normal, step, uniform
 
 

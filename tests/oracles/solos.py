@@ -3,7 +3,7 @@
 import torch
 from torch.nn.functional import cross_entropy
 
-from sparring.games.nodes import Given, Made, Sampled
+from sparring.games.nodes import Batch, Output, Reparameterised
 
 from .flat import adam, follow, images, normal, step
 
@@ -14,13 +14,13 @@ def coded(nets, averages, data, rounds, read, *, pool="all", vary=True, labels=F
     both = adam(E, G, lr=1e-3, betas=(0.9, 0.999))
     for n in range(rounds):
         x, y = images("P", data, n, pool)
-        about = [torch.eye(3).double()[y]] if labels else []
-        code, kl = E.last(torch.cat([E.body(x), *about], 1)), 0.0
+        condition = [torch.eye(3).double()[y]] if labels else []
+        code, kl = E.last(torch.cat([E.body(x), *condition], 1)), 0.0
         if vary:
             mean, log_var = code[:, :64], code[:, 64:]
             kl = -0.5 * (1 + log_var - mean**2 - log_var.exp()).sum() / 64
             code = mean + (0.5 * log_var).exp() * normal("P", n, read)
-        out = G.body(torch.cat([code, *about], 1))
+        out = G.body(torch.cat([code, *condition], 1))
         step(both, kl + 0.5 * ((x - out) ** 2).sum() / 64)
         for net in "EG":
             follow(averages[net], nets[net], 0.999, n)
@@ -28,14 +28,14 @@ def coded(nets, averages, data, rounds, read, *, pool="all", vary=True, labels=F
 
 def vae(*world):
     """Kingma & Welling 2014, algorithm 1."""
-    coded(*world, Sampled(Made("E", Given())))
+    coded(*world, Reparameterised(Output("E", Batch())))
 
 
 def cvae(*world):
     """Sohn et al. 2015: encoder and generator are told the class."""
     coded(
         *world,
-        Sampled(Made("E", (Given("x", "labelled"), Given("y", "labelled")))),
+        Reparameterised(Output("E", (Batch("x", "labelled"), Batch("y", "labelled")))),
         pool="labelled",
         labels=True,
     )

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..games.builders import Recipe
 from ..games.heads import Classes
-from ..games.players import Judge
+from ..games.players import Discriminator
 from .network import Look, NetworkClassifier, Plan, Start, learner, supervised
 
 SMOOTHING = 0.1  # of the labels: a network that has learned its few images by heart should not be sure of others
@@ -21,7 +21,7 @@ class CNN(NetworkClassifier):
     """
 
     def recipe(self, plan: Plan, look: Look, start: Start) -> Recipe:
-        judge = Judge("D", self.net, Classes())
+        judge = Discriminator("D", self.net, Classes())
         return Recipe(
             "supervised, strong views", (learner(judge, (supervised(look, smoothing=SMOOTHING),)),), plan.labelled
         )

@@ -7,8 +7,8 @@ import numpy as np
 from ..games.builders import Recipe
 from ..games.heads import Classes
 from ..games.losses import Classify, Window
-from ..games.nodes import Given, Judged, Remembered
-from ..games.players import Judge
+from ..games.nodes import Batch, Buffer, Discriminated
+from ..games.players import Discriminator
 from .cnn import SMOOTHING
 from .network import Look, NetworkClassifier, Plan, Start, learner, supervised
 from .pseudo_labels import Agree, Apart, Belief, Running
@@ -35,39 +35,39 @@ class ConsistencyClassifier(NetworkClassifier):
         start = ask_graph(images, labels, seed)
         self.record_["graph"] = {
             "accuracy": start.accuracy,
-            "believed": start.guess is not None,
+            "believed": start.code_params is not None,
             "class_shares": list(start.prior),
         }
         return start
 
     def recipe(self, plan: Plan, look: Look, start: Start) -> Recipe:
-        judge, terms = agreement(self.net, Classes(), plan, look, start)
-        return Recipe("FixMatch and FreeMatch, started by label spreading", (learner(judge, terms),), plan.labelled)
+        judge, losses = agreement(self.net, Classes(), plan, look, start)
+        return Recipe("FixMatch and FreeMatch, started by label spreading", (learner(judge, losses),), plan.labelled)
 
 
 def ask_graph(images: np.ndarray, labels: np.ndarray, seed: int) -> Start:
     """Label spreading over all images; its guess is left out where it is not to be believed."""
-    guess, accuracy = graph_guess(images, labels, seed)
-    return Start(guess if accuracy >= TRUSTED else None, accuracy)
+    code_params, accuracy = graph_guess(images, labels, seed)
+    return Start(code_params if accuracy >= TRUSTED else None, accuracy)
 
 
-def agreement(net, head: Classes, plan: Plan, look: Look, start: Start) -> tuple[Judge, tuple]:
+def agreement(net, head: Classes, plan: Plan, look: Look, start: Start) -> tuple[Discriminator, tuple]:
     """The classifier that learns from all images, and what it minimises."""
-    x = Given("x", "all", plan.ratio)
-    student = Judged("D", look.strong(x))
-    teacher = Judged("D", look.weak(x), averaged=True)
-    begin = 0.0 if start.guess is None else START
+    x = Batch("x", "all", plan.ratio)
+    student = Discriminated("D", look.strong(x))
+    teacher = Discriminated("D", look.weak(x), averaged=True)
+    begin = 0.0 if start.code_params is None else START
     belief = Belief(Window(1.0, max(0.0, begin - 0.05), 1.0), of=teacher)  # a little earlier, to be ready
     agree = Agree(
         Window(1.0, begin, 1.0, ramp=0.0 if begin else 0.3),
         teacher=teacher,
         student=student,
-        belief=Remembered("D", "belief"),
+        belief=Buffer("D", "belief"),
         prior=start.prior,
-        threshold=SURE if start.guess is None else 0.95,
+        threshold=SURE if start.code_params is None else 0.95,
     )
-    judge = Judge("D", net, head, (Running("belief", belief),))
-    if start.guess is None:
+    judge = Discriminator("D", net, head, (Running("belief", belief),))
+    if start.code_params is None:
         return judge, (supervised(look, judged=Apart, smoothing=SMOOTHING), agree)
-    guessed = Classify(Window(1.0, 0.0, START), of=student, label=Given("guess", "all", plan.ratio))
+    guessed = Classify(Window(1.0, 0.0, START), of=student, label=Batch("guess", "all", plan.ratio))
     return judge, (supervised(look, judged=Apart, weight=0.25), guessed, agree)

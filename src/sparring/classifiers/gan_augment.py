@@ -16,13 +16,13 @@ from scipy import stats
 from .. import keyed_random
 from ..games.builders import Recipe
 from ..games.losses import Classify
-from ..games.nodes import Given, Judged
-from ..games.players import Adam, Generator, Judge
+from ..games.nodes import Batch, Discriminated
+from ..games.players import Adam, Discriminator, Generator
 from ..games.recipes import RECIPES
 from ..games.training import State
 from ..images import to_uint8
 from ..nets.dcgan import DCGAN
-from ..nets.layers import Facts
+from ..nets.layers import DataSpec
 from . import consistency
 from .cnn import CNN
 from .network import Look, Plan, Start, affordable, between, plan_for, play, precision_of, some_threads
@@ -70,9 +70,9 @@ class GANAugment(CNN):
         recipe = super().recipe(plan, look, start)
         if start.made is None:
             return recipe
-        term = Classify(self.share, of=Judged("D", look.strong(Given("x", "made"))), label=Given("y", "made"))
+        loss = Classify(self.share, of=Discriminated("D", look.strong(Batch("x", "made"))), label=Batch("y", "made"))
         (player,) = recipe.players
-        return replace(recipe, players=(replace(player, terms=(*player.terms, term)),))
+        return replace(recipe, players=(replace(player, losses=(*player.losses, loss)),))
 
     # The gate.
 
@@ -113,16 +113,16 @@ class GANAugment(CNN):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Images uint8 [M,H,W,C] of a GAN that saw these images but those `held` out, and their classes [M]."""
         x, y = self.taught(images, labels, seed, held)
-        facts = Facts(images.shape[3], images.shape[1], images.shape[2], len(self.classes_))
+        data_spec = DataSpec(images.shape[3], images.shape[1], images.shape[2], len(self.classes_))
         data: dict[str, Any] = {"labelled": {"x": torch.from_numpy(x), "y": torch.from_numpy(y)}}
-        recipe = conditional(facts)
+        recipe = conditional(data_spec)
         length = between(300, round(4 * len(x) ** 0.6), 1000)
         length = math.ceil(self.gan_images / recipe.batch) if self.gan_images else length
         minutes, precision = None if self.minutes is None else 2 * self.minutes / TRIALS, precision_of(self.precision)
-        steps = affordable(recipe, facts, data, length, minutes, precision)
-        state, curves = play(recipe, facts, data, steps, seed=seed, precision=precision)
+        steps = affordable(recipe, data_spec, data, length, minutes, precision)
+        state, curves = play(recipe, data_spec, data, steps, seed=seed, precision=precision)
         self.record_ |= {"gan": {"steps": steps, "images": len(x), "recipe": repr(recipe)}, "gan_curves": curves}
-        return drawn(state, max(2 * len(x) // facts.classes, 64) if len(x) < 4096 else 1024, seed)
+        return drawn(state, max(2 * len(x) // data_spec.classes, 64) if len(x) < 4096 else 1024, seed)
 
     def taught(
         self, images: np.ndarray, labels: np.ndarray, seed: int, held: np.ndarray
@@ -134,20 +134,20 @@ class GANAugment(CNN):
         labels = labels.copy()
         labels[held] = -1
         if (labels < 0).any():
-            guess = consistency.ask_graph(images, labels, seed).guess
-            if guess is not None:
-                labels = np.where(labels >= 0, labels, guess.argmax(1))
+            code_params = consistency.ask_graph(images, labels, seed).code_params
+            if code_params is not None:
+                labels = np.where(labels >= 0, labels, code_params.argmax(1))
         labels[held] = -1
         return only_labelled(images, labels)
 
 
-def conditional(facts: Facts) -> Recipe:
+def conditional(data_spec: DataSpec) -> Recipe:
     """The table's conditional GAN, thinner and with a larger learning rate: it plays four times in a fit."""
-    net = DCGAN(width=16 if min(facts.height, facts.width) < 16 else 32)
+    net = DCGAN(width=16 if min(data_spec.height, data_spec.width) < 16 else 32)
     recipe = RECIPES["cgan"]
 
     def sized(spec):
-        return replace(spec, net=net) if isinstance(spec, Generator | Judge) else spec
+        return replace(spec, net=net) if isinstance(spec, Generator | Discriminator) else spec
 
     players = [
         replace(p, nets=tuple(map(sized, p.nets)), optim=Adam(1e-3, (0.5, 0.99)), average=0.99 if p.average else None)
@@ -159,7 +159,7 @@ def conditional(facts: Facts) -> Recipe:
 @torch.no_grad()
 def drawn(state: State, each: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """`each` images of every class from the averaged generator, uint8 [K*each,H,W,C], and their classes."""
-    G, classes = state.best("G"), state.facts.classes
+    G, classes = state.best("G"), state.data_spec.classes
     y = torch.arange(classes).repeat_interleave(each)
     z = keyed_random.normal(keyed_random.key(seed, "made"), torch.arange(len(y)), 64).float()
     parts = [to_uint8(G(some_z, some_y)) for some_z, some_y in zip(z.split(512), y.split(512), strict=True)]

@@ -179,10 +179,10 @@ def distortion(x: Tensor, y: Tensor) -> Tensor:
     pixels on its own. Patches stand at every second pixel of images larger than 16.
     """
     _, _, height, width = x.shape
-    move, stride = freedom(height, width), 2 if min(height, width) > 16 else 1
-    padded, best = F.pad(y, (move, move, move, move)), None
-    for dy in range(2 * move + 1):
-        for dx in range(2 * move + 1):
+    step, stride = freedom(height, width), 2 if min(height, width) > 16 else 1
+    padded, best = F.pad(y, (step, step, step, step)), None
+    for dy in range(2 * step + 1):
+        for dx in range(2 * step + 1):
             gap = (x - padded[:, :, dy : dy + height, dx : dx + width]).square_()
             patches = patch_sums(gap[:, 0].add_(gap[:, 1]), stride)
             best = patches if best is None else torch.minimum(best, patches)

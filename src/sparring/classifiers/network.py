@@ -19,20 +19,20 @@ from torch import nn
 
 from .. import keyed_random
 from ..games.builders import Recipe
-from ..games.losses import Classify, Linear, Term
-from ..games.nodes import Cell, Given, Judged
-from ..games.players import AdamW, Judge, JudgeNet, Player
+from ..games.losses import Classify, Linear, Loss
+from ..games.nodes import Batch, Discriminated, Node
+from ..games.players import AdamW, Discriminator, DiscriminatorNet, Player
 from ..games.training import Data, State, new_state, parameters, some_threads, training
 from ..games.views import Strong, Weak, count, seen
 from ..images import to_unit
 from ..nets.classifiers import SmallCNN
-from ..nets.layers import Facts
+from ..nets.layers import DataSpec
 from .base import Classifier
 
 CHUNK = 512  # images judged at a time
 POINTS = 100  # of a training curve
-LABELLED = Given("x", "labelled")
-CLASS = Given("y", "labelled")
+LABELLED = Batch("x", "labelled")
+CLASS = Batch("y", "labelled")
 
 
 @dataclass(frozen=True)
@@ -72,14 +72,14 @@ def between(low: int, value: int, high: int) -> int:
 class Start:
     """What is known before the first step, beside images and labels."""
 
-    guess: np.ndarray | None = None  # class probabilities [N,K] of all images, where they can be believed
+    code_params: np.ndarray | None = None  # class probabilities [N,K] of all images, where they can be believed
     accuracy: float | None = None  # of the graph they come from, on labelled images that were hidden from it
     made: tuple[np.ndarray, np.ndarray] | None = None  # generated images uint8 [M,H,W,C] and their classes int64 [M]
 
     @property
     def prior(self) -> tuple[float, ...]:
         """Class shares, as the graph sees them; () where it is not believed."""
-        return () if self.guess is None else tuple(round(float(share), 4) for share in self.guess.mean(0))
+        return () if self.code_params is None else tuple(round(float(share), 4) for share in self.code_params.mean(0))
 
 
 @dataclass(frozen=True)
@@ -91,10 +91,10 @@ class Look:
     hole: float = 0.0
     flip: bool = False
 
-    def weak(self, of: Cell) -> Weak:
+    def weak(self, of: Node) -> Weak:
         return Weak(of, flip=self.flip)
 
-    def strong(self, of: Cell) -> Strong:
+    def strong(self, of: Node) -> Strong:
         return Strong(of, light=self.light, colour=self.colour, hole=self.hole, flip=self.flip)
 
 
@@ -148,9 +148,9 @@ class NetworkClassifier(Classifier):
         """
         with some_threads(self.threads):
             plan, start = plan_for(images, labels, self.images), Start()
-            facts = Facts(images.shape[3], images.shape[1], images.shape[2], int(labels.max()) + 1)
+            data_spec = DataSpec(images.shape[3], images.shape[1], images.shape[2], int(labels.max()) + 1)
             recipe, data = self.recipe(plan, look_for(images), start), pools(images, labels, start)
-            return affordable(recipe, facts, data, plan.steps, self.minutes, precision_of(self.precision))
+            return affordable(recipe, data_spec, data, plan.steps, self.minutes, precision_of(self.precision))
 
     def train(self, images: np.ndarray, labels: np.ndarray, seed: int) -> State:
         """Plays the method's recipe; keeps the averaged classifier and writes the record."""
@@ -158,11 +158,11 @@ class NetworkClassifier(Classifier):
         plan, look = plan_for(images, labels, self.images), look_for(images)
         start = self.start(images, labels, seed)
         data = pools(images, labels, start)
-        facts = Facts(images.shape[3], images.shape[1], images.shape[2], len(self.classes_))
+        data_spec = DataSpec(images.shape[3], images.shape[1], images.shape[2], len(self.classes_))
         recipe, precision = self.recipe(plan, look, start), precision_of(self.precision)
         prepared = time.perf_counter()
-        steps = self.steps or affordable(recipe, facts, data, plan.steps, self.minutes, precision)
-        state, curves = play(recipe, facts, data, steps, seed=seed, precision=precision)
+        steps = self.steps or affordable(recipe, data_spec, data, plan.steps, self.minutes, precision)
+        state, curves = play(recipe, data_spec, data, steps, seed=seed, precision=precision)
         self.keep(state, data, look, seed)
         self.record_ |= {
             "steps": steps,
@@ -185,13 +185,13 @@ class NetworkClassifier(Classifier):
         """The averaged classifier, its batch norm measured anew on training images, as arrays."""
         net = state.best("D")
         measure_norms(net, data.get("all", data["labelled"])["x"], look, seed)
-        self.judge_, self.facts_ = net.spec, state.facts
+        self.judge_, self.facts_ = net.spec, state.data_spec
         self.weights_ = {name: value.numpy().copy() for name, value in net.state_dict().items()}
         vars(self).pop("_network", None)
 
     # Prediction.
 
-    def network(self) -> JudgeNet:
+    def network(self) -> DiscriminatorNet:
         """The fitted classifier as a module in eval mode."""
         if "_network" not in vars(self):
             net = self.judge_.build(self.facts_)
@@ -215,39 +215,41 @@ def pools(images: np.ndarray, labels: np.ndarray, start: Start) -> Data:
     x, y = torch.from_numpy(images), torch.from_numpy(labels)
     known = y >= 0
     data = {"all": {"x": x, "y": y}, "labelled": {"x": x[known], "y": y[known]}}
-    if start.guess is not None:
-        data["all"]["guess"] = torch.from_numpy(start.guess.argmax(1))
+    if start.code_params is not None:
+        data["all"]["guess"] = torch.from_numpy(start.code_params.argmax(1))
     if start.made is not None:
         data["made"] = {"x": torch.from_numpy(start.made[0]), "y": torch.from_numpy(start.made[1])}
     return data
 
 
-def supervised(look: Look, *, judged: type[Judged] = Judged, weight: float = 1.0, smoothing: float = 0.0) -> Classify:
+def supervised(
+    look: Look, *, judged: type[Discriminated] = Discriminated, weight: float = 1.0, smoothing: float = 0.0
+) -> Classify:
     """Cross-entropy on strong views of the labelled images."""
     return Classify(weight, of=judged("D", look.strong(LABELLED)), label=CLASS, smoothing=smoothing)
 
 
-def learner(judge: Judge, terms: tuple, *, lr: float = 4e-3, gauges: tuple = ()) -> Player:
+def learner(judge: Discriminator, losses: tuple, *, lr: float = 4e-3, monitored: tuple = ()) -> Player:
     """The classifier as a player: AdamW, linear to 0 (Loshchilov & Hutter 2019), weight average 0.99."""
-    return Player("D", (judge,), terms, AdamW(Linear(lr), decay=0.02), average=0.99, gauges=gauges)
+    return Player("D", (judge,), losses, AdamW(Linear(lr), decay=0.02), average=0.99, monitored=monitored)
 
 
 # --- training --------------------------------------------------------------------------------------------------------
 
 
 def play(
-    recipe: Recipe, facts: Facts, data: Data, steps: int, *, seed: int, precision: str
+    recipe: Recipe, data_spec: DataSpec, data: Data, steps: int, *, seed: int, precision: str
 ) -> tuple[State, dict[str, list]]:
     """The state after `steps` rounds of a recipe, and its curves {name: [[images seen, mean since the last], ...]}."""
     keep_memory()
-    state = new_state(recipe, facts, seed=seed)
+    state = new_state(recipe, data_spec, seed=seed)
     sums: dict[str, list] = {}
     curves: dict[str, list] = {}
     every = max(1, steps // POINTS)
     for _, means in training(recipe, state, data, images=steps * recipe.batch, seed=seed, precision=precision):
-        for (player, term), mean in means.items():
+        for (player, loss), mean in means.items():
             if mean.ndim == 0:
-                sums.setdefault(curve_name(player, term), []).append(mean)
+                sums.setdefault(curve_name(player, loss), []).append(mean)
         if state.round % every == 0 or state.round == steps:
             for name, values in sums.items():
                 value = torch.stack(values).mean().item()
@@ -258,33 +260,35 @@ def play(
     return state, curves
 
 
-def curve_name(player: str, term: Term) -> str:
+def curve_name(player: str, loss: Loss) -> str:
     """What a curve is called: "D/Classify/labelled" and the like."""
-    name = f"{player}/{type(term).__name__}"
-    label = getattr(term, "label", None)
-    if isinstance(label, Given):
+    name = f"{player}/{type(loss).__name__}"
+    label = getattr(loss, "label", None)
+    if isinstance(label, Batch):
         name += "/labelled" if label.pool == "labelled" else f"/{label.field}"
-    of = getattr(term, "of", None)
-    if isinstance(of, Judged) and label is None:
-        name += "/real" if any(isinstance(cell, Given) for cell in sources(of)) else "/fake"
+    of = getattr(loss, "of", None)
+    if isinstance(of, Discriminated) and label is None:
+        name += "/real" if any(isinstance(node, Batch) for node in sources(of)) else "/fake"
     return name
 
 
-def sources(cell: Cell) -> Iterator[Cell]:
+def sources(node: Node) -> Iterator[Node]:
     """The cells that a cell is computed from, along `of`."""
-    of = getattr(cell, "of", None)
+    of = getattr(node, "of", None)
     for inner in of if isinstance(of, tuple) else (of,) if of is not None else ():
         yield inner
         yield from sources(inner)
 
 
-def affordable(recipe: Recipe, facts: Facts, data: Data, steps: int, minutes: float | None, precision: str) -> int:
+def affordable(
+    recipe: Recipe, data_spec: DataSpec, data: Data, steps: int, minutes: float | None, precision: str
+) -> int:
     """How many of the steps fit into `minutes`, from a trial of a few rounds spread over a whole training."""
     if minutes is None:
         return steps
     keep_memory()
     times = []
-    state, start = new_state(recipe, facts), time.perf_counter()
+    state, start = new_state(recipe, data_spec), time.perf_counter()
     for _ in training(recipe, state, data, images=9 * recipe.batch, precision=precision):
         times.append(time.perf_counter() - start)
         start = time.perf_counter()
@@ -302,7 +306,7 @@ def measure_norms(net: nn.Module, x: torch.Tensor, look: Look, seed: int, *, ima
     net.train()
     key = keyed_random.key(seed, "batch norm")
     rows = keyed_random.order(key, len(x)).repeat(math.ceil(images / len(x)))[:images]
-    view = look.weak(Given())
+    view = look.weak(Batch())
     for number, chunk in enumerate(chunks(rows)):
         index = torch.arange(len(chunk)) + number * CHUNK
         u = keyed_random.uniform(key, index, count(*x.shape[1:3]))

@@ -11,22 +11,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from ..games.losses import Term
-from ..games.nodes import Cell, Judged, Remembered
-from ..games.players import Memory
-from ..nets.layers import Facts
-from ..records import part
+from ..games.losses import Loss
+from ..games.nodes import Buffer, Discriminated, Node
+from ..games.players import TrackedBuffer
+from ..nets.layers import DataSpec
+from ..records import record
 
 
-@part
-class Apart(Judged):
+@record
+class Apart(Discriminated):
     """A verdict that leaves no trace in batch norm's running statistics: those are of the real, unlabelled images."""
 
-    def __call__(self, turn):
+    def __call__(self, context):
         if self.averaged:
-            return super().__call__(turn)
-        with without_trace(turn.nets[self.by]):
-            return super().__call__(turn)
+            return super().__call__(context)
+        with without_trace(context.nets[self.by]):
+            return super().__call__(context)
 
 
 @contextmanager
@@ -41,33 +41,33 @@ def without_trace(net: nn.Module) -> Iterator[None]:
             norm.track_running_stats = True
 
 
-@part
-class Belief(Term):
+@record
+class Belief(Loss):
     """A gauge: the teacher's class probabilities and the largest of them, [N,K+1]."""
 
-    of: Judged = Judged()
+    of: Discriminated = Discriminated()
     reads = ("logits",)
 
-    def __call__(self, turn) -> Tensor:
-        p = turn[self.of].logits.softmax(1)
+    def __call__(self, context) -> Tensor:
+        p = context[self.of].logits.softmax(1)
         return torch.cat([p, p.amax(1, keepdim=True)], 1)
 
 
-@part
-class Running(Memory):
+@record
+class Running(TrackedBuffer):
     """A running mean [K+1] of a Belief, starting from no opinion: every number is 1/K."""
 
     decay: float = 0.99
 
-    def initial(self, facts: Facts) -> Tensor:
-        return torch.full((facts.classes + 1,), 1 / facts.classes)
+    def initial(self, data_spec: DataSpec) -> Tensor:
+        return torch.full((data_spec.classes + 1,), 1 / data_spec.classes)
 
     def update(self, buffer: Tensor, mean: Tensor) -> None:
         buffer.lerp_(mean.to(buffer), 1 - self.decay)
 
 
-@part
-class Agree(Term):
+@record
+class Agree(Loss):
     """The student agrees, on a strong view, with what the teacher says of a weak one, where it is sure enough.
 
     `belief`: the running mean [K+1] of the teacher's probabilities and largest probability. `prior`: the class shares
@@ -76,19 +76,19 @@ class Agree(Term):
     Counts 0 where unsure.
     """
 
-    teacher: Judged = Judged()
-    student: Judged = Judged()
-    belief: Cell = Remembered("D", "belief")
+    teacher: Discriminated = Discriminated()
+    student: Discriminated = Discriminated()
+    belief: Node = Buffer("D", "belief")
     prior: tuple = ()
     threshold: float = 0.95
     reads = ("logits",)
 
-    def __call__(self, turn) -> Tensor:
-        p, belief = turn[self.teacher].logits.detach().softmax(1), turn[self.belief]
+    def __call__(self, context) -> Tensor:
+        p, belief = context[self.teacher].logits.detach().softmax(1), context[self.belief]
         shares = belief[:-1]
-        sure, guess = aligned(p, shares, self.prior).max(1)
-        limit = self.threshold or belief[-1] * (shares / shares.max())[guess]
-        return (sure >= limit) * cross_entropy(turn[self.student].logits, guess, reduction="none")
+        sure, code_params = aligned(p, shares, self.prior).max(1)
+        limit = self.threshold or belief[-1] * (shares / shares.max())[code_params]
+        return (sure >= limit) * cross_entropy(context[self.student].logits, code_params, reduction="none")
 
 
 def aligned(p: Tensor, shares: Tensor, prior: tuple) -> Tensor:

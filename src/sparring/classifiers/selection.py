@@ -92,9 +92,9 @@ def said(setting: Any) -> Any:
     return list(setting) if isinstance(setting, tuple) else setting
 
 
-def balanced_accuracy(guess: np.ndarray, labels: np.ndarray) -> float:
+def balanced_accuracy(code_params: np.ndarray, labels: np.ndarray) -> float:
     """Mean recall of the classes."""
-    hits = np.bincount(labels, weights=guess == labels)
+    hits = np.bincount(labels, weights=code_params == labels)
     return float((hits / np.bincount(labels)).mean())
 
 

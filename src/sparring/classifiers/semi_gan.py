@@ -11,12 +11,12 @@ from .. import keyed_random
 from ..games.builders import Recipe
 from ..games.heads import ClassesAsScore
 from ..games.losses import FeatureMatching, Window
-from ..games.nodes import Given, Judged, Made, Noise
+from ..games.nodes import Batch, Discriminated, Noise, Output
 from ..games.players import Adam, Generator, Player
 from ..games.training import State
 from ..images import to_uint8
 from ..nets.dcgan import DCGAN
-from ..records import part
+from ..records import record
 from .consistency import ConsistencyClassifier, agreement
 from .network import Look, Plan, Start, learner
 from .pseudo_labels import Apart
@@ -25,17 +25,17 @@ SHOWN = 64  # images of a picture
 Z = 64
 
 
-@part
+@record
 class Latents(Noise):
     """Standard normal [ratio * N, dim]: more or fewer fakes than the batch has images."""
 
     ratio: int = 1
 
-    def __call__(self, turn) -> Tensor:
-        return turn.normal(self, turn.size * self.ratio, self.dim)
+    def __call__(self, context) -> Tensor:
+        return context.normal(self, context.size * self.ratio, self.dim)
 
 
-@part
+@record
 class TeacherMatching(FeatureMatching):
     """D tells real from made images, K+1 classes; G matches the mean features that D's average sees in `target` images.
 
@@ -44,15 +44,15 @@ class TeacherMatching(FeatureMatching):
     in number.
     """
 
-    target: Judged = Judged("D", averaged=True)
-    match: Judged = Judged("D", Made("G", Noise()), averaged=True)
+    target: Discriminated = Discriminated("D", averaged=True)
+    match: Discriminated = Discriminated("D", Output("G", Noise()), averaged=True)
 
     def d(self, duel) -> Tensor:
         return softplus(-duel.real.score).mean() + softplus(duel.fake.score).mean()
 
     def g(self, duel) -> Tensor:
-        mean, turn = duel.turn.batch_mean, duel.turn
-        return (mean(turn[self.target].features) - mean(turn[self.match].features)).square().mean()
+        mean, context = duel.context.batch_mean, duel.context
+        return (mean(context[self.target].features) - mean(context[self.match].features)).square().mean()
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -68,20 +68,20 @@ class SemiGAN(ConsistencyClassifier):
     game: float = 0.3
 
     def recipe(self, plan: Plan, look: Look, start: Start) -> Recipe:
-        judge, terms = agreement(self.net, ClassesAsScore(), plan, look, start)
+        judge, losses = agreement(self.net, ClassesAsScore(), plan, look, start)
         ratio = max(1, plan.ratio // 4)  # fakes for each labelled image: a quarter of the unlabelled ones
-        made = Made("G", Latents(Z, ratio))
-        contest = TeacherMatching(
+        made = Output("G", Latents(Z, ratio))
+        adversarial = TeacherMatching(
             Window(self.game, 0.1, 0.75, ramp=0.1),
-            real=Judged("D", look.strong(Given("x", "all", plan.ratio))),
+            real=Discriminated("D", look.strong(Batch("x", "all", plan.ratio))),
             fake=Apart("D", made),
-            target=Judged("D", look.weak(Given("x", "all", ratio)), averaged=True),
-            match=Judged("D", made, averaged=True),
+            target=Discriminated("D", look.weak(Batch("x", "all", ratio)), averaged=True),
+            match=Discriminated("D", made, averaged=True),
         )
-        maker = Generator("G", DCGAN(width=16), z=Z)
+        generator = Generator("G", DCGAN(width=16), z=Z)
         players = (
-            learner(judge, (*terms, contest)),
-            Player("G", (maker,), (contest,), Adam(4e-3, (0.5, 0.99)), steps=2, average=0.99),
+            learner(judge, (*losses, adversarial)),
+            Player("G", (generator,), (adversarial,), Adam(4e-3, (0.5, 0.99)), steps=2, average=0.99),
         )
         return Recipe("Salimans et al. 2016, arXiv:1606.03498, with consistency", players, plan.labelled)
 

@@ -103,13 +103,13 @@ def readings(at) -> str:
     """`1,230 images/s  D 0.69  G 0.81  D right on real 81 %, fake 88 %`"""
     losses, right = [], []
     for name, value in at.means.items():
-        player, _, term = name.partition("/")
-        if term == "SaysReal/real":
+        player, _, loss = name.partition("/")
+        if loss == "FractionReal/real":
             right.insert(0, f"real {100 * value:.0f} %")
-        elif term == "SaysReal/fake":
+        elif loss == "FractionReal/fake":
             right.append(f"fake {100 - 100 * value:.0f} %")
         else:
-            several = sum(other.startswith(f"{player}/") and "SaysReal" not in other for other in at.means) > 1
-            losses.append(f"{term if several else player} {value:.3g}")
+            several = sum(other.startswith(f"{player}/") and "FractionReal" not in other for other in at.means) > 1
+            losses.append(f"{loss if several else player} {value:.3g}")
     verdicts = [f"D right on {', '.join(right)}"] if right else []
     return "  ".join([f"{at.images_per_second:,.0f} images/s", *losses, *verdicts])

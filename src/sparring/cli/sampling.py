@@ -208,8 +208,8 @@ def look_inside(run: Path, sampler, source: str | None, *, seed: int = 0) -> dic
     if not (run / "recipe.json").is_file():
         raise UsageError("not-a-run", f"{run} is no run folder", fix="--inside wants what `sparring train` wrote")
     source = source or ("digits" if Run.read(run).settings.get("source") == "digits" else None)
-    facts = sampler.facts
-    shape = (facts.height, facts.width, facts.channels)
+    data_spec = sampler.data_spec
+    shape = (data_spec.height, data_spec.width, data_spec.channels)
     real = real_images(source, shape).images if source else None
     folder = look(sampler, run, training=real, seed=seed)
     return {"inside": str(folder), "files": sorted(str(path) for path in folder.iterdir())}
@@ -283,8 +283,8 @@ def tell(screen: Screen, json: bool, told: dict) -> None:
         return
     rows = told.get("nearest")
     if rows:
-        cells = [(row["image"], printable(row["nearest"]), f"{row['distance']:.2f}") for row in rows]
-        screen.table(("sample", "nearest image", "distance"), cells, right=("sample", "distance"))
+        nodes = [(row["image"], printable(row["nearest"]), f"{row['distance']:.2f}") for row in rows]
+        screen.table(("sample", "nearest image", "distance"), nodes, right=("sample", "distance"))
         if told["closeness"] is not None:
             screen.line(f"{told['closeness']:.2f} times as far as real images are from each other; near 0: copies")
     places = ", ".join(told[name] for name in ("out", "grid", "film", "inside") if name in told)

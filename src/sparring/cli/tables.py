@@ -97,8 +97,8 @@ def precision_here(device: str) -> dict:
     """Which number format trains a small GAN faster here, by measurement."""
     from ..games.recipes import RECIPES
     from ..games.training import fastest_precision
-    from ..nets.layers import Facts
+    from ..nets.layers import DataSpec
 
-    chosen = fastest_precision(RECIPES["dcgan"], Facts(1, 28, 28, 10), device=device)
+    chosen = fastest_precision(RECIPES["dcgan"], DataSpec(1, 28, 28, 10), device=device)
     other = "fp32" if chosen == "bf16" else "bf16"
     return {"precision": chosen, "why": f"measured on dcgan at 28x28: {other} is not faster (--precision overrides)"}

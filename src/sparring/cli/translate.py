@@ -66,7 +66,7 @@ def read(path: Path, loaded, mask: Path | None):
     from ..images import BadImage, load_image, opened
 
     try:
-        pixels = load_image(path, channels=loaded.facts.channels)
+        pixels = load_image(path, channels=loaded.data_spec.channels)
         if not any(spec.mask for spec in loaded.specs.values()):
             return pixels, None
         if mask is None:
@@ -102,12 +102,12 @@ def scored(screen: Screen, loaded, images, out: Path | None, *, seed: int, json:
     from ..metrics import psnr, ssim
     from ..runs.sampler import save_grid
 
-    facts = loaded.facts
+    data_spec = loaded.data_spec
     if len(images) > 1:
         raise UsageError("several", "--score takes one data set", fix="name one folder, .zip, .npz or .parquet")
-    found = load(str(images[0]), size=(facts.height, facts.width))
-    if found.shape[2] != facts.channels:
-        raise DataError("channels", f"the model takes {facts.channels} channels, the images have {found.shape[2]}",
+    found = load(str(images[0]), size=(data_spec.height, data_spec.width))
+    if found.shape[2] != data_spec.channels:
+        raise DataError("channels", f"the model takes {data_spec.channels} channels, the images have {found.shape[2]}",
                         fix="pass images like those it was trained on")  # fmt: skip
     test = found.parts == "test"
     x = (found.take(test) if test.any() else found).images[:5000]

@@ -23,13 +23,13 @@ from ..errors import DataError
 from ..games.builders import Recipe
 from ..games.heads import Classes
 from ..games.losses import Classify, Linear
-from ..games.nodes import Given, Judged
-from ..games.players import AdamW, Judge, Player
+from ..games.nodes import Batch, Discriminated
+from ..games.players import AdamW, Discriminator, Player
 from ..games.training import fastest_precision, new_state, some_threads, training
 from ..games.views import Weak
 from ..images import to_unit
 from ..nets.classifiers import SmallCNN
-from ..nets.layers import Facts
+from ..nets.layers import DataSpec
 from ..runs.driver import choose_device
 from .cache import Arrays, fingerprint, user_cache
 from .extractor import Extractor, Progress, hash_of, writeable
@@ -55,8 +55,8 @@ RECIPE = Recipe(
     (
         Player(
             "D",
-            (Judge("D", SmallCNN(), Classes()),),
-            (Classify(of=Judged("D", Weak(Given("x"))), label=Given("y")),),
+            (Discriminator("D", SmallCNN(), Classes()),),
+            (Classify(of=Discriminated("D", Weak(Batch("x"))), label=Batch("y")),),
             AdamW(Linear(4e-3)),
             average=0.99,
         ),
@@ -75,9 +75,9 @@ class Lesson:
     held: np.ndarray  # bool [N]
 
     @property
-    def facts(self) -> Facts:
+    def data_spec(self) -> DataSpec:
         _, height, width, channels = self.x.shape
-        return Facts(channels, height, width, self.classes)
+        return DataSpec(channels, height, width, self.classes)
 
 
 def own(
@@ -118,7 +118,7 @@ def own(
 def extractor_of(arrays: Arrays, shape: tuple[int, ...], classes: tuple[str, ...], device: str) -> Extractor:
     """The extractor whose weights, scale and accuracy these are."""
     height, width, channels = shape
-    net = network(Facts(channels, *fitting(height, width), len(arrays["head.classes.bias"])), arrays, device)
+    net = network(DataSpec(channels, *fitting(height, width), len(arrays["head.classes.bias"])), arrays, device)
     mean, scale = arrays["own/mean"], arrays["own/scale"]
 
     def see(chunk: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -228,35 +228,35 @@ def held_out(y: np.ndarray, seed: int) -> np.ndarray:
     return held
 
 
-def shown_for(images: int, facts: Facts) -> int:
+def shown_for(images: int, data_spec: DataSpec) -> int:
     """How many images training shows, repeats counted: 25 times 10,000, and more often the fewer there are.
 
     Less where the network's map is larger than the 16x16 of images of 32x32.
     """
-    side = min(facts.height, facts.width)
+    side = min(data_spec.height, data_spec.width)
     fold = 2 ** max(0, int(math.log2(side / 12)))
-    area = facts.height * facts.width / fold**2
+    area = data_spec.height * data_spec.width / fold**2
     return round(min(400_000, 1000 * images**0.6) / max(1.0, area / 256))
 
 
 def trained(lesson: Lesson, seed: int, device: str, precision: str, progress: Progress | None) -> nn.Module:
     """The averaged classifier of RECIPE after a lesson, in eval mode."""
-    facts, shown = lesson.facts, shown_for(len(lesson.x), lesson.facts)
+    data_spec, shown = lesson.data_spec, shown_for(len(lesson.x), lesson.data_spec)
     seen = ~lesson.held
     data = {"all": {"x": torch.from_numpy(lesson.x[seen]).to(device), "y": torch.from_numpy(lesson.y[seen]).to(device)}}
     if precision == "auto":
-        precision = fastest_precision(RECIPE, facts, device=device)
-    state = new_state(RECIPE, facts, seed=seed, device=device)
+        precision = fastest_precision(RECIPE, data_spec, device=device)
+    state = new_state(RECIPE, data_spec, seed=seed, device=device)
     for _ in training(RECIPE, state, data, images=shown, seed=seed, precision=precision):
         if progress:
             progress(min(state.round * RECIPE.batch, shown), shown, "training the extractor")
     return state.best("D").eval()
 
 
-def network(facts: Facts, arrays: Arrays, device: str) -> nn.Module:
+def network(data_spec: DataSpec, arrays: Arrays, device: str) -> nn.Module:
     """The network with these weights, in eval mode."""
     with torch.random.fork_rng(devices=[]):
-        net = RECIPE.nets["D"].build(facts)  # without an optimiser, which loads half of torch
+        net = RECIPE.nets["D"].build(data_spec)  # without an optimiser, which loads half of torch
     net.load_state_dict({name: torch.tensor(value) for name, value in arrays.items() if "/" not in name})
     return net.to(device=device, memory_format=torch.channels_last).eval().requires_grad_(False)
 

@@ -10,19 +10,19 @@ import math
 import torch
 from torch import Tensor
 
-from ..nets.layers import Facts
-from ..records import part
-from .losses import Term
+from ..nets.layers import DataSpec
+from ..records import record
+from .losses import Loss
 
 
-@part
-class Memory:
+@record(was="Memory", renamed={"reading": "gauge"})
+class TrackedBuffer:
     """Something a judge remembers between moves: a buffer that follows the mean of a gauge. Part of its state."""
 
     name: str
-    gauge: Term
+    reading: Loss
 
-    def initial(self, facts: Facts) -> Tensor:
+    def initial(self, data_spec: DataSpec) -> Tensor:
         raise NotImplementedError
 
     def update(self, buffer: Tensor, mean: Tensor) -> None:
@@ -30,20 +30,20 @@ class Memory:
         raise NotImplementedError
 
 
-@part
-class AsIs:
+@record(was="AsIs", renamed={"buffers": "memories"})
+class NoAugment:
     """The image itself."""
 
     numbers = 0  # drawn for each image
-    memories: tuple[Memory, ...] = ()
+    buffers: tuple[TrackedBuffer, ...] = ()
 
     def see(self, x: Tensor, u: Tensor, p: Tensor | None = None) -> Tensor:
         """Images [N,C,H,W] seen by numbers u [N, numbers] in [0,1); p: the probability that is remembered, if any."""
         return x
 
 
-@part
-class DiffAugment(AsIs):
+@record
+class DiffAugment(NoAugment):
     """Light, a shift by up to an eighth of a side, a square of half a side cut out. Zhao et al. 2020, section 3."""
 
     light: bool = True
@@ -64,25 +64,25 @@ class DiffAugment(AsIs):
         return x * ~cut_out(u[:, 5:7, 0, 0], self.cut, *x.shape[2:]) if self.cut else x
 
 
-@part
-class Probability(Memory):
+@record
+class Probability(TrackedBuffer):
     """ADA's p: up by `step` when the gauge is above `target`, else down. Karras et al. 2020, section 3.1."""
 
     name: str = "p"
-    gauge: Term = Term()
+    reading: Loss = Loss()
     target: float = 0.6
     step: float = 0.001
     most: float = 0.8
 
-    def initial(self, facts: Facts) -> Tensor:
+    def initial(self, data_spec: DataSpec) -> Tensor:
         return torch.zeros(())
 
     def update(self, buffer: Tensor, mean: Tensor) -> None:
         buffer.add_(self.step * (mean - self.target).sign()).clamp_(0, self.most)
 
 
-@part
-class ADA(AsIs):
+@record
+class ADA(NoAugment):
     """Each kind of change with probability p, which keeps a gauge of D's overfitting near a target.
 
     Moves, scale, turns by any angle (`rotation`: the largest, in degrees), stretching; brightness, contrast, colour;
@@ -91,7 +91,7 @@ class ADA(AsIs):
     goes from 0 to 1 in 64,000 images at the soonest.
     """
 
-    memories: tuple[Memory, ...] = ()
+    buffers: tuple[TrackedBuffer, ...] = ()
     rotation: float = 20.0
     flip: bool = False
     quarter_turns: bool = False
@@ -126,8 +126,8 @@ class ADA(AsIs):
         return torch.stack(rows, 1).view(n, 2, 3)
 
 
-def stretched(x: Tensor, about: Tensor | float, by: Tensor) -> Tensor:
-    return (x - about) * by + about
+def stretched(x: Tensor, condition: Tensor | float, by: Tensor) -> Tensor:
+    return (x - condition) * by + condition
 
 
 def normal(u: Tensor) -> Tensor:

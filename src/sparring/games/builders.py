@@ -4,18 +4,18 @@ from dataclasses import replace
 
 from ..errors import UsageError
 from ..nets.unet import PatchGAN
-from ..records import part, walk
-from .augment import ADA, AsIs, Probability
+from ..records import record, walk
+from .augment import ADA, NoAugment, Probability
 from .checks import problems
 from .heads import Patches
-from .losses import L1, Contest, NonSaturating, Relativistic, Sign, Wasserstein
-from .nodes import Cell, Given, Judged, Labels, Made
-from .players import Adam, Generator, Judge, Optimiser, Player, Translator
+from .losses import L1, AdversarialLoss, NonSaturating, Relativistic, Sign, Wasserstein
+from .nodes import Batch, Discriminated, Labels, Node, Output
+from .players import Adam, Discriminator, Generator, Optimiser, Player, Translator
 
 RISE = 64_000  # images that D sees while ADA's p goes from 0 to 1
 
 
-@part
+@record
 class Recipe:
     """Everything that tells one method from another. A round is one turn of each player, in this order."""
 
@@ -34,17 +34,17 @@ class Recipe:
     @property
     def pools(self) -> set[str]:
         """Which pools of the data it reads."""
-        return {p.pool for p in walk(self) if isinstance(p, (Given, Labels))}
+        return {p.pool for p in walk(self) if isinstance(p, (Batch, Labels))}
 
 
 def gan(
     source: str,
-    contest: Contest,
+    adversarial: AdversarialLoss,
     *,
     d: tuple = (),
     g: tuple = (),
-    judge: Judge = Judge(),
-    maker: Generator | Translator = Generator(),
+    discriminator: Discriminator = Discriminator(),
+    generator: Generator | Translator = Generator(),
     optim: Optimiser = Adam(),
     g_optim: Optimiser | None = None,
     d_steps: int = 1,
@@ -53,8 +53,8 @@ def gan(
 ) -> Recipe:
     """Two players share a contest; each has further terms of its own. G is sampled through its weight average."""
     players = (
-        Player("D", (judge,), (contest, *d), optim, steps=d_steps, average=d_average),
-        Player("G", (maker,), (contest, *g), g_optim or optim, average=0.999),
+        Player("D", (discriminator,), (adversarial, *d), optim, steps=d_steps, average=d_average),
+        Player("G", (generator,), (adversarial, *g), g_optim or optim, average=0.999),
     )
     return Recipe(source, players, batch)
 
@@ -62,18 +62,18 @@ def gan(
 def solo(
     source: str,
     nets: tuple,
-    terms: tuple,
+    losses: tuple,
     optim: Optimiser = Adam(1e-3, (0.9, 0.999)),
-    gauges: tuple = (),
+    monitored: tuple = (),
 ) -> Recipe:
     """One player."""
-    return Recipe(source, (Player("P", nets, terms, optim, average=0.999, gauges=gauges),))
+    return Recipe(source, (Player("P", nets, losses, optim, average=0.999, monitored=monitored),))
 
 
 def translation(
     source: str,
-    of: Cell,
-    target: Cell = Given("x"),
+    of: Node,
+    target: Node = Batch("x"),
     *,
     l1: float = 100.0,
     weight: float = 1.0,
@@ -82,25 +82,34 @@ def translation(
     batch: int = 32,
 ) -> Recipe:
     """G makes the target of a source image; D sees both, patch by patch; `l1` pulls G to the target."""
-    made = Made("G", of)
-    contest = NonSaturating(weight, real=Judged("D", target, of), fake=Judged("D", made, of))
-    judge = Judge(net=PatchGAN(), head=Patches(), source=True, mask=mask)
-    maker = Translator(mask=mask, residual=residual)
-    return gan(source, contest, g=(L1(l1, made=made, target=target),), judge=judge, maker=maker, batch=batch)
+    made = Output("G", of)
+    adversarial = NonSaturating(weight, real=Discriminated("D", target, of), fake=Discriminated("D", made, of))
+    discriminator = Discriminator(net=PatchGAN(), head=Patches(), source=True, mask=mask)
+    generator = Translator(mask=mask, residual=residual)
+    return gan(
+        source,
+        adversarial,
+        g=(L1(l1, made=made, target=target),),
+        discriminator=discriminator,
+        generator=generator,
+        batch=batch,
+    )
 
 
-def contests(recipe: Recipe) -> dict[str, Contest]:
+def adversarial_losses(recipe: Recipe) -> dict[str, AdversarialLoss]:
     """The contest of each discriminator, by the discriminator's name."""
-    terms = ((player, term) for player in recipe.players for term in player.terms if isinstance(term, Contest))
-    return {term.real.by: term for player, term in terms if term.real.by in player.owns}
+    losses = (
+        (player, loss) for player in recipe.players for loss in player.losses if isinstance(loss, AdversarialLoss)
+    )
+    return {loss.real.by: loss for player, loss in losses if loss.real.by in player.owns}
 
 
 def can_augment(recipe: Recipe) -> bool:
     """Is there a discriminator that sees an image alone, and not beside the one that it was made from?"""
-    return any(not recipe.nets[name].source for name in contests(recipe))
+    return any(not recipe.nets[name].source for name in adversarial_losses(recipe))
 
 
-def augmented(recipe: Recipe, augment: AsIs) -> Recipe:
+def augmented(recipe: Recipe, augment: NoAugment) -> Recipe:
     """The same recipe, its discriminators seeing every image through `augment`.
 
     ADA's gauge is set: how often the discriminator calls real images real, or, where scores mean nothing alone
@@ -110,7 +119,9 @@ def augmented(recipe: Recipe, augment: AsIs) -> Recipe:
     if not can_augment(recipe):
         raise UsageError("no-augment", "this recipe has no discriminator that could see its images changed",
                          fix="train it without an augmentation")  # fmt: skip
-    seen = {name: seen_by(contest, augment, recipe.batch) for name, contest in contests(recipe).items()}
+    seen = {
+        name: seen_by(adversarial, augment, recipe.batch) for name, adversarial in adversarial_losses(recipe).items()
+    }
     players = tuple(
         replace(p, nets=tuple(replace(s, augment=seen[s.name]) if s.name in seen else s for s in p.nets))
         for p in recipe.players
@@ -118,9 +129,9 @@ def augmented(recipe: Recipe, augment: AsIs) -> Recipe:
     return replace(recipe, players=players)
 
 
-def seen_by(contest: Contest, augment: AsIs, batch: int) -> AsIs:
+def seen_by(adversarial: AdversarialLoss, augment: NoAugment, batch: int) -> NoAugment:
     if not isinstance(augment, ADA):
         return augment
-    rival = contest.fake if isinstance(contest, (Wasserstein, Relativistic)) else None
-    gauge = Sign(of=contest.real, rival=rival)
-    return replace(augment, memories=(Probability(gauge=gauge, step=batch / RISE),))
+    rival = adversarial.fake if isinstance(adversarial, (Wasserstein, Relativistic)) else None
+    reading = Sign(of=adversarial.real, rival=rival)
+    return replace(augment, buffers=(Probability(reading=reading, step=batch / RISE),))

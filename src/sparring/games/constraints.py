@@ -4,11 +4,11 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from ..records import part
+from ..records import record
 
 
-@part
-class Free:
+@record(was="Free")
+class NoConstraint:
     """No constraint."""
 
     lipschitz = False
@@ -20,8 +20,8 @@ class Free:
         """After each move of the network."""
 
 
-@part
-class WeightClip(Free):
+@record
+class WeightClip(NoConstraint):
     """Every weight within +-bound. Arjovsky et al. 2017, algorithm 1."""
 
     bound: float = 0.01
@@ -33,8 +33,8 @@ class WeightClip(Free):
                 p.clamp_(-self.bound, self.bound)
 
 
-@part
-class SpectralNorm(Free):
+@record
+class SpectralNorm(NoConstraint):
     """Every matrix and kernel divided by its largest singular value, from one power iteration per forward pass.
 
     Miyato et al. 2018, algorithm 1. Kernels are read as matrices [outputs, the rest], as there.

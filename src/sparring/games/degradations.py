@@ -4,28 +4,28 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from ..records import part
-from .nodes import Cell, Given
+from ..records import record
+from .nodes import Batch, Node
 
 
-@part
-class Degradation(Cell):
+@record
+class Degradation(Node):
     """Takes something from images [N,C,H,W], by `numbers` drawn for each image."""
 
-    of: Cell = Given()
+    of: Node = Batch()
 
     numbers = 0
 
-    def __call__(self, turn) -> Tensor:
-        x = turn[self.of]
-        return self.degraded(x, turn.uniform(self, len(x), self.numbers) if self.numbers else x.new_zeros(len(x), 0))
+    def __call__(self, context) -> Tensor:
+        x = context[self.of]
+        return self.degraded(x, context.uniform(self, len(x), self.numbers) if self.numbers else x.new_zeros(len(x), 0))
 
     def degraded(self, x: Tensor, u: Tensor) -> Tensor:
         """u: [N, numbers] in [0,1)."""
         raise NotImplementedError
 
 
-@part
+@record
 class Hole(Degradation):
     """A random rectangle is missing: [N,C+1,H,W], the image with 0 (grey) there, and a mask that is 1 there, else 0.
 
@@ -41,7 +41,7 @@ class Hole(Degradation):
         return holed(x, rectangle(u, self.least, self.most, *x.shape[2:]))
 
 
-@part
+@record
 class Shrunk(Degradation):
     """Shrunk `factor` times by averaging and blown up again bicubically, [N,C,H,W]: the source of super-resolution.
 
@@ -54,7 +54,7 @@ class Shrunk(Degradation):
         return blown_up(shrunk(x, self.factor), *x.shape[2:])
 
 
-@part
+@record
 class Grey(Degradation):
     """Without colour: luma (ITU-R BT.601) in every channel, [N,C,H,W]."""
 

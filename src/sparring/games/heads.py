@@ -4,20 +4,20 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from ..records import part
+from ..records import record
 
 
-class Verdict(NamedTuple):
-    """What a judge says about N images."""
+class DiscriminatorOutput(NamedTuple):
+    """What a discriminator or classifier says about N images."""
 
     x: Tensor  # [N,C,H,W]  the images it was shown (a penalty differentiates by them)
     features: Tensor  # [N,F]      what it was read from
     score: Tensor | None = None  # [N]        higher = more real; unbounded. [N,P]: one for each patch
     logits: Tensor | None = None  # [N,K]      classes, or codes
-    guess: Tensor | None = None  # [N,2S]     mean and log variance of continuous codes
+    code_params: Tensor | None = None  # [N,2S]     mean and log variance of continuous codes
 
 
-@part
+@record
 class Score:
     """One number per image: real or not. Goodfellow et al. 2014."""
 
@@ -32,7 +32,7 @@ class Score:
         return {"score": net["score"](h).squeeze(1)}
 
 
-@part
+@record
 class Projection(Score):
     """score(h) + <embedding(y), h>: the label's own direction in feature space. Miyato & Koyama 2018, eq. 3."""
 
@@ -47,7 +47,7 @@ class Projection(Score):
         return {"score": net["score"](h).squeeze(1) + (net["label"](y) * h).sum(1)}
 
 
-@part
+@record
 class Classes(Score):
     """Class logits alone: an ordinary classifier."""
 
@@ -60,7 +60,7 @@ class Classes(Score):
         return {"logits": net["classes"](h)}
 
 
-@part
+@record
 class ClassesAsScore(Classes):
     """K logits whose log-sum-exp is the score: of K+1 classes, "fake" has logit 0. Salimans et al. 2016, section 5."""
 
@@ -71,7 +71,7 @@ class ClassesAsScore(Classes):
         return {"score": logits.logsumexp(1), "logits": logits}
 
 
-@part
+@record
 class ScoreAndClasses(Score):
     """Class logits beside the score. Odena et al. 2017, section 4 (AC-GAN)."""
 
@@ -84,30 +84,30 @@ class ScoreAndClasses(Score):
         return {"score": net["score"](h).squeeze(1), "logits": net["classes"](h)}
 
 
-@part
+@record(renamed={"continuous": "sliders"})
 class Codes(Score):
-    """Which code made this image: `values` logits, and a normal distribution for each of `sliders` continuous codes.
+    """Which code made this image: `values` logits, and a normal distribution for each of `continuous` codes.
 
     Q of Chen et al. 2016 (InfoGAN), section 4: it shares D's trunk and has a layer of its own.
     """
 
-    gives = ("score", "logits", "guess")
+    gives = ("score", "logits", "code_params")
 
     values: int = 10
-    sliders: int = 2
+    continuous: int = 2
     hidden: int = 128
 
     def build(self, features: int, classes: int) -> nn.ModuleDict:
         hidden = nn.Sequential(nn.Linear(features, self.hidden), nn.LeakyReLU(0.1))
-        codes = nn.Linear(self.hidden, self.values + 2 * self.sliders)
+        codes = nn.Linear(self.hidden, self.values + 2 * self.continuous)
         return nn.ModuleDict({"score": nn.Linear(features, 1), "hidden": hidden, "codes": codes})
 
     def read(self, net: nn.ModuleDict, h: Tensor, y: Tensor | None) -> dict[str, Tensor]:
-        logits, guess = net["codes"](net["hidden"](h)).split([self.values, 2 * self.sliders], 1)
-        return {"score": net["score"](h).squeeze(1), "logits": logits, "guess": guess}
+        logits, code_params = net["codes"](net["hidden"](h)).split([self.values, 2 * self.continuous], 1)
+        return {"score": net["score"](h).squeeze(1), "logits": logits, "code_params": code_params}
 
 
-@part
+@record
 class Patches(Score):
     """One score for each patch: D judges texture, not the whole. Isola et al. 2017, section 3.2.2."""
 

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize, relu, softplus
 
-from ..records import part
-from .nodes import FAKE, REAL, Cell, Features, Given, Judged, Made, Mixed, Sliders, Weights
+from ..records import record
+from .nodes import FAKE, REAL, Batch, ContinuousCode, Discriminated, Features, Interpolated, Node, Output, Weights
 
 # --- numbers that move over training; progress runs from 0 to 1 ------------------------------------------------------
 
 
-@part
+@record
 class Linear:
     """From `start` to `end` in a straight line."""
 
@@ -29,7 +29,7 @@ class Linear:
         return self.start + (self.end - self.start) * progress
 
 
-@part
+@record
 class Cosine:
     """From `start` to `end` along half a cosine wave."""
 
@@ -40,7 +40,7 @@ class Cosine:
         return self.end + (self.start - self.end) * (1 + math.cos(math.pi * progress)) / 2
 
 
-@part
+@record
 class Window:
     """`value` while start <= progress < stop, else 0; the first and last `ramp` of training inside it are linear."""
 
@@ -63,8 +63,8 @@ def at(value: float | Schedule, progress: float) -> float:
     return value(progress) if isinstance(value, Schedule) else value
 
 
-@part
-class Term:
+@record(was="Term")
+class Loss:
     weight: float | Schedule = 1.0
     every: int = 1
 
@@ -72,7 +72,7 @@ class Term:
     reads = ()  # what it takes from verdicts
     traced = ()  # judged cells whose images it differentiates by
 
-    def __call__(self, turn) -> Tensor:
+    def __call__(self, context) -> Tensor:
         raise NotImplementedError
 
     def scale(self, progress: float) -> float:
@@ -85,16 +85,16 @@ class Term:
 class Duel:
     """One batch of real images against one batch of fakes; each side is judged when it is first read."""
 
-    def __init__(self, turn, real: Judged, fake: Judged):
-        self.turn, self.cells = turn, (real, fake)
+    def __init__(self, context, real: Discriminated, fake: Discriminated):
+        self.context, self.nodes = context, (real, fake)
 
     @cached_property
     def real(self):
-        return self.turn[self.cells[0]]
+        return self.context[self.nodes[0]]
 
     @cached_property
     def fake(self):
-        return self.turn[self.cells[1]]
+        return self.context[self.nodes[1]]
 
 
 def per_image(values: Tensor) -> Tensor:
@@ -102,17 +102,17 @@ def per_image(values: Tensor) -> Tensor:
     return values.flatten(1).mean(1) if values.ndim > 1 else values
 
 
-@part
-class Contest(Term):
+@record(was="Contest")
+class AdversarialLoss(Loss):
     """The same term stands in both players' lists: `d` when the judge of these images moves, else `g`."""
 
-    real: Judged = REAL
-    fake: Judged = FAKE
+    real: Discriminated = REAL
+    fake: Discriminated = FAKE
     reads = ("score",)
 
-    def __call__(self, turn) -> Tensor:
-        duel = Duel(turn, self.real, self.fake)
-        return per_image(self.d(duel) if self.real.by in turn.movers else self.g(duel))
+    def __call__(self, context) -> Tensor:
+        duel = Duel(context, self.real, self.fake)
+        return per_image(self.d(duel) if self.real.by in context.movers else self.g(duel))
 
     def d(self, duel: Duel) -> Tensor:
         raise NotImplementedError
@@ -121,13 +121,13 @@ class Contest(Term):
         raise NotImplementedError
 
     @property
-    def gauges(self) -> tuple[Term, ...]:
+    def monitored(self) -> tuple[Loss, ...]:
         """How the contest stands, from the verdicts that it reads anyway."""
-        return tuple(SaysReal(self.weight, self.every, of=side) for side in (self.real, self.fake))
+        return tuple(FractionReal(self.weight, self.every, of=side) for side in (self.real, self.fake))
 
 
-@part
-class NonSaturating(Contest):
+@record
+class NonSaturating(AdversarialLoss):
     """Logistic loss; G maximises log D(G(z)). Goodfellow et al. 2014, section 3.
 
     `smoothing`: D is told that real images are real with 1 - smoothing. Salimans et al. 2016, section 3.4 (one-sided).
@@ -142,7 +142,7 @@ class NonSaturating(Contest):
         return softplus(-duel.fake.score)
 
 
-@part
+@record
 class Minimax(NonSaturating):
     """The game as first written: G minimises log(1 - D(G(z))), flat where D is sure. Goodfellow et al. 2014, eq. 1."""
 
@@ -150,8 +150,8 @@ class Minimax(NonSaturating):
         return -softplus(duel.fake.score)
 
 
-@part
-class LeastSquares(Contest):
+@record
+class LeastSquares(AdversarialLoss):
     """Mao et al. 2017 with targets 0 and 1, arXiv:1611.04076, section 3.2; the score is not squashed."""
 
     def d(self, duel):
@@ -161,12 +161,12 @@ class LeastSquares(Contest):
         return (duel.fake.score - 1).square() / 2
 
     @property
-    def gauges(self):
+    def monitored(self):
         return tuple(MeanScore(self.weight, self.every, of=side) for side in (self.real, self.fake))
 
 
-@part
-class Hinge(Contest):
+@record
+class Hinge(AdversarialLoss):
     """D stops pushing beyond +-1. Lim & Ye 2017; Miyato et al. 2018, eq. 16 and 17."""
 
     def d(self, duel):
@@ -176,8 +176,8 @@ class Hinge(Contest):
         return -duel.fake.score
 
 
-@part
-class Wasserstein(Contest):
+@record
+class Wasserstein(AdversarialLoss):
     """Arjovsky et al. 2017, eq. 2; needs a Lipschitz D (a penalty or a constraint)."""
 
     def d(self, duel):
@@ -187,12 +187,12 @@ class Wasserstein(Contest):
         return -duel.fake.score
 
     @property
-    def gauges(self):
+    def monitored(self):
         return tuple(MeanScore(self.weight, self.every, of=side) for side in (self.real, self.fake))
 
 
-@part
-class Relativistic(Contest):
+@record
+class Relativistic(AdversarialLoss):
     """Each real image against one fake: which is more real? Jolicoeur-Martineau 2019; Huang et al. 2024, section 2."""
 
     def d(self, duel):
@@ -202,11 +202,11 @@ class Relativistic(Contest):
         return softplus(duel.real.score - duel.fake.score)
 
     @property
-    def gauges(self):
-        return (Ahead(self.weight, self.every, of=self.real, rival=self.fake),)
+    def monitored(self):
+        return (PairAccuracy(self.weight, self.every, of=self.real, rival=self.fake),)
 
 
-@part
+@record
 class FeatureMatching(NonSaturating):
     """G matches the mean features of real images. Salimans et al. 2016, section 3.1."""
 
@@ -214,7 +214,7 @@ class FeatureMatching(NonSaturating):
     reads = ("score",)
 
     def g(self, duel):
-        mean = duel.turn.batch_mean
+        mean = duel.context.batch_mean
         return (mean(duel.real.features) - mean(duel.fake.features)).square().mean()
 
 
@@ -227,11 +227,11 @@ def input_gradient(verdict) -> Tensor:
     return torch.autograd.grad(score, verdict.x, create_graph=True)[0].flatten(1)
 
 
-@part
-class SlopePenalty(Term):
+@record(was="SlopePenalty")
+class InputGradientPenalty(Loss):
     """A penalty on the slope of the score at some images."""
 
-    at: Judged = REAL
+    at: Discriminated = REAL
     reads = ("score",)
 
     @property
@@ -239,94 +239,94 @@ class SlopePenalty(Term):
         return (self.at,)
 
 
-@part
-class R1(SlopePenalty):
+@record
+class R1(InputGradientPenalty):
     """|dD/dx|^2 / 2 at real images. Mescheder et al. 2018, eq. 9. At fakes, R1(at=FAKE), it is their R2."""
 
-    def __call__(self, turn):
-        return input_gradient(turn[self.at]).square().sum(1) / 2
+    def __call__(self, context):
+        return input_gradient(context[self.at]).square().sum(1) / 2
 
 
-@part
-class GradientPenalty(SlopePenalty):
+@record
+class GradientPenalty(InputGradientPenalty):
     """(|dD/dx| - 1)^2 between real and fake. Gulrajani et al. 2017, eq. 3."""
 
     weight: float | Schedule = 10.0
-    at: Judged = Judged("D", Mixed(REAL.of, FAKE.of))
+    at: Discriminated = Discriminated("D", Interpolated(REAL.of, FAKE.of))
 
-    def __call__(self, turn):
-        return (input_gradient(turn[self.at]).norm(dim=1) - 1).square()
+    def __call__(self, context):
+        return (input_gradient(context[self.at]).norm(dim=1) - 1).square()
 
 
 # --- labels and codes ------------------------------------------------------------------------------------------------
 
 
-@part
-class Classify(Term):
+@record
+class Classify(Loss):
     """Cross-entropy with labels int64 [N] (-1 counts 0) or with class probabilities [N,K]."""
 
-    of: Cell = REAL
-    label: Cell = Given("y")
+    of: Node = REAL
+    label: Node = Batch("y")
     smoothing: float = 0.0
     reads = ("logits",)
 
-    def __call__(self, turn):
-        logits, label = turn[self.of].logits, turn[self.label]
+    def __call__(self, context):
+        logits, label = context[self.of].logits, context[self.label]
         if label.ndim == 2:
             return cross_entropy(logits, label, reduction="none", label_smoothing=self.smoothing)
         return cross_entropy(logits, label, ignore_index=-1, reduction="none", label_smoothing=self.smoothing)
 
 
-@part
-class GuessSliders(Term):
-    """-log N(sliders; mean, variance) of the judge's guess, up to a constant. Chen et al. 2016, section 6."""
+@record(was="GuessSliders", renamed={"code": "sliders"})
+class ContinuousCodeLoss(Loss):
+    """-log N(code; mean, variance) up to a constant, both as D gives them. Chen et al. 2016, section 6."""
 
-    of: Judged = FAKE
-    sliders: Sliders = Sliders()
-    reads = ("guess",)
+    of: Discriminated = FAKE
+    code: ContinuousCode = ContinuousCode()
+    reads = ("code_params",)
 
-    def __call__(self, turn):
-        mean, log_var = turn[self.of].guess.chunk(2, dim=1)
-        return ((turn[self.sliders] - mean).square() * (-log_var).exp() + log_var).sum(1) / 2
+    def __call__(self, context):
+        mean, log_var = context[self.of].code_params.chunk(2, dim=1)
+        return ((context[self.code] - mean).square() * (-log_var).exp() + log_var).sum(1) / 2
 
 
-@part
-class Entropy(Term):
+@record
+class Entropy(Loss):
     """How unsure the classes are, in nats: D is to be sure of real images. Dai et al. 2017, arXiv:1705.09783."""
 
-    of: Judged = REAL
+    of: Discriminated = REAL
     reads = ("logits",)
 
-    def __call__(self, turn):
-        logs = turn[self.of].logits.log_softmax(1)
+    def __call__(self, context):
+        logs = context[self.of].logits.log_softmax(1)
         return -(logs.exp() * logs).sum(1)
 
 
-@part
-class Information(Term):
+@record
+class Information(Loss):
     """Minus what an image tells about its class, in nats: H(class | image) - H(class) over the batch. D is to be sure
     of each image, and to use all classes. Krause, Perona & Gomes 2010 (NIPS 23); Hu et al. 2017, arXiv:1702.08720.
     """
 
-    of: Judged = REAL
+    of: Discriminated = REAL
     reads = ("logits",)
     whole_batch = True
 
-    def __call__(self, turn):
-        logs = turn[self.of].logits.log_softmax(1)
+    def __call__(self, context):
+        logs = context[self.of].logits.log_softmax(1)
         shares = logs.exp().mean(0)
         return torch.xlogy(shares, shares).sum() - (logs.exp() * logs).sum(1).mean()
 
 
-@part
-class PullAway(Term):
+@record
+class PullAway(Loss):
     """Mean squared cosine between features of different fakes, so that they spread. Zhao et al. 2017, section 2.4."""
 
-    of: Cell = Features(FAKE)
+    of: Node = Features(FAKE)
     whole_batch = True
 
-    def __call__(self, turn):
-        h = normalize(turn[self.of], dim=1)
+    def __call__(self, context):
+        h = normalize(context[self.of], dim=1)
         n = len(h)
         return ((h @ h.T).square().sum() - n) / (n * (n - 1))
 
@@ -334,58 +334,58 @@ class PullAway(Term):
 # --- reconstructions -------------------------------------------------------------------------------------------------
 
 
-@part
-class L1(Term):
+@record
+class L1(Loss):
     """Mean absolute difference of two images, in [0,2]."""
 
-    made: Cell = FAKE.of
-    target: Cell = Given("x")
+    made: Node = FAKE.of
+    target: Node = Batch("x")
 
-    def __call__(self, turn):
-        return (turn[self.made] - turn[self.target]).abs().flatten(1).mean(1)
+    def __call__(self, context):
+        return (context[self.made] - context[self.target]).abs().flatten(1).mean(1)
 
 
-@part
-class SquaredError(Term):
+@record
+class SquaredError(Loss):
     """-log N(target; made, deviation^2) up to a constant: a VAE's first term. Kingma & Welling 2014, eq. 10."""
 
-    made: Cell = FAKE.of
-    target: Cell = Given("x")
+    made: Node = FAKE.of
+    target: Node = Batch("x")
     deviation: float = 1.0
 
-    def __call__(self, turn):
-        return (turn[self.made] - turn[self.target]).square().flatten(1).sum(1) / (2 * self.deviation**2)
+    def __call__(self, context):
+        return (context[self.made] - context[self.target]).square().flatten(1).sum(1) / (2 * self.deviation**2)
 
 
-@part
-class KL(Term):
+@record
+class KL(Loss):
     """KL(N(mean, variance) || N(0, 1)) of [N, 2Z] = (mean, log variance). Kingma & Welling 2014, appendix B."""
 
-    of: Cell = Made("E", Given())
+    of: Node = Output("E", Batch())
 
-    def __call__(self, turn):
-        mean, log_var = turn[self.of].chunk(2, dim=1)
+    def __call__(self, context):
+        mean, log_var = context[self.of].chunk(2, dim=1)
         return (mean.square() + log_var.exp() - 1 - log_var).sum(1) / 2
 
 
 # --- weights ---------------------------------------------------------------------------------------------------------
 
 
-@part
-class Orthogonal(Term):
+@record
+class Orthogonal(Loss):
     """Off-diagonal products of the filters of each matrix or kernel, squared. Brock et al. 2019, section 3.1."""
 
     weight: float | Schedule = 1e-4
     of: Weights = Weights("G")
 
-    def __call__(self, turn):
-        rows = [w.flatten(1) for w in turn[self.of].values() if w.ndim > 1]
+    def __call__(self, context):
+        rows = [w.flatten(1) for w in context[self.of].values() if w.ndim > 1]
         products = [w @ w.T if len(w) <= w.shape[1] else w.T @ w for w in rows]
         return torch.stack([p.square().sum() - p.diagonal().square().sum() for p in products]).sum()
 
 
-@part
-class HistoricalAverage(Term):
+@record
+class HistoricalAverage(Loss):
     """Squared distance of the weights to their own average. Salimans et al. 2016, section 3.3.
 
     The player's exponential average stands for their arithmetic mean over all of training.
@@ -395,74 +395,74 @@ class HistoricalAverage(Term):
     of: Weights = Weights("G")
     mean: Weights = Weights("G", averaged=True)
 
-    def __call__(self, turn):
-        mean = turn[self.mean]
-        return torch.stack([(w - mean[name]).square().sum() for name, w in turn[self.of].items()]).sum()
+    def __call__(self, context):
+        mean = context[self.mean]
+        return torch.stack([(w - mean[name]).square().sum() for name, w in context[self.of].items()]).sum()
 
 
 # --- gauges: measured, not minimised ---------------------------------------------------------------------------------
 
 
-@part
-class SaysReal(Term):
+@record(was="SaysReal")
+class FractionReal(Loss):
     """1 where D calls an image real, else 0."""
 
-    of: Judged = REAL
+    of: Discriminated = REAL
     reads = ("score",)
 
-    def __call__(self, turn):
-        score = turn[self.of].score
+    def __call__(self, context):
+        score = context[self.of].score
         return per_image((score > 0).to(score.dtype))
 
 
-@part
-class MeanScore(Term):
+@record
+class MeanScore(Loss):
     """D's score."""
 
-    of: Judged = REAL
+    of: Discriminated = REAL
     reads = ("score",)
 
-    def __call__(self, turn):
-        return per_image(turn[self.of].score)
+    def __call__(self, context):
+        return per_image(context[self.of].score)
 
 
-@part
-class Ahead(Term):
+@record(was="Ahead")
+class PairAccuracy(Loss):
     """1 where D puts a real image above the fake beside it, else 0."""
 
-    of: Judged = REAL
-    rival: Judged = FAKE
+    of: Discriminated = REAL
+    rival: Discriminated = FAKE
     reads = ("score",)
 
-    def __call__(self, turn):
-        score = turn[self.of].score
-        return per_image((score > turn[self.rival].score).to(score.dtype))
+    def __call__(self, context):
+        score = context[self.of].score
+        return per_image((score > context[self.rival].score).to(score.dtype))
 
 
-@part
-class Sign(Term):
+@record
+class Sign(Loss):
     """+1 where D calls real images real, else -1: r_t of Karras et al. 2020, eq. 1, ADA's gauge of overfitting.
 
     `rival`: where D puts them above these fakes, for scores that mean nothing alone.
     """
 
-    of: Judged = REAL
-    rival: Judged | None = None
+    of: Discriminated = REAL
+    rival: Discriminated | None = None
     reads = ("score",)
 
-    def __call__(self, turn):
-        score = turn[self.of].score
-        return per_image((score - turn[self.rival].score if self.rival else score).sign())
+    def __call__(self, context):
+        score = context[self.of].score
+        return per_image((score - context[self.rival].score if self.rival else score).sign())
 
 
-@part
-class Right(Term):
+@record(was="Right")
+class Accuracy(Loss):
     """1 where the most likely class is the label, else 0; unlabelled images count 0."""
 
-    of: Judged = REAL
-    label: Cell = Given("y")
+    of: Discriminated = REAL
+    label: Node = Batch("y")
     reads = ("logits",)
 
-    def __call__(self, turn):
-        logits = turn[self.of].logits
-        return (logits.argmax(1) == turn[self.label]).to(logits.dtype)
+    def __call__(self, context):
+        logits = context[self.of].logits
+        return (logits.argmax(1) == context[self.label]).to(logits.dtype)

@@ -11,13 +11,13 @@ from torch import Tensor, nn, optim
 from torch.nn.functional import one_hot
 
 from ..nets.dcgan import DCGAN
-from ..nets.layers import Facts, Family
+from ..nets.layers import Architecture, DataSpec
 from ..nets.unet import UNet
-from ..records import part
-from .augment import AsIs, Memory
-from .constraints import Free
-from .heads import Score, Verdict
-from .losses import Contest, Linear, Schedule, Term
+from ..records import record
+from .augment import NoAugment, TrackedBuffer
+from .constraints import NoConstraint
+from .heads import DiscriminatorOutput, Score
+from .losses import AdversarialLoss, Linear, Loss, Schedule
 
 Draw = Callable[..., Tensor]
 
@@ -25,7 +25,7 @@ Draw = Callable[..., Tensor]
 class Network(nn.Module):
     """A body, and whatever else belongs to it, called on its inputs and kept under a constraint."""
 
-    def __init__(self, body: nn.Module, constraint: Free = Free(), **others: nn.Module):
+    def __init__(self, body: nn.Module, constraint: NoConstraint = NoConstraint(), **others: nn.Module):
         super().__init__()
         self.body, self.constraint = body, constraint
         for name, module in others.items():
@@ -35,49 +35,51 @@ class Network(nn.Module):
     def forward(self, x: Tensor, draw: Draw | None = None):
         return self.body(x)
 
-    def settle(self, means: dict[Term, Tensor]) -> None:
+    def settle(self, means: dict[Loss, Tensor]) -> None:
         """After a move of its own. `means`: term or gauge -> its mean over the batch."""
         self.constraint.enforce(self)
 
 
-@part
+@record(renamed={"continuous": "sliders"})
 class Generator:
-    """Noise [N,z], then labels [N], a code [N], sliders [N,S] if it takes them -> images [N,C,H,W] in [-1,1].
+    """Noise [N,z], then labels [N], a code [N], continuous codes [N,S] if it takes them -> images [N,C,H,W] in [-1,1].
 
     Labels and codes enter as one-hot vectors beside the noise (Mirza & Osindero 2014, section 3.1). An embedding as
     large as the noise made G ignore the noise: all images of a class were alike.
     """
 
     name: str = "G"
-    net: Family = DCGAN()
+    net: Architecture = DCGAN()
     z: int = 64
     labels: bool = False
     codes: int = 0
-    sliders: int = 0
-    constraint: Free = Free()
+    continuous: int = 0
+    constraint: NoConstraint = NoConstraint()
 
     ties_images = False
 
     @property
     def inputs(self) -> int:
-        return 1 + self.labels + bool(self.codes) + bool(self.sliders)
+        return 1 + self.labels + bool(self.codes) + bool(self.continuous)
 
-    def build(self, facts: Facts) -> nn.Module:
-        counts = [facts.classes] * self.labels + [self.codes] * bool(self.codes)
-        return GeneratorNet(self.net.generator(facts, self.z, sum(counts) + self.sliders), counts, self.constraint)
+    def build(self, data_spec: DataSpec) -> nn.Module:
+        counts = [data_spec.classes] * self.labels + [self.codes] * bool(self.codes)
+        return GeneratorNet(
+            self.net.generator(data_spec, self.z, sum(counts) + self.continuous), counts, self.constraint
+        )
 
 
 class GeneratorNet(Network):
-    def __init__(self, body: nn.Module, counts: list[int], constraint: Free):
+    def __init__(self, body: nn.Module, counts: list[int], constraint: NoConstraint):
         super().__init__(body, constraint)
         self.counts = counts
 
-    def forward(self, z: Tensor, *about: Tensor, draw: Draw | None = None) -> Tensor:
-        classes = [one_hot(y, count).to(z.dtype) for y, count in zip(about, self.counts, strict=False)]
-        return self.body(torch.cat([z, *classes, *about[len(self.counts) :]], 1) if about else z)
+    def forward(self, z: Tensor, *condition: Tensor, draw: Draw | None = None) -> Tensor:
+        classes = [one_hot(y, count).to(z.dtype) for y, count in zip(condition, self.counts, strict=False)]
+        return self.body(torch.cat([z, *classes, *condition[len(self.counts) :]], 1) if condition else z)
 
 
-@part
+@record
 class Translator:
     """A source image [N,C,H,W] -> an image of the same shape, whose range is [-1,1] by training alone.
 
@@ -88,14 +90,14 @@ class Translator:
     """
 
     name: str = "G"
-    net: Family = UNet()
+    net: Architecture = UNet()
     mask: bool = False
     residual: bool = False
 
     ties_images = False
 
-    def build(self, facts: Facts) -> nn.Module:
-        return TranslatorNet(self.net.translator(facts, facts.channels + self.mask), self)
+    def build(self, data_spec: DataSpec) -> nn.Module:
+        return TranslatorNet(self.net.translator(data_spec, data_spec.channels + self.mask), self)
 
 
 class TranslatorNet(Network):
@@ -109,12 +111,12 @@ class TranslatorNet(Network):
         return torch.where(source[:, -1:] > 0, made, source[:, :-1]) if self.spec.mask else made
 
 
-@part
+@record
 class Encoder:
     """Images, then their labels [N] if it takes them -> [N, outputs]. A VAE asks for 2z: mean and log variance."""
 
     name: str = "E"
-    net: Family = DCGAN()
+    net: Architecture = DCGAN()
     outputs: int = 128
     labels: bool = False
 
@@ -122,9 +124,9 @@ class Encoder:
     def inputs(self) -> int:
         return 1 + self.labels
 
-    def build(self, facts: Facts) -> nn.Module:
-        trunk, features = self.net.trunk(facts, facts.channels)
-        classes = facts.classes if self.labels else 0
+    def build(self, data_spec: DataSpec) -> nn.Module:
+        trunk, features = self.net.trunk(data_spec, data_spec.channels)
+        classes = data_spec.classes if self.labels else 0
         return EncoderNet(trunk, nn.Linear(features + classes, self.outputs), classes)
 
 
@@ -140,50 +142,50 @@ class EncoderNet(Network):
         return self.last(h if y is None else torch.cat([h, one_hot(y, self.classes).to(h.dtype)], 1))
 
 
-@part
-class Judge:
+@record(was="Judge", renamed={"buffers": "memories"})
+class Discriminator:
     """Discriminator or classifier: augmentation, trunk and head -> Verdict.
 
     `source`: it also sees the image that a translator started from, with its `mask` if there is one.
     """
 
     name: str = "D"
-    net: Family = DCGAN()
+    net: Architecture = DCGAN()
     head: Score = Score()
-    memories: tuple[Memory, ...] = ()
-    augment: AsIs = AsIs()
-    constraint: Free = Free()
+    buffers: tuple[TrackedBuffer, ...] = ()
+    augment: NoAugment = NoAugment()
+    constraint: NoConstraint = NoConstraint()
     source: bool = False
     mask: bool = False
 
     @property
-    def remembers(self) -> tuple[Memory, ...]:
-        return (*self.memories, *self.augment.memories)
+    def tracked_buffers(self) -> tuple[TrackedBuffer, ...]:
+        return (*self.buffers, *self.augment.buffers)
 
     @property
-    def gauges(self) -> tuple[Term, ...]:
-        return tuple(memory.gauge for memory in self.remembers)
+    def monitored(self) -> tuple[Loss, ...]:
+        return tuple(buffer.reading for buffer in self.tracked_buffers)
 
-    def build(self, facts: Facts) -> nn.Module:
-        return JudgeNet(self, facts)
+    def build(self, data_spec: DataSpec) -> nn.Module:
+        return DiscriminatorNet(self, data_spec)
 
 
-class JudgeNet(Network):
+class DiscriminatorNet(Network):
     head: nn.ModuleDict
 
-    def __init__(self, spec: Judge, facts: Facts):
-        trunk, features = spec.net.trunk(facts, facts.channels * (1 + spec.source) + spec.mask)
-        super().__init__(trunk, spec.constraint, head=spec.head.build(features, facts.classes))
+    def __init__(self, spec: Discriminator, data_spec: DataSpec):
+        trunk, features = spec.net.trunk(data_spec, data_spec.channels * (1 + spec.source) + spec.mask)
+        super().__init__(trunk, spec.constraint, head=spec.head.build(features, data_spec.classes))
         self.spec = spec
-        for memory in spec.remembers:
-            self.register_buffer(f"memory_{memory.name}", memory.initial(facts))
+        for buffer in spec.tracked_buffers:
+            self.register_buffer(f"memory_{buffer.name}", buffer.initial(data_spec))
 
-    def forward(self, x: Tensor, about: Tensor | None = None, draw: Draw | None = None) -> Verdict:
+    def forward(self, x: Tensor, condition: Tensor | None = None, draw: Draw | None = None) -> DiscriminatorOutput:
         seen = x if draw is None or not self.training else self.seen(x, draw)
-        h = self.body(torch.cat([seen, about], 1) if self.spec.source and about is not None else seen)
+        h = self.body(torch.cat([seen, condition], 1) if self.spec.source and condition is not None else seen)
         h = h.float() if h.dtype == torch.bfloat16 else h
         with torch.autocast(x.device.type, enabled=False):  # scores and logits want more digits than bf16 has
-            return Verdict(x, h, **self.spec.head.read(self.head, h, about))
+            return DiscriminatorOutput(x, h, **self.spec.head.read(self.head, h, condition))
 
     def seen(self, x: Tensor, draw: Draw) -> Tensor:
         augment = self.spec.augment
@@ -193,17 +195,17 @@ class JudgeNet(Network):
         with torch.autocast(x.device.type, enabled=False):  # bf16 cannot tell one pixel's place from the next
             return augment.see(x, draw(len(x), augment.numbers), p)
 
-    def settle(self, means: dict[Term, Tensor]) -> None:
+    def settle(self, means: dict[Loss, Tensor]) -> None:
         super().settle(means)
-        for memory in self.spec.remembers:
-            if memory.gauge in means:  # else it rests
-                memory.update(getattr(self, f"memory_{memory.name}"), means[memory.gauge])
+        for buffer in self.spec.tracked_buffers:
+            if buffer.reading in means:  # else it rests
+                buffer.update(getattr(self, f"memory_{buffer.name}"), means[buffer.reading])
 
 
 # --- optimisers; the loop sets the learning rate at every move -------------------------------------------------------
 
 
-@part
+@record
 class Adam:
     """Kingma & Ba 2015."""
 
@@ -214,7 +216,7 @@ class Adam:
         return optim.Adam(params, lr=1.0, betas=self.betas, fused=fused(params))
 
 
-@part
+@record
 class AdamW:
     """Adam with decoupled weight decay, on matrices and kernels only. Loshchilov & Hutter 2019."""
 
@@ -230,7 +232,7 @@ class AdamW:
         return optim.AdamW([g for g in groups if g["params"]], lr=1.0, betas=self.betas, fused=fused(params))
 
 
-@part
+@record
 class RMSprop:
     """Tieleman & Hinton 2012: Adam without momentum. What the first Wasserstein GAN was trained with."""
 
@@ -241,7 +243,7 @@ class RMSprop:
         return optim.RMSprop(params, lr=1.0, alpha=self.decay)
 
 
-@part
+@record
 class SGD:
     """With Nesterov momentum."""
 
@@ -260,26 +262,26 @@ def fused(params: list) -> bool:
 Optimiser = Adam | AdamW | RMSprop | SGD
 
 
-@part
+@record(renamed={"losses": "terms", "monitored": "gauges"})
 class Player:
     """Networks with one optimiser. In its turn only their parameters move, `steps` times, down the sum of its terms."""
 
     name: str
     nets: tuple
-    terms: tuple
+    losses: tuple
     optim: Optimiser = Adam()
     steps: int = 1
     average: float | None = None  # decay of the weight averages of its networks, if it keeps any
-    gauges: tuple = ()  # terms that are measured and not minimised
+    monitored: tuple = ()  # terms that are measured and not minimised
 
     @property
     def owns(self) -> tuple[str, ...]:
         return tuple(spec.name for spec in self.nets)
 
     @property
-    def measured(self) -> tuple[Term, ...]:
+    def measured(self) -> tuple[Loss, ...]:
         """Its gauges, those that its judges remember by, and those of the contests in which its judges move."""
-        judges = [spec for spec in self.nets if isinstance(spec, Judge)]
-        contests = [t for t in self.terms if isinstance(t, Contest) and t.real.by in self.owns]
-        asked = [gauge for source in (*judges, *contests) for gauge in source.gauges]
-        return tuple(dict.fromkeys((*self.gauges, *asked)))
+        discriminators = [spec for spec in self.nets if isinstance(spec, Discriminator)]
+        adversarial_losses = [t for t in self.losses if isinstance(t, AdversarialLoss) and t.real.by in self.owns]
+        asked = [reading for source in (*discriminators, *adversarial_losses) for reading in source.monitored]
+        return tuple(dict.fromkeys((*self.monitored, *asked)))

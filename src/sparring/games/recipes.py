@@ -14,12 +14,13 @@ from .losses import (
     KL,
     L1,
     R1,
+    Accuracy,
     Classify,
+    ContinuousCodeLoss,
     Cosine,
     Entropy,
     FeatureMatching,
     GradientPenalty,
-    GuessSliders,
     Hinge,
     HistoricalAverage,
     Information,
@@ -30,25 +31,38 @@ from .losses import (
     Orthogonal,
     PullAway,
     Relativistic,
-    Right,
     SquaredError,
     Wasserstein,
 )
-from .nodes import FAKE, REAL, Code, Given, Guessed, Judged, Labels, Made, Noise, Sampled, Sliders
-from .players import Adam, AdamW, Encoder, Generator, Judge, Player, RMSprop, Translator
+from .nodes import (
+    FAKE,
+    REAL,
+    Batch,
+    Code,
+    ContinuousCode,
+    Discriminated,
+    Labels,
+    Noise,
+    Output,
+    PseudoLabel,
+    Reparameterised,
+)
+from .players import Adam, AdamW, Discriminator, Encoder, Generator, Player, RMSprop, Translator
 from .views import Strong
 
-labelled, their_y = Given("x", "labelled"), Given("y", "labelled")
+labelled, their_y = Batch("x", "labelled"), Batch("y", "labelled")
 smooth = DCGAN(batchnorm=False)
-real_y = Judged("D", labelled, their_y)
-fake_y = Judged("D", Made("G", (Noise(), Labels())), Labels())
-pair_y = Judged("D", Made("G", (Noise(), their_y)), their_y)  # fakes of the classes of the real images beside them
-real_l = Judged("D", labelled)
-fake_c = Judged("D", Made("G", (Noise(), Code(), Sliders())))
-code, code_y = Made("E", Given()), Made("E", (labelled, their_y))
-a, b = Given("x", "a"), Given("x", "b")
-game_a = LeastSquares(real=Judged("D_a", a), fake=Judged("D_a", Made("G_a", b)))
-game_b = LeastSquares(real=Judged("D_b", b), fake=Judged("D_b", Made("G_b", a)))
+real_y = Discriminated("D", labelled, their_y)
+fake_y = Discriminated("D", Output("G", (Noise(), Labels())), Labels())
+pair_y = Discriminated(
+    "D", Output("G", (Noise(), their_y)), their_y
+)  # fakes of the classes of the real images beside them
+real_l = Discriminated("D", labelled)
+fake_c = Discriminated("D", Output("G", (Noise(), Code(), ContinuousCode())))
+code, code_y = Output("E", Batch()), Output("E", (labelled, their_y))
+a, b = Batch("x", "a"), Batch("x", "b")
+game_a = LeastSquares(real=Discriminated("D_a", a), fake=Discriminated("D_a", Output("G_a", b)))
+game_b = LeastSquares(real=Discriminated("D_b", b), fake=Discriminated("D_b", Output("G_b", a)))
 sngan_adam = Adam(2e-4, (0.0, 0.9))
 gamma = Cosine(1.0, 0.1)
 r3_adam = Adam(Cosine(1e-3, 1e-4), (0.0, 0.99))
@@ -58,14 +72,14 @@ RECIPES: dict[str, Recipe] = {
     "mlp": gan(
         "Goodfellow et al. 2014, arXiv:1406.2661",
         NonSaturating(),
-        judge=Judge(net=MLP()),
-        maker=Generator(net=MLP()),
+        discriminator=Discriminator(net=MLP()),
+        generator=Generator(net=MLP()),
     ),
     "minimax": gan(
         "Goodfellow et al. 2014, arXiv:1406.2661, eq. 1",
         Minimax(),
-        judge=Judge(net=MLP()),
-        maker=Generator(net=MLP()),
+        discriminator=Discriminator(net=MLP()),
+        generator=Generator(net=MLP()),
     ),
     "dcgan": gan("Radford et al. 2016, arXiv:1511.06434", NonSaturating()),
     "lsgan": gan("Mao et al. 2017, arXiv:1611.04076", LeastSquares()),
@@ -73,7 +87,7 @@ RECIPES: dict[str, Recipe] = {
         "Arjovsky et al. 2017, arXiv:1701.07875",
         Wasserstein(),
         d_steps=2,
-        judge=Judge(constraint=WeightClip(0.01)),
+        discriminator=Discriminator(constraint=WeightClip(0.01)),
         optim=RMSprop(Linear(1e-3)),
     ),
     "wgan-gp": gan(
@@ -81,21 +95,21 @@ RECIPES: dict[str, Recipe] = {
         Wasserstein(),
         d=(GradientPenalty(10.0),),
         d_steps=5,
-        judge=Judge(net=smooth),
+        discriminator=Discriminator(net=smooth),
         optim=Adam(Linear(2e-3), (0.0, 0.9)),
     ),
     "sngan": gan(
         "Miyato et al. 2018, arXiv:1802.05957",
         Hinge(),
-        judge=Judge(net=smooth, constraint=SpectralNorm()),
+        discriminator=Discriminator(net=smooth, constraint=SpectralNorm()),
         optim=sngan_adam,
     ),
     "improved": gan(
         "Salimans et al. 2016, arXiv:1606.03498, section 3",
         NonSaturating(smoothing=0.1),
         g=(FeatureMatching(), HistoricalAverage()),
-        judge=Judge(net=MinibatchDiscrimination(DCGAN())),
-        maker=Generator(net=VirtualBatchNorm(DCGAN())),
+        discriminator=Discriminator(net=MinibatchDiscrimination(DCGAN())),
+        generator=Generator(net=VirtualBatchNorm(DCGAN())),
         optim=Adam(Linear(1e-3)),
         batch=32,
     ),
@@ -104,35 +118,35 @@ RECIPES: dict[str, Recipe] = {
         NonSaturating(fake=fake_c),
         d=(
             Classify(of=fake_c, label=Code()),
-            GuessSliders(0.1, of=fake_c),
+            ContinuousCodeLoss(0.1, of=fake_c),
             Information(),
-            Classify(2.0, of=Judged("D", Strong()), label=Guessed(REAL)),
+            Classify(2.0, of=Discriminated("D", Strong()), label=PseudoLabel(REAL)),
         ),
-        g=(Classify(of=fake_c, label=Code()), GuessSliders(0.1, of=fake_c)),
-        judge=Judge(head=Codes()),
-        maker=Generator(codes=10, sliders=2),
+        g=(Classify(of=fake_c, label=Code()), ContinuousCodeLoss(0.1, of=fake_c)),
+        discriminator=Discriminator(head=Codes()),
+        generator=Generator(codes=10, continuous=2),
         g_optim=Adam(1e-3),
     ),
     "sagan": gan(
         "Zhang et al. 2019, arXiv:1805.08318",
         Hinge(),
-        judge=Judge(net=ResNet(attention=True), constraint=SpectralNorm()),
-        maker=Generator(net=ResNet(attention=True), constraint=SpectralNorm()),
+        discriminator=Discriminator(net=ResNet(attention=True), constraint=SpectralNorm()),
+        generator=Generator(net=ResNet(attention=True), constraint=SpectralNorm()),
         optim=Adam(4e-4, (0.0, 0.9)),
     ),
     "r3gan": gan(
         "Huang et al. 2024, arXiv:2501.05441, on the networks of Radford et al. 2016",
         Relativistic(),
         d=(R1(gamma), R1(gamma, at=FAKE)),
-        judge=Judge(net=smooth),
+        discriminator=Discriminator(net=smooth),
         optim=r3_adam,
     ),
     "r3gan-deep": gan(
         "Huang et al. 2024, arXiv:2501.05441",
         Relativistic(),
         d=(R1(gamma), R1(gamma, at=FAKE)),
-        judge=Judge(net=R3GAN()),
-        maker=Generator(net=R3GAN()),
+        discriminator=Discriminator(net=R3GAN()),
+        generator=Generator(net=R3GAN()),
         optim=Adam(Cosine(2e-3, 2e-4), (0.0, 0.99)),
         batch=16,
     ),
@@ -140,22 +154,22 @@ RECIPES: dict[str, Recipe] = {
     "cgan": gan(
         "Mirza & Osindero 2014, arXiv:1411.1784, with the discriminator of Miyato & Koyama 2018, arXiv:1802.05637",
         NonSaturating(real=real_y, fake=fake_y),
-        judge=Judge(head=Projection()),
-        maker=Generator(labels=True),
+        discriminator=Discriminator(head=Projection()),
+        generator=Generator(labels=True),
     ),
     "acgan": gan(
         "Odena et al. 2017, arXiv:1610.09585",
-        NonSaturating(real=real_l, fake=Judged("D", fake_y.of)),
-        d=(Classify(of=real_l, label=their_y), Classify(of=Judged("D", fake_y.of), label=Labels())),
-        g=(Classify(of=Judged("D", fake_y.of), label=Labels()),),
-        judge=Judge(head=ScoreAndClasses()),
-        maker=Generator(labels=True),
+        NonSaturating(real=real_l, fake=Discriminated("D", fake_y.of)),
+        d=(Classify(of=real_l, label=their_y), Classify(of=Discriminated("D", fake_y.of), label=Labels())),
+        g=(Classify(of=Discriminated("D", fake_y.of), label=Labels()),),
+        discriminator=Discriminator(head=ScoreAndClasses()),
+        generator=Generator(labels=True),
     ),
     "projection": gan(
         "Miyato & Koyama 2018, arXiv:1802.05637",
         Hinge(real=real_y, fake=fake_y),
-        judge=Judge(net=smooth, head=Projection(), constraint=SpectralNorm()),
-        maker=Generator(labels=True),
+        discriminator=Discriminator(net=smooth, head=Projection(), constraint=SpectralNorm()),
+        generator=Generator(labels=True),
         optim=sngan_adam,
     ),
     "biggan": gan(
@@ -163,16 +177,16 @@ RECIPES: dict[str, Recipe] = {
         Hinge(real=real_y, fake=fake_y),
         g=(Orthogonal(),),
         d_steps=2,
-        judge=Judge(net=ResNet(attention=True), head=Projection(), constraint=SpectralNorm()),
-        maker=Generator(net=ResNet(attention=True, layered=True), labels=True),
+        discriminator=Discriminator(net=ResNet(attention=True), head=Projection(), constraint=SpectralNorm()),
+        generator=Generator(net=ResNet(attention=True, layered=True), labels=True),
         optim=Adam(1e-3, (0.0, 0.9)),
     ),
     "r3gan-class": gan(
         "Huang et al. 2024, arXiv:2501.05441, on the networks of Radford et al. 2016",
         Relativistic(real=real_y, fake=pair_y),
         d=(R1(gamma, at=real_y), R1(gamma, at=pair_y)),
-        judge=Judge(net=smooth, head=Projection()),
-        maker=Generator(labels=True),
+        discriminator=Discriminator(net=smooth, head=Projection()),
+        generator=Generator(labels=True),
         optim=r3_adam,
     ),
     # few labels
@@ -180,7 +194,7 @@ RECIPES: dict[str, Recipe] = {
         "Salimans et al. 2016, arXiv:1606.03498, section 5",
         FeatureMatching(),
         d=(Classify(of=real_l, label=their_y),),
-        judge=Judge(net=smooth, head=ClassesAsScore()),
+        discriminator=Discriminator(net=smooth, head=ClassesAsScore()),
         optim=Adam(3e-4),
         d_average=0.999,
     ),
@@ -189,43 +203,43 @@ RECIPES: dict[str, Recipe] = {
         FeatureMatching(),
         d=(Classify(of=real_l, label=their_y), Entropy(0.1)),
         g=(PullAway(0.1),),
-        judge=Judge(net=smooth, head=ClassesAsScore()),
+        discriminator=Discriminator(net=smooth, head=ClassesAsScore()),
         optim=Adam(3e-4),
         d_average=0.999,
     ),
     "classifier": solo(
         "LeCun et al. 1998, doi:10.1109/5.726791",
-        (Judge(head=Classes()),),
+        (Discriminator(head=Classes()),),
         (Classify(of=real_l, label=their_y),),
         AdamW(Linear(1e-3)),
-        gauges=(Right(of=real_l, label=their_y),),
+        monitored=(Accuracy(of=real_l, label=their_y),),
     ),
     # no discriminator
     "autoencoder": solo(
         "Hinton & Salakhutdinov 2006, doi:10.1126/science.1127647",
         (Encoder(outputs=64), Generator()),
-        (SquaredError(made=Made("G", code)),),
+        (SquaredError(made=Output("G", code)),),
     ),
     "vae": solo(
         "Kingma & Welling 2014, arXiv:1312.6114",
         (Encoder(), Generator()),
-        (SquaredError(made=Made("G", Sampled(code))), KL(of=code)),
+        (SquaredError(made=Output("G", Reparameterised(code))), KL(of=code)),
     ),
     "cvae": solo(
         "Kingma et al. 2014, arXiv:1406.5298; Sohn et al. 2015",
         (Encoder(labels=True), Generator(labels=True)),
-        (SquaredError(made=Made("G", (Sampled(code_y), their_y)), target=labelled), KL(of=code_y)),
+        (SquaredError(made=Output("G", (Reparameterised(code_y), their_y)), target=labelled), KL(of=code_y)),
     ),
     # from image to image
     "pix2pix": translation(
-        "Isola et al. 2017, arXiv:1611.07004", Given("source", "pairs"), Given("x", "pairs"), batch=8
+        "Isola et al. 2017, arXiv:1611.07004", Batch("source", "pairs"), Batch("x", "pairs"), batch=8
     ),
     "cyclegan": Recipe(
         "Zhu et al. 2017, arXiv:1703.10593",
         (
             Player(
                 "D",
-                (Judge("D_a", PatchGAN(), Patches()), Judge("D_b", PatchGAN(), Patches())),
+                (Discriminator("D_a", PatchGAN(), Patches()), Discriminator("D_b", PatchGAN(), Patches())),
                 (game_a, game_b),
             ),
             Player(
@@ -234,10 +248,10 @@ RECIPES: dict[str, Recipe] = {
                 (
                     game_a,
                     game_b,
-                    L1(10.0, made=Made("G_a", Made("G_b", a)), target=a),
-                    L1(10.0, made=Made("G_b", Made("G_a", b)), target=b),
-                    L1(5.0, made=Made("G_a", a), target=a),
-                    L1(5.0, made=Made("G_b", b), target=b),
+                    L1(10.0, made=Output("G_a", Output("G_b", a)), target=a),
+                    L1(10.0, made=Output("G_b", Output("G_a", b)), target=b),
+                    L1(5.0, made=Output("G_a", a), target=a),
+                    L1(5.0, made=Output("G_b", b), target=b),
                 ),
                 average=0.999,
             ),

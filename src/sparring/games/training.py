@@ -18,12 +18,12 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from .. import keyed_random
 from ..errors import DataError, Diverged, UsageError, suggestion
 from ..images import to_unit
-from ..nets.layers import Facts
+from ..nets.layers import DataSpec
 from ..records import walk
 from .builders import Recipe
 from .constraints import SpectralNorm
-from .losses import SlopePenalty, at
-from .nodes import Given, Labels
+from .losses import InputGradientPenalty, at
+from .nodes import Batch, Labels
 from .players import Player
 
 Data = dict[str, dict[str, Tensor]]
@@ -32,7 +32,7 @@ AGREE = 100  # rounds after which processes compare their weights
 
 
 @dataclass(frozen=True)
-class Ease:
+class Relief:
     """What was made easier than the recipe has it, after training had to go back."""
 
     rate: float = 1.0  # times every learning rate
@@ -44,7 +44,7 @@ class Ease:
 class State:
     """Everything that training changes, and therefore what a checkpoint holds; `facts` to rebuild it."""
 
-    facts: Facts
+    data_spec: DataSpec
     nets: dict[str, Any]
     averages: dict[str, Any]  # of the networks whose player keeps an average
     optimisers: dict[str, torch.optim.Optimizer]
@@ -52,7 +52,7 @@ class State:
     skipped: int = 0  # moves refused because something was not finite
     attempt: int = 0  # how often training went back; part of what chance is keyed by
     extra: int = 0  # rounds given beside those asked for, in place of some that were lost
-    ease: Ease = Ease()
+    relief: Relief = Relief()
     gradients: dict[str, Tensor] = field(default_factory=dict)  # largest norm of each player's moves of a round
 
     def best(self, name: str) -> Any:
@@ -61,14 +61,14 @@ class State:
 
 
 def new_state(
-    recipe: Recipe, facts: Facts, *, seed: int = 0, dtype: torch.dtype = torch.float32, device: str = "cpu"
+    recipe: Recipe, data_spec: DataSpec, *, seed: int = 0, dtype: torch.dtype = torch.float32, device: str = "cpu"
 ) -> State:
     """Fresh networks, keyed by (seed, network name): a network more changes no other."""
     nets = {}
     for spec in recipe.nets.values():
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(keyed_random.key(seed, spec.name))
-            net = spec.build(facts)
+            net = spec.build(data_spec)
         nets[spec.name] = net.to(device=device, dtype=dtype, memory_format=torch.channels_last)
     averages = {
         name: copy.deepcopy(nets[name]).eval().requires_grad_(False)
@@ -80,7 +80,7 @@ def new_state(
         player.name: player.optim.build([p for name in player.owns for p in nets[name].parameters()])
         for player in recipe.players
     }
-    return State(facts, nets, averages, optimisers)
+    return State(data_spec, nets, averages, optimisers)
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class AcrossProcesses(torch.autograd.Function):
 
 
 @dataclass(frozen=True)
-class Move:
+class Step:
     """One step of one player's optimiser. What is drawn in it is keyed by (seed, player, number) and image index."""
 
     player: Player
@@ -149,42 +149,42 @@ class Move:
     batch: int
     seed: int | tuple
     precision: str = "fp32"
-    ease: Ease = Ease()
+    relief: Relief = Relief()
 
     @cached_property
-    def terms(self) -> tuple:
+    def losses(self) -> tuple:
         """The terms that count in this move."""
-        return tuple(t for t in self.player.terms if self._counts(t))
+        return tuple(t for t in self.player.losses if self._counts(t))
 
     @property
-    def gauges(self) -> tuple:
+    def monitored(self) -> tuple:
         """The gauges that are read in this move: like a term, one may rest."""
         return tuple(t for t in self.player.measured if self._counts(t))
 
-    def _counts(self, term) -> bool:
-        return self.number % term.every == 0 and self.scale(term) != 0
+    def _counts(self, loss) -> bool:
+        return self.number % loss.every == 0 and self.scale(loss) != 0
 
-    def scale(self, term) -> float:
-        return term.scale(self.progress) * (self.ease.penalty if isinstance(term, SlopePenalty) else 1.0)
+    def scale(self, loss) -> float:
+        return loss.scale(self.progress) * (self.relief.penalty if isinstance(loss, InputGradientPenalty) else 1.0)
 
 
-class Turn:
+class StepContext:
     """A move as seen from one shard of its batch: turn[cell] is computed once, when first read."""
 
-    def __init__(self, move: Move, state: State, data: Data, split: Split, shard: tuple[int, int]):
-        self.nets, self.averages, self.facts = state.nets, state.averages, state.facts
-        self.stream, self.number, self.batch = (move.seed, move.player.name), move.number, move.batch
-        self.data, self.split, self.movers = data, split, move.player.owns
-        self.traced = frozenset(cell for term in move.terms for cell in term.traced)
+    def __init__(self, step: Step, state: State, data: Data, split: Split, shard: tuple[int, int]):
+        self.nets, self.averages, self.data_spec = state.nets, state.averages, state.data_spec
+        self.stream, self.number, self.batch = (step.seed, step.player.name), step.number, step.batch
+        self.data, self.split, self.movers = data, split, step.player.owns
+        self.traced = frozenset(node for loss in step.losses for node in loss.traced)
         self.start, self.stop = shard
         self.size, self.memo = self.stop - self.start, {}
         first = next(next(iter(state.nets.values())).parameters())
         self.dtype, self.device = first.dtype, first.device
 
-    def __getitem__(self, cell):
-        if cell not in self.memo:
-            self.memo[cell] = cell(self)
-        return self.memo[cell]
+    def __getitem__(self, node):
+        if node not in self.memo:
+            self.memo[node] = node(self)
+        return self.memo[node]
 
     def indices(self, n: int) -> Tensor:
         """Global indices of n images, a multiple of the shard."""
@@ -209,12 +209,12 @@ class Turn:
             return to_unit(x, self.dtype)
         return x.to(self.dtype) if x.is_floating_point() else x
 
-    def run(self, cell, *inputs):
-        net = (self.averages if cell.averaged else self.nets)[cell.by]
-        out = net(*inputs, draw=partial(self.uniform, cell))
+    def run(self, node, *inputs):
+        net = (self.averages if node.averaged else self.nets)[node.by]
+        out = net(*inputs, draw=partial(self.uniform, node))
         return out.float() if isinstance(out, Tensor) and out.dtype == torch.bfloat16 else out
 
-    def remembered(self, by: str, name: str) -> Tensor:
+    def buffer(self, by: str, name: str) -> Tensor:
         return getattr(self.nets[by], f"memory_{name}")
 
     def weights(self, by: str, averaged: bool) -> dict[str, Tensor]:
@@ -246,25 +246,25 @@ def training(
     check(recipe, data, split)
     rounds = math.ceil(images / recipe.batch)
     while (done := state.round - state.extra) < rounds:
-        means, ease = {}, state.ease
+        means, relief = {}, state.relief
         key = (seed, state.attempt) if state.attempt else seed
         for player in recipe.players:
-            for step in range(player.steps):
-                number = state.round * player.steps + step
-                now = "fp32" if ease.fp32 else precision
-                move = Move(player, number, done / rounds, recipe.batch, key, now, ease)
-                means |= {(player.name, term): mean for term, mean in make(move, state, data, split).items()}
+            for turn_step in range(player.steps):
+                number = state.round * player.steps + turn_step
+                now = "fp32" if relief.fp32 else precision
+                step = Step(player, number, done / rounds, recipe.batch, key, now, relief)
+                means |= {(player.name, loss): mean for loss, mean in make(step, state, data, split).items()}
         state.round += 1
         if state.round % AGREE == 0:
             split.agree(state)
         yield state, means
 
 
-def make(move: Move, state: State, data: Data, split: Split) -> dict:
+def make(step: Step, state: State, data: Data, split: Split) -> dict:
     """Makes a move and returns term -> mean. Leaves no trace but a count if anything is not finite."""
-    if not move.terms:
+    if not step.losses:
         return {}
-    player, optimiser = move.player, state.optimisers[move.player.name]
+    player, optimiser = step.player, state.optimisers[step.player.name]
     for name, net in state.nets.items():
         net.train().requires_grad_(name in player.owns)  # hence no graph where nothing moves
     buffers = [b for net in state.nets.values() for b in net.buffers()]
@@ -272,27 +272,27 @@ def make(move: Move, state: State, data: Data, split: Split) -> dict:
 
     optimiser.zero_grad()
     means: dict = {}
-    for shard in split.shards(move.batch):
-        turn = Turn(move, state, data, split, shard)
-        with autocast(turn.device, move.precision):
-            values = {term: term(turn).mean(0) for term in move.terms}
+    for shard in split.shards(step.batch):
+        context = StepContext(step, state, data, split, shard)
+        with autocast(context.device, step.precision):
+            values = {loss: loss(context).mean(0) for loss in step.losses}
             with torch.no_grad():
-                values |= {gauge: gauge(turn).mean(0) for gauge in move.gauges}
-        loss = torch.stack([move.scale(term) * values[term] for term in move.terms]).sum()
-        (loss / split.micro).backward()
-        means = {term: means.get(term, 0) + value.detach() / split.micro for term, value in values.items()}
+                values |= {reading: reading(context).mean(0) for reading in step.monitored}
+        total = torch.stack([step.scale(loss) * values[loss] for loss in step.losses]).sum()
+        (total / split.micro).backward()
+        means = {loss: means.get(loss, 0) + value.detach() / split.micro for loss, value in values.items()}
 
     gradients = [p.grad for name in player.owns for p in state.nets[name].parameters() if p.grad is not None]
     split.mean_([*gradients, *means.values()])
     norm = get_total_norm(gradients)
-    first = move.number % player.steps == 0
+    first = step.number % player.steps == 0
     state.gradients[player.name] = norm if first else torch.maximum(norm, state.gradients[player.name])
     size = norm + torch.stack([m.sum() for m in means.values()]).sum()
     if size.isfinite():  # the same answer in every process
         for group in optimiser.param_groups:
-            group["lr"] = at(player.optim.lr, move.progress) * move.ease.rate
+            group["lr"] = at(player.optim.lr, step.progress) * step.relief.rate
         optimiser.step()
-        settle(move, state, means)
+        settle(step, state, means)
     else:
         for b, old in zip(buffers, before, strict=True):
             b.copy_(old)
@@ -306,10 +306,10 @@ def autocast(device: torch.device, precision: str):
 
 
 @torch.no_grad()
-def settle(move: Move, state: State, means: dict) -> None:
+def settle(step: Step, state: State, means: dict) -> None:
     """What follows a step: networks tidy up, averages follow. Buffers are copied: a mean of unit vectors is not one."""
-    decay = min(move.player.average or 0.0, (1 + move.number) / (10 + move.number))  # short memory at first
-    for name in move.player.owns:
+    decay = min(step.player.average or 0.0, (1 + step.number) / (10 + step.number))  # short memory at first
+    for name in step.player.owns:
         net = state.nets[name]
         net.settle(means)
         if name in state.averages:
@@ -321,28 +321,28 @@ def settle(move: Move, state: State, means: dict) -> None:
 
 def check(recipe: Recipe, data: Data, split: Split = Split()) -> None:
     """Refuses what only shows when recipe, data and machine meet."""
-    for cell in (p for p in walk(recipe) if isinstance(p, (Given, Labels))):
-        field = getattr(cell, "field", "y")
-        if cell.pool not in data:
+    for node in (p for p in walk(recipe) if isinstance(p, (Batch, Labels))):
+        field = getattr(node, "field", "y")
+        if node.pool not in data:
             raise DataError(
                 "data-pool",
-                f"the recipe reads {cell.pool} images, but the data has {', '.join(data)}{suggestion(cell.pool, data)}",
+                f"the recipe reads {node.pool} images, but the data has {', '.join(data)}{suggestion(node.pool, data)}",
                 fix="name the images to start from with --source"
-                if cell.pool in ("pairs", "a", "b")
+                if node.pool in ("pairs", "a", "b")
                 else "choose a recipe that needs none, or add them to the data",
             )
-        if field not in data[cell.pool]:
+        if field not in data[node.pool]:
             raise DataError(
                 "data-field",
-                f"the recipe reads {field!r} of the {cell.pool} images, which have {', '.join(data[cell.pool])}",
+                f"the recipe reads {field!r} of the {node.pool} images, which have {', '.join(data[node.pool])}",
                 fix="choose a recipe that needs none, or add it to the data",
             )
-        values = data[cell.pool][field]
+        values = data[node.pool][field]
         if values.ndim == 4 and values.is_floating_point() and values.numel() and values.abs().max() > 1.01:
             low, high = values.min().item(), values.max().item()
             raise DataError(
                 "data-range",
-                f"the {cell.pool} images run from {low:g} to {high:g}; images of floats run from -1 to 1",
+                f"the {node.pool} images run from {low:g} to {high:g}; images of floats run from -1 to 1",
                 fix="pass uint8, or divide by 127.5 and subtract 1",
             )
     if recipe.batch % (split.ranks * split.micro):
@@ -351,7 +351,7 @@ def check(recipe: Recipe, data: Data, split: Split = Split()) -> None:
             f"a batch of {recipe.batch} cannot be split over {split.ranks} processes times {split.micro} micro-batches",
             fix="choose numbers whose product divides it",
         )
-    whole = [term for player in recipe.players for term in player.terms if term.whole_batch]
+    whole = [loss for player in recipe.players for loss in player.losses if loss.whole_batch]
     if whole and split.micro > 1:
         raise UsageError(
             "batch-whole",
@@ -368,18 +368,22 @@ def check(recipe: Recipe, data: Data, split: Split = Split()) -> None:
         )
 
 
-def fastest_precision(recipe: Recipe, facts: Facts, *, device: str = "cpu", rounds: int = 4) -> str:
+def fastest_precision(recipe: Recipe, data_spec: DataSpec, *, device: str = "cpu", rounds: int = 4) -> str:
     """ "bf16" where a few rounds of this recipe on made-up images run at least 1.1 times faster than "fp32"."""
     n = recipe.batch
-    x = torch.arange(n * facts.height * facts.width * facts.channels, device=device).remainder(255).to(torch.uint8)
-    y = torch.arange(n, device=device) % max(1, facts.classes)
-    images = x.view(n, facts.height, facts.width, facts.channels)
+    x = (
+        torch.arange(n * data_spec.height * data_spec.width * data_spec.channels, device=device)
+        .remainder(255)
+        .to(torch.uint8)
+    )
+    y = torch.arange(n, device=device) % max(1, data_spec.classes)
+    images = x.view(n, data_spec.height, data_spec.width, data_spec.channels)
     pool = {"x": images, "source": images, "y": y}
     data: Data = {name: dict(pool) for name in recipe.pools}
     now = time.process_time if device == "cpu" else time.perf_counter  # whatever else the machine is doing
     seconds = {}
     for precision in ("fp32", "bf16"):
-        state, times = new_state(recipe, facts, device=device), []
+        state, times = new_state(recipe, data_spec, device=device), []
         start = now()
         for _ in training(recipe, state, data, images=rounds * n, precision=precision):
             if device != "cpu":

@@ -12,14 +12,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample, interpolate
 
-from ..records import part
-from .nodes import Cell, Given
+from ..records import record
+from .nodes import Batch, Node
 
 PLACE, LIGHT, HOLE = 8, 4, 3  # how many numbers a view draws for each image, beside those of its knots
 
 
-@part
-class View(Cell):
+@record
+class View(Node):
     """Each image seen anew; with all amounts 0, exactly as it is. Values stay in [-1,1].
 
     Amounts are the largest change, drawn uniformly up to it and in both directions: `rotation` in degrees, `scale` and
@@ -30,7 +30,7 @@ class View(Cell):
     never on unless asked for: a mirrored 2 is no 2. Pixels beyond the edge repeat it.
     """
 
-    of: Cell = Given()
+    of: Node = Batch()
     rotation: float = 0.0
     scale: float = 0.0
     shear: float = 0.0
@@ -41,12 +41,12 @@ class View(Cell):
     hole: float = 0.0
     flip: bool = False
 
-    def __call__(self, turn) -> Tensor:
-        x = turn[self.of]
-        return seen(x, turn.uniform(self, len(x), count(*x.shape[2:])), self)
+    def __call__(self, context) -> Tensor:
+        x = context[self.of]
+        return seen(x, context.uniform(self, len(x), count(*x.shape[2:])), self)
 
 
-@part
+@record
 class Weak(View):
     """Hardly moved: what a teacher is asked about."""
 
@@ -57,7 +57,7 @@ class Weak(View):
     bend: float = 0.015
 
 
-@part
+@record
 class Strong(View):
     """Turned, scaled, sheared, moved and bent as handwriting differs: what a student learns from."""
 

@@ -187,7 +187,7 @@ def is_generator(source: Any) -> bool:
 
 def sizes(samplers: Sequence[Sampler]) -> tuple[int, int] | None:
     """The size that generators draw at: real images are fitted to it. Raises DataError where they differ."""
-    found = {(s.facts.height, s.facts.width) for s in samplers}
+    found = {(s.data_spec.height, s.data_spec.width) for s in samplers}
     if len(found) > 1:
         listed = " and ".join(f"{h}x{w}" for h, w in sorted(found))
         raise DataError("sizes", f"these generators draw images of {listed}", fix="give one size for all with --size")

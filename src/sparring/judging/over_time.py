@@ -51,7 +51,7 @@ def over_time(
     names = list(dict.fromkeys([*NAMES, *map(metric_name, names_of(scores))]))
     if is_generator(real):
         raise UsageError("real-generator", f"{real} is a generator, not real images", fix="name real images first")
-    size = size or (run.facts.height, run.facts.width)
+    size = size or (run.data_spec.height, run.data_spec.width)
     reals = read_real(real, held=held, size=size, most=images, seed=seed, progress=progress)
     halves = real_parts(reals, 1 / 2, seed)
     if halves is None:
@@ -104,7 +104,7 @@ def samplers(run: Run) -> list[tuple[int, Sampler]]:
             state, _ = load_state(run.recipe, folder)
         except FileFormatError:
             continue
-        sampler = Sampler(state.best(spec.name).eval(), spec, run.facts, run.classes)
+        sampler = Sampler(state.best(spec.name).eval(), spec, run.data_spec, run.classes)
         found[state.round * run.recipe.batch] = sampler
     if not found:
         raise UsageError("no-checkpoint", f"{run.folder} has no checkpoint yet", fix="train it first")

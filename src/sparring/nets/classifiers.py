@@ -6,14 +6,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad, pixel_unshuffle
 
-from ..records import part
-from .layers import Facts, Family
+from ..records import record
+from .layers import Architecture, DataSpec
 
 MAP = 12  # pixels: large images are folded into channels as long as the shorter side stays at least this long
 
 
-@part
-class SmallCNN(Family):
+@record
+class SmallCNN(Architecture):
     """3x3 convolutions with batch norm and ReLU; the third halves the map; average and maximum pooling joined.
 
     Large images are first folded into channels, 2x2 pixels or more into one (Shi et al. 2016, arXiv:1609.05158, the
@@ -28,8 +28,8 @@ class SmallCNN(Family):
     def ties_images(self) -> bool:
         return True
 
-    def trunk(self, facts: Facts, channels: int) -> tuple[nn.Module, int]:
-        fold = 2 ** max(0, int(math.log2(min(facts.height, facts.width) / MAP)))
+    def trunk(self, data_spec: DataSpec, channels: int) -> tuple[nn.Module, int]:
+        fold = 2 ** max(0, int(math.log2(min(data_spec.height, data_spec.width) / MAP)))
         layers: list[nn.Module] = [Fold(fold)]
         before = channels * fold**2
         for number, width in enumerate(self.widths):

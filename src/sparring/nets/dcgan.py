@@ -4,12 +4,12 @@ import math
 
 from torch import nn
 
-from ..records import part
-from .layers import Crop, Facts, Family, normal_weights
+from ..records import record
+from .layers import Architecture, Crop, DataSpec, normal_weights
 
 
-@part
-class DCGAN(Family):
+@record
+class DCGAN(Architecture):
     """Strided 4x4 convolutions; the number of channels doubles from `width` whenever the size halves.
 
     28x28 gives 7x7 as the smallest map, 32x32 and powers of two give 4x4. `batchnorm` is the paper's; a trunk under a
@@ -23,28 +23,31 @@ class DCGAN(Family):
     def ties_images(self) -> bool:
         return self.batchnorm
 
-    def generator(self, facts: Facts, z: int, about: int = 0) -> nn.Module:
-        halvings, widths = self._plan(facts)
-        height, width = (math.ceil(side / 2**halvings) for side in (facts.height, facts.width))
+    def generator(self, data_spec: DataSpec, z: int, condition: int = 0) -> nn.Module:
+        halvings, widths = self._plan(data_spec)
+        height, width = (math.ceil(side / 2**halvings) for side in (data_spec.height, data_spec.width))
         first = widths[-1] * height * width
-        layers = [nn.Linear(z + about, first, bias=not self.batchnorm), nn.Unflatten(1, (widths[-1], height, width))]
+        layers = [
+            nn.Linear(z + condition, first, bias=not self.batchnorm),
+            nn.Unflatten(1, (widths[-1], height, width)),
+        ]
         layers += [self._norm(widths[-1]), nn.ReLU()]
         for a, b in zip(widths[:0:-1], widths[-2::-1], strict=True):
             layers += [nn.ConvTranspose2d(a, b, 4, 2, 1, bias=not self.batchnorm), self._norm(b), nn.ReLU()]
-        layers += [nn.ConvTranspose2d(widths[0], facts.channels, 4, 2, 1), nn.Tanh()]
-        return normal_weights(nn.Sequential(*layers, Crop(facts.height, facts.width)))
+        layers += [nn.ConvTranspose2d(widths[0], data_spec.channels, 4, 2, 1), nn.Tanh()]
+        return normal_weights(nn.Sequential(*layers, Crop(data_spec.height, data_spec.width)))
 
-    def trunk(self, facts: Facts, channels: int) -> tuple[nn.Module, int]:
-        halvings, widths = self._plan(facts)
+    def trunk(self, data_spec: DataSpec, channels: int) -> tuple[nn.Module, int]:
+        halvings, widths = self._plan(data_spec)
         layers: list[nn.Module] = [nn.Conv2d(channels, widths[0], 4, 2, 1), nn.LeakyReLU(0.2)]
         for a, b in zip(widths, widths[1:], strict=False):
             layers += [nn.Conv2d(a, b, 4, 2, 1, bias=not self.batchnorm), self._norm(b), nn.LeakyReLU(0.2)]
-        height, width = facts.height >> halvings, facts.width >> halvings
+        height, width = data_spec.height >> halvings, data_spec.width >> halvings
         return normal_weights(nn.Sequential(*layers, nn.Flatten())), widths[-1] * height * width
 
-    def _plan(self, facts: Facts) -> tuple[int, list[int]]:
+    def _plan(self, data_spec: DataSpec) -> tuple[int, list[int]]:
         """How often the size halves, and the channels after each halving."""
-        halvings = max(1, int(math.log2(min(facts.height, facts.width) / 4)))
+        halvings = max(1, int(math.log2(min(data_spec.height, data_spec.width) / 4)))
         return halvings, [min(self.width * 2**i, 8 * self.width) for i in range(halvings)]
 
     def _norm(self, channels: int) -> nn.Module:

@@ -4,11 +4,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d
 
-from ..records import part
+from ..records import record
 
 
-@part
-class Facts:
+@record(was="Facts")
+class DataSpec:
     """What the data dictates: images [channels, height, width], and how many classes."""
 
     channels: int = 1
@@ -21,14 +21,14 @@ class Facts:
         return self.channels, self.height, self.width
 
 
-@part
-class Family:
+@record(was="Family")
+class Architecture:
     """A family of networks.
 
-    `generator(facts, z, about)`: a module [N, z + about] -> images [N,C,H,W], whose range is [-1,1] (by tanh, or by
-    training alone); `about`: labels and codes, as numbers behind the noise.
-    `trunk(facts, channels)`: a module [N, channels, H, W] -> [N,F], and F; or -> [N,F,h,w] if it `gives_maps`.
-    `translator(facts, channels)`: a module [N, channels, H, W] -> [N,C,H,W], any numbers.
+    `generator(data_spec, z, condition)`: a module [N, z + condition] -> images [N,C,H,W], whose range is
+    [-1,1] (by tanh, or by training alone); `condition`: how many labels and codes, as numbers behind the noise.
+    `trunk(data_spec, channels)`: a module [N, channels, H, W] -> [N,F], and F; or -> [N,F,h,w] if it `gives_maps`.
+    `translator(data_spec, channels)`: a module [N, channels, H, W] -> [N,C,H,W], any numbers.
     """
 
     gives_maps = False
@@ -38,13 +38,13 @@ class Family:
         """Does the trunk let an image's features depend on the other images of its batch?"""
         return False
 
-    def generator(self, facts: Facts, z: int, about: int = 0) -> nn.Module:
+    def generator(self, data_spec: DataSpec, z: int, condition: int = 0) -> nn.Module:
         raise NotImplementedError(f"{type(self).__name__} has no generator")
 
-    def trunk(self, facts: Facts, channels: int) -> tuple[nn.Module, int]:
+    def trunk(self, data_spec: DataSpec, channels: int) -> tuple[nn.Module, int]:
         raise NotImplementedError(f"{type(self).__name__} has no trunk")
 
-    def translator(self, facts: Facts, channels: int) -> nn.Module:
+    def translator(self, data_spec: DataSpec, channels: int) -> nn.Module:
         raise NotImplementedError(f"{type(self).__name__} has no translator")
 
 

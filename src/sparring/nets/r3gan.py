@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, leaky_relu
 
-from ..records import part
-from .layers import Crop, Facts, Family
+from ..records import record
+from .layers import Architecture, Crop, DataSpec
 
 GAIN = math.sqrt(2 / (1 + 0.2**2))  # He et al. 2015: of a leaky ReLU with slope 0.2
 
 
-@part
-class R3GAN(Family):
+@record
+class R3GAN(Architecture):
     """`blocks` residual blocks at each size, from 4x4 (28x28: from 7x7) up to the image's own.
 
     `width` channels at the image's size, twice as many with each halving, at most 8 times. Convolutions in the middle
@@ -28,23 +28,23 @@ class R3GAN(Family):
     blocks: int = 1
     group: int = 16
 
-    def generator(self, facts: Facts, z: int, about: int = 0) -> nn.Module:
-        return R3Generator(self, facts, z + about)
+    def generator(self, data_spec: DataSpec, z: int, condition: int = 0) -> nn.Module:
+        return R3Generator(self, data_spec, z + condition)
 
-    def trunk(self, facts: Facts, channels: int) -> tuple[nn.Module, int]:
-        widths = self.widths(facts)
+    def trunk(self, data_spec: DataSpec, channels: int) -> tuple[nn.Module, int]:
+        widths = self.widths(data_spec)
         layers: list[nn.Module] = [scaled(nn.Conv2d(channels, widths[0], 1), 1.0)]
         for a, b in zip(widths, widths[1:], strict=False):
             layers += [*self.stage(a, len(widths)), Resize(0.5), scaled(nn.Conv2d(a, b, 1, bias=False), 1.0)]
-        height, width = (side >> len(widths) - 1 for side in (facts.height, facts.width))
+        height, width = (side >> len(widths) - 1 for side in (data_spec.height, data_spec.width))
         last = nn.Conv2d(widths[-1], 2 * widths[-1], (height, width), groups=widths[-1], bias=False)
         return nn.Sequential(
             *layers, *self.stage(widths[-1], len(widths)), scaled(last, 1.0), nn.Flatten()
         ), 2 * widths[-1]
 
-    def widths(self, facts: Facts) -> list[int]:
+    def widths(self, data_spec: DataSpec) -> list[int]:
         """From the image's size down to the smallest."""
-        halvings = max(1, int(math.log2(min(facts.height, facts.width) / 4)))
+        halvings = max(1, int(math.log2(min(data_spec.height, data_spec.width) / 4)))
         return [self.width * min(2**i, 8) for i in range(halvings + 1)]
 
     def stage(self, width: int, stages: int) -> list[nn.Module]:
@@ -54,17 +54,17 @@ class R3GAN(Family):
 class R3Generator(nn.Module):
     """[N, inputs] -> images: the noise weighs the channels of a learnt start, blocks do the rest."""
 
-    def __init__(self, spec: R3GAN, facts: Facts, inputs: int):
+    def __init__(self, spec: R3GAN, data_spec: DataSpec, inputs: int):
         super().__init__()
-        widths = spec.widths(facts)[::-1]
-        height, width = (math.ceil(side / 2 ** (len(widths) - 1)) for side in (facts.height, facts.width))
+        widths = spec.widths(data_spec)[::-1]
+        height, width = (math.ceil(side / 2 ** (len(widths) - 1)) for side in (data_spec.height, data_spec.width))
         self.start = nn.Parameter(torch.randn(1, widths[0], height, width))
         self.first = scaled(nn.Linear(inputs, widths[0], bias=False), 1.0)
         layers = spec.stage(widths[0], len(widths))
         for a, b in zip(widths, widths[1:], strict=False):
             layers += [scaled(nn.Conv2d(a, b, 1, bias=False), 1.0), Resize(2.0), *spec.stage(b, len(widths))]
-        last = scaled(nn.Conv2d(widths[-1], facts.channels, 1), 1.0)
-        self.body = nn.Sequential(*layers, last, Crop(facts.height, facts.width))
+        last = scaled(nn.Conv2d(widths[-1], data_spec.channels, 1), 1.0)
+        self.body = nn.Sequential(*layers, last, Crop(data_spec.height, data_spec.width))
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.start * self.first(x)[:, :, None, None]

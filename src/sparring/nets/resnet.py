@@ -8,14 +8,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, relu
 
-from ..records import part
-from .layers import Attention, Crop, Facts, Family
+from ..records import record
+from .layers import Architecture, Attention, Crop, DataSpec
 
 SHARED = 64  # numbers that stand for a class in all blocks
 
 
-@part
-class ResNet(Family):
+@record
+class ResNet(Architecture):
     """Blocks of two 3x3 convolutions beside a shortcut, one for each halving of the size, `width` channels: 32 suit
     minutes on a CPU, the papers have 64 to 256.
 
@@ -29,12 +29,12 @@ class ResNet(Family):
     attention: bool = False
     layered: bool = False
 
-    def generator(self, facts: Facts, z: int, about: int = 0) -> nn.Module:
-        return ResNetGenerator(self, facts, z, about)
+    def generator(self, data_spec: DataSpec, z: int, condition: int = 0) -> nn.Module:
+        return ResNetGenerator(self, data_spec, z, condition)
 
-    def trunk(self, facts: Facts, channels: int) -> tuple[nn.Module, int]:
+    def trunk(self, data_spec: DataSpec, channels: int) -> tuple[nn.Module, int]:
         layers: list[nn.Module] = []
-        for number in range(halvings(facts)):
+        for number in range(halvings(data_spec)):
             layers.append(Down(channels, self.width, first=number == 0))
             channels = self.width
             if self.attention and number == 0:
@@ -42,31 +42,31 @@ class ResNet(Family):
         return nn.Sequential(*layers, Same(self.width), SumPool()), self.width
 
 
-def halvings(facts: Facts) -> int:
-    return max(1, int(math.log2(min(facts.height, facts.width) / 4)))
+def halvings(data_spec: DataSpec) -> int:
+    return max(1, int(math.log2(min(data_spec.height, data_spec.width) / 4)))
 
 
 class ResNetGenerator(nn.Module):
-    """[N, z + about] -> images; see ResNet."""
+    """[N, z + condition] -> images; see ResNet."""
 
-    def __init__(self, spec: ResNet, facts: Facts, z: int, about: int):
+    def __init__(self, spec: ResNet, data_spec: DataSpec, z: int, condition: int):
         super().__init__()
-        blocks, width = halvings(facts), spec.width
-        self.shape = [math.ceil(side / 2**blocks) for side in (facts.height, facts.width)]
-        self.pieces = [z, about]
-        condition = 0
+        blocks, width = halvings(data_spec), spec.width
+        self.shape = [math.ceil(side / 2**blocks) for side in (data_spec.height, data_spec.width)]
+        self.pieces = [z, condition]
+        per_block = 0
         if spec.layered:
             piece = z // (blocks + 1)
-            self.pieces = [z - blocks * piece, *[piece] * blocks, about]
-            condition = piece + (SHARED if about else 0)
-            self.shared = nn.Linear(about, SHARED, bias=False) if about else None
+            self.pieces = [z - blocks * piece, *[piece] * blocks, condition]
+            per_block = piece + (SHARED if condition else 0)
+            self.shared = nn.Linear(condition, SHARED, bias=False) if condition else None
             if self.shared is not None:
                 nn.init.normal_(self.shared.weight, 0.0, math.sqrt(piece / SHARED))  # a label is as loud as a piece
-        self.first = nn.Linear(self.pieces[0] + (0 if spec.layered else about), width * math.prod(self.shape))
-        self.ups = nn.ModuleList(Up(width, width, condition) for _ in range(blocks))
+        self.first = nn.Linear(self.pieces[0] + (0 if spec.layered else condition), width * math.prod(self.shape))
+        self.ups = nn.ModuleList(Up(width, width, per_block) for _ in range(blocks))
         self.attention = Attention(width) if spec.attention else nn.Identity()
-        self.norm, self.last = nn.BatchNorm2d(width), nn.Conv2d(width, facts.channels, 3, 1, 1)
-        self.layered, self.crop = spec.layered, Crop(facts.height, facts.width)
+        self.norm, self.last = nn.BatchNorm2d(width), nn.Conv2d(width, data_spec.channels, 3, 1, 1)
+        self.layered, self.crop = spec.layered, Crop(data_spec.height, data_spec.width)
 
     def forward(self, x: Tensor) -> Tensor:
         first, *rest = x.split(self.pieces, 1) if self.layered else (x,)

@@ -3,22 +3,22 @@
 import torch
 from torch import Tensor, nn
 
-from ..records import part
+from ..records import record
 from .dcgan import DCGAN
-from .layers import Facts, Family
+from .layers import Architecture, DataSpec
 
 REFERENCE = 32  # images in a reference batch
 
 
-@part
-class MinibatchDiscrimination(Family):
+@record
+class MinibatchDiscrimination(Architecture):
     """The trunk of `net`, which also tells D how near each image is to the others of its batch. Section 3.2.
 
     A generator whose images are all alike is then easy to see through. `kernels` sums of exp(-distance) are joined to
     the features, each distance in `dim` numbers.
     """
 
-    net: Family = DCGAN()
+    net: Architecture = DCGAN()
     kernels: int = 32
     dim: int = 8
 
@@ -26,8 +26,8 @@ class MinibatchDiscrimination(Family):
     def ties_images(self) -> bool:
         return True
 
-    def trunk(self, facts: Facts, channels: int) -> tuple[nn.Module, int]:
-        trunk, features = self.net.trunk(facts, channels)
+    def trunk(self, data_spec: DataSpec, channels: int) -> tuple[nn.Module, int]:
+        trunk, features = self.net.trunk(data_spec, channels)
         return nn.Sequential(trunk, Nearness(features, self.kernels, self.dim)), features + self.kernels
 
 
@@ -48,29 +48,33 @@ class Nearness(nn.Module):
         return torch.cat([h, near.T.to(h.dtype)], 1)
 
 
-@part
-class VirtualBatchNorm(Family):
+@record
+class VirtualBatchNorm(Architecture):
     """The generator of `net` with every batch norm measured on one batch of noise that never changes, and on the image
     itself. Section 3.5: an image depends on no other image of its batch; it costs a second pass.
     """
 
-    net: Family = DCGAN()
+    net: Architecture = DCGAN()
 
-    def generator(self, facts: Facts, z: int, about: int = 0) -> nn.Module:
-        return Referred(self.net.generator(facts, z, about), z, about)
+    def generator(self, data_spec: DataSpec, z: int, condition: int = 0) -> nn.Module:
+        return Referred(self.net.generator(data_spec, z, condition), z, condition)
 
 
 class Referred(nn.Module):
     """A body that sees its reference batch before every batch."""
 
-    def __init__(self, body: nn.Module, z: int, about: int):
+    def __init__(self, body: nn.Module, z: int, condition: int):
         super().__init__()
         for name, child in list(body.named_modules()):
             if isinstance(child, nn.BatchNorm2d):
                 parent = body.get_submodule(name.rpartition(".")[0])
                 setattr(parent, name.rpartition(".")[2], ReferredNorm(child.num_features))
         self.body = body
-        classes = torch.eye(about).repeat(-(-REFERENCE // about), 1)[:REFERENCE] if about else torch.zeros(REFERENCE, 0)
+        classes = (
+            torch.eye(condition).repeat(-(-REFERENCE // condition), 1)[:REFERENCE]
+            if condition
+            else torch.zeros(REFERENCE, 0)
+        )
         self.register_buffer("reference", torch.cat([torch.randn(REFERENCE, z), classes], 1))
 
     def forward(self, x: Tensor) -> Tensor:

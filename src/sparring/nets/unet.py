@@ -4,12 +4,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad
 
-from ..records import part
-from .layers import Facts, Family
+from ..records import record
+from .layers import Architecture, DataSpec
 
 
-@part
-class UNet(Family):
+@record
+class UNet(Architecture):
     """Halves the map `halvings` times and doubles it again; what was seen at each size is joined on the way back.
 
     Each step is two 3x3 convolutions with leaky ReLU, no norm: an image's result depends on no other image, and
@@ -20,8 +20,8 @@ class UNet(Family):
     width: int = 32
     halvings: int = 2
 
-    def translator(self, facts: Facts, channels: int) -> nn.Module:
-        return UNetBody(channels, facts.channels, self.width, self.halvings)
+    def translator(self, data_spec: DataSpec, channels: int) -> nn.Module:
+        return UNetBody(channels, data_spec.channels, self.width, self.halvings)
 
 
 class UNetBody(nn.Module):
@@ -52,8 +52,8 @@ def double(a: int, b: int) -> nn.Module:
     return nn.Sequential(nn.Conv2d(a, b, 3, 1, 1), activation, nn.Conv2d(b, b, 3, 1, 1), activation)
 
 
-@part
-class PatchGAN(Family):
+@record
+class PatchGAN(Architecture):
     """A trunk that keeps its map, for a head that scores patches. Isola et al. 2017, section 3.2.2.
 
     `halvings` 4x4 convolutions of stride 2 and a 3x3 one, no norm: with 2, and the 3x3 of the head, patches are 26
@@ -65,7 +65,7 @@ class PatchGAN(Family):
 
     gives_maps = True
 
-    def trunk(self, facts: Facts, channels: int) -> tuple[nn.Module, int]:
+    def trunk(self, data_spec: DataSpec, channels: int) -> tuple[nn.Module, int]:
         widths = [channels, *(self.width * 2**i for i in range(self.halvings))]
         layers: list[nn.Module] = []
         for a, b in zip(widths, widths[1:], strict=False):

@@ -26,7 +26,7 @@ TERMS = {
     "Classify/labelled": "loss on the labels",
     "Classify/guess": "loss on guessed labels",
     "Classify": "loss on the labels",
-    "GuessSliders": "loss on the sliders",
+    "ContinuousCodeLoss": "loss on the sliders",
     "Entropy": "doubt about the class",
     "Information": "information that codes hold, negative",
     "PullAway": "likeness of its features",
@@ -36,15 +36,15 @@ TERMS = {
     "KL": "distance of its noise to normal",
     # not minimised
     "gradients": "size of the gradient",
-    "SaysReal": "called real by the discriminator",
+    "FractionReal": "called real by the discriminator",
     "MeanScore": "score by the discriminator",
-    "Ahead": "real put above generated",
+    "PairAccuracy": "real put above generated",
     "Sign": "sureness that drives the augmentation",
-    "Right": "class named right",
+    "Accuracy": "class named right",
 }
-CALLED = "SaysReal"  # the gauge of how often the discriminator calls images real
+CALLED = "FractionReal"  # the gauge of how often the discriminator calls images real
 PAIRED = (CALLED, "MeanScore", "R1")  # quantities whose two sides belong in one picture
-SHARES = (CALLED, "Ahead", "Right")
+SHARES = (CALLED, "PairAccuracy", "Accuracy")
 MOST = 6
 
 
@@ -68,17 +68,17 @@ def panels(rows: Sequence[Mapping[str, Any]]) -> list[Panel]:
     paired: dict[str, list[tuple[str, Sequence[Any]]]] = {}
     rest = []
     for name, runs in named.items():
-        term = term_of(name)
-        if term in PAIRED:
-            paired.setdefault(TERMS[term] + again(name), []).append((side(name), runs))
+        loss = term_of(name)
+        if loss in PAIRED:
+            paired.setdefault(TERMS[loss] + again(name), []).append((side(name), runs))
         else:
-            rest.append(Panel(title(name), (("", runs),), share=term in SHARES))
+            rest.append(Panel(title(name), (("", runs),), share=loss in SHARES))
     rest.sort(key=lambda panel: not panel.title.startswith("generator"))
     return [Panel(name, tuple(lines), share=name.startswith(TERMS[CALLED])) for name, lines in paired.items()] + rest
 
 
 def term_of(name: str) -> str:
-    """`D/SaysReal/fake+` -> `SaysReal`."""
+    """`D/FractionReal/fake+` -> `FractionReal`."""
     return (name.split("/") + [""])[1].rstrip("+")
 
 
@@ -88,15 +88,15 @@ def again(name: str) -> str:
 
 
 def side(name: str) -> str:
-    """Which images a line is about: `D/SaysReal/fake` -> `generated`."""
+    """Which images a line is about: `D/FractionReal/fake` -> `generated`."""
     last = name.split("/")[-1].rstrip("+")
     return {"fake": "generated", "real": "real", CALLED: "real"}.get(last, last)
 
 
 def title(name: str) -> str:
     """`D/Classify/labelled` -> `discriminator: loss on the labels`; an unknown name stays as it is."""
-    player, _, term = name.rstrip("+").partition("/")
-    words = TERMS.get(term) or TERMS.get(term_of(name))
+    player, _, loss = name.rstrip("+").partition("/")
+    words = TERMS.get(loss) or TERMS.get(term_of(name))
     if not words or player not in PLAYERS:
         return name
     return ": ".join(part for part in (PLAYERS[player], words) if part) + again(name)

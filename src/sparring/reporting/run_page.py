@@ -46,7 +46,7 @@ class RunFiles:
         return self.recipe.get("settings") or {}
 
     @property
-    def facts(self) -> Mapping[str, Any]:
+    def data_spec(self) -> Mapping[str, Any]:
         return self.data.get("facts") or {}
 
     @property
@@ -260,7 +260,7 @@ def history(run: RunFiles) -> dict[str, Any] | None:
 
 def taken_apart(picture: np.ndarray, run: RunFiles) -> np.ndarray:
     """uint8 [rows,columns,H,W,C] from a sheet of images; empty where it is none."""
-    height, width = run.facts.get("height") or 1, run.facts.get("width") or 1
+    height, width = run.data_spec.get("height") or 1, run.data_spec.get("width") or 1
     scale = max(1, -(-48 // min(height, width)))
     tall, wide = height * scale + 2, width * scale + 2
     down, across = (picture.shape[0] - 2) // tall, (picture.shape[1] - 2) // wide
@@ -307,8 +307,8 @@ def players(run: RunFiles) -> list[dict[str, Any]]:
     found = []
     for player in (run.recipe.get("recipe") or {}).get("players") or []:
         nets = [f"{n.get('name')}: {(n.get('net') or {}).get('kind', '')}" for n in player.get("nets") or []]
-        terms = [t.get("kind", "") for t in player.get("terms") or []]
-        found.append({"name": player.get("name"), "nets": nets, "terms": terms, "optim": player.get("optim") or {}})
+        losses = [t.get("kind", "") for t in player.get("losses", player.get("terms")) or []]
+        found.append({"name": player.get("name"), "nets": nets, "terms": losses, "optim": player.get("optim") or {}})
     return found
 
 

@@ -17,7 +17,7 @@ from safetensors.torch import save as tensors_to_bytes
 from .. import files
 from ..errors import FileFormatError, MachineError
 from ..games.builders import Recipe
-from ..games.training import Ease, State, new_state
+from ..games.training import Relief, State, new_state
 from ..records import from_json, to_json
 
 FORMAT = 1
@@ -50,9 +50,9 @@ def save_state(state: State, recipe: Recipe, folder: Path, **extra: Any) -> None
         "skipped": state.skipped,
         "attempt": state.attempt,
         "extra": state.extra,
-        "ease": asdict(state.ease),
+        "ease": asdict(state.relief),
         "dtype": str(next(p.dtype for net in state.nets.values() for p in net.parameters())).removeprefix("torch."),
-        "facts": to_json(state.facts),
+        "facts": to_json(state.data_spec),
         "recipe": to_json(recipe),
         "sha256": digest,
         **extra,
@@ -84,7 +84,11 @@ def load_state(recipe: Recipe, folder: Path, *, device: str = "cpu") -> tuple[St
         )
     state = new_state(recipe, from_json(rest["facts"]), dtype=getattr(torch, rest["dtype"]), device=device)
     state.round, state.skipped = rest["round"], rest["skipped"]
-    state.attempt, state.extra, state.ease = rest.get("attempt", 0), rest.get("extra", 0), Ease(**rest.get("ease", {}))
+    state.attempt, state.extra, state.relief = (
+        rest.get("attempt", 0),
+        rest.get("extra", 0),
+        Relief(**rest.get("ease", {})),
+    )
     fill(state, tensors_from_bytes(data))
     return state, rest
 

@@ -7,16 +7,16 @@ import numpy as np
 
 from ..data import ImageSet
 from ..errors import UsageError, pick
-from ..games.augment import ADA, AsIs, DiffAugment
+from ..games.augment import ADA, DiffAugment, NoAugment
 from ..games.builders import Recipe, augmented, can_augment
-from ..games.players import Judge
+from ..games.players import Discriminator
 from ..games.recipes import RECIPES
 from ..records import walk
 
 PER_CLASS = 50  # labelled images below which a class cannot be told to a game
 SHARE = 0.5  # of all images: a game of labels sees the labelled ones only
 FEW = 10_000  # images below which D is shown changed ones: it would know them by heart
-AUGMENTS: dict[str, AsIs] = {"none": AsIs(), "diffaugment": DiffAugment(), "ada": ADA()}
+AUGMENTS: dict[str, NoAugment] = {"none": NoAugment(), "diffaugment": DiffAugment(), "ada": ADA()}
 
 
 def suggested(imageset: ImageSet) -> tuple[str, str]:
@@ -68,7 +68,7 @@ def with_augment(recipe: Recipe, augment: str, images: int) -> tuple[Recipe, str
     if augment != "auto":
         chosen = pick(AUGMENTS, augment, "augmentation")
         return (augmented(recipe, chosen), "") if chosen.numbers or can_augment(recipe) else (recipe, "")
-    changed = any(isinstance(spec, Judge) and spec.augment.numbers for spec in walk(recipe))
+    changed = any(isinstance(spec, Discriminator) and spec.augment.numbers for spec in walk(recipe))
     if images >= FEW or changed or not can_augment(recipe):
         return recipe, ""
     return augmented(recipe, DiffAugment()), f"{images:,} images are few, so D sees them moved, cut and in other light"

@@ -26,16 +26,16 @@ from ..errors import DataError, FileFormatError, MachineError, UsageError
 from ..files import new_folder
 from ..games.builders import Recipe
 from ..games.degradations import Grey
-from ..games.losses import Contest, Schedule
-from ..games.nodes import Made
+from ..games.losses import AdversarialLoss, Schedule
+from ..games.nodes import Output
 from ..games.players import Generator, Translator
 from ..games.training import Data, State, check, fastest_precision, new_state, training
 from ..images import grid, save_png
-from ..nets.layers import Facts
+from ..nets.layers import DataSpec
 from ..records import from_json, to_json, walk
 from .checkpoints import FORMAT, load_state, save_state
 from .defaults import find_recipe, with_augment
-from .monitor import Watch
+from .monitor import Monitor
 from .rollback import first_look, tend
 from .sampler import Sampler, draw, load_generator, save_generator
 from .translator import preview, save_translators
@@ -54,7 +54,7 @@ class Run:
 
     folder: Path
     recipe: Recipe
-    facts: Facts
+    data_spec: DataSpec
     classes: tuple[str, ...]
     fingerprint: str
     settings: dict = field(default_factory=dict)  # images, seed, precision, recipe_name, source, held
@@ -81,7 +81,7 @@ class Run:
 
     def write(self) -> None:
         files.make_folder(self.folder)
-        data = {"facts": to_json(self.facts), "classes": list(self.classes), "fingerprint": self.fingerprint}
+        data = {"facts": to_json(self.data_spec), "classes": list(self.classes), "fingerprint": self.fingerprint}
         files.write_json(self.folder / "data.json", {"format": FORMAT, **data})
         recipe = {"format": FORMAT, "settings": self.settings, "recipe": to_json(self.recipe)}
         files.write_json(self.folder / "recipe.json", recipe | {"python": repr(self.recipe)})
@@ -105,7 +105,7 @@ class Run:
                 return load_state(self.recipe, folder, device=device)
         return None
 
-    def save(self, state: State, seconds: float, watch: Watch | None = None) -> Path:
+    def save(self, state: State, seconds: float, watch: Monitor | None = None) -> Path:
         """A checkpoint of this state. Older ones than the newest KEEP go, and copies that none of these names."""
         folder = self.folder / "checkpoints" / f"step-{state.round:08d}"
         save_state(state, self.recipe, folder, seconds=seconds, watch=watch and watch.saved())
@@ -142,13 +142,15 @@ class Run:
         """The averaged generator alone as a model folder; the discriminator stays behind, it knows its images best."""
         spec = next((s for s in self.recipe.nets.values() if isinstance(s, Generator)), None)
         translators = [s.name for s in self.recipe.nets.values() if isinstance(s, Translator)]
-        facts = {name: self.settings[name] for name in ("recipe_name", "images")} | {"source": self.recipe.source}
+        data_spec = {name: self.settings[name] for name in ("recipe_name", "images")} | {"source": self.recipe.source}
         if translators:
             nets = {name: state.best(name) for name in translators}
-            return save_translators(nets, self.recipe, self.facts, self.folder / "model", **facts)
+            return save_translators(nets, self.recipe, self.data_spec, self.folder / "model", **data_spec)
         if spec is None:
             return None
-        return save_generator(state.best(spec.name), spec, self.facts, self.classes, self.folder / "model", **facts)
+        return save_generator(
+            state.best(spec.name), spec, self.data_spec, self.classes, self.folder / "model", **data_spec
+        )
 
     def event(self, kind: str, **what: Any) -> None:
         files.append_line(self.folder / "events.jsonl", {"time": round(time.time(), 3), "event": kind, **what})
@@ -217,13 +219,13 @@ def train(
     recipe, changed = with_augment(recipe, augment, int(read.sum()))
     beside = None if sources is None else load(sources, size=imageset.shape[:2])
     _, height, width, channels = imageset.images.shape
-    facts = Facts(channels, height, width, len(imageset.classes))
-    if channels == 1 and any(isinstance(cell, Grey) for cell in walk(recipe)):
+    data_spec = DataSpec(channels, height, width, len(imageset.classes))
+    if channels == 1 and any(isinstance(node, Grey) for node in walk(recipe)):
         raise DataError("grey", "the images are grey already", fix="pass images in colour, or use another recipe")
     check(recipe, pools(imageset, recipe, beside))
     settings = {"images": images, "seed": seed, "precision": precision, "recipe_name": name, "source": imageset.name}
     fingerprint = "+".join(images.fingerprint for images in (imageset, beside) if images is not None)
-    run = Run(folder, recipe, facts, imageset.classes, fingerprint, settings)
+    run = Run(folder, recipe, data_spec, imageset.classes, fingerprint, settings)
     run = opened(run, imageset, device=device)
     kept, held = parted(imageset, run.settings.get("held", 0), run.settings["seed"])
     data = pools(kept, recipe, beside, device=device)
@@ -235,7 +237,7 @@ def train(
         if watch:
             length = {"rounds": run.rounds, "seed": seed, "precision": run.settings["precision"]}
             seen = pools(held, recipe, beside, device=device) if held else None
-            watched = Watch(recipe, facts, data, seen, **length, classes=run.classes, record=rest.get("watch"))
+            watched = Monitor(recipe, data_spec, data, seen, **length, classes=run.classes, record=rest.get("watch"))
             first_look(run, state, watched, imageset.images)
         clock = {"before": rest["seconds"], "minutes": minutes, "save_seconds": save_seconds}
         said = [f"recipe {name}: {why}"] * bool(why) + [changed] * bool(changed)
@@ -253,7 +255,7 @@ def _resumed(run: Run, device: str) -> tuple[State, dict]:
     """The state to go on from, and what else its checkpoint says; log, events and copies are cut back to it."""
     found = run.newest(device=device)
     if found is None:
-        found = new_state(run.recipe, run.facts, seed=run.settings["seed"], device=device), {"seconds": 0.0}
+        found = new_state(run.recipe, run.data_spec, seed=run.settings["seed"], device=device), {"seconds": 0.0}
     state, rest = found
     for name in ("log.jsonl", "events.jsonl"):
         lines = files.read_lines(run.folder / name)
@@ -344,7 +346,7 @@ def generator(folder: Path | str) -> Sampler:
     if spec is None or found is None:
         what = "no checkpoint yet" if spec else f"no generator: recipe {run.settings['recipe_name']} has none"
         raise FileFormatError("no-generator", f"{folder} has {what}", fix="train a recipe with a generator, e.g. dcgan")
-    return Sampler(found[0].best(spec.name).eval(), spec, run.facts, run.classes)
+    return Sampler(found[0].best(spec.name).eval(), spec, run.data_spec, run.classes)
 
 
 def opened(run: Run, imageset: ImageSet, *, device: str) -> Run:
@@ -354,13 +356,13 @@ def opened(run: Run, imageset: ImageSet, *, device: str) -> Run:
         differ_from(run, there)
         if run.settings["images"] > there.settings["images"]:
             longer = there.settings | {"images": run.settings["images"]}
-            there = Run(there.folder, there.recipe, there.facts, there.classes, there.fingerprint, longer)
+            there = Run(there.folder, there.recipe, there.data_spec, there.classes, there.fingerprint, longer)
             there.write()
         return there
     settings = run.settings | {"held": held_out(imageset, run.recipe)}
     if settings["precision"] == "auto":
-        settings = settings | {"precision": fastest_precision(run.recipe, run.facts, device=device)}
-    run = Run(run.folder, run.recipe, run.facts, run.classes, run.fingerprint, settings)
+        settings = settings | {"precision": fastest_precision(run.recipe, run.data_spec, device=device)}
+    run = Run(run.folder, run.recipe, run.data_spec, run.classes, run.fingerprint, settings)
     run.write()
     return run
 
@@ -388,7 +390,7 @@ def differ_from(run: Run, there: Run) -> None:
             f"{run.folder} holds a run with {wrong}",
             fix="repeat its own command to go on, or choose another folder with --out",
         )
-    if run.fingerprint != there.fingerprint or run.facts != there.facts:
+    if run.fingerprint != there.fingerprint or run.data_spec != there.data_spec:
         raise DataError(
             "data-changed",
             f"the images are not those that {run.folder} was started with",
@@ -405,7 +407,7 @@ def used(imageset: ImageSet) -> np.ndarray:
 def held_out(imageset: ImageSet, recipe: Recipe) -> int:
     """How many training images are kept from training, to see whether a discriminator knows the others by heart."""
     count = min(HELD_MOST, int(HELD_SHARE * used(imageset).sum()))
-    return count if count >= HELD_LEAST and any(isinstance(p, Contest) for p in walk(recipe)) else 0
+    return count if count >= HELD_LEAST and any(isinstance(p, AdversarialLoss) for p in walk(recipe)) else 0
 
 
 def parted(imageset: ImageSet, held: int, seed: int) -> tuple[ImageSet, ImageSet | None]:
@@ -456,17 +458,17 @@ def choose_device(device: str) -> str:
 
 
 def means_names(recipe: Recipe) -> dict[tuple, str]:
-    """(player, term) -> a short name for logs: "D/NonSaturating", "D/SaysReal/fake", "D/R1/real"."""
+    """(player, term) -> a short name for logs: "D/NonSaturating", "D/FractionReal/fake", "D/R1/real"."""
     names: dict[tuple, str] = {}
     for player in recipe.players:
-        for term in dict.fromkeys((*player.terms, *player.measured)):
-            name = f"{player.name}/{type(term).__name__}"
-            about = getattr(term, "of", None) if term in player.measured else getattr(term, "at", None)
-            if about is not None:
-                name += "/fake" if any(isinstance(p, Made) for p in walk(about)) else "/real"
+        for loss in dict.fromkeys((*player.losses, *player.measured)):
+            name = f"{player.name}/{type(loss).__name__}"
+            condition = getattr(loss, "of", None) if loss in player.measured else getattr(loss, "at", None)
+            if condition is not None:
+                name += "/fake" if any(isinstance(p, Output) for p in walk(condition)) else "/real"
             while name in names.values():
                 name += "+"
-            names[player.name, term] = name
+            names[player.name, loss] = name
     return names
 
 

@@ -19,7 +19,7 @@ from ..games.players import Generator
 from ..images import grid, load_image, save_animation, save_png, to_unit
 from ..nets.resnet import ResNetGenerator
 from .sampler import Latents, Sampler
-from .signals import Eye
+from .signals import RandomFeatures
 
 LIMITS = (0.3, 0.5, 0.75, 1.0, 1.5, 2.0)  # of truncated noise
 REACH = 3.0  # how far a strip follows a direction: noise beyond it is rare
@@ -105,12 +105,12 @@ def chosen(sampler: Sampler, what: str, count: int, columns: int, seed: int) -> 
 
 def by_slider(sampler: Sampler, rows: int = 4, steps: int = 9, *, seed: int = 0) -> np.ndarray:
     """`rows` strips for each slider in turn, from -1 to 1; the other sliders stay. Chen et al. 2016, figure 2."""
-    sampler.takes(sliders=True)
-    count = sampler.spec.sliders
+    sampler.takes(continuous=True)
+    count = sampler.spec.continuous
     moving = one_hot(torch.arange(count).repeat_interleave(rows * steps), count).bool()
 
     def moved(points: Latents, t: Tensor) -> Latents:
-        return replace(points, sliders=torch.where(moving.to(t.device), 2 * t - 1, points.sliders))
+        return replace(points, continuous=torch.where(moving.to(t.device), 2 * t - 1, points.continuous))
 
     return changed(sampler, sampler.latents(torch.arange(rows).repeat(count), seed=seed), steps, moved)
 
@@ -184,7 +184,11 @@ def nearest(
     Exact, over a few training images at a time. `by`: "pixels", or "features": small pixels and what fixed random
     filters see, so that an image moved by a pixel stays near. `but`: int [N], the row that each image is itself.
     """
-    eye = Eye(to_unit(training[evenly(len(training), REFERENCE)])) if by == "features" else lambda x: x.flatten(1)
+    eye = (
+        RandomFeatures(to_unit(training[evenly(len(training), REFERENCE)]))
+        if by == "features"
+        else lambda x: x.flatten(1)
+    )
     x, step = eye(to_unit(images)), max(1, CHUNK // training[0].size)
     best, where = torch.full((len(x), 0), torch.inf), torch.zeros(len(x), 0, dtype=torch.long)
     for start in range(0, len(training), step):
@@ -268,8 +272,8 @@ def views(sampler: Sampler, training: np.ndarray | None = None, *, seed: int = 0
         found = by_code(sampler, seed=seed)
         words = "A row for each code, which nobody named; the noise is the same down a column"
         yield View("codes", "Codes found without labels", found, words, numbered("code", len(found), 0))
-    if sampler.spec.sliders:
-        names = tuple(f"slider {k // 3 + 1}" if k % 3 == 0 else "" for k in range(3 * sampler.spec.sliders))
+    if sampler.spec.continuous:
+        names = tuple(f"slider {k // 3 + 1}" if k % 3 == 0 else "" for k in range(3 * sampler.spec.continuous))
         words = "One image a row, each slider for three of them; only the slider moves, from one end to the other"
         yield View("sliders", "Sliders found without labels", by_slider(sampler, 3, seed=seed), words, names, ends())
     words = (

@@ -17,20 +17,20 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from .. import keyed_random
-from ..games.augment import AsIs
+from ..games.augment import NoAugment
 from ..games.builders import Recipe
-from ..games.losses import Contest, SaysReal, SlopePenalty
-from ..games.nodes import Given, Labels, Made
-from ..games.players import Generator, Judge, Player
-from ..games.training import Data, Ease, Move, Split, State, Turn
+from ..games.losses import AdversarialLoss, FractionReal, InputGradientPenalty
+from ..games.nodes import Batch, Labels, Output
+from ..games.players import Discriminator, Generator, Player
+from ..games.training import Data, Relief, Split, State, Step, StepContext
 from ..images import to_unit
-from ..nets.layers import Facts
+from ..nets.layers import DataSpec
 from ..records import walk
 from .signals import (
     ONCE_NAMED,
-    Eye,
     Finding,
     Probe,
+    RandomFeatures,
     alike,
     copied,
     exploding,
@@ -80,29 +80,33 @@ def some(count: int, most: int, *key: Any) -> Tensor:
 class Samples:
     """The sample side: images from fixed noise against images of the training data. Costs one look per tick."""
 
-    def __init__(self, recipe: Recipe, spec: Generator, facts: Facts, data: Data, classes: tuple[str, ...], seed: int):
+    def __init__(
+        self, recipe: Recipe, spec: Generator, data_spec: DataSpec, data: Data, classes: tuple[str, ...], seed: int
+    ):
         pool = data["all"] if "all" in data else next(p for p in data.values() if "x" in p)
         self.spec, self.names = spec, classes
         rows = some(len(pool["x"]), REFERENCE, seed, "reference").to(pool["x"].device)
         x, y = to_float(pool["x"][rows]), pool["y"][rows] if "y" in pool else None
-        self.reals, self.eye = x, Eye(x)
+        self.reals, self.eye = x, RandomFeatures(x)
         features = self.eye(x)
         self.real_spread = spread(features[:512])
-        self.labels = self.inputs(facts, x.device)
+        self.labels = self.inputs(data_spec, x.device)
         self.real_spreads, self.believed, self.probe = {}, {}, None
         if self.labels is not None and y is not None:
-            self.learn_classes(features, y, self.labels.unique().tolist(), facts.classes)
+            self.learn_classes(features, y, self.labels.unique().tolist(), data_spec.classes)
         near = some(len(pool["x"]), NEIGHBOURS, seed, "neighbours").to(pool["x"].device)
         self.neighbours = torch.cat([self.eye(to_float(part)) for part in pool["x"][near].split(1024)])
         among = torch.cdist(self.neighbours[:256], self.neighbours)
         self.real_distance = among.masked_fill(among < 0.02, math.inf).amin(1).median().item()
-        judges = [s for s in recipe.nets.values() if isinstance(s, Judge) and type(s.augment) is not AsIs]
-        self.judge = judges[0] if judges else None
+        discriminators = [
+            s for s in recipe.nets.values() if isinstance(s, Discriminator) and type(s.augment) is not NoAugment
+        ]
+        self.discriminator = discriminators[0] if discriminators else None
 
-    def inputs(self, facts: Facts, device) -> Tensor | None:
+    def inputs(self, data_spec: DataSpec, device) -> Tensor | None:
         """Sets what G is fed, the same at every tick; returns the labels."""
         spec = self.spec
-        shown = some(facts.classes, CLASSES, "shown") if spec.labels else None
+        shown = some(data_spec.classes, CLASSES, "shown") if spec.labels else None
         n = LOOK if shown is None else PER_CLASS * len(shown)
         index = torch.arange(n, device=device)
         labels = None if shown is None else shown.to(device).repeat_interleave(PER_CLASS)
@@ -110,8 +114,8 @@ class Samples:
         self.fed += [labels] if labels is not None else []
         self.fed += [index % spec.codes] if spec.codes else []
         self.fed += (
-            [2 * keyed_random.uniform(keyed_random.key("sliders"), index, spec.sliders).float() - 1]
-            if spec.sliders
+            [2 * keyed_random.uniform(keyed_random.key("sliders"), index, spec.continuous).float() - 1]
+            if spec.continuous
             else []
         )
         return labels
@@ -133,7 +137,7 @@ class Samples:
         G, first = state.nets[self.spec.name], next(state.nets[self.spec.name].parameters())
         return G(*(v.to(first.dtype) if v.is_floating_point() else v for v in self.fed)).float()
 
-    def look(self, state: State, record: "Record", progress: float, full: bool) -> Iterator[Finding | None]:
+    def look(self, state: State, record: "MonitorState", progress: float, full: bool) -> Iterator[Finding | None]:
         """All signals of one tick; the dearer ones only when `full`."""
         late = progress > LATE and record.age > LATE_ROUNDS
         fakes = self.drawn(state)
@@ -156,11 +160,11 @@ class Samples:
         yield from self.classes(features, record)
         if full:
             yield copied(nearest(features[:64], self.neighbours).median().item(), self.real_distance)
-            if late and progress > LEAK_LATE and off <= 1 and self.judge is not None:
-                record.reach("leak", self.leaning(state, features, self.judge))
+            if late and progress > LEAK_LATE and off <= 1 and self.discriminator is not None:
+                record.reach("leak", self.leaning(state, features, self.discriminator))
                 yield leaked(record.mean("leak"))
 
-    def classes(self, features: Tensor, record: "Record") -> Iterator[Finding | None]:
+    def classes(self, features: Tensor, record: "MonitorState") -> Iterator[Finding | None]:
         """Label agreement, once nearly all samples of all classes are named right: before, it comes and goes."""
         if self.probe is None or not self.believed:
             return
@@ -170,7 +174,7 @@ class Samples:
                 best = record.reach(f"right {k}", right[self.labels == k].mean().item())
                 yield mixed_up(record.mean(f"right {k}"), best, self.names[k])  # of few samples: their mean over ticks
 
-    def moved(self, fakes: Tensor, record: "Record") -> Finding | None:
+    def moved(self, fakes: Tensor, record: "MonitorState") -> Finding | None:
         """A frozen generator: samples from the same noise do not change any more."""
         now = adaptive_avg_pool2d(fakes[:: max(1, len(fakes) // 16)][:16], (4, 4)).flatten().tolist()
         before = record.seen or [math.inf] * len(now)
@@ -180,11 +184,11 @@ class Samples:
             return Finding("frozen samples", self.spec.name, "samples do not change any more")
         return None
 
-    def leaning(self, state: State, features: Tensor, judge: Judge) -> float:
+    def leaning(self, state: State, features: Tensor, discriminator: Discriminator) -> float:
         """Do the samples look like what this judge sees of real images?"""
-        augment, x = judge.augment, self.reals[:512]
+        augment, x = discriminator.augment, self.reals[:512]
         index = torch.arange(len(x), device=x.device)
-        p = getattr(state.nets[judge.name], "memory_p", None)
+        p = getattr(state.nets[discriminator.name], "memory_p", None)
         seen = augment.see(x, keyed_random.uniform(keyed_random.key("leak"), index, augment.numbers).float(), p)
         noise = keyed_random.normal(keyed_random.key("odd"), index, *x.shape[1:]).float()
         odd = torch.cat(
@@ -196,26 +200,28 @@ class Samples:
 # --- a contest's judge --------------------------------------------------------------------------------------------
 
 
-def judged(recipe: Recipe, held: Data) -> tuple[Player, Contest] | None:
+def judged(recipe: Recipe, held: Data) -> tuple[Player, AdversarialLoss] | None:
     """The first contest of a player's own judge, all of whose pools have held-out images."""
     for player in recipe.players:
-        for term in (t for t in player.terms if isinstance(t, Contest) and t.real.by in player.owns):
-            if pools_of(term) <= held.keys():
-                return player, term
+        for loss in (t for t in player.losses if isinstance(t, AdversarialLoss) and t.real.by in player.owns):
+            if pools_of(loss) <= held.keys():
+                return player, loss
     return None
 
 
-def pools_of(contest: Contest) -> set[str]:
-    return {p.pool for side in (contest.real, contest.fake) for p in walk(side) if isinstance(p, (Given, Labels))}
+def pools_of(adversarial: AdversarialLoss) -> set[str]:
+    return {
+        p.pool for side in (adversarial.real, adversarial.fake) for p in walk(side) if isinstance(p, (Batch, Labels))
+    }
 
 
 class Held:
     """A judge's scores of some training images, of images that it never sees, and of made ones."""
 
-    def __init__(self, player: Player, contest: Contest, data: Data, held: Data, seed: int):
-        self.player, self.contest, self.held, self.seed = player, contest, held, seed
-        self.count = min(len(values) for pool in pools_of(contest) for values in held[pool].values())
-        self.trained = {pool: {} for pool in pools_of(contest)}
+    def __init__(self, player: Player, adversarial: AdversarialLoss, data: Data, held: Data, seed: int):
+        self.player, self.adversarial, self.held, self.seed = player, adversarial, held, seed
+        self.count = min(len(values) for pool in pools_of(adversarial) for values in held[pool].values())
+        self.trained = {pool: {} for pool in pools_of(adversarial)}
         for pool, fields in self.trained.items():
             rows = some(len(data[pool]["x"]), len(held[pool]["x"]), seed, "trained").to(data[pool]["x"].device)
             fields |= {name: values[rows] for name, values in data[pool].items()}
@@ -223,13 +229,13 @@ class Held:
     @torch.no_grad()
     def look(self, state: State) -> tuple[float, float]:
         """Which share of the training images, and of those never shown, is called real."""
-        contest = self.contest
-        move = Move(self.player, 0, 0.0, self.count, (self.seed, "watch"))
-        known, new = (Turn(move, state, pools, Split(), (0, self.count)) for pools in (self.trained, self.held))
-        trained, held = known[contest.real].score, new[contest.real].score
+        adversarial = self.adversarial
+        step = Step(self.player, 0, 0.0, self.count, (self.seed, "watch"))
+        known, new = (StepContext(step, state, pools, Split(), (0, self.count)) for pools in (self.trained, self.held))
+        trained, held = known[adversarial.real].score, new[adversarial.real].score
         line = 0.0
-        if not any(isinstance(gauge, SaysReal) for gauge in contest.gauges):  # a score without a zero
-            line = ((trained.mean() + known[contest.fake].score.mean()) / 2).item()
+        if not any(isinstance(reading, FractionReal) for reading in adversarial.monitored):  # a score without a zero
+            line = ((trained.mean() + known[adversarial.fake].score.mean()) / 2).item()
         return (trained > line).float().mean().item(), (held > line).float().mean().item()
 
 
@@ -237,7 +243,7 @@ class Held:
 
 
 @dataclass
-class Record:
+class MonitorState:
     """What the watch remembers: part of every checkpoint, as JSON."""
 
     age: int = 0  # rounds behind the present weights
@@ -269,13 +275,13 @@ class Record:
         return self.best[name][0]
 
 
-class Watch:
+class Monitor:
     """`note` after every round; at a tick `look`, then `changes` says what to try if what was found is confirmed."""
 
     def __init__(
         self,
         recipe: Recipe,
-        facts: Facts,
+        data_spec: DataSpec,
         data: Data,
         held: Data | None = None,
         *,
@@ -286,21 +292,21 @@ class Watch:
         record: dict | None = None,
     ):
         self.recipe, self.rounds, self.precision = recipe, rounds, precision
-        self.tick, self.record = tick_rounds(rounds), Record(**(record or {}))
+        self.tick, self.record = tick_rounds(rounds), MonitorState(**(record or {}))
         self.fresh: dict[str, list[Tensor]] = {}
-        names = classes or tuple(str(k) for k in range(facts.classes))
+        names = classes or tuple(str(k) for k in range(data_spec.classes))
         spec = next((s for s in recipe.nets.values() if isinstance(s, Generator)), None)
-        self.samples = Samples(recipe, spec, facts, data, names, seed) if spec else None
-        contest = judged(recipe, held) if held else None
-        self.held = Held(*contest, data, held, seed) if contest and held else None
+        self.samples = Samples(recipe, spec, data_spec, data, names, seed) if spec else None
+        adversarial = judged(recipe, held) if held else None
+        self.held = Held(*adversarial, data, held, seed) if adversarial and held else None
 
     def note(self, state: State, means: dict) -> None:
         """Puts the readings of a round aside. Nothing waits for the device."""
         for player, norm in state.gradients.items():
             self.fresh.setdefault(f"gradient {player}", []).append(norm)
-        for (_, term), mean in means.items():
-            if isinstance(term, SaysReal):
-                side = "fake" if any(isinstance(p, Made) for p in walk(term.of)) else "real"
+        for (_, loss), mean in means.items():
+            if isinstance(loss, FractionReal):
+                side = "fake" if any(isinstance(p, Output) for p in walk(loss.of)) else "real"
                 self.fresh.setdefault(side, []).append(mean)
 
     def saved(self) -> dict:
@@ -327,14 +333,14 @@ class Watch:
                 for name, share in zip(("known", "new"), self.held.look(state), strict=True):
                     record.reach(name, share)
                 found.append(overfitting(record.mean("known"), record.mean("new")))
-        if state.ease.rate != 1 and state.round >= record.eased_until:
-            state.ease = replace(state.ease, rate=1.0)
+        if state.relief.rate != 1 and state.round >= record.eased_until:
+            state.relief = replace(state.relief, rate=1.0)
         return [f for f in found if f is not None]
 
     def frozen(self, state: State) -> Iterator[Finding | None]:
         """Networks whose weights do not move, though their player does not rest."""
         for player in self.recipe.players:
-            moves = any(term.scale(self.record.age / self.rounds) for term in player.terms)
+            moves = any(loss.scale(self.record.age / self.rounds) for loss in player.losses)
             for name in player.owns if moves else ():
                 now = torch.stack([p.detach().double().sum() for p in state.nets[name].parameters()]).sum().item()
                 before, ticks = self.record.sums.get(name, [math.nan, 0])
@@ -378,28 +384,28 @@ class Watch:
             record.copies.append([state.round, False])
         return full
 
-    def changes(self, state: State) -> tuple[str, Ease] | None:
+    def changes(self, state: State) -> tuple[str, Relief] | None:
         """What this attempt changes beside the order of images; None when nothing is left to try."""
-        ease, steps = state.ease, [("new order of images", state.ease)]
-        steps.append(("learning rates halved", replace(ease, rate=0.5)))
-        if any(isinstance(p, SlopePenalty) for p in walk(self.recipe)):
-            steps.append(("penalties doubled", replace(ease, penalty=2.0)))
+        relief, steps = state.relief, [("new order of images", state.relief)]
+        steps.append(("learning rates halved", replace(relief, rate=0.5)))
+        if any(isinstance(p, InputGradientPenalty) for p in walk(self.recipe)):
+            steps.append(("penalties doubled", replace(relief, penalty=2.0)))
         elif any(hasattr(net, "memory_p") for net in state.nets.values()):
-            steps.append(("more augmentation", ease))
+            steps.append(("more augmentation", relief))
         if self.precision != "fp32":
-            steps.append(("full precision", replace(ease, fp32=True)))
+            steps.append(("full precision", replace(relief, fp32=True)))
         return steps[state.attempt] if state.attempt < len(steps) else None
 
-    def went_back(self, state: State, change: str, ease: Ease, record: dict) -> None:
+    def went_back(self, state: State, change: str, relief: Relief, record: dict) -> None:
         """The weights are those of a copy, and `record` is the copy's: all but the position is as it was then."""
         mine, self.fresh = self.record, {}
-        self.record = Record(**record)
+        self.record = MonitorState(**record)
         lost = mine.age - self.record.age
         self.record.copies = [c for c in mine.copies if c[1]]
         self.record.told, self.record.skipped, self.record.pending = mine.told, state.skipped, {}
         self.record.eased_until = state.round + EASED * self.tick if "halved" in change else mine.eased_until
         state.extra = min(state.extra + lost, int(EXTRA * self.rounds))
-        state.attempt, state.ease = state.attempt + 1, ease
+        state.attempt, state.relief = state.attempt + 1, relief
         if change == "more augmentation":
             for net in state.nets.values():
                 if hasattr(net, "memory_p"):

@@ -13,11 +13,11 @@ import numpy as np
 from ..errors import Diverged, FileFormatError
 from ..games.training import State, new_state
 from .checkpoints import fill, load_state, save_state, tensors
-from .monitor import Watch
+from .monitor import Monitor
 from .signals import Finding, confirmed
 
 
-def first_look(run: Any, state: State, watch: Watch, images: np.ndarray) -> None:
+def first_look(run: Any, state: State, watch: Monitor, images: np.ndarray) -> None:
     """What can be said at the start: that many images are copies, or that this run was given up before."""
     if watch.record.stopped:
         raise given_up(run, watch)
@@ -28,7 +28,7 @@ def first_look(run: Any, state: State, watch: Watch, images: np.ndarray) -> None
             run.event("warning", round=0, images=0, signal="duplicates", words=words)
 
 
-def tend(run: Any, state: State, watch: Watch, seconds: float) -> list[str]:
+def tend(run: Any, state: State, watch: Monitor, seconds: float) -> list[str]:
     """A tick: looks, keeps copies, goes back if need be. Returns what happened in words."""
     before, findings = watch.record.votes, watch.look(state)
     where = {"round": state.round, "images": state.round * run.recipe.batch}
@@ -45,7 +45,7 @@ def tend(run: Any, state: State, watch: Watch, seconds: float) -> list[str]:
     return [f.words for f in said]
 
 
-def go_back(run: Any, state: State, watch: Watch, sure: list[Finding], seconds: float) -> str:
+def go_back(run: Any, state: State, watch: Monitor, sure: list[Finding], seconds: float) -> str:
     """Everything but the position becomes that of the newest good copy, and one thing is changed."""
     words, position = " and ".join(f.words for f in sure), state.round * run.recipe.batch
     what = watch.changes(state)
@@ -53,8 +53,8 @@ def go_back(run: Any, state: State, watch: Watch, sure: list[Finding], seconds: 
     fill(state, tensors(good))
     if what is None:
         give_up(run, state, watch, f"{words}, after {state.attempt} new attempts", good.round, seconds)
-    change, ease = what
-    watch.went_back(state, change, ease, record)
+    change, relief = what
+    watch.went_back(state, change, relief, record)
     images = good.round * run.recipe.batch
     sentence = f"{words}; went back to {f'image {images:,}' if images else 'the start'}, {change}"
     names = [f.signal for f in sure]
@@ -62,7 +62,7 @@ def go_back(run: Any, state: State, watch: Watch, sure: list[Finding], seconds: 
     return sentence
 
 
-def newest_good(run: Any, state: State, watch: Watch) -> tuple[State, dict]:
+def newest_good(run: Any, state: State, watch: Monitor) -> tuple[State, dict]:
     """The newest good copy that verifies, else the first state: it was not ill yet."""
     device = str(next(p.device for net in state.nets.values() for p in net.parameters()))
     for at, good in reversed(watch.record.copies):
@@ -70,10 +70,10 @@ def newest_good(run: Any, state: State, watch: Watch) -> tuple[State, dict]:
             with suppress(FileFormatError):
                 found, rest = load_state(run.recipe, run.copy(at), device=device)
                 return found, rest["watch"]
-    return new_state(run.recipe, run.facts, seed=run.settings["seed"], device=device), {}
+    return new_state(run.recipe, run.data_spec, seed=run.settings["seed"], device=device), {}
 
 
-def give_up(run: Any, state: State, watch: Watch, words: str, to: int, seconds: float) -> NoReturn:
+def give_up(run: Any, state: State, watch: Monitor, words: str, to: int, seconds: float) -> NoReturn:
     """Ends at the best state. The next call ends here too."""
     images, best = state.round * run.recipe.batch, to * run.recipe.batch
     model = run.export(state) if to else None
@@ -83,7 +83,7 @@ def give_up(run: Any, state: State, watch: Watch, words: str, to: int, seconds: 
     raise given_up(run, watch)
 
 
-def given_up(run: Any, watch: Watch) -> Diverged:
+def given_up(run: Any, watch: Monitor) -> Diverged:
     return Diverged(
         "diverged",
         f"{watch.record.stopped}; {run.folder} keeps its samples and what happened in events.jsonl",

@@ -18,7 +18,7 @@ from ..artifacts import read_model, write_model
 from ..errors import UsageError, pick
 from ..games.players import Generator
 from ..images import grid, save_png, to_uint8
-from ..nets.layers import Facts
+from ..nets.layers import DataSpec
 from ..records import from_json, to_json
 
 
@@ -29,18 +29,18 @@ class Latents:
     z: Tensor  # [N,z] noise
     classes: Tensor  # [N,K] one-hot, or shares of several
     codes: Tensor  # [N,C] likewise
-    sliders: Tensor  # [N,S] in [-1,1]
+    continuous: Tensor  # [N,S] in [-1,1]
 
     def __len__(self) -> int:
         return len(self.z)
 
     def __getitem__(self, rows) -> "Latents":
-        return Latents(self.z[rows], self.classes[rows], self.codes[rows], self.sliders[rows])
+        return Latents(self.z[rows], self.classes[rows], self.codes[rows], self.continuous[rows])
 
     @property
     def joined(self) -> Tensor:
         """As the generator's body reads them, [N, z + K + C + S]."""
-        return torch.cat([self.z, self.classes, self.codes, self.sliders], 1)
+        return torch.cat([self.z, self.classes, self.codes, self.continuous], 1)
 
 
 def latents(
@@ -68,8 +68,8 @@ def latents(
         chosen = index % size if chosen is None else torch.as_tensor(chosen, device=index.device)
         return one_hot(chosen.long(), size).float()
 
-    sliders = 2 * keyed_random.uniform(keyed_random.key("sliders", key), index, spec.sliders) - 1
-    return Latents(z.float(), shares(spec.labels, labels), shares(spec.codes, codes), sliders.float())
+    continuous = 2 * keyed_random.uniform(keyed_random.key("sliders", key), index, spec.continuous) - 1
+    return Latents(z.float(), shares(spec.labels, labels), shares(spec.codes, codes), continuous.float())
 
 
 def truncated(z: Tensor, limit: float) -> Tensor:
@@ -120,7 +120,7 @@ class Sampler:
 
     G: nn.Module
     spec: Generator
-    facts: Facts
+    data_spec: DataSpec
     classes: tuple[str, ...]
 
     def draw(
@@ -149,7 +149,7 @@ class Sampler:
         """uint8 [N,H,W,C]."""
         return render(self.G, points)
 
-    def takes(self, *, labels: bool = False, codes: bool = False, sliders: bool = False) -> None:
+    def takes(self, *, labels: bool = False, codes: bool = False, continuous: bool = False) -> None:
         """Raises UsageError where this generator lacks what is asked for."""
         if labels and not self.spec.labels:
             raise UsageError(
@@ -157,7 +157,7 @@ class Sampler:
                 "this generator was trained without labels, so it cannot draw a given class",
                 fix="train one that takes labels, such as cgan",
             )
-        if (codes and not self.spec.codes) or (sliders and not self.spec.sliders):
+        if (codes and not self.spec.codes) or (continuous and not self.spec.continuous):
             raise UsageError(
                 "no-codes",
                 f"this generator has no {'codes' if codes else 'sliders'}",
@@ -178,9 +178,11 @@ class Sampler:
         return number
 
 
-def save_generator(G: nn.Module, spec: Generator, facts: Facts, classes: tuple[str, ...], folder: Path, **about: Any):
+def save_generator(
+    G: nn.Module, spec: Generator, data_spec: DataSpec, classes: tuple[str, ...], folder: Path, **about: Any
+):
     """Writes a model folder and returns it."""
-    card = f"""# A generator of {facts.height}x{facts.width} images
+    card = f"""# A generator of {data_spec.height}x{data_spec.width} images
 
 Trained with `{about.get("recipe_name", "")}` ({about.get("source", "")}) on {about.get("images", 0):,} images.
 Classes: {", ".join(classes) or "none"}.
@@ -189,17 +191,17 @@ Classes: {", ".join(classes) or "none"}.
 
 What it draws is made up. Mark it as generated wherever you show it, and never use it to test a classifier.
 """
-    config = {"generator": to_json(spec), "facts": to_json(facts), "classes": list(classes), **about}
+    config = {"generator": to_json(spec), "facts": to_json(data_spec), "classes": list(classes), **about}
     return write_model(folder, "generator", {spec.name: G}, config, card)
 
 
 def load_generator(folder: Path | str) -> Sampler:
     """A generator from a model folder. Raises FileFormatError when it is not one, or damaged."""
     config, states = read_model(folder, "generator", fix="pass a run that `sparring train` wrote")
-    spec, facts = from_json(config["generator"]), from_json(config["facts"])
-    G = spec.build(facts)
+    spec, data_spec = from_json(config["generator"]), from_json(config["facts"])
+    G = spec.build(data_spec)
     G.load_state_dict(states[spec.name])
-    return Sampler(G.eval(), spec, facts, tuple(config["classes"]))
+    return Sampler(G.eval(), spec, data_spec, tuple(config["classes"]))
 
 
 def per_class(sampler: Sampler, count: int, *, seed: int = 0) -> Iterator[tuple[str, np.ndarray]]:

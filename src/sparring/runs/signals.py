@@ -179,7 +179,7 @@ def nearest(features: Tensor, to: Tensor) -> Tensor:
 # --- how images are compared ------------------------------------------------------------------------------------------
 
 
-class Eye:
+class RandomFeatures:
     """Images [N,C,H,W] -> features [N,F] that nothing was trained for: small pixels, and random filters after them."""
 
     def __init__(self, x: Tensor):

@@ -18,21 +18,21 @@ from ..errors import DataError, UsageError, pick
 from ..games.builders import Recipe
 from ..games.degradations import Degradation, Grey, Hole, Shrunk, blown_up, greyed, holed
 from ..games.losses import L1
-from ..games.nodes import Cell, Made
+from ..games.nodes import Node, Output
 from ..games.players import Translator
-from ..games.training import Data, Move, Split, State, Turn
+from ..games.training import Data, Split, State, Step, StepContext
 from ..images import to_uint8, to_unit
-from ..nets.layers import Facts
+from ..nets.layers import DataSpec
 from ..records import from_json, to_json, walk
 
 TILE = 512  # pixels: the side of a piece of a large image
 REACH = 6  # in units of a U-Net's smallest map: so far see two convolutions on each level down and up
 
 
-def made_from(recipe: Recipe, name: str) -> Cell:
+def made_from(recipe: Recipe, name: str) -> Node:
     """What translator `name` of a recipe starts from: a degradation, or images of another kind."""
-    cells = [cell for cell in walk(recipe) if isinstance(cell, Made) and cell.by == name]
-    return next(cell.of for cell in cells if isinstance(cell.of, Cell) and not isinstance(cell.of, Made))
+    nodes = [node for node in walk(recipe) if isinstance(node, Output) and node.by == name]
+    return next(node.of for node in nodes if isinstance(node.of, Node) and not isinstance(node.of, Output))
 
 
 @dataclass
@@ -41,8 +41,8 @@ class Translating:
 
     nets: dict[str, nn.Module]
     specs: dict[str, Translator]
-    sources: dict[str, Cell]
-    facts: Facts
+    sources: dict[str, Node]
+    data_spec: DataSpec
 
     def direction(self, to: str | None) -> str:
         """The network that makes images of kind `to`: of a cycle "a", like those it was trained to make, or "b"."""
@@ -60,8 +60,8 @@ class Translating:
         fit, DataError where the image has other channels than those the model was trained on.
         """
         name = self.direction(to)
-        if image.shape[2] != self.facts.channels:
-            wanted = {1: "grey", 3: "colour"}[self.facts.channels]
+        if image.shape[2] != self.data_spec.channels:
+            wanted = {1: "grey", 3: "colour"}[self.data_spec.channels]
             raise DataError("channels", f"the model takes {wanted} images", fix=f"convert the image to {wanted}")
         x, source = to_unit(image[None]), self.sources[name]
         if isinstance(source, Hole):
@@ -122,7 +122,7 @@ def tiled(net: nn.Module, x: Tensor, side: int = TILE) -> Tensor:
     return torch.cat(rows, 2)
 
 
-def filled(degraded: Tensor, source: Cell) -> Tensor:
+def filled(degraded: Tensor, source: Node) -> Tensor:
     """The baseline: each channel's mean of what is known, where something is missing; else the source itself."""
     if not isinstance(source, Hole):
         return degraded
@@ -139,7 +139,9 @@ def mean_filled(x: Tensor, missing: Tensor) -> Tensor:
 # --- as a folder -----------------------------------------------------------------------------------------------------
 
 
-def save_translators(nets: dict[str, nn.Module], recipe: Recipe, facts: Facts, folder: Path, **about: Any) -> Path:
+def save_translators(
+    nets: dict[str, nn.Module], recipe: Recipe, data_spec: DataSpec, folder: Path, **about: Any
+) -> Path:
     """Writes a model folder and returns it."""
     card = f"""# A translator of images
 
@@ -152,7 +154,7 @@ What it fills in is made up. Mark its pictures as generated wherever you show th
     config = {
         "translators": {name: to_json(recipe.nets[name]) for name in nets},
         "sources": {name: to_json(made_from(recipe, name)) for name in nets},
-        "facts": to_json(facts),
+        "facts": to_json(data_spec),
     }
     return write_model(folder, "translator", nets, {**config, **about}, card)
 
@@ -162,13 +164,13 @@ def load_translators(folder: Path | str) -> Translating:
     folder = Path(folder)
     folder = folder / "model" if (folder / "model" / "config.json").exists() else folder
     config, states = read_model(folder, "translator", fix="pass a run of pix2pix, cyclegan, inpaint or upscale")
-    facts = from_json(config["facts"])
+    data_spec = from_json(config["facts"])
     specs = {name: from_json(spec) for name, spec in config["translators"].items()}
-    nets = {name: spec.build(facts).eval() for name, spec in specs.items()}
+    nets = {name: spec.build(data_spec).eval() for name, spec in specs.items()}
     for name, net in nets.items():
         net.load_state_dict(states[name])
-    sources = {name: from_json(cell) for name, cell in config["sources"].items()}
-    return Translating(nets, specs, sources, facts)
+    sources = {name: from_json(node) for name, node in config["sources"].items()}
+    return Translating(nets, specs, sources, data_spec)
 
 
 @torch.no_grad()
@@ -178,12 +180,16 @@ def preview(recipe: Recipe, state: State, data: Data, *, count: int = 8) -> np.n
     """
     rows = []
     for player in recipe.players:
-        terms = [term for term in player.terms if isinstance(term, L1)]
-        turn = Turn(Move(player, 0, 0.0, count, 0), state, data, Split(), (0, count))
+        losses = [loss for loss in player.losses if isinstance(loss, L1)]
+        context = StepContext(Step(player, 0, 0.0, count, 0), state, data, Split(), (0, count))
         for spec in (s for s in player.nets if isinstance(s, Translator)):
             state.best(spec.name).eval()
-            made = Made(spec.name, made_from(recipe, spec.name), averaged=spec.name in state.averages)
-            target = next((term.target for term in terms if term.made == replace(made, averaged=False)), None)
-            shown = [turn[made.of][:, : state.facts.channels], turn[made], *([turn[target]] if target else [])]
+            made = Output(spec.name, made_from(recipe, spec.name), averaged=spec.name in state.averages)
+            target = next((loss.target for loss in losses if loss.made == replace(made, averaged=False)), None)
+            shown = [
+                context[made.of][:, : state.data_spec.channels],
+                context[made],
+                *([context[target]] if target else []),
+            ]
             rows += [to_uint8(x) for x in shown]
     return np.concatenate(rows)

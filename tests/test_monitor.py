@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from test_train import THIN, same
+from test_training import THIN, same
 from toys import FACTS, pools, striped
 
 from sparring import files
@@ -16,13 +16,13 @@ from sparring.errors import DataError, Diverged
 from sparring.games import training as loop
 from sparring.games.augment import ADA
 from sparring.games.builders import augmented
-from sparring.games.heads import Verdict
-from sparring.games.nodes import Given
+from sparring.games.heads import DiscriminatorOutput
+from sparring.games.nodes import Batch
 from sparring.games.players import SGD, Generator
-from sparring.games.training import Ease, Move, new_state, training
+from sparring.games.training import Relief, Step, new_state, training
 from sparring.runs import driver, monitor, rollback, signals
 from sparring.runs.checkpoints import load_state, tensors
-from sparring.runs.monitor import Record, Watch
+from sparring.runs.monitor import Monitor, MonitorState
 from sparring.runs.signals import Finding, confirmed
 
 X, Y = striped(count=600)
@@ -107,7 +107,7 @@ def test_a_tick_is_a_hundredth_to_a_twentieth_of_a_run(rounds):
 
 def test_features_tell_images_apart_and_the_probe_reads_classes():
     x = monitor.to_float(X)
-    eye = signals.Eye(x)
+    eye = signals.RandomFeatures(x)
     features = eye(x)
     assert signals.spread(features[:1].expand(9, -1)) < 1e-2 < 0.1 < signals.spread(features[:90])
     probe = signals.Probe(features[:300], Y[:300], 3)
@@ -119,15 +119,15 @@ def test_features_tell_images_apart_and_the_probe_reads_classes():
 # --- signals, on a training ------------------------------------------------------------------------------------------
 
 
-def seen(made, *, recipe=THIN["cgan"], ticks=1, age=3000, data=DATA, held=None, judge=None):
+def seen(made, *, recipe=THIN["cgan"], ticks=1, age=3000, data=DATA, held=None, discriminator=None):
     """What the watch says of a generator whose images are `made(labels)`, uint8 [N,H,W,C]."""
     state = new_state(recipe, FACTS)
-    look = Watch(recipe, FACTS, data, held, rounds=4000, record={"age": age})
+    look = Monitor(recipe, FACTS, data, held, rounds=4000, record={"age": age})
     state.nets["G"].forward = lambda z, y=None, **_: monitor.to_float(
         made(y if y is not None else torch.arange(len(z)) % 3)
     )
-    if judge:
-        state.nets["D"].forward = judge
+    if discriminator:
+        state.nets["D"].forward = discriminator
     before = {k: v.clone() for k, v in tensors(state).items()}
     for tick in range(ticks):
         state.round = 10 * look.tick * (tick + 1)
@@ -173,7 +173,7 @@ def test_bad_samples_are_named(fault):
 
 def test_classes_that_are_mixed_up_are_named():
     recipe, state = THIN["cgan"], new_state(THIN["cgan"], FACTS)
-    look = Watch(recipe, FACTS, DATA, rounds=2000, record={"age": 1000})
+    look = Monitor(recipe, FACTS, DATA, rounds=2000, record={"age": 1000})
     found = []
     for shift in (0, 1, 1):
         state.round += 10 * look.tick
@@ -186,7 +186,7 @@ def test_classes_that_are_mixed_up_are_named():
 def test_classes_are_followed_once_nearly_all_were_named_right(wrong, told):
     """Where classes 1 and 2 were never drawn well, that class 0 comes and goes is no news."""
     recipe, state = THIN["cgan"], new_state(THIN["cgan"], FACTS)
-    look = Watch(recipe, FACTS, DATA, rounds=2000, record={"age": 1000})
+    look = Monitor(recipe, FACTS, DATA, rounds=2000, record={"age": 1000})
     assert look.samples.labels.tolist() == [0] * 16 + [1] * 16 + [2] * 16
     for lost in (False, False, True, True, True):
         drawn = look.samples.labels.clone()
@@ -205,7 +205,7 @@ def test_a_frozen_generator_is_named_after_some_ticks():
 
 def test_weights_that_do_not_move_are_named():
     recipe = THIN["mlp"]
-    state, look = new_state(recipe, FACTS), Watch(recipe, FACTS, DATA, rounds=2000)
+    state, look = new_state(recipe, FACTS), Monitor(recipe, FACTS, DATA, rounds=2000)
     found, before = [], {}
     for _, _ in training(recipe, state, pools(), images=4 * 64):
         state.nets["D"].load_state_dict(before if state.round > 2 else state.nets["D"].state_dict())
@@ -215,38 +215,38 @@ def test_weights_that_do_not_move_are_named():
 
 
 def test_samples_that_are_not_finite_are_certain():
-    state, look = new_state(THIN["dcgan"], FACTS), Watch(THIN["dcgan"], FACTS, DATA, rounds=100)
+    state, look = new_state(THIN["dcgan"], FACTS), Monitor(THIN["dcgan"], FACTS, DATA, rounds=100)
     state.nets["G"].forward = lambda z, **_: torch.full((len(z), 1, 12, 10), math.nan)
     (found,) = look.look(state)
     assert found.signal == "not finite" and found.hard
     json.dumps(look.saved(), allow_nan=False)
 
 
-def knows(x, about=None, draw=None):
+def knows(x, condition=None, draw=None):
     """A judge that calls real what is in X, and nothing else."""
     pixels = ((x + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).flatten(1)
     known = (pixels[:, None] == X.flatten(1)[None]).all(2).any(1)
-    return Verdict(x, x.flatten(1), 2.0 * known - 1)
+    return DiscriminatorOutput(x, x.flatten(1), 2.0 * known - 1)
 
 
 def test_a_judge_that_knows_its_images_by_heart_is_named():
-    assert "D overfits" in seen(lambda y: pick(OTHER, y), held=HELD, judge=knows)
+    assert "D overfits" in seen(lambda y: pick(OTHER, y), held=HELD, discriminator=knows)
 
-    def fair(x, about=None, draw=None):
-        return Verdict(x, x.flatten(1), x.flatten(1).mean(1) + 1)
+    def fair(x, condition=None, draw=None):
+        return DiscriminatorOutput(x, x.flatten(1), x.flatten(1).mean(1) + 1)
 
-    assert seen(lambda y: pick(OTHER, y), held=HELD, judge=fair) == set()
+    assert seen(lambda y: pick(OTHER, y), held=HELD, discriminator=fair) == set()
 
 
 def test_scores_without_a_zero_are_read_about_their_middle():
-    def far(x, about=None, draw=None):
+    def far(x, condition=None, draw=None):
         return knows(x)._replace(score=100 + knows(x).score)
 
-    assert "D overfits" in seen(lambda y: pick(OTHER, y), recipe=THIN["wgan-gp"], held=HELD, judge=far)
+    assert "D overfits" in seen(lambda y: pick(OTHER, y), recipe=THIN["wgan-gp"], held=HELD, discriminator=far)
 
 
 def test_one_odd_reading_of_few_held_out_images_is_no_overfitting():
-    state, look = new_state(THIN["dcgan"], FACTS), Watch(THIN["dcgan"], FACTS, DATA, HELD, rounds=2000)
+    state, look = new_state(THIN["dcgan"], FACTS), Monitor(THIN["dcgan"], FACTS, DATA, HELD, rounds=2000)
     look.record.age, told = 1000, []
     for known in (0.6, 0.6, 0.9, 0.6, 0.9, 0.9, 0.9):
         look.held.look = lambda _, known=known: (known, 0.5)
@@ -258,11 +258,14 @@ def test_one_odd_reading_of_few_held_out_images_is_no_overfitting():
 def test_an_augmentation_that_leaks_is_named():
     recipe = augmented(THIN["dcgan"], ADA(rotation=0.0, quarter_turns=True))
     square = {k: {"x": v["x"][:, :10], "y": v["y"]} for k, v in DATA.items()}
-    facts = replace(FACTS, height=10)
+    data_spec = replace(FACTS, height=10)
     aug, u = recipe.nets["D"].augment, torch.rand(300, 26, generator=torch.Generator().manual_seed(0))
     turned = aug.see(monitor.to_float(OTHER[:300, :10]), u, torch.tensor(1.0))
     for made, leaks in ((monitor.to_float(OTHER[:, :10]), False), (turned, True)):
-        state, look = new_state(recipe, facts), Watch(recipe, facts, square, rounds=4000, record={"age": 3200})
+        state, look = (
+            new_state(recipe, data_spec),
+            Monitor(recipe, data_spec, square, rounds=4000, record={"age": 3200}),
+        )
         state.nets["D"].memory_p.fill_(1.0)
         state.nets["G"].forward = lambda z, made=made, **_: made[: len(z)]
         state.round = 10 * look.tick
@@ -271,7 +274,7 @@ def test_an_augmentation_that_leaks_is_named():
 
 def test_one_reading_of_odd_samples_is_no_leak():
     recipe = augmented(THIN["dcgan"], ADA())
-    state, look = new_state(recipe, FACTS), Watch(recipe, FACTS, DATA, rounds=4000, record={"age": 3200})
+    state, look = new_state(recipe, FACTS), Monitor(recipe, FACTS, DATA, rounds=4000, record={"age": 3200})
     state.nets["G"].forward = lambda z, **_: monitor.to_float(OTHER[: len(z)])
     state.round, told = 0, []
     for share in (0.0, 0.3, 0.0, 0.3, 0.3, 0.3):
@@ -286,7 +289,7 @@ def test_recipes_are_watched_by_what_they_have(name):
     recipe = THIN[name]
     x = {"x": X[:64], "y": Y[:64], "source": X[:64]}
     data = {pool: {k: v for k, v in x.items() if pool == "pairs" or k != "source"} for pool in ("all", *recipe.pools)}
-    state, look = new_state(recipe, FACTS), Watch(recipe, FACTS, data, data, rounds=3)
+    state, look = new_state(recipe, FACTS), Monitor(recipe, FACTS, data, data, rounds=3)
     assert (look.samples is not None) == any(isinstance(s, Generator) for s in recipe.nets.values())
     for _, means in training(recipe, state, data, images=3 * recipe.batch):
         look.note(state, means)
@@ -309,9 +312,9 @@ def arrays(count=1100):
 
 def go(out, *, ill=(), recipe=THIN["mlp"], **kwargs):
     """Trains; at the rounds `ill` the watch finds something."""
-    look = Watch.look
+    look = Monitor.look
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Watch, "look", lambda self, s: look(self, s) + [ILL] * (s.round in ill))
+        patch.setattr(Monitor, "look", lambda self, s: look(self, s) + [ILL] * (s.round in ill))
         settings = {"images": ROUNDS * 64, "precision": "fp32", "augment": "none", **kwargs}
         return list(driver.train(arrays(), recipe, out, **settings))
 
@@ -375,9 +378,9 @@ def test_each_attempt_changes_one_thing_more(tmp_path):
     assert [e["change"] for e in events(tmp_path / "run", "went back")] == [
         "new order of images", "learning rates halved", "penalties doubled"
     ]  # fmt: skip
-    state, look = new_state(recipe, FACTS), Watch(recipe, FACTS, DATA, rounds=100, precision="bf16")
-    state.attempt, state.ease = 3, Ease(penalty=2.0)
-    assert look.changes(state) == ("full precision", Ease(penalty=2.0, fp32=True))
+    state, look = new_state(recipe, FACTS), Monitor(recipe, FACTS, DATA, rounds=100, precision="bf16")
+    state.attempt, state.relief = 3, Relief(penalty=2.0)
+    assert look.changes(state) == ("full precision", Relief(penalty=2.0, fp32=True))
 
 
 def test_eased_training_is_what_it_says(monkeypatch):
@@ -385,32 +388,32 @@ def test_eased_training_is_what_it_says(monkeypatch):
     recipe, moved = replace(THIN["mlp"], players=(replace(D, optim=SGD(0.01, momentum=0.0)), G)), []
     for rate in (1.0, 0.5):
         state = new_state(recipe, FACTS, dtype=torch.float64)
-        state.ease = Ease(rate=rate)
+        state.relief = Relief(rate=rate)
         before = next(state.nets["D"].parameters()).clone()
         next(training(recipe, state, pools(), images=64))
         moved.append(next(state.nets["D"].parameters()) - before)
     assert torch.allclose(moved[0], 2 * moved[1], rtol=1e-9, atol=1e-15) and moved[0].abs().max() > 1e-6
     D = THIN["wgan-gp"].players[0]
-    contest, penalty = D.terms
-    move = Move(D, 0, 0.0, 64, 0, ease=Ease(penalty=2.0))
-    assert move.scale(penalty) == 20.0 and move.scale(contest) == 1.0
+    adversarial, penalty = D.losses
+    step = Step(D, 0, 0.0, 64, 0, relief=Relief(penalty=2.0))
+    assert step.scale(penalty) == 20.0 and step.scale(adversarial) == 1.0
     used, autocast = [], loop.autocast
     monkeypatch.setattr(loop, "autocast", lambda device, precision: used.append(precision) or autocast(device, "fp32"))
     state = new_state(THIN["mlp"], FACTS)
-    for ease in (Ease(), Ease(fp32=True)):
-        state.ease = ease
+    for relief in (Relief(), Relief(fp32=True)):
+        state.relief = relief
         next(training(THIN["mlp"], state, pools(), images=64 * (state.round + 1), precision="bf16"))
     assert used == ["bf16", "bf16", "fp32", "fp32"]
 
 
 def test_halved_rates_come_back_after_a_window():
-    state, look = new_state(THIN["mlp"], FACTS), Watch(THIN["mlp"], FACTS, DATA, rounds=200)
+    state, look = new_state(THIN["mlp"], FACTS), Monitor(THIN["mlp"], FACTS, DATA, rounds=200)
     state.attempt, state.round = 1, 40
     look.went_back(state, *look.changes(state), {})
-    assert state.ease.rate == 0.5
+    assert state.relief.rate == 0.5
     for state.round in range(40, 200, 10):
         look.look(state)
-        assert (state.ease.rate == 1.0) == (state.round >= 40 + monitor.EASED * look.tick)
+        assert (state.relief.rate == 1.0) == (state.round >= 40 + monitor.EASED * look.tick)
 
 
 @pytest.fixture(scope="module")
@@ -496,14 +499,14 @@ def test_what_cannot_be_saved_ends_at_its_best_with_exit_code_6(tmp_path):
 
 
 def test_one_move_that_is_not_finite_is_left_out_and_forgotten(tmp_path):
-    given, count = loop.Turn.given, []
+    given, count = loop.StepContext.given, []
 
-    def once(turn, *asked):
+    def once(context, *asked):
         count.append(1)
-        return given(turn, *asked) * (math.nan if len(count) == 7 else 1)
+        return given(context, *asked) * (math.nan if len(count) == 7 else 1)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop.Turn, "given", once)
+        patch.setattr(loop.StepContext, "given", once)
         steps = go(tmp_path / "run")
     assert steps[-1].skipped == 1 and steps[-1].recovered == 0 and steps[-1].done
 
@@ -528,7 +531,7 @@ def test_images_of_floats_out_of_range_are_refused():
     data = {"all": {"x": torch.rand(64, 1, 12, 10) * 255}}
     with pytest.raises(DataError, match="run from -?[0-9.e-]+ to 25"):
         next(training(THIN["mlp"], new_state(THIN["mlp"], FACTS), data, images=64))
-    assert Given() in (c for c in loop.walk(THIN["mlp"]))
+    assert Batch() in (c for c in loop.walk(THIN["mlp"]))
 
 
 def test_many_copies_among_the_images_are_said_at_the_start(tmp_path):
@@ -543,9 +546,9 @@ def test_many_copies_among_the_images_are_said_at_the_start(tmp_path):
 
 
 def test_one_lucky_tick_sets_no_standard():
-    record = Record()
+    record = MonitorState()
     assert [round(record.reach("x", v), 2) for v in (0.5, 1.0, 0.5, 0.2)] == [0.5, 0.65, 0.65, 0.65]
 
 
 def test_a_record_is_json():
-    assert Record(**json.loads(json.dumps(vars(Record())))) == Record()
+    assert MonitorState(**json.loads(json.dumps(vars(MonitorState())))) == MonitorState()

@@ -6,10 +6,10 @@ from toys import striped
 
 from sparring.data import load
 from sparring.errors import UsageError
-from sparring.games.augment import ADA, AsIs, DiffAugment
+from sparring.games.augment import ADA, DiffAugment, NoAugment
 from sparring.games.builders import augmented
 from sparring.games.losses import Sign
-from sparring.games.players import Judge
+from sparring.games.players import Discriminator
 from sparring.games.recipes import RECIPES
 from sparring.runs.defaults import FEW, PER_CLASS, find_recipe, suggested, with_augment
 
@@ -19,8 +19,8 @@ def images(labels, channels=3):
     return load((x.numpy(), np.asarray(labels)))
 
 
-def judges(recipe):
-    return [spec for spec in recipe.nets.values() if isinstance(spec, Judge)]
+def discriminators(recipe):
+    return [spec for spec in recipe.nets.values() if isinstance(spec, Discriminator)]
 
 
 def test_enough_labels_of_every_class_ask_for_a_game_of_classes():
@@ -44,13 +44,15 @@ def test_what_is_named_is_taken():
 
 def test_few_images_are_shown_changed_unless_the_recipe_says_what_d_sees():
     few, why = with_augment(RECIPES["dcgan"], "auto", FEW - 1)
-    assert [spec.augment for spec in judges(few)] == [DiffAugment()] and "9,999 images are few" in why
+    assert [spec.augment for spec in discriminators(few)] == [DiffAugment()] and "9,999 images are few" in why
     assert with_augment(RECIPES["dcgan"], "auto", FEW) == (RECIPES["dcgan"], "")
     own = augmented(RECIPES["dcgan"], DiffAugment(cut=0.0))
     assert with_augment(own, "auto", 10) == (own, "")
     for name in ("classifier", "vae", "inpaint"):  # no discriminator, or one that sees pairs
         assert with_augment(RECIPES[name], "auto", 10) == (RECIPES[name], "")
-    assert all(spec.augment == DiffAugment() for spec in judges(with_augment(RECIPES["cyclegan"], "auto", 10)[0]))
+    assert all(
+        spec.augment == DiffAugment() for spec in discriminators(with_augment(RECIPES["cyclegan"], "auto", 10)[0])
+    )
 
 
 def test_an_augmentation_that_is_asked_for_is_used_or_refused():
@@ -61,15 +63,15 @@ def test_an_augmentation_that_is_asked_for_is_used_or_refused():
         with_augment(RECIPES["inpaint"], "ada", 10)
     with pytest.raises(UsageError, match="did you mean diffaugment"):
         with_augment(RECIPES["dcgan"], "difaugment", 10)
-    assert AsIs().numbers == 0
+    assert NoAugment().numbers == 0
 
 
 @pytest.mark.parametrize(("name", "alone"), [("dcgan", True), ("cgan", True), ("wgan-gp", False), ("r3gan", False)])
 def test_adas_gauge_reads_the_verdicts_of_the_contest(name, alone):
     """Otherwise D would judge other images for it, or a score that means nothing alone."""
     recipe, _ = with_augment(RECIPES[name], "ada", 10**6)
-    (spec,) = judges(recipe)
-    (memory,) = spec.augment.memories
-    contest = next(t for t in recipe.players[0].terms if hasattr(t, "fake"))
-    assert isinstance(spec.augment, ADA) and isinstance(memory.gauge, Sign)
-    assert memory.gauge.of == contest.real and memory.gauge.rival == (None if alone else contest.fake)
+    (spec,) = discriminators(recipe)
+    (buffer,) = spec.augment.buffers
+    adversarial = next(t for t in recipe.players[0].losses if hasattr(t, "fake"))
+    assert isinstance(spec.augment, ADA) and isinstance(buffer.reading, Sign)
+    assert buffer.reading.of == adversarial.real and buffer.reading.rival == (None if alone else adversarial.fake)

@@ -9,7 +9,7 @@ from unittest import mock
 
 import pytest
 import torch
-from oracles import contests, few_labels, labels, solos, translations
+from oracles import adversarial_losses, few_labels, labels, solos, translations
 from toys import COLOUR, FACTS, pools, thin
 
 from sparring import keyed_random
@@ -18,21 +18,21 @@ from sparring.games import training as loop
 from sparring.games.augment import ADA, DiffAugment
 from sparring.games.builders import augmented, gan, solo
 from sparring.games.heads import Classes
-from sparring.games.losses import Classify, FeatureMatching, GradientPenalty, NonSaturating, Term, Window
-from sparring.games.nodes import REAL, Given, Judged, Remembered, Sampled
-from sparring.games.players import Adam, Generator, Judge, Memory
+from sparring.games.losses import Classify, FeatureMatching, GradientPenalty, Loss, NonSaturating, Window
+from sparring.games.nodes import REAL, Batch, Buffer, Discriminated, Reparameterised
+from sparring.games.players import Adam, Discriminator, Generator, TrackedBuffer
 from sparring.games.recipes import RECIPES
 from sparring.games.training import Split, bits, new_state, training
 from sparring.nets.dcgan import DCGAN
-from sparring.nets.layers import Facts
-from sparring.records import PARTS, from_json, part, to_json
+from sparring.nets.layers import DataSpec
+from sparring.records import RECORDS, from_json, record, to_json
 from sparring.runs.checkpoints import fill, load_state, save_state, tensors
 
 DATA, COLOUR_DATA = pools(), pools(channels=3)
 SCRIPTS = {
     name: script
     for name in RECIPES
-    for module in (contests, labels, few_labels, solos, translations)
+    for module in (adversarial_losses, labels, few_labels, solos, translations)
     if (script := vars(module).get(name.replace("-", "_")))
 }
 THIN = {name: thin(recipe) for name, recipe in RECIPES.items()}
@@ -57,9 +57,9 @@ def awake(state):
     return state
 
 
-def play(recipe, rounds=3, state=None, until=None, data=DATA, facts=FACTS, dtype=torch.float64, **kwargs):
+def play(recipe, rounds=3, state=None, until=None, data=DATA, data_spec=FACTS, dtype=torch.float64, **kwargs):
     """The caller's for-loop: trains to `until` of `rounds` rounds. Its body disturbs what it may disturb."""
-    state = state or awake(new_state(recipe, facts, dtype=dtype))
+    state = state or awake(new_state(recipe, data_spec, dtype=dtype))
     if state.round < (until or rounds):
         for _ in training(recipe, state, data, images=rounds * recipe.batch, **kwargs):
             torch.manual_seed(0)
@@ -83,17 +83,17 @@ def same(a, b):
 
 def against_oracle(name, rounds=4, ours=None, dtype=torch.float64):
     """Largest difference in weights, buffers and averages between the flat script and the loop."""
-    facts, data = world(name)
-    flat = awake(new_state(THIN[name], facts, dtype=torch.float64))
+    data_spec, data = world(name)
+    flat = awake(new_state(THIN[name], data_spec, dtype=torch.float64))
     if dtype != torch.float64:  # start from the same rounded weights
-        start = awake(new_state(THIN[name], facts, dtype=dtype))
+        start = awake(new_state(THIN[name], data_spec, dtype=dtype))
         for group in ("nets", "averages"):
             for net, module in getattr(flat, group).items():
                 module.load_state_dict(getattr(start, group)[net].state_dict())
     for net in flat.nets.values():
         net.train()
     SCRIPTS[name](flat.nets, flat.averages, data, rounds)
-    ours = ours or play(THIN[name], rounds, facts=facts, data=data, dtype=dtype)
+    ours = ours or play(THIN[name], rounds, data_spec=data_spec, data=data, dtype=dtype)
     return max(
         (p.double() - q).abs().max().item()
         for group in ("nets", "averages")
@@ -143,12 +143,12 @@ def test_the_flat_scripts_notice_a_changed_recipe(what):
     ("owner", "attribute", "broken", "name"),
     [
         (
-            loop.Turn,
+            loop.StepContext,
             "normal",
             lambda self, p, n, *s: keyed_random.normal(keyed_random.key(0, p), self.indices(n), *s),
             "vae",
         ),
-        (Sampled, "__call__", lambda self, turn: turn[self.of].chunk(2, 1)[0], "vae"),
+        (Reparameterised, "__call__", lambda self, context: context[self.of].chunk(2, 1)[0], "vae"),
         (keyed_random, "order", lambda key, count: torch.arange(count), "classifier"),
     ],
 )
@@ -176,14 +176,14 @@ def test_every_recipe_moves_all_its_networks_in_bf16_too(name):
 def test_every_recipe_takes_any_size_and_channel_count(height, width, channels):
     data = pools(count=20, height=height, width=width, channels=channels)
     for recipe in (replace(recipe, batch=4) for recipe in THIN.values()):
-        state = new_state(recipe, Facts(channels, height, width, 3))
+        state = new_state(recipe, DataSpec(channels, height, width, 3))
         _, means = next(training(recipe, state, data, images=4))
         assert state.skipped == 0 and all(mean.isfinite() for mean in means.values())
 
 
 def test_the_loop_knows_no_method():
     words = set(re.findall(r"\w+", "".join(map(inspect.getsource, (loop.training, loop.make, loop.settle)))))
-    assert not words & ((PARTS.keys() - {"Recipe"}) | {"G", "D", "fake", "real", "labels"})
+    assert not words & ((RECORDS.keys() - {"Recipe"}) | {"G", "D", "fake", "real", "labels"})
 
 
 def resumed(recipe, rounds, stop, folder):
@@ -343,14 +343,14 @@ def test_d_runs_no_more_often_than_the_terms_need(name, expected):
 # --- what is not finite leaves no trace ------------------------------------------------------------------------------
 
 
-@part
-class Poison(Term):
+@record
+class Poison(Loss):
     """Finite loss, NaN gradient."""
 
-    of: Judged = REAL
+    of: Discriminated = REAL
 
-    def __call__(self, turn):
-        score = turn[self.of].score
+    def __call__(self, context):
+        score = context[self.of].score
         return (score - score).sqrt() * 0 + score * 0
 
 
@@ -362,7 +362,13 @@ def unchanged_by(recipe, data=DATA):
 
 
 def test_a_nan_gradient_changes_nothing_and_is_counted():
-    recipe = gan("ours", NonSaturating(), d=(Poison(),), judge=Judge(net=DCGAN(8)), maker=Generator(net=DCGAN(8)))
+    recipe = gan(
+        "ours",
+        NonSaturating(),
+        d=(Poison(),),
+        discriminator=Discriminator(net=DCGAN(8)),
+        generator=Generator(net=DCGAN(8)),
+    )
     state = new_state(recipe, FACTS)
     before = {k: t.clone() for k, t in tensors(state).items() if "/D/" in k}
     next(training(recipe, state, DATA, images=64))
@@ -382,9 +388,9 @@ def test_a_healthy_move_is_not_skipped():
 
 
 def test_a_term_outside_its_window_is_not_computed():
-    recipe = solo("ours", (Judge(net=DCGAN(8), head=Classes()),), (
+    recipe = solo("ours", (Discriminator(net=DCGAN(8), head=Classes()),), (
         Classify(),
-        Classify(Window(1.0, 0.5, 1.0), label=Given("y", "labelled"), of=Judged("D", Given("x", "labelled"))),
+        Classify(Window(1.0, 0.5, 1.0), label=Batch("y", "labelled"), of=Discriminated("D", Batch("x", "labelled"))),
     ))  # fmt: skip
     state = new_state(recipe, FACTS)
     seen = [len(means) for _, means in training(recipe, state, DATA, images=4 * 64)]
@@ -392,8 +398,14 @@ def test_a_term_outside_its_window_is_not_computed():
 
 
 def test_a_contest_that_rests_costs_nothing():
-    contest = NonSaturating(Window(1.0, 0.5, 1.0), real=Judged("D", Given("x", "labelled")))
-    recipe = gan("ours", contest, d=(Poison(0.0),), judge=Judge(net=DCGAN(8)), maker=Generator(net=DCGAN(8)))
+    adversarial = NonSaturating(Window(1.0, 0.5, 1.0), real=Discriminated("D", Batch("x", "labelled")))
+    recipe = gan(
+        "ours",
+        adversarial,
+        d=(Poison(0.0),),
+        discriminator=Discriminator(net=DCGAN(8)),
+        generator=Generator(net=DCGAN(8)),
+    )
     state, count = new_state(recipe, FACTS), []
     state.nets["D"].register_forward_hook(lambda *_: count.append(state.round))
     for _ in training(recipe, state, DATA, images=4 * 64):
@@ -401,36 +413,36 @@ def test_a_contest_that_rests_costs_nothing():
     assert set(count) == {2, 3}
 
 
-@part
-class Summed(Memory):
+@record
+class Summed(TrackedBuffer):
     """The mean of the gauge over all moves, per class."""
 
-    def initial(self, facts):
-        return torch.zeros(facts.classes)
+    def initial(self, data_spec):
+        return torch.zeros(data_spec.classes)
 
     def update(self, buffer, mean):
         buffer.add_(mean)
 
 
-@part
-class Opinion(Term):
-    of: Judged = REAL
+@record
+class Opinion(Loss):
+    of: Discriminated = REAL
 
-    def __call__(self, turn):
-        return turn[self.of].logits.softmax(1)
+    def __call__(self, context):
+        return context[self.of].logits.softmax(1)
 
 
-@part
-class ReadsMemory(Term):
-    of: Judged = REAL
+@record
+class ReadsMemory(Loss):
+    of: Discriminated = REAL
 
-    def __call__(self, turn):
-        return turn[self.of].logits.sum(1) * 0 + turn[Remembered("D", "belief")].sum()
+    def __call__(self, context):
+        return context[self.of].logits.sum(1) * 0 + context[Buffer("D", "belief")].sum()
 
 
 def test_a_memory_follows_its_gauge_and_can_be_read():
-    judge = Judge(net=DCGAN(8), head=Classes(), memories=(Summed("belief", Opinion()),))
-    recipe = solo("ours", (judge,), (Classify(), ReadsMemory()))
+    discriminator = Discriminator(net=DCGAN(8), head=Classes(), buffers=(Summed("belief", Opinion()),))
+    recipe = solo("ours", (discriminator,), (Classify(), ReadsMemory()))
     state = new_state(recipe, FACTS)
     read = [means["P", ReadsMemory()].item() for _, means in training(recipe, state, DATA, images=3 * 64)]
     assert read == pytest.approx([0, 1, 2], abs=1e-5)  # probabilities sum to 1 and are read before they are updated

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from test_train import THIN
+from test_training import THIN
 from toys import FACTS, striped
 
 from sparring.cli import main
@@ -16,7 +16,7 @@ from sparring.games.constraints import SpectralNorm
 from sparring.games.players import Generator
 from sparring.images import is_generated, load_image, save_animation, save_png
 from sparring.nets.dcgan import DCGAN
-from sparring.nets.layers import Facts
+from sparring.nets.layers import DataSpec
 from sparring.nets.mlp import MLP
 from sparring.nets.r3gan import R3GAN
 from sparring.nets.resnet import ResNet
@@ -25,20 +25,20 @@ from sparring.runs import driver, latent_views
 from sparring.runs.sampler import Sampler, draw, truncated
 
 
-def sampler(net=MLP(widths=(32,)), classes=("a", "b", "c"), facts=FACTS, **takes) -> Sampler:
+def sampler(net=MLP(widths=(32,)), classes=("a", "b", "c"), data_spec=FACTS, **takes) -> Sampler:
     torch.manual_seed(0)
     spec = Generator(net=net, z=takes.pop("z", 16), **takes)
-    G = spec.build(facts)
+    G = spec.build(data_spec)
     for layer in G.modules():  # a new DCGAN is all grey; here images differ
         if isinstance(layer, torch.nn.Linear | torch.nn.ConvTranspose2d) and not isinstance(
             spec.constraint, SpectralNorm
         ):
             torch.nn.init.normal_(layer.weight, 0.0, 0.3)
-    return Sampler(G.eval(), spec, facts, classes)
+    return Sampler(G.eval(), spec, data_spec, classes)
 
 
 PLAIN, LABELLED = sampler(), sampler(labels=True)
-CODED = sampler(codes=4, sliders=2)
+CODED = sampler(codes=4, continuous=2)
 
 
 # Drawing
@@ -55,16 +55,16 @@ def test_an_image_depends_on_its_number_alone():
 
 
 def test_classes_and_codes_come_in_turn_unless_they_are_chosen():
-    turn = np.arange(6) % 3
-    assert np.array_equal(LABELLED.draw(6), LABELLED.draw(6, labels=turn))
-    assert not np.array_equal(LABELLED.draw(6), LABELLED.draw(6, labels=(turn + 1) % 3))
+    context = np.arange(6) % 3
+    assert np.array_equal(LABELLED.draw(6), LABELLED.draw(6, labels=context))
+    assert not np.array_equal(LABELLED.draw(6), LABELLED.draw(6, labels=(context + 1) % 3))
     assert np.array_equal(CODED.draw(6), CODED.draw(6, codes=np.arange(6) % 4))
     points = CODED.latents(200)
     assert points.codes.sum(0).tolist() == [50] * 4 and points.classes.shape == (200, 0)
-    assert points.sliders.shape == (200, 2) and points.sliders.abs().max() <= 1 and points.sliders.std() > 0.5
-    z, codes, sliders = points.z[:5], points.codes[:5].argmax(1), points.sliders[:5]
+    assert points.continuous.shape == (200, 2) and points.continuous.abs().max() <= 1 and points.continuous.std() > 0.5
+    z, codes, continuous = points.z[:5], points.codes[:5].argmax(1), points.continuous[:5]
     with torch.no_grad():  # the network's own way of joining them
-        made = CODED.G(z, codes, sliders).add(1).mul(127.5).round().byte().permute(0, 2, 3, 1).numpy()
+        made = CODED.G(z, codes, continuous).add(1).mul(127.5).round().byte().permute(0, 2, 3, 1).numpy()
     assert np.array_equal(made, CODED.draw(5))
 
 
@@ -149,10 +149,10 @@ def test_classes_codes_and_sliders():
     for row in range(4):
         slider, image = divmod(row, 2)
         for step, value in ((0, -1.0), (2, 0.0), (4, 1.0)):
-            sliders = points.sliders[image : image + 1].clone()
-            sliders[0, slider] = value
+            continuous = points.continuous[image : image + 1].clone()
+            continuous[0, slider] = value
             with torch.no_grad():
-                x = CODED.G(points.z[image : image + 1], points.codes[image : image + 1].argmax(1), sliders)
+                x = CODED.G(points.z[image : image + 1], points.codes[image : image + 1].argmax(1), continuous)
             expected = x.add(1).mul(127.5).round().byte().permute(0, 2, 3, 1).numpy()[0]
             assert np.array_equal(strips[row, step], expected), (row, step)
 
@@ -178,7 +178,7 @@ def test_directions_are_those_that_the_first_layer_stretches_most(net):
 def test_directions_of_noise_that_reaches_every_block(constraint):
     """Moving the noise along n changes what all layers that read it give by |A n|, measured on the network itself."""
     layered = ResNet(width=8, layered=True)
-    found = sampler(layered, labels=True, z=17, constraint=constraint, facts=Facts(1, 16, 16, 3))  # two blocks
+    found = sampler(layered, labels=True, z=17, constraint=constraint, data_spec=DataSpec(1, 16, 16, 3))  # two blocks
     values, directions = latent_views.directions(found.G, found.spec)
     body, read = found.G.body, {}
     norms = [norm for up in body.ups for norm in (up.norm1, up.norm2)]
@@ -266,7 +266,7 @@ def test_pictures_and_films(tmp_path):
 
 
 def test_all_views_of_a_run(tmp_path):
-    found, real = sampler(labels=True, codes=3, sliders=1), striped(50)[0].numpy()
+    found, real = sampler(labels=True, codes=3, continuous=1), striped(50)[0].numpy()
     (tmp_path / "samples").mkdir()
     for at in (0, 64):
         save_png(

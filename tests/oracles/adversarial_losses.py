@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import torch
 
-from sparring.games.nodes import FAKE, REAL, Code, Mixed, Sliders
+from sparring.games.nodes import FAKE, REAL, Code, ContinuousCode, Interpolated
 from sparring.games.views import Strong, count, seen
 
 from .flat import BATCH, adam, follow, images, normal, step, uniform
@@ -88,7 +88,7 @@ def wgan_gp(nets, *world):
     """Gulrajani et al. 2017, algorithm 1."""
 
     def d_loss(t):
-        share = uniform("D", t.n, Mixed(REAL.of, FAKE.of), 1, 1, 1)
+        share = uniform("D", t.n, Interpolated(REAL.of, FAKE.of), 1, 1, 1)
         between = ((1 - share) * t.real + share * t.fake).requires_grad_()
         slope = slopes(t.s(between), between)
         return t.s(t.fake).mean() - t.s(t.real).mean() + 10 * ((slope.sqrt() - 1) ** 2).mean()
@@ -177,8 +177,8 @@ def infogan(nets, averages, data, rounds):
     for n in range(rounds):
         for player, optimiser in (("D", d_adam), ("G", g_adam)):
             code = (uniform(player, n, Code()).view(-1) * 10).long()
-            sliders = 2 * uniform(player, n, Sliders(), 2) - 1
-            fake = G.body(torch.cat([normal(player, n), torch.eye(10).double()[code], sliders], 1))
+            continuous = 2 * uniform(player, n, ContinuousCode(), 2) - 1
+            fake = G.body(torch.cat([normal(player, n), torch.eye(10).double()[code], continuous], 1))
             fooled = 0
             if player == "D":
                 x = images("D", data, n)[0]
@@ -192,8 +192,8 @@ def infogan(nets, averages, data, rounds):
             fooled = fooled - ((1 - p) if player == "D" else p).log().mean()
             said = read(h)
             named = -said[:, :10].softmax(1)[range(64), code].log().mean()
-            guess = torch.distributions.Normal(said[:, 10:12], (said[:, 12:14] / 2).exp())
-            placed = -guess.log_prob(sliders).sum(1).mean()
+            code_params = torch.distributions.Normal(said[:, 10:12], (said[:, 12:14] / 2).exp())
+            placed = -code_params.log_prob(continuous).sum(1).mean()
             if player == "D":
                 turned = seen(x, uniform("D", n, Strong(), count(*x.shape[2:])), Strong())
                 named = named - 2 * (q.detach() * read(D.body(turned))[:, :10].log_softmax(1)).sum(1).mean()

@@ -10,19 +10,20 @@ from toys import FACTS, pools
 
 from sparring.games import losses
 from sparring.games.builders import gan
-from sparring.games.heads import Patches, Verdict
+from sparring.games.heads import DiscriminatorOutput, Patches
 from sparring.games.losses import (
     KL,
     L1,
     R1,
-    Ahead,
+    Accuracy,
+    AdversarialLoss,
     Classify,
-    Contest,
+    ContinuousCodeLoss,
     Cosine,
     Entropy,
     FeatureMatching,
+    FractionReal,
     GradientPenalty,
-    GuessSliders,
     Hinge,
     HistoricalAverage,
     Information,
@@ -32,19 +33,30 @@ from sparring.games.losses import (
     Minimax,
     NonSaturating,
     Orthogonal,
+    PairAccuracy,
     PullAway,
     Relativistic,
-    Right,
-    SaysReal,
     Sign,
     SquaredError,
     Wasserstein,
     Window,
     at,
 )
-from sparring.games.nodes import FAKE, REAL, Code, Features, Given, Labels, Made, Noise, Sampled, Sliders, Weights
-from sparring.games.players import Judge
-from sparring.games.training import Move, Split, Turn, new_state, training
+from sparring.games.nodes import (
+    FAKE,
+    REAL,
+    Batch,
+    Code,
+    ContinuousCode,
+    Features,
+    Labels,
+    Noise,
+    Output,
+    Reparameterised,
+    Weights,
+)
+from sparring.games.players import Discriminator
+from sparring.games.training import Split, Step, StepContext, new_state, training
 from sparring.nets.mlp import MLP
 from sparring.nets.unet import PatchGAN
 
@@ -64,14 +76,14 @@ def normal(*shape, seed=0):
 
 def verdicts(real, fake, movers=("D",)):
     """A turn in which D gave these scores; features are whatever."""
-    turn = Known(
+    context = Known(
         {
-            REAL: Verdict(normal(N, 1, 2, 2), normal(N, 5, seed=1), real),
-            FAKE: Verdict(normal(N, 1, 2, 2, seed=2), normal(N, 5, seed=3), fake),
+            REAL: DiscriminatorOutput(normal(N, 1, 2, 2), normal(N, 5, seed=1), real),
+            FAKE: DiscriminatorOutput(normal(N, 1, 2, 2, seed=2), normal(N, 5, seed=3), fake),
         }
     )
-    turn.movers = movers
-    return turn
+    context.movers = movers
+    return context
 
 
 # --- contests, in probabilities as the papers have them --------------------------------------------------------------
@@ -94,60 +106,63 @@ PAPERS = {  # contest: what D minimises and what G minimises, for each image
 }
 
 
-@pytest.mark.parametrize("contest", PAPERS, ids=repr)
-def test_a_contest_is_the_papers_formula(contest):
-    d, g = PAPERS[contest]
-    assert torch.allclose(contest(verdicts(r, f)), d, atol=1e-12)
+@pytest.mark.parametrize("adversarial", PAPERS, ids=repr)
+def test_a_contest_is_the_papers_formula(adversarial):
+    d, g = PAPERS[adversarial]
+    assert torch.allclose(adversarial(verdicts(r, f)), d, atol=1e-12)
     if g is not None:
-        assert torch.allclose(contest(verdicts(r, f, movers=("G",))), g, atol=1e-12)
+        assert torch.allclose(adversarial(verdicts(r, f, movers=("G",))), g, atol=1e-12)
 
 
 def test_every_contest_is_tried():
-    kinds = {kind for kind in vars(losses).values() if isinstance(kind, type) and issubclass(kind, Contest)}
-    assert kinds - {Contest} == {type(contest) for contest in PAPERS}
+    kinds = {kind for kind in vars(losses).values() if isinstance(kind, type) and issubclass(kind, AdversarialLoss)}
+    assert kinds - {AdversarialLoss} == {type(adversarial) for adversarial in PAPERS}
 
 
-@pytest.mark.parametrize("contest", [c for c in PAPERS if not isinstance(c, FeatureMatching)], ids=repr)
-def test_each_side_of_a_contest_wants_what_it_should(contest):
+@pytest.mark.parametrize("adversarial", [c for c in PAPERS if not isinstance(c, FeatureMatching)], ids=repr)
+def test_each_side_of_a_contest_wants_what_it_should(adversarial):
     """D's loss falls where real scores rise and fake scores fall, G's where fake scores rise; far scores are finite."""
     fake, real = FAKE_SCORES.clone().requires_grad_(), REAL_SCORES.clone().requires_grad_()
-    d = torch.autograd.grad(contest(verdicts(real / 4, fake / 4)).sum(), (real, fake))
-    g = torch.autograd.grad(contest(verdicts(real / 4, fake / 4, movers=("G",))).sum(), fake)[0]
-    least = isinstance(contest, LeastSquares)  # which pulls to a target, from both sides
+    d = torch.autograd.grad(adversarial(verdicts(real / 4, fake / 4)).sum(), (real, fake))
+    g = torch.autograd.grad(adversarial(verdicts(real / 4, fake / 4, movers=("G",))).sum(), fake)[0]
+    least = isinstance(adversarial, LeastSquares)  # which pulls to a target, from both sides
     assert least or ((d[0] <= 0).all() and (d[1] >= 0).all() and (g <= 0).all())
     assert d[0].abs().sum() > 0 and d[1].abs().sum() > 0 and g.abs().sum() > 0
     for extreme in (1e4, -1e4):
         far = torch.full((N,), extreme)
-        assert contest(verdicts(far, -far)).isfinite().all() and contest(verdicts(far, far, ("G",))).isfinite().all()
+        assert (
+            adversarial(verdicts(far, -far)).isfinite().all()
+            and adversarial(verdicts(far, far, ("G",))).isfinite().all()
+        )
 
 
 def test_matching_is_the_squared_gap_of_mean_features():
-    turn = verdicts(r, f, movers=("G",))
-    a, b = turn[REAL].features, turn[FAKE].features
+    context = verdicts(r, f, movers=("G",))
+    a, b = context[REAL].features, context[FAKE].features
     by_hand = sum((a[:, k].mean() - b[:, k].mean()) ** 2 for k in range(5)) / 5
-    assert torch.allclose(FeatureMatching()(turn), by_hand)
+    assert torch.allclose(FeatureMatching()(context), by_hand)
 
 
-@pytest.mark.parametrize("contest", [c for c in PAPERS if not isinstance(c, FeatureMatching)], ids=repr)
-def test_a_score_for_each_patch_counts_as_the_mean_over_patches(contest):
+@pytest.mark.parametrize("adversarial", [c for c in PAPERS if not isinstance(c, FeatureMatching)], ids=repr)
+def test_a_score_for_each_patch_counts_as_the_mean_over_patches(adversarial):
     """Of the losses, not of the scores: a patch's loss is not linear."""
     real, fake = 2 * normal(N, 7, seed=4), 2 * normal(N, 7, seed=5)
     for movers in (("D",), ("G",)):
-        each = [contest(verdicts(real[:, k], fake[:, k], movers)) for k in range(7)]
-        assert torch.allclose(contest(verdicts(real, fake, movers)), sum(each) / 7)
-        assert contest(verdicts(real, fake, movers)).shape == (N,)
+        each = [adversarial(verdicts(real[:, k], fake[:, k], movers)) for k in range(7)]
+        assert torch.allclose(adversarial(verdicts(real, fake, movers)), sum(each) / 7)
+        assert adversarial(verdicts(real, fake, movers)).shape == (N,)
 
 
 def test_gauges_count():
-    turn = verdicts(torch.tensor([1.0, -1, 2, -0.5, 3, 0]), torch.tensor([2.0, -2, 1, 0.5, 4, -1]))
-    assert SaysReal(of=REAL)(turn).tolist() == [1, 0, 1, 0, 1, 0]
-    assert MeanScore(of=FAKE)(turn).tolist() == [2, -2, 1, 0.5, 4, -1]
-    assert Ahead()(turn).tolist() == [0, 1, 1, 0, 0, 1]
-    assert Sign()(turn).tolist() == [1, -1, 1, -1, 1, 0]
-    assert Sign(rival=FAKE)(turn).tolist() == [-1, 1, 1, -1, -1, 1]
+    context = verdicts(torch.tensor([1.0, -1, 2, -0.5, 3, 0]), torch.tensor([2.0, -2, 1, 0.5, 4, -1]))
+    assert FractionReal(of=REAL)(context).tolist() == [1, 0, 1, 0, 1, 0]
+    assert MeanScore(of=FAKE)(context).tolist() == [2, -2, 1, 0.5, 4, -1]
+    assert PairAccuracy()(context).tolist() == [0, 1, 1, 0, 0, 1]
+    assert Sign()(context).tolist() == [1, -1, 1, -1, 1, 0]
+    assert Sign(rival=FAKE)(context).tolist() == [-1, 1, 1, -1, -1, 1]
     patches = verdicts(torch.tensor([[1.0, -1]] * N), torch.tensor([[2.0, -2]] * N))
-    assert SaysReal()(patches).tolist() == [0.5] * N and Sign()(patches).tolist() == [0] * N
-    assert Ahead()(patches).tolist() == [0.5] * N
+    assert FractionReal()(patches).tolist() == [0.5] * N and Sign()(patches).tolist() == [0] * N
+    assert PairAccuracy()(patches).tolist() == [0.5] * N
 
 
 # --- slopes ----------------------------------------------------------------------------------------------------------
@@ -156,46 +171,48 @@ def test_gauges_count():
 def judged(score, x=None):
     """A turn in which D's score is this function of the image, at real images, fakes, and between."""
     x = normal(N, 1, 3, 2, seed=7).requires_grad_() if x is None else x
-    return x, Known({cell: Verdict(x, x.flatten(1), score(x)) for cell in (REAL, FAKE, GradientPenalty().at)})
+    return x, Known(
+        {node: DiscriminatorOutput(x, x.flatten(1), score(x)) for node in (REAL, FAKE, GradientPenalty().at)}
+    )
 
 
 def test_the_slope_of_a_linear_score_is_its_weights():
     w = normal(6, seed=8)
-    x, turn = judged(lambda x: x.flatten(1) @ w)
-    assert torch.allclose(R1()(turn), (w**2).sum().expand(N) / 2)
-    assert torch.allclose(R1(at=FAKE)(turn), (w**2).sum().expand(N) / 2)
-    assert torch.allclose(GradientPenalty()(turn), ((w**2).sum().sqrt() - 1).square().expand(N))
+    x, context = judged(lambda x: x.flatten(1) @ w)
+    assert torch.allclose(R1()(context), (w**2).sum().expand(N) / 2)
+    assert torch.allclose(R1(at=FAKE)(context), (w**2).sum().expand(N) / 2)
+    assert torch.allclose(GradientPenalty()(context), ((w**2).sum().sqrt() - 1).square().expand(N))
 
 
 def test_the_slope_of_a_curved_score_and_its_own_slope():
     """score = sum x^3 / 3: the slope is x^2, R1 is sum x^4 / 2, and its gradient 2 x^3."""
-    x, turn = judged(lambda x: x.flatten(1).pow(3).sum(1) / 3)
-    penalty = R1()(turn)
+    x, context = judged(lambda x: x.flatten(1).pow(3).sum(1) / 3)
+    penalty = R1()(context)
     assert torch.allclose(penalty, x.flatten(1).pow(4).sum(1) / 2)
     assert torch.allclose(torch.autograd.grad(penalty.sum(), x)[0], 2 * x**3)
 
 
 def test_the_slope_of_patches_is_that_of_their_mean():
-    x, turn = judged(lambda x: x.flatten(1))  # six patches, each its own pixel
-    assert torch.allclose(R1()(turn), torch.full((N,), 6 * (1 / 6) ** 2 / 2).double())
+    x, context = judged(lambda x: x.flatten(1))  # six patches, each its own pixel
+    assert torch.allclose(R1()(context), torch.full((N,), 6 * (1 / 6) ** 2 / 2).double())
 
 
 def turn_of(recipe, *, player=0, dtype=torch.float64, batch=8):
     state = new_state(recipe, FACTS, dtype=dtype)
-    return Turn(Move(recipe.players[player], 0, 0.0, batch, 0), state, pools(), Split(), (0, batch)), state
+    return StepContext(Step(recipe.players[player], 0, 0.0, batch, 0), state, pools(), Split(), (0, batch)), state
 
 
 def test_a_penalty_in_the_loop_is_the_slope_by_differences():
-    recipe = gan("ours", Hinge(), d=(R1(), R1(at=FAKE), GradientPenalty()), judge=Judge(net=MLP((8,))))
-    turn, state = turn_of(recipe)
+    recipe = gan("ours", Hinge(), d=(R1(), R1(at=FAKE), GradientPenalty()), discriminator=Discriminator(net=MLP((8,))))
+    context, state = turn_of(recipe)
     D, step = state.nets["D"], 1e-6
-    for term in recipe.players[0].terms[1:]:
-        x = turn[term.at].x.detach()
+    for loss in recipe.players[0].losses[1:]:
+        x = context[loss.at].x.detach()
         nudges = step * torch.eye(x[0].numel(), dtype=torch.float64).view(-1, *x.shape[1:])
         slopes = [(D(image + nudges).score - D(image - nudges).score) / (2 * step) for image in x]
         squared = torch.stack([slope.square().sum() for slope in slopes]).detach()
-        by_hand = (squared.sqrt() - 1) ** 2 if isinstance(term, GradientPenalty) else squared / 2
-        assert torch.allclose(term(turn).detach(), by_hand, rtol=1e-5), term
+        by_hand = (squared.sqrt() - 1) ** 2 if isinstance(loss, GradientPenalty) else squared / 2
+        assert torch.allclose(loss(context).detach(), by_hand, rtol=1e-5), loss
 
 
 # --- labels and codes ------------------------------------------------------------------------------------------------
@@ -204,42 +221,42 @@ def test_a_penalty_in_the_loop_is_the_slope_by_differences():
 def test_classify_is_the_log_probability_of_the_label():
     logits = normal(N, 3)
     y = torch.tensor([0, 1, 2, -1, 1, 0])
-    turn = Known({REAL: SimpleNamespace(logits=logits), Given("y"): y})
+    context = Known({REAL: SimpleNamespace(logits=logits), Batch("y"): y})
     expected = -Categorical(logits=logits).log_prob(y.clamp(min=0)) * (y >= 0)
-    assert torch.allclose(Classify()(turn), expected)
+    assert torch.allclose(Classify()(context), expected)
     soft = normal(N, 3, seed=3).softmax(1)
-    turn[Given("y")] = soft
-    assert torch.allclose(Classify()(turn), -(soft * logits.log_softmax(1)).sum(1))
-    turn[Given("y")] = y
-    assert Right()(turn).tolist() == [float(logits[i].argmax() == y[i]) for i in range(N)]
+    context[Batch("y")] = soft
+    assert torch.allclose(Classify()(context), -(soft * logits.log_softmax(1)).sum(1))
+    context[Batch("y")] = y
+    assert Accuracy()(context).tolist() == [float(logits[i].argmax() == y[i]) for i in range(N)]
 
 
 def test_sliders_are_guessed_by_a_normal_distribution():
-    mean, log_var, sliders = normal(N, 2), normal(N, 2, seed=1), normal(N, 2, seed=2)
-    turn = Known({FAKE: SimpleNamespace(guess=torch.cat([mean, log_var], 1)), Sliders(): sliders})
-    expected = -Normal(mean, (log_var / 2).exp()).log_prob(sliders).sum(1)
+    mean, log_var, continuous = normal(N, 2), normal(N, 2, seed=1), normal(N, 2, seed=2)
+    context = Known({FAKE: SimpleNamespace(code_params=torch.cat([mean, log_var], 1)), ContinuousCode(): continuous})
+    expected = -Normal(mean, (log_var / 2).exp()).log_prob(continuous).sum(1)
     constant = math.log(2 * math.pi)  # of two dimensions: twice half of it
-    assert torch.allclose(GuessSliders()(turn) + constant, expected)
+    assert torch.allclose(ContinuousCodeLoss()(context) + constant, expected)
 
 
 def test_entropy_is_that_of_the_classes():
     logits = 3 * normal(N, 4)
-    turn = Known({REAL: SimpleNamespace(logits=logits)})
-    assert torch.allclose(Entropy()(turn), Categorical(logits=logits).entropy())
-    turn[REAL] = SimpleNamespace(logits=torch.zeros(N, 4))
-    assert torch.allclose(Entropy()(turn), torch.full((N,), math.log(4)))
-    turn[REAL] = SimpleNamespace(logits=torch.tensor([[1e4, 0, 0, 0]]))
-    assert Entropy()(turn).tolist() == [0]
+    context = Known({REAL: SimpleNamespace(logits=logits)})
+    assert torch.allclose(Entropy()(context), Categorical(logits=logits).entropy())
+    context[REAL] = SimpleNamespace(logits=torch.zeros(N, 4))
+    assert torch.allclose(Entropy()(context), torch.full((N,), math.log(4)))
+    context[REAL] = SimpleNamespace(logits=torch.tensor([[1e4, 0, 0, 0]]))
+    assert Entropy()(context).tolist() == [0]
 
 
 def test_information_is_that_between_image_and_class():
     logits = 3 * normal(N, 4)
-    turn = Known({REAL: SimpleNamespace(logits=logits)})
+    context = Known({REAL: SimpleNamespace(logits=logits)})
     p = logits.softmax(1).numpy() / N  # the joint distribution of image and class
     expected = sum(p[i, k] * math.log(p[i, k] / (p[:, k].sum() / N)) for i in range(N) for k in range(4))
-    assert math.isclose(-Information()(turn).item(), expected, rel_tol=1e-9)
-    turn[REAL] = SimpleNamespace(logits=torch.tensor([[1e4, 0.0], [0.0, 1e4]]))  # sure, both classes in use
-    assert math.isclose(Information()(turn).item(), -math.log(2), rel_tol=1e-6)
+    assert math.isclose(-Information()(context).item(), expected, rel_tol=1e-9)
+    context[REAL] = SimpleNamespace(logits=torch.tensor([[1e4, 0.0], [0.0, 1e4]]))  # sure, both classes in use
+    assert math.isclose(Information()(context).item(), -math.log(2), rel_tol=1e-6)
 
 
 def test_pull_away_is_the_mean_squared_cosine_of_pairs():
@@ -255,14 +272,14 @@ def test_pull_away_is_the_mean_squared_cosine_of_pairs():
 
 def test_reconstructions_are_distributions():
     x, made, code = normal(N, 1, 3, 2), normal(N, 1, 3, 2, seed=1), normal(N, 8, seed=2)
-    E = Made("E", Given())
-    turn = Known({Given("x"): x, FAKE.of: made, E: code})
+    E = Output("E", Batch())
+    context = Known({Batch("x"): x, FAKE.of: made, E: code})
     mean, deviation = code[:, :4], (code[:, 4:] / 2).exp()
-    assert torch.allclose(L1()(turn), torch.stack([abs(made[i] - x[i]).sum() / 6 for i in range(N)]))
-    assert torch.allclose(KL(of=E)(turn), kl_divergence(Normal(mean, deviation), Normal(0.0, 1.0)).sum(1))
+    assert torch.allclose(L1()(context), torch.stack([abs(made[i] - x[i]).sum() / 6 for i in range(N)]))
+    assert torch.allclose(KL(of=E)(context), kl_divergence(Normal(mean, deviation), Normal(0.0, 1.0)).sum(1))
     likelihood = Normal(made, 0.4).log_prob(x).flatten(1).sum(1)
     constant = -6 * math.log(0.4 * math.sqrt(2 * math.pi))
-    assert torch.allclose(-SquaredError(deviation=0.4)(turn) + constant, likelihood)
+    assert torch.allclose(-SquaredError(deviation=0.4)(context) + constant, likelihood)
 
 
 # --- weights ---------------------------------------------------------------------------------------------------------
@@ -270,31 +287,31 @@ def test_reconstructions_are_distributions():
 
 def test_orthogonal_counts_products_of_different_filters():
     kernel, tall, vector = normal(3, 2, 2, 2), normal(5, 2, seed=1), normal(4, seed=2)
-    turn = Known({Weights("G"): {"kernel": kernel, "tall": tall, "vector": vector}})
+    context = Known({Weights("G"): {"kernel": kernel, "tall": tall, "vector": vector}})
     expected = sum((kernel[i] * kernel[j]).sum() ** 2 for i in range(3) for j in range(3) if i != j)
     expected = expected + 2 * (tall[:, 0] @ tall[:, 1]) ** 2  # more rows than numbers in each: its columns
-    assert torch.allclose(Orthogonal()(turn), expected)
-    turn[Weights("G")] = {"w": 7 * torch.eye(3), "tall": torch.eye(5)[:, :2]}
-    assert Orthogonal()(turn) == 0
+    assert torch.allclose(Orthogonal()(context), expected)
+    context[Weights("G")] = {"w": 7 * torch.eye(3), "tall": torch.eye(5)[:, :2]}
+    assert Orthogonal()(context) == 0
 
 
 def test_the_historical_average_is_the_distance_to_the_weight_average():
     now, mean = {"a": normal(3, 2), "b": normal(4)}, {"a": normal(3, 2, seed=1), "b": normal(4, seed=2)}
-    turn = Known({Weights("G"): now, Weights("G", averaged=True): mean})
+    context = Known({Weights("G"): now, Weights("G", averaged=True): mean})
     expected = sum((x - y) ** 2 for k in now for x, y in zip(now[k].flatten(), mean[k].flatten(), strict=True))
-    assert torch.allclose(HistoricalAverage()(turn), expected)
+    assert torch.allclose(HistoricalAverage()(context), expected)
 
 
 def test_terms_on_weights_reach_all_of_them():
     """In the loop: G's weights are read as they are, and a term on them pulls at each."""
-    recipe = gan("ours", Hinge(), g=(Orthogonal(), HistoricalAverage()), judge=Judge(net=MLP((8,))))
-    turn, state = turn_of(recipe, player=1)
-    assert HistoricalAverage()(turn) == 0
+    recipe = gan("ours", Hinge(), g=(Orthogonal(), HistoricalAverage()), discriminator=Discriminator(net=MLP((8,))))
+    context, state = turn_of(recipe, player=1)
+    assert HistoricalAverage()(context) == 0
     for p in state.averages["G"].parameters():
         p.add_(0.5)
     count = sum(p.numel() for p in state.nets["G"].parameters())
-    assert HistoricalAverage()(turn).item() == pytest.approx(count / 4)
-    HistoricalAverage()(turn).backward()
+    assert HistoricalAverage()(context).item() == pytest.approx(count / 4)
+    HistoricalAverage()(context).backward()
     assert all(torch.allclose(p.grad, torch.full_like(p, -1.0)) for p in state.nets["G"].parameters())
 
 
@@ -302,30 +319,30 @@ def test_terms_on_weights_reach_all_of_them():
 
 
 def test_drawn_cells_have_their_distributions():
-    recipe = gan("ours", Hinge(), judge=Judge(net=MLP((8,))))
-    turn, _ = turn_of(recipe, batch=4000)
-    turn.data = pools(count=300)
-    code, sliders, labels = turn[Code(5)], turn[Sliders(3)], turn[Labels()]
-    assert code.dtype == labels.dtype == torch.int64 and sliders.shape == (4000, 3)
+    recipe = gan("ours", Hinge(), discriminator=Discriminator(net=MLP((8,))))
+    context, _ = turn_of(recipe, batch=4000)
+    context.data = pools(count=300)
+    code, continuous, labels = context[Code(5)], context[ContinuousCode(3)], context[Labels()]
+    assert code.dtype == labels.dtype == torch.int64 and continuous.shape == (4000, 3)
     assert (code.bincount() / 4000 - 0.2).abs().max() < 0.03 and set(code.tolist()) == set(range(5))
-    assert -1 <= sliders.min() < -0.99 and 0.99 < sliders.max() < 1
-    assert sliders.mean(0).abs().max() < 0.04 and (sliders.var(0) - 1 / 3).abs().max() < 0.02
-    z = turn[Noise(16)]
+    assert -1 <= continuous.min() < -0.99 and 0.99 < continuous.max() < 1
+    assert continuous.mean(0).abs().max() < 0.04 and (continuous.var(0) - 1 / 3).abs().max() < 0.02
+    z = context[Noise(16)]
     assert z.mean().abs() < 0.02 and (z.var() - 1).abs() < 0.03
     same = torch.cat([torch.ones(4000, 4), torch.zeros(4000, 4)], 1).double()
-    E = Made("E", Given())
-    turn.memo[E] = same
-    drawn = turn[Sampled(E)]
+    E = Output("E", Batch())
+    context.memo[E] = same
+    drawn = context[Reparameterised(E)]
     assert (drawn.mean(0) - 1).abs().max() < 0.06 and (drawn.var(0) - 1).abs().max() < 0.09
 
 
 # --- patches in a game -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("contest", [NonSaturating(), LeastSquares(), Hinge(), Relativistic()], ids=repr)
-def test_a_game_of_patches_trains(contest):
-    judge = Judge(net=PatchGAN(4), head=Patches())
-    recipe = gan("ours", contest, d=(R1(),), judge=judge, batch=8)
+@pytest.mark.parametrize("adversarial", [NonSaturating(), LeastSquares(), Hinge(), Relativistic()], ids=repr)
+def test_a_game_of_patches_trains(adversarial):
+    discriminator = Discriminator(net=PatchGAN(4), head=Patches())
+    recipe = gan("ours", adversarial, d=(R1(),), discriminator=discriminator, batch=8)
     state = new_state(recipe, FACTS)
     assert state.nets["D"](torch.zeros(2, 1, 12, 10)).score.shape == (2, 3 * 2)
     _, means = next(training(recipe, state, pools(), images=8))

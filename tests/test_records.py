@@ -8,7 +8,7 @@ from sparring.errors import FileFormatError
 from sparring.games.players import Generator
 from sparring.games.recipes import RECIPES
 from sparring.nets.dcgan import DCGAN
-from sparring.records import PARTS, from_json, part, pretty, to_json, walk
+from sparring.records import RECORDS, from_json, pretty, record, to_json, walk
 
 
 def test_a_part_prints_what_differs_from_its_defaults():
@@ -26,10 +26,10 @@ def test_json_holds_all_fields_so_that_a_changed_default_changes_no_file():
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
-        ({"kind": "os.system"}, "unknown part 'os.system'"),
+        ({"kind": "os.system"}, "unknown record 'os.system'"),
         ({"kind": "Generater"}, "did you mean Generator"),
         ({"kind": "Generator", "zz": 3}, "no field 'zz'"),
-        ({"width": 3}, "unknown part None"),
+        ({"width": 3}, "unknown record .None"),
     ],
 )
 def test_json_can_name_only_parts(data, sentence):
@@ -38,20 +38,20 @@ def test_json_can_name_only_parts(data, sentence):
 
 
 def test_walk_meets_every_part_once_per_place():
-    assert [type(p).__name__ for p in walk(Generator(net=DCGAN()))] == ["Generator", "DCGAN", "Free"]
-    assert {"Adam", "NonSaturating", "Judge", "Noise"} <= {type(p).__name__ for p in walk(RECIPES["dcgan"])}
+    assert [type(p).__name__ for p in walk(Generator(net=DCGAN()))] == ["Generator", "DCGAN", "NoConstraint"]
+    assert {"Adam", "NonSaturating", "Discriminator", "Noise"} <= {type(p).__name__ for p in walk(RECIPES["dcgan"])}
 
 
-def test_two_parts_of_one_name_are_our_mistake():
-    with pytest.raises(ValueError, match="two parts are called Generator"):
-        part(type("Generator", (), {"__annotations__": {}}))
-    assert PARTS["Generator"] is Generator
+def test_a_class_of_this_package_cannot_be_replaced():
+    with pytest.raises(ValueError, match="sparring has a record called Generator"):
+        record(type("Generator", (), {"__annotations__": {}, "__module__": "mine"}))
+    assert RECORDS["Generator"] is Generator
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_pretty_is_the_same_python_on_short_lines(name):
     text = pretty(RECIPES[name], width=60)
-    assert eval(text, dict(PARTS)) == RECIPES[name]
+    assert eval(text, dict(RECORDS)) == RECIPES[name]
     lines = [line for line in text.splitlines() if "source=" not in line]
     assert all(len(line) <= 60 or line.strip()[0] not in "(" for line in lines) and len(lines) > 5
     assert "\n" not in pretty(RECIPES["dcgan"], width=1000)

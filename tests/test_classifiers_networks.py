@@ -19,13 +19,13 @@ from sparring.classifiers.consistency import ConsistencyClassifier
 from sparring.classifiers.gan_augment import GANAugment
 from sparring.classifiers.network import Look, Plan, Start, look_for, plan_for, pools
 from sparring.classifiers.semi_gan import SemiGAN
-from sparring.games.nodes import Given, Judged
-from sparring.games.players import Judge
+from sparring.games.nodes import Batch, Discriminated
+from sparring.games.players import Discriminator
 from sparring.games.training import new_state, training
 from sparring.games.views import Weak
 from sparring.images import to_unit
 from sparring.nets.classifiers import SmallCNN
-from sparring.nets.layers import Facts
+from sparring.nets.layers import DataSpec
 from sparring.records import from_json, to_json
 from sparring.runs.checkpoints import tensors
 
@@ -38,12 +38,12 @@ def graph(monkeypatch):
     """The graph's place is taken by the true labels of these images, believed."""
     x, y = striped()
 
-    def guess(images, labels, seed):
+    def code_params(images, labels, seed):
         table = {image.tobytes(): label for image, label in zip(x.numpy(), y.tolist(), strict=True)}
         codes = np.array([table.get(image.tobytes(), 0) for image in images])
         return Start(np.eye(labels.max() + 1, dtype=np.float32)[codes], 1.0)
 
-    monkeypatch.setattr(consistency, "ask_graph", guess)
+    monkeypatch.setattr(consistency, "ask_graph", code_params)
 
 
 def few(count=12):
@@ -148,8 +148,8 @@ def test_grey_images_keep_their_sides():
 
 
 def test_norms_are_means_over_views_of_training_images():
-    facts = Facts(1, 12, 10, 3)
-    D = new_state(replace_precision(), facts).nets["D"]
+    data_spec = DataSpec(1, 12, 10, 3)
+    D = new_state(replace_precision(), data_spec).nets["D"]
     x = striped()[0]
     network.measure_norms(D, x, Look(), 0, images=150)
     assert not D.training
@@ -171,9 +171,9 @@ LOOK, PLAN, PRIOR = Look(), Plan(8, 8, 2), (0.3, 0.5, 0.2)
 
 def played(change=lambda recipe: recipe, threshold=0.34):
     """The state after 8 rounds of `consistency` in float64, at a threshold that a young network reaches."""
-    recipe, data, facts = game(threshold)
+    recipe, data, data_spec = game(threshold)
     recipe = change(recipe)
-    state = new_state(recipe, facts, dtype=torch.float64)
+    state = new_state(recipe, data_spec, dtype=torch.float64)
     for _ in training(recipe, state, data, images=8 * recipe.batch):
         pass
     return state
@@ -182,11 +182,11 @@ def played(change=lambda recipe: recipe, threshold=0.34):
 def game(threshold):
     x, y = few(20)
     start = Start(np.array([PRIOR] * 100 + [[0.2, 0.2, 0.6]] * 50), 1.0)
-    start = Start(start.guess - start.guess.mean(0) + np.array(PRIOR), 1.0)
+    start = Start(start.code_params - start.code_params.mean(0) + np.array(PRIOR), 1.0)
     assert start.prior == PRIOR
     recipe = ConsistencyClassifier(net=THIN).recipe(PLAN, LOOK, start)
     recipe = edited(recipe, '"threshold": 0.95', f'"threshold": {threshold}')
-    return recipe, pools(x, y, start), Facts(1, 12, 10, 3)
+    return recipe, pools(x, y, start), DataSpec(1, 12, 10, 3)
 
 
 def edited(recipe, old, new):
@@ -196,14 +196,14 @@ def edited(recipe, old, new):
 
 
 def by_hand(threshold=0.34):
-    recipe, data, facts = game(threshold)
-    flat = new_state(recipe, facts, dtype=torch.float64)
+    recipe, data, data_spec = game(threshold)
+    flat = new_state(recipe, data_spec, dtype=torch.float64)
     for net in (*flat.nets.values(), *flat.averages.values()):
         net.train()
     flat.averages["D"].eval()
-    x = Given("x", "all", 2)
-    cells = {"weak": LOOK.weak(x), "strong": LOOK.strong(x), "few_strong": LOOK.strong(Given("x", "labelled"))}
-    flat_consistency.train(flat.nets, flat.averages, data, 8, few=8, many=16, prior=PRIOR, threshold=threshold, **cells)
+    x = Batch("x", "all", 2)
+    nodes = {"weak": LOOK.weak(x), "strong": LOOK.strong(x), "few_strong": LOOK.strong(Batch("x", "labelled"))}
+    flat_consistency.train(flat.nets, flat.averages, data, 8, few=8, many=16, prior=PRIOR, threshold=threshold, **nodes)
     return flat
 
 
@@ -224,7 +224,7 @@ def test_consistency_is_its_flat_script():
         ('"threshold": 0.34', '"threshold": 0.9'),
         ('"averaged": true', '"averaged": false'),
         ('"prior": [0.3, 0.5, 0.2]', '"prior": []'),
-        ('"kind": "Apart"', '"kind": "Judged"'),
+        ('"kind": "Apart"', '"kind": "Discriminated"'),
         ('"decay": 0.99', '"decay": 0.9'),
         ('"kind": "Weak", "of"', '"kind": "Strong", "of"'),
         ('"weight": 0.25', '"weight": 1.0'),
@@ -237,14 +237,14 @@ def test_the_flat_script_sees_every_change(old, new):
 def test_adaptive_threshold_by_hand():
     """FreeMatch, eq. 8: of two classes, one said three times as often, the rarer needs a third of the sureness."""
     logits = torch.tensor([[2.0, 0.0], [0.6, 0.0], [0.0, 0.6], [0.0, 0.1]])
-    verdict = Judge("D", THIN).build(Facts(1, 12, 10, 2))(torch.zeros(4, 1, 12, 10))._replace(logits=logits)
-    belief, student = torch.tensor([0.75, 0.25, 0.8]), Judged("D", Weak())
+    verdict = Discriminator("D", THIN).build(DataSpec(1, 12, 10, 2))(torch.zeros(4, 1, 12, 10))._replace(logits=logits)
+    belief, student = torch.tensor([0.75, 0.25, 0.8]), Discriminated("D", Weak())
 
-    class Turn(dict):
+    class StepContext(dict):
         pass
 
-    term = pseudo_labels.Agree(teacher=Judged(), student=student, threshold=0.0)
-    losses = term(Turn({term.teacher: verdict, student: verdict, term.belief: belief}))
+    loss = pseudo_labels.Agree(teacher=Discriminated(), student=student, threshold=0.0)
+    losses = loss(StepContext({loss.teacher: verdict, student: verdict, loss.belief: belief}))
     sure = logits.softmax(1).max(1).values
     expected = -sure.log() * torch.tensor([1.0, 0.0, 1.0, 1.0])  # limits 0.8, 0.8, 0.267, 0.267
     torch.testing.assert_close(losses, expected)
@@ -285,14 +285,14 @@ def test_semi_gan_shows_what_it_made_and_how_the_game_went():
     assert made.pictures_["generated"].shape == made.pictures_["real"].shape == (64, 12, 10, 1)
     assert made.pictures_["generated"].dtype == np.uint8
     curves = made.record_["curves"]
-    assert {"D/TeacherMatching", "G/TeacherMatching", "D/SaysReal/real", "D/SaysReal/fake"} <= curves.keys()
+    assert {"D/TeacherMatching", "G/TeacherMatching", "D/FractionReal/real", "D/FractionReal/fake"} <= curves.keys()
     seen = [images / 32 / 20 for images, _ in curves["G/TeacherMatching"]]
     assert min(seen) >= 0.1 and max(seen) <= 0.8  # enters late, leaves early
 
 
 def test_fakes_leave_no_trace_in_batch_norm():
     recipe = SemiGAN(net=THIN).recipe(PLAN, LOOK, Start())
-    D = new_state(recipe, Facts(1, 12, 10, 3)).nets["D"].train()
+    D = new_state(recipe, DataSpec(1, 12, 10, 3)).nets["D"].train()
     before = {name: value.clone() for name, value in D.named_buffers()}
     with pseudo_labels.without_trace(D):
         D(torch.randn(8, 1, 12, 10))
@@ -386,9 +386,9 @@ def test_no_generator_sees_the_fold_it_is_judged_on(monkeypatch):
     x, y = few(30)
     shown, play = [], gan_augment.play
 
-    def watched(recipe, facts, data, steps, **settings):
+    def watched(recipe, data_spec, data, steps, **settings):
         shown.append({image.tobytes() for image in data["labelled"]["x"].numpy()})
-        return play(recipe, facts, data, 1, **settings)
+        return play(recipe, data_spec, data, 1, **settings)
 
     monkeypatch.setattr(gan_augment, "play", watched)
     make("gan-augment", 2).fit(x, y)

@@ -15,12 +15,12 @@ from sparring.games.degradations import Grey, Hole, Shrunk
 from sparring.games.players import Translator
 from sparring.games.recipes import RECIPES
 from sparring.games.training import new_state
-from sparring.nets.layers import Facts
+from sparring.nets.layers import DataSpec
 from sparring.nets.unet import UNet
 from sparring.runs import translator
 from sparring.runs.translator import Translating, load_translators, made_from, preview, save_translators, tiled
 
-COLOUR = Facts(3, 16, 12, 0)
+COLOUR = DataSpec(3, 16, 12, 0)
 rng = np.random.default_rng(0)
 
 
