@@ -21,6 +21,7 @@ from torch import nn
 
 from sparring import images, keyed_random, metrics
 from sparring.data import load, split
+from sparring.devices import choose_device
 from sparring.games.builders import Recipe
 from sparring.games.heads import Classes
 from sparring.games.losses import Classify, Linear
@@ -31,7 +32,6 @@ from sparring.games.views import Weak
 from sparring.images import to_uint8
 from sparring.nets.classifiers import SmallCNN
 from sparring.nets.layers import DataSpec
-from sparring.runs.driver import choose_device
 
 DATA = Path(os.environ.get("SPARRING_DATA") or Path(__file__).parents[2] / "shared" / "data")
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sparring-benchmarks"

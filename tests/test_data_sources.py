@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from sparring import devices
 from sparring.data import ImageSet, load
 from sparring.data.arrays import to_labels
 from sparring.data.decode import median_size
@@ -575,20 +576,18 @@ def test_aspect_ratios_are_doubted(tmp_path):
 
 
 def test_one_large_image_among_small_ones_needs_no_room_for_all_to_be_large(tmp_path, monkeypatch):
-    from sparring.data import arrays
 
     folder = class_folders(tmp_path / "photos")
     write_image(folder / "cat" / "00.png", 70, height=400, width=400)
-    monkeypatch.setattr(arrays, "free_memory", lambda: 500_000)
+    monkeypatch.setattr(devices, "free_memory", lambda: 500_000)
     assert load(folder).shape == (16, 8, 1) or load(folder).shape == (8, 8, 1)
 
 
 def test_what_does_not_fit_into_memory_is_refused(tmp_path, monkeypatch):
-    from sparring.data import arrays
     from sparring.errors import MachineError
 
     folder = class_folders(tmp_path / "photos")
-    monkeypatch.setattr(arrays, "free_memory", lambda: 500)
+    monkeypatch.setattr(devices, "free_memory", lambda: 500)
     with pytest.raises(MachineError, match=r"8 images of 12x10 needs .* GiB of memory"):
         load(folder)
 

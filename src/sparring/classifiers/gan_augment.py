@@ -14,6 +14,7 @@ import torch
 from scipy import stats
 
 from .. import keyed_random
+from ..devices import choose_precision, torch_threads
 from ..games.builders import Recipe
 from ..games.losses import Classify
 from ..games.nodes import Batch, Discriminated
@@ -25,7 +26,7 @@ from ..nets.dcgan import DCGAN
 from ..nets.layers import DataSpec
 from . import consistency
 from .cnn import CNN
-from .network import Look, Plan, Start, affordable, between, plan_for, play, precision_of, some_threads
+from .network import Look, Plan, Start, affordable, between, plan_for, play
 
 FOLDS = 2
 NONE = np.array([], np.int64)
@@ -51,7 +52,7 @@ class GANAugment(CNN):
     gan_images: int | None = None
 
     def learn(self, images: np.ndarray, labels: np.ndarray) -> None:
-        with some_threads(self.threads):
+        with torch_threads(self.threads):
             seed = self.seed()
             gate, made = self.gate(images, labels, seed)
             if gate["passed"]:
@@ -118,7 +119,10 @@ class GANAugment(CNN):
         recipe = conditional(data_spec)
         length = between(300, round(4 * len(x) ** 0.6), 1000)
         length = math.ceil(self.gan_images / recipe.batch) if self.gan_images else length
-        minutes, precision = None if self.minutes is None else 2 * self.minutes / TRIALS, precision_of(self.precision)
+        minutes, precision = (
+            None if self.minutes is None else 2 * self.minutes / TRIALS,
+            choose_precision(self.precision),
+        )
         steps = affordable(recipe, data_spec, data, length, minutes, precision)
         state, curves = play(recipe, data_spec, data, steps, seed=seed, precision=precision)
         self.record_ |= {"gan": {"steps": steps, "images": len(x), "recipe": repr(recipe)}, "gan_curves": curves}

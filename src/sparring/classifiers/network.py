@@ -5,12 +5,10 @@ of steps, same labelled images in them. So what unlabelled images add is consist
 semi-gan - consistency.
 """
 
-import ctypes
 import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,15 +16,16 @@ import torch
 from torch import nn
 
 from .. import keyed_random
+from ..devices import choose_precision, keep_memory, torch_threads
 from ..games.builders import Recipe
 from ..games.losses import Classify, Linear, Loss
 from ..games.nodes import Batch, Discriminated, Node
 from ..games.players import AdamW, Discriminator, DiscriminatorNet, Player
-from ..games.training import Data, State, new_state, parameters, some_threads, training
+from ..games.training import Data, State, new_state, training
 from ..games.views import Strong, Weak, count, seen
 from ..images import to_unit
 from ..nets.classifiers import SmallCNN
-from ..nets.layers import DataSpec
+from ..nets.layers import DataSpec, parameters
 from .base import Classifier
 
 CHUNK = 512  # images judged at a time
@@ -138,7 +137,7 @@ class NetworkClassifier(Classifier):
     # The fit.
 
     def learn(self, images: np.ndarray, labels: np.ndarray) -> None:
-        with some_threads(self.threads):
+        with torch_threads(self.threads):
             self.train(images, labels, self.seed())
 
     def steps_within(self, images: np.ndarray, labels: np.ndarray) -> int:
@@ -146,11 +145,11 @@ class NetworkClassifier(Classifier):
 
         Methods that are to be compared take the fewest that any of them can afford (`steps`), and so the same.
         """
-        with some_threads(self.threads):
+        with torch_threads(self.threads):
             plan, start = plan_for(images, labels, self.images), Start()
             data_spec = DataSpec(images.shape[3], images.shape[1], images.shape[2], int(labels.max()) + 1)
             recipe, data = self.recipe(plan, look_for(images), start), pools(images, labels, start)
-            return affordable(recipe, data_spec, data, plan.steps, self.minutes, precision_of(self.precision))
+            return affordable(recipe, data_spec, data, plan.steps, self.minutes, choose_precision(self.precision))
 
     def train(self, images: np.ndarray, labels: np.ndarray, seed: int) -> State:
         """Plays the method's recipe; keeps the averaged classifier and writes the record."""
@@ -159,7 +158,7 @@ class NetworkClassifier(Classifier):
         start = self.start(images, labels, seed)
         data = pools(images, labels, start)
         data_spec = DataSpec(images.shape[3], images.shape[1], images.shape[2], len(self.classes_))
-        recipe, precision = self.recipe(plan, look, start), precision_of(self.precision)
+        recipe, precision = self.recipe(plan, look, start), choose_precision(self.precision)
         prepared = time.perf_counter()
         steps = self.steps or affordable(recipe, data_spec, data, plan.steps, self.minutes, precision)
         state, curves = play(recipe, data_spec, data, steps, seed=seed, precision=precision)
@@ -200,7 +199,7 @@ class NetworkClassifier(Classifier):
         return self._network
 
     def judge(self, images: np.ndarray) -> np.ndarray:
-        with some_threads(self.threads), torch.inference_mode():
+        with torch_threads(self.threads), torch.inference_mode():
             parts = [self.network()(to_unit(chunk)).logits.softmax(1) for chunk in chunks(torch.from_numpy(images))]
         return torch.cat(parts).numpy()
 
@@ -318,25 +317,3 @@ def measure_norms(net: nn.Module, x: torch.Tensor, look: Look, seed: int, *, ima
 
 def chunks(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
     return x.split(CHUNK)
-
-
-# --- the machine -----------------------------------------------------------------------------------------------------
-
-
-def precision_of(asked: str) -> str:
-    """ "auto" is bf16 where the processor multiplies it; a matter of the machine alone, so that fits repeat."""
-    if asked != "auto":
-        return asked
-    units = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-    return "bf16" if any(getattr(torch.cpu, unit, bool)() for unit in units) else "fp32"
-
-
-@cache
-def keep_memory() -> Any:
-    """Asks glibc to keep freed memory: giving it back and taking it again cost a fifth of a step of a small network."""
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):
-        return  # another C library: slower, nothing else
-    for option, value in ((-1, 2**30), (-3, 2**30), (-2, 2**27)):  # trim threshold, mmap threshold, top pad
-        mallopt(ctypes.c_int(option), ctypes.c_int(value))

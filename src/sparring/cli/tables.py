@@ -68,8 +68,7 @@ def doctor(*, json: Flag = False):
     Args:
         json: print JSON.
     """
-    from ..runs.driver import choose_device
-    from ..study.machine import cores, hardware, versions
+    from ..devices import choose_device, cores, hardware, versions
 
     screen = Screen(as_json=json)
     device = choose_device("auto")

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, MachineError, SparringError, suggestion
+from ..devices import check_memory
+from ..errors import DataError, SparringError, suggestion
 from .imageset import UNLABELLED, ImageSet, Notes
 from .names import ordered
 
@@ -44,7 +45,7 @@ def from_npz(path: Path, name: str) -> ImageSet:
     """Keys x_train y_train x_test y_test, or images labels; optional classes. Pickled members are refused."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            check_room(sum(entry.file_size for entry in archive.zip.infolist()), str(path))
+            check_memory(sum(entry.file_size for entry in archive.zip.infolist()), str(path))
             found = {key: member(archive, key, path) for key in archive.files}
     except SparringError:
         raise
@@ -71,28 +72,6 @@ def member(archive, key: str, path: Path) -> np.ndarray:
 def first_line(error: Exception) -> str:
     """What an exception says, on one line and without a full stop."""
     return (str(error).strip() or type(error).__name__).partition("\n")[0].rstrip(".")
-
-
-def check_room(needed: int, what: str) -> None:
-    """Refuses before allocating what this machine does not have."""
-    free = free_memory()
-    if needed > free:
-        raise MachineError(
-            "memory",
-            f"{what} needs {needed / 2**30:,.1f} GiB of memory, {free / 2**30:,.1f} GiB are free",
-            fix="ask for smaller images (size=64) or fewer of them",
-        )
-
-
-def free_memory() -> int:
-    """Bytes that can be had without swapping; 2**62 where the system does not say."""
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except (OSError, ValueError, IndexError):
-        pass
-    return 2**62
 
 
 def from_dict(found: Mapping, name: str, *, source: str = "arrays") -> ImageSet:
@@ -216,7 +195,7 @@ def to_uint8(shaped: list, converted: list[str]) -> np.ndarray:
         return only if only.flags.c_contiguous and only.flags.writeable else np.array(only, order="C")
     channels = min(arrays[0].shape[3], 3)
     total = sum(map(len, arrays))
-    check_room(total * int(np.prod(arrays[0].shape[1:3])) * channels, "the images")
+    check_memory(total * int(np.prod(arrays[0].shape[1:3])) * channels, "the images")
     pixels = np.empty((total, *arrays[0].shape[1:3], channels), np.uint8)
     at = 0
     for array in arrays:

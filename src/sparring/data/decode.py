@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from ..devices import check_memory
 from ..errors import DataError, MachineError
 from ..images import FIT_RULE, MIN_SIDE, BadImage, Header, decoded, opened, pixels_of, quiet_decoders, read_header
-from .arrays import check_room
 from .folders import Listing
 from .imageset import UNLABELLED, ImageSet, Notes
 
@@ -174,7 +174,7 @@ def median_size(sizes: list[tuple[int, int]]) -> tuple[int, int]:
 
 
 def room(count: int, shape: tuple[int, int, int]) -> np.ndarray:
-    check_room(count * int(np.prod(shape)), f"{count} images of {written(shape[:2])}")
+    check_memory(count * int(np.prod(shape)), f"{count} images of {written(shape[:2])}")
     return np.empty((count, *shape), np.uint8)
 
 

@@ -8,9 +8,10 @@ from zipfile import is_zipfile
 
 import numpy as np
 
+from ..devices import check_memory
 from ..errors import DataError, MachineError, MissingData, UsageError, suggestion
 from ..images import FIT_RULE, BadImage, as_size, fit, opened, quiet_decoders
-from .arrays import check_room, digits, from_arrays, from_dict, from_npz
+from .arrays import digits, from_arrays, from_dict, from_npz
 from .decode import Progress, decode
 from .folders import Listing, list_tree, list_unlabelled, merged
 from .imageset import UNLABELLED, ImageSet
@@ -189,7 +190,7 @@ def resized(imageset: ImageSet, size: tuple[int, int], channels: int) -> ImageSe
         return imageset
     images, notes = imageset.images, imageset.notes
     if (height, width) != tuple(size):
-        check_room(len(images) * size[0] * size[1] * now, f"{len(images)} images of {size[0]}x{size[1]}")
+        check_memory(len(images) * size[0] * size[1] * now, f"{len(images)} images of {size[0]}x{size[1]}")
         fitted = np.empty((len(images), *size, now), np.uint8)
         for i, image in enumerate(images):
             fitted[i] = fit(image, size)

@@ -18,9 +18,9 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from ..devices import choose_device
 from ..errors import FileFormatError, MachineError, SparringError, UsageError, pick
 from ..files import read_json
-from ..runs.driver import choose_device
 from .extractor import Extractor, hash_of
 from .inception import SIDE, load_inception
 from .preprocessing import Preparation, preparation_of

@@ -19,18 +19,18 @@ import torch
 from torch import nn
 
 from .. import keyed_random
+from ..devices import choose_device, torch_threads
 from ..errors import DataError
 from ..games.builders import Recipe
 from ..games.heads import Classes
 from ..games.losses import Classify, Linear
 from ..games.nodes import Batch, Discriminated
 from ..games.players import AdamW, Discriminator, Player
-from ..games.training import fastest_precision, new_state, some_threads, training
+from ..games.training import fastest_precision, new_state, training
 from ..games.views import Weak
 from ..images import to_unit
 from ..nets.classifiers import SmallCNN
 from ..nets.layers import DataSpec
-from ..runs.driver import choose_device
 from .cache import Arrays, fingerprint, user_cache
 from .extractor import Extractor, Progress, hash_of, writeable
 from .handcrafted import EXTRACTORS, extract
@@ -108,7 +108,7 @@ def own(
 
     def learn() -> Arrays:
         x = writeable(shrunk(images))
-        with some_threads(1):  # so that the number of threads changes nothing; more were slower on a busy machine
+        with torch_threads(1):  # so that the number of threads changes nothing; more were slower on a busy machine
             lesson = by_clusters(x, seed) if labels is None else by_labels(x, labels, len(names), seed)
             return learned(lesson, x, trained(lesson, seed, where, precision, progress), where)
 

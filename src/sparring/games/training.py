@@ -4,14 +4,14 @@ import copy
 import math
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.utils import get_total_norm
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
@@ -392,20 +392,3 @@ def fastest_precision(recipe: Recipe, data_spec: DataSpec, *, device: str = "cpu
             start = now()
         seconds[precision] = min(times)
     return "bf16" if seconds["fp32"] > 1.1 * seconds["bf16"] else "fp32"
-
-
-@contextmanager
-def some_threads(threads: int | None) -> Iterator[None]:
-    """torch spreads an operation over so many threads inside; None leaves its number."""
-    before = torch.get_num_threads()
-    if threads is not None:
-        torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def parameters(net: nn.Module) -> int:
-    """How many numbers a network learns."""
-    return sum(p.numel() for p in net.parameters())

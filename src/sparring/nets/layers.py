@@ -90,3 +90,8 @@ def normal_weights(module: nn.Module, deviation: float = 0.02) -> nn.Module:
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
     return module
+
+
+def parameters(net: nn.Module) -> int:
+    """Return how many numbers a network learns."""
+    return sum(p.numel() for p in net.parameters())

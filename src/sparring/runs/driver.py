@@ -22,7 +22,8 @@ import torch
 
 from .. import files, keyed_random
 from ..data import ImageSet, alike, load, paired
-from ..errors import DataError, FileFormatError, MachineError, UsageError
+from ..devices import choose_device
+from ..errors import DataError, FileFormatError, UsageError
 from ..files import new_folder
 from ..games.builders import Recipe
 from ..games.degradations import Grey
@@ -446,15 +447,6 @@ def pools(
             others = alike(sources, images)
             data["a"], data["b"] = data["all"], {"x": torch.from_numpy(others.images[used(others)])}
     return {pool: {name: t.to(device) for name, t in fields.items()} for pool, fields in data.items()}
-
-
-def choose_device(device: str) -> str:
-    """ "auto": the GPU if there is one, else the CPU. Raises MachineError for a device that is not there."""
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if device != "cpu" and not (device.startswith("cuda") and torch.cuda.is_available()):
-        raise MachineError("no-device", f"there is no device {device!r} on this machine", fix="use --device auto")
-    return device
 
 
 def means_names(recipe: Recipe) -> dict[tuple, str]:

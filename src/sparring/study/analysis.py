@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from .. import stats
+from ..devices import hardware, versions
 from ..errors import FileFormatError
-from .machine import hardware, versions
 from .plan import SEAL, Study, now
 from .sealed import Sealed
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from .. import files
 from ..data import ImageSet, load
+from ..devices import cores
 from ..files import new_folder
 from ..images import grid, save_png
 from .advice import advise
 from .analysis import measure
-from .machine import cores
 from .model import save_recommended
 from .pictures import draw_pictures
 from .plan import (

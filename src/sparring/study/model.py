@@ -11,10 +11,11 @@ import numpy as np
 from .. import files
 from ..classifiers import METHODS
 from ..data import ImageSet
+from ..devices import all_threads
 from .plan import SUMMARY, Study, seed_of
 from .pool import Pool
 from .prepared import write_images
-from .worker import described, limited
+from .worker import described
 
 FOLDER = "model"
 
@@ -95,7 +96,7 @@ def refit(task: Refit) -> dict | None:
     try:
         from ..classifiers import save_model
 
-        with limited(task.threads):
+        with all_threads(task.threads):
             images = ImageSet(images=np.load(task.pixels, mmap_mode="c"), **task.images)
             estimator = task.method.make(random_state=task.seed, minutes=task.minutes, threads=task.threads)
             estimator.fit(images, images.labels)

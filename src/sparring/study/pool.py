@@ -11,7 +11,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
-from .worker import Outcome, Task, fit, row_of, settle, speed, steps_within
+from ..devices import training_speed
+from .worker import Outcome, Task, fit, row_of, settle, steps_within
 
 TICK = 1.0  # seconds between two looks at what runs
 PATIENCE = 5.0  # seconds at most until what was handed over has been taken
@@ -96,9 +97,12 @@ class Pool:
 
     def speeds(self, threads: int) -> dict[str, float]:
         """Training steps a second in all: `jobs` processes of one thread at once, and one process of `threads`."""
-        together = [self.submit(speed, 1) for _ in range(self.jobs)]
+        together = [self.submit(training_speed, 1) for _ in range(self.jobs)]
         many = sum(future.result() for future in together)
-        return {f"{self.jobs} x 1": round(many, 1), f"1 x {threads}": round(self.submit(speed, threads).result(), 1)}
+        return {
+            f"{self.jobs} x 1": round(many, 1),
+            f"1 x {threads}": round(self.submit(training_speed, threads).result(), 1),
+        }
 
 
 def ended(task: Task, future: Future) -> Outcome:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .machine import cores, hardware
+from ..devices import cores, hardware
 from .plan import SLOW, Study
 from .pool import Pool
 from .worker import Cell

@@ -5,7 +5,6 @@ This is all that a method ever sees of a study. Test labels are not in this proc
 
 import os
 import signal
-import sys
 import threading
 import time
 import traceback
@@ -16,8 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..devices import all_threads, hardware, versions
 from ..errors import SparringError
-from .machine import hardware, versions
 
 PICTURES = 64  # of each kind that a row keeps
 
@@ -66,7 +65,7 @@ def fit(task: Task) -> Outcome:
         with warnings.catch_warnings(record=True) as heard:
             warnings.simplefilter("default")
             estimator = made(task)
-            with limited(task.threads):  # what the method needs is loaded by now, and not part of its seconds
+            with all_threads(task.threads):  # what the method needs is loaded by now, and not part of its seconds
                 start, cpu = time.perf_counter(), time.process_time()
                 estimator.fit(np.load(task.train, mmap_mode="c"), task.labels.copy())
                 row |= {"seconds": elapsed(start), "cpu_seconds": round(time.process_time() - cpu, 4)}
@@ -108,7 +107,7 @@ def steps_within(task: Task) -> int | None:
     estimator = made(task)
     if not hasattr(estimator, "steps_within"):
         return None
-    with limited(task.threads):
+    with all_threads(task.threads):
         return estimator.steps_within(np.load(task.train, mmap_mode="c"), task.labels)
 
 
@@ -154,23 +153,6 @@ def plain(value: Any) -> Any:
     return value if isinstance(value, str | int | None) else str(value)
 
 
-class limited:
-    """Inside, BLAS, OpenMP and torch use `threads` threads, as far as they are loaded."""
-
-    def __init__(self, threads: int):
-        self.threads = threads
-
-    def __enter__(self) -> None:
-        from threadpoolctl import threadpool_limits
-
-        self.limits = threadpool_limits(self.threads)
-        if "torch" in sys.modules:
-            sys.modules["torch"].set_num_threads(self.threads)
-
-    def __exit__(self, *_) -> None:
-        self.limits.unregister()
-
-
 def settle(parent: int) -> None:
     """What a process does first: Ctrl-C is its parent's business, and it ends when its parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -181,21 +163,3 @@ def settle(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True, name="parent watch").start()
-
-
-def speed(threads: int, seconds: float = 1.0) -> float:
-    """Training steps a second of a small convolutional network on `threads` threads: what --jobs auto compares."""
-    import torch
-    from torch import nn
-
-    torch.set_num_threads(threads)
-    net = nn.Sequential(
-        nn.Conv2d(1, 32, 3, 2, 1), nn.ReLU(), nn.Conv2d(32, 64, 3, 2, 1), nn.ReLU(), nn.Flatten(), nn.LazyLinear(10)
-    )
-    x = torch.zeros(128, 1, 28, 28)
-    net(x).sum().backward()
-    steps, start = 0, time.perf_counter()
-    while (spent := time.perf_counter() - start) < seconds:
-        net(x).square().mean().backward()
-        steps += 1
-    return steps / spent

@@ -1,0 +1,185 @@
+"""The machine: device, precision, threads, processors, memory and versions. Importing this file imports no torch."""
+
+import ctypes
+import importlib.metadata
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import TypedDict
+
+from .errors import MachineError
+
+PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "pillow")  # those that numbers depend on
+
+# --- device and precision --------------------------------------------------------------------------------------------
+
+
+def choose_device(device: str) -> str:
+    """Return the device to use: for "auto" the GPU if there is one, else the CPU.
+
+    Raises MachineError for a device that is not there.
+    """
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device != "cpu" and not (device.startswith("cuda") and torch.cuda.is_available()):
+        raise MachineError("no-device", f"there is no device {device!r} on this machine", fix="use --device auto")
+    return device
+
+
+def choose_precision(precision: str) -> str:
+    """Return "fp32" or "bf16"; for "auto" bf16 where the processor has units that multiply it.
+
+    It depends on the machine alone, not on a measurement, so that the same fit gives the same numbers again.
+    """
+    import torch
+
+    if precision != "auto":
+        return precision
+    units = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    return "bf16" if any(getattr(torch.cpu, unit, bool)() for unit in units) else "fp32"
+
+
+# --- threads ---------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def torch_threads(threads: int | None) -> Iterator[None]:
+    """Let torch spread an operation over so many threads inside; None leaves its number."""
+    import torch
+
+    before = torch.get_num_threads()
+    if threads is not None:
+        torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def all_threads(threads: int) -> Iterator[None]:
+    """Let BLAS, OpenMP and torch use so many threads inside, as far as they are loaded. Torch's number stays."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(threads):
+        if "torch" in sys.modules:
+            sys.modules["torch"].set_num_threads(threads)
+        yield
+
+
+@cache
+def cores() -> int:
+    """Return how many processor cores this process may use; control groups and affinity are considered."""
+    from joblib import cpu_count
+
+    return cpu_count()
+
+
+def training_speed(threads: int, seconds: float = 1.0) -> float:
+    """Return the training steps a second of a small convolutional network on so many threads."""
+    import torch
+    from torch import nn
+
+    torch.set_num_threads(threads)
+    net = nn.Sequential(
+        nn.Conv2d(1, 32, 3, 2, 1), nn.ReLU(), nn.Conv2d(32, 64, 3, 2, 1), nn.ReLU(), nn.Flatten(), nn.LazyLinear(10)
+    )
+    x = torch.zeros(128, 1, 28, 28)
+    net(x).sum().backward()
+    steps, start = 0, time.perf_counter()
+    while (spent := time.perf_counter() - start) < seconds:
+        net(x).square().mean().backward()
+        steps += 1
+    return steps / spent
+
+
+# --- memory ----------------------------------------------------------------------------------------------------------
+
+
+def free_memory() -> int:
+    """Return the bytes that can be had without swapping; 2**62 where the system does not say."""
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError, IndexError):
+        pass
+    return 2**62
+
+
+def check_memory(needed: int, what: str) -> None:
+    """Refuse `needed` bytes that this machine does not have, before they are allocated. Raises MachineError."""
+    free = free_memory()
+    if needed > free:
+        raise MachineError(
+            "memory",
+            f"{what} needs {needed / 2**30:,.1f} GiB of memory, {free / 2**30:,.1f} GiB are free",
+            fix="ask for smaller images (size=64) or fewer of them",
+        )
+
+
+@cache
+def keep_memory() -> None:
+    """Ask glibc to keep freed memory: to give it back and take it again cost a fifth of a small network's step."""
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return  # another C library: slower, nothing else
+    for option, value in ((-1, 2**30), (-3, 2**30), (-2, 2**27)):  # trim threshold, mmap threshold, top pad
+        mallopt(ctypes.c_int(option), ctypes.c_int(value))
+
+
+# --- what numbers were made on ---------------------------------------------------------------------------------------
+
+
+class Hardware(TypedDict):
+    """What a study ran on; `device`: that which classifiers are trained on."""
+
+    cpu: str
+    cores: int
+    memory_gib: float | None
+    device: str
+
+
+@cache
+def hardware() -> Hardware:
+    """Return what this machine is, for the records of a study."""
+    return {"cpu": _cpu(), "cores": cores(), "memory_gib": _memory_gib(), "device": "cpu"}
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Return the versions of sparring, Python, and the packages that numbers depend on."""
+    found = {"sparring": _version("sparring"), "python": platform.python_version()}
+    return found | {name: _version(name) for name in PACKAGES}
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def _cpu() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _memory_gib() -> float | None:
+    try:
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
+    except (ValueError, OSError, AttributeError):
+        return None
