@@ -5,6 +5,7 @@ one. A `.jsonl` file grows line by line; a torn last line counts as not written,
 """
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -245,6 +246,22 @@ def read_lines(path: Path | str) -> list[dict]:
                 fix="remove that line; what it held is made again by the same command",
             )
     return [row for row in rows if row is not None]
+
+
+def content_hash(*content: Any) -> str:
+    """Return 32 hexadecimal digits (BLAKE2b) that stand for arrays, bytes and other values.
+
+    An array counts with its shape and kind, another value with its `repr`.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for item in content:
+        if hasattr(item, "dtype"):
+            digest.update(f"{item.shape} {item.dtype.str} ".encode())
+            digest.update(item.tobytes())
+        else:
+            data = item if isinstance(item, bytes) else repr(item).encode()
+            digest.update(f"({len(data)},) |u1 ".encode() + data)
+    return digest.hexdigest()
 
 
 def sweep(folder: Path | str) -> None:

@@ -45,6 +45,27 @@ def record(cls=None, /, *, was: str = "", renamed: Mapping[str, str] | None = No
     return made if cls is None else made(cls)
 
 
+@dataclass(frozen=True)
+class Progress:
+    """Where long work stands. Whoever wants to know passes a function that takes one of these.
+
+    `done` of `total` things of the kind `what` ("images", "fits", ...); `total` is 0 while it is not known.
+    """
+
+    what: str
+    done: int = 0
+    total: int = 0
+    message: str = ""
+    seconds_left: float | None = None
+
+
+OnProgress = Callable[[Progress], None]
+
+
+def no_progress(progress: Progress) -> None:
+    """Take a progress and show nothing: the default of whoever reports it."""
+
+
 def written(self) -> str:
     return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in changed(self))})"
 
