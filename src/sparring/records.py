@@ -199,7 +199,7 @@ def _reader(kind: Any) -> Callable[[Any], Any]:
     if origin is tuple:
         each = _reader(inner[0])
         return lambda data: tuple(_items(enumerate(_of_type(data, list | tuple, "a list")), each, "[{}]").values())
-    if origin is not None and issubclass(origin, Mapping):
+    if origin is Mapping:
         each = _reader(inner[1])
         return lambda data: _items(_of_type(data, Mapping, "an object").items(), each, "[{!r}]")
     if origin is Literal:
@@ -232,7 +232,10 @@ def _record_reader(cls: Any) -> Callable[[Any], Any]:
                 made[known[name].name] = readers[name](value)
             except _Misfit as error:
                 raise _Misfit(str(error), f".{name}{error.place}", error.id) from None
-        return cls(**made)
+        try:
+            return cls(**made)
+        except ValueError as error:
+            raise _Misfit(str(error)) from None
 
     return read
 

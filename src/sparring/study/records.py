@@ -5,6 +5,7 @@ or an accuracy lies between 0 and 1, a difference of accuracies between -1 and 1
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -94,16 +95,22 @@ class StudyData:
 
 
 @record
-class StudyMachine:
-    """Where a fit ran; in a summary also how."""
+class FitMachine:
+    """Where a fit ran."""
 
     cpu: str
     cores: int
     memory_gib: float | None
     device: str
-    precision: str | None = None
-    threads: int | None = None
-    jobs: int | None = None
+
+
+@record
+class StudyMachine(FitMachine):
+    """Where the fits of a study ran, and how."""
+
+    precision: str | None
+    threads: int | None
+    jobs: int | None
 
 
 # study.json
@@ -202,6 +209,28 @@ class GateNumbers:
 
 
 @record
+class FitNotes:
+    """What a summary uses of the notes that an estimator leaves in `record_`."""
+
+    steps: int | None = None
+    planned: int | None = None  # steps, had time not run out
+    precision: str | None = None
+    note: str | None = None
+    curves: Curves = field(default_factory=dict)
+    gan_curves: Curves = field(default_factory=dict)
+    gate: GateNumbers | None = None
+
+    @classmethod
+    def of(cls, noted: Mapping[str, Any]) -> "FitNotes":
+        """Return what is there in the form that is expected; an estimator may note anything."""
+        found = cls()
+        for name in noted.keys() & vars(found):
+            with suppress(FileFormatError):
+                found = replace(found, **{name: getattr(read_record(cls, {name: noted[name]}), name)})
+        return found
+
+
+@record
 class FitRow:
     """A line of results.jsonl: one fit, and all that its numbers came from."""
 
@@ -215,7 +244,7 @@ class FitRow:
     threads: int
     minutes: float | None
     versions: Mapping[str, str]
-    hardware: StudyMachine
+    hardware: FitMachine
     seconds: float | None
     record: Mapping[str, Any]  # what the estimator noted: `record_`
     draw: str  # hash of the labels
@@ -234,6 +263,10 @@ class FitRow:
     @property
     def trial(self) -> Trial:
         return Trial(self.method, self.budget, self.repeat)
+
+    @property
+    def notes(self) -> FitNotes:
+        return FitNotes.of(self.record)
 
 
 # summary.json
