@@ -222,10 +222,10 @@ def _record_reader(cls: Any) -> Callable[[Any], Any]:
             former.get(n, n) if n not in known else n: value for n, value in _of_type(data, dict, "an object").items()
         }
         if unknown := [name for name in given if name not in known]:
-            said = f"there is no {unknown[0]!r}{suggestion(unknown[0], known)} in {cls.__name__}"
+            said = f"{cls.__name__} has no field {unknown[0]!r}{suggestion(unknown[0], known)}"
             raise _Misfit(f"{said}; it has {', '.join(known)}", id="unknown-field")
         if lacking := [name for name in needed if name not in given]:
-            raise _Misfit(f"{cls.__name__} lacks {lacking[0]!r}")
+            raise _Misfit(f"{cls.__name__} lacks the field {lacking[0]!r}", id="unknown-field")
         made = {}
         for name, value in given.items():
             try:

@@ -525,11 +525,11 @@ class Summary:
         found = data.get("format") if isinstance(data, dict) else type(data).__name__
         if found != FORMAT:
             command = data.get("command") if isinstance(data, dict) else None
-            again = f"repeat {command}" if isinstance(command, str) else "repeat the command that wrote it"
+            again = f"`{command}`" if isinstance(command, str) else "the command sparring compare ..."
             raise FileFormatError(
                 "study-format",
                 f"{path} has format {found!r}, this version reads {FORMAT}",
-                fix=f"{again}: fits that are there are not done again",
+                fix=f"repeat {again} to write it again; nothing is fitted twice",
             )
         return replace(read_record(cls, data, name=str(path)), folder=folder)
 
