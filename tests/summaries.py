@@ -384,9 +384,9 @@ def _ablations(pairs) -> list[Ablation]:
     for kind, what, a, b in ABLATIONS:
         for row in pairs:
             if {row.a, row.b} == {a, b}:
-                row = row if row.a == a else row.reversed()
-                found = Difference(*_interval(row.difference.each), row.difference.each)
-                out.append(Ablation(kind, what, row.budget, a, b, found, row.n, row.p_holm, row.verdict))
+                pair = row if row.a == a else row.reversed()
+                found = Difference(*_interval(pair.difference.each), pair.difference.each)
+                out.append(Ablation(kind, what, pair.budget, a, b, found, pair.n, pair.p_holm, pair.verdict))
     return out
 
 
