@@ -10,7 +10,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "sparring"
 CHAPTERS = """
-    errors files devices images records keyed_random artifacts stats data nets games runs
+    errors words files devices images records keyed_random artifacts stats data nets games runs
     metrics features judging classifiers study reporting cli __main__
 """.split()
 FILES = sorted(SOURCE.rglob("*.py"))

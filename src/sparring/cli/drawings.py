@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import printable
-from .screen import Line, Screen, duration
+from ..words import duration
+from .screen import Line, Screen
 
 Row = Mapping[str, Any]
 MOST = 30  # rows of a long table that are shown
@@ -80,8 +81,7 @@ def draw_budget(screen: Screen, summary: Row, budget: Row) -> None:
         interval = (
             f"{share(accuracy['low'])[:-2]} to {share(accuracy['high'])[:-2]}" if accuracy["low"] is not None else ""
         )
-        time = duration(seconds) if seconds is not None and seconds >= 1 else "under 1 s" if seconds is not None else ""
-        rows.append((score["method"], share(accuracy["mean"]) or "failed", interval, letters, time))
+        rows.append((score["method"], share(accuracy["mean"]) or "failed", interval, letters, duration(seconds, "")))
     each = "all labels" if name == "all" else f"{name} labels a class"
     title = f"\n{each} ({budget['labels']:,} in all)"
     screen.table(("method", "accuracy", "95 %", "group", "a fit takes"), rows, title=title, right=("accuracy",))
