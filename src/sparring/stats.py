@@ -20,6 +20,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from .records import record
+from .words import points
 
 LEVEL = 0.95  # of every interval; 1 - LEVEL is the risk of a false "better" in a whole study
 Z = 1.959963984540054  # the normal quantile of LEVEL: ndtri((1 + LEVEL) / 2)
@@ -285,12 +286,6 @@ def _with_verdict(pair: Paired, p_holm: float, margin: float) -> Paired:
         verdict = "better" if pair.difference.mean > 0 else "worse"
     pair = replace(pair, p_holm=p_holm, verdict=verdict)
     return replace(pair, sentence=_sentence(pair, real, margin))
-
-
-def points(share: float) -> str:
-    """0.0123 as "1.2", with a second digit for what is small."""
-    value = round(100 * share, 2) + 0.0  # no minus before a zero
-    return f"{value:.2f}" if abs(value) < 0.95 else f"{value:.1f}"
 
 
 def p_text(p: float) -> str:

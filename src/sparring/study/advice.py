@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from math import log
 
-from ..stats import ENOUGH, images_needed, points, smallest_p
+from ..stats import ENOUGH, images_needed, smallest_p
+from ..words import budget_name, duration, listed, percent, plural, points
 from .records import Ablation, ArmScore, Comparison, NotChosen, Reason, Recommendation, Summary
 
 FAMILIES = ("floor", "traditional", "network", "gan")  # simplest first
@@ -36,32 +37,17 @@ def advise(summary: Summary) -> tuple[Recommendation, str]:
     return recommendation, advisor.verdict()
 
 
-def percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
-
-
-def listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def budget_words(budget: str, labels: int) -> str:
-    """`5 labels a class (50 in all)`"""
-    if budget == "all":
-        return f"all {labels:,} labels"
-    return f"{budget} label{'s' * (budget != '1')} a class ({labels:,} in all)"
-
-
 def difference_words(row: Comparison | Ablation) -> str:
-    """`+1.2 points (0.3 to 2.1)`"""
+    """Return `+1.2 points (0.3 to 2.1)`."""
     mean, low, high = row.difference
-    return f"{'+' if mean > 0 else ''}{points(mean)} points ({points(low)} to {points(high)})"
+    return f"{points(mean, signed=True)} points ({points(low)} to {points(high)})"
 
 
 def failures(summary: Summary) -> Iterator[str]:
     """One sentence for every method that failed anywhere."""
     for method in dict.fromkeys(e.method for e in summary.errors):
         mine = [e for e in summary.errors if e.method == method]
-        fits = f"{len(mine)} fit{'s' * (len(mine) > 1)}"
+        fits = plural(len(mine), "fit")
         yield f"{method} failed in {fits} and is judged without them, or not at all: {mine[0].reason}"
 
 
@@ -95,7 +81,7 @@ class _Advisor:
     # Sentences.
 
     def words(self, budget: str) -> str:
-        return budget_words(budget, self.summary.labels(budget))
+        return budget_name(budget, self.summary.labels(budget))
 
     def sentence(self) -> str:
         mean, low, high = map(percent, self.chosen.accuracy)
@@ -117,7 +103,7 @@ class _Advisor:
 
     def standing(self) -> str:
         if self.best.n < ENOUGH:
-            return f"with {self.best.n} repeat{'s' * (self.best.n > 1)} no difference can be called real"
+            return f"with {plural(self.best.n, 'repeat')} no difference can be called real"
         beaten, others = self.better_than()
         if not others:
             return "better than every other method" if len(beaten) > 1 else f"better than {beaten[0]}"
@@ -140,12 +126,13 @@ class _Advisor:
         yield from (Reason("ablation", text) for text in self.brought())
         yield Reason("more labels", self.more_labels())
         yield from (Reason("other budget", text) for text in self.elsewhere())
-        yield Reason("time", f"one fit took {seconds(chosen.seconds.median)}")
+        yield Reason("time", f"one fit took {duration(chosen.seconds.median)}")
         yield from (Reason("gate", text) for text in self.gates())
 
     def cheaper(self, than: ArmScore) -> str:
         fast, slow = self.chosen.seconds.median, than.seconds.median
-        return f" and took {seconds(fast)} instead of {seconds(slow)}" if fast and slow > 1.5 * fast else ""
+        apart = fast and slow > 1.5 * fast and slow >= 0.1
+        return f" and took {duration(fast)} instead of {duration(slow)}" if apart else ""
 
     def ablation(self, kind: str) -> Ablation | None:
         return next((a for a in self.summary.ablations if (a.kind, a.budget) == (kind, self.budget)), None)
@@ -209,7 +196,7 @@ class _Advisor:
         n, tested = self.summary.repeats, self.summary.test.images
         if n < ENOUGH:
             yield (
-                f"no difference can be significant with n = {n}: the smallest p that {n} repeat{'s' * (n > 1)} can "
+                f"no difference can be significant with n = {n}: the smallest p that {plural(n, 'repeat')} can "
                 f"reach is {smallest_p(n):.2g}; run {ENOUGH} repeats"
             )
         if self.family[self.chosen.method] == "floor":
@@ -248,9 +235,3 @@ class _Advisor:
                 f"classes are uneven: {percent(overall)} of images are right, but on average only {percent(balanced)} "
                 f"of each class{other}"
             )
-
-
-def seconds(value: float) -> str:
-    if value < 0.1:
-        return "under 0.1 s"
-    return f"{value:.2g} s" if value < 99.5 else f"{value / 60:.1f} minutes"

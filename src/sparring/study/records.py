@@ -7,16 +7,19 @@ or an accuracy lies between 0 and 1, a difference of accuracies between -1 and 1
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from html import escape
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from .. import files
-from ..errors import FileFormatError, pick
+from ..errors import FileFormatError, pick, printable
 from ..records import Progress, read_record, record
 from ..stats import Bin, Difference, Interval, RepeatedInterval, Verdict, opposite
+from ..words import budget_name, duration, interval, percent
 
 FORMAT = 2  # of study.json and summary.json
 STUDY, ROWS, SUMMARY, SEAL = "study.json", "results.jsonl", "summary.json", "sealed.bin"
+COLUMNS = ("method", "accuracy", "95 %", "group", "a fit takes")  # of Summary.table
 Curves = Mapping[str, tuple[tuple[float | None, ...], ...]]  # name -> (step or images seen, value), ...
 
 
@@ -543,6 +546,11 @@ class Summary:
         """The HTML page, once it is written."""
         return self.folder / "report.html"
 
+    @property
+    def mistake_pictures(self) -> list[Path]:
+        """The files of the pictures in `mistakes`."""
+        return [self.folder / mistake.picture for mistake in self.mistakes]
+
     def ranked(self, budget: str | None) -> list[ArmScore]:
         """The scores at a budget, most accurate first."""
         return sorted((s for s in self.scores if s.budget == budget), key=lambda s: -s.accuracy.mean)
@@ -567,6 +575,34 @@ class Summary:
     def groups(self, budget: str) -> tuple[tuple[str, ...], ...]:
         """The tie groups at a budget, best first."""
         return next((row.groups for row in self.tie_groups if row.budget == budget), ())
+
+    def table(self, budget: str) -> list[tuple[str, ...]]:
+        """Return a row of text for each method at a budget, most accurate first; the columns are those of COLUMNS."""
+        groups = self.groups(budget)
+        rows = []
+        for score in self.ranked(budget):
+            mean, low, high = score.accuracy
+            letters = "".join(group_letter(i) for i, group in enumerate(groups) if score.method in group)
+            rows.append((score.method, percent(mean), interval(low, high), letters, duration(score.seconds.median)))
+        return rows + [(arm.method, "failed" if arm.failed else "", "", "", "") for arm in self.unmeasured
+                       if arm.budget == budget]  # fmt: skip
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{name}</th>" for name in COLUMNS)
+        tables = []
+        for b in self.budgets:
+            rows = ("".join(f"<td>{escape(printable(cell))}</td>" for cell in row) for row in self.table(b.budget))
+            body = "".join(f"<tr>{row}</tr>" for row in rows)
+            caption = f"<caption>{budget_name(b.budget, b.labels)}</caption>"
+            tables.append(f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+        return f"<p><b>{escape(printable(self.verdict))}</b></p>{''.join(tables)}"
+
+    def __repr__(self) -> str:
+        return f"<Summary of {self.folder}: {self.verdict}>"
+
+
+def group_letter(index: int) -> str:
+    return chr(ord("A") + index) if index < 26 else f"A{index}"
 
 
 def in_order(budgets: Iterable[str]) -> tuple[str, ...]:
