@@ -163,7 +163,7 @@ def score(method: str, budget: str, arm: Arm | None, proba, truth, classes: int,
 
 
 def interval(found: stats.Interval) -> dict:
-    return {name: number(value) for name, value in found._asdict().items()}
+    return {name: number(value) for name, value in zip(("mean", "low", "high"), found, strict=True)}
 
 
 def number(value: float) -> float | None:
