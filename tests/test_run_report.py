@@ -154,8 +154,8 @@ def test_translators_are_shown_between_source_and_target(tmp_path):
 
 
 def test_ticks_can_be_told_apart():
-    assert line_figures.distinct([0.5, 1.0]) == ["0.5", "1"]
-    assert line_figures.distinct([1.3861, 1.3862, 1.3863]) == ["1.3861", "1.3862", "1.3863"]
+    assert line_figures.distinct_ticks([0.5, 1.0]) == ["0.5", "1"]
+    assert line_figures.distinct_ticks([1.3861, 1.3862, 1.3863]) == ["1.3861", "1.3862", "1.3863"]
 
 
 def test_pictures_from_inside(page):

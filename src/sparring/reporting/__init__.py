@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from .. import files
+from ..errors import FileFormatError
 
 __all__ = ["write"]
 
@@ -29,6 +30,12 @@ def _report_html(folder: Path) -> str:
         from . import run_page
 
         return run_page.page(run_page.read_run(folder))
+    if not (folder / "summary.json").is_file():
+        raise FileFormatError(
+            "study-summary",
+            f"no summary.json and no recipe.json in {folder}",
+            fix="pass the folder that sparring compare or sparring train wrote",
+        )
     from ..study.records import Summary
     from .study_page import study_page
 

@@ -30,7 +30,7 @@ def loss_figure(panel: Panel, colour: str, *, of: str, marks: Sequence[EventMark
     low, high = (0.0, 1.0) if panel.share else (min(y for _, y in points), max(y for _, y in points))
     pad = 0.06 * (high - low) or 0.05 * abs(high) or 0.1
     ticks = next((t for n in (3, 4, 5, 8) if len(t := round_ticks(low, high, n)) > 1), [low, high])
-    ticked = [typeset(percent(t, 0)) for t in ticks] if panel.share else _told_apart(ticks)
+    ticked = [typeset(percent(t, 0)) for t in ticks] if panel.share else distinct_ticks(ticks)
     left, right = max(48, 12 + 8 * max(map(len, ticked))), 78 if len(named) > 1 else 14
     width = 300 - left - right
     with figure_style():
@@ -80,7 +80,7 @@ def _number_marks(axes: Axes, marks: Sequence[EventMark], last: float, width: fl
             axes.text(y=1.0, s=name, transform=place, va="top", fontsize=11, color=COLOUR["m-svm"], **side)
 
 
-def _told_apart(ticks: Sequence[float]) -> list[str]:
+def distinct_ticks(ticks: Sequence[float]) -> list[str]:
     """Return ticks with as many digits as it takes to tell them apart, up to six."""
     named = ([typeset(significant(t, digits)) for t in ticks] for digits in (3, 4, 5, 6))
     return next((names for names in named if len(set(names)) == len(names)), [significant(t, 6) for t in ticks])
