@@ -5,30 +5,21 @@ methods meet the same hard and easy images, as in a real study, so differences a
 """
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import combinations
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from sparring import stats
 from sparring.records import to_json
-from sparring.stats import Bin, Difference, Interval, RepeatedInterval
+from sparring.study import analysis
 from sparring.study.advice import advise
-from sparring.study.analysis import ABLATIONS
 from sparring.study.records import (
     FORMAT,
-    Ablation,
-    ArmScore,
-    ClassRecall,
-    Comparison,
-    ConfusionCounts,
     DuplicateCounts,
     FailedFit,
-    FitSeconds,
     GameCurves,
     GateRow,
     HeldOutPart,
@@ -36,11 +27,9 @@ from sparring.study.records import (
     MethodEntry,
     Mistake,
     Recommendation,
-    ReliabilityBins,
     StudyData,
     StudyMachine,
     Summary,
-    TieGroups,
     UnmeasuredArm,
 )
 
@@ -122,11 +111,19 @@ GAMES = {
 }
 
 
-MACHINE = StudyMachine("AMD EPYC 9V74", 2, 15.6, "cpu", precision="fp32", threads=1, jobs=2)
+MACHINE = StudyMachine("AMD EPYC 9V74", 2, 15.6, "cpu", "fp32", 1, 2)
 
 
-def study_folder(
-    folder: Path,
+def study_folder(folder: Path, **study) -> Path:
+    """Write summary.json and its pictures into `folder`, and return it. Arguments are those of `make_summary`."""
+    summary = make_summary(**study)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "summary.json").write_text(json.dumps(to_json(summary, kinds=False), indent=1))
+    _draw_pictures(folder, summary)
+    return folder
+
+
+def make_summary(
     *,
     methods: Sequence[str] = tuple(METHODS),
     budgets: Sequence[str] = ("5", "20"),
@@ -136,37 +133,20 @@ def study_folder(
     failed: Sequence[tuple[str, str]] = (),
     name: str = "digits",
     seed: int = 0,
-) -> Path:
-    """Writes summary.json and its pictures into `folder`; `failed` arms (method, budget) have no score, only errors."""
-    summary = make_summary(
-        methods=methods,
-        budgets=budgets,
-        classes=classes,
-        repeats=repeats,
-        test=test,
-        failed=failed,
-        name=name,
-        seed=seed,
-    )
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "summary.json").write_text(json.dumps(to_json(summary, kinds=False), indent=1))
-    _draw_pictures(folder, summary)
-    return folder
-
-
-def make_summary(*, methods, budgets, classes, repeats, test, failed, name, seed) -> Summary:
+) -> Summary:
+    """Return the summary of a simulated study; `failed` arms (method, budget) have no score, only errors."""
     names = tuple(str(c) for c in (range(classes) if isinstance(classes, int) else classes))
     truth, easy = _truth(len(names), test, seed)
     arms = {}
     for m in methods:
         for b, budget in enumerate(budgets):
             if (m, budget) not in failed:
-                arms[m, budget] = [
-                    _probabilities(m, b / max(1, len(budgets) - 1), truth, easy, len(names), seed, r)
-                    for r in range(repeats)
-                ]
-    accuracy = {arm: [float(np.mean(p.argmax(1) == truth)) for p in runs] for arm, runs in arms.items()}
-    pairs = _pairs(arms, truth, methods, budgets)
+                proba = np.stack([_probabilities(m, b / max(1, len(budgets) - 1), truth, easy, len(names), seed, r)
+                                  for r in range(repeats)])  # fmt: skip
+                seconds = METHODS[m][6] * np.random.default_rng([seed, len(m)]).uniform(0.9, 1.3, repeats)
+                rows: list = [SimpleNamespace(repeat=r, seconds=float(seconds[r])) for r in range(repeats)]
+                arms[m, budget] = analysis.Arm(m, budget, rows, proba, proba.argmax(-1) == truth)
+    pairs = analysis.compared(arms, budgets, methods)
     summary = Summary(
         format=FORMAT,
         created="2026-11-20T23:40:00+00:00",
@@ -176,44 +156,34 @@ def make_summary(*, methods, budgets, classes, repeats, test, failed, name, seed
         versions={"sparring": "0.1.0", "python": "3.11.2", "torch": "2.13.0", "scikit-learn": "1.9.1"},
         machine=MACHINE,
         data=_data(names, truth, name),
-        test=HeldOutPart(test, looks=1),
+        test=HeldOutPart(test, 1),
         repeats=repeats,
         seed=seed,
         fingerprint="0123456789abcdef",
         minutes_each=None,
-        budgets=tuple(LabelBudget(b, _labels(b, len(names), test)) for b in budgets),
-        methods=tuple(MethodEntry(m, METHODS[m][0], METHODS[m][2], METHODS[m][1], METHODS[m][3]) for m in methods),
-        scores=tuple(_score(m, b, runs, truth, seed) for (m, b), runs in arms.items()),
-        unmeasured=tuple(UnmeasuredArm(m, b, repeats) for m in methods for b in budgets if (m, b) in failed),
-        errors=tuple(
-            FailedFit(m, b, r, "fit-failed", "the loss was never finite") for m, b in failed for r in range(repeats)
-        ),
+        budgets=tuple(LabelBudget(b, test * 4 if b == "all" else int(b) * len(names)) for b in budgets),
+        methods=tuple(_method_entry(m) for m in methods),
+        scores=tuple(analysis.score(arm, truth, len(names), 0) for arm in arms.values()),
+        unmeasured=tuple(UnmeasuredArm(m, b, repeats) for m, b in failed),
+        errors=tuple(FailedFit(m, b, r, "fit-failed", "the loss was never finite")
+                     for m, b in failed for r in range(repeats)),
         pairs=pairs,
-        tie_groups=_tie_groups(accuracy, pairs, methods, budgets),
-        per_class=tuple(row for arm, runs in arms.items() for row in _recalls(arm, runs, truth, names)),
-        confusion=tuple(_confusion(arm, runs, truth, len(names)) for arm, runs in arms.items()),
-        reliability=tuple(_reliability(arm, runs, truth) for arm, runs in arms.items()),
+        tie_groups=analysis.groups(arms, pairs, budgets),
+        per_class=tuple(row for arm in arms.values() for row in analysis.recalled(arm, truth, names)),
+        confusion=tuple(analysis.confused(arm, truth, len(names)) for arm in arms.values()),
+        reliability=tuple(map(analysis.reliability, arms.values())),
         games=tuple(_game(m, b, seed) for m, b in arms if m in GAMES),
         gates=tuple(_gate(b, r, seed) for m, b in arms if m == "gan-augment" for r in range(repeats)),
         notes=(),
-        ablations=tuple(_ablations(pairs)),
+        ablations=tuple(analysis.ablations(pairs)),
         covers="Intervals and verdicts speak about new draws of the labelled images. Not about other data.",
         recommendation=Recommendation(None, None, ""),
         verdict="",
         mistakes=(),
-    )
-    recommendation, verdict = advise(summary)
-    best = recommendation.method, recommendation.budget
-    return replace(
-        summary,
-        recommendation=replace(recommendation, model="model"),
-        verdict=verdict,
-        mistakes=_mistakes(*best, arms, truth, names),
-    )
-
-
-def _labels(budget: str, classes: int, test: int) -> int:
-    return test * 4 if budget == "all" else int(budget) * classes
+    )  # fmt: skip
+    advice, verdict = advise(summary)
+    mistakes = _mistakes(arms[advice.method, advice.budget], truth, names) if advice.method and advice.budget else ()
+    return replace(summary, recommendation=replace(advice, model="model"), verdict=verdict, mistakes=mistakes)
 
 
 def _truth(classes: int, test: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -240,116 +210,32 @@ def _probabilities(method, progress, truth, easy, classes, seed, repeat) -> np.n
     return p / p.sum(1, keepdims=True)
 
 
-def _interval(each: Sequence[float]) -> Interval:
-    """Mean and t interval of independent values."""
-    mean, n = float(np.mean(each)), len(each)
-    half = stats.t_quantile(n - 1) * float(np.std(each, ddof=1)) / math.sqrt(n) if n > 1 else 0.0
-    return Interval(mean, mean - half, mean + half)
+def _method_entry(name: str) -> MethodEntry:
+    title, family, what, cites, *_ = METHODS[name]
+    return MethodEntry(name, title, what, family, cites)
 
 
-def _score(method, budget, runs, truth, seed) -> ArmScore:
-    right = np.stack([p.argmax(1) == truth for p in runs])
-    own = [p[np.arange(len(truth)), truth] for p in runs]
-    seconds = METHODS[method][6] * np.random.default_rng([seed, len(method)]).uniform(0.9, 1.3, len(runs))
-    balanced = tuple(float(np.mean([r[truth == c].mean() for c in np.unique(truth)])) for r in right)
-    return ArmScore(
-        method,
-        budget,
-        n=len(runs),
-        failed=0,
-        accuracy=RepeatedInterval(*stats.share_interval(right), tuple(right.mean(1).tolist())),
-        balanced_accuracy=RepeatedInterval(*stats.balanced_interval(right, truth, runs[0].shape[1]), balanced),
-        ece=_interval([float(abs(p.max(1).mean() - r.mean())) + 0.004 for p, r in zip(runs, right, strict=True)]),
-        nll=_interval([float(-np.log(np.maximum(o, 1e-12)).mean()) for o in own]),
-        brier=_interval([float(((p - np.eye(p.shape[1])[truth]) ** 2).sum(1).mean()) for p in runs]),
-        seconds=FitSeconds(float(np.median(seconds)), tuple(seconds.tolist())),
-    )
-
-
-def _pairs(arms, truth, methods, budgets) -> tuple[Comparison, ...]:
-    right = {arm: np.stack([p.argmax(1) == truth for p in runs]) for arm, runs in arms.items()}
-    keys = [
-        (budget, a, b) for budget in budgets for a, b in combinations([m for m in methods if (m, budget) in arms], 2)
-    ]
-    family = stats.with_verdicts([stats.paired(right[a, budget], right[b, budget]) for budget, a, b in keys])
-    return tuple(
-        Comparison(
-            budget,
-            a,
-            b,
-            pair.difference,
-            n=pair.repeats,
-            p=pair.p,
-            p_sign_flip=pair.p_sign_flip,
-            p_holm=pair.p_holm,
-            p_tost=pair.p_tost,
-            verdict=pair.verdict,
-            sentence=pair.sentence,
-        )
-        for (budget, a, b), pair in zip(keys, family, strict=True)
-    )
-
-
-def _tie_groups(accuracy, pairs, methods, budgets) -> tuple[TieGroups, ...]:
-    won = {(p.budget, p.a, p.b) for p in (*pairs, *(p.reversed() for p in pairs)) if p.verdict == "better"}
-    out = []
-    for budget in budgets:
-        means = {m: float(np.mean(accuracy[m, budget])) for m in methods if (m, budget) in accuracy}
-        groups = stats.tie_groups(list(means), means, lambda a, b, at=budget: (at, a, b) in won)
-        out.append(TieGroups(budget, tuple(map(tuple, groups))))
-    return tuple(out)
-
-
-def _recalls(arm, runs, truth, names) -> list[ClassRecall]:
-    rows = []
-    for k, name in enumerate(names):
-        of = int((truth == k).sum())
-        right = float(np.mean([(p.argmax(1)[truth == k] == k).sum() for p in runs]))
-        rows.append(ClassRecall(*arm, name, right, of, *stats.wilson(right, of)))
-    return rows
-
-
-def _confusion(arm, runs, truth, classes) -> ConfusionCounts:
-    counts = np.zeros((classes, classes), int)
-    for p in runs:
-        np.add.at(counts, (truth, p.argmax(1)), 1)
-    return ConfusionCounts(*arm, tuple(map(tuple, counts.tolist())))
-
-
-def _reliability(arm, runs, truth) -> ReliabilityBins:
-    confidence = np.concatenate([p.max(1) for p in runs])
-    right = np.concatenate([p.argmax(1) == truth for p in runs])
-    bins = [
-        Bin(float(confidence[part].mean()), float(right[part].mean()), len(part))
-        for part in np.array_split(np.argsort(confidence, kind="stable"), 15)
-        if len(part)
-    ]
-    return ReliabilityBins(*arm, tuple(bins))
-
-
-def _mistakes(method, budget, arms, truth, names) -> tuple[Mistake, ...]:
-    if (method, budget) not in arms:
-        return ()
-    p = arms[method, budget][0]
+def _mistakes(arm: analysis.Arm, truth: np.ndarray, names: Sequence[str]) -> tuple[Mistake, ...]:
+    p = arm.proba[0]
     said, confidence = p.argmax(1), p.max(1)
     wrong = [i for i in np.argsort(-confidence) if said[i] != truth[i]][:12]
     return tuple(
         Mistake(
-            method,
-            budget,
+            method=arm.method,
+            budget=arm.budget,
             picture=f"pictures/mistake-{n}.png",
             true=names[truth[i]],
             said=names[said[i]],
             confidence=float(confidence[i]),
             wrong_in=1,
-            of=len(arms[method, budget]),
+            of=len(arm.rows),
             origin=f"test/{names[truth[i]]}/{i:04d}.png",
         )
         for n, i in enumerate(wrong)
     )
 
 
-def _game(method, budget, seed) -> GameCurves:
+def _game(method: str, budget: str, seed: int) -> GameCurves:
     rng = np.random.default_rng([seed, len(budget), len(method)])
     seen = np.linspace(0, 60_000, 40)
     curves = {}
@@ -361,7 +247,7 @@ def _game(method, budget, seed) -> GameCurves:
     return GameCurves(method, budget, 0, curves, f"{where}/generated.png", f"{where}/real.png", note)
 
 
-def _gate(budget, repeat, seed) -> GateRow:
+def _gate(budget: str, repeat: int, seed: int) -> GateRow:
     without = float(0.9 + 0.01 * np.random.default_rng([seed, repeat]).normal())
     difference = float(0.012 * np.random.default_rng([seed, repeat, 1]).normal())
     passed = difference > 0.01
@@ -379,18 +265,7 @@ def _gate(budget, repeat, seed) -> GateRow:
     )
 
 
-def _ablations(pairs) -> list[Ablation]:
-    out = []
-    for kind, what, a, b in ABLATIONS:
-        for row in pairs:
-            if {row.a, row.b} == {a, b}:
-                pair = row if row.a == a else row.reversed()
-                found = Difference(*_interval(pair.difference.each), pair.difference.each)
-                out.append(Ablation(kind, what, pair.budget, a, b, found, pair.n, pair.p_holm, pair.verdict))
-    return out
-
-
-def _data(names, truth, name) -> StudyData:
+def _data(names: tuple[str, ...], truth: np.ndarray, name: str) -> StudyData:
     test = {c: int((truth == k).sum()) for k, c in enumerate(names)}
     return StudyData(
         name=name,
@@ -413,11 +288,10 @@ def _data(names, truth, name) -> StudyData:
 
 def _draw_pictures(folder: Path, summary: Summary) -> None:
     rng = np.random.default_rng(0)
-    _sheet(summary.data.classes[:10], 10, 0.0, rng, folder / "pictures" / "data.png")
+    _sheet(summary.data.classes[:10], 10, 0.0, rng, folder / "pictures/data.png")
     for game in summary.games:
-        names = summary.data.classes[:8]
-        _sheet(names, 8, 0.0, rng, folder / str(game.real))
-        _sheet(names, 8, 60.0, rng, folder / str(game.generated))
+        _sheet(summary.data.classes[:8], 8, 0.0, rng, folder / (game.real or ""))
+        _sheet(summary.data.classes[:8], 8, 60.0, rng, folder / (game.generated or ""))
     for mistake in summary.mistakes:
         _sheet([mistake.true], 1, 30.0, rng, folder / mistake.picture, side=28)
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from math import log
 
-from ..stats import ENOUGH, images_needed, smallest_p
+from ..stats import ENOUGH, smallest_p
 from ..words import budget_name, duration, listed, percent, plural, points
 from .records import Ablation, ArmScore, Comparison, NotChosen, Reason, Recommendation, Summary
 
@@ -215,7 +215,7 @@ class _Advisor:
         place = self.chosen.method, self.budget
         rows = [r for r in self.summary.per_class if (r.method, r.budget) == place and r.of < FEW_IMAGES]
         for row in sorted(rows, key=lambda r: r.of)[:3]:
-            more = images_needed(row.recall) - row.of
+            more = row.needed - row.of
             if more > 0:
                 yield (
                     f"class {row.class_} has {row.of} test images: its recall {percent(row.recall)} may be "

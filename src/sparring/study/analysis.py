@@ -222,7 +222,8 @@ def recalled(arm: Arm, truth: np.ndarray, classes: Sequence[str]) -> Iterator[Cl
         right = arm.right[:, truth == k]
         if of := right.shape[1]:
             found = stats.share_interval(right)
-            yield six_digits(ClassRecall(arm.method, arm.budget, name, float(right.mean(0).sum()), of, *found))
+            hits, needed = float(right.mean(0).sum()), stats.images_needed(round(found.mean, 6))
+            yield six_digits(ClassRecall(arm.method, arm.budget, name, hits, of, *found, needed))
 
 
 # Methods against each other.

@@ -377,6 +377,7 @@ class ClassRecall:
     recall: float
     low: float
     high: float
+    needed: int  # test images of the class for an interval of +-5 points
 
 
 @record
