@@ -29,9 +29,9 @@ from sparring.study.records import (
     Recommendation,
     StudyData,
     StudyMachine,
-    Summary,
     UnmeasuredArm,
 )
+from sparring.study.summary import Summary
 
 METHODS = {  # name: title, family, what, cites, skill at few labels, skill at many, seconds
     "majority": ("Most frequent class", "floor", "always says the most frequent class", (), -99.0, -99.0, 0.001),

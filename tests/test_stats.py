@@ -299,7 +299,8 @@ def test_many_comparisons_need_more_evidence():
     """Rule 6, Holm: what is significant alone is not among fifty."""
     rng = random(11)
     alone = next(pair for a, b in (better_by(2, images=1000, wobble=0.012, seed=s) for s in range(100))
-                 if (pair := stats.with_verdicts([stats.paired(a, b)])[0]).verdict == "better" and pair.p > 0.002)  # fmt: skip
+                 if (pair := stats.with_verdicts([stats.paired(a, b)])[0]).verdict == "better"
+                 and pair.p > 0.002)  # fmt: skip
     null = [stats.paired(*studies(rng, arms=2, images=200)) for _ in range(49)]
     among = stats.with_verdicts([alone, *null])[0]
     assert among.verdict == "not enough evidence"

@@ -24,7 +24,8 @@ from sparring.records import read_record, to_json
 from sparring.study import Sealed, compare, summarise
 from sparring.study.plan import Study, chosen_budgets, minutes_each, ordered_trials, seed_of
 from sparring.study.prepared import prepare
-from sparring.study.records import FitNotes, FitRow, HeldOutPart, LabelBudget, StudyProgress, Summary
+from sparring.study.records import FitNotes, FitRow, HeldOutPart, LabelBudget, StudyProgress
+from sparring.study.summary import Summary
 
 QUICK = {"jobs": 0, "model": False, "labels": (3, 10), "repeats": 6}
 
@@ -615,7 +616,7 @@ def test_the_gate_of_gan_augment_is_what_a_summary_reads():
 
 
 def test_the_records_of_a_study_load_nothing_heavy():
-    code = "import sys, sparring.study.records; print([m for m in ('torch', 'sklearn', 'scipy') if m in sys.modules])"
+    code = "import sys, sparring.study.summary; print([m for m in ('torch', 'sklearn', 'scipy') if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
 

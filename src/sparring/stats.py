@@ -40,8 +40,13 @@ class Interval:
     low: float
     high: float
 
+    @property
+    def triple(self) -> tuple[float, float, float]:
+        """Mean, low, high."""
+        return self.mean, self.low, self.high
+
     def __iter__(self) -> Iterator[float]:
-        return iter((self.mean, self.low, self.high))
+        return iter(self.triple)
 
 
 @record

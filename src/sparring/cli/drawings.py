@@ -9,7 +9,8 @@ from ..words import budget_name, capitalised, plural
 from .screen import Line, Screen
 
 if TYPE_CHECKING:  # numpy is loaded only by commands that need it
-    from ..study.records import StudyProgress, Summary
+    from ..study.records import StudyProgress
+    from ..study.summary import Summary
 
 Row = Mapping[str, Any]
 MOST = 30  # rows of a long table that are shown
@@ -46,7 +47,7 @@ class StudyLine:
 
 def draw_summary(screen: Screen, summary: "Summary", page: Path) -> None:
     """The verdict, a table for each budget, and where to read on."""
-    from ..study.records import COLUMNS
+    from ..study.summary import COLUMNS
 
     screen.line(summary.verdict, style="bold")
     for b in summary.budgets:

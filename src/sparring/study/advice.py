@@ -5,7 +5,8 @@ from math import log
 
 from ..stats import ENOUGH, smallest_p
 from ..words import budget_name, duration, listed, percent, plural, points
-from .records import Ablation, ArmScore, Comparison, NotChosen, Reason, Recommendation, Summary
+from .records import Ablation, ArmScore, Comparison, NotChosen, Reason, Recommendation
+from .summary import Summary
 
 FAMILIES = ("floor", "traditional", "network", "gan")  # simplest first
 CLOSE = 0.01  # a simpler method of the best tie group is chosen when its mean is at most this far below the best

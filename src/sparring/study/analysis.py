@@ -37,12 +37,12 @@ from .records import (
     Recommendation,
     ReliabilityBins,
     StudyMachine,
-    Summary,
     TieGroups,
     Trial,
     UnmeasuredArm,
 )
 from .sealed import Sealed
+from .summary import Summary
 
 Value = TypeVar("Value")
 Ingredient = Literal["unlabelled", "gan", "generated"]
@@ -199,7 +199,7 @@ def score(arm: Arm, truth: np.ndarray, classes: int, failed: int) -> ArmScore:
 
 
 def repeated(found: stats.Interval, each: np.ndarray) -> RepeatedInterval:
-    return six_digits(RepeatedInterval(found.mean, found.low, found.high, tuple(each.tolist())))
+    return six_digits(RepeatedInterval(*found.triple, tuple(each.tolist())))
 
 
 def confused(arm: Arm, truth: np.ndarray, classes: int) -> ConfusionCounts:
@@ -223,7 +223,7 @@ def recalled(arm: Arm, truth: np.ndarray, classes: Sequence[str]) -> Iterator[Cl
         if of := right.shape[1]:
             found = stats.share_interval(right)
             hits, needed = float(right.mean(0).sum()), stats.images_needed(round(found.mean, 6))
-            yield six_digits(ClassRecall(arm.method, arm.budget, name, hits, of, *found, needed))
+            yield six_digits(ClassRecall(arm.method, arm.budget, name, hits, of, *found.triple, needed))
 
 
 # Methods against each other.

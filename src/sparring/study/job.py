@@ -46,9 +46,9 @@ from .records import (
     SealedImages,
     StudyProgress,
     StudySettings,
-    Summary,
     Trial,
 )
+from .summary import Summary
 from .timing import Clock, settle_jobs
 from .worker import AnyMethod, Outcome, Task, fit, plain
 

@@ -13,7 +13,8 @@ from ..images import save_png
 from .analysis import Arm, Arms, six_digits
 from .plan import Study
 from .prepared import Prepared, prepare
-from .records import Definition, Mistake, Summary
+from .records import Definition, Mistake
+from .summary import Summary
 
 MISTAKES = 24
 
