@@ -22,7 +22,7 @@ from sparring.cli.commands import app
 from sparring.cli.drawings import StudyLine, draw_data, draw_summary
 from sparring.cli.screen import Screen
 from sparring.cli.signals import Interrupted, Stop
-from sparring.cli.typed import number
+from sparring.cli.typed import typed_number
 from sparring.data import describe
 from sparring.runs.sampler import save_samples
 from sparring.study.records import Problem, StudyProgress, Trial
@@ -56,13 +56,13 @@ def started(*tokens, **options) -> subprocess.Popen:
     [("200k", 200_000), ("1.5M", 1_500_000), ("1e6", 1e6), ("1_000", 1000), ("7", 7), ("0.5", 0.5), ("2K", 2000)],
 )
 def test_numbers(text, value):
-    assert number(text) == value
+    assert typed_number(text) == value
 
 
 @pytest.mark.parametrize("text", ["", "k", "ten", "1,000", "0x10", "5kk"])
 def test_what_is_no_number(text):
     with pytest.raises(ValueError):
-        number(text)
+        typed_number(text)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from sparring.errors import DataError, FileFormatError, MachineError, UsageError
 from sparring.records import read_record, to_json
 from sparring.study import Sealed, compare, summarise
 from sparring.study.plan import Study, chosen_budgets, minutes_each, ordered_trials, seed_of
-from sparring.study.prepared import prepare
+from sparring.study.prepared import split_and_seal
 from sparring.study.records import FitNotes, FitRow, HeldOutPart, LabelBudget, StudyProgress
 from sparring.study.summary import Summary
 
@@ -186,7 +186,7 @@ def test_other_settings_are_refused_and_change_nothing(done, settings, sentence)
         ({"labels": 2.5}, "2.5"),
         (
             {"labels": "labels.csv"},
-            "'labels.csv' labels a class. Fix: give a whole number from 1 up, or all (a file of",
+            "'labels.csv' labels a class. Fix: give a whole number from 1 up, or all (a labels.csv",
         ),
         (
             {"budgets": 5},
@@ -293,7 +293,7 @@ def noted(tmp_path):
 
 def test_rule_1_methods_never_get_a_test_image_or_label(noted):
     source, seen, out = noted
-    prepared = prepare(source, seed=0, test=0.2)
+    prepared = split_and_seal(source, seed=0, test=0.2)
     test = {image.tobytes() for image in prepared.images[prepared.test]}
     assert len(test) == len(prepared.sealed)
     for given in seen:
@@ -307,7 +307,7 @@ def test_rule_1_methods_never_get_a_test_image_or_label(noted):
 def test_rule_1_the_order_of_images_tells_nothing_about_their_classes(noted):
     """The source lists class after class; neither part does."""
     source, _, _ = noted
-    prepared = prepare(source, seed=0, test=0.2)
+    prepared = split_and_seal(source, seed=0, test=0.2)
     truth = prepared.sealed.opened(lambda: None)
     assert (np.diff(truth) == 0).mean() < 0.6
     assert (np.diff(prepared.labels[prepared.labels >= 0]) == 0).mean() < 0.6
@@ -364,8 +364,8 @@ def test_rule_1_a_spy_in_a_process_finds_no_test_labels(tmp_path):
     record = spied["record"]
     assert record["held"] == record["frames"] == []
     assert set(record["files"]) == {".work/train.npy", ".work/test.npy", "study.json", "sealed.bin"}
-    truth = prepare(source, seed=0, test=0.2).sealed.opened(lambda: None)
-    held_out = {source.origins[i] for i in prepare(source, seed=0, test=0.2).test.tolist()}
+    truth = split_and_seal(source, seed=0, test=0.2).sealed.opened(lambda: None)
+    held_out = {source.origins[i] for i in split_and_seal(source, seed=0, test=0.2).test.tolist()}
     assert not any(f'"{origin}"' in record["study"] for origin in held_out)  # "b/33.png" is a label too
     assert truth.tobytes().hex() not in record["seal"]
     assert stolen["status"] == "error"

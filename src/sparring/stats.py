@@ -23,7 +23,7 @@ from .records import record
 from .words import points
 
 LEVEL = 0.95  # of every interval; 1 - LEVEL is the risk of a false "better" in a whole study
-Z = 1.959963984540054  # the normal quantile of LEVEL: ndtri((1 + LEVEL) / 2)
+NORMAL_QUANTILE = 1.959963984540054  # the normal quantile of LEVEL: ndtri((1 + LEVEL) / 2)
 ENOUGH = 6  # paired repeats before a difference may be called real
 MARGIN = 0.005  # differences below this (half a point) do not matter
 BINS = 15  # of equal mass, for calibration
@@ -95,7 +95,7 @@ def wilson(right: float, of: float, *, z: float | None = None) -> Interval:
     """
     if of <= 0:
         return Interval(math.nan, math.nan, math.nan)
-    share, z = right / of, Z if z is None else z
+    share, z = right / of, NORMAL_QUANTILE if z is None else z
     centre = (share + z * z / (2 * of)) / (1 + z * z / of)
     half = z / (1 + z * z / of) * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of))
     return Interval(share, max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half)))
@@ -240,7 +240,7 @@ class Paired:
     sentence: str = ""
 
 
-def paired(right_a: np.ndarray, right_b: np.ndarray, *, margin: float = MARGIN) -> Paired:
+def paired_test(right_a: np.ndarray, right_b: np.ndarray, *, margin: float = MARGIN) -> Paired:
     """Compares what two methods get right, bool [R,T] each, row by row on the same labels and images.
 
     The images' part of the variance counts two more images, one that only a gets right and one that only b does (Bonett

@@ -8,7 +8,7 @@ from ..words import budget_name, duration, listed, percent, plural, points
 from .records import Ablation, ArmScore, Comparison, NotChosen, Reason, Recommendation
 from .summary import Summary
 
-FAMILIES = ("floor", "traditional", "network", "gan")  # simplest first
+SIMPLEST_FIRST = ("floor", "traditional", "network", "gan")  # simplest first
 CLOSE = 0.01  # a simpler method of the best tie group is chosen when its mean is at most this far below the best
 FEW_IMAGES = 30  # test images of a class below which its recall is rough
 SMALL_TEST = 200  # test images below which most differences cannot be seen
@@ -68,7 +68,7 @@ class _Advisor:
 
     def simplicity(self, score: ArmScore) -> tuple[int, float]:
         family = self.family[score.method]
-        return FAMILIES.index(family) if family in FAMILIES else len(FAMILIES), score.seconds.median
+        return SIMPLEST_FIRST.index(family) if family in SIMPLEST_FIRST else len(SIMPLEST_FIRST), score.seconds.median
 
     def better_than(self) -> tuple[list[str], list[str]]:
         """The methods that the chosen one is better than, and the others that it was compared with."""

@@ -8,18 +8,19 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from itertools import combinations
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 
 from .. import stats
 from ..devices import hardware, versions
 from ..errors import FileFormatError
+from ..records import Value
 from ..stats import Bin, RepeatedInterval
-from .plan import SLOW, Study, now
+from .plan import SLOW_FAMILIES, Study, now
 from .records import (
-    FORMAT,
     SEAL,
+    STUDY_FORMAT,
     Ablation,
     ArmScore,
     ClassRecall,
@@ -44,7 +45,6 @@ from .records import (
 from .sealed import Sealed
 from .summary import Summary
 
-Value = TypeVar("Value")
 Ingredient = Literal["unlabelled", "gan", "generated"]
 ABLATIONS: tuple[tuple[Ingredient, str, str, str], ...] = (
     ("unlabelled", "unlabelled images", "consistency", "cnn"),
@@ -83,15 +83,15 @@ def measure(study: Study) -> tuple[Summary, Arms, np.ndarray]:
     arms, unmeasured = arms_of(study, rows, truth)
     failed = {place: sum(row.status == "error" for row in rows.values() if (row.method, row.budget) == place)
               for place in arms}  # fmt: skip
-    pairs = compared(arms, definition.budgets, names)
+    pairs = comparisons(arms, definition.budgets, names)
     summary = Summary(
-        format=FORMAT,
+        format=STUDY_FORMAT,
         created=now(),
         command=definition.command,
         name=definition.data.name,
         sparring=versions()["sparring"],
         versions=versions(),
-        machine=machine(definition, list(rows.values())),
+        machine=study_machine(definition, list(rows.values())),
         data=definition.data,
         test=HeldOutPart(len(truth), len(definition.looks)),
         repeats=definition.repeats,
@@ -105,14 +105,14 @@ def measure(study: Study) -> tuple[Summary, Arms, np.ndarray]:
         errors=tuple(FailedFit(r.method, r.budget, r.repeat, r.error.id, r.error.reason) for r in rows.values()
                      if r.error),
         pairs=pairs,
-        tie_groups=groups(arms, pairs, definition.budgets),
+        tie_groups=tie_groups_of(arms, pairs, definition.budgets),
         per_class=tuple(row for arm in arms.values() for row in recalled(arm, truth, classes)),
         confusion=tuple(confused(arm, truth, len(classes)) for arm in arms.values()),
         reliability=tuple(reliability(arm) for arm in arms.values()),
-        games=tuple(games(rows.values(), {m.name for m in definition.methods if m.family == "gan"})),
-        gates=tuple(gates(rows.values())),
+        games=tuple(game_curves(rows.values(), {m.name for m in definition.methods if m.family == "gan"})),
+        gates=tuple(gate_rows(rows.values())),
         notes=(*shortened(rows.values()),
-               *unequal(rows.values(), {m.name for m in definition.methods if m.family in SLOW})),
+               *unequal(rows.values(), {m.name for m in definition.methods if m.family in SLOW_FAMILIES})),
         ablations=tuple(ablations(pairs)),
         covers=covers(definition.budgets),
         recommendation=Recommendation(None, None, ""),
@@ -229,7 +229,7 @@ def recalled(arm: Arm, truth: np.ndarray, classes: Sequence[str]) -> Iterator[Cl
 # Methods against each other.
 
 
-def compared(arms: Arms, budgets: Sequence[str], methods: Sequence[str]) -> tuple[Comparison, ...]:
+def comparisons(arms: Arms, budgets: Sequence[str], methods: Sequence[str]) -> tuple[Comparison, ...]:
     """Every pair at every budget, the more accurate one as a; Holm over all of them."""
     places, family = [], []
     for budget in budgets:
@@ -239,7 +239,7 @@ def compared(arms: Arms, budgets: Sequence[str], methods: Sequence[str]) -> tupl
             if common:
                 right = [arm.right[[row.repeat in common for row in arm.rows]] for arm in (a, b)]
                 places.append((budget, a.method, b.method))
-                family.append(stats.paired(*right))
+                family.append(stats.paired_test(*right))
     return tuple(
         six_digits(
             Comparison(
@@ -260,7 +260,7 @@ def compared(arms: Arms, budgets: Sequence[str], methods: Sequence[str]) -> tupl
     )
 
 
-def groups(arms: Arms, pairs: Sequence[Comparison], budgets: Sequence[str]) -> tuple[TieGroups, ...]:
+def tie_groups_of(arms: Arms, pairs: Sequence[Comparison], budgets: Sequence[str]) -> tuple[TieGroups, ...]:
     both = [*pairs, *(pair.reversed() for pair in pairs)]
     better = {(pair.budget, pair.a, pair.b) for pair in both if pair.verdict == "better"}
     found = []
@@ -293,7 +293,7 @@ def covers(budgets: Sequence[str]) -> str:
 # From the notes of fits.
 
 
-def games(rows: Iterable[FitRow], gans: set[str]) -> Iterator[GameCurves]:
+def game_curves(rows: Iterable[FitRow], gans: set[str]) -> Iterator[GameCurves]:
     """Curves and pictures of GAN arms: the first repeat that worked at each budget."""
     seen = set()
     for row in sorted(rows, key=lambda r: r.repeat):
@@ -304,7 +304,7 @@ def games(rows: Iterable[FitRow], gans: set[str]) -> Iterator[GameCurves]:
             yield GameCurves(*row.trial, curves, pictures.get("generated"), pictures.get("real"), notes.note)
 
 
-def gates(rows: Iterable[FitRow]) -> Iterator[GateRow]:
+def gate_rows(rows: Iterable[FitRow]) -> Iterator[GateRow]:
     for row in sorted(rows, key=lambda r: r.repeat):
         if row.status == "ok" and (gate := row.notes.gate):
             yield GateRow(**vars(gate), **row.trial._asdict())
@@ -341,7 +341,7 @@ def unequal(rows: Iterable[FitRow], networks: set[str]) -> Iterator[str]:
             yield f"at {budget} labels the networks did not take the same number of steps ({said}): the time ran out"
 
 
-def machine(definition: Definition, rows: list[FitRow]) -> StudyMachine:
+def study_machine(definition: Definition, rows: list[FitRow]) -> StudyMachine:
     """Return what the rows ran on: where they differ, that of the last."""
     found = rows[-1].hardware if rows else FitMachine(**hardware())
     precision = next((p for row in rows if (p := row.notes.precision)), None)

@@ -20,7 +20,7 @@ from .analysis import measure
 from .model import FOLDER, save_recommended
 from .pictures import draw_pictures
 from .plan import (
-    SLOW,
+    SLOW_FAMILIES,
     Study,
     begun,
     checked_count,
@@ -34,11 +34,11 @@ from .plan import (
     simplest_first,
 )
 from .pool import Pool
-from .prepared import Prepared, label_draws, prepare
+from .prepared import Prepared, label_draws, split_and_seal
 from .records import (
-    FORMAT,
     SEAL,
     STUDY,
+    STUDY_FORMAT,
     SUMMARY,
     Definition,
     LoadOptions,
@@ -50,7 +50,7 @@ from .records import (
 )
 from .summary import Summary
 from .timing import Clock, settle_jobs
-from .worker import AnyMethod, Outcome, Task, fit, plain
+from .worker import AnyMethod, Outcome, Task, fit_and_predict, json_ready
 
 WORK = ".work"  # arrays that processes map; gone when the command ends
 OnStudyProgress = Callable[[StudyProgress], None]
@@ -110,7 +110,7 @@ def compare(
     if minutes is not None:  # before anything is written; again when the number of processes is known
         minutes_each(minutes, trials, chosen, cores() if jobs == "auto" else int(jobs))
     definition = Definition(
-        format=FORMAT,
+        format=STUDY_FORMAT,
         sparring=SPARRING_VERSION,
         created=now(),
         command=command,
@@ -125,7 +125,7 @@ def compare(
         fingerprint=prepared.fingerprint,
         data=prepared.about,
         test=SealedImages(prepared.test_hashes),
-        load=LoadOptions(plain(size), named(unlabelled), named(table)),
+        load=LoadOptions(json_ready(size), unlabelled and str(unlabelled), table and str(table)),
     )
     with held(folder), Pool(1) as pool:
         study = begun(folder, definition)
@@ -145,7 +145,7 @@ def read_and_split(
     say(reading)
     images = load(source, **options, progress=lambda done, total: say(replace(reading, done=done, total=total)))
     say(StudyProgress("data", message="looking for duplicates"))
-    return images, prepare(images, seed=settings.seed, test=settings.test)
+    return images, split_and_seal(images, seed=settings.seed, test=settings.test)
 
 
 @contextmanager
@@ -164,10 +164,6 @@ def held(folder: Path) -> Iterator[None]:
         if new and not (folder / STUDY).exists():
             with suppress(OSError):  # not empty
                 folder.rmdir()
-
-
-def named(path: Path | str | None) -> str | None:
-    return None if path is None else str(path)
 
 
 # Fits.
@@ -202,7 +198,7 @@ def run(
 
     say(now_at(message=clock.plan(missing, settled.threads)))
     try:
-        work = partial(fit, test=test, classes=len(prepared.classes))
+        work = partial(fit_and_predict, test=test, classes=len(prepared.classes))
         for running, outcome in pool.run(settled_steps(study, tasks, methods, pool, say), work):
             if outcome is not None:
                 keep(study, outcome)
@@ -224,7 +220,9 @@ def settled_steps(
     each, steps = study.definition.minutes_each, dict(study.definition.steps)
     if each is None:
         return tasks
-    firsts = {(t.trial.budget, t.trial.method): t for t in reversed(tasks) if methods[t.trial.method].family in SLOW}
+    firsts = {
+        (t.trial.budget, t.trial.method): t for t in reversed(tasks) if methods[t.trial.method].family in SLOW_FAMILIES
+    }
     tried = [task for (budget, _), task in firsts.items() if budget not in steps]
     if tried:
         say(StudyProgress("fits", message=f"trying how many steps fit into {each:.2g} minutes"))

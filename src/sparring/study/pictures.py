@@ -12,7 +12,7 @@ from ..errors import FileFormatError, SparringError
 from ..images import save_png
 from .analysis import Arm, Arms, six_digits
 from .plan import Study
-from .prepared import Prepared, prepare
+from .prepared import Prepared, split_and_seal
 from .records import Definition, Mistake
 from .summary import Summary
 
@@ -64,7 +64,7 @@ def read_again(
         if images is None:
             images = data.load(definition.source, size=load.size, unlabelled=load.unlabelled, labels=load.table)
         if prepared is None:
-            prepared = prepare(images, seed=settings.seed, test=settings.test)
+            prepared = split_and_seal(images, seed=settings.seed, test=settings.test)
     except SparringError:
         return None, None
     if prepared.fingerprint != definition.fingerprint or prepared.test_hashes != definition.test.hashes:

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..devices import training_speed
 from .records import Problem
-from .worker import Outcome, Task, settle, steps_within
+from .worker import Outcome, Task, prepare_process, steps_within
 
 TICK = 1.0  # seconds between two looks at what runs
 PATIENCE = 5.0  # seconds at most until what was handed over has been taken
@@ -49,7 +49,9 @@ class Pool:
             from loky import ProcessPoolExecutor
 
             env = {name: str(self.threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
-            self._executor = ProcessPoolExecutor(self.jobs, initializer=settle, initargs=(os.getpid(),), env=env)
+            self._executor = ProcessPoolExecutor(
+                self.jobs, initializer=prepare_process, initargs=(os.getpid(),), env=env
+            )
         future = self._executor.submit(function, *given)
         self._live = [f for f in self._live if not f.done()] + [future]
         return future

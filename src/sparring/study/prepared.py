@@ -12,8 +12,8 @@ from ..errors import DataError
 from .records import DuplicateCounts, StudyData
 from .sealed import Sealed
 
-SHOWN = 200  # bad files that a summary lists
-CHUNK = 64 << 20  # bytes written at a time
+BAD_FILES_LISTED = 200  # bad files that a summary lists
+WRITE_BYTES = 64 << 20  # bytes written at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,14 +44,14 @@ class Prepared:
 def write_images(path: Path, images: np.ndarray, index: np.ndarray) -> None:
     """images[index] as a .npy file, piece by piece."""
     header = {"descr": "|u1", "fortran_order": False, "shape": (len(index), *images.shape[1:])}
-    step = max(1, CHUNK // max(1, images[0].nbytes))
+    step = max(1, WRITE_BYTES // max(1, images[0].nbytes))
     with files.aside(path) as temporary, temporary.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
         for start in range(0, len(index), step):
             file.write(images[index[start : start + step]].tobytes())
 
 
-def prepare(imageset: ImageSet, *, seed: int, test: float) -> Prepared:
+def split_and_seal(imageset: ImageSet, *, seed: int, test: float) -> Prepared:
     """Splits, refuses what would make the verdict dishonest, shuffles and seals."""
     refuse_generated(imageset)
     split = data.split(imageset, seed=seed, test=test)
@@ -121,7 +121,7 @@ def study_data(imageset: ImageSet, split: Split) -> StudyData:
         shape=imageset.shape,
         warnings=tuple(about["warnings"]),
         counts=counts,
-        bad_files=tuple(map(tuple, about["bad_files"][:SHOWN])),
+        bad_files=tuple(map(tuple, about["bad_files"][:BAD_FILES_LISTED])),
         bad_files_count=len(about["bad_files"]),
         duplicates=DuplicateCounts(
             **{key: about["duplicates"][key] for key in ("exact", "near", "across")}, moved=len(split.moved)

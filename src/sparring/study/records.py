@@ -13,7 +13,7 @@ from ..errors import FileFormatError
 from ..records import Progress, read_record, record
 from ..stats import Bin, Difference, Interval, RepeatedInterval, Verdict, opposite
 
-FORMAT = 2  # of study.json and summary.json
+STUDY_FORMAT = 2  # of study.json and summary.json
 STUDY, ROWS, SUMMARY, SEAL = "study.json", "results.jsonl", "summary.json", "sealed.bin"
 Curves = Mapping[str, tuple[tuple[float | None, ...], ...]]  # name -> (step or images seen, value), ...
 

@@ -10,7 +10,7 @@ from ..errors import FileFormatError, pick, printable
 from ..records import read_record, record
 from ..words import budget_name, duration, interval, percent
 from .records import (
-    FORMAT,
+    STUDY_FORMAT,
     SUMMARY,
     Ablation,
     ArmScore,
@@ -32,7 +32,7 @@ from .records import (
     UnmeasuredArm,
 )
 
-COLUMNS = ("method", "accuracy", "95 %", "group", "a fit takes")  # of Summary.table
+TABLE_COLUMNS = ("method", "accuracy", "95 %", "group", "a fit takes")  # of Summary.table
 
 
 @record
@@ -83,12 +83,12 @@ class Summary:
             )
         data = files.read_json(path)
         found = data.get("format") if isinstance(data, dict) else type(data).__name__
-        if found != FORMAT:
+        if found != STUDY_FORMAT:
             command = data.get("command") if isinstance(data, dict) else None
             again = f"`{command}`" if isinstance(command, str) else "the command sparring compare ..."
             raise FileFormatError(
                 "study-format",
-                f"{path} has format {found!r}, this version reads {FORMAT}",
+                f"{path} has format {found!r}, this version reads {STUDY_FORMAT}",
                 fix=f"repeat {again} to write it again; nothing is fitted twice",
             )
         return replace(read_record(cls, data, name=str(path)), folder=folder)
@@ -134,7 +134,7 @@ class Summary:
         return next((row.groups for row in self.tie_groups if row.budget == budget), ())
 
     def table(self, budget: str) -> list[tuple[str, ...]]:
-        """Return a row of text for each method at a budget, most accurate first; the columns are those of COLUMNS."""
+        """Return a row of text under TABLE_COLUMNS for each method at a budget, most accurate first."""
         groups = self.groups(budget)
         rows = []
         for score in self.ranked(budget):
@@ -145,7 +145,7 @@ class Summary:
                        if arm.budget == budget]  # fmt: skip
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{name}</th>" for name in COLUMNS)
+        head = "".join(f"<th>{name}</th>" for name in TABLE_COLUMNS)
         tables = []
         for b in self.budgets:
             rows = ("".join(f"<td>{escape(printable(cell))}</td>" for cell in row) for row in self.table(b.budget))

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..devices import cores, hardware
-from .plan import SLOW, Study
+from .plan import SLOW_FAMILIES, Study
 from .pool import Pool
 from .records import FitRow, Jobs, StudyProgress, Trial
 from .worker import AnyMethod
@@ -29,7 +29,7 @@ def settle_jobs(
     trained, whether one process per core beats one process with all cores.
     """
     old, here = study.definition.jobs, cores()
-    networks = sum(methods[trial.method].family in SLOW for trial in missing)
+    networks = sum(methods[trial.method].family in SLOW_FAMILIES for trial in missing)
     measurable = networks > 1 and here > 1
     if jobs != "auto":
         found = Jobs(here, int(jobs), max(1, here // int(jobs)) if jobs else 1)
@@ -78,7 +78,7 @@ class Clock:
                 return float(np.mean(self.seconds[name]))
         family = self.methods[trial.method].family
         guess = GUESS.get(family, 40.0)
-        return min(guess, 60 * self.minutes) if self.minutes and family in SLOW else guess
+        return min(guess, 60 * self.minutes) if self.minutes and family in SLOW_FAMILIES else guess
 
     def left(self, trials: Iterable[Trial]) -> float:
         """Seconds until all of these are done: shared by the processes, but no less than the longest one."""
@@ -88,6 +88,6 @@ class Clock:
     def plan(self, missing: list[Trial], threads: int) -> str:
         """What is about to happen, as a sentence."""
         processes = f"{self.jobs} process{'es' * (self.jobs > 1)} of {threads} thread{'s' * (threads > 1)}"
-        capped = any(self.methods[t.method].family in SLOW for t in missing) and self.minutes
+        capped = any(self.methods[t.method].family in SLOW_FAMILIES for t in missing) and self.minutes
         cap = f", at most {self.minutes:.2g} minutes for each network fit" if capped else ""
         return f"{len(missing)} fits to do on {processes}{cap}"
