@@ -377,7 +377,7 @@ def test_rule_1_looks_are_counted_before_they_happen(tmp_path, monkeypatch):
     assert summarise(out).test.looks == 1  # the same rows show nothing new
     summary = quick(out, methods=SMALL, repeats=1)
     assert summary.test.looks == 2
-    assert any("looked at 2 times" in w for w in summary.recommendation.warnings)
+    assert any("opened 2 times" in w for w in summary.recommendation.warnings)
     monkeypatch.setattr(Sealed, "_plain", lambda self: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         quick(out, methods=SMALL, repeats=2)

@@ -49,7 +49,7 @@ def failures(summary: Summary) -> Iterator[str]:
     for method in dict.fromkeys(e.method for e in summary.errors):
         mine = [e for e in summary.errors if e.method == method]
         fits = plural(len(mine), "fit")
-        yield f"{method} failed in {fits} and is judged without them, or not at all: {mine[0].reason}"
+        yield f"{method} failed in {fits} and is compared without them, or not at all: {mine[0].reason}"
 
 
 class _Advisor:
@@ -122,7 +122,7 @@ class _Advisor:
                 f"{chosen.method}, which is simpler{self.cheaper(best)}",
             )
         elif best.n >= ENOUGH and (beaten := self.better_than()[0]):
-            better = f"it is better than {listed(beaten)} beyond chance, all comparisons of the study considered"
+            better = f"it is better than {listed(beaten)}; the test allows for all comparisons of the study"
             yield Reason("accuracy", better)
         yield from (Reason("ablation", text) for text in self.brought())
         yield Reason("more labels", self.more_labels())
@@ -162,7 +162,7 @@ class _Advisor:
             return f"{gain}: more labels did not help it here"
         pace = log((1 - low) / (1 - high)) / log(many / few)
         more = 1 - (1 - high) * 2**-pace
-        return f"{gain}; at this pace twice as many would give about {percent(more)} (reckoned, not measured)"
+        return f"{gain}; at this pace twice as many would give about {percent(more)} (an estimate, not measured)"
 
     def elsewhere(self) -> Iterator[str]:
         """Budgets at which another method is better than the chosen one."""
@@ -182,7 +182,7 @@ class _Advisor:
     def why_not(self, score: ArmScore) -> str:
         pair = self.summary.comparison(self.chosen.method, score.method, self.budget)
         if pair is None:
-            return "was not compared: no repeat worked for both"
+            return "was not compared: no repeat succeeded for both"
         mean = pair.difference.mean
         apart = f"{points(abs(mean))} points {'less' if mean > 0 else 'more'} accurate on average"
         if pair.verdict == "better":
@@ -209,7 +209,7 @@ class _Advisor:
         yield from self.rare()
         yield from self.uneven()
         if (looks := self.summary.test.looks) > 1:
-            yield f"the test images were looked at {looks} times: what was chosen in between flatters the numbers"
+            yield f"the test labels were opened {looks} times: choices made in between make the numbers look too good"
 
     def rare(self) -> Iterator[str]:
         """Classes whose recall is rough, and how many more test images would settle it."""
