@@ -1,7 +1,4 @@
-"""From rows and predictions to the measured part of a summary: every number, and no opinion.
-
-Pure but for the files it reads: the same rows give the same numbers at any time.
-"""
+"""From rows and predictions to the numbers of a summary, without advice. The same rows give the same numbers."""
 
 import hashlib
 import json
@@ -127,7 +124,7 @@ def measure(study: Study) -> tuple[Summary, Arms, np.ndarray]:
 
 
 def refuse_mixed(rows: Iterable[FitRow]) -> None:
-    """Rule 3: all arms of a repeat at a budget saw the same labels and seed."""
+    """Rule 3: raise FileFormatError unless all methods of a repeat at a budget saw the same labels and seed."""
     seen: dict[tuple[str, int], tuple] = {}
     for row in rows:
         given = row.draw, row.labels, row.seed
@@ -140,7 +137,7 @@ def refuse_mixed(rows: Iterable[FitRow]) -> None:
 
 
 def count_look(study: Study, rows: dict[Trial, FitRow]) -> None:
-    """Rule 1: study.json counts the look before it happens. The same rows show nothing new, however often."""
+    """Rule 1: count this look in study.json before it happens; the same rows are counted once."""
     seen = sorted(json.dumps([*trial, row.status, row.digest]) for trial, row in rows.items())
     study.count_look(hashlib.blake2b("\n".join(seen).encode(), digest_size=8).hexdigest(), len(rows))
 
@@ -217,7 +214,7 @@ def reliability(arm: Arm) -> ReliabilityBins:
 
 
 def recalled(arm: Arm, truth: np.ndarray, classes: Sequence[str]) -> Iterator[ClassRecall]:
-    """Recall per class of the test part, with the number of images of it; `right` is a mean over repeats."""
+    """Yield the recall of every class of the test part; `right` is a mean over repeats."""
     for k, name in enumerate(classes):
         right = arm.right[:, truth == k]
         if of := right.shape[1]:
@@ -230,7 +227,7 @@ def recalled(arm: Arm, truth: np.ndarray, classes: Sequence[str]) -> Iterator[Cl
 
 
 def comparisons(arms: Arms, budgets: Sequence[str], methods: Sequence[str]) -> tuple[Comparison, ...]:
-    """Every pair at every budget, the more accurate one as a; Holm over all of them."""
+    """Return every pair at every budget, the more accurate method as a; Holm's adjustment is over all of them."""
     places, family = [], []
     for budget in budgets:
         for first, second in combinations([arms[m, budget] for m in methods if (m, budget) in arms], 2):
@@ -272,7 +269,7 @@ def tie_groups_of(arms: Arms, pairs: Sequence[Comparison], budgets: Sequence[str
 
 
 def ablations(pairs: Sequence[Comparison]) -> Iterator[Ablation]:
-    """What unlabelled images, the GAN and generated images brought, read off pairs that differ in nothing else."""
+    """Yield what unlabelled images, the GAN and generated images brought: pairs that differ in nothing else."""
     for kind, what, a, b in ABLATIONS:
         for found in pairs:
             if {found.a, found.b} == {a, b}:
@@ -281,7 +278,7 @@ def ablations(pairs: Sequence[Comparison]) -> Iterator[Ablation]:
 
 
 def covers(budgets: Sequence[str]) -> str:
-    """What intervals and verdicts speak about."""
+    """Return what intervals and verdicts speak about."""
     text = (
         "Intervals and verdicts speak about new draws of the labelled images, new random seeds and new test images of "
         "the same kind. They do not speak about other data, other settings or other amounts of unlabelled images."
@@ -294,7 +291,7 @@ def covers(budgets: Sequence[str]) -> str:
 
 
 def game_curves(rows: Iterable[FitRow], gans: set[str]) -> Iterator[GameCurves]:
-    """Curves and pictures of GAN arms: the first repeat that worked at each budget."""
+    """Yield curves and pictures of methods with a GAN: the first repeat that succeeded at each budget."""
     seen = set()
     for row in sorted(rows, key=lambda r: r.repeat):
         place, notes, pictures = (row.method, row.budget), row.notes, row.pictures or {}
@@ -311,7 +308,7 @@ def gate_rows(rows: Iterable[FitRow]) -> Iterator[GateRow]:
 
 
 def shortened(rows: Iterable[FitRow]) -> Iterator[str]:
-    """Networks that the time limit left with less than half of their steps were not tried at their best."""
+    """Yield a note for each budget at which the time limit left networks with less than half of their steps."""
     cut: dict[str, list[tuple[int, int]]] = {}
     for row in rows:
         taken, planned = row.notes.steps, row.notes.planned
@@ -326,7 +323,7 @@ def shortened(rows: Iterable[FitRow]) -> Iterator[str]:
 
 
 def unequal(rows: Iterable[FitRow], networks: set[str]) -> Iterator[str]:
-    """Rule 3, the part that a table can only tell: network arms that took other numbers of steps, and why."""
+    """Rule 3: yield a note for each budget at which networks took different numbers of steps."""
     steps: dict[tuple[str, int], dict[str, int]] = {}
     for row in rows:
         taken = row.notes.steps
@@ -342,7 +339,7 @@ def unequal(rows: Iterable[FitRow], networks: set[str]) -> Iterator[str]:
 
 
 def study_machine(definition: Definition, rows: list[FitRow]) -> StudyMachine:
-    """Return what the rows ran on: where they differ, that of the last."""
+    """Return the machine of the fits; where they ran on several, that of the last row."""
     found = rows[-1].hardware if rows else FitMachine(**hardware())
     precision = next((p for row in rows if (p := row.notes.precision)), None)
     threads, jobs = rows[-1].threads if rows else None, definition.jobs.jobs if definition.jobs else None

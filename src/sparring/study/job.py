@@ -1,4 +1,4 @@
-"""The main job: a study from a source to a summary and a model, in one folder, resumable at every moment."""
+"""Run a study from a source to a summary and a model, in one folder; it can be stopped and resumed at any moment."""
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -78,9 +78,10 @@ def compare(
 ) -> Summary:
     """Compare methods on the same few labels, and return what `out`/summary.json says.
 
-    Fits what is not in the folder `out` yet: the same call again goes on where it stopped, a call with more methods,
+    Fits what is not in the folder `out` yet. The same call again goes on where it stopped; a call with more methods,
     labels or repeats extends the study. Another `seed`, `test` (share of each class for the test part, where the source
-    has none), `minutes` or other data are refused. A fit that fails is a row with its error, tried again with `retry`.
+    has none) or `minutes` is refused, and so are other data. A fit that fails is a row with its error; `retry` tries it
+    again.
 
     source, size, unlabelled, table: as `sparring.load` takes them; `table` is a labels.csv that lies elsewhere.
     methods: names from METHODS, or {name: anything with the fields and the `make` of a Method}. labels: labels per
@@ -88,8 +89,8 @@ def compare(
     measures, 0 fits in this process. model: fit the recommended method on all labelled images into `out`/model.
     command: how to repeat this, for the report. progress: called with a StudyProgress.
 
-    Raises UsageError, DataError, FileFormatError or MachineError before anything is written, MachineError when the
-    disk fills up, KeyboardInterrupt after saving.
+    Raises UsageError, DataError, FileFormatError or MachineError before anything is written; MachineError when the
+    disk is full; KeyboardInterrupt after saving.
     """
     if budgets is not None:
         raise UsageError(
@@ -150,7 +151,7 @@ def read_and_split(
 
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """`folder`, made if need be, for this process alone; nothing that is not whole is left in it."""
+    """Hold `folder` for this process alone; make it if need be, and leave no incomplete file in it."""
     new = not folder.exists()
     files.make_folder(folder)
     try:
@@ -216,7 +217,7 @@ def run(
 def settled_steps(
     study: Study, tasks: list[Task], methods: Mapping[str, AnyMethod], pool: Pool, say: OnStudyProgress
 ) -> list[Task]:
-    """Rule 3 where minutes cap the networks: at each budget all take as many steps as the slowest can afford."""
+    """Rule 3 where minutes cap the networks: at each budget all take the steps that the slowest has time for."""
     each, steps = study.definition.minutes_each, dict(study.definition.steps)
     if each is None:
         return tasks
@@ -256,7 +257,7 @@ def prepared_tasks(
 
 
 def keep(study: Study, outcome: Outcome) -> None:
-    """Files first, then the row that names them: a row is there only with everything it names."""
+    """Write the files of a fit and then the row that names them, so that no row names a file that is not there."""
     folder, row = study.folder, outcome.row
     if outcome.proba is not None and row.predictions:
         files.make_folder(folder / "predictions")

@@ -1,4 +1,4 @@
-"""The pictures of a summary: the most confident mistakes of the recommended method, and what the data looks like."""
+"""The pictures of a summary: a contact sheet, and the most confident mistakes of the recommended method."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -73,7 +73,7 @@ def read_again(
 
 
 def drawn_mistakes(folder: Path, arm: Arm, truth: np.ndarray, prepared: Prepared) -> Iterator[Mistake]:
-    """The test images whose mean probability over repeats is highest for a wrong class, most confident first."""
+    """Yield the test images with the highest mean probability of a wrong class, most confident first."""
     mean = arm.proba.sum(0, dtype=float) / len(arm.rows)
     said, confidence = mean.argmax(1), mean.max(1)
     wrong = np.flatnonzero(said != truth)

@@ -114,7 +114,7 @@ class Study:
 
     @classmethod
     def read(cls, folder: Path | str) -> "Study":
-        """Raises FileFormatError when the folder holds no study of a known format."""
+        """Return the study of a folder. Raises FileFormatError when it holds none of a known format."""
         folder = Path(folder)
         path = folder / STUDY
         if not path.exists():

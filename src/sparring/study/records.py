@@ -19,7 +19,7 @@ Curves = Mapping[str, tuple[tuple[float | None, ...], ...]]  # name -> (step or 
 
 
 class Trial(NamedTuple):
-    """One fit of a study: a method, with so many labels, for the so manieth time."""
+    """One fit of a study: a method, a label budget, and the number of the repeat."""
 
     method: str
     budget: str  # labels per class: "5", "20", "all"
@@ -63,7 +63,7 @@ class MethodEntry:
 
 @record
 class DuplicateCounts:
-    """Images that show what another one shows; `moved`: to the training part, because of that."""
+    """Copies of other images, and nearly equal ones; `moved`: those that went to the training part for it."""
 
     exact: int
     near: int
@@ -125,7 +125,7 @@ class StudySettings:
 
 @record
 class SealedImages:
-    """Of the test images, in their order; no file names, because folders are classes."""
+    """The hashes of the test images in their order. File names are not kept: folders are classes."""
 
     hashes: tuple[str, ...]
 
@@ -151,7 +151,7 @@ class Jobs:
 
 @record
 class LookAtTest:
-    """The test labels were opened for the rows of this hash."""
+    """One opening of the test labels: when, for rows of which hash, and how many."""
 
     when: str
     rows: str
@@ -160,7 +160,7 @@ class LookAtTest:
 
 @record
 class SavedModel:
-    """What STUDY/model was fitted with."""
+    """The method that STUDY/model is a model of."""
 
     method: str
 
@@ -195,7 +195,7 @@ class Definition:
 
 @record
 class GateNumbers:
-    """Whether generated images may be used: balanced accuracies on held-out labels; None where it was not tried."""
+    """Whether generated images are used: balanced accuracies on held-out labels, None where nothing was tried."""
 
     passed: bool
     without: float | None
@@ -272,7 +272,7 @@ class FitRow:
 
 @record
 class HeldOutPart:
-    """How many test images there are, and how often their labels were looked at."""
+    """How many test images there are, and how often their labels were opened."""
 
     images: int
     looks: int
@@ -354,7 +354,7 @@ class Comparison:
 
 @record
 class TieGroups:
-    """At a budget: the most accurate method and all that it does not beat, then the same of the others, ..."""
+    """The tie groups at a budget: the most accurate method and all that it does not beat, then the rest likewise."""
 
     budget: str
     groups: tuple[tuple[str, ...], ...]
@@ -362,7 +362,7 @@ class TieGroups:
 
 @record
 class ClassRecall:
-    """Of the `of` test images of a class so many were right, in the mean over repeats."""
+    """The recall of a class on `of` test images; `right` of them were right, in the mean over repeats."""
 
     method: str
     budget: str
@@ -432,7 +432,7 @@ class Ablation:
 
 @record
 class Reason:
-    """Why the recommended method: what the reason is about, and the sentence."""
+    """A reason for the recommended method: what it is about, and the sentence."""
 
     kind: Literal["accuracy", "ablation", "more labels", "other budget", "time", "gate"]
     text: str
@@ -440,7 +440,7 @@ class Reason:
 
 @record
 class NotChosen:
-    """Why another method was not recommended."""
+    """A method that was not recommended, and why."""
 
     method: str
     reason: str
@@ -461,7 +461,7 @@ class Recommendation:
 
 @record
 class Mistake:
-    """A test image that the recommended method named wrongly with confidence."""
+    """A test image that the recommended method named wrongly, and with what confidence."""
 
     method: str
     budget: str
@@ -475,5 +475,5 @@ class Mistake:
 
 
 def in_order(budgets: Iterable[str]) -> tuple[str, ...]:
-    """Budgets, smallest first, "all" last."""
+    """Return budgets, smallest first and "all" last."""
     return tuple(sorted(budgets, key=lambda b: float("inf") if b == "all" else int(b)))

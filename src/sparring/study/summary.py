@@ -109,7 +109,7 @@ class Summary:
         return [self.folder / mistake.picture for mistake in self.mistakes]
 
     def ranked(self, budget: str | None) -> list[ArmScore]:
-        """The scores at a budget, most accurate first."""
+        """Return the scores at a budget, most accurate first."""
         return sorted((s for s in self.scores if s.budget == budget), key=lambda s: -s.accuracy.mean)
 
     def score(self, method: str | None, budget: str | None) -> ArmScore | None:
@@ -119,18 +119,18 @@ class Summary:
         return pick({m.name: m for m in self.methods}, name, "method")
 
     def labels(self, budget: str) -> int:
-        """How many labels a budget is in all."""
+        """Return how many labels a budget is in all."""
         return next(b.labels for b in self.budgets if b.budget == budget)
 
     def comparison(self, a: str, b: str, budget: str) -> Comparison | None:
-        """The paired comparison of a against b at a budget, exchanged where the study has b against a."""
+        """Return the comparison of a against b at a budget, reversed where the study has b against a."""
         for pair in self.pairs:
             if pair.budget == budget and {pair.a, pair.b} == {a, b}:
                 return pair if pair.a == a else pair.reversed()
         return None
 
     def groups(self, budget: str) -> tuple[tuple[str, ...], ...]:
-        """The tie groups at a budget, best first."""
+        """Return the tie groups at a budget, best first."""
         return next((row.groups for row in self.tie_groups if row.budget == budget), ())
 
     def table(self, budget: str) -> list[tuple[str, ...]]:

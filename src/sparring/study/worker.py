@@ -1,6 +1,6 @@
-"""One fit of one method, in a process of its own: training images and drawn labels in, test probabilities out.
+"""One fit of one method in a process of its own: from training images and labels to test probabilities.
 
-This is all that a method ever sees of a study. Test labels are not in this process.
+This is all that a method sees of a study. Test labels are not in this process.
 """
 
 import hashlib
@@ -83,13 +83,14 @@ class Outcome:
 
 
 def fit_and_predict(task: Task, test: Path, classes: int) -> Outcome:
-    """Fit, and predict the test images (.npy of uint8 [T,H,W,C]); whatever a method raises is told in its row."""
+    """Fit, and predict the test images (.npy of uint8 [T,H,W,C]). An exception of the method becomes a row with it."""
     start = time.perf_counter()
     try:
         with warnings.catch_warnings(record=True) as heard:
             warnings.simplefilter("default")
             estimator = task.estimator()
-            with all_threads(task.threads):  # what the method needs is loaded by now, and not part of its seconds
+            # What the method needs is loaded by now, so loading is not part of its seconds.
+            with all_threads(task.threads):
                 start, cpu = time.perf_counter(), time.process_time()
                 estimator.fit(task.pixels(), task.labels.copy())
                 seconds, cpu_seconds = elapsed(start), round(time.process_time() - cpu, 4)
