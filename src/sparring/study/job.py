@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .. import __version__, files
+from .. import files
 from ..data import ImageSet, load
-from ..devices import cores
+from ..devices import SPARRING_VERSION, cores
 from ..errors import UsageError
 from ..files import new_folder
 from ..images import grid, save_png
@@ -111,7 +111,7 @@ def compare(
         minutes_each(minutes, trials, chosen, cores() if jobs == "auto" else int(jobs))
     definition = Definition(
         format=FORMAT,
-        sparring=__version__,
+        sparring=SPARRING_VERSION,
         created=now(),
         command=command,
         source=str(source) if isinstance(source, str | Path) else images.notes.source,
