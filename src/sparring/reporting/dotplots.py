@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
@@ -140,14 +139,15 @@ def _dot_plot(
 
 
 def _draw_row(axes: Axes, y: int, row: DotRow, mean: str, *, outside: bool, bold: bool) -> None:
-    name: dict[str, Any] = {"color": row.colour, "fontweight": "bold"} if bold else {"color": COLOUR["ink"]}
     to_axes = axes.get_yaxis_transform()
-    axes.text(-0.03, y, row.label, transform=to_axes, ha="right", va="center_baseline", **name)
+    colour, weight = (row.colour, "bold") if bold else (COLOUR["ink"], "normal")
+    look = {"color": colour, "fontweight": weight, "ha": "right"}
+    axes.text(-0.03, y, row.label, transform=to_axes, va="center_baseline", **look)
     axes.text(1.03, y, mean, transform=to_axes, va="center_baseline", fontweight="bold")
     if outside:
         side = "left" if row.mean < axes.get_xlim()[0] else "right"
-        where = {"x": float(side == "right"), "y": y, "ha": side, "va": "center_baseline"}
-        axes.text(s=_EDGE_WORDS[side], transform=to_axes, color=COLOUR["muted"], **where)
+        x, muted = float(side == "right"), COLOUR["muted"]
+        axes.text(x, y, _EDGE_WORDS[side], transform=to_axes, ha=side, va="center_baseline", color=muted)
         return
     draw_dots(axes, row.each, [y + 0.25] * len(row.each), row.colour, size=3.7, alpha=0.5)
     axes.plot([row.low, row.high], [y, y], color=row.colour, linewidth=2.4, solid_capstyle="butt")

@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from hashlib import sha1
-from typing import Any
 
 import matplotlib
 from markupsafe import Markup, escape
@@ -28,7 +27,7 @@ _VARIABLE = {colour: f"var(--{role})" for role, colour in COLOUR.items()}
 FAMILY_SHAPES = {"floor": "X", "traditional": "s", "network": "o", "gan": "D"}  # matplotlib's names of markers
 
 PIXELS_PER_INCH = 72  # matplotlib's SVG user unit is 1/72 inch; the page shows one unit as one CSS pixel
-_STYLE: dict[Any, Any] = {
+_STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "sparring",
     "text.parse_math": False,  # a class may be called $x$
