@@ -224,12 +224,12 @@ def _mistakes(arm: analysis.Arm, truth: np.ndarray, names: Sequence[str]) -> tup
             method=arm.method,
             budget=arm.budget,
             picture=f"pictures/mistake-{n}.png",
-            true=names[truth[i]],
-            said=names[said[i]],
+            true=names[int(truth[i])],
+            said=names[int(said[i])],
             confidence=float(confidence[i]),
             wrong_in=1,
             of=len(arm.rows),
-            origin=f"test/{names[truth[i]]}/{i:04d}.png",
+            origin=f"test/{names[int(truth[i])]}/{i:04d}.png",
         )
         for n, i in enumerate(wrong)
     )

@@ -447,7 +447,7 @@ def _mixed(a: str, b: str, share: float) -> str:
 
 def test_a_method_has_one_colour_everywhere():
     assert len({colour_role(m, list(METHODS)) for m in METHODS}) == len(METHODS)
-    assert set(OWN_COLOUR) == set(classifiers.METHODS)
+    assert set(OWN_COLOUR) <= set(classifiers.METHODS)
     others = ["mine", "yours", "svm"]
     assert [colour_role(m, others) for m in others] == [OTHER_ROLES[0], OTHER_ROLES[1], "m-svm"]
 
@@ -458,7 +458,7 @@ def test_a_new_classifier_needs_no_edit_of_the_report(tmp_path):
     (folder / "summary.json").write_text(text)
     page = page_of(folder)
     assert "mine" in page.in_svg and f"color:var(--{OTHER_ROLES[0]})" in {a.get("style") for _, a, _ in page.all("svg")}
-    assert FAMILY_SHAPES.keys() == {m.family for m in classifiers.METHODS.values()}
+    assert FAMILY_SHAPES.keys() <= {m.family for m in classifiers.METHODS.values()}
 
 
 # A table of sections

@@ -141,8 +141,8 @@ def _dot_plot(
 def _draw_row(axes: Axes, y: int, row: DotRow, mean: str, *, outside: bool, bold: bool) -> None:
     to_axes = axes.get_yaxis_transform()
     colour, weight = (row.colour, "bold") if bold else (COLOUR["ink"], "normal")
-    look = {"color": colour, "fontweight": weight, "ha": "right"}
-    axes.text(-0.03, y, row.label, transform=to_axes, va="center_baseline", **look)
+    name = axes.text(-0.03, y, row.label, transform=to_axes, ha="right", va="center_baseline", color=colour)
+    name.set_fontweight(weight)
     axes.text(1.03, y, mean, transform=to_axes, va="center_baseline", fontweight="bold")
     if outside:
         side = "left" if row.mean < axes.get_xlim()[0] else "right"
