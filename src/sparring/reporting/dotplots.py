@@ -39,7 +39,7 @@ class DotRow:
 def method_row(study: StudyView, method: str, found: RepeatedInterval) -> DotRow:
     """Return the row of a method, in its colour and shape."""
     look = (study.colour(method), study.shape(method))
-    return DotRow(shown(method, 16), *look, *found, each=found.each, floor=study.is_floor(method))
+    return DotRow(shown(method, 16), *look, *found.triple, each=found.each, floor=study.is_floor(method))
 
 
 def accuracy_plot(study: StudyView, budget: str) -> Markup:
