@@ -218,18 +218,18 @@ def _method_entry(name: str) -> MethodEntry:
 def _mistakes(arm: analysis.Arm, truth: np.ndarray, names: Sequence[str]) -> tuple[Mistake, ...]:
     p = arm.summed / len(arm.rows)
     said, confidence = p.argmax(1), p.max(1)
-    wrong = [i for i in np.argsort(-confidence) if said[i] != truth[i]][:12]
+    wrong = [i for i in np.argsort(-confidence).tolist() if said[i] != truth[i]][:12]
     return tuple(
         Mistake(
             method=arm.method,
             budget=arm.budget,
             picture=f"pictures/mistake-{n}.png",
-            true=names[truth[i]],
-            said=names[said[i]],
+            true=names[int(truth[i])],
+            said=names[int(said[i])],
             confidence=float(confidence[i]),
             wrong_in=1,
             of=len(arm.rows),
-            origin=f"test/{names[truth[i]]}/{i:04d}.png",
+            origin=f"test/{names[int(truth[i])]}/{i:04d}.png",
         )
         for n, i in enumerate(wrong)
     )
