@@ -12,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
 from toys import striped
 
-from sparring.classifiers import METHODS, load_model, method, save_model
+from sparring.classifiers import METHODS, load_model, save_model
 from sparring.errors import DataError, UsageError
 from sparring.images import save_png
 
@@ -63,7 +63,7 @@ def test_the_table_is_light_and_in_order():
 
 @pytest.mark.parametrize("name", METHODS)
 def test_a_row_tells_what_it_is(name):
-    row = method(name)
+    row = METHODS[name]
     assert row.name == name and row.title and row.what.endswith(".") and "\n" not in row.what
     assert row.cites or row.family == "floor"
     assert row.estimator_class().__module__.startswith("sparring.classifiers.")
@@ -75,7 +75,7 @@ def test_a_row_tells_what_it_is(name):
 
 def test_an_unknown_method_has_neighbours():
     with pytest.raises(UsageError, match="did you mean spreading"):
-        method("spredding")
+        METHODS["spredding"]
 
 
 # scikit-learn's contract

@@ -16,9 +16,9 @@ from toys import striped
 from sparring.classifiers import METHODS, consistency, gan_augment, network, pseudo_labels
 from sparring.classifiers.cnn import unsmoothed
 from sparring.classifiers.consistency import ConsistencyClassifier
-from sparring.classifiers.gan_augment import GANAugment
+from sparring.classifiers.gan_augment import GANAugmentClassifier
 from sparring.classifiers.network import Look, Plan, Start, look_for, plan_for, pools
-from sparring.classifiers.semi_gan import SemiGAN
+from sparring.classifiers.semi_gan import SemiGANClassifier
 from sparring.games.nodes import Batch, Discriminated
 from sparring.games.players import Discriminator
 from sparring.games.training import new_state, training
@@ -291,7 +291,7 @@ def test_semi_gan_shows_what_it_made_and_how_the_game_went():
 
 
 def test_fakes_leave_no_trace_in_batch_norm():
-    recipe = SemiGAN(net=THIN).recipe(PLAN, LOOK, Start())
+    recipe = SemiGANClassifier(net=THIN).recipe(PLAN, LOOK, Start())
     D = new_state(recipe, DataSpec(1, 12, 10, 3)).nets["D"].train()
     before = {name: value.clone() for name, value in D.named_buffers()}
     with pseudo_labels.without_trace(D):
@@ -326,7 +326,7 @@ def test_the_gate_refuses_what_it_is_not_sure_of(with_made):
     assert gate["passed"] is False and "not used" in gate["sentence"]
 
 
-class Rigged(GANAugment):
+class Rigged(GANAugmentClassifier):
     """A generator that is given its images; notes what it saw."""
 
     useful = True

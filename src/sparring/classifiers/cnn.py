@@ -13,7 +13,7 @@ SMOOTHING = 0.1  # of the labels: a network that has learned its few images by h
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class CNN(NetworkClassifier):
+class CNNClassifier(NetworkClassifier):
     """A small network, AdamW to 0, weight averaging, views of each image drawn anew at every step.
 
     Unlabelled images are not learned from, but count for the number of steps, which is that of `consistency` and

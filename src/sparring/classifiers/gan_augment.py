@@ -25,7 +25,7 @@ from ..images import to_uint8
 from ..nets.dcgan import DCGAN
 from ..nets.layers import DataSpec
 from . import consistency
-from .cnn import CNN
+from .cnn import CNNClassifier
 from .network import Look, Plan, Start, affordable, between, plan_for, play
 
 FOLDS = 2
@@ -36,7 +36,7 @@ GATE = 0.5  # share of the steps that the classifiers of the gate train for, bot
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class GANAugment(CNN):
+class GANAugmentClassifier(CNNClassifier):
     """`cnn`, with images of a conditional GAN as further labelled images if these pass the gate, else `cnn` exactly.
 
     The gate: the labelled images are halved. For each half, the GAN learns without its images, then two networks learn
@@ -94,7 +94,7 @@ class GANAugment(CNN):
         known = labels >= 0
         return verdict(right[0, known], right[1, known], labels[known]), made
 
-    def trial(self, images: np.ndarray, labels: np.ndarray, made: tuple | None, seed: int) -> "GANAugment":
+    def trial(self, images: np.ndarray, labels: np.ndarray, made: tuple | None, seed: int) -> "GANAugmentClassifier":
         """A network trained for part of the steps, with generated images or without."""
         plan = plan_for(images, labels, self.images)
         minutes = None if self.minutes is None else self.minutes / TRIALS

@@ -16,7 +16,7 @@ STRENGTHS = (0.03, 0.3, 0.003)  # C, the inverse of the penalty on standardised 
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class Logistic(Classifier):
+class LogisticClassifier(Classifier):
     """Multinomial logistic regression with an L2 penalty on standardised features.
 
     Features and penalty are chosen by cross-validation on the labels (HOG and a medium penalty where a class has a

@@ -8,7 +8,7 @@ from .base import Classifier
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class Majority(Classifier):
+class MajorityClassifier(Classifier):
     """Says the most frequent class of the labelled images; probabilities are the classes' shares."""
 
     def learn(self, images: np.ndarray, labels: np.ndarray) -> None:

@@ -56,7 +56,7 @@ class TeacherMatching(FeatureMatching):
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class SemiGAN(ConsistencyClassifier):
+class SemiGANClassifier(ConsistencyClassifier):
     """`consistency`, whose network also plays a game: a generator makes images, the network tells them from real ones.
 
     Salimans et al. 2016, arXiv:1606.03498: the score "real" is the log-sum-exp of the K class logits, and G matches

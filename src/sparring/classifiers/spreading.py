@@ -19,7 +19,7 @@ LARGEST = 100_000  # images in a graph: the time grows with their square
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class Spreading(Classifier):
+class SpreadingClassifier(Classifier):
     """Labels spread along a graph of nearest neighbours over labelled and unlabelled images (Zhou et al. 2004).
 
     Neighbours are near by HOG, and re-ranked by a distance that lets patches move (Keysers et al. 2007) where that is

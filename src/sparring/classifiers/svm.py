@@ -19,7 +19,7 @@ SETTLED = 20_000  # kernel rows computed at a time, divided by the support vecto
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class SVM(Classifier):
+class SVMClassifier(Classifier):
     """One-against-one support vector machines with RBF kernel (Cortes & Vapnik 1995).
 
     Features, C and the kernel's width are chosen by cross-validation on the labels (HOG, 10 and 1 where a class has a

@@ -115,12 +115,11 @@ def fit(
         json: print JSON.
         quiet: print nothing but results.
     """
-    from ..classifiers import method as row
-    from ..classifiers import save_model
+    from ..classifiers import METHODS, save_model
     from ..data import load
 
     screen = Screen(as_json=json, quiet=quiet)
-    chosen = row(method)
+    chosen = METHODS[method]
     out = new_folder(out or f"{stem(data)}-{method}", data=data)
     with screen.progress("reading") as line:
         images = load(data, size=size, unlabelled=unlabelled, labels=table, progress=line)
