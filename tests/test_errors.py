@@ -32,7 +32,7 @@ def test_an_unknown_name_is_answered_by_the_nearest():
 
 def test_a_table_is_a_dict_otherwise():
     assert ROWS["pear"].count == 12 and list(ROWS) == ["apple", "pear"] and "aple" not in ROWS
-    assert ROWS.get("aple") is None and {**ROWS} == dict(ROWS) and ROWS == copy.copy(ROWS) == dict(ROWS)
+    assert ROWS.get("aple") is None and dict(ROWS) == {**ROWS} and ROWS == copy.copy(ROWS) == dict(ROWS)
     assert pickle.loads(pickle.dumps(ROWS)).what == "fruit"
 
 

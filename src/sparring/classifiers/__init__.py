@@ -154,7 +154,7 @@ METHODS = Table("method", {row.name: row for row in _ROWS}, columns=("family", "
 
 # What needs torch or scikit-learn is imported when it is first asked for.
 _HOMES = {"Classifier": "base", "load_model": "models", "save_model": "models"}
-_HOMES |= dict(reversed(str(row.estimator).split(":")) for row in _ROWS)
+_HOMES |= {name: file for file, name in (str(row.estimator).split(":") for row in _ROWS)}
 
 
 def __getattr__(name: str):
