@@ -13,12 +13,12 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from ..data import ImageSet
+from ..data import UNLABELLED, ImageSet
+from ..data.arrays import Scale
+from ..data.labels import encode_labels
 from ..errors import DataError
 from .fit_record import FitRecord
-from .image_inputs import as_pixels
-
-UNLABELLED = -1
+from .image_inputs import images_like, images_to_fit
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -50,6 +50,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
 
     def _restore(self, state: dict[str, Any]) -> None:
         """Take on what `_state` gave; self has the same parameters and was never fitted."""
+        state = {"pixel_scale_": Scale.BYTE.value} | state  # models of version 0.1 have none
         vars(self).update(state, record_=FitRecord.from_json(state["record_"]), pictures_={})
 
     # --- what a user calls ---
@@ -57,23 +58,24 @@ class Classifier(ClassifierMixin, BaseEstimator):
     def fit(self, X: Any, y: Any = None, unlabelled: Any = None) -> Self:
         """Learn from images and labels, and return self.
 
-        X: images of one size, as an ImageSet, an array [N,H,W] or [N,H,W,C] as `sparring.load` takes it, or a list of
-        paths, bytes, open files or PIL images. y: N labels, whole numbers or strings, -1 or "" where unlabelled; left
+        X: images of one size, as an ImageSet, an array or tensor as `sparring.load` takes it, or a list of paths, bytes,
+        open files, PIL images or arrays. y: N labels, whole numbers or strings, -1 or "" where unlabelled; left
         out for an ImageSet, whose class names it learns. `unlabelled`: more images, fitted to the size of X. Raises
         DataError for anything else.
         """
         start = time.perf_counter(), time.process_time()
-        images = as_pixels(X)
-        labels, classes = as_labels(_names_of(X) if y is None else y, len(images))
+        images, scale = images_to_fit(X)
+        labels, classes = _checked_labels(_names_of(X) if y is None else y, len(images))
         names = [str(name) for name in classes]
-        if isinstance(X, ImageSet) and classes.dtype.kind in "iu" and 0 <= classes[0] <= classes[-1] < len(X.classes):
+        if isinstance(X, ImageSet) and classes.dtype.kind == "i" and classes[-1] < len(X.classes):
             names = [str(X.classes[k]) for k in classes]
         if unlabelled is not None:
-            more = as_pixels(unlabelled, images.shape[1:])
+            more = images_like(unlabelled, images.shape[1:], scale)
             images = np.concatenate([images, more])
             labels = np.concatenate([labels, np.full(len(more), UNLABELLED)])
         self._reset()
-        self.classes_, self.class_names_, self.image_shape_ = classes, names, tuple(images.shape[1:])
+        self.classes_, self.class_names_ = classes, names
+        self.image_shape_, self.pixel_scale_ = tuple(images.shape[1:]), scale.value
         self.record_ = FitRecord(int((labels >= 0).sum()), int((labels < 0).sum()))
         self.pictures_: dict[str, np.ndarray] = {}
         try:
@@ -95,7 +97,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
         of files (images.FIT_RULE). Raises DataError for what is no image.
         """
         check_is_fitted(self, "classes_")
-        proba = np.asarray(self._predict_proba(as_pixels(X, self.image_shape_)), np.float64)
+        proba = np.asarray(self._predict_proba(images_like(X, self.image_shape_, Scale(self.pixel_scale_))), np.float64)
         return proba / proba.sum(1, keepdims=True)
 
     def predict(self, X: Any) -> np.ndarray:
@@ -132,38 +134,14 @@ def _names_of(X: Any) -> np.ndarray:
     if not isinstance(X, ImageSet):
         raise DataError("labels-missing", "fit got images without labels", fix="pass y, with -1 for unlabelled images")
     return np.array([*map(str, X.classes), None], object)[X.labels]  # a label of -1 takes the last
-def as_labels(y, images: int) -> tuple[np.ndarray, np.ndarray]:
-    """(codes int64 [N] in 0..K-1 or -1, classes [K]) from labels int, bool or str; None, "" and "-1" are unlabelled."""
-    y = np.asarray(y, object if isinstance(y, list | tuple) and any(label is None for label in y) else None)
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = y[:, 0]
-    if y.ndim != 1:
-        raise DataError("label-shape", f"y has shape {y.shape}", fix="pass one label per image")
-    if len(y) != images:
-        raise DataError("label-count", f"{images} images but {len(y)} labels", fix="pass one label per image")
-    y, unlabelled = as_names_or_numbers(y)
-    classes, codes = np.unique(y[~unlabelled], return_inverse=True)
-    if len(classes) < 2:
-        found = f"only the class {str(classes[0])!r}" if len(classes) else "no labelled image"
+
+
+def _checked_labels(y: Any, images: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return codes int64 [N], -1 where unlabelled, and the classes [K]. Raises DataError."""
+    encoded = encode_labels(y)
+    if len(encoded.codes) != images:
+        raise DataError("label-count", f"{images} images but {len(encoded.codes)} labels", fix="pass one per image")
+    if len(encoded.values) < 2:
+        found = f"only the class {encoded.names[0]!r}" if len(encoded.values) else "no labelled image"
         raise DataError("class-one", f"y holds {found}", fix="label images of at least two classes")
-    labels = np.full(len(y), UNLABELLED, np.int64)
-    labels[~unlabelled] = codes
-    return labels, classes
-
-
-def as_names_or_numbers(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(labels as one kind, True where unlabelled)."""
-    if y.dtype.kind in "OUST":
-        unlabelled = np.array([label is None or str(label) in ("", "-1") for label in y], bool)
-        if any(isinstance(label, str) for label in y[~unlabelled]):
-            return np.array([str(label) for label in y]), unlabelled
-        y = np.array([UNLABELLED if hidden else label for label, hidden in zip(y, unlabelled, strict=True)])
-    if y.dtype.kind == "f" and np.isfinite(y).all() and (y == np.round(y)).all():
-        y = y.astype(np.int64)
-    if y.dtype.kind == "b":
-        return y, np.zeros(len(y), bool)
-    if y.dtype.kind not in "iu":
-        raise DataError("label-kind", f"labels are {y.dtype}", fix="pass whole numbers or strings, -1 where unlabelled")
-    if y.dtype.kind == "i" and (y < UNLABELLED).any():
-        raise DataError("label-negative", f"a label is {y.min()}", fix="number classes from 0, -1 means unlabelled")
-    return y, y == UNLABELLED if y.dtype.kind == "i" else np.zeros(len(y), bool)
+    return encoded.codes, encoded.values

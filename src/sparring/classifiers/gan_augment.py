@@ -96,7 +96,9 @@ class GANAugmentClassifier(CNNClassifier):
         known = labels >= 0
         return gate_of(right[0, known], right[1, known], labels[known]), fakes
 
-    def _trial(self, images: np.ndarray, labels: np.ndarray, fakes: Labelled | None, seed: int) -> "GANAugmentClassifier":
+    def _trial(
+        self, images: np.ndarray, labels: np.ndarray, fakes: Labelled | None, seed: int
+    ) -> "GANAugmentClassifier":
         """Return a network that was trained for a share of the steps, with generated images or without."""
         plan = plan_for(images, labels, self.images)
         trial = type(self)(

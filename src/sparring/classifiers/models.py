@@ -2,7 +2,7 @@
 
     model/ config.json  model.safetensors  preprocess.json  README.md (model card)
 
-An estimator's `state_()` is a tree of numbers, strings, parts and arrays. Arrays go to model.safetensors, the rest to
+An estimator's `_state()` is a tree of numbers, strings, parts and arrays. Arrays go to model.safetensors, the rest to
 config.json, which also holds the other files' hashes and its own. Reading runs nothing that the folder names: methods
 come from METHODS, parts from their closed table, and everything else is data.
 """
@@ -24,7 +24,8 @@ from sklearn.utils.validation import check_is_fitted
 from .. import __version__, files, records
 from ..errors import FileFormatError, UsageError, printable
 from . import METHODS
-from .base import Classifier, size_of
+from .base import Classifier
+from .image_inputs import size_text
 
 FORMAT, VERSION = "sparring-model", 1
 CONFIG, ARRAYS, PREPROCESS, CARD = "config.json", "model.safetensors", "preprocess.json", "README.md"
@@ -57,7 +58,7 @@ def save_model(estimator: Classifier, folder: str | Path, **card: Any) -> Path:
         "sparring": __version__,
         "method": method,
         "parameters": written(parameters, "parameters", arrays),
-        "state": written(estimator.state_(), "state", arrays),
+        "state": written(estimator._state(), "state", arrays),
         "card": {name: str(value) for name, value in card.items() if value is not None},
     }
     data = arrays_to_bytes(arrays)
@@ -91,7 +92,7 @@ def load_model(folder: str | Path) -> Classifier:
         if not known >= parameters.keys() or not all(n.endswith("_") and n[0] != "_" for n in state):
             raise ValueError(f"{sorted(parameters.keys() - known)} are no parameters of {config['method']}")
         estimator = cls(**parameters)
-        estimator.restore_(state)
+        estimator._restore(state)
         estimator.pictures_ = {}
         try_out(estimator)
     except FileFormatError:
@@ -268,7 +269,7 @@ pipeline_tag: image-classification
 {row.what}
 
 - Learned from: {source}; {labels}
-- Images: {size_of(estimator.image_shape_)}, uint8; files are fitted to that size (`preprocess.json`)
+- Images: {size_text(estimator.image_shape_)}, uint8; files are fitted to that size (`preprocess.json`)
 - Measured: {measured}
 - Fingerprint of the data: {told.get("fingerprint", "not told")}
 - Written by sparring {__version__}

@@ -7,7 +7,8 @@ import numpy as np
 from scipy.special import softmax
 
 from . import graph
-from .base import UNLABELLED, Classifier
+from ..data import UNLABELLED
+from .base import Classifier
 from .fit_record import CrossValidation
 from .graph import Graph
 from .selection import choose
