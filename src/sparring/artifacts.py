@@ -20,7 +20,7 @@ def write_model(folder: Path, kind: str, nets: Mapping[str, nn.Module], config: 
     tensors = {f"{name}/{key}": t for name, net in nets.items() for key, t in net.state_dict().items()}
     data = tensors_to_bytes({key: t.detach().contiguous().cpu() for key, t in tensors.items()})
     config = {"format": FORMAT, "kind": kind, **config, "sha256": hashlib.sha256(data).hexdigest()}
-    with files.folder_aside(folder) as aside:
+    with files.atomic_folder(folder) as aside:
         (aside / "model.safetensors").write_bytes(data)
         files.write_json(aside / "config.json", config)
         files.write_text(aside / "README.md", card)

@@ -25,7 +25,7 @@ try:
 except ImportError:  # Windows has no flock: two processes in one folder are not noticed there
     fcntl = None
 
-ASIDE = ".tmp-"  # what is not whole yet begins so
+TEMPORARY = ".tmp-"  # what is not whole yet begins so
 LOCK = ".lock"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -33,17 +33,17 @@ _serial = count()
 
 
 @contextmanager
-def told(path: Path | str) -> Iterator[None]:
+def as_machine_error(path: Path | str) -> Iterator[None]:
     """OSErrors inside become a MachineError that says in plain words what is wrong with writing `path`."""
     try:
         yield
     except MachineError:
         raise
     except OSError as error:
-        raise plain(error, path) from error
+        raise machine_error(error, path) from error
 
 
-def plain(error: OSError, path: Path | str) -> MachineError:
+def machine_error(error: OSError, path: Path | str) -> MachineError:
     """The MachineError for `error` while writing `path`: full, forbidden, or the system's own words."""
     if error.errno in FULL or (error.errno is None and "requested and" in str(error)):  # numpy's words for it
         return MachineError(
@@ -71,24 +71,24 @@ def _free(path: Path) -> str:
 def make_folder(folder: Path | str) -> Path:
     """`folder` with its parents; raises MachineError where it cannot be made or written to."""
     folder = Path(folder)
-    with told(folder):
+    with as_machine_error(folder):
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, "not writable")
     return folder
 
 
-def _aside(path: Path) -> Path:
+def _temporary_name(path: Path) -> Path:
     """A name beside `path` that no other process and no other call uses."""
-    return path.parent / f"{ASIDE}{os.getpid()}-{next(_serial)}"
+    return path.parent / f"{TEMPORARY}{os.getpid()}-{next(_serial)}"
 
 
 @contextmanager
-def aside(path: Path | str) -> Iterator[Path]:
+def atomic_file(path: Path | str) -> Iterator[Path]:
     """Yields the name of a file to be written; when the block ends well it is synced and takes the place of `path`."""
     path = Path(path)
-    temporary = _aside(path)
-    with told(path):
+    temporary = _temporary_name(path)
+    with as_machine_error(path):
         try:
             yield temporary
             sync(temporary)
@@ -99,14 +99,14 @@ def aside(path: Path | str) -> Iterator[Path]:
 
 
 @contextmanager
-def folder_aside(path: Path | str) -> Iterator[Path]:
+def atomic_folder(path: Path | str) -> Iterator[Path]:
     """Yields a new folder to be filled; when the block ends well it is synced and takes the place of `path`.
 
     An older `path` is moved away first and deleted last; between the two renames there is no `path` for an instant.
     """
     path = Path(path)
-    temporary, old = _aside(path), _aside(path)
-    with told(path):
+    temporary, old = _temporary_name(path), _temporary_name(path)
+    with as_machine_error(path):
         try:
             temporary.mkdir(parents=True)
             yield temporary
@@ -141,7 +141,7 @@ def sync(path: Path) -> None:
 
 def write_bytes(path: Path | str, data: bytes) -> None:
     """`path` holds either its old content or all of `data`. Raises MachineError."""
-    with aside(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_bytes(data)
 
 
@@ -166,7 +166,7 @@ def write_arrays(path: Path | str, **arrays) -> None:
     """A compressed .npz, the same bytes for the same arrays; see write_bytes."""
     import numpy as np
 
-    with aside(path) as temporary, temporary.open("wb") as file:
+    with atomic_file(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)
 
 
@@ -187,7 +187,7 @@ def append_line(path: Path | str, value: dict) -> None:
     """Adds one JSON line, on the disk when this returns; a torn last line is removed, a failed one leaves no trace."""
     path = Path(path)
     line = json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8", "surrogateescape") + b"\n"
-    with told(path):
+    with as_machine_error(path):
         new = not path.exists()
         with path.open("ab+", buffering=0) as file:
             end = _mend(file)
@@ -264,9 +264,9 @@ def content_hash(*content: Any) -> str:
     return digest.hexdigest()
 
 
-def sweep(folder: Path | str) -> None:
+def remove_leftovers(folder: Path | str) -> None:
     """Removes what killed processes left aside in `folder` and below; only for the holder of its lock."""
-    for left in sorted(Path(folder).rglob(f"{ASIDE}*")):
+    for left in sorted(Path(folder).rglob(f"{TEMPORARY}*")):
         shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
 
 
@@ -280,7 +280,7 @@ def locked(folder: Path | str) -> Iterator[None]:
         yield
         return
     path = Path(folder) / LOCK
-    with told(path):
+    with as_machine_error(path):
         handle = _taken(path)
         os.ftruncate(handle, 0)
         os.write(

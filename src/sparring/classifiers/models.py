@@ -64,7 +64,7 @@ def save_model(estimator: Classifier, folder: str | Path, **card: Any) -> Path:
     preprocess = json.dumps(preprocessing(estimator), indent=1).encode() + b"\n"
     config["hashes"] = {ARRAYS: sha256(data), PREPROCESS: sha256(preprocess)}
     config["sha256"] = own_hash(config)
-    with files.folder_aside(folder) as aside:
+    with files.atomic_folder(folder) as aside:
         (aside / ARRAYS).write_bytes(data)
         (aside / PREPROCESS).write_bytes(preprocess)
         (aside / CARD).write_text(model_card(estimator, method, config["card"]), encoding="utf-8")

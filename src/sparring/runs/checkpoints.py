@@ -57,7 +57,7 @@ def save_state(state: State, recipe: Recipe, folder: Path, **extra: Any) -> None
         "sha256": digest,
         **extra,
     }
-    with files.folder_aside(folder) as aside:
+    with files.atomic_folder(folder) as aside:
         (aside / "state.safetensors").write_bytes(data)
         (aside / "state.json").write_text(json.dumps(rest, indent=1, allow_nan=False))
         files.sync(aside / "state.safetensors")
