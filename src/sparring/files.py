@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import socket
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -20,12 +19,7 @@ from typing import Any
 
 from .errors import FileFormatError, MachineError, UsageError
 
-try:
-    import fcntl
-except ImportError:  # Windows has no flock: two processes in one folder are not noticed there
-    fcntl = None
-
-TEMPORARY = ".tmp-"  # what is not whole yet begins so
+TEMPORARY = ".tmp-"  # names of what is not whole yet begin with this
 LOCK = ".lock"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -248,6 +242,11 @@ def read_lines(path: Path | str) -> list[dict]:
     return [row for row in rows if row is not None]
 
 
+def sha256_of(data: bytes) -> str:
+    """Return the SHA-256 of `data` in hexadecimal digits: what the files of a model or checkpoint are checked by."""
+    return hashlib.sha256(data).hexdigest()
+
+
 def content_hash(*content: Any) -> str:
     """Return 32 hexadecimal digits (BLAKE2b) that stand for arrays, bytes and other values.
 
@@ -272,45 +271,34 @@ def remove_leftovers(folder: Path | str) -> None:
 
 @contextmanager
 def locked(folder: Path | str) -> Iterator[None]:
-    """Only one process at a time is inside for one folder; the lock dies with its process, even by kill -9.
+    """Let one process at a time in for one folder; the lock dies with its process, even by kill -9.
 
     Raises MachineError naming the process that holds it. The folder must exist.
     """
-    if os.name == "nt":  # has no flock: two processes in one folder are not noticed there
-        yield
-        return
+    from filelock import FileLock, Timeout
+
     path = Path(folder) / LOCK
+    lock = FileLock(path)
     with as_machine_error(path):
-        handle = _taken(path)
-        os.ftruncate(handle, 0)
-        os.write(
-            handle,
-            json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}).encode(),
-        )
+        try:
+            # the holder before may remove the file at this moment: a second try makes a new one
+            lock.acquire(timeout=0.2, poll_interval=0.05)
+        except Timeout:
+            raise _in_use(path.parent, _parsed(_holder(path)) or {}) from None
+    with suppress(OSError):
+        path.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}))
     try:
         yield
     finally:
         with suppress(OSError):
             path.unlink()
-        os.close(handle)
+        lock.release()
 
 
-def _taken(path: Path) -> int:
-    """The open handle of the lock file, locked."""
-    import fcntl
-
-    while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = _parsed(os.read(handle, 4096)) or {}
-            os.close(handle)
-            raise _in_use(path.parent, holder) from None
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(handle), path.stat()):
-                return handle
-        os.close(handle)  # its last holder has just removed the file: take the new one
+def _holder(path: Path) -> bytes:
+    with suppress(OSError):
+        return path.read_bytes()
+    return b""
 
 
 def _in_use(folder: Path, holder: dict) -> MachineError:
@@ -387,12 +375,12 @@ def apart(path: Path, data: object) -> Path:
 
 
 def cache_folder() -> Path:
-    """Where what can be computed again is kept from one command to the next; nothing is made.
+    """Return where results that can be computed again are kept from one command to the next; make nothing.
 
     $SPARRING_CACHE, or a folder `sparring` where this system keeps such things: $XDG_CACHE_HOME or ~/.cache on Linux,
     ~/Library/Caches on a Mac, %LOCALAPPDATA% on Windows.
     """
-    if own := os.environ.get("SPARRING_CACHE"):
-        return Path(own)
-    home = {"win32": os.environ.get("LOCALAPPDATA"), "darwin": Path.home() / "Library" / "Caches"}.get(sys.platform)
-    return Path(home or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sparring"
+    from platformdirs import user_cache_dir
+
+    own = os.environ.get("SPARRING_CACHE")
+    return Path(own or user_cache_dir("sparring", appauthor=False))
