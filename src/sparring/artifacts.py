@@ -17,7 +17,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as arrays_from_bytes
 from safetensors.numpy import save as arrays_to_bytes
 
-from . import __version__, files
+from . import files
+from .devices import SPARRING_VERSION
 from .errors import FileFormatError, MachineError
 
 FORMAT, VERSION = "sparring-model", 2  # version 1 held classifiers only, and named no kind
@@ -52,7 +53,7 @@ def write_artifact(
     contents = {TENSORS: arrays_to_bytes({name: np.asarray(array, order="C") for name, array in tensors.items()})}
     if preprocess is not None:
         contents[PREPROCESS] = json.dumps(preprocess, indent=1).encode() + b"\n"
-    whole = {"format": FORMAT, "version": VERSION, "kind": kind, "sparring": __version__, **config}
+    whole = {"format": FORMAT, "version": VERSION, "kind": kind, "sparring": SPARRING_VERSION, **config}
     whole["hashes"] = {name: files.sha256_of(data) for name, data in contents.items()}
     whole["sha256"] = config_hash(whole)
     contents[CONFIG] = json.dumps(whole, indent=1, allow_nan=False).encode() + b"\n"

@@ -14,8 +14,9 @@ import numpy as np
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-from .. import __version__, records
+from .. import records
 from ..artifacts import read_artifact, write_artifact
+from ..devices import SPARRING_VERSION
 from ..errors import FileFormatError, UsageError, printable
 from . import METHODS
 from .base import Classifier, size_of
@@ -192,7 +193,7 @@ pipeline_tag: image-classification
 - Images: {size_of(estimator.image_shape_)}, uint8; files are fitted to that size (`preprocess.json`)
 - Measured: {measured}
 - Fingerprint of the data: {told.get("fingerprint", "not told")}
-- Written by sparring {__version__}
+- Written by sparring {SPARRING_VERSION}
 
 ## Classes
 
