@@ -308,6 +308,20 @@ def test_a_damaged_generator_is_refused(tmp_path):
         driver.generator(tmp_path / "run")
 
 
+def test_a_generator_of_the_format_before_is_read(tmp_path):
+    """Format 3: no hash of config.json itself, and the hash of the tensors stood alone."""
+    train(tmp_path / "run")
+    before, path = driver.generator(tmp_path / "run").draw(4), tmp_path / "run" / "model" / "config.json"
+    config = files.read_json(path)
+    config |= {"format": 3, "sha256": config.pop("hashes")["model.safetensors"]}
+    del config["version"], config["sparring"]
+    files.write_json(path, config)
+    assert np.array_equal(driver.generator(tmp_path / "run").draw(4), before)
+    files.write_json(path, config | {"sha256": "0" * 64})
+    with pytest.raises(FileFormatError, match="model.safetensors does not have the hash.* Fix: train it again"):
+        driver.generator(tmp_path / "run")
+
+
 def test_a_full_disk_leaves_the_older_checkpoint(tmp_path, monkeypatch):
     asked = iter(range(100))
     train(tmp_path / "run", stop=lambda: next(asked) >= 4)
@@ -317,13 +331,22 @@ def test_a_full_disk_leaves_the_older_checkpoint(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("sparring.runs.checkpoints.files.sync", full)
+        patch.setattr("sparring.files.sync", full)
         with pytest.raises(MachineError, match="the disk is full"):
             train(tmp_path / "run")
     assert weights(tmp_path / "run") == before
     train(tmp_path / "run")
     train(tmp_path / "whole")
     assert weights(tmp_path / "run") == weights(tmp_path / "whole")
+
+
+def test_a_disk_that_returns_other_bytes_is_noticed_before_the_rename(tmp_path, monkeypatch):
+    state = new_state(THIN["mlp"], driver.DataSpec(1, 12, 10, 3))
+    with monkeypatch.context() as patch:
+        patch.setattr("sparring.files.sync", lambda path: path.write_bytes(b"x") if path.is_file() else None)
+        with pytest.raises(MachineError, match="does not read back as it was written"):
+            save_state(state, THIN["mlp"], tmp_path / "c")
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_data_pools_leave_out_the_test_part():

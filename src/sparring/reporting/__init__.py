@@ -7,7 +7,7 @@ scikit-learn, so a report can be written again anywhere.
 import os
 from pathlib import Path
 
-from ..errors import MachineError
+from .. import files
 
 __all__ = ["write"]
 
@@ -19,16 +19,8 @@ def write(folder: str | os.PathLike) -> Path:
     written. An older report stays as it was until the new one is complete.
     """
     folder = Path(folder)
-    html = _page(folder)
-    path, aside = folder / "report.html", folder / f".report-{os.getpid()}.html"
-    try:
-        aside.write_text(html, encoding="utf-8")
-        aside.replace(path)
-    except OSError as e:
-        aside.unlink(missing_ok=True)
-        raise MachineError(
-            "report-write", f"cannot write {path}: {e.strerror}", fix="free disk space, or make the folder writable"
-        ) from e
+    path = folder / "report.html"
+    files.write_text(path, _page(folder))
     return path
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from ..files import aside
+from ..files import atomic_file
 from ..images import encode_png, grid
 from ..judging.catalogue import METRICS
 from . import judgement_figures as figures
@@ -25,7 +25,7 @@ def write(path: Path | str, judgement: Mapping[str, Any], pictures: Mapping[str,
 
     An older page stays as it was until the new one is complete. Raises MachineError.
     """
-    with aside(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_text(page(judgement, pictures), encoding="utf-8")
     return Path(path)
 

@@ -231,8 +231,8 @@ def train(
     kept, held = parted(imageset, run.settings.get("held", 0), run.settings["seed"])
     data = pools(kept, recipe, beside, device=device)
     with files.locked(run.folder):
-        files.sweep(run.folder)
-        files.sweep(run.folder / "checkpoints")
+        files.remove_leftovers(run.folder)
+        files.remove_leftovers(run.folder / "checkpoints")
         state, rest = _resumed(run, device)
         watched = None
         if watch:

@@ -328,7 +328,7 @@ def ends(end: str = "1", middle: str = "", steps: int = 9) -> tuple[str, ...]:
 def look(sampler: Sampler, run: Path, *, training: np.ndarray | None = None, seed: int = 0) -> Path:
     """Writes run/inside/: a PNG for each view, training.webp, and views.json that says what they show."""
     told = []
-    with files.folder_aside(run / "inside") as folder:
+    with files.atomic_folder(run / "inside") as folder:
         for view in views(sampler, training, seed=seed):
             save_png(folder / f"{view.name}.png", sheet(view.strips), generated=True)
             said = {name: value for name, value in vars(view).items() if name != "strips"}

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import keyed_random
-from ..artifacts import read_model, write_model
+from ..artifacts import read_artifact, write_artifact
 from ..errors import DataError, UsageError, pick
 from ..games.builders import Recipe
 from ..games.degradations import Degradation, Grey, Hole, Shrunk, blown_up, greyed, holed
@@ -24,6 +24,7 @@ from ..games.training import Data, Split, State, Step, StepContext
 from ..images import to_uint8, to_unit
 from ..nets.layers import DataSpec
 from ..records import from_json, to_json, walk
+from .checkpoints import fill_network, network_arrays
 
 TILE = 512  # pixels: the side of a piece of a large image
 REACH = 6  # in units of a U-Net's smallest map: so far see two convolutions on each level down and up
@@ -156,19 +157,17 @@ What it fills in is made up. Mark its pictures as generated wherever you show th
         "sources": {name: to_json(made_from(recipe, name)) for name in nets},
         "facts": to_json(data_spec),
     }
-    return write_model(folder, "translator", nets, {**config, **about}, card)
+    return write_artifact(folder, "translator", network_arrays(nets), {**config, **about}, card=card)
 
 
 def load_translators(folder: Path | str) -> Translating:
     """Translators from a model folder or the run that made it. Raises FileFormatError when it is none, or damaged."""
     folder = Path(folder)
     folder = folder / "model" if (folder / "model" / "config.json").exists() else folder
-    config, states = read_model(folder, "translator", fix="pass a run of pix2pix, cyclegan, inpaint or upscale")
-    data_spec = from_json(config["facts"])
+    found = read_artifact(folder, "translator", fix="pass a run of pix2pix, cyclegan, inpaint or upscale")
+    config, data_spec = found.config, from_json(found.config["facts"])
     specs = {name: from_json(spec) for name, spec in config["translators"].items()}
-    nets = {name: spec.build(data_spec).eval() for name, spec in specs.items()}
-    for name, net in nets.items():
-        net.load_state_dict(states[name])
+    nets = {name: fill_network(spec.build(data_spec), name, found.tensors) for name, spec in specs.items()}
     sources = {name: from_json(node) for name, node in config["sources"].items()}
     return Translating(nets, specs, sources, data_spec)
 

@@ -100,7 +100,7 @@ def refit(task: Refit) -> dict | None:
             images = ImageSet(images=np.load(task.pixels, mmap_mode="c"), **task.images)
             estimator = task.method.make(random_state=task.seed, minutes=task.minutes, threads=task.threads)
             estimator.fit(images, images.labels)
-            with files.folder_aside(task.folder) as temporary:
+            with files.atomic_folder(task.folder) as temporary:
                 save_model(estimator, temporary, **task.card)
     except Exception as error:  # said in the summary
         return described(error)
