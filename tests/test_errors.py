@@ -40,7 +40,8 @@ def test_a_table_shows_its_rows():
     assert repr(ROWS) == "apple  red & round  3\npear   green        12"
     assert ROWS._repr_html_() == (
         "<table><tr><th>fruit</th><th>what</th><th>count</th></tr>"
-        "<tr><td>apple</td><td>red &amp; round</td><td>3</td></tr><tr><td>pear</td><td>green</td><td>12</td></tr></table>"
+        "<tr><td>apple</td><td>red &amp; round</td><td>3</td></tr>"
+        "<tr><td>pear</td><td>green</td><td>12</td></tr></table>"
     )
     assert repr(Table("fruit", {})) == ""
     assert all(name in repr(METHODS) and name in METHODS._repr_html_() for name in METHODS)

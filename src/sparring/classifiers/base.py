@@ -58,9 +58,9 @@ class Classifier(ClassifierMixin, BaseEstimator):
     def fit(self, X: Any, y: Any = None, unlabelled: Any = None) -> Self:
         """Learn from images and labels, and return self.
 
-        X: images of one size, as an ImageSet, an array or tensor as `sparring.load` takes it, or a list of paths, bytes,
-        open files, PIL images or arrays. y: N labels, whole numbers or strings, -1 or "" where unlabelled; left
-        out for an ImageSet, whose class names it learns. `unlabelled`: more images, fitted to the size of X. Raises
+        X: images of one size, as an ImageSet, an array or tensor as `sparring.load` takes it, or a list of paths,
+        bytes, open files, PIL images or arrays. y: N labels, whole numbers or strings, -1 or "" where unlabelled; left
+        out for an ImageSet, whose class names are learned. `unlabelled`: more images, fitted to the size of X. Raises
         DataError for anything else.
         """
         start = time.perf_counter(), time.process_time()

@@ -95,11 +95,12 @@ class FitRecord:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "FitRecord":
         """Return the record that `to_json` wrote. Raises TypeError or ValueError for anything else."""
-        parts = {"cross_validation": CrossValidation, "graph": GraphCheck, "gan": GANFit, "gate": Gate}
+        parts: dict[str, Any] = {"cross_validation": CrossValidation, "graph": GraphCheck, "gan": GANFit, "gate": Gate}
         back = {written: name for name, written in _JSON_NAMES.items()}
-        read = dict(data)
+        read: dict[str, Any] = dict(data)
         for name in parts.keys() & read.keys():
-            read[name] = parts[name](**{back.get(key, key): value for key, value in dict(read[name]).items()})
+            found: dict[str, Any] = read[name]
+            read[name] = parts[name](**{back.get(key, key): value for key, value in found.items()})
         return cls(**read)
 
 

@@ -149,7 +149,7 @@ def gan_lessons(images: np.ndarray, labels: np.ndarray, seed: int, held: np.ndar
 
 
 def conditional(data_spec: DataSpec) -> Recipe:
-    """Return the table's conditional GAN, thinner and with a larger learning rate: a fit trains it up to three times."""
+    """Return the table's conditional GAN, thinner and with a larger learning rate: a fit trains three."""
     net = DCGAN(width=16 if min(data_spec.height, data_spec.width) < 16 else 32)
     recipe = RECIPES["cgan"]
 
@@ -185,7 +185,7 @@ def gate_folds(labels: np.ndarray, count: int, seed: int) -> Iterator[np.ndarray
 
 
 def gate_of(without: np.ndarray, with_generated: np.ndarray, y: np.ndarray) -> Gate:
-    """Return the gate from what networks got right (1) or wrong (0) [N] of the same held-out images of classes y [N]."""
+    """Return the gate from what two networks got right (1) or wrong (0) [N] of held-out images of classes y [N]."""
     classes, difference = np.unique(y), with_generated - without
     groups = [difference[y == c] for c in classes]
     mean = float(np.mean([g.mean() for g in groups]))
@@ -193,13 +193,15 @@ def gate_of(without: np.ndarray, with_generated: np.ndarray, y: np.ndarray) -> G
     variance = sum(g.var(ddof=1) / len(g) for g in groups if len(g) > 1) / len(classes) ** 2
     half = t_quantile(max(1, len(y) - len(classes))) * math.sqrt(variance)
     low, high = mean - half, mean + half
+    passed = low > 0
     before, after = (float(np.mean([right[y == c].mean() for c in classes])) for right in (without, with_generated))
     sentence = (
         f"On {len(y)} held-out labelled images, balanced accuracy was {100 * after:.1f} % with generated images "
         f"and {100 * before:.1f} % without: a difference of {100 * mean:+.1f} points "
-        f"({100 * low:+.1f} to {100 * high:+.1f}), so generated images were {'used' if low > 0 else 'not used'}."
+        f"({100 * low:+.1f} to {100 * high:+.1f}), so generated images were {'used' if passed else 'not used'}."
     )
-    return Gate(low > 0, *(round(value, 5) for value in (before, after, mean, low, high)), sentence)
+    before, after, mean, low, high = (round(value, 5) for value in (before, after, mean, low, high))
+    return Gate(passed, before, after, mean, low, high, sentence)
 
 
 def only_labelled(images: np.ndarray, labels: np.ndarray) -> Labelled:

@@ -104,7 +104,7 @@ def nearest_points(
     `same`: queries are the points themselves, and none is its own neighbour. k is `count`, or as many as there are.
     """
     # NearestNeighbors(algorithm="brute") of scikit-learn takes as long (0.9 to 1.3 times, from 5,000 x 64 to 60,000 x
-    # 96). It rounds otherwise, which exchanges the neighbours of one image in 10,000: all results would change a little.
+    # 96). But it rounds otherwise: one image in 10,000 gets its neighbours in another order, so results would change.
     known = torch.tensor(points)
     half, count = known.square().sum(1) / 2, min(count, len(points) - same)
     indices, distances = [], []
@@ -147,7 +147,7 @@ def patch_shift(height: int, width: int) -> int:
 
 
 def distortable(images: np.ndarray, extractor: str) -> np.ndarray:
-    """Return uint8 [N,h,w,C] as the distortion distance compares them: deskewed if the features are, shrunk if large."""
+    """Return uint8 [N,h,w,C] for the distortion distance: deskewed if the features are, shrunk if large."""
     size = distorted_size(images)
     key = ("prepared", extractor.startswith("deskewed"), size, content_hash(images))
 
@@ -180,10 +180,10 @@ def gradient_pair(images: np.ndarray) -> Tensor:
 
 
 def distortion(x: Tensor, y: Tensor) -> Tensor:
-    """Return squared distances [N] of gradient images [N,2,H,W] when every 3x3 patch of `x` may find its best place in `y`.
+    """Return squared distances [N] of gradient images [N,2,H,W], every 3x3 patch of `x` at its best place in `y`.
 
-    The image distortion model of Keysers et al. 2007 (doi:10.1109/TPAMI.2007.1153): each patch moves by up to `patch_shift`
-    pixels on its own. Patches lie at every second pixel of images larger than 16.
+    The image distortion model of Keysers et al. 2007 (doi:10.1109/TPAMI.2007.1153): each patch moves on its own, by up
+    to `patch_shift` pixels. Patches lie at every second pixel of images larger than 16.
     """
     _, _, height, width = x.shape
     step, stride = patch_shift(height, width), 2 if min(height, width) > 16 else 1

@@ -74,7 +74,7 @@ def load_model(folder: str | Path) -> Classifier:
     config, arrays = found.config, found.tensors
     try:
         cls = METHODS[config["method"]].estimator_class()
-        parameters, state = (read(config[key], arrays) for key in ("parameters", "state"))
+        parameters, state = (tree_from_json(config[key], arrays) for key in ("parameters", "state"))
         known = {field.name for field in fields(cls)}
         if not known >= parameters.keys() or not all(n.endswith("_") and n[0] != "_" for n in state):
             raise ValueError(f"{sorted(parameters.keys() - known)} are no parameters of {config['method']}")

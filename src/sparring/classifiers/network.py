@@ -231,8 +231,8 @@ def data_spec_of(images: np.ndarray, classes: int) -> DataSpec:
 def pools(images: np.ndarray, labels: np.ndarray, start: Start) -> Data:
     """Return the pools that a recipe reads: "all" images, the "labelled" ones, and "made" ones where there are any.
 
-    Each holds x uint8 [N,H,W,C] and y int64 [N]; "all" also `guess`, the graph's most probable class, where the graph is
-    believed.
+    Each holds x uint8 [N,H,W,C] and y int64 [N]. Where the graph is believed, "all" also holds `guess`, its most
+    probable class.
     """
     x, y = torch.from_numpy(images), torch.from_numpy(labels)
     known = y >= 0

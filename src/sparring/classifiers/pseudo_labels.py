@@ -91,7 +91,7 @@ class Agree(Loss):
 
 
 def aligned(p: Tensor, shares: Tensor, prior: tuple) -> Tensor:
-    """Return probabilities [N,K] whose running mean `shares` [K] is moved to `prior` (() leaves them); rows sum to 1."""
+    """Return probabilities [N,K] with their running mean moved from `shares` [K] to `prior`; () leaves them."""
     if not prior:
         return p
     p = p * (torch.tensor(prior, dtype=p.dtype, device=p.device) / shares)

@@ -40,7 +40,7 @@ def stratified_folds(labels: np.ndarray, seed: int, most: int = FOLDS) -> list[t
 
 
 def subset(labels: np.ndarray, most: int, seed: int) -> np.ndarray:
-    """Return ascending indices of at most about `most` images: the same share of every class, but no fewer than 20 of any."""
+    """Return ascending indices of about `most` images: the same share of every class, but at least 20 of each."""
     if len(labels) <= most:
         return np.arange(len(labels))
     rng, counts = np.random.default_rng(seed), np.bincount(labels)
@@ -100,10 +100,10 @@ def balanced_accuracy(predicted: np.ndarray, labels: np.ndarray) -> float:
 def fit_temperature(scores: np.ndarray, labels: np.ndarray, usual: float = 1.0) -> tuple[float, np.ndarray]:
     """Return the temperature at which softmax(scores / temperature) has the least log-loss, and the log-losses [N].
 
-    scores [N,K], labels [N]. Each class is weighted alike, and a probability is mixed with FLOOR of the uniform one. The
-    temperature has a log-normal prior around `usual` that is worth one image, so that a few images that all happen to
-    be right do not ask for certainty; the losses returned are without it. CalibratedClassifierCV(method="temperature")
-    of scikit-learn has neither prior nor class weights: five right labels would get a temperature near 0.
+    scores [N,K], labels [N]. Each class is weighted alike, and a probability is mixed with FLOOR of the uniform one.
+    The temperature has a log-normal prior around `usual` that is worth one image; the losses returned are without it.
+    CalibratedClassifierCV(method="temperature") of scikit-learn has neither prior nor class weights: where five labels
+    all happen to be right, it chose a temperature of 0.01.
     """
     weight, rows = class_weights(labels), np.arange(len(labels))
     best, least, chosen = 1.0, np.inf, np.zeros(len(labels))

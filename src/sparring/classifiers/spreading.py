@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import softmax
 
-from . import graph
 from ..data import UNLABELLED
+from . import graph
 from .base import Classifier
 from .fit_record import CrossValidation
 from .graph import Graph

@@ -84,7 +84,7 @@ class SVMClassifier(Classifier):
             self.dual_, self.intercept_ = -self.dual_, -self.intercept_
 
     def _decisions(self, images: np.ndarray) -> np.ndarray:
-        """Return decisions float32 [N, K(K-1)/2], above zero for the first of a pair: (0,1), (0,2) ... (1,2) and so on."""
+        """Return decisions float32 [N, K(K-1)/2] of pairs (0,1), (0,2) ... (1,2) ...; the first class is above 0."""
         features, vectors = torch.tensor(extract(self.extractor_, images)), torch.tensor(self.vectors_)
         pairs = pair_weights(self.dual_, self.vector_classes_)
         length, out = vectors.square().sum(1), []
@@ -114,12 +114,12 @@ def relative_distances(features: np.ndarray) -> np.ndarray:
 
 
 def as_pair_columns(decisions: np.ndarray) -> np.ndarray:
-    """Return decisions [N, pairs], above zero for the first class: scikit-learn gives one pair as [N], its sign flipped."""
+    """Return decisions [N, pairs], above zero for the first class; scikit-learn flips the sign of a single pair [N]."""
     return -decisions[:, None] if decisions.ndim == 1 else decisions
 
 
 def pair_weights(dual: np.ndarray, classes: np.ndarray) -> scipy.sparse.csc_array:
-    """Return [vectors, pairs]: what each support vector adds to each pairwise decision (libsvm keeps K-1 numbers a vector)."""
+    """Return [vectors, pairs]: what a support vector adds to each pairwise decision, from libsvm's `dual` [K-1,V]."""
     pairs = list(combinations(range(len(dual) + 1), 2))
     rows, data = [], []
     for first, second in pairs:
