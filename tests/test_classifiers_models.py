@@ -225,7 +225,9 @@ def test_trees_come_back():
         "g": np.float32(0.5),
         "h": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
     }
-    back = models.tree_from_json(json.loads(json.dumps(models.tree_to_json(tree, "t", arrays), allow_nan=False)), arrays)
+    back = models.tree_from_json(
+        json.loads(json.dumps(models.tree_to_json(tree, "t", arrays), allow_nan=False)), arrays
+    )
     assert back["a"] == tree["a"] and back["b"] == tree["b"] and back["g"] == 0.5 and back["c"]["f"] == float("inf")
     assert (back["c"]["d"] == np.arange(3)).all() and back["c"]["e"].tolist() == ["p", "q"]
     assert (back["h"] == tree["h"]).all()

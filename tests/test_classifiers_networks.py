@@ -270,7 +270,7 @@ def test_without_a_graph_the_network_teaches_itself_from_the_start(monkeypatch):
     x, y = few()
     monkeypatch.setattr(consistency, "ask_graph", lambda *_: Start(None, 0.5))
     made = make("consistency").fit(x, y)
-    assert made.record_.graph == GraphCheck(0.5, False, [])
+    assert made.record_.graph == GraphCheck(0.5, False, ())
     assert "D/Classify/guess" not in made.record_.curves and "D/Agree" in made.record_.curves
 
 
@@ -321,7 +321,7 @@ def test_the_gate_by_hand():
     error = np.sqrt(sum(stats.sem(d) ** 2 for d in differences)) / 2
     assert gate.difference == pytest.approx(mean, abs=1e-5) == pytest.approx(0.275, abs=1e-5)
     assert gate.low == pytest.approx(mean - stats.t.ppf(0.975, 28) * error, abs=1e-5)
-    assert gate.without == pytest.approx(0.25) and gate.with_generated == pytest.approx(0.525)
+    assert gate.without == pytest.approx(0.25) and gate.with_ == pytest.approx(0.525)
     assert gate.passed is True and "27.5 points" in gate.sentence and gate.sentence.endswith("were used.")
 
 
@@ -383,7 +383,7 @@ def test_the_gate_lets_useful_images_in(monkeypatch):
     made = rigged(True, 8).fit(x, y)
     gate = made.record_.gate
     assert gate.passed is True and 0 < gate.low < gate.difference < gate.high
-    assert gate.with_generated == 1 and gate.without == pytest.approx(0.5, abs=0.1)
+    assert gate.with_ == 1 and gate.without == pytest.approx(0.5, abs=0.1)
     assert made.seen == [135, 135, 150]  # two halves, then all images
     assert "D/Classify/y" in made.record_.curves
     assert not np.array_equal(made.predict_proba(x), make("cnn", 8).fit(x, y).predict_proba(x))

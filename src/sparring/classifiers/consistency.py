@@ -35,7 +35,7 @@ class ConsistencyClassifier(NetworkClassifier):
 
     def _prepare(self, images: np.ndarray, labels: np.ndarray, seed: int) -> Start:
         start = ask_graph(images, labels, seed)
-        self._note(graph=GraphCheck(start.accuracy, start.guess is not None, list(start.prior)))
+        self._note(graph=GraphCheck(start.accuracy, start.guess is not None, start.prior))
         return start
 
     def _recipe(self, plan: Plan, look: Look, start: Start) -> Recipe:

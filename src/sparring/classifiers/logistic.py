@@ -51,7 +51,7 @@ class LogisticClassifier(Classifier):
         self.temperature_ = chosen.temperature
         self._note(
             chosen={"features": self.extractor_, "C": strength, "temperature": self.temperature_},
-            cross_validation=CrossValidation(chosen.accuracy, chosen.table),
+            cross_validation=CrossValidation(chosen.accuracy, tuple(chosen.table)),
         )
 
     def _predict_proba(self, images: np.ndarray) -> np.ndarray:

@@ -266,7 +266,7 @@ def play(
     keep_memory()
     state = new_state(recipe, data_spec, seed=seed)
     sums: dict[str, list[torch.Tensor]] = {}
-    curves: Curves = {}
+    curves: dict[str, tuple[tuple[float | None, ...], ...]] = {}
     every = max(1, steps // CURVE_POINTS)
     for _, means in training(recipe, state, data, images=steps * recipe.batch, seed=seed, precision=precision):
         for (player, loss), mean in means.items():
@@ -275,9 +275,8 @@ def play(
         if state.round % every == 0 or state.round == steps:
             for name, values in sums.items():
                 value = torch.stack(values).mean().item()
-                curves.setdefault(name, []).append(
-                    [state.round * recipe.batch, round(value, 5) if math.isfinite(value) else None]
-                )
+                point = state.round * recipe.batch, round(value, 5) if math.isfinite(value) else None
+                curves[name] = (*curves.get(name, ()), point)
             sums = {}
     return state, curves
 

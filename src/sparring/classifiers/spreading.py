@@ -46,7 +46,7 @@ class SpreadingClassifier(Classifier):
         self.images_, self.spread_, self.extractor_ = images, found.proba, found.extractor
         for field in fields(Graph):
             setattr(self, f"graph_{field.name}_", getattr(found.graph, field.name))
-        self._note(chosen=found.chosen, cross_validation=CrossValidation(found.accuracy, found.table))
+        self._note(chosen=found.chosen, cross_validation=CrossValidation(found.accuracy, tuple(found.table)))
 
     def _restore(self, state: dict[str, Any]) -> None:
         if "graph_turn_" in state:  # its name before version 0.2

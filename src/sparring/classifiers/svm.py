@@ -70,7 +70,7 @@ class SVMClassifier(Classifier):
                 "labels_used": len(known),
                 "support_vectors": len(self.vectors_),
             },
-            cross_validation=CrossValidation(chosen.accuracy, chosen.table),
+            cross_validation=CrossValidation(chosen.accuracy, tuple(chosen.table)),
         )
 
     def _keep(self, features: np.ndarray, labels: np.ndarray, strength: float, width: float) -> None:
