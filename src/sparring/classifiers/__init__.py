@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .base import Classifier
     from .cnn import CNNClassifier
     from .consistency import ConsistencyClassifier
+    from .fitting import classify, fit
     from .gan_augment import GANAugmentClassifier
     from .logistic import LogisticClassifier
     from .majority import MajorityClassifier
@@ -37,6 +38,8 @@ __all__ = [
     "SVMClassifier",
     "SemiGANClassifier",
     "SpreadingClassifier",
+    "classify",
+    "fit",
     "load_model",
     "save_model",
 ]
@@ -153,7 +156,13 @@ _ROWS = (
 METHODS = Table("method", {row.name: row for row in _ROWS}, columns=("family", "what"))
 
 # What needs torch or scikit-learn is imported when it is first asked for.
-_HOMES = {"Classifier": "base", "load_model": "models", "save_model": "models"}
+_HOMES = {
+    "Classifier": "base",
+    "classify": "fitting",
+    "fit": "fitting",
+    "load_model": "models",
+    "save_model": "models",
+}
 _HOMES |= {name: file for file, name in (str(row.estimator).split(":") for row in _ROWS)}
 
 

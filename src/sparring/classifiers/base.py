@@ -87,7 +87,9 @@ class Classifier(ClassifierMixin, BaseEstimator):
             if isinstance(value, np.ndarray):
                 setattr(self, name, np.ascontiguousarray(value))
         seconds = {"fit": time.perf_counter() - start[0], "fit_cpu": time.process_time() - start[1]}
-        self._note(seconds=(self.record_.seconds or {}) | {name: round(value, 4) for name, value in seconds.items()})
+        self._note(
+            seconds={**(self.record_.seconds or {}), **{name: round(value, 4) for name, value in seconds.items()}}
+        )
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:

@@ -6,7 +6,6 @@ from ..errors import DataError, UsageError, printable
 from ..files import make_folder, new_folder
 from .app import app, games
 from .screen import Screen
-from .studies import image_files
 from .typed import Flag, Seed
 
 
@@ -37,6 +36,7 @@ def translate(
         seed: of the holes of --score.
         json: print what was written, or the scores, as JSON.
     """
+    from ..data.trees import image_files
     from ..runs.translator import load_translators
 
     screen = Screen(as_json=json)
