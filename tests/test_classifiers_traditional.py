@@ -19,7 +19,8 @@ from sparring.classifiers.logistic import StandardisedFeatures, regression
 from sparring.classifiers.selection import choose, fit_temperature, stratified_folds, subset, within_error
 from sparring.classifiers.spreading import assumed_shares, graph_guess, graph_members, same_image
 from sparring.classifiers.svm import best_features, pair_weights
-from sparring.features import CACHE, extract
+from sparring.features import extract
+from sparring.features.cache import CACHE
 
 
 @cache

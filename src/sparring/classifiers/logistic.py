@@ -8,7 +8,7 @@ from scipy.special import softmax
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
-from ..features import candidates, extract
+from ..features.handcrafted import candidate_features, extract
 from .base import Classifier
 from .fit_record import CrossValidation
 from .selection import MOST, choose, subset
@@ -31,7 +31,7 @@ class LogisticClassifier(Classifier):
     def _fit(self, images: np.ndarray, labels: np.ndarray) -> None:
         seed, labelled = self._seed(), np.flatnonzero(labels >= 0)
         known = labels[labelled]
-        names = candidates(images.shape[1:]) if self.features == "auto" else (self.features,)
+        names = candidate_features(images.shape[1:]) if self.features == "auto" else (self.features,)
         strengths = C_VALUES if self.C is None else (self.C,)
         few = subset(known, MOST, seed)
         spaces = {name: StandardisedFeatures(extract(name, images[labelled[few]])) for name in names}

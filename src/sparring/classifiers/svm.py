@@ -10,7 +10,7 @@ import torch
 from scipy.special import log_expit, softmax
 from sklearn.svm import SVC
 
-from ..features import candidates, extract
+from ..features.handcrafted import candidate_features, extract
 from .base import Classifier
 from .fit_record import CrossValidation
 from .selection import MOST, choose, subset
@@ -43,7 +43,7 @@ class SVMClassifier(Classifier):
         seed, labelled = self._seed(), np.flatnonzero(labels >= 0)
         labelled = labelled[subset(labels[labelled], self.most, seed)]
         known = labels[labelled]
-        names = candidates(images.shape[1:]) if self.features == "auto" else (self.features,)
+        names = candidate_features(images.shape[1:]) if self.features == "auto" else (self.features,)
         strengths = PENALTIES if self.C is None else (self.C,)
         widths = WIDTHS if self.width is None else (self.width,)
         few = subset(known, MOST, seed)
