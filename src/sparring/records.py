@@ -199,7 +199,7 @@ def _reader(kind: Any) -> Callable[[Any], Any]:
     if origin is tuple:
         each = _reader(inner[0])
         return lambda data: tuple(_items(enumerate(_of_type(data, list | tuple, "a list")), each, "[{}]").values())
-    if origin is not None and issubclass(origin, Mapping):
+    if origin is Mapping:
         each = _reader(inner[1])
         return lambda data: _items(_of_type(data, Mapping, "an object").items(), each, "[{!r}]")
     if origin is Literal:
@@ -222,17 +222,20 @@ def _record_reader(cls: Any) -> Callable[[Any], Any]:
             former.get(n, n) if n not in known else n: value for n, value in _of_type(data, dict, "an object").items()
         }
         if unknown := [name for name in given if name not in known]:
-            said = f"there is no {unknown[0]!r}{suggestion(unknown[0], known)} in {cls.__name__}"
+            said = f"{cls.__name__} has no field {unknown[0]!r}{suggestion(unknown[0], known)}"
             raise _Misfit(f"{said}; it has {', '.join(known)}", id="unknown-field")
         if lacking := [name for name in needed if name not in given]:
-            raise _Misfit(f"{cls.__name__} lacks {lacking[0]!r}")
+            raise _Misfit(f"{cls.__name__} lacks the field {lacking[0]!r}", id="unknown-field")
         made = {}
         for name, value in given.items():
             try:
                 made[known[name].name] = readers[name](value)
             except _Misfit as error:
                 raise _Misfit(str(error), f".{name}{error.place}", error.id) from None
-        return cls(**made)
+        try:
+            return cls(**made)
+        except ValueError as error:
+            raise _Misfit(str(error)) from None
 
     return read
 

@@ -30,6 +30,11 @@ def count(value: Number) -> str:
     return number(value, 0)
 
 
+def mean_count(value: Number) -> str:
+    """Return a mean of counts, with a decimal only where it is no whole number: `36`, `35.8`."""
+    return number(value, 0 if is_number(value) and abs(value - round(value)) < 0.05 else 1)
+
+
 def plural(value: Number, one: str, many: str | None = None) -> str:
     """Return a count with its noun: `1 image`, `1,797 images`."""
     return f"{count(value)} {one if value == 1 else many or one + 's'}"

@@ -5,17 +5,21 @@ or an accuracy lies between 0 and 1, a difference of accuracies between -1 and 1
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from html import escape
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from .. import files
-from ..errors import FileFormatError, pick
+from ..errors import FileFormatError, pick, printable
 from ..records import Progress, read_record, record
 from ..stats import Bin, Difference, Interval, RepeatedInterval, Verdict, opposite
+from ..words import budget_name, duration, interval, percent
 
 FORMAT = 2  # of study.json and summary.json
 STUDY, ROWS, SUMMARY, SEAL = "study.json", "results.jsonl", "summary.json", "sealed.bin"
+COLUMNS = ("method", "accuracy", "95 %", "group", "a fit takes")  # of Summary.table
 Curves = Mapping[str, tuple[tuple[float | None, ...], ...]]  # name -> (step or images seen, value), ...
 
 
@@ -94,16 +98,22 @@ class StudyData:
 
 
 @record
-class StudyMachine:
-    """Where a fit ran; in a summary also how."""
+class FitMachine:
+    """Where a fit ran."""
 
     cpu: str
     cores: int
     memory_gib: float | None
     device: str
-    precision: str | None = None
-    threads: int | None = None
-    jobs: int | None = None
+
+
+@record
+class StudyMachine(FitMachine):
+    """Where the fits of a study ran, and how."""
+
+    precision: str | None
+    threads: int | None
+    jobs: int | None
 
 
 # study.json
@@ -202,6 +212,28 @@ class GateNumbers:
 
 
 @record
+class FitNotes:
+    """What a summary uses of the notes that an estimator leaves in `record_`."""
+
+    steps: int | None = None
+    planned: int | None = None  # steps, had time not run out
+    precision: str | None = None
+    note: str | None = None
+    curves: Curves = field(default_factory=dict)
+    gan_curves: Curves = field(default_factory=dict)
+    gate: GateNumbers | None = None
+
+    @classmethod
+    def of(cls, noted: Mapping[str, Any]) -> "FitNotes":
+        """Return what is there in the form that is expected; an estimator may note anything."""
+        found = cls()
+        for name in noted.keys() & vars(found):
+            with suppress(FileFormatError):
+                found = replace(found, **{name: getattr(read_record(cls, {name: noted[name]}), name)})
+        return found
+
+
+@record
 class FitRow:
     """A line of results.jsonl: one fit, and all that its numbers came from."""
 
@@ -215,7 +247,7 @@ class FitRow:
     threads: int
     minutes: float | None
     versions: Mapping[str, str]
-    hardware: StudyMachine
+    hardware: FitMachine
     seconds: float | None
     record: Mapping[str, Any]  # what the estimator noted: `record_`
     draw: str  # hash of the labels
@@ -234,6 +266,10 @@ class FitRow:
     @property
     def trial(self) -> Trial:
         return Trial(self.method, self.budget, self.repeat)
+
+    @property
+    def notes(self) -> FitNotes:
+        return FitNotes.of(self.record)
 
 
 # summary.json
@@ -341,6 +377,7 @@ class ClassRecall:
     recall: float
     low: float
     high: float
+    needed: int  # test images of the class for an interval of +-5 points
 
 
 @record
@@ -492,11 +529,11 @@ class Summary:
         found = data.get("format") if isinstance(data, dict) else type(data).__name__
         if found != FORMAT:
             command = data.get("command") if isinstance(data, dict) else None
-            again = f"repeat {command}" if isinstance(command, str) else "repeat the command that wrote it"
+            again = f"`{command}`" if isinstance(command, str) else "the command sparring compare ..."
             raise FileFormatError(
                 "study-format",
                 f"{path} has format {found!r}, this version reads {FORMAT}",
-                fix=f"{again}: fits that are there are not done again",
+                fix=f"repeat {again} to write it again; nothing is fitted twice",
             )
         return replace(read_record(cls, data, name=str(path)), folder=folder)
 
@@ -509,6 +546,11 @@ class Summary:
     def report(self) -> Path:
         """The HTML page, once it is written."""
         return self.folder / "report.html"
+
+    @property
+    def mistake_pictures(self) -> list[Path]:
+        """The files of the pictures in `mistakes`."""
+        return [self.folder / mistake.picture for mistake in self.mistakes]
 
     def ranked(self, budget: str | None) -> list[ArmScore]:
         """The scores at a budget, most accurate first."""
@@ -534,6 +576,34 @@ class Summary:
     def groups(self, budget: str) -> tuple[tuple[str, ...], ...]:
         """The tie groups at a budget, best first."""
         return next((row.groups for row in self.tie_groups if row.budget == budget), ())
+
+    def table(self, budget: str) -> list[tuple[str, ...]]:
+        """Return a row of text for each method at a budget, most accurate first; the columns are those of COLUMNS."""
+        groups = self.groups(budget)
+        rows = []
+        for score in self.ranked(budget):
+            mean, low, high = score.accuracy
+            letters = "".join(group_letter(i) for i, group in enumerate(groups) if score.method in group)
+            rows.append((score.method, percent(mean), interval(low, high), letters, duration(score.seconds.median)))
+        return rows + [(arm.method, "failed" if arm.failed else "", "", "", "") for arm in self.unmeasured
+                       if arm.budget == budget]  # fmt: skip
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{name}</th>" for name in COLUMNS)
+        tables = []
+        for b in self.budgets:
+            rows = ("".join(f"<td>{escape(printable(cell))}</td>" for cell in row) for row in self.table(b.budget))
+            body = "".join(f"<tr>{row}</tr>" for row in rows)
+            caption = f"<caption>{budget_name(b.budget, b.labels)}</caption>"
+            tables.append(f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+        return f"<p><b>{escape(printable(self.verdict))}</b></p>{''.join(tables)}"
+
+    def __repr__(self) -> str:
+        return f"<Summary of {self.folder}: {self.verdict}>"
+
+
+def group_letter(index: int) -> str:
+    return chr(ord("A") + index) if index < 26 else f"A{index}"
 
 
 def in_order(budgets: Iterable[str]) -> tuple[str, ...]:
