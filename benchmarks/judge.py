@@ -347,7 +347,7 @@ def both_clocks(work: Callable[[], object]) -> tuple[float, float]:
 
 
 def nearest(options) -> list[str]:
-    """metrics/nearest.py against scikit-learn. Without what this machine says of OpenBLAS: its kernels are found anew."""
+    """metrics/nearest.py against scikit-learn. Unset OPENBLAS_CORETYPE and OPENBLAS_L2_SIZE where they are set."""
     rows, width, differ = [], 64 if options.small else 512, []
     for n in (1000,) if options.small else (10_000, 20_000):
         for kind in ("float32", "float64"):
@@ -357,7 +357,9 @@ def nearest(options) -> list[str]:
                 differ.append((int((index != other_index).sum()), float(np.abs(apart - other_apart).max())))
                 times = np.array([(both_clocks(ours), both_clocks(theirs)) for _ in range(PAIRS)])  # [pair,who,clock]
                 memory = [
-                    measured("import numpy as np\n" + SEARCHES.format(n=n, width=width, kind=kind, search=search, who=who))
+                    measured(
+                        "import numpy as np\n" + SEARCHES.format(n=n, width=width, kind=kind, search=search, who=who)
+                    )
                     for who in (0, 1)
                 ]
                 cells = [f"{np.median(times[:, who, 0]):.2f}" for who in (0, 1)]
@@ -366,12 +368,13 @@ def nearest(options) -> list[str]:
                     cells.append(f"{np.median(ratio):.2f} ({ratio.min():.2f} to {ratio.max():.2f})")
                 rows.append((f"{n:,}", kind, search, *cells, *(f"{mib:,.0f}" for mib, _ in memory)))
                 print(rows[-1], differ[-1], flush=True)
-    head = "images each | type | search | ours, s | scikit-learn, s | theirs / ours, wall | theirs / ours, processor | ours, MiB | theirs, MiB"
+    head = "images each | type | search | ours, s | scikit-learn, s | theirs / ours, wall | theirs / ours, processor"
+    head += " | ours, MiB | theirs, MiB"
     return [
         *table(head, rows),
         "",
-        f"{width} features. MiB: peak beyond the inputs. Entries that are another image: {sum(d[0] for d in differ):,}; "
-        f"distances differ by at most {max(d[1] for d in differ):.1e}.",
+        f"{width} features. Seconds are of the wall. MiB: peak beyond the inputs. Neighbours that are another image: "
+        f"{sum(d[0] for d in differ):,}; distances differ by at most {max(d[1] for d in differ):.1e}.",
     ]
 
 

@@ -26,7 +26,7 @@ __all__ = ["METRICS", "JudgeOptions", "Judgement", "JudgementResult", "MetricSco
 
 if TYPE_CHECKING:
     from .catalogue import METRICS
-    from .judgement import JudgeOptions, Judgement, judge
+    from .judgement import Judgement, JudgeOptions, judge
     from .results import JudgementResult
     from .scores import MetricScore
 

@@ -194,7 +194,9 @@ class Judgement:
             notes=tuple(self.notes),
             real=score_rows(self.reference),
             fakes=tuple(one.result(self.reals) for one in self.judged),
-            generators=tuple(GeneratorResult(n, len(each), score_rows(_over_trainings(each))) for n, each in generators),
+            generators=tuple(
+                GeneratorResult(n, len(each), score_rows(_over_trainings(each))) for n, each in generators
+            ),
             verdicts=self.verdicts,
         )
 
@@ -339,7 +341,7 @@ def _by_generator(judged: Sequence[Judged]) -> dict[str, list[dict[str, MetricSc
 
 
 def _over_trainings(trainings: Sequence[dict[str, MetricScore]]) -> dict[str, MetricScore]:
-    """Return a generator's scores: of one training as they are; of several the means, for other trainings and images."""
+    """Return a generator's scores: those of one training, or the means over several, for new trainings and images."""
     if len(trainings) == 1:
         return trainings[0]
     found = {}
@@ -436,6 +438,4 @@ def stamp_of(protocol: JudgeProtocol) -> str:
     """Return eight hexadecimal digits: numbers with different stamps are not to be compared."""
     p, real = protocol, protocol.real
     of_real = (real.fingerprint, real.training_fingerprint, real.apart)
-    return hash_of(
-        p.extractor.hash, *of_real, p.fakes, p.pixels, p.neighbours, p.seed, p.scores, p.sparring
-    )[:8]
+    return hash_of(p.extractor.hash, *of_real, p.fakes, p.pixels, p.neighbours, p.seed, p.scores, p.sparring)[:8]

@@ -105,7 +105,13 @@ class Pair:
         """All that its scores depend on."""
         looks = (self.extractor.hash, self.unlearned.hash)
         sides = (self.reals.train, self.reals.test, self.fake)
-        return (SPARRING_VERSION, *looks, self.reals.disjoint, self.reals.classes, *(side.fingerprint for side in sides))
+        return (
+            SPARRING_VERSION,
+            *looks,
+            self.reals.disjoint,
+            self.reals.classes,
+            *(side.fingerprint for side in sides),
+        )
 
     @cached_property
     def real_features(self) -> np.ndarray:
@@ -311,7 +317,7 @@ def authentic(pair: Pair) -> MetricScore:
 
 
 def memorised(pair: Pair) -> MetricScore:
-    """Return the share of fakes that are nearer to training images than unseen real images explain; see metrics.copies."""
+    """Return the share of fakes that lie nearer to training images than unseen real images explain."""
     found, unlike = pair.copies, pair.real_parts_differ
     if unlike is not None:
         return MetricScore(note=f"training and held-out images differ (p = {unlike:.2g}): nearness says nothing")
