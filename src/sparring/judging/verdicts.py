@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import NamedTuple
 
@@ -48,31 +49,35 @@ def compare_generators(
     one-sided tests; the margin is a point for shares and a twentieth of the larger value for distances. There is no
     verdict on a generator that was trained once against one that was trained again, nor on two that are the `same`.
     """
-    rows = []
+    found: list[GeneratorComparison] = []
     for (a, of_a), (b, of_b) in combinations(generators.items(), 2):
         if min(len(of_a), len(of_b)) == 1 < max(len(of_a), len(of_b)) or {a, b} in map(set, same):
             continue
+        everyone = [*of_a, *of_b]
         for name, metric in METRICS.items():
-            everyone = [*of_a, *of_b]
             if metric.is_headline(images) and all(name in s and s[name].estimate is not None for s in everyone):
-                sides = [scores[name] for scores in of_a], [scores[name] for scores in of_b]
-                largest = max(abs(_mean(side)) for side in sides)
-                margin = POINT if metric.times == 100 else TWENTIETH * largest
-                rows.append((name, a, b, _difference(*sides), margin))
-    ps = [min(1.0, 2 * t_tail(abs(d.value) / d.error, d.df)) if d.error else 1.0 for *_, d, _ in rows]
-    return tuple(_comparison(*row, p, p_holm) for row, p, p_holm in zip(rows, ps, holm(ps), strict=True))
+                found.append(_compare(name, a, b, [s[name] for s in of_a], [s[name] for s in of_b]))
+    adjusted = holm([one.p for one in found])
+    return tuple(_with_verdict(one, p_holm) for one, p_holm in zip(found, adjusted, strict=True))
 
 
-def _comparison(
-    metric: str, a: str, b: str, found: WithError, margin: float, p: float, p_holm: float
+def _compare(
+    name: str, a: str, b: str, of_a: Sequence[MetricScore], of_b: Sequence[MetricScore]
 ) -> GeneratorComparison:
-    alpha, lower = 1 - LEVEL, METRICS[metric].better == "lower"
-    verdict: Verdict = "not enough evidence"
-    if found.error and tost_p(found.value, found.error, found.df, margin=margin) <= alpha:
-        verdict = "tie"
-    elif p_holm <= alpha:
-        verdict = "better" if (found.value < 0) == lower else "worse"
-    return GeneratorComparison(metric, a, b, found.value, found.half, p, p_holm, margin, verdict)
+    """Return the comparison of two generators by one score, a tie where that is sure, else open."""
+    found = _difference(of_a, of_b)
+    margin = POINT if METRICS[name].times == 100 else TWENTIETH * max(abs(_mean(of_a)), abs(_mean(of_b)))
+    p = min(1.0, 2 * t_tail(abs(found.value) / found.error, found.df)) if found.error else 1.0
+    tie = found.error and tost_p(found.value, found.error, found.df, margin=margin) <= 1 - LEVEL
+    verdict: Verdict = "tie" if tie else "not enough evidence"
+    return GeneratorComparison(name, a, b, found.value, found.half, p, p, margin, verdict)
+
+
+def _with_verdict(one: GeneratorComparison, p_holm: float) -> GeneratorComparison:
+    if one.verdict == "tie" or p_holm > 1 - LEVEL:
+        return replace(one, p_holm=p_holm)
+    lower_is_better = METRICS[one.metric].better == "lower"
+    return replace(one, p_holm=p_holm, verdict="better" if (one.mean < 0) == lower_is_better else "worse")
 
 
 def _values(scores: Sequence[MetricScore]) -> np.ndarray:
