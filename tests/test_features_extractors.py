@@ -264,8 +264,8 @@ def test_what_cannot_be_learned_from_is_said():
 
 
 def test_large_images_are_shrunk_as_pillow_does_it():
-    assert learned.seen_size(64, 64) == (64, 64) and learned.fitting(128, 96) == (64, 48)
-    assert learned.seen_size(1000, 20) == (64, 8) and learned.fitting(5, 200) == (5, 64)
+    assert learned.seen_size(64, 64) == (64, 64) and learned.seen_size(128, 96) == (64, 48)
+    assert learned.seen_size(1000, 20) == (64, 8) and learned.seen_size(5, 200) == (5, 64)
     images = noise(3, 150, 100, 3)
     for image, small in zip(images, learned.shrunk(images), strict=True):
         wanted = np.asarray(Image.fromarray(image).resize((43, 64), Image.Resampling.BILINEAR)).astype(int)
