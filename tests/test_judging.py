@@ -74,7 +74,7 @@ def namer(classes=NAMES) -> Extractor:
         logits = (mean @ (masks / np.linalg.norm(masks, axis=1, keepdims=True)).T / 10).astype(np.float32)
         return mean.astype(np.float32) / 100, logits
 
-    return Extractor(name="namer", hash="0", resize="none", see=see, classes=classes, accuracy=1.0, accuracy_of="all")
+    return Extractor(name="namer", hash="0", resize="none", compute=see, classes=classes, accuracy=1.0, accuracy_of="all")
 
 
 def pair(real=None, fake=None, *, apart=True, extractor=None) -> Pair:
@@ -267,7 +267,7 @@ def test_fidelity_is_tested_against_that_of_real_images():
     assert found.p == pytest.approx(fisher_exact([[135, 15], [120, 0]], alternative="less").pvalue, rel=1e-6)
     assert scores.fidelity(pair()).p == 1
     weak = replace(
-        namer(), hash="1", see=lambda x: (x.mean((1, 3)).astype(np.float32), np.zeros((len(x), 3), np.float32))
+        namer(), hash="1", compute=lambda x: (x.mean((1, 3)).astype(np.float32), np.zeros((len(x), 3), np.float32))
     )
     assert "names only 33.3 % of real images right" in scores.fidelity(pair(extractor=weak)).note
 
