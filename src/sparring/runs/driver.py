@@ -33,7 +33,7 @@ from ..games.schedules import Schedule
 from ..games.training import Data, State, check_trainable, fastest_precision, new_state, training
 from ..images import grid, save_png
 from ..nets.layers import DataSpec
-from ..records import from_json, to_json, walk
+from ..records import as_python, from_json, to_json, walk
 from .checkpoints import FORMAT, load_state, save_state
 from .defaults import find_recipe, with_augment
 from .monitor import Monitor
@@ -86,7 +86,7 @@ class Run:
         files.write_json(self.folder / "data.json", {"format": FORMAT, **data})
         recipe = {"format": FORMAT, "settings": self.settings, "recipe": to_json(self.recipe)}
         recipe["curves"] = [to_json(curve) for curve in all_curves(self.recipe)]
-        files.write_json(self.folder / "recipe.json", recipe | {"python": repr(self.recipe)})
+        files.write_json(self.folder / "recipe.json", recipe | {"python": as_python(self.recipe, "recipe")})
 
     @property
     def rounds(self) -> int:
