@@ -23,7 +23,7 @@ from ..games.nodes import Batch, Discriminated, Node
 from ..games.players import AdamW, Discriminator, DiscriminatorNet, Player
 from ..games.schedules import Linear
 from ..games.training import Data, State, new_state, training
-from ..games.views import Strong, Weak, count, seen
+from ..games.views import Strong, Weak, view_numbers, viewed
 from ..images import to_unit
 from ..nets.classifiers import SmallCNN
 from ..nets.layers import DataSpec, parameters
@@ -290,8 +290,8 @@ def measure_norms(net: nn.Module, x: torch.Tensor, look: Look, seed: int, *, ima
     view = look.weak(Batch())
     for number, chunk in enumerate(chunks(rows)):
         index = torch.arange(len(chunk)) + number * CHUNK
-        u = keyed_random.uniform(key, index, count(*x.shape[1:3]))
-        net(seen(to_unit(x[chunk]), u, view))
+        u = keyed_random.uniform(key, index, view_numbers(*x.shape[1:3]))
+        net(viewed(to_unit(x[chunk]), u, view))
     for norm in norms:
         norm.momentum = 0.1
     net.eval()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import torch
 import torch.distributed as dist
@@ -23,13 +23,12 @@ from ..records import walk
 from .builders import Recipe
 from .losses import InputGradientPenalty
 from .measures import Loss
-from .nodes import Batch, Labels, Node, OfNetwork, Purpose
+from .nodes import Batch, Labels, Node, OfNetwork, Purpose, T
 from .players import DiscriminatorNet, Network, Player, constraint_of
 from .schedules import scheduled
 
-T = TypeVar("T")
 Data = dict[str, dict[str, Tensor]]
-Means = dict[tuple[str, Loss], Tensor]  # (player, loss or measure) -> its mean over the batch
+StepMeans = dict[tuple[str, Loss], Tensor]  # (player, loss or measure) -> its mean over the batch
 
 COMPARE_ROUNDS = 100  # rounds after which processes compare their weights
 
@@ -262,7 +261,7 @@ def training(
     seed: int = 0,
     precision: str = "fp32",
     sharding: Sharding = Sharding(),
-) -> Iterator[tuple[State, Means]]:
+) -> Iterator[tuple[State, StepMeans]]:
     """Train until `images` images were used, yielding (state, means) after every round of recipe.batch images.
 
     `data`: pool -> field -> tensor, e.g. {"all": {"x": uint8 [N,H,W,C], "y": int64 [N]}}, on the device of the
@@ -273,7 +272,7 @@ def training(
     check_trainable(recipe, data, sharding)
     rounds = math.ceil(images / recipe.batch)
     while (done := state.round - state.extra) < rounds:
-        means: Means = {}
+        means: StepMeans = {}
         relief = state.relief
         key = (seed, state.attempt) if state.attempt else seed
         for player in recipe.players:
