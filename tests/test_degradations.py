@@ -83,7 +83,7 @@ def test_a_hole_is_grey_where_the_mask_is_1_and_nothing_else_changes(channels):
             assert (image[i, c][missing[i, 0]] == 0).all()
 
 
-def test_holes_are_keyed_by_image_and_move():
+def test_holes_are_keyed_by_image_and_step():
     whole, again, halves = context()[Hole()], context()[Hole()], [context(shard=s)[Hole()] for s in ((0, 4), (4, 8))]
     assert torch.equal(whole, again) and torch.equal(whole, torch.cat(halves))
     assert not torch.equal(whole[:, 1], context(number=1)[Hole()][:, 1])
@@ -141,7 +141,7 @@ def test_blowing_up_is_bicubic_within_the_range(small, large):
 
 @pytest.mark.parametrize("factor", [2, 3])
 @pytest.mark.parametrize(("height", "width"), SIZES)
-def test_the_cell_keeps_the_size(factor, height, width):
+def test_the_node_keeps_the_size(factor, height, width):
     t = context(height=height, width=width)
     out = t[Shrunk(factor=factor)]
     assert out.shape == (8, 1, height, width) and out.abs().max() <= 1
@@ -187,7 +187,7 @@ def test_a_residual_translator_starts_from_its_source():
     assert not Translator().build(DataSpec(3, 12, 10))(x).any()  # grey
 
 
-def test_a_judge_sees_image_and_source_and_mask():
+def test_a_discriminator_is_given_image_and_source_and_mask():
     D = Discriminator(source=True, mask=True).build(DataSpec(3, 12, 10))
     x = images().float()
     source = with_holes(x, rectangle(drawn(6, 4), 0.25, 0.5, 12, 10))

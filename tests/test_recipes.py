@@ -6,6 +6,7 @@ import json
 import random
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -52,7 +53,7 @@ DATA = pools()
 
 
 def tried(recipe):
-    """One round: the state, what was measured, and the names of the networks that moved."""
+    """One round: the state, what was measured, and the names of the networks that changed."""
     before, state = new_state(recipe, FACTS), new_state(recipe, FACTS)
     _, means = next(training(recipe, state, DATA, images=recipe.batch))
     moved = {
@@ -65,7 +66,7 @@ def tried(recipe):
     return state, means, moved
 
 
-# --- any head, contest, term, constraint, augmentation and trunk -----------------------------------------------------
+# --- any head, loss, penalty, constraint, augmentation and trunk -----------------------------------------------------
 
 TRUNKS = {
     "mlp": MLP((16,)),
@@ -386,7 +387,7 @@ def test_a_recipe_is_a_value(name):
     assert all(type(p) in RECORDS.values() for p in walk(recipe))
 
 
-def test_every_recipe_is_told_about_and_different():
+def test_every_recipe_is_described_and_different():
     assert all(recipe.about for recipe in RECIPES.values())
     assert replace(RECIPES["mlp"], about="another word") == RECIPES["mlp"]
     assert len(set(RECIPES.values())) == len(RECIPES)
@@ -402,7 +403,7 @@ ALONE = [name for name, recipe in RECIPES.items() if can_augment(recipe)]
 NOT_ALONE = {"autoencoder", "vae", "cvae", "classifier", "pix2pix", "inpaint", "upscale", "upscale-4x", "restyle"}
 
 
-def test_what_sees_a_source_or_has_no_contest_is_not_augmented():
+def test_without_a_discriminator_of_single_images_nothing_is_augmented():
     assert set(ALONE) == RECIPES.keys() - NOT_ALONE
     for name in NOT_ALONE:
         with pytest.raises(UsageError, match="train it without"):
@@ -411,7 +412,7 @@ def test_what_sees_a_source_or_has_no_contest_is_not_augmented():
 
 @pytest.mark.parametrize("augment", [DiffAugment(), ADA()], ids=repr)
 @pytest.mark.parametrize("name", ALONE)
-def test_every_game_trains_augmented(name, augment):
+def test_every_recipe_trains_augmented(name, augment):
     plain = replace(thin(RECIPES[name]), batch=4)
     recipe = augmented(plain, augment)
     assert from_json(json.loads(json.dumps(to_json(recipe)))) == recipe == eval(repr(recipe), dict(RECORDS))
@@ -424,11 +425,11 @@ def test_every_game_trains_augmented(name, augment):
         (reading,) = (loss for _, loss in means if isinstance(loss, Sign) and loss.of.by == n)
         alone = not name.startswith(("wgan", "r3gan"))  # the others' scores mean nothing alone
         assert (reading.rival is None) == alone
-        p = recipe.batch / 64_000 * recipe.players[0].steps  # up from 0 at every move, or kept there
+        p = recipe.batch / 64_000 * recipe.players[0].steps  # up from 0 in every step, or kept there
         assert 0 <= state.nets[n].augment_probability <= p + 1e-9
 
 
-def test_an_augmented_game_is_another_game():
+def test_an_augmentation_changes_the_loss():
     recipe = replace(thin(RECIPES["dcgan"]), batch=8)
     plain, changed = (tried(r)[1] for r in (recipe, augmented(recipe, DiffAugment())))
     assert plain["D", game] != changed["D", game]
@@ -438,7 +439,7 @@ def test_an_augmented_game_is_another_game():
 
 
 @pytest.mark.parametrize("generator", AXES["generator"], ids=repr)
-def test_terms_on_weights_train_every_generator(generator):
+def test_losses_on_weights_train_every_generator(generator):
     recipe = gan(
         "ours",
         Hinge(),
@@ -457,3 +458,27 @@ def test_a_recipe_written_by_hand_is_the_one_from_the_short_way():
         Player("G", (Generator(),), (game,), average=0.999),
     )
     assert Recipe("x", players) == gan("x", game)
+
+
+# --- the guide -------------------------------------------------------------------------------------------------------
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def code_in(page):
+    text = (DOCS / page).read_text(encoding="utf-8")
+    return re.findall(r"^```(?:python|diff)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", ["recipes.md", "gans.md", "chapters/games.md"])
+def test_code_in_the_guide_has_todays_names(page):
+    kinds = {word for block in code_in(page) for word in re.findall(r"(?<![\w.])([A-Z]\w*)(?=\()", block)}
+    assert kinds and kinds <= RECORDS.keys() | {"PairHinge"}
+
+
+def test_the_recipe_of_ones_own_in_the_guide_is_one():
+    (code,) = code_in("gans.md")
+    namespace: dict = {}
+    exec(code, namespace)
+    _, _, moved = tried(replace(namespace["recipe"], batch=4))
+    assert moved == {"D", "G"}

@@ -1,4 +1,4 @@
-"""Views: what zero amounts leave alone, where pixels go by hand, and that no image knows its batch."""
+"""Views: what zero amounts leave alone, where pixels go by hand, and that no image depends on its batch."""
 
 from dataclasses import replace
 
@@ -37,7 +37,7 @@ def test_shape_range_and_change(shape, view):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_an_image_does_not_know_its_batch(shape):
+def test_an_image_does_not_depend_on_its_batch(shape):
     x, u = some(shape)
     together, alone = viewed(x, u, FULL), viewed(x[2:3], u[2:3], FULL)
     torch.testing.assert_close(together[2:3], alone, rtol=0, atol=1e-5)
@@ -58,8 +58,8 @@ def test_a_quarter_turn():
     torch.testing.assert_close(turned, x.rot90(1, (2, 3)), rtol=0, atol=1e-5)
 
 
-def test_turning_keeps_distances_where_sides_differ():
-    """In pixels, not in shares of sides: a turn by 30 degrees of a 10 x 20 image is a turn."""
+def test_rotating_keeps_distances_where_sides_differ():
+    """In pixels, not in shares of sides: a rotation by 30 degrees of a 10 x 20 image is a rotation."""
     view, sides = View(rotation=30), torch.tensor([20.0, 10.0])
     still, turned = (
         read_from(u[:, :8], u[:, 15:], view, 10, 20)[0] * sides / 2
@@ -88,10 +88,10 @@ def test_flips_only_when_asked_for():
 
 def test_bends_have_the_stated_deviation():
     u = keyed_random.uniform(3, torch.arange(4000), view_numbers(28, 28)).float()
-    moves = read_from(torch.full((4000, 8), 0.5), u[:, 15:], View(bend=0.05), 28, 28)
-    moves = moves - read_from(torch.full((4000, 8), 0.5), torch.full_like(u[:, 15:], 0.5), View(), 28, 28)
-    assert moves[:, 0, 0].std().item() == pytest.approx(0.05, rel=0.1)  # about a knot; between knots it is less
-    assert moves.mean().abs() < 0.002
+    bends = read_from(torch.full((4000, 8), 0.5), u[:, 15:], View(bend=0.05), 28, 28)
+    bends = bends - read_from(torch.full((4000, 8), 0.5), torch.full_like(u[:, 15:], 0.5), View(), 28, 28)
+    assert bends[:, 0, 0].std().item() == pytest.approx(0.05, rel=0.1)  # about a knot; between knots it is less
+    assert bends.mean().abs() < 0.002
 
 
 def test_light_keeps_the_mean_of_contrast_and_colour_leaves_grey_alone():
@@ -114,8 +114,8 @@ def test_a_hole_is_a_square_of_at_most_its_share():
     assert share.max() < 0.33 and (share > 0).all()
 
 
-def test_cells_draw_by_their_own_name():
-    """Two cells that differ draw different numbers, two that are equal are one."""
+def test_nodes_draw_by_their_own_name():
+    """Two nodes that differ draw different numbers, two that are equal are one."""
 
     class StepContext:
         def __getitem__(self, node):
