@@ -124,7 +124,7 @@ def sagan(nets, *world):
 
 
 def improved(nets, *world):
-    """Salimans et al. 2016: D's target for real images is 0.9 (3.4); G matches features (3.1) and its past self (3.3)."""
+    """Salimans et al. 2016: D's target for real images is 0.9 (3.4); G matches features (3.1) and its past (3.3)."""
 
     def d_loss(t):
         p = t.p(t.real)
