@@ -6,6 +6,8 @@ import pytest
 import torch
 from toys import FACTS, pools
 
+from sparring.errors import UsageError
+from sparring.games import degradations
 from sparring.games.builders import gan
 from sparring.games.degradations import (
     Grey,
@@ -195,3 +197,42 @@ def test_a_discriminator_is_given_image_and_source_and_mask():
     for kept in ([1.0, 1, 1, 0], [0.0, 1, 1, 1]):
         assert not torch.equal(D(x, source * torch.tensor(kept)[:, None, None]).score, score)
     assert not torch.equal(D(-x, source).score, score)
+
+
+# --- every degradation -----------------------------------------------------------------------------------------------
+
+KINDS = [
+    kind
+    for kind in vars(degradations).values()
+    if isinstance(kind, type) and issubclass(kind, degradations.Degradation) and kind is not degradations.Degradation
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_degradation_is_trained_applied_and_has_a_baseline(kind):
+    """What a user's image becomes has the channels that the translator was trained on."""
+    node, x, mask = kind(), images(), torch.zeros(12, 10, dtype=torch.bool)
+    mask[2:7, 3:6] = True
+    degraded, given = node.degraded(x, drawn(6, node.numbers)), node.apply(x, mask)
+    assert degraded.shape[1] == given.shape[1] and degraded.shape[2:] == x.shape[2:]
+    assert node.baseline(degraded).shape == x.shape and node.baseline(given).shape[:2] == x.shape[:2]
+    assert torch.equal(node.degraded(x[2:3], drawn(6, node.numbers)[2:3])[0], degraded[2])
+
+
+def test_what_a_user_gives_is_degraded_already():
+    """A small image is enlarged and not made smaller; a colour image loses colour; a hole is where the mask says."""
+    x, mask = images(), torch.zeros(12, 10, dtype=torch.bool)
+    mask[2:7, 3:6] = True
+    assert torch.equal(Shrunk(factor=3).apply(x), enlarged(x, 36, 30))
+    assert torch.equal(Grey().apply(x), without_colour(x)) and Grey.needs_colour and not Hole.needs_colour
+    assert torch.equal(Hole().apply(x, mask), with_holes(x, mask.expand(6, 1, 12, 10)))
+    filled = Hole().baseline(Hole().apply(x, mask))
+    for i in range(6):
+        for c in range(3):
+            assert torch.allclose(filled[i, c][mask], x[i, c][~mask].mean()) and torch.equal(
+                filled[i, c][~mask], x[i, c][~mask]
+            )
+    with pytest.raises(UsageError, match="came with no mask"):
+        Hole().apply(x)
+    with pytest.raises(UsageError, match="a mask of 4x5 pixels"):
+        Hole().apply(x, torch.zeros(5, 4, dtype=torch.bool))

@@ -8,7 +8,7 @@ import torch
 from torch.distributions import Categorical, Normal, kl_divergence
 from toys import FACTS, pools
 
-from sparring.games import losses
+from sparring.games import losses, measures
 from sparring.games.builders import gan
 from sparring.games.heads import DiscriminatorOutput, Patches
 from sparring.games.losses import (
@@ -133,6 +133,14 @@ def test_both_players_gain_by_what_they_should(adversarial):
         assert (
             adversarial(outputs(far, -far)).isfinite().all() and adversarial(outputs(far, far, ("G",))).isfinite().all()
         )
+
+
+def test_every_loss_of_the_package_has_a_title():
+    """Curves carry it: a class without one would be shown by its class's name."""
+    for module in (losses, measures):
+        for kind in vars(module).values():
+            if isinstance(kind, type) and issubclass(kind, measures.Loss) and kind is not measures.Loss:
+                assert kind.title and kind.title[0].islower(), kind
 
 
 def test_matching_is_the_squared_gap_of_mean_features():

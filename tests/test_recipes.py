@@ -17,6 +17,7 @@ from sparring.games import checks
 from sparring.games.augment import ADA, DiffAugment, NoAugment
 from sparring.games.builders import Recipe, augmented, can_augment, gan, solo
 from sparring.games.constraints import NoConstraint, SpectralNorm, WeightClip
+from sparring.games.curve_names import all_curves, curve_names
 from sparring.games.heads import Classes, ClassesAsScore, Codes, Patches, Projection, Score, ScoreAndClasses
 from sparring.games.losses import (
     R1,
@@ -395,6 +396,30 @@ def test_every_recipe_is_described_and_different():
 
 def test_smooth_has_no_batch_norm():
     assert not smooth.image_ties and DCGAN().image_ties == "batch norm" and FAKE != REAL
+
+
+# --- names of curves -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_curve_has_a_key_of_its_own_and_a_title(name):
+    names = curve_names(RECIPES[name])
+    assert len({curve.key for curve in names.values()}) == len(names)
+    assert set(names.values()) < set(all_curves(RECIPES[name]))
+    for (player, loss), curve in names.items():
+        assert curve.key.startswith(f"{player}/{type(loss).__name__}") and curve.title[0].islower()
+        assert curve.share == loss.share and curve.of in ("", "real", "generated")
+
+
+def test_curves_of_real_and_generated_images_share_a_picture():
+    by_key = {curve.key: curve for curve in curve_names(RECIPES["r3gan"]).values()}
+    assert by_key["D/R1/real"].panel == by_key["D/R1/fake"].panel == "penalty on the discriminator's slope"
+    assert (by_key["D/R1/real"].of, by_key["D/R1/fake"].of) == ("real", "generated")
+    assert by_key["G/Relativistic"].panel == "generator: loss against the other"
+    assert by_key["D/PairAccuracy/real"].share
+    titles = [curve.title for curve in curve_names(RECIPES["infogan"]).values() if "/Classify" in curve.key]
+    assert titles == ["loss on the codes", "loss on guessed labels", "loss on the codes"]
+    assert {c.panel for c in all_curves(RECIPES["vae"])} >= {"error of the image", "size of the gradient"}
 
 
 # --- augmentation ----------------------------------------------------------------------------------------------------

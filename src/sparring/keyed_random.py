@@ -2,7 +2,7 @@
 
 There is no state to save or to restore. An image's numbers depend on its own index only, so they are the same in any
 process, in any order and for any batch size. Everything is integer arithmetic on whole tensors. Importing this file
-imports no torch.
+imports no torch. (Torch's own generators have a state, and no numbers of an image by its index.)
 """
 
 import hashlib

@@ -23,7 +23,7 @@ class SmallCNN(Architecture):
     CPUs the time of a small network is that of its many small operations.
     """
 
-    widths: tuple = (32, 32, 64, 96, 96)
+    widths: tuple[int, ...] = (32, 32, 64, 96, 96)
 
     @property
     def image_ties(self) -> str:

@@ -51,6 +51,7 @@ class R3GAN(Architecture):
         return [self.width * min(2**i, 8) for i in range(halvings + 1)]
 
     def stage(self, width: int, stages: int) -> list[nn.Module]:
+        """Return the blocks of one size; `stages`: how many sizes there are."""
         return [R3Block(width, self.group, self.blocks * stages) for _ in range(self.blocks)]
 
 

@@ -43,6 +43,7 @@ class ResNet(Architecture):
 
 
 def halvings(data_spec: DataSpec) -> int:
+    """Return how often the size halves until its shorter side is 4 to 7 pixels long."""
     return max(1, int(math.log2(min(data_spec.height, data_spec.width) / 4)))
 
 
@@ -146,4 +147,5 @@ class SumPool(nn.Module):
 
 
 def larger(x: Tensor) -> Tensor:
+    """Return [N,C,2H,2W], every pixel four times."""
     return interpolate(x, scale_factor=2.0, mode="nearest")

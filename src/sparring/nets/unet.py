@@ -51,6 +51,7 @@ class UNetBody(nn.Module):
 
 
 def double(a: int, b: int) -> nn.Module:
+    """Return two 3x3 convolutions from `a` to `b` channels, each with a leaky ReLU."""
     activation = nn.LeakyReLU(0.2, inplace=True)
     return nn.Sequential(nn.Conv2d(a, b, 3, 1, 1), activation, nn.Conv2d(b, b, 3, 1, 1), activation)
 
