@@ -13,7 +13,7 @@ from .flat import follow, pixels, rows, step, uniform
 
 
 def train(nets, averages, data, rounds, *, few, many, weak, strong, few_strong, prior, threshold):
-    """`few` labelled and `many` other images a step; the cells `weak`, `strong`, `few_strong` name the draws."""
+    """`few` labelled and `many` other images a step; the nodes `weak`, `strong`, `few_strong` name the draws."""
     D, mean = nets["D"], averages["D"]
     logits = lambda net, x: net.head["classes"](net.body(x))
     kernels, vectors = ([p for p in D.parameters() if (p.ndim > 1) == big] for big in (True, False))

@@ -26,7 +26,7 @@ from ..stats import t_quantile
 from . import consistency
 from .cnn import CNNClassifier
 from .fit_record import FitRecord, GANFit, Gate
-from .network import Look, Plan, Start, affordable, between, data_spec_of, plan_for, play
+from .network import Look, Plan, Start, affordable, between, plan_for, play
 
 GATE_FOLDS = 2
 NOTHING_HELD = np.array([], np.int64)
@@ -120,7 +120,7 @@ class GANAugmentClassifier(CNNClassifier):
     ) -> Labelled:
         """Return images of a GAN that learned from all of these images but those `held` out, and their classes."""
         x, y = gan_lessons(images, labels, seed, held)
-        data_spec = data_spec_of(images, len(self.classes_))
+        data_spec = DataSpec.of(images, len(self.classes_))
         data: Data = {"labelled": {"x": torch.from_numpy(x), "y": torch.from_numpy(y)}}
         recipe, precision = conditional(data_spec), choose_precision(self.precision)
         length = between(300, round(4 * len(x) ** 0.6), 1000)
@@ -130,7 +130,9 @@ class GANAugmentClassifier(CNNClassifier):
         state, curves = play(recipe, data_spec, data, steps, seed=seed, precision=precision)
         self._note(gan=GANFit(steps, len(x), repr(recipe)), gan_curves=curves)
         each = max(2 * len(x) // data_spec.classes, 64) if len(x) < 4096 else 1024
-        return fakes_of_every_class(state, recipe.nets["G"].z, each, seed)
+        generator = recipe.generator
+        assert generator is not None  # a conditional GAN has one
+        return fakes_of_every_class(state, generator.z, each, seed)
 
 
 def gan_lessons(images: np.ndarray, labels: np.ndarray, seed: int, held: np.ndarray) -> Labelled:

@@ -7,7 +7,6 @@ the labelled images of a step are the same. So `consistency` - `cnn` is what unl
 
 import math
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,11 +17,13 @@ from torch import nn
 from .. import keyed_random
 from ..devices import choose_precision, keep_memory, torch_threads
 from ..games.builders import Recipe
-from ..games.losses import Classify, Linear, Loss
+from ..games.curve_names import curve_names
+from ..games.losses import Classify
 from ..games.nodes import Batch, Discriminated, Node
 from ..games.players import AdamW, Discriminator, DiscriminatorNet, Player
+from ..games.schedules import Linear
 from ..games.training import Data, State, new_state, training
-from ..games.views import Strong, Weak, count, seen
+from ..games.views import Strong, Weak, view_numbers, viewed
 from ..images import to_unit
 from ..nets.classifiers import SmallCNN
 from ..nets.layers import DataSpec, parameters
@@ -160,7 +161,7 @@ class NetworkClassifier(Classifier):
         """
         with torch_threads(self.threads):
             plan, start = plan_for(images, labels, self.images), Start()
-            data_spec = data_spec_of(images, int(labels.max()) + 1)
+            data_spec = DataSpec.of(images, int(labels.max()) + 1)
             recipe, data = self._recipe(plan, look_for(images), start), pools(images, labels, start)
             return affordable(recipe, data_spec, data, plan.steps, self.minutes, choose_precision(self.precision))
 
@@ -170,7 +171,7 @@ class NetworkClassifier(Classifier):
         plan, look = plan_for(images, labels, self.images), look_for(images)
         start = self._prepare(images, labels, seed)
         data = pools(images, labels, start)
-        data_spec = data_spec_of(images, len(self.classes_))
+        data_spec = DataSpec.of(images, len(self.classes_))
         recipe, precision = self._recipe(plan, look, start), choose_precision(self.precision)
         prepared = time.perf_counter()
         steps = self.steps or affordable(recipe, data_spec, data, plan.steps, self.minutes, precision)
@@ -193,6 +194,7 @@ class NetworkClassifier(Classifier):
     def _keep(self, state: State, data: Data, look: Look, seed: int) -> None:
         """Keep the averaged classifier as arrays, its batch norm measured anew on training images."""
         net = state.best("D")
+        assert isinstance(net, DiscriminatorNet)
         measure_norms(net, data.get("all", data["labelled"])["x"], look, seed)
         self.discriminator_, self.data_spec_ = net.spec, state.data_spec
         self.weights_ = {name: value.numpy().copy() for name, value in net.state_dict().items()}
@@ -205,7 +207,8 @@ class NetworkClassifier(Classifier):
         if "_network" not in vars(self):
             net = self.discriminator_.build(self.data_spec_)
             net.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in self.weights_.items()})
-            self._network = net.to(memory_format=torch.channels_last).eval()
+            layout: Any = {"memory_format": torch.channels_last}
+            self._network = net.to(**layout).eval()
         return self._network
 
     def _predict_proba(self, images: np.ndarray) -> np.ndarray:
@@ -220,12 +223,6 @@ class NetworkClassifier(Classifier):
     def __getstate__(self) -> dict[str, Any]:
         state: Any = super().__getstate__()
         return {name: value for name, value in state.items() if name != "_network"}
-
-
-def data_spec_of(images: np.ndarray, classes: int) -> DataSpec:
-    """Return what a network is told about uint8 images [N,H,W,C]."""
-    _, height, width, channels = images.shape
-    return DataSpec(channels, height, width, classes)
 
 
 def pools(images: np.ndarray, labels: np.ndarray, start: Start) -> Data:
@@ -265,13 +262,14 @@ def play(
     """Return the state after `steps` rounds of a recipe, and its curves."""
     keep_memory()
     state = new_state(recipe, data_spec, seed=seed)
+    names = curve_names(recipe)
     sums: dict[str, list[torch.Tensor]] = {}
     curves: dict[str, tuple[tuple[float | None, ...], ...]] = {}
     every = max(1, steps // CURVE_POINTS)
     for _, means in training(recipe, state, data, images=steps * recipe.batch, seed=seed, precision=precision):
         for (player, loss), mean in means.items():
             if mean.ndim == 0:
-                sums.setdefault(curve_name(player, loss), []).append(mean)
+                sums.setdefault(names[player, loss].key, []).append(mean)
         if state.round % every == 0 or state.round == steps:
             for name, values in sums.items():
                 value = torch.stack(values).mean().item()
@@ -279,26 +277,6 @@ def play(
                 curves[name] = (*curves.get(name, ()), point)
             sums = {}
     return state, curves
-
-
-def curve_name(player: str, loss: Loss) -> str:
-    """Return the name of a curve, such as "D/Classify/labelled"."""
-    name = f"{player}/{type(loss).__name__}"
-    label = getattr(loss, "label", None)
-    if isinstance(label, Batch):
-        name += "/labelled" if label.pool == "labelled" else f"/{label.field}"
-    of = getattr(loss, "of", None)
-    if isinstance(of, Discriminated) and label is None:
-        name += "/real" if any(isinstance(node, Batch) for node in nodes_below(of)) else "/fake"
-    return name
-
-
-def nodes_below(node: Node) -> Iterator[Node]:
-    """Yield the nodes that a node is computed from, along `of`."""
-    of = getattr(node, "of", None)
-    for inner in of if isinstance(of, tuple) else (of,) if of is not None else ():
-        yield inner
-        yield from nodes_below(inner)
 
 
 def affordable(
@@ -330,8 +308,8 @@ def measure_norms(net: nn.Module, x: torch.Tensor, look: Look, seed: int, *, ima
     view = look.weak(Batch())
     for number, chunk in enumerate(rows.split(BATCH_OF_PREDICTION)):
         index = torch.arange(len(chunk)) + number * BATCH_OF_PREDICTION
-        u = keyed_random.uniform(key, index, count(*x.shape[1:3]))
-        net(seen(to_unit(x[chunk]), u, view))
+        u = keyed_random.uniform(key, index, view_numbers(*x.shape[1:3]))
+        net(viewed(to_unit(x[chunk]), u, view))
     for norm in norms:
         norm.momentum = 0.1
     net.eval()

@@ -126,7 +126,7 @@ def chunks(index: np.ndarray, images: np.ndarray) -> list[np.ndarray]:
 
 def grey(images: np.ndarray) -> np.ndarray:
     """float32 [N, H, W] of uint8 [N, H, W, C]."""
-    return images[..., 0].astype(np.float32) if images.shape[3] == 1 else images @ LUMA
+    return images[..., 0].astype(np.float32) if images.shape[3] == 1 else images @ np.array(LUMA, np.float32)
 
 
 def shrunk(pictures: np.ndarray, side: int) -> np.ndarray:

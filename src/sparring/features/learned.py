@@ -13,6 +13,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,9 +25,10 @@ from ..errors import DataError
 from ..files import content_hash
 from ..games.builders import Recipe
 from ..games.heads import Classes
-from ..games.losses import Classify, Linear
+from ..games.losses import Classify
 from ..games.nodes import Batch, Discriminated
 from ..games.players import AdamW, Discriminator, Player
+from ..games.schedules import Linear
 from ..games.training import fastest_precision, new_state, training
 from ..games.views import Weak
 from ..images import to_unit
@@ -78,8 +80,7 @@ class Lesson:
 
     @property
     def data_spec(self) -> DataSpec:
-        _, height, width, channels = self.x.shape
-        return DataSpec(channels, height, width, self.classes)
+        return DataSpec.of(self.x, self.classes)
 
 
 def own(
@@ -260,7 +261,8 @@ def own_network(data_spec: DataSpec, arrays: Arrays, device: str) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         net = RECIPE.nets["D"].build(data_spec)  # without an optimiser, which loads half of torch
     net.load_state_dict({name: torch.tensor(value) for name, value in arrays.items() if "/" not in name})
-    return net.to(device=device, memory_format=torch.channels_last).eval().requires_grad_(False)
+    placed: Any = {"device": device, "memory_format": torch.channels_last}
+    return net.to(**placed).eval().requires_grad_(False)
 
 
 @torch.inference_mode()

@@ -26,14 +26,14 @@ from ..devices import choose_device
 from ..errors import DataError, FileFormatError, UsageError
 from ..files import new_folder
 from ..games.builders import Recipe
-from ..games.degradations import Grey
-from ..games.losses import AdversarialLoss, Schedule
-from ..games.nodes import Output
-from ..games.players import Generator, Translator
-from ..games.training import Data, State, check, fastest_precision, new_state, training
+from ..games.curve_names import all_curves, curve_names
+from ..games.degradations import Degradation
+from ..games.losses import AdversarialLoss
+from ..games.schedules import Schedule
+from ..games.training import Data, State, check_trainable, fastest_precision, new_state, training
 from ..images import grid, save_png
 from ..nets.layers import DataSpec
-from ..records import from_json, to_json, walk
+from ..records import as_python, from_json, to_json, walk
 from .checkpoints import FORMAT, load_state, save_state
 from .defaults import find_recipe, with_augment
 from .monitor import Monitor
@@ -85,7 +85,8 @@ class Run:
         data = {"facts": to_json(self.data_spec), "classes": list(self.classes), "fingerprint": self.fingerprint}
         files.write_json(self.folder / "data.json", {"format": FORMAT, **data})
         recipe = {"format": FORMAT, "settings": self.settings, "recipe": to_json(self.recipe)}
-        files.write_json(self.folder / "recipe.json", recipe | {"python": repr(self.recipe)})
+        recipe["curves"] = [to_json(curve) for curve in all_curves(self.recipe)]
+        files.write_json(self.folder / "recipe.json", recipe | {"python": as_python(self.recipe, "recipe")})
 
     @property
     def rounds(self) -> int:
@@ -125,8 +126,8 @@ class Run:
 
         Of translators: sources, what is made of them, and the targets where there are any.
         """
-        spec = next((s for s in self.recipe.nets.values() if isinstance(s, Generator)), None)
-        if any(isinstance(s, Translator) for s in self.recipe.nets.values()):
+        spec = self.recipe.generator
+        if self.recipe.translators:
             images = preview(self.recipe, state, data)
         elif spec is None:
             return None
@@ -141,8 +142,7 @@ class Run:
 
     def export(self, state: State) -> Path | None:
         """The averaged generator alone as a model folder; the discriminator stays behind, it knows its images best."""
-        spec = next((s for s in self.recipe.nets.values() if isinstance(s, Generator)), None)
-        translators = [s.name for s in self.recipe.nets.values() if isinstance(s, Translator)]
+        spec, translators = self.recipe.generator, [spec.name for spec in self.recipe.translators]
         data_spec = {name: self.settings[name] for name in ("recipe_name", "images")} | {"source": self.recipe.source}
         if translators:
             nets = {name: state.best(name) for name in translators}
@@ -219,11 +219,10 @@ def train(
     recipe = recipe if batch is None else in_batches(recipe, batch)
     recipe, changed = with_augment(recipe, augment, int(read.sum()))
     beside = None if sources is None else load(sources, size=imageset.shape[:2])
-    _, height, width, channels = imageset.images.shape
-    data_spec = DataSpec(channels, height, width, len(imageset.classes))
-    if channels == 1 and any(isinstance(node, Grey) for node in walk(recipe)):
+    data_spec = DataSpec.of(imageset.images, len(imageset.classes))
+    if data_spec.channels == 1 and any(isinstance(node, Degradation) and node.needs_colour for node in walk(recipe)):
         raise DataError("grey", "the images are grey already", fix="pass images in colour, or use another recipe")
-    check(recipe, pools(imageset, recipe, beside))
+    check_trainable(recipe, pools(imageset, recipe, beside))
     settings = {"images": images, "seed": seed, "precision": precision, "recipe_name": name, "source": imageset.name}
     fingerprint = "+".join(images.fingerprint for images in (imageset, beside) if images is not None)
     run = Run(folder, recipe, data_spec, imageset.classes, fingerprint, settings)
@@ -273,7 +272,8 @@ def _resumed(run: Run, device: str) -> tuple[State, dict]:
 def _advance(run, state, data, watch, news, *, before, minutes, stop, save_seconds) -> Iterator[Progress]:
     """The run's own loop: watch, log, show, save, stop."""
     recipe, settings, rounds = run.recipe, run.settings, run.rounds
-    names, every = means_names(recipe), max(1, rounds // LINES)
+    names = {which: curve.key for which, curve in curve_names(recipe).items()}
+    every = max(1, rounds // LINES)
     started = last_saved = last_line = time.monotonic()
     shown, sample, why = every * max(1, LINES // 20), None, ""
     if state.round == 0:
@@ -342,7 +342,7 @@ def generator(folder: Path | str) -> Sampler:
         if (place / "config.json").exists():
             return load_generator(place)
     run = Run.read(folder)
-    spec = next((s for s in run.recipe.nets.values() if isinstance(s, Generator)), None)
+    spec = run.recipe.generator
     found = run.newest()
     if spec is None or found is None:
         what = "no checkpoint yet" if spec else f"no generator: recipe {run.settings['recipe_name']} has none"
@@ -447,21 +447,6 @@ def pools(
             others = alike(sources, images)
             data["a"], data["b"] = data["all"], {"x": torch.from_numpy(others.images[used(others)])}
     return {pool: {name: t.to(device) for name, t in fields.items()} for pool, fields in data.items()}
-
-
-def means_names(recipe: Recipe) -> dict[tuple, str]:
-    """(player, term) -> a short name for logs: "D/NonSaturating", "D/FractionReal/fake", "D/R1/real"."""
-    names: dict[tuple, str] = {}
-    for player in recipe.players:
-        for loss in dict.fromkeys((*player.losses, *player.measured)):
-            name = f"{player.name}/{type(loss).__name__}"
-            condition = getattr(loss, "of", None) if loss in player.measured else getattr(loss, "at", None)
-            if condition is not None:
-                name += "/fake" if any(isinstance(p, Output) for p in walk(condition)) else "/real"
-            while name in names.values():
-                name += "+"
-            names[player.name, loss] = name
-    return names
 
 
 def to_dict(progress: Progress) -> dict:
