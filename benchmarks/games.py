@@ -56,7 +56,7 @@ from sparring.images import grid, save_png
 from sparring.nets.layers import DataSpec
 from sparring.records import walk
 from sparring.runs.defaults import with_augment
-from sparring.runs.driver import Run
+from sparring.runs.folder import Run
 from sparring.runs.translator import mean_filled
 
 TRIAL, LATE = 8.0, 1.25  # seconds of the trial; a run is cut off at so many times its budget

@@ -297,7 +297,7 @@ def run(tmp_path_factory):
     """A run of a conditional generator on digits, one of InfoGAN, for a few rounds."""
     folder = tmp_path_factory.mktemp("runs")
     for name in ("cgan", "infogan"):
-        list(driver.train("digits", THIN[name], folder / name, images=256, precision="fp32", watch=False))
+        driver.train("digits", THIN[name], folder / name, images=256, precision="fp32", monitor=False)
     return folder
 
 

@@ -1,6 +1,7 @@
 """Generators: train."""
 
 import shlex
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -32,7 +33,7 @@ def train(
     augment: str = "auto",
     device: str = "auto",
     precision: Precision = "auto",
-    no_watch: Flag = False,
+    no_monitor: Annotated[Flag, Parameter(name=("--no-monitor", "--no-watch"))] = False,
     json: Flag = False,
     quiet: Flag = False,
 ):
@@ -54,30 +55,29 @@ def train(
         augment: how D sees images: none, diffaugment, ada, or auto: diffaugment below 10,000 images.
         device: auto, cpu, cuda.
         precision: auto measures which is faster.
-        no_watch: do not go back to a healthy copy where training falls ill.
+        no_monitor: do not go back to a healthy copy where training diverges or collapses.
         json: print where the run stands as JSON.
         quiet: print nothing but results.
     """
     from ..runs.defaults import find_recipe
-    from ..runs.driver import to_dict
-    from ..runs.driver import train as advance
+    from ..runs.driver import TrainOptions, train_steps
 
     screen = Screen(as_json=json, quiet=quiet)
     name = "run" if recipe == "auto" else find_recipe(recipe)[0]
     out = out or Path(f"{stem(name)}-{stem(data)}")
-    settings = {"images": images, "batch": batch, "minutes": minutes, "seed": seed, "size": size, "device": device}
-    settings |= {"unlabelled": unlabelled, "sources": source, "augment": augment}
-    settings |= {"precision": precision, "watch": not no_watch}
+    options = TrainOptions(
+        images, batch, minutes, seed, size, unlabelled, source, augment, device, precision, not no_monitor
+    )
     last = None
     with Stop() as stop, screen.progress(name) as line:
-        for last in advance(data, recipe, out, **settings, stop=stop):
+        for last in train_steps(data, recipe, out, options, stop=stop):
             for words in last.news:
                 screen.note(f"{name}: {words}", style="")
             line(last.images, last.total, readings(last), left=last.seconds_left)
     if last is None:
         return
     if json:
-        screen.show_json(to_dict(last))
+        screen.show_json({k: str(v) if isinstance(v, Path) else v for k, v in asdict(last).items()})
     if stop.number:
         raise Interrupted(f"{last.images:,} of {last.total:,} images done, saved in {out}; {go_on()}", stop.number)
     if json:

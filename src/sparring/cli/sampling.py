@@ -114,7 +114,7 @@ def wanted(asked: dict[str, Any], *, inside: bool, label: str | None) -> str:
 
 def generator_of(run: Path):
     """The generator of a run or a model folder. Raises UsageError for what makes images from images."""
-    from ..runs.driver import generator
+    from ..runs.folder import read_generator
 
     for place in (run / "recipe.json", run / "config.json"):
         if place.is_file() and '"Translator"' in place.read_text(encoding="utf-8", errors="replace"):
@@ -123,7 +123,7 @@ def generator_of(run: Path):
                 f"{run} makes images from images, so it has no noise to draw from",
                 fix=f"translate images: sparring translate {shlex.quote(str(run))} IMAGES",
             )
-    return generator(run)
+    return read_generator(run)
 
 
 def drawn(sampler, picture: str, *, n, columns, label, code, truncation, seed, **asked) -> tuple[Any, dict]:
@@ -190,7 +190,7 @@ def nearest_to(images, source: str) -> tuple[Any, dict]:
 def real_images(source: str, shape: tuple[int, int, int]):
     """The images of a data set that may be trained on, at the generator's size."""
     from ..data import load
-    from ..runs.driver import used
+    from ..runs.pools import used
 
     found = load(source, size=shape[:2])
     if found.images.shape[3] != shape[2]:
@@ -202,12 +202,12 @@ def real_images(source: str, shape: tuple[int, int, int]):
 
 def look_inside(run: Path, sampler, source: str | None, *, seed: int = 0) -> dict:
     """Writes RUN/inside, beside training images where they are named, or known: digits come with sparring."""
-    from ..runs.driver import Run
+    from ..runs.folder import Run
     from ..runs.latent_views import look
 
     if not (run / "recipe.json").is_file():
         raise UsageError("not-a-run", f"{run} is no run folder", fix="--inside wants what `sparring train` wrote")
-    source = source or ("digits" if Run.read(run).settings.get("source") == "digits" else None)
+    source = source or ("digits" if Run.read(run).settings.source == "digits" else None)
     data_spec = sampler.data_spec
     shape = (data_spec.height, data_spec.width, data_spec.channels)
     real = real_images(source, shape).images if source else None

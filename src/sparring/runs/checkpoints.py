@@ -102,6 +102,11 @@ def load_state(recipe: Recipe, folder: Path, *, device: str = "cpu") -> tuple[St
     return state, rest
 
 
+def monitor_record(rest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the monitor's state in the content of a state.json; it was called `watch` before."""
+    return rest.get("monitor") or rest.get("watch") or {}
+
+
 @torch.no_grad()
 def fill(state: State, found: dict[str, torch.Tensor]) -> None:
     """Copy tensors into a state of the same recipe. Raises FileFormatError where their names do not fit it."""

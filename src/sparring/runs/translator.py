@@ -25,6 +25,7 @@ from ..images import to_uint8, to_unit
 from ..nets.layers import DataSpec
 from ..records import from_json, to_json, walk
 from .checkpoints import fill_network, network_arrays
+from .own_code import admit, own_code
 
 TILE = 512  # pixels: the side of a piece of a large image
 REACH = 6  # in units of a U-Net's smallest map: so far see two convolutions on each level down and up
@@ -157,15 +158,22 @@ What it fills in is made up. Mark its pictures as generated wherever you show th
         "sources": {name: to_json(made_from(recipe, name)) for name in nets},
         "facts": to_json(data_spec),
     }
+    own = own_code(recipe)
+    config |= {"own": own.to_json()} if own else {}
     return write_artifact(folder, "translator", network_arrays(nets), {**config, **about}, card=card)
 
 
-def load_translators(folder: Path | str) -> Translating:
-    """Translators from a model folder or the run that made it. Raises FileFormatError when it is none, or damaged."""
+def load_translators(folder: Path | str, *, trust_code: bool = False) -> Translating:
+    """Return the translators in a model folder or in the run that made it.
+
+    `trust_code`: the run's own Python code may be run. Raises FileFormatError when the folder holds none, or is
+    damaged, UsageError when it needs code that is not trusted.
+    """
     folder = Path(folder)
     folder = folder / "model" if (folder / "model" / "config.json").exists() else folder
     found = read_artifact(folder, "translator", fix="pass a run of pix2pix, cyclegan, inpaint or upscale")
     config, data_spec = found.config, from_json(found.config["facts"])
+    admit(folder.parent, config.get("own"), trust_code=trust_code)
     specs = {name: from_json(spec) for name, spec in config["translators"].items()}
     nets = {name: fill_network(spec.build(data_spec), name, found.tensors) for name, spec in specs.items()}
     sources = {name: from_json(node) for name, node in config["sources"].items()}
