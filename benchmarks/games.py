@@ -363,7 +363,7 @@ def measured(name: str, seed: int, options) -> dict[str, Any]:
         state, rest = run.newest(device=options.device) or (None, {})
         recipe, about = run.recipe, {"seconds": rest["seconds"], "images": state.round * run.recipe.batch}
         about |= {"skipped": state.skipped, "images_per_second": round(about["images"] / about["seconds"], 1)}
-        about |= {"seed": run.settings["seed"], "dtype": run.settings["precision"]}
+        about |= {"seed": run.settings.seed, "dtype": run.settings.precision}
     else:
         precision = options.precision
         if precision == "auto":

@@ -21,10 +21,10 @@ from sparring.games.nodes import Batch
 from sparring.games.players import SGD, Generator
 from sparring.games.training import Relief, Step, new_state, training
 from sparring.runs import driver, monitor, rollback, signals
-from sparring.runs.folder import Run, read_generator
-from sparring.runs.pools import held_out, parted
 from sparring.runs.checkpoints import load_state, tensors
+from sparring.runs.folder import Run, read_generator
 from sparring.runs.monitor import Change, Monitor, MonitorState
+from sparring.runs.pools import held_out, parted
 from sparring.runs.signals import Finding, confirmed
 
 X, Y = striped(count=600)
@@ -525,9 +525,7 @@ def test_some_images_are_kept_from_training():
     assert held_out(load(arrays(900)), THIN["cgan"]) == held_out(imageset, THIN["vae"]) == 0
     ours, held = parted(imageset, 55, seed=0)
     assert len(ours) == 1045 and len(held) == 55 and not set(ours.origins) & set(held.origins)
-    assert (
-        held.origins == parted(imageset, 55, seed=0)[1].origins != parted(imageset, 55, seed=1)[1].origins
-    )
+    assert held.origins == parted(imageset, 55, seed=0)[1].origins != parted(imageset, 55, seed=1)[1].origins
     few = replace(imageset, labels=np.where(np.arange(1100) < 60, imageset.labels, -1))
     assert (parted(few, 52, seed=0)[1].labels == -1).all()
 

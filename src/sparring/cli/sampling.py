@@ -51,6 +51,7 @@ def sample(
     inside: Flag = False,
     seed: Seed = 0,
     columns: Count | None = None,
+    trust_code: Flag = False,
     json: Flag = False,
 ):
     """Draw images from a trained generator, and look inside it: one picture, files, or a film.
@@ -73,6 +74,7 @@ def sample(
         inside: all of it into RUN/inside, for `sparring report RUN`; with --nearest beside images too.
         seed: another number, other images; image i is always the same.
         columns: of the grid.
+        trust_code: run the Python file that the run was trained with, if it has one of its own.
         json: print what was written as JSON.
     """
     asked = {"per_class": per_class, "interpolate": interpolate, "walk": walk, "directions": directions}
@@ -83,7 +85,7 @@ def sample(
     if film and picture == "samples":
         tell(screen, json, {"moments": save_training(run, film), "film": str(film)})
         return
-    sampler = generator_of(run)
+    sampler = generator_of(run, trust_code=trust_code)
     if inside:
         tell(screen, json, look_inside(run, sampler, nearest, seed=seed))
     elif per_class:
@@ -112,7 +114,7 @@ def wanted(asked: dict[str, Any], *, inside: bool, label: str | None) -> str:
     return named[0] if named else "samples"
 
 
-def generator_of(run: Path):
+def generator_of(run: Path, *, trust_code: bool = False):
     """The generator of a run or a model folder. Raises UsageError for what makes images from images."""
     from ..runs.folder import read_generator
 
@@ -123,7 +125,7 @@ def generator_of(run: Path):
                 f"{run} makes images from images, so it has no noise to draw from",
                 fix=f"translate images: sparring translate {shlex.quote(str(run))} IMAGES",
             )
-    return read_generator(run)
+    return read_generator(run, trust_code=trust_code)
 
 
 def drawn(sampler, picture: str, *, n, columns, label, code, truncation, seed, **asked) -> tuple[Any, dict]:
@@ -202,12 +204,12 @@ def real_images(source: str, shape: tuple[int, int, int]):
 
 def look_inside(run: Path, sampler, source: str | None, *, seed: int = 0) -> dict:
     """Writes RUN/inside, beside training images where they are named, or known: digits come with sparring."""
-    from ..runs.folder import Run
+    from ..runs.history import read_settings
     from ..runs.latent_views import look
 
     if not (run / "recipe.json").is_file():
         raise UsageError("not-a-run", f"{run} is no run folder", fix="--inside wants what `sparring train` wrote")
-    source = source or ("digits" if Run.read(run).settings.source == "digits" else None)
+    source = source or ("digits" if read_settings(run).source == "digits" else None)
     data_spec = sampler.data_spec
     shape = (data_spec.height, data_spec.width, data_spec.channels)
     real = real_images(source, shape).images if source else None
@@ -222,7 +224,7 @@ def look_again(run: Path, source: str | None) -> None:
     try:
         sampler = generator_of(run)
     except (UsageError, FileFormatError) as error:
-        if error.id not in ("no-latents", "no-generator"):
+        if error.id not in ("no-latents", "no-generator", "own-code"):
             raise
         return
     if source or not looked(sampler, run):

@@ -29,7 +29,7 @@ from ..nets.layers import DataSpec
 from ..records import from_json, pretty, to_json
 from .checkpoints import FORMAT, STATE, load_state, monitor_record, save_state
 from .history import Event, RunSettings, from_mapping, read_events
-from .own_code import OwnCode, admit
+from .own_code import OwnCode, admit, foreign_modules
 from .sampler import Sampler, draw, load_generator, save_generator
 from .translator import preview, save_translators
 
@@ -65,10 +65,16 @@ class Run:
         recipe, data = files.read_json(folder / "recipe.json"), files.read_json(folder / "data.json")
         own = admit(folder, recipe.get("own"), trust_code=trust_code)
         settings = from_mapping(RunSettings, recipe["settings"])
-        spec = from_json(data["facts"])
-        return cls(
-            folder, from_json(recipe["recipe"]), spec, tuple(data["classes"]), data["fingerprint"], settings, own
-        )
+        try:
+            read = from_json(recipe["recipe"])
+        except FileFormatError as error:
+            if not recipe.get("modules"):
+                raise
+            what = f"the recipe of {folder} uses classes that are defined outside sparring"
+            fix = f"import the module that defines them first: {', '.join(recipe['modules'])}"
+            raise FileFormatError("own-code", what, fix=fix) from error
+        spec, classes = from_json(data["facts"]), tuple(data["classes"])
+        return cls(folder, read, spec, classes, data["fingerprint"], settings, own)
 
     def write(self) -> None:
         """Write recipe.json, data.json and the copy of the run's own code."""
@@ -78,7 +84,7 @@ class Run:
         data = {"facts": to_json(self.data_spec), "classes": list(self.classes), "fingerprint": self.fingerprint}
         files.write_json(self.folder / "data.json", {"format": FORMAT, **data})
         recipe = {"format": FORMAT, "settings": asdict(self.settings), "recipe": to_json(self.recipe)}
-        own = {"own": self.own.to_json()} if self.own else {}
+        own = {"own": self.own.to_json()} if self.own else {"modules": foreign_modules(self.recipe)}
         files.write_json(self.folder / "recipe.json", recipe | {"python": pretty(self.recipe, width=92)} | own)
 
     @property

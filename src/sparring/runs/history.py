@@ -36,6 +36,11 @@ class RunSettings:
     held: int = 0
 
 
+def read_settings(folder: Path) -> RunSettings:
+    """Return the settings of a run; nothing of its recipe is read."""
+    return from_mapping(RunSettings, files.read_json(folder / "recipe.json")["settings"])
+
+
 class EventKind(StrEnum):
     """What can happen to a training. The values stand in events.jsonl."""
 

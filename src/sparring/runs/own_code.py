@@ -80,6 +80,11 @@ def own_code(value: Any) -> OwnCode | None:
     return next((code for code in _executed.values() if code.module.__name__ in modules), None)
 
 
+def foreign_modules(value: Any) -> list[str]:
+    """Return the modules, other than sparring's, that define classes of this recipe."""
+    return sorted({m for m in (type(item).__module__ for item in walk(value)) if m.split(".")[0] != "sparring"})
+
+
 def admit(run: Path, entry: Mapping[str, str] | None, *, trust_code: bool) -> OwnCode | None:
     """Return the run's own code, ready for use; None where it has none.
 
