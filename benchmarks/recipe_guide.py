@@ -14,7 +14,7 @@ import statistics
 from collections import Counter
 from pathlib import Path
 
-from sparring.games.recipes import ABOUT, RECIPES
+from sparring.games.recipes import RECIPES
 from sparring.records import pretty
 
 ROOT = Path(__file__).parents[1]
@@ -250,7 +250,7 @@ def page(lines: list[dict]) -> str:
     for title, section in SECTIONS.items():
         parts.append(f"## {title}")
         for name, (neighbour, text) in section.items():
-            parts.append(f"### {name}\n\n*{ABOUT[name]}.* {RECIPES[name].source}.\n\n{text}")
+            parts.append(f"### {name}\n\n*{RECIPES[name].about}.* {RECIPES[name].source}.\n\n{text}")
             parts.append(difference(name, neighbour))
             if (PICTURES / f"{name}.png").exists():
                 parts.append(f"![{name}](pictures/recipes/{name}.png)")

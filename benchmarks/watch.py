@@ -258,7 +258,7 @@ def overflowing(state, data, first):
 
 
 def forced(state, data, first):
-    state.nets["D"].memory_p.fill_(1.0)
+    state.nets["D"].augment_probability.fill_(1.0)
 
 
 @dataclass(frozen=True)
@@ -398,7 +398,7 @@ def leaks(seeds: range, names: tuple[str, ...] = ("infogan", "dcgan")) -> None:
     """How many samples a support vector machine takes for images as DiffAugment shows them: a second opinion."""
     x = load("digits").images
     augment, chance = DiffAugment(), torch.Generator().manual_seed(0)
-    shown = augment.see(to_unit(x), torch.rand(len(x), augment.numbers, generator=chance)).flatten(1).numpy()
+    shown = augment.apply(to_unit(x), torch.rand(len(x), augment.numbers, generator=chance)).flatten(1).numpy()
     plain, order = to_unit(x).flatten(1).numpy(), np.random.default_rng(0).permutation(len(x))
     known, new = order[:900], order[900:]
     discriminator = SVC(C=10.0).fit(np.r_[plain[known], shown[known]], np.repeat([0, 1], 900))

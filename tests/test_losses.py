@@ -15,33 +15,25 @@ from sparring.games.losses import (
     KL,
     L1,
     R1,
-    Accuracy,
     AdversarialLoss,
     Classify,
     ContinuousCodeLoss,
-    Cosine,
     Entropy,
     FeatureMatching,
-    FractionReal,
     GradientPenalty,
     Hinge,
     HistoricalAverage,
     Information,
     LeastSquares,
-    Linear,
-    MeanScore,
     Minimax,
     NonSaturating,
     Orthogonal,
-    PairAccuracy,
     PullAway,
     Relativistic,
-    Sign,
     SquaredError,
     Wasserstein,
-    Window,
-    at,
 )
+from sparring.games.measures import Accuracy, FractionReal, MeanScore, PairAccuracy, Sign
 from sparring.games.nodes import (
     FAKE,
     REAL,
@@ -56,7 +48,8 @@ from sparring.games.nodes import (
     Weights,
 )
 from sparring.games.players import Discriminator
-from sparring.games.training import Split, Step, StepContext, new_state, training
+from sparring.games.schedules import Cosine, Linear, Window, scheduled
+from sparring.games.training import ShardContext, Sharding, Step, new_state, training
 from sparring.nets.mlp import MLP
 from sparring.nets.unet import PatchGAN
 
@@ -66,7 +59,7 @@ N = 6
 class Known(dict):
     """A turn in which every cell has a value already."""
 
-    movers = ("D",)
+    trained = ("D",)
     batch_mean = staticmethod(lambda x: x.mean(0))
 
 
@@ -74,15 +67,15 @@ def normal(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def verdicts(real, fake, movers=("D",)):
+def verdicts(real, fake, trained=("D",)):
     """A turn in which D gave these scores; features are whatever."""
     context = Known(
         {
-            REAL: DiscriminatorOutput(normal(N, 1, 2, 2), normal(N, 5, seed=1), real),
-            FAKE: DiscriminatorOutput(normal(N, 1, 2, 2, seed=2), normal(N, 5, seed=3), fake),
+            REAL: DiscriminatorOutput(normal(N, 1, 2, 2), normal(N, 5, seed=1), {"score": real}),
+            FAKE: DiscriminatorOutput(normal(N, 1, 2, 2, seed=2), normal(N, 5, seed=3), {"score": fake}),
         }
     )
-    context.movers = movers
+    context.trained = trained
     return context
 
 
@@ -111,7 +104,7 @@ def test_a_contest_is_the_papers_formula(adversarial):
     d, g = PAPERS[adversarial]
     assert torch.allclose(adversarial(verdicts(r, f)), d, atol=1e-12)
     if g is not None:
-        assert torch.allclose(adversarial(verdicts(r, f, movers=("G",))), g, atol=1e-12)
+        assert torch.allclose(adversarial(verdicts(r, f, trained=("G",))), g, atol=1e-12)
 
 
 def test_every_contest_is_tried():
@@ -124,7 +117,7 @@ def test_each_side_of_a_contest_wants_what_it_should(adversarial):
     """D's loss falls where real scores rise and fake scores fall, G's where fake scores rise; far scores are finite."""
     fake, real = FAKE_SCORES.clone().requires_grad_(), REAL_SCORES.clone().requires_grad_()
     d = torch.autograd.grad(adversarial(verdicts(real / 4, fake / 4)).sum(), (real, fake))
-    g = torch.autograd.grad(adversarial(verdicts(real / 4, fake / 4, movers=("G",))).sum(), fake)[0]
+    g = torch.autograd.grad(adversarial(verdicts(real / 4, fake / 4, trained=("G",))).sum(), fake)[0]
     least = isinstance(adversarial, LeastSquares)  # which pulls to a target, from both sides
     assert least or ((d[0] <= 0).all() and (d[1] >= 0).all() and (g <= 0).all())
     assert d[0].abs().sum() > 0 and d[1].abs().sum() > 0 and g.abs().sum() > 0
@@ -137,7 +130,7 @@ def test_each_side_of_a_contest_wants_what_it_should(adversarial):
 
 
 def test_matching_is_the_squared_gap_of_mean_features():
-    context = verdicts(r, f, movers=("G",))
+    context = verdicts(r, f, trained=("G",))
     a, b = context[REAL].features, context[FAKE].features
     by_hand = sum((a[:, k].mean() - b[:, k].mean()) ** 2 for k in range(5)) / 5
     assert torch.allclose(FeatureMatching()(context), by_hand)
@@ -147,10 +140,10 @@ def test_matching_is_the_squared_gap_of_mean_features():
 def test_a_score_for_each_patch_counts_as_the_mean_over_patches(adversarial):
     """Of the losses, not of the scores: a patch's loss is not linear."""
     real, fake = 2 * normal(N, 7, seed=4), 2 * normal(N, 7, seed=5)
-    for movers in (("D",), ("G",)):
-        each = [adversarial(verdicts(real[:, k], fake[:, k], movers)) for k in range(7)]
-        assert torch.allclose(adversarial(verdicts(real, fake, movers)), sum(each) / 7)
-        assert adversarial(verdicts(real, fake, movers)).shape == (N,)
+    for trained in (("D",), ("G",)):
+        each = [adversarial(verdicts(real[:, k], fake[:, k], trained)) for k in range(7)]
+        assert torch.allclose(adversarial(verdicts(real, fake, trained)), sum(each) / 7)
+        assert adversarial(verdicts(real, fake, trained)).shape == (N,)
 
 
 def test_gauges_count():
@@ -172,7 +165,7 @@ def judged(score, x=None):
     """A turn in which D's score is this function of the image, at real images, fakes, and between."""
     x = normal(N, 1, 3, 2, seed=7).requires_grad_() if x is None else x
     return x, Known(
-        {node: DiscriminatorOutput(x, x.flatten(1), score(x)) for node in (REAL, FAKE, GradientPenalty().at)}
+        {node: DiscriminatorOutput(x, x.flatten(1), {"score": score(x)}) for node in (REAL, FAKE, GradientPenalty().at)}
     )
 
 
@@ -199,7 +192,7 @@ def test_the_slope_of_patches_is_that_of_their_mean():
 
 def turn_of(recipe, *, player=0, dtype=torch.float64, batch=8):
     state = new_state(recipe, FACTS, dtype=dtype)
-    return StepContext(Step(recipe.players[player], 0, 0.0, batch, 0), state, pools(), Split(), (0, batch)), state
+    return ShardContext(Step(recipe.players[player], 0, 0.0, batch, 0), state, pools(), Sharding(), (0, batch)), state
 
 
 def test_a_penalty_in_the_loop_is_the_slope_by_differences():
@@ -331,7 +324,7 @@ def test_drawn_cells_have_their_distributions():
     assert z.mean().abs() < 0.02 and (z.var() - 1).abs() < 0.03
     same = torch.cat([torch.ones(4000, 4), torch.zeros(4000, 4)], 1).double()
     E = Output("E", Batch())
-    context.memo[E] = same
+    context.computed[E] = same
     drawn = context[Reparameterised(E)]
     assert (drawn.mean(0) - 1).abs().max() < 0.06 and (drawn.var(0) - 1).abs().max() < 0.09
 
@@ -353,12 +346,12 @@ def test_a_game_of_patches_trains(adversarial):
 
 
 def test_schedules():
-    assert [at(Linear(2, 1), p) for p in (0, 0.5, 1)] == [2, 1.5, 1]
-    assert [round(at(Cosine(0.5, 0.1), p), 6) for p in (0, 0.5, 1)] == [0.5, 0.3, 0.1]
-    assert [at(Window(3, 0.2, 0.8, ramp=0.2), p) for p in (0, 0.2, 0.3, 0.5, 0.7, 0.8)] == pytest.approx(
+    assert [scheduled(Linear(2, 1), p) for p in (0, 0.5, 1)] == [2, 1.5, 1]
+    assert [round(scheduled(Cosine(0.5, 0.1), p), 6) for p in (0, 0.5, 1)] == [0.5, 0.3, 0.1]
+    assert [scheduled(Window(3, 0.2, 0.8, ramp=0.2), p) for p in (0, 0.2, 0.3, 0.5, 0.7, 0.8)] == pytest.approx(
         [0, 0, 1.5, 3, 1.5, 0]
     )
-    assert at(Window(3, 0.5), 1.0) == 0 and at(Window(3, 0.5), 0.999) == 3 and at(0.7, 0.3) == 0.7
+    assert scheduled(Window(3, 0.5), 1.0) == 0 and scheduled(Window(3, 0.5), 0.999) == 3 and scheduled(0.7, 0.3) == 0.7
 
 
 def test_a_scheduled_weight_scales_with_how_often_a_term_counts():

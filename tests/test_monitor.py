@@ -228,21 +228,21 @@ def knows(x, condition=None, draw=None):
     """A judge that calls real what is in X, and nothing else."""
     pixels = ((x + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).flatten(1)
     known = (pixels[:, None] == X.flatten(1)[None]).all(2).any(1)
-    return DiscriminatorOutput(x, x.flatten(1), 2.0 * known - 1)
+    return DiscriminatorOutput(x, x.flatten(1), {"score": 2.0 * known - 1})
 
 
 def test_a_judge_that_knows_its_images_by_heart_is_named():
     assert "D overfits" in seen(lambda y: pick(OTHER, y), held=HELD, discriminator=knows)
 
     def fair(x, condition=None, draw=None):
-        return DiscriminatorOutput(x, x.flatten(1), x.flatten(1).mean(1) + 1)
+        return DiscriminatorOutput(x, x.flatten(1), {"score": x.flatten(1).mean(1) + 1})
 
     assert seen(lambda y: pick(OTHER, y), held=HELD, discriminator=fair) == set()
 
 
 def test_scores_without_a_zero_are_read_about_their_middle():
     def far(x, condition=None, draw=None):
-        return knows(x)._replace(score=100 + knows(x).score)
+        return replace(knows(x), by_head={"score": 100 + knows(x).score})
 
     assert "D overfits" in seen(lambda y: pick(OTHER, y), recipe=THIN["wgan-gp"], held=HELD, discriminator=far)
 
@@ -262,13 +262,13 @@ def test_an_augmentation_that_leaks_is_named():
     square = {k: {"x": v["x"][:, :10], "y": v["y"]} for k, v in DATA.items()}
     data_spec = replace(FACTS, height=10)
     aug, u = recipe.nets["D"].augment, torch.rand(300, 26, generator=torch.Generator().manual_seed(0))
-    turned = aug.see(monitor.to_float(OTHER[:300, :10]), u, torch.tensor(1.0))
+    turned = aug.apply(monitor.to_float(OTHER[:300, :10]), u, torch.tensor(1.0))
     for made, leaks in ((monitor.to_float(OTHER[:, :10]), False), (turned, True)):
         state, look = (
             new_state(recipe, data_spec),
             Monitor(recipe, data_spec, square, rounds=4000, record={"age": 3200}),
         )
-        state.nets["D"].memory_p.fill_(1.0)
+        state.nets["D"].augment_probability.fill_(1.0)
         state.nets["G"].forward = lambda z, made=made, **_: made[: len(z)]
         state.round = 10 * look.tick
         assert ("leak" in {f.signal for f in look.look(state)}) == leaks
@@ -504,14 +504,14 @@ def test_what_cannot_be_saved_ends_at_its_best_with_exit_code_6(tmp_path):
 
 
 def test_one_move_that_is_not_finite_is_left_out_and_forgotten(tmp_path):
-    given, count = loop.StepContext.given, []
+    given, count = loop.ShardContext.given, []
 
     def once(context, *asked):
         count.append(1)
         return given(context, *asked) * (math.nan if len(count) == 7 else 1)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop.StepContext, "given", once)
+        patch.setattr(loop.ShardContext, "given", once)
         steps = go(tmp_path / "run")
     assert steps[-1].skipped == 1 and steps[-1].recovered == 0 and steps[-1].done
 

@@ -131,7 +131,7 @@ def test_a_trunk_says_whether_it_ties_images(family: Architecture):
     trunk = spread(family.trunk(DataSpec(1, 16, 16), 1)[0]).double()
     x = drawn(6, 1, 16, 16, dtype=torch.float64)
     alone = torch.cat([trunk(x[:3]), trunk(x[3:])])
-    assert torch.allclose(trunk(x), alone, atol=1e-9) is not family.ties_images
+    assert torch.allclose(trunk(x), alone, atol=1e-9) is not bool(family.image_ties)
 
 
 @pytest.mark.parametrize("family", MAKERS, ids=repr)
@@ -329,7 +329,7 @@ def test_spectral_norm_brings_every_largest_singular_value_to_1(family):
 def test_clipped_weights_stay_within_the_bound():
     D = spread(Discriminator(net=DCGAN(4), constraint=WeightClip(0.05)).build(FACTS))
     before = [p.clone() for p in D.parameters()]
-    D.settle({})
+    D.after_step({})
     for p, old in zip(D.parameters(), before, strict=True):
         assert torch.equal(p, old.clamp(-0.05, 0.05))
     assert SpectralNorm().lipschitz and WeightClip().lipschitz
@@ -343,34 +343,34 @@ HEADS = [Score(), Projection(), Classes(), ClassesAsScore(), ScoreAndClasses(), 
 @pytest.mark.parametrize("head", HEADS, ids=repr)
 def test_a_head_gives_what_it_says(head):
     family = PatchGAN(4) if head.wants_maps else MLP((16,))
-    verdict = Discriminator(net=family, head=head).build(DataSpec(1, 8, 8, 3))(drawn(4, 1, 8, 8), torch.zeros(4).long())
-    given = {name for name in ("score", "logits", "code_params") if getattr(verdict, name) is not None}
-    assert given == set(head.gives)
-    assert verdict.features.shape == ((4, 8, 2, 2) if head.wants_maps else (4, 16))
+    output = Discriminator(net=family, head=head).build(DataSpec(1, 8, 8, 3))(drawn(4, 1, 8, 8), torch.zeros(4).long())
+    given = set(output.by_head)
+    assert given == set(head.gives) <= {"score", "logits", "code_params"}
+    assert output.features.shape == ((4, 8, 2, 2) if head.wants_maps else (4, 16))
     if "score" in given:
-        assert verdict.score.shape == ((4, 4) if head.wants_maps else (4,))
+        assert output.score.shape == ((4, 4) if head.wants_maps else (4,))
     if isinstance(head, Codes):
-        assert verdict.logits.shape == (4, 5) and verdict.code_params.shape == (4, 4)
+        assert output.logits.shape == (4, 5) and output.code_params.shape == (4, 4)
     elif "logits" in given:
-        assert verdict.logits.shape == (4, 3)
+        assert output.logits.shape == (4, 3)
 
 
 def test_projection_is_the_score_and_the_labels_direction():
     D = spread(Discriminator(net=MLP((16,)), head=Projection()).build(DataSpec(1, 8, 8, 3)))
     y = torch.tensor([0, 1, 2, 1])
-    verdict = D(drawn(4, 1, 8, 8), y)
+    output = D(drawn(4, 1, 8, 8), y)
     for i in range(4):
-        h = verdict.features[i]
+        h = output.features[i]
         score = D.head["score"].weight[0] @ h + D.head["score"].bias[0] + D.head["label"].weight[y[i]] @ h
-        assert verdict.score[i].item() == pytest.approx(score.item(), abs=1e-4)
+        assert output.score[i].item() == pytest.approx(score.item(), abs=1e-4)
 
 
 def test_k_plus_one_classes_by_hand():
     """P(real) of Salimans et al. 2016 is Z / (Z + 1); softplus(-score) is its negative logarithm."""
     D = Discriminator(net=MLP(), head=ClassesAsScore()).build(DataSpec(1, 8, 8, 3))
-    verdict = D(drawn(4, 1, 8, 8))
-    z = verdict.logits.exp().sum(1)
-    assert torch.allclose(softplus(-verdict.score), -(z / (z + 1)).log(), atol=1e-5)
+    output = D(drawn(4, 1, 8, 8))
+    z = output.logits.exp().sum(1)
+    assert torch.allclose(softplus(-output.score), -(z / (z + 1)).log(), atol=1e-5)
 
 
 # --- bf16 ------------------------------------------------------------------------------------------------------------
@@ -383,10 +383,10 @@ def test_scores_keep_their_digits_in_bf16(family):
     x = drawn(64, 1, 16, 16)
     exact = D(x)
     with torch.autocast("cpu", torch.bfloat16):
-        verdict = D(x)
-    assert verdict.score.dtype == verdict.features.dtype == torch.float32
-    assert (verdict.score != verdict.score.bfloat16()).float().mean() > 0.9
-    error = (verdict.features - exact.features).square().mean() / exact.features.square().mean()
+        output = D(x)
+    assert output.score.dtype == output.features.dtype == torch.float32
+    assert (output.score != output.score.bfloat16()).float().mean() > 0.9
+    error = (output.features - exact.features).square().mean() / exact.features.square().mean()
     assert math.sqrt(error.item()) < 0.05
 
 

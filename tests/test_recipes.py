@@ -23,7 +23,6 @@ from sparring.games.losses import (
     ContinuousCodeLoss,
     Entropy,
     FeatureMatching,
-    FractionReal,
     GradientPenalty,
     Hinge,
     HistoricalAverage,
@@ -33,12 +32,12 @@ from sparring.games.losses import (
     Orthogonal,
     PullAway,
     Relativistic,
-    Sign,
     Wasserstein,
 )
+from sparring.games.measures import FractionReal, Sign
 from sparring.games.nodes import FAKE, REAL, Batch, Code, ContinuousCode, Discriminated, Labels, Noise, Output
 from sparring.games.players import Discriminator, Generator, Player, Translator
-from sparring.games.recipes import ABOUT, RECIPES, smooth
+from sparring.games.recipes import RECIPES, smooth
 from sparring.games.training import new_state, training
 from sparring.nets.classifiers import SmallCNN
 from sparring.nets.dcgan import DCGAN
@@ -243,7 +242,7 @@ REFUSED = {
         ),
         "the same number",
     ),
-    "no term reads network E": (
+    "no loss reads network E": (
         lambda: solo("x", (Discriminator(head=Classes()), Discriminator("E")), (Classify(),)),
         "drop it",
     ),
@@ -251,20 +250,20 @@ REFUSED = {
         lambda: gan("x", NonSaturating(fake=Discriminated("D", Output("H", Noise())))),
         "name a network",
     ),
-    "so it moves nothing": (lambda: gan("x", game, g=(FractionReal(of=REAL),)), "drop it"),
+    "so it changes nothing": (lambda: gan("x", game, g=(FractionReal(of=REAL),)), "drop it"),
     "minimises Classify() twice": (
         lambda: solo("x", (Discriminator(head=Classes()),), (Classify(), Classify())),
         "twice the weight",
     ),
     "two networks are called D": (lambda: gan("x", game, generator=Generator("D")), "its own name"),
-    "has moves without a loss": (lambda: gan("x", NonSaturating(every=2)), "every=1"),
+    "has steps without a loss": (lambda: gan("x", NonSaturating(every=2)), "every=1"),
     "only where D is Lipschitz": (lambda: gan("x", Wasserstein()), "GradientPenalty()"),
-    "asks G for a verdict, but it is a Generator": (
+    "asks G for a score, but it is a Generator": (
         lambda: gan("x", NonSaturating(fake=Discriminated("G", Output("G", Noise())))),
         "ask a Discriminator",
     ),
     "also needs their labels": (lambda: gan("x", game, discriminator=Discriminator(head=Projection())), "condition="),
-    "tells D about its images, but its head Score() does not listen": (
+    "gives D a condition, but its head Score() takes none": (
         lambda: gan("x", NonSaturating(real=sourced, fake=sourced)),
         "without condition",
     ),
@@ -296,21 +295,21 @@ REFUSED = {
     ),
     "D is a Discriminator, but UNet() has no trunk": (
         lambda: gan("x", game, discriminator=Discriminator(net=UNet())),
-        "another family",
+        "another architecture",
     ),
     "G is a Generator, but PatchGAN() has no generator": (
         lambda: gan("x", game, generator=Generator(net=PatchGAN())),
-        "another family",
+        "another architecture",
     ),
     "G is a Translator, but DCGAN() has no translator": (
         lambda: gan(
             "x", NonSaturating(fake=Discriminated("D", Output("G", labelled))), generator=Translator(net=DCGAN())
         ),
-        "another family",
+        "another architecture",
     ),
     "has no generator": (
         lambda: gan("x", game, generator=Generator(net=MinibatchDiscrimination(MLP()))),
-        "another family",
+        "another architecture",
     ),
     "MinibatchDiscrimination needs vectors": (
         lambda: gan("x", game, discriminator=Discriminator(net=MinibatchDiscrimination(PatchGAN()))),
@@ -318,9 +317,9 @@ REFUSED = {
     ),
     "in G start at zero, and zero has no spectral norm": (
         lambda: gan("x", game, generator=Generator(net=R3GAN(), constraint=SpectralNorm())),
-        "another family",
+        "another architecture",
     ),
-    "ADA in D has no gauge": (
+    "ADA in D has no measure to follow": (
         lambda: gan("x", game, discriminator=Discriminator(augment=ADA())),
         "augmented(recipe, ADA())",
     ),
@@ -352,7 +351,7 @@ REFUSED = {
         ),
         "Codes(continuous=2)",
     ),
-    "no discriminator that could see its images changed": (
+    "no discriminator whose images could be changed": (
         lambda: augmented(RECIPES["vae"], DiffAugment()),
         "without an augmentation",
     ),
@@ -388,12 +387,13 @@ def test_a_recipe_is_a_value(name):
 
 
 def test_every_recipe_is_told_about_and_different():
-    assert ABOUT.keys() == RECIPES.keys()
+    assert all(recipe.about for recipe in RECIPES.values())
+    assert replace(RECIPES["mlp"], about="another word") == RECIPES["mlp"]
     assert len(set(RECIPES.values())) == len(RECIPES)
 
 
 def test_smooth_has_no_batch_norm():
-    assert not smooth.ties_images and DCGAN().ties_images and FAKE != REAL
+    assert not smooth.image_ties and DCGAN().image_ties == "batch norm" and FAKE != REAL
 
 
 # --- augmentation ----------------------------------------------------------------------------------------------------
@@ -425,7 +425,7 @@ def test_every_game_trains_augmented(name, augment):
         alone = not name.startswith(("wgan", "r3gan"))  # the others' scores mean nothing alone
         assert (reading.rival is None) == alone
         p = recipe.batch / 64_000 * recipe.players[0].steps  # up from 0 at every move, or kept there
-        assert 0 <= state.nets[n].memory_p <= p + 1e-9
+        assert 0 <= state.nets[n].augment_probability <= p + 1e-9
 
 
 def test_an_augmented_game_is_another_game():

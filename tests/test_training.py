@@ -18,11 +18,13 @@ from sparring.games import training as loop
 from sparring.games.augment import ADA, DiffAugment
 from sparring.games.builders import augmented, gan, solo
 from sparring.games.heads import Classes
-from sparring.games.losses import Classify, FeatureMatching, GradientPenalty, Loss, NonSaturating, Window
+from sparring.games.losses import Classify, FeatureMatching, GradientPenalty, NonSaturating
+from sparring.games.measures import Loss
 from sparring.games.nodes import REAL, Batch, Buffer, Discriminated, Reparameterised
 from sparring.games.players import Adam, Discriminator, Generator, TrackedBuffer
 from sparring.games.recipes import RECIPES
-from sparring.games.training import Split, bits, new_state, training
+from sparring.games.schedules import Window
+from sparring.games.training import Sharding, bit_sum, new_state, training
 from sparring.nets.dcgan import DCGAN
 from sparring.nets.layers import DataSpec
 from sparring.records import RECORDS, from_json, record, to_json
@@ -143,7 +145,7 @@ def test_the_flat_scripts_notice_a_changed_recipe(what):
     ("owner", "attribute", "broken", "name"),
     [
         (
-            loop.StepContext,
+            loop.ShardContext,
             "normal",
             lambda self, p, n, *s: keyed_random.normal(keyed_random.key(0, p), self.indices(n), *s),
             "vae",
@@ -182,8 +184,8 @@ def test_every_recipe_takes_any_size_and_channel_count(height, width, channels):
 
 
 def test_the_loop_knows_no_method():
-    words = set(re.findall(r"\w+", "".join(map(inspect.getsource, (loop.training, loop.make, loop.settle)))))
-    assert not words & ((RECORDS.keys() - {"Recipe"}) | {"G", "D", "fake", "real", "labels"})
+    words = set(re.findall(r"\w+", "".join(map(inspect.getsource, (loop.training, loop.take_step, loop.after_step)))))
+    assert not words & ((RECORDS.keys() - {"Recipe", "Loss"}) | {"G", "D", "fake", "real", "labels"})
 
 
 def resumed(recipe, rounds, stop, folder):
@@ -240,41 +242,41 @@ def without_batchnorm(name):
 @pytest.mark.parametrize("name", ["mlp", "wgan-gp"])
 def test_four_micro_batches_are_one_batch(name):
     recipe = without_batchnorm(name)
-    assert gap(play(recipe, 2), play(recipe, 2, split=Split(micro=4))) < 1e-9
+    assert gap(play(recipe, 2), play(recipe, 2, sharding=Sharding(micro=4))) < 1e-9
 
 
 @pytest.mark.parametrize("name", ["r3gan-deep", "inpaint", "upscale", "cyclegan"])
 def test_so_they_are_where_there_is_no_norm(name):
     recipe = replace(THIN[name], batch=8)
-    assert gap(play(recipe, 2), play(recipe, 2, split=Split(micro=4))) < 1e-9
+    assert gap(play(recipe, 2), play(recipe, 2, sharding=Sharding(micro=4))) < 1e-9
 
 
 @pytest.mark.parametrize("augment", [DiffAugment(), ADA()], ids=repr)
 def test_so_they_are_with_an_augmentation(augment):
     """ADA's p follows the mean over the whole batch."""
     recipe = augmented(replace(THIN["minimax"], batch=8), augment)
-    assert gap(play(recipe, 4), play(recipe, 4, split=Split(micro=4))) < 1e-9
+    assert gap(play(recipe, 4), play(recipe, 4, sharding=Sharding(micro=4))) < 1e-9
 
 
 def test_a_term_that_needs_the_whole_batch_refuses_micro_batches():
     with pytest.raises(UsageError, match="FeatureMatching needs the whole batch"):
-        play(THIN["semi"], 1, split=Split(micro=2))
+        play(THIN["semi"], 1, sharding=Sharding(micro=2))
 
 
 def test_spectral_norm_refuses_micro_batches_as_it_counts_passes():
     with pytest.raises(UsageError, match="spectral norm in D takes a step with every forward pass"):
-        play(THIN["sngan"], 1, split=Split(micro=2))
+        play(THIN["sngan"], 1, sharding=Sharding(micro=2))
 
 
 def test_a_batch_is_split_evenly_or_not_at_all():
     with pytest.raises(UsageError, match="a batch of 64 cannot be split over 1 processes times 5 micro-batches"):
-        play(THIN["mlp"], 1, split=Split(micro=5))
+        play(THIN["mlp"], 1, sharding=Sharding(micro=5))
 
 
 def two_processes(rank, folder, name):
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
-    state = play(without_batchnorm(name), 2, split=Split(rank, 2))
+    state = play(without_batchnorm(name), 2, sharding=Sharding(rank, 2))
     if rank == 0:
         save_state(state, without_batchnorm(name), Path(folder) / "state")
     torch.distributed.barrier()
@@ -295,10 +297,10 @@ def other_weights(rank, folder):
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
     recipe, state = without_batchnorm("mlp"), new_state(without_batchnorm("mlp"), FACTS)
     with (
-        mock.patch.object(loop, "AGREE", 4),
+        mock.patch.object(loop, "COMPARE_ROUNDS", 4),
         pytest.raises(Diverged, match="process 1 of 2 has other weights than process 0 at round 4"),
     ):
-        for _ in training(recipe, state, DATA, images=64 * 8, split=Split(rank, 2)):
+        for _ in training(recipe, state, DATA, images=64 * 8, sharding=Sharding(rank, 2)):
             if rank and state.round == 1:
                 weight = next(state.nets["G"].parameters()).data.view(-1)
                 weight[0] = torch.nextafter(weight[0], weight.new_tensor(9.0))
@@ -315,9 +317,9 @@ def test_processes_notice_that_their_weights_differ(tmp_path):
 def test_bits_tell_tensors_apart(dtype):
     p = torch.nn.Parameter(torch.randn(4, 3, 3, 3, dtype=dtype).contiguous(memory_format=torch.channels_last))
     other = p.detach().clone()
-    assert bits(p) == bits(other)
+    assert bit_sum(p) == bit_sum(other)
     other[3, 2, 1, 0] = torch.nextafter(other[3, 2, 1, 0], other.new_tensor(9.0))
-    assert bits(p) != bits(other)
+    assert bit_sum(p) != bit_sum(other)
 
 
 def test_the_gradient_of_a_round_is_the_largest_of_its_moves():

@@ -34,6 +34,7 @@ LOOKED_FOR = "png, jpg, webp, bmp, gif, tiff"
 PIXEL_LIMIT = 64_000_000
 FILE_LIMIT = 1 << 29  # bytes of one encoded image in an archive
 MIN_SIDE = 8
+LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue, ITU-R BT.601
 CUT = 0.1  # of a side, at most
 FIT_RULE = (
     "resized with antialiasing, the aspect ratio kept: of a side that is too long up to a tenth is cut, half at either "

@@ -55,7 +55,7 @@ def order(key: int, count: int) -> Tensor:
     return bits(key, torch.arange(count), 1)[:, 0].argsort()
 
 
-def rows(stream: tuple, positions: Tensor, count: int) -> Tensor:
-    """Which of `count` images stand at these ascending positions of an endless stream, shuffled anew every epoch."""
+def shuffled(stream: tuple[object, ...], positions: Tensor, count: int) -> Tensor:
+    """Return indices into `count` images for ascending positions of an endless stream, shuffled anew every epoch."""
     epoch, place = positions // count, positions % count
     return torch.cat([order(key(*stream, e), count)[place[epoch == e]] for e in epoch.unique().tolist()])

@@ -4,7 +4,7 @@ Everything in a recipe is a record. JSON may name only classes that carry `@reco
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from typing import Any, TypeVar, dataclass_transform, overload
 
 from .errors import FileFormatError, suggestion
@@ -15,10 +15,10 @@ FORMER: dict[str, type] = {}  # the name that a class had before -> class
 
 
 @overload
-@dataclass_transform(frozen_default=True)
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def record(cls: Class, /) -> Class: ...
 @overload
-@dataclass_transform(frozen_default=True)
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def record(*, was: str = "", renamed: Mapping[str, str] | None = None) -> Callable[[Class], Class]: ...
 def record(cls=None, /, *, was: str = "", renamed: Mapping[str, str] | None = None):
     """Make a frozen dataclass that prints only what differs from its defaults, and that JSON may name.
@@ -142,3 +142,24 @@ def from_json(data) -> Any:
             fix="use a file written by this version of sparring",
         )
     return cls(**rest)
+
+
+@record
+class CurveName:
+    """What a curve of a training is called.
+
+    `key`: its name in logs. `player`: "discriminator", "generator", ..., or "" where there is one player only. `title`:
+    what is drawn. `of`: the images it is about, "real" or "generated", where it is drawn beside those of the other
+    kind, else "". `share`: its values are shares in [0,1].
+    """
+
+    key: str
+    player: str
+    title: str
+    of: str = ""
+    share: bool = False
+
+    @property
+    def panel(self) -> str:
+        """The title of its picture; curves of real and of generated images have one picture."""
+        return f"{self.player}: {self.title}" if self.player and not self.of else self.title

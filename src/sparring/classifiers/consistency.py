@@ -6,9 +6,10 @@ import numpy as np
 
 from ..games.builders import Recipe
 from ..games.heads import Classes
-from ..games.losses import Classify, Window
+from ..games.losses import Classify
 from ..games.nodes import Batch, Buffer, Discriminated
 from ..games.players import Discriminator
+from ..games.schedules import Window
 from .cnn import SMOOTHING
 from .network import Look, NetworkClassifier, Plan, Start, learner, supervised
 from .pseudo_labels import Agree, Apart, Belief, Running

@@ -114,7 +114,7 @@ class GANAugment(CNN):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Images uint8 [M,H,W,C] of a GAN that saw these images but those `held` out, and their classes [M]."""
         x, y = self.taught(images, labels, seed, held)
-        data_spec = DataSpec(images.shape[3], images.shape[1], images.shape[2], len(self.classes_))
+        data_spec = DataSpec.of(images, len(self.classes_))
         data: dict[str, Any] = {"labelled": {"x": torch.from_numpy(x), "y": torch.from_numpy(y)}}
         recipe = conditional(data_spec)
         length = between(300, round(4 * len(x) ** 0.6), 1000)

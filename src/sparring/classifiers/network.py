@@ -7,7 +7,6 @@ semi-gan - consistency.
 
 import math
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +17,11 @@ from torch import nn
 from .. import keyed_random
 from ..devices import choose_precision, keep_memory, torch_threads
 from ..games.builders import Recipe
-from ..games.losses import Classify, Linear, Loss
+from ..games.curve_names import curve_names
+from ..games.losses import Classify
 from ..games.nodes import Batch, Discriminated, Node
 from ..games.players import AdamW, Discriminator, DiscriminatorNet, Player
+from ..games.schedules import Linear
 from ..games.training import Data, State, new_state, training
 from ..games.views import Strong, Weak, count, seen
 from ..images import to_unit
@@ -147,7 +148,7 @@ class NetworkClassifier(Classifier):
         """
         with torch_threads(self.threads):
             plan, start = plan_for(images, labels, self.images), Start()
-            data_spec = DataSpec(images.shape[3], images.shape[1], images.shape[2], int(labels.max()) + 1)
+            data_spec = DataSpec.of(images, int(labels.max()) + 1)
             recipe, data = self.recipe(plan, look_for(images), start), pools(images, labels, start)
             return affordable(recipe, data_spec, data, plan.steps, self.minutes, choose_precision(self.precision))
 
@@ -157,7 +158,7 @@ class NetworkClassifier(Classifier):
         plan, look = plan_for(images, labels, self.images), look_for(images)
         start = self.start(images, labels, seed)
         data = pools(images, labels, start)
-        data_spec = DataSpec(images.shape[3], images.shape[1], images.shape[2], len(self.classes_))
+        data_spec = DataSpec.of(images, len(self.classes_))
         recipe, precision = self.recipe(plan, look, start), choose_precision(self.precision)
         prepared = time.perf_counter()
         steps = self.steps or affordable(recipe, data_spec, data, plan.steps, self.minutes, precision)
@@ -242,13 +243,14 @@ def play(
     """The state after `steps` rounds of a recipe, and its curves {name: [[images seen, mean since the last], ...]}."""
     keep_memory()
     state = new_state(recipe, data_spec, seed=seed)
+    names = curve_names(recipe)
     sums: dict[str, list] = {}
     curves: dict[str, list] = {}
     every = max(1, steps // POINTS)
     for _, means in training(recipe, state, data, images=steps * recipe.batch, seed=seed, precision=precision):
         for (player, loss), mean in means.items():
             if mean.ndim == 0:
-                sums.setdefault(curve_name(player, loss), []).append(mean)
+                sums.setdefault(names[player, loss].key, []).append(mean)
         if state.round % every == 0 or state.round == steps:
             for name, values in sums.items():
                 value = torch.stack(values).mean().item()
@@ -257,26 +259,6 @@ def play(
                 )
             sums = {}
     return state, curves
-
-
-def curve_name(player: str, loss: Loss) -> str:
-    """What a curve is called: "D/Classify/labelled" and the like."""
-    name = f"{player}/{type(loss).__name__}"
-    label = getattr(loss, "label", None)
-    if isinstance(label, Batch):
-        name += "/labelled" if label.pool == "labelled" else f"/{label.field}"
-    of = getattr(loss, "of", None)
-    if isinstance(of, Discriminated) and label is None:
-        name += "/real" if any(isinstance(node, Batch) for node in sources(of)) else "/fake"
-    return name
-
-
-def sources(node: Node) -> Iterator[Node]:
-    """The cells that a cell is computed from, along `of`."""
-    of = getattr(node, "of", None)
-    for inner in of if isinstance(of, tuple) else (of,) if of is not None else ():
-        yield inner
-        yield from sources(inner)
 
 
 def affordable(

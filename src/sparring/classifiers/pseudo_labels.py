@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from ..games.losses import Loss
-from ..games.nodes import Buffer, Discriminated, Node
+from ..games.heads import DiscriminatorOutput
+from ..games.measures import Loss
+from ..games.nodes import Buffer, Discriminated, Node, StepContext
 from ..games.players import TrackedBuffer
 from ..nets.layers import DataSpec
 from ..records import record
@@ -22,7 +23,7 @@ from ..records import record
 class Apart(Discriminated):
     """A verdict that leaves no trace in batch norm's running statistics: those are of the real, unlabelled images."""
 
-    def __call__(self, context):
+    def __call__(self, context: StepContext) -> DiscriminatorOutput:
         if self.averaged:
             return super().__call__(context)
         with without_trace(context.nets[self.by]):
@@ -48,7 +49,7 @@ class Belief(Loss):
     of: Discriminated = Discriminated()
     reads = ("logits",)
 
-    def __call__(self, context) -> Tensor:
+    def __call__(self, context: StepContext) -> Tensor:
         p = context[self.of].logits.softmax(1)
         return torch.cat([p, p.amax(1, keepdim=True)], 1)
 
@@ -78,12 +79,14 @@ class Agree(Loss):
 
     teacher: Discriminated = Discriminated()
     student: Discriminated = Discriminated()
-    belief: Node = Buffer("D", "belief")
+    belief: Node[Tensor] = Buffer("D", "belief")
     prior: tuple = ()
     threshold: float = 0.95
+
+    title = "two views disagree"
     reads = ("logits",)
 
-    def __call__(self, context) -> Tensor:
+    def __call__(self, context: StepContext) -> Tensor:
         p, belief = context[self.teacher].logits.detach().softmax(1), context[self.belief]
         shares = belief[:-1]
         sure, code_params = aligned(p, shares, self.prior).max(1)

@@ -9,10 +9,11 @@ from torch.nn.functional import softplus
 
 from .. import keyed_random
 from ..games.builders import Recipe
-from ..games.heads import ClassesAsScore
-from ..games.losses import FeatureMatching, Window
-from ..games.nodes import Batch, Discriminated, Noise, Output
+from ..games.heads import ClassesAsScore, DiscriminatorOutput
+from ..games.losses import FeatureMatching
+from ..games.nodes import Batch, Discriminated, Noise, Output, StepContext
 from ..games.players import Adam, Generator, Player
+from ..games.schedules import Window
 from ..games.training import State
 from ..images import to_uint8
 from ..nets.dcgan import DCGAN
@@ -31,7 +32,7 @@ class Latents(Noise):
 
     ratio: int = 1
 
-    def __call__(self, context) -> Tensor:
+    def __call__(self, context: StepContext) -> Tensor:
         return context.normal(self, context.size * self.ratio, self.dim)
 
 
@@ -47,12 +48,13 @@ class TeacherMatching(FeatureMatching):
     target: Discriminated = Discriminated("D", averaged=True)
     match: Discriminated = Discriminated("D", Output("G", Noise()), averaged=True)
 
-    def d(self, duel) -> Tensor:
-        return softplus(-duel.real.score).mean() + softplus(duel.fake.score).mean()
+    title = "loss on teacher features"
 
-    def g(self, duel) -> Tensor:
-        mean, context = duel.context.batch_mean, duel.context
-        return (mean(context[self.target].features) - mean(context[self.match].features)).square().mean()
+    def d(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
+        return softplus(-real.score).mean() + softplus(fake.score).mean()
+
+    def matched(self) -> tuple[Discriminated, Discriminated]:
+        return self.target, self.match
 
 
 @dataclass(eq=False, repr=False, kw_only=True)

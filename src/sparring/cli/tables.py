@@ -14,7 +14,7 @@ def recipes(name: str | None = None, /, *, json: Flag = False):
         json: print JSON.
     """
     from ..errors import pick
-    from ..games.recipes import ABOUT, RECIPES
+    from ..games.recipes import RECIPES
     from ..records import pretty, to_json
 
     screen = Screen(as_json=json)
@@ -26,7 +26,7 @@ def recipes(name: str | None = None, /, *, json: Flag = False):
             screen.line(pretty(recipe))
         return
     rows = [
-        {"name": name, "what": ABOUT[name], "needs": needs(recipe), "source": recipe.source}
+        {"name": name, "what": recipe.about, "needs": needs(recipe), "source": recipe.source}
         for name, recipe in RECIPES.items()
     ]
     if json:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..devices import check_memory
 from ..errors import DataError, MachineError, MissingData, UsageError, suggestion
-from ..images import FIT_RULE, BadImage, as_size, fit, opened, quiet_decoders
+from ..images import FIT_RULE, LUMA, BadImage, as_size, fit, opened, quiet_decoders
 from .arrays import digits, from_arrays, from_dict, from_npz
 from .decode import Progress, decode
 from .folders import Listing, list_tree, list_unlabelled, merged
@@ -200,7 +200,7 @@ def resized(imageset: ImageSet, size: tuple[int, int], channels: int) -> ImageSe
     if now < channels:
         images = images.repeat(3, axis=3)
     elif now > channels:
-        images = np.rint(images @ np.array([0.299, 0.587, 0.114], np.float32)).astype(np.uint8)[..., None]
+        images = np.rint(images @ np.array(LUMA, np.float32)).astype(np.uint8)[..., None]
     if now != channels:
         said = "made grey" if now > channels else "grey shown as three equal channels"
         notes = replace(notes, converted=(*notes.converted, said))

@@ -23,9 +23,10 @@ from ..devices import choose_device, torch_threads
 from ..errors import DataError
 from ..games.builders import Recipe
 from ..games.heads import Classes
-from ..games.losses import Classify, Linear
+from ..games.losses import Classify
 from ..games.nodes import Batch, Discriminated
 from ..games.players import AdamW, Discriminator, Player
+from ..games.schedules import Linear
 from ..games.training import fastest_precision, new_state, training
 from ..games.views import Weak
 from ..images import to_unit
@@ -76,8 +77,7 @@ class Lesson:
 
     @property
     def data_spec(self) -> DataSpec:
-        _, height, width, channels = self.x.shape
-        return DataSpec(channels, height, width, self.classes)
+        return DataSpec.of(self.x, self.classes)
 
 
 def own(

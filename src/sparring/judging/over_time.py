@@ -12,7 +12,6 @@ from typing import Any
 
 from ..errors import FileFormatError, UsageError
 from ..files import write_json
-from ..games.players import Generator
 from ..runs.checkpoints import load_state
 from ..runs.folder import Run
 from ..runs.sampler import Sampler
@@ -95,7 +94,7 @@ def infinite_if_none(value: float | None) -> float:
 
 def samplers(run: Run) -> list[tuple[int, Sampler]]:
     """(images seen, generator) of every checkpoint and healthy copy that verifies, oldest first."""
-    spec = next((s for s in run.recipe.nets.values() if isinstance(s, Generator)), None)
+    spec = run.recipe.generator
     if spec is None:
         raise UsageError("no-generator", f"{run.folder} has no generator", fix="judge a run of a recipe that has one")
     found = {}

@@ -25,8 +25,8 @@ class SmallCNN(Architecture):
     widths: tuple = (32, 32, 64, 96, 96)
 
     @property
-    def ties_images(self) -> bool:
-        return True
+    def image_ties(self) -> str:
+        return "batch norm"
 
     def trunk(self, data_spec: DataSpec, channels: int) -> tuple[nn.Module, int]:
         fold = 2 ** max(0, int(math.log2(min(data_spec.height, data_spec.width) / MAP)))

@@ -20,8 +20,8 @@ class DCGAN(Architecture):
     batchnorm: bool = True
 
     @property
-    def ties_images(self) -> bool:
-        return self.batchnorm
+    def image_ties(self) -> str:
+        return "batch norm" if self.batchnorm else ""
 
     def generator(self, data_spec: DataSpec, z: int, condition: int = 0) -> nn.Module:
         halvings, widths = self._plan(data_spec)

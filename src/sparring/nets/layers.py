@@ -1,10 +1,19 @@
 """What every family is told about the data, what it builds, and the blocks that two families share."""
 
+from typing import ClassVar, Protocol
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d
 
 from ..records import record
+
+
+class HasShape(Protocol):
+    """An array or a tensor."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
 
 
 @record(was="Facts")
@@ -15,6 +24,12 @@ class DataSpec:
     height: int = 28
     width: int = 28
     classes: int = 0
+
+    @classmethod
+    def of(cls, images: HasShape, classes: int = 0) -> "DataSpec":
+        """Return what images uint8 [N,H,W,C], an array or a tensor, dictate."""
+        _, height, width, channels = images.shape
+        return cls(channels, height, width, classes)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -31,12 +46,14 @@ class Architecture:
     `translator(data_spec, channels)`: a module [N, channels, H, W] -> [N,C,H,W], any numbers.
     """
 
-    gives_maps = False
+    gives_maps: ClassVar[bool] = False
+    # The blocks' last weights are zero when the network is built.
+    starts_at_zero: ClassVar[bool] = False
 
     @property
-    def ties_images(self) -> bool:
-        """Does the trunk let an image's features depend on the other images of its batch?"""
-        return False
+    def image_ties(self) -> str:
+        """What lets an image's features depend on the other images of its batch, e.g. "batch norm"; "" for nothing."""
+        return ""
 
     def generator(self, data_spec: DataSpec, z: int, condition: int = 0) -> nn.Module:
         raise NotImplementedError(f"{type(self).__name__} has no generator")

@@ -28,6 +28,8 @@ class R3GAN(Architecture):
     blocks: int = 1
     group: int = 16
 
+    starts_at_zero = True
+
     def generator(self, data_spec: DataSpec, z: int, condition: int = 0) -> nn.Module:
         return R3Generator(self, data_spec, z + condition)
 

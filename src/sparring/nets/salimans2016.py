@@ -23,8 +23,8 @@ class MinibatchDiscrimination(Architecture):
     dim: int = 8
 
     @property
-    def ties_images(self) -> bool:
-        return True
+    def image_ties(self) -> str:
+        return "minibatch discrimination"
 
     def trunk(self, data_spec: DataSpec, channels: int) -> tuple[nn.Module, int]:
         trunk, features = self.net.trunk(data_spec, channels)

@@ -16,10 +16,10 @@ from ..devices import choose_device
 from ..errors import DataError, UsageError
 from ..files import new_folder
 from ..games.builders import Recipe
-from ..games.degradations import Grey
-from ..games.losses import Schedule
-from ..games.nodes import Output
-from ..games.training import Data, State, check, fastest_precision, new_state, training
+from ..games.curve_names import curve_names
+from ..games.degradations import Degradation
+from ..games.schedules import Schedule
+from ..games.training import Data, State, check_trainable, fastest_precision, new_state, training
 from ..nets.layers import DataSpec
 from ..records import to_json, walk
 from .checkpoints import monitor_record
@@ -138,11 +138,10 @@ def train_steps(
     recipe = recipe if options.batch is None else _in_batches(recipe, options.batch)
     recipe, changed = with_augment(recipe, options.augment, int(read.sum()))
     source = None if options.source is None else load(options.source, size=imageset.shape[:2])
-    _, height, width, channels = imageset.images.shape
-    data_spec = DataSpec(channels, height, width, len(imageset.classes))
-    if channels == 1 and any(isinstance(node, Grey) for node in walk(recipe)):
+    data_spec = DataSpec.of(imageset.images, len(imageset.classes))
+    if data_spec.channels == 1 and any(isinstance(node, Degradation) and node.needs_colour for node in walk(recipe)):
         raise DataError("grey", "the images are grey already", fix="pass images in colour, or use another recipe")
-    check(recipe, pools(imageset, recipe, source))
+    check_trainable(recipe, pools(imageset, recipe, source))
     settings = RunSettings(
         options.images, options.seed, options.precision, name, imageset.name, held=held_out(imageset, recipe)
     )
@@ -274,7 +273,8 @@ class _Loop:
     last_saved: float = field(init=False)
 
     def __post_init__(self):
-        self.names, self.every = loss_names(self.run.recipe), max(1, self.run.rounds // LINES)
+        self.names = {which: curve.key for which, curve in curve_names(self.run.recipe).items()}
+        self.every = max(1, self.run.rounds // LINES)
         self.last_round, self.last_line, self.last_saved = self.state.round, self.started, self.started
 
     def steps(self) -> Iterator[TrainingProgress]:
@@ -349,18 +349,3 @@ class _Loop:
             means={self.names[k]: float(v) for k, v in means.items() if v.numel() == 1},
             skipped=state.skipped, sample=self.sample, saved=saved, news=news, recovered=state.attempt,
         )  # fmt: skip
-
-
-def loss_names(recipe: Recipe) -> dict[tuple, str]:
-    """Return (player, loss) -> a short name for logs: "D/NonSaturating", "D/FractionReal/fake", "D/R1/real"."""
-    names: dict[tuple, str] = {}
-    for player in recipe.players:
-        for loss in dict.fromkeys((*player.losses, *player.measured)):
-            name = f"{player.name}/{type(loss).__name__}"
-            condition = getattr(loss, "of", None) if loss in player.measured else getattr(loss, "at", None)
-            if condition is not None:
-                name += "/fake" if any(isinstance(p, Output) for p in walk(condition)) else "/real"
-            while name in names.values():
-                name += "+"
-            names[player.name, loss] = name
-    return names

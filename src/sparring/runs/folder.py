@@ -22,7 +22,7 @@ import numpy as np
 from .. import files
 from ..errors import FileFormatError
 from ..games.builders import Recipe
-from ..games.players import Generator, Translator
+from ..games.curve_names import all_curves
 from ..games.training import Data, State
 from ..images import grid, save_png
 from ..nets.layers import DataSpec
@@ -84,6 +84,7 @@ class Run:
         data = {"facts": to_json(self.data_spec), "classes": list(self.classes), "fingerprint": self.fingerprint}
         files.write_json(self.folder / "data.json", {"format": FORMAT, **data})
         recipe = {"format": FORMAT, "settings": asdict(self.settings), "recipe": to_json(self.recipe)}
+        recipe["curves"] = [to_json(curve) for curve in all_curves(self.recipe)]
         own = {"own": self.own.to_json()} if self.own else {"modules": foreign_modules(self.recipe)}
         files.write_json(self.folder / "recipe.json", recipe | {"python": pretty(self.recipe, width=92)} | own)
 
@@ -98,14 +99,6 @@ class Run:
 
     def copy(self, at: int) -> Path:
         return self.folder / "copies" / f"step-{at:08d}"
-
-    @property
-    def generator(self) -> Generator | None:
-        return next((spec for spec in self.recipe.nets.values() if isinstance(spec, Generator)), None)
-
-    @property
-    def translators(self) -> list[str]:
-        return [spec.name for spec in self.recipe.nets.values() if isinstance(spec, Translator)]
 
     def newest(self, *, device: str = "cpu") -> tuple[State, dict] | None:
         """Return the newest state that verifies, walking back over damaged ones; None when there is none."""
@@ -138,8 +131,8 @@ class Run:
         class where G takes labels; of translators a row of sources, of what is made of them, and of the targets where
         there are any. None for recipes that make no images.
         """
-        spec = self.generator
-        if self.translators:
+        spec = self.recipe.generator
+        if self.recipe.translators:
             images = preview(self.recipe, state, data, count=COLUMNS)
         elif spec is None:
             return None
@@ -160,10 +153,10 @@ class Run:
         """
         origin = {"recipe_name": self.settings.recipe_name, "images": self.settings.images}
         origin |= {"source": self.recipe.source}
-        if self.translators:
-            nets = {name: state.best(name) for name in self.translators}
+        if self.recipe.translators:
+            nets = {spec.name: state.best(spec.name) for spec in self.recipe.translators}
             return save_translators(nets, self.recipe, self.data_spec, self.folder / "model", **origin)
-        spec = self.generator
+        spec = self.recipe.generator
         if spec is None:
             return None
         return save_generator(
@@ -205,7 +198,7 @@ def read_generator(folder: Path | str, *, trust_code: bool = False) -> Sampler:
         if (place / "config.json").exists():
             return load_generator(place, trust_code=trust_code)
     run = Run.read(folder, trust_code=trust_code)
-    spec, found = run.generator, run.newest()
+    spec, found = run.recipe.generator, run.newest()
     if spec is None or found is None:
         what = "no checkpoint yet" if spec else f"no generator: recipe {run.settings.recipe_name} has none"
         raise FileFormatError("no-generator", f"{folder} has {what}", fix="train a recipe with a generator, e.g. dcgan")

@@ -36,9 +36,9 @@ class RunSettings:
     held: int = 0
 
 
-def read_settings(folder: Path) -> RunSettings:
+def read_settings(folder: Path | str) -> RunSettings:
     """Return the settings of a run; nothing of its recipe is read."""
-    return from_mapping(RunSettings, files.read_json(folder / "recipe.json")["settings"])
+    return from_mapping(RunSettings, files.read_json(Path(folder) / "recipe.json")["settings"])
 
 
 class EventKind(StrEnum):

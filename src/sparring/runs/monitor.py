@@ -20,10 +20,11 @@ from torch.nn.functional import adaptive_avg_pool2d
 from .. import keyed_random
 from ..games.augment import NoAugment
 from ..games.builders import Recipe
-from ..games.losses import AdversarialLoss, FractionReal, InputGradientPenalty
+from ..games.losses import AdversarialLoss, InputGradientPenalty
+from ..games.measures import FractionReal
 from ..games.nodes import Batch, Labels, Output
 from ..games.players import Discriminator, Generator, Player
-from ..games.training import Data, Split, State, Step, StepContext
+from ..games.training import Data, ShardContext, Sharding, State, Step
 from ..images import to_unit
 from ..nets.layers import DataSpec
 from ..records import walk
@@ -189,8 +190,8 @@ class Samples:
         """Do the samples look like what this judge sees of real images?"""
         augment, x = discriminator.augment, self.reals[:512]
         index = torch.arange(len(x), device=x.device)
-        p = getattr(state.nets[discriminator.name], "memory_p", None)
-        seen = augment.see(x, keyed_random.uniform(keyed_random.key("leak"), index, augment.numbers).float(), p)
+        p = state.nets[discriminator.name].augment_probability
+        seen = augment.apply(x, keyed_random.uniform(keyed_random.key("leak"), index, augment.numbers).float(), p)
         noise = keyed_random.normal(keyed_random.key("odd"), index, *x.shape[1:]).float()
         odd = torch.cat(
             [(x + x.roll(1, 0)) / 2, (x + 0.5 * noise).clamp(-1, 1), x.lerp(x.roll(1, 0), 0.3) + 0.2 * noise]
@@ -204,7 +205,7 @@ class Samples:
 def judged(recipe: Recipe, held: Data) -> tuple[Player, AdversarialLoss] | None:
     """The first contest of a player's own judge, all of whose pools have held-out images."""
     for player in recipe.players:
-        for loss in (t for t in player.losses if isinstance(t, AdversarialLoss) and t.real.by in player.owns):
+        for loss in player.adversarial_losses:
             if pools_of(loss) <= held.keys():
                 return player, loss
     return None
@@ -232,7 +233,9 @@ class Held:
         """Which share of the training images, and of those never shown, is called real."""
         adversarial = self.adversarial
         step = Step(self.player, 0, 0.0, self.count, (self.seed, "watch"))
-        known, new = (StepContext(step, state, pools, Split(), (0, self.count)) for pools in (self.trained, self.held))
+        known, new = (
+            ShardContext(step, state, pools, Sharding(), (0, self.count)) for pools in (self.trained, self.held)
+        )
         trained, held = known[adversarial.real].score, new[adversarial.real].score
         line = 0.0
         if not any(isinstance(reading, FractionReal) for reading in adversarial.monitored):  # a score without a zero
@@ -330,7 +333,7 @@ class Monitor:
         self.tick, self.record = tick_rounds(rounds), MonitorState.read(record or {})
         self.fresh: dict[str, list[Tensor]] = {}
         names = classes or tuple(str(k) for k in range(data_spec.classes))
-        spec = next((s for s in recipe.nets.values() if isinstance(s, Generator)), None)
+        spec = recipe.generator
         self.samples = Samples(recipe, spec, data_spec, data, names, seed) if spec else None
         adversarial = judged(recipe, held) if held else None
         self.held = Held(*adversarial, data, held, seed) if adversarial and held else None
@@ -424,7 +427,7 @@ class Monitor:
         changes = [Change.NEW_ORDER, Change.HALVED_RATES]
         if any(isinstance(p, InputGradientPenalty) for p in walk(self.recipe)):
             changes.append(Change.DOUBLED_PENALTIES)
-        elif any(hasattr(net, "memory_p") for net in state.nets.values()):
+        elif any(net.augment_probability is not None for net in state.nets.values()):
             changes.append(Change.MORE_AUGMENTATION)
         if self.precision != "fp32":
             changes.append(Change.FULL_PRECISION)
@@ -443,8 +446,8 @@ class Monitor:
         state.attempt, state.relief = state.attempt + 1, replace(state.relief, **change.relief)
         if change is Change.MORE_AUGMENTATION:
             for net in state.nets.values():
-                if hasattr(net, "memory_p"):
-                    net.memory_p.add_(0.2).clamp_(max=0.8)
+                if (p := net.augment_probability) is not None:
+                    p.add_(0.2).clamp_(max=0.8)
 
 
 @contextmanager

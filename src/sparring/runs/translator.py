@@ -4,6 +4,7 @@ Whatever a translator was trained on is part of its model: the same degradation 
 size, and can be applied to intact images to see how well it is undone.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,11 @@ from .. import keyed_random
 from ..artifacts import read_artifact, write_artifact
 from ..errors import DataError, UsageError, pick
 from ..games.builders import Recipe
-from ..games.degradations import Degradation, Grey, Hole, Shrunk, blown_up, greyed, holed
+from ..games.degradations import Degradation
 from ..games.losses import L1
 from ..games.nodes import Node, Output
 from ..games.players import Translator
-from ..games.training import Data, Split, State, Step, StepContext
+from ..games.training import Data, ShardContext, Sharding, State, Step
 from ..images import to_uint8, to_unit
 from ..nets.layers import DataSpec
 from ..records import from_json, to_json, walk
@@ -66,16 +67,8 @@ class Translating:
             wanted = {1: "grey", 3: "colour"}[self.data_spec.channels]
             raise DataError("channels", f"the model takes {wanted} images", fix=f"convert the image to {wanted}")
         x, source = to_unit(image[None]), self.sources[name]
-        if isinstance(source, Hole):
-            if mask is None or mask.shape != image.shape[:2]:
-                what = "no mask" if mask is None else f"a mask of {mask.shape[1]}x{mask.shape[0]} pixels"
-                size = f"{image.shape[1]}x{image.shape[0]}"
-                raise UsageError("mask", f"an image of {size} pixels came with {what}", fix="pass a mask of its size")
-            x = holed(x, torch.tensor(mask)[None, None])
-        elif isinstance(source, Shrunk):
-            x = blown_up(x, source.factor * x.shape[2], source.factor * x.shape[3])
-        elif isinstance(source, Grey):
-            x = greyed(x)
+        if isinstance(source, Degradation):
+            x = source.apply(x, None if mask is None else torch.tensor(mask))
         return to_uint8(tiled(self.nets[name], x))[0]
 
     @torch.no_grad()
@@ -100,7 +93,7 @@ class Translating:
             degraded = source.degraded(x, u)
             plain = degraded[:, : x.shape[1]]
             made = tiled(self.nets[name], degraded)
-            for kind, y in (("source", plain), ("baseline", filled(degraded, source)), ("made", made)):
+            for kind, y in (("source", plain), ("baseline", source.baseline(degraded)), ("made", made)):
                 out[kind].append(to_uint8(y))
         return {kind: np.concatenate(parts) for kind, parts in out.items()}
 
@@ -124,25 +117,11 @@ def tiled(net: nn.Module, x: Tensor, side: int = TILE) -> Tensor:
     return torch.cat(rows, 2)
 
 
-def filled(degraded: Tensor, source: Node) -> Tensor:
-    """The baseline: each channel's mean of what is known, where something is missing; else the source itself."""
-    if not isinstance(source, Hole):
-        return degraded
-    return mean_filled(degraded[:, :-1], degraded[:, -1:])
-
-
-def mean_filled(x: Tensor, missing: Tensor) -> Tensor:
-    """Images [N,C,H,W] whose holes (1 in `missing` [N,1,H,W], else 0) have the mean colour of the rest."""
-    known = 1 - missing
-    mean = (x * known).sum((2, 3), keepdim=True) / known.sum((2, 3), keepdim=True).clamp(min=1)
-    return torch.where(missing > 0, mean, x)
-
-
 # --- as a folder -----------------------------------------------------------------------------------------------------
 
 
 def save_translators(
-    nets: dict[str, nn.Module], recipe: Recipe, data_spec: DataSpec, folder: Path, **about: Any
+    nets: Mapping[str, nn.Module], recipe: Recipe, data_spec: DataSpec, folder: Path, **about: Any
 ) -> Path:
     """Writes a model folder and returns it."""
     card = f"""# A translator of images
@@ -188,13 +167,14 @@ def preview(recipe: Recipe, state: State, data: Data, *, count: int = 8) -> np.n
     rows = []
     for player in recipe.players:
         losses = [loss for loss in player.losses if isinstance(loss, L1)]
-        context = StepContext(Step(player, 0, 0.0, count, 0), state, data, Split(), (0, count))
+        context = ShardContext(Step(player, 0, 0.0, count, 0), state, data, Sharding(), (0, count))
         for spec in (s for s in player.nets if isinstance(s, Translator)):
             state.best(spec.name).eval()
-            made = Output(spec.name, made_from(recipe, spec.name), averaged=spec.name in state.averages)
+            source = made_from(recipe, spec.name)
+            made = Output(spec.name, source, averaged=spec.name in state.averages)
             target = next((loss.target for loss in losses if loss.made == replace(made, averaged=False)), None)
             shown = [
-                context[made.of][:, : state.data_spec.channels],
+                context[source][:, : state.data_spec.channels],
                 context[made],
                 *([context[target]] if target else []),
             ]
