@@ -15,7 +15,7 @@ from sparring.errors import FileFormatError
 from sparring.games import losses
 from sparring.images import grid, load_image, save_animation, save_png
 from sparring.records import RECORDS, to_json
-from sparring.reporting import loss_curves, loss_names, run_page, write
+from sparring.reporting import line_figures, loss_names, run_page, write
 
 EVENTS = (
     {"time": 1.7952e9, "event": "started", "images": 0},
@@ -154,8 +154,8 @@ def test_translators_are_shown_between_source_and_target(tmp_path):
 
 
 def test_ticks_can_be_told_apart():
-    assert loss_curves.distinct([0.5, 1.0]) == ["0.5", "1"]
-    assert loss_curves.distinct([1.3861, 1.3862, 1.3863]) == ["1.3861", "1.3862", "1.3863"]
+    assert line_figures.distinct_ticks([0.5, 1.0]) == ["0.5", "1"]
+    assert line_figures.distinct_ticks([1.3861, 1.3862, 1.3863]) == ["1.3861", "1.3862", "1.3863"]
 
 
 def test_pictures_from_inside(page):

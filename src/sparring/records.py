@@ -5,11 +5,14 @@ Everything in a recipe is a record. JSON may name only classes that carry `@reco
 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
-from typing import Any, TypeVar, dataclass_transform, overload
+from functools import cache
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, dataclass_transform, get_args, get_origin, get_type_hints, overload
 
 from .errors import FileFormatError, suggestion
 
 Class = TypeVar("Class", bound=type)
+Value = TypeVar("Value")
 RECORDS: dict[str, type] = {}  # name -> class
 FORMER: dict[str, type] = {}  # the name that a class had before -> class
 
@@ -34,7 +37,8 @@ def record(cls=None, /, *, was: str = "", renamed: Mapping[str, str] | None = No
         if there is not None and there.__module__.split(".")[0] == "sparring" and cls.__module__ != there.__module__:
             raise ValueError(f"sparring has a record called {cls.__name__}: choose another name")
         cls = dataclass(frozen=True, repr=False)(cls)
-        cls.__repr__ = written
+        if "__repr__" not in vars(cls):
+            cls.__repr__ = written
         cls.first_name = was or cls.__name__
         cls.first_fields = {**getattr(cls, "first_fields", {}), **(renamed or {})}
         RECORDS[cls.__name__] = cls
@@ -109,11 +113,21 @@ def walk(value):
             yield from walk(item)
 
 
-def to_json(value) -> Any:
-    """{"kind": class name, field: value, ...}. All fields, so a later change of a default changes no file."""
+def to_json(value, *, kinds: bool = True) -> Any:
+    """Return JSON for records, tuples, mappings and plain values; `from_json` or `read_record` reads it.
+
+    A record becomes {"kind": class name, field: value, ...}. All fields, so a later change of a default changes no
+    file. With `kinds` False it is {field: value, ...}: for `read_record`, which knows the class. There a trailing
+    underscore of a field is not written (`class_` is "class"), nor is a field with metadata {"written": False}.
+    """
     if is_dataclass(value):
-        return {"kind": type(value).__name__} | {f.name: to_json(getattr(value, f.name)) for f in fields(value)}
-    return [to_json(item) for item in value] if isinstance(value, tuple) else value
+        if kinds:
+            return {"kind": type(value).__name__} | {f.name: to_json(getattr(value, f.name)) for f in fields(value)}
+        kept = (f for f in fields(value) if f.metadata.get("written", True))
+        return {f.name.removesuffix("_"): to_json(getattr(value, f.name), kinds=False) for f in kept}
+    if isinstance(value, Mapping):
+        return {str(name): to_json(item, kinds=kinds) for name, item in value.items()}
+    return [to_json(item, kinds=kinds) for item in value] if isinstance(value, tuple | list) else value
 
 
 def from_json(data) -> Any:
@@ -163,3 +177,114 @@ class CurveName:
     def panel(self) -> str:
         """The title of its picture; curves of real and of generated images have one picture."""
         return f"{self.player}: {self.title}" if self.player and not self.of else self.title
+
+
+def read_record(cls: type[Value], data: object, *, name: str = "the file") -> Value:
+    """Return the record of class `cls` that `to_json(record, kinds=False)` wrote, also under former names of fields.
+
+    Every value is checked against the annotation of its field. Raises FileFormatError for a field that does not exist
+    or is missing and for a value of another type; `name` says in which file.
+    """
+    try:
+        return _reader(cls)(data)
+    except _Misfit as error:
+        place = f"{name}: {error.place.removeprefix('.')}: " if error.place else f"{name}: "
+        raise FileFormatError(
+            error.id, f"{place}{error}", fix="use a file written by this version of sparring"
+        ) from None
+
+
+class _Misfit(ValueError):
+    """A value that does not fit its annotation; `place` says where, such as `.scores[3].accuracy`."""
+
+    def __init__(self, problem: str, place: str = "", id: str = "bad-field"):
+        super().__init__(problem)
+        self.place, self.id = place, id
+
+
+SIMPLE: dict[Any, tuple[str, Callable[[Any], bool]]] = {
+    str: ("text", lambda v: isinstance(v, str)),
+    bool: ("true or false", lambda v: isinstance(v, bool)),
+    int: ("a whole number", lambda v: isinstance(v, int) and not isinstance(v, bool)),
+    float: ("a number", lambda v: isinstance(v, int | float) and not isinstance(v, bool)),
+    type(None): ("null", lambda v: v is None),
+    Any: ("anything", lambda v: True),
+}
+
+
+@cache
+def _reader(kind: Any) -> Callable[[Any], Any]:
+    """Return a function that turns JSON into a value of the annotation `kind`, or raises _Misfit."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if is_dataclass(kind):
+        return _record_reader(kind)
+    if origin is tuple:
+        each = _reader(inner[0])
+        return lambda data: tuple(_items(enumerate(_of_type(data, list | tuple, "a list")), each, "[{}]").values())
+    if origin is Mapping:
+        each = _reader(inner[1])
+        return lambda data: _items(_of_type(data, Mapping, "an object").items(), each, "[{!r}]")
+    if origin is Literal:
+        return lambda data: _of_type(data, str, "text") if data in inner else _refuse(data, " or ".join(inner))
+    if origin in (Union, UnionType):
+        return lambda data: _first_that_fits(data, [_reader(one) for one in inner])
+    what, fits = SIMPLE[kind]
+    return lambda data: data if fits(data) else _refuse(data, what)
+
+
+def _record_reader(cls: Any) -> Callable[[Any], Any]:
+    hints = get_type_hints(cls)
+    known = {f.name.removesuffix("_"): f for f in fields(cls) if f.metadata.get("written", True)}
+    former = {old: name for name, old in getattr(cls, "first_fields", {}).items()}
+    readers = {name: _reader(hints[f.name]) for name, f in known.items()}
+    needed = [n for n, f in known.items() if f.default is MISSING and f.default_factory is MISSING]
+
+    def read(data):
+        given = {
+            former.get(n, n) if n not in known else n: value for n, value in _of_type(data, dict, "an object").items()
+        }
+        if unknown := [name for name in given if name not in known]:
+            said = f"{cls.__name__} has no field {unknown[0]!r}{suggestion(unknown[0], known)}"
+            raise _Misfit(f"{said}; it has {', '.join(known)}", id="unknown-field")
+        if lacking := [name for name in needed if name not in given]:
+            raise _Misfit(f"{cls.__name__} lacks the field {lacking[0]!r}", id="unknown-field")
+        made = {}
+        for name, value in given.items():
+            try:
+                made[known[name].name] = readers[name](value)
+            except _Misfit as error:
+                raise _Misfit(str(error), f".{name}{error.place}", error.id) from None
+        try:
+            return cls(**made)
+        except ValueError as error:
+            raise _Misfit(str(error)) from None
+
+    return read
+
+
+def _items(items, each, place: str) -> dict:
+    made = {}
+    for name, value in items:
+        try:
+            made[name] = each(value)
+        except _Misfit as error:
+            raise _Misfit(str(error), place.format(name) + error.place, error.id) from None
+    return made
+
+
+def _first_that_fits(data, readers):
+    last = _Misfit("")
+    for reader in readers:
+        try:
+            return reader(data)
+        except _Misfit as error:
+            last = error if not last.place or error.place else last
+    raise last
+
+
+def _of_type(data, kind, what: str):
+    return data if isinstance(data, kind) else _refuse(data, what)
+
+
+def _refuse(data, what: str):
+    raise _Misfit(f"{data!r:.60} is not {what}")

@@ -8,28 +8,35 @@ import os
 from pathlib import Path
 
 from .. import files
+from ..errors import FileFormatError
 
 __all__ = ["write"]
 
 
 def write(folder: str | os.PathLike) -> Path:
-    """Writes folder/report.html, of a study from summary.json, of a run from recipe.json, and returns its path.
+    """Write folder/report.html, of a study from summary.json, of a run from recipe.json, and return its path.
 
     Raises FileFormatError where they are missing or cannot be read, MachineError where the page cannot be
     written. An older report stays as it was until the new one is complete.
     """
     folder = Path(folder)
     path = folder / "report.html"
-    files.write_text(path, _page(folder))
+    files.write_text(path, _report_html(folder))
     return path
 
 
-def _page(folder: Path) -> str:
+def _report_html(folder: Path) -> str:
     if (folder / "recipe.json").is_file():
         from . import run_page
 
         return run_page.page(run_page.read_run(folder))
-    from .study_page import page
-    from .summary import read_summary
+    if not (folder / "summary.json").is_file():
+        raise FileFormatError(
+            "study-summary",
+            f"no summary.json and no recipe.json in {folder}",
+            fix="pass the folder that sparring compare or sparring train wrote",
+        )
+    from ..study.records import Summary
+    from .study_page import study_page
 
-    return page(read_summary(folder))
+    return study_page(Summary.read(folder))

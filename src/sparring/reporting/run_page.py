@@ -13,13 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from .. import files
+from .. import files, words
 from ..errors import FileFormatError
 from ..images import BadImage, encode_png, grid, load_image
-from . import loss_curves, loss_names, words
+from . import loss_names
+from .html import template
+from .line_figures import loss_figure
 from .pictures import Picture, film, inlined, packed
-from .study_page import template
 from .svg import COLOUR
+from .typography import shown
 
 MOMENTS = 8  # of the samples over time
 TILES = 10  # images of a moment
@@ -215,9 +217,9 @@ def drawn_curves(run: RunFiles, events: list[dict[str, Any]]) -> list[Any]:
     if any(part.get("codes") for part in parts(run.recipe) if part.get("kind") == "Generator"):
         panels = [replace(p, title=p.title.replace(loss_names.TERMS["Classify"], "loss on the codes")) for p in panels]
     panels.sort(key=lambda p: (not p.share, p.title.endswith(loss_names.TERMS["gradients"])))
-    marks = [(e["images"], e["number"]) for e in events if e["number"] and words.known(e["images"])]
-    of = words.shown(run.settings.get("recipe_name") or "recipe")
-    return [loss_curves.curve(panel, COLOUR["m-cnn"], of=of, marks=marks) for panel in panels]
+    marks = [(e["images"], e["number"]) for e in events if e["number"] and words.is_number(e["images"])]
+    of = shown(run.settings.get("recipe_name") or "recipe")
+    return [loss_figure(panel, COLOUR["m-cnn"], of=of, marks=marks) for panel in panels]
 
 
 # --- what it made ----------------------------------------------------------------------------------------------------
