@@ -28,6 +28,7 @@ from sparring.runs import defaults, driver, pools
 from sparring.runs.checkpoints import load_state, save_state
 from sparring.runs.driver import TrainOptions
 from sparring.runs.folder import KEEP, Run, read_generator
+from sparring.runs.history import EventKind, read_events
 from sparring.runs.sampler import draw
 from sparring.runs.translator import load_translators
 
@@ -356,6 +357,36 @@ def test_a_generator_of_the_format_before_is_read(tmp_path):
     files.write_json(path, config | {"sha256": "0" * 64})
     with pytest.raises(FileFormatError, match="model.safetensors does not have the hash.* Fix: train it again"):
         read_generator(tmp_path / "run")
+
+
+def test_a_run_of_the_version_before_goes_on(tmp_path):
+    """Its names of fields, events that are sentences, and a recipe without the description that came later."""
+    run = tmp_path / "run"
+    for out in (run, tmp_path / "whole"):
+        train(out, images=10 * 64)
+    path = run / "recipe.json"
+    recipe = files.read_json(path)
+    del recipe["curves"], recipe["recipe"]["about"]
+    files.write_json(path, recipe | {"python": "Recipe(...)"})
+    for path in run.rglob("state.json"):
+        state = files.read_json(path)
+        state["watch"] = state.pop("monitor")
+        state["watch"]["told"] = state["watch"].pop("warned")
+        files.write_json(path, state)
+    for path in run.glob("samples/*.npz"):
+        path.unlink()
+    with (run / "events.jsonl").open("a") as file:
+        file.write('{"time": 1.5, "event": "5 minutes are over", "images": 640}\n')
+        file.write(
+            '{"time": 1.5, "event": "warning", "round": 3, "images": 192, "signal": "leak", "words": "it leaks"}\n'
+        )
+    assert [(e.event, e.words, e.signals) for e in read_events(run)[-2:]] == [
+        (EventKind.TIME_OVER, "5 minutes are over", ()),
+        (EventKind.WARNING, "it leaks", ("leak",)),
+    ]
+    for out in (run, tmp_path / "whole"):
+        assert train(out, images=20 * 64)[-1].done
+    assert weights(run) == weights(tmp_path / "whole")
 
 
 def test_a_full_disk_leaves_the_older_checkpoint(tmp_path, monkeypatch):

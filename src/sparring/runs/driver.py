@@ -21,8 +21,8 @@ from ..games.degradations import Degradation
 from ..games.schedules import Schedule
 from ..games.training import Data, State, check_trainable, fastest_precision, new_state, training
 from ..nets.layers import DataSpec
-from ..records import to_json, walk
-from .checkpoints import monitor_record
+from ..records import walk
+from .checkpoints import monitor_record, same_recipe
 from .defaults import find_recipe, with_augment
 from .folder import Run, checkpoint_folders
 from .history import EVENTS, LOG, Event, EventKind, LogLine, RunSettings, read_log
@@ -198,11 +198,10 @@ def _same_run(run: Run) -> Run:
     there = Run.read(run.folder)
     scheduled = any(isinstance(p, Schedule) for p in walk(run.recipe))
     asked, had = run.settings, there.settings
-    mine, theirs = to_json(run.recipe), to_json(there.recipe)
-    if mine != theirs:
+    if not same_recipe(run.recipe, there.recipe):
         same = had.recipe_name == asked.recipe_name
         other = "set up otherwise" if same else f"not {asked.recipe_name}"
-        if {**mine, "batch": there.recipe.batch} == theirs:
+        if same_recipe(replace(run.recipe, batch=there.recipe.batch), there.recipe):
             other = f"in batches of {there.recipe.batch}, not {run.recipe.batch}"
         raise _other_run(run, f"recipe {had.recipe_name}, {other}")
     if asked.seed != had.seed:

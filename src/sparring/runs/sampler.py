@@ -211,7 +211,7 @@ def load_generator(folder: Path | str, *, trust_code: bool = False) -> Sampler:
     return Sampler(G, spec, data_spec, tuple(found.config["classes"]))
 
 
-def per_class(sampler: Sampler, count: int, *, seed: int = 0) -> Iterator[tuple[str, np.ndarray]]:
+def per_class_samples(sampler: Sampler, count: int, *, seed: int = 0) -> Iterator[tuple[str, np.ndarray]]:
     """(class name, uint8 [count,H,W,C]) for every class. Raises UsageError where the generator takes no labels."""
     sampler.takes(labels=True)
     for label, name in enumerate(sampler.classes):
