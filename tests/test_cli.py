@@ -16,13 +16,14 @@ import summaries
 
 import sparring
 from sparring.cli import main
-from sparring.cli.app import folder_name, stem
+from sparring.cli.app import stem
 from sparring.cli.commands import app
 from sparring.cli.drawings import Telling, draw_data, draw_summary
-from sparring.cli.screen import Screen, duration
+from sparring.cli.screen import Screen
 from sparring.cli.signals import Interrupted, Stop
 from sparring.cli.typed import number
 from sparring.data import describe
+from sparring.files import folder_name
 from sparring.runs.sampler import save_samples
 
 
@@ -177,12 +178,6 @@ def test_help_and_version_are_quick():
         assert min(seconds) < 0.4, "the bar is 0.3 s on the clock of a quiet machine; something heavy is imported"
 
 
-def test_durations():
-    assert [duration(s) for s in (0, 7.4, 89, 91, 3600, 5400, 7500)] == [
-        "0 s", "7 s", "89 s", "2 min", "60 min", "1 h 30 min", "2 h 05 min"
-    ]  # fmt: skip
-
-
 def test_progress_without_a_terminal_is_an_occasional_line(monkeypatch):
     now = [100.0]
     monkeypatch.setattr("sparring.cli.screen.time.monotonic", lambda: now[0])
@@ -193,7 +188,9 @@ def test_progress_without_a_terminal_is_an_occasional_line(monkeypatch):
             line(done, 100, f"cnn {done}")
     lines = sys.stderr.getvalue().splitlines()
     assert len(lines) == 6  # one every 15 seconds
-    assert lines[0].startswith("comparing 14 %  cnn 14  ") and lines[0].endswith("2 min left")  # 86 at 14 in 15 s: 92 s
+    assert lines[0].startswith("comparing 14 %  cnn 14  ") and lines[0].endswith(
+        "1.5 min left"
+    )  # 86 at 14 in 15 s: 92 s
     with Screen(quiet=True).progress("comparing") as line:
         now[0] += 1000
         line(1, 2, "x")
@@ -313,6 +310,8 @@ def test_train_and_sample(capsys, tmp_path):
     assert code == 0 and "done" in out and "sparring sample run" in err
     weights = (tmp_path / "run/model/model.safetensors").read_bytes()
     assert run(capsys, *command)[0] == 0 and (tmp_path / "run/model/model.safetensors").read_bytes() == weights
+    code, _, err = run(capsys, *command, "--no-watch")
+    assert code == 0 and "--no-watch is called --no-monitor now" in err
     code, out, err = run(capsys, *command, "--seed", "1")
     assert code == 2 and "holds a run with seed 0, not 1" in err
 

@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image, ImageFile, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from .errors import DataError, UsageError
-from .files import aside
+from .files import atomic_file
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -355,7 +355,7 @@ def save_png(
 ) -> Path:
     """The file is whole or not there; see encode_png. Raises MachineError (disk full, no permission)."""
     data = encode_png(picture, text=text, generated=generated)
-    with aside(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_bytes(data)
     return Path(path)
 
@@ -380,7 +380,7 @@ def save_animation(
     times = [round(1000 * seconds)] * len(rest) + [round(1000 * hold)]
     said: dict = {"lossless": True, "xmp": XMP.encode()} if kind == "WEBP" else {"comment": f"sparring {GENERATED}"}
     said = said if generated else {name: value for name, value in said.items() if name == "lossless"}
-    with aside(path) as temporary:
+    with atomic_file(path) as temporary:
         first.save(temporary, kind, save_all=True, append_images=rest, duration=times, loop=0, **said)
     return path
 

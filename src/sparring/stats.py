@@ -13,14 +13,17 @@ equal methods it did so in 4 to 23 %, this one in at most 5 %. They do not speak
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
-from scipy import special
+
+from .records import record
+from .words import points
 
 LEVEL = 0.95  # of every interval; 1 - LEVEL is the risk of a false "better" in a whole study
+Z = 1.959963984540054  # the normal quantile of LEVEL: ndtri((1 + LEVEL) / 2)
 ENOUGH = 6  # paired repeats before a difference may be called real
 MARGIN = 0.005  # differences below this (half a point) do not matter
 BINS = 15  # of equal mass, for calibration
@@ -29,35 +32,55 @@ SMALLEST = 1e-7  # probability that a log loss can see: what float32 resolves be
 Verdict = Literal["better", "worse", "tie", "not enough evidence"]
 
 
-class Interval(NamedTuple):
-    """A mean with its LEVEL interval; low and high are NaN where one value gives none."""
+@record
+class Interval:
+    """A mean with its LEVEL interval."""
 
     mean: float
     low: float
     high: float
 
+    def __iter__(self) -> Iterator[float]:
+        return iter((self.mean, self.low, self.high))
 
-# Student's t. scipy.special instead of scipy.stats: it loads in a tenth of the time.
+
+@record
+class RepeatedInterval(Interval):
+    """The mean over repeats, with the value of each."""
+
+    each: tuple[float, ...]
+
+
+@record
+class Difference(RepeatedInterval):
+    """The mean of a - b over repeats on the same labels and images, with the difference in each."""
+
+    def reversed(self) -> "Difference":
+        """Return b - a."""
+        return Difference(-self.mean, -self.high, -self.low, tuple(-d for d in self.each))
+
+
+def opposite(verdict: Verdict) -> Verdict:
+    """Return the verdict about b where `verdict` is about a."""
+    return "worse" if verdict == "better" else "better" if verdict == "worse" else verdict
+
+
+# scipy.special instead of scipy.stats in this file: it loads in a tenth of the time, and tests hold every p against
+# scipy.stats. It is loaded where it is needed: the report reads the records above and computes nothing.
 
 
 def t_tail(t: float, df: float) -> float:
-    """P(T > t)."""
+    """Return P(T > t) of Student's t."""
+    from scipy import special
+
     return float(special.stdtr(df, -t))
 
 
 def t_quantile(df: float, level: float = LEVEL) -> float:
-    """The t with P(-t < T < t) = level."""
+    """Return the t with P(-t < T < t) = level."""
+    from scipy import special
+
     return float(special.stdtrit(df, (1 + level) / 2))
-
-
-def mean_interval(values: Sequence[float] | np.ndarray, *, level: float = LEVEL) -> Interval:
-    """Mean and t-interval of independent values [n]."""
-    values = np.asarray(values, float)
-    mean = float(values.mean())
-    if len(values) < 2:
-        return Interval(mean, math.nan, math.nan)
-    half = t_quantile(len(values) - 1, level) * float(values.std(ddof=1)) / math.sqrt(len(values))
-    return Interval(mean, mean - half, mean + half)
 
 
 def wilson(right: float, of: float, *, z: float | None = None) -> Interval:
@@ -67,24 +90,24 @@ def wilson(right: float, of: float, *, z: float | None = None) -> Interval:
     """
     if of <= 0:
         return Interval(math.nan, math.nan, math.nan)
-    share, z = right / of, float(special.ndtri((1 + LEVEL) / 2)) if z is None else z
+    share, z = right / of, Z if z is None else z
     centre = (share + z * z / (2 * of)) / (1 + z * z / of)
     half = z / (1 + z * z / of) * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of))
     return Interval(share, max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half)))
 
 
-class Spread(NamedTuple):
+class MeanVariance(NamedTuple):
     """The variance of a mean over repeats and test images, and its degrees of freedom (Satterthwaite 1946)."""
 
     variance: float
     df: float
 
 
-def crossed(of_repeats: float, repeats: int, of_images: float, images: int) -> Spread:
+def crossed(of_repeats: float, repeats: int, of_images: float, images: int) -> MeanVariance:
     """V from its two terms; see the top of this file. With one repeat it speaks about test images only."""
     noise = of_repeats**2 / max(repeats - 1, 1) + of_images**2 / max(images - 1, 1)
     variance = of_repeats + of_images
-    return Spread(variance, variance**2 / noise if noise else math.inf)
+    return MeanVariance(variance, variance**2 / noise if noise else math.inf)
 
 
 def of_mean(values: np.ndarray) -> float:
@@ -174,14 +197,21 @@ def holm(ps: Sequence[float]) -> list[float]:
 
 
 def mcnemar_p(right_a: np.ndarray, right_b: np.ndarray) -> float:
-    """Exact two-sided p for one trained pair on one test set [T] (McNemar 1947, binomial form)."""
+    """Return the exact two-sided p for one trained pair on one test set [T] (McNemar 1947, binomial form)."""
+    from scipy import special
+
     a, b = np.asarray(right_a, bool), np.asarray(right_b, bool)
     only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
     return min(1.0, 2 * float(special.bdtr(min(only_a, only_b), only_a + only_b, 0.5))) if only_a + only_b else 1.0
 
 
 def fisher_p(right_a: np.ndarray, right_b: np.ndarray) -> float:
-    """Exact one-sided p of "a is right at least as often as b" on other images each, [n] and [m] (Fisher 1935)."""
+    """Return the exact one-sided p of "a is right at least as often as b" on other images each, [n] and [m].
+
+    Fisher 1935; the hypergeometric tail by logarithms of the gamma function.
+    """
+    from scipy import special
+
     n, m, hits = len(right_a), len(right_b), int(np.sum(right_a) + np.sum(right_b))
     k = np.arange(max(0, hits - m), int(np.sum(right_a)) + 1)
     ways = [special.gammaln(of + 1) - special.gammaln(some + 1) - special.gammaln(of - some + 1)
@@ -195,10 +225,7 @@ class Paired:
 
     repeats: int
     images: int
-    each: tuple[float, ...]
-    mean: float
-    low: float
-    high: float
+    difference: Difference
     p: float  # t-test, for new label draws and new test images
     p_sign_flip: float  # over repeats, exact
     p_tost: float  # of "differ by MARGIN or more"
@@ -212,7 +239,7 @@ def paired(right_a: np.ndarray, right_b: np.ndarray, *, margin: float = MARGIN) 
     """Compares what two methods get right, bool [R,T] each, row by row on the same labels and images.
 
     The images' part of the variance counts two more images, one that only a gets right and one that only b does (Bonett
-    & Price 2012): equal predictions on 40 images do not prove a tie. The verdict is still open: see `judged`.
+    & Price 2012): equal predictions on 40 images do not prove a tie. The verdict is still open: see `with_verdicts`.
     """
     difference = np.asarray(right_a, float) - np.asarray(right_b, float)
     repeats, images = difference.shape
@@ -224,10 +251,7 @@ def paired(right_a: np.ndarray, right_b: np.ndarray, *, margin: float = MARGIN) 
     return Paired(
         repeats=repeats,
         images=images,
-        each=tuple(each.tolist()),
-        mean=mean,
-        low=mean - half,
-        high=mean + half,
+        difference=Difference(mean, mean - half, mean + half, tuple(each.tolist())),
         p=min(1.0, 2 * t_tail(abs(mean) / error, spread.df)),
         p_sign_flip=sign_flip_p(each),
         p_tost=tost_p(mean, error, spread.df, margin=margin),
@@ -242,32 +266,26 @@ def tost_p(mean: float, error: float, df: float, *, margin: float = MARGIN) -> f
     return max(t_tail((margin - mean) / error, df), t_tail((margin + mean) / error, df))
 
 
-def judged(family: Sequence[Paired], *, margin: float = MARGIN) -> list[Paired]:
-    """The family (every pair of a study) with adjusted p-values, verdicts and their sentences.
+def with_verdicts(family: Sequence[Paired], *, margin: float = MARGIN) -> list[Paired]:
+    """Return the family (every pair of a study) with adjusted p-values, verdicts and their sentences.
 
     tie: surely within +-margin (TOST), even where a still smaller difference is real. better, worse: adjusted p
     <= 1 - LEVEL, and the repeats agree (sign-flip p <= 1 - LEVEL). Fewer than ENOUGH repeats: not enough evidence.
     """
     adjusted = holm([pair.p for pair in family])
-    return [_judged(pair, p, margin) for pair, p in zip(family, adjusted, strict=True)]
+    return [_with_verdict(pair, p, margin) for pair, p in zip(family, adjusted, strict=True)]
 
 
-def _judged(pair: Paired, p_holm: float, margin: float) -> Paired:
+def _with_verdict(pair: Paired, p_holm: float, margin: float) -> Paired:
     alpha = 1 - LEVEL + 1e-12
     real = p_holm <= alpha and pair.p_sign_flip <= alpha
     verdict: Verdict = "not enough evidence"
     if pair.repeats >= ENOUGH and pair.p_tost <= alpha:
         verdict = "tie"
     elif pair.repeats >= ENOUGH and real:
-        verdict = "better" if pair.mean > 0 else "worse"
+        verdict = "better" if pair.difference.mean > 0 else "worse"
     pair = replace(pair, p_holm=p_holm, verdict=verdict)
     return replace(pair, sentence=_sentence(pair, real, margin))
-
-
-def points(share: float) -> str:
-    """0.0123 as "1.2", with a second digit for what is small."""
-    value = round(100 * share, 2) + 0.0  # no minus before a zero
-    return f"{value:.2f}" if abs(value) < 0.95 else f"{value:.1f}"
 
 
 def p_text(p: float) -> str:
@@ -275,7 +293,8 @@ def p_text(p: float) -> str:
 
 
 def _sentence(pair: Paired, real: bool, margin: float) -> str:
-    interval = f"{points(pair.mean)} points ({points(pair.low)} to {points(pair.high)})"
+    mean, low, high = map(points, pair.difference)
+    interval = f"{mean} points ({low} to {high})"
     if pair.repeats == 1:
         return (
             f"{interval} on one label draw: cannot be significant with n = 1; on these {pair.images} images and this "
@@ -326,7 +345,8 @@ def brier_scores(proba: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return ((proba.astype(float) - np.eye(proba.shape[-1])[truth]) ** 2).sum(-1)
 
 
-class Bin(NamedTuple):
+@record
+class Bin:
     """Images of similar confidence: their mean confidence, their accuracy, how many."""
 
     confidence: float

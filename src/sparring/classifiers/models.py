@@ -1,35 +1,26 @@
 """Model folders: a fitted classifier as JSON and safetensors, without pickle.
 
-    model/ config.json  model.safetensors  preprocess.json  README.md (model card)
-
-An estimator's `state_()` is a tree of numbers, strings, parts and arrays. Arrays go to model.safetensors, the rest to
-config.json, which also holds the other files' hashes and its own. Reading runs nothing that the folder names: methods
-come from METHODS, parts from their closed table, and everything else is data.
+The folder is an artifact (artifacts.py). An estimator's `state_()` is a tree of numbers, strings, records and arrays:
+arrays go to model.safetensors, the rest to config.json. Reading runs nothing that the folder names: methods come from
+METHODS, records from their closed table, and everything else is data.
 """
 
-import hashlib
-import json
 import math
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load as arrays_from_bytes
-from safetensors.numpy import save as arrays_to_bytes
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-from .. import files, records
+from .. import records
+from ..artifacts import read_artifact, write_artifact
 from ..devices import SPARRING_VERSION
 from ..errors import FileFormatError, UsageError, printable
 from . import METHODS
 from .base import Classifier, size_of
 
-FORMAT, VERSION = "sparring-model", 1
-CONFIG, ARRAYS, PREPROCESS, CARD = "config.json", "model.safetensors", "preprocess.json", "README.md"
-LARGEST_CONFIG = 1 << 26  # bytes
 KINDS = {"uint8", "int32", "int64", "float32", "float64", "bool"}
 
 
@@ -53,24 +44,13 @@ def save_model(estimator: Classifier, folder: str | Path, **card: Any) -> Path:
     if isinstance(parameters["random_state"], np.random.RandomState):  # noqa: NPY002 it has gone on since
         parameters["random_state"] = None
     config = {
-        "format": FORMAT,
-        "version": VERSION,
-        "sparring": SPARRING_VERSION,
         "method": method,
         "parameters": written(parameters, "parameters", arrays),
         "state": written(estimator.state_(), "state", arrays),
         "card": {name: str(value) for name, value in card.items() if value is not None},
     }
-    data = arrays_to_bytes(arrays)
-    preprocess = json.dumps(preprocessing(estimator), indent=1).encode() + b"\n"
-    config["hashes"] = {ARRAYS: sha256(data), PREPROCESS: sha256(preprocess)}
-    config["sha256"] = own_hash(config)
-    with files.folder_aside(folder) as aside:
-        (aside / ARRAYS).write_bytes(data)
-        (aside / PREPROCESS).write_bytes(preprocess)
-        (aside / CARD).write_text(model_card(estimator, method, config["card"]), encoding="utf-8")
-        (aside / CONFIG).write_text(json.dumps(config, indent=1, allow_nan=False), encoding="utf-8")
-    return folder
+    text = model_card(estimator, method, config["card"])
+    return write_artifact(folder, "classifier", arrays, config, preprocess=preprocessing(estimator), card=text)
 
 
 def load_model(folder: str | Path) -> Classifier:
@@ -79,13 +59,9 @@ def load_model(folder: str | Path) -> Classifier:
     Raises FileFormatError when the folder is missing, damaged, changed, of another program or of a later version.
     """
     folder = Path(folder)
-    config = read_config(folder)
-    data = {name: read_bytes(folder, name) for name in (ARRAYS, PREPROCESS)}
-    for name, content in data.items():
-        if sha256(content) != config["hashes"].get(name):
-            raise damaged(folder, f"{name} does not have the hash that was written with it")
+    found = read_artifact(folder, "classifier", fix="name a folder such as STUDY/model")
+    config, arrays = found.config, found.tensors
     try:
-        arrays = {name: np.array(array) for name, array in arrays_from_bytes(data[ARRAYS]).items()}
         cls = METHODS[config["method"]].estimator_class()
         parameters, state = (read(config[key], arrays) for key in ("parameters", "state"))
         known = {field.name for field in fields(cls)}
@@ -97,8 +73,9 @@ def load_model(folder: str | Path) -> Classifier:
         try_out(estimator)
     except FileFormatError:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError, SafetensorError) as error:
-        raise damaged(folder, f"its content does not fit together ({printable(str(error))[:200]})") from error
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:
+        what = f"the model in {folder} is damaged: its content does not fit together ({printable(str(error))[:200]})"
+        raise FileFormatError("model-damaged", what, fix="fit it again") from error
     return estimator
 
 
@@ -183,62 +160,6 @@ def read(value: Any, arrays: dict[str, np.ndarray]) -> Any:
         case {"$part": part}:
             return records.from_json(part)
     return {key: read(item, arrays) for key, item in value.items()}
-
-
-# Files
-
-
-def read_config(folder: Path) -> dict:
-    if not folder.is_dir():
-        raise FileFormatError(
-            "model-missing", f"there is no model folder {folder}", fix="name a folder such as STUDY/model"
-        )
-    path = folder / CONFIG
-    if path.exists() and path.stat().st_size > LARGEST_CONFIG:
-        raise damaged(folder, f"{CONFIG} is too large")
-    text = read_bytes(folder, CONFIG)
-    try:
-        config = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise damaged(folder, f"{CONFIG} is not JSON") from error
-    if not isinstance(config, dict) or config.get("format") != FORMAT:
-        raise FileFormatError(
-            "model-foreign", f"{folder} was not written by sparring", fix="name a folder such as STUDY/model"
-        )
-    if config.get("version") != VERSION:
-        raise FileFormatError(
-            "model-version",
-            f"{folder} has version {config.get('version')!r} of the format, this is version {VERSION}",
-            fix=f"use sparring {config.get('sparring')}, which wrote it",
-        )
-    if own_hash(config) != config.get("sha256") or not isinstance(config.get("hashes"), dict):
-        raise damaged(folder, f"{CONFIG} does not have the hash that was written with it")
-    return config
-
-
-def read_bytes(folder: Path, name: str) -> bytes:
-    try:
-        return (folder / name).read_bytes()
-    except OSError as error:
-        if name == CONFIG and isinstance(error, FileNotFoundError):
-            raise FileFormatError(
-                "model-foreign", f"{folder} holds no model: it has no {CONFIG}", fix="name a folder such as STUDY/model"
-            ) from error
-        raise damaged(folder, f"{name} cannot be read") from error
-
-
-def damaged(folder: Path, reason: str) -> FileFormatError:
-    return FileFormatError("model-damaged", f"the model in {folder} is damaged: {reason}", fix="fit it again")
-
-
-def sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def own_hash(config: dict) -> str:
-    """Of everything in config.json but this hash."""
-    rest = {key: value for key, value in config.items() if key != "sha256"}
-    return sha256(json.dumps(rest, sort_keys=True).encode())
 
 
 # The model card

@@ -246,9 +246,9 @@ def checkpoints(screen: Screen, real: str, fakes: Sequence[str], *, json: bool, 
 def trained_on(run: str) -> str:
     """The data of a run that anyone has: the embedded ones. Others must be named, for a run keeps no path."""
     from ..data.sources import EMBEDDED
-    from ..runs.driver import Run
+    from ..runs.history import read_settings
 
-    name = Run.read(run).settings["source"]
+    name = read_settings(run).source
     if name in EMBEDDED:
         return name
     fix = f"name the images before the run: sparring judge DATA {run} --over-time"

@@ -12,6 +12,8 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Column, Table
 from rich.text import Text
 
+from ..words import duration
+
 EVERY_SECONDS = 15.0  # between two plain lines of progress
 
 
@@ -99,7 +101,7 @@ class Line:
         pace = (done - self.first) / max(now - self.begun, 1e-9)
         if left is None and total and pace > 0:
             left = (total - done) / pace
-        parts = [text, f"{duration(left)} left" if left is not None else ""]
+        parts = [text, f"{duration(round(left))} left" if left is not None else ""]
         state = "  ".join(part for part in parts if part)
         if self.live:
             self.bar.update(self.task, completed=done, total=total, state=state)
@@ -107,11 +109,3 @@ class Line:
             self.said = now
             share = f" {100 * done / total:.0f} %" if total else ""
             self.screen.note(f"{self.what}{share}  {state}".rstrip())
-
-
-def duration(seconds: float) -> str:
-    """7 s, 3 min, 2 h 05 min."""
-    if seconds < 90:
-        return f"{max(seconds, 0):.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from ..errors import DataError, MissingData, UsageError, printable
 from ..files import new_file, new_folder
 from .app import app, go_on, stem, studies, typed
-from .drawings import Telling, draw_data, draw_summary
+from .drawings import StudyLine, draw_data, draw_summary
 from .screen import Screen
 from .signals import Interrupted
 from .typed import Count, Flag, Minutes, Names, Seed, Share, whole_or_auto
@@ -61,19 +61,32 @@ def compare(
         json: print the summary as JSON.
         quiet: print nothing but results.
     """
+    from ..records import to_json
     from ..reporting import write
     from ..study import compare as study
 
     screen = Screen(as_json=json, quiet=quiet)
     out = out or Path(f"{stem(data)}-study")
-    settings = {"methods": methods, "budgets": labels, "repeats": repeats, "minutes": minutes, "seed": seed}
-    settings |= {"size": size, "unlabelled": unlabelled, "labels": table, "test": test, "retry": retry}
     with screen.progress("comparing") as line:
-        tell = Telling(screen, line)
+        tell = StudyLine(screen, line)
         try:
             summary = study(
-                data, out, **settings, jobs=whole_or_auto(jobs, "--jobs"), command=typed(), progress=tell
-            ).all
+                data,
+                out,
+                methods=methods,
+                labels=labels,
+                repeats=repeats,
+                minutes=minutes,
+                jobs=whole_or_auto(jobs, "--jobs"),
+                seed=seed,
+                size=size,
+                unlabelled=unlabelled,
+                table=table,
+                test=test,
+                retry=retry,
+                command=typed(),
+                progress=tell,
+            )
         except KeyboardInterrupt as error:
             number = error.number if isinstance(error, Interrupted) else signal.SIGINT
             raise Interrupted(f"{tell.saved}{go_on()}", number) from None
@@ -81,7 +94,7 @@ def compare(
     if not tell.fits:
         screen.note("Every fit was there already; nothing was fitted again.")
     if json:
-        screen.show_json(summary)
+        screen.show_json(to_json(summary, kinds=False))
     else:
         draw_summary(screen, summary, page)
 

@@ -13,7 +13,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from ..errors import MachineError
-from ..files import ASIDE, aside, cache_folder
+from ..files import TEMPORARY, atomic_file, cache_folder
 
 Arrays = dict[str, np.ndarray]
 
@@ -85,7 +85,7 @@ class Cache:
             return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with aside(self.folder / f"{name}.npz") as temporary, temporary.open("wb") as file:
+            with atomic_file(self.folder / f"{name}.npz") as temporary, temporary.open("wb") as file:
                 np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
             self.shrink(name)
         except (MachineError, OSError):
@@ -99,7 +99,7 @@ class Cache:
         for path in self.folder.iterdir():
             with suppress(FileNotFoundError):  # another process dropped it first
                 state = path.stat()
-                if path.name.startswith(ASIDE):
+                if path.name.startswith(TEMPORARY):
                     if now - state.st_mtime > ABANDONED:
                         path.unlink()
                 elif path.suffix == ".npz":

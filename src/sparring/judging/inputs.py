@@ -14,7 +14,7 @@ from ..data import ImageSet, load, resized
 from ..errors import DataError, UsageError
 from ..features import fingerprint
 from ..images import as_size
-from ..runs.driver import generator
+from ..runs.folder import read_generator
 from ..runs.sampler import Sampler
 
 UNKNOWN = -1
@@ -176,7 +176,7 @@ def generator_of(source: Any) -> Sampler | None:
     """The generator of a Sampler, a run or a model folder; None of anything else."""
     if isinstance(source, Sampler):
         return source
-    return generator(source) if is_generator(source) else None
+    return read_generator(source) if is_generator(source) else None
 
 
 def is_generator(source: Any) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 from ..errors import FileFormatError, UsageError
 from ..files import write_json
 from ..runs.checkpoints import load_state
-from ..runs.driver import Run
+from ..runs.folder import Run
 from ..runs.sampler import Sampler
 from .catalogue import METRICS, metric_name
 from .inputs import Progress, Reals, is_generator, quiet, read_fake, read_real

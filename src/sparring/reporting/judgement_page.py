@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from ..files import aside
+from ..files import atomic_file
 from ..images import encode_png, grid
 from ..judging.catalogue import METRICS
-from . import judgement_figures as figures
+from ..words import MISSING
+from .html import template
+from .line_figures import spectrum_figure, teaching_figure
 from .pictures import Picture, packed
-from .study_page import template
-from .words import MINUS, NOTHING, THIN
+from .typography import NARROW_SPACE, typeset
 
 COLUMNS = 8  # of a grid of images
 PILLS = {"better": "better", "worse": "worse", "tie": "tie"}
@@ -25,7 +26,7 @@ def write(path: Path | str, judgement: Mapping[str, Any], pictures: Mapping[str,
 
     An older page stays as it was until the new one is complete. Raises MachineError.
     """
-    with aside(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_text(page(judgement, pictures), encoding="utf-8")
     return Path(path)
 
@@ -111,7 +112,7 @@ def class_table(fake: Mapping[str, Any]) -> dict[str, Any]:
 def cell(name: str, score: Mapping[str, Any] | None) -> tuple[str, str]:
     """A value, and below it its interval and what is to be said of it."""
     if score is None:
-        return NOTHING, ""
+        return MISSING, ""
     said = typeset(score["note"]) if name == "train-on-generated" else ""
     return shown(name, score["value"]), "; ".join(filter(None, (interval(name, score), said)))
 
@@ -119,18 +120,14 @@ def cell(name: str, score: Mapping[str, Any] | None) -> tuple[str, str]:
 def shown(name: str, value: float | None) -> str:
     """As this metric's values are printed."""
     if value is None:
-        return NOTHING
+        return MISSING
     return typeset(METRICS[name].shown(value))
-
-
-def typeset(text: str) -> str:
-    return text.replace("+-", "\u00b1").replace("-", MINUS).replace(" %", f"{THIN}%")
 
 
 def interval(name: str, score: Mapping[str, Any]) -> str:
     if score["low"] is None or score["high"] is None:
         return ""
-    return f"{shown(name, score['low'])} to {shown(name, score['high'])}".replace(f"{THIN}%", "", 1)
+    return f"{shown(name, score['low'])} to {shown(name, score['high'])}".replace(f"{NARROW_SPACE}%", "", 1)
 
 
 def picture(images: np.ndarray | None, columns: int = COLUMNS) -> Picture | None:
@@ -159,12 +156,12 @@ def spectra(fakes: Sequence[Mapping[str, Any]]) -> Markup | None:
     if not known:
         return None
     means = [(name, np.mean([shows["fake"] for shows in each], 0).tolist()) for name, each in known.items()]
-    return figures.spectra(next(iter(known.values()))[0]["real"], means)
+    return spectrum_figure(next(iter(known.values()))[0]["real"], means)
 
 
 def learning(fake: Mapping[str, Any]) -> dict[str, Any] | None:
     score = score_of(fake, "train-on-generated")
     if not score or score["value"] is None:
         return None
-    figure = figures.worth(score["shows"]["curve"], score["value"], fake["name"])
+    figure = teaching_figure(score["shows"]["curve"], score["value"], fake["name"])
     return {"name": fake["name"], "figure": figure, "note": score["note"]}

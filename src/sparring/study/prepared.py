@@ -9,6 +9,7 @@ import numpy as np
 from .. import data, files
 from ..data import ImageSet, Split, label_draw
 from ..errors import DataError
+from .records import DuplicateCounts, StudyData
 from .sealed import Sealed
 
 SHOWN = 200  # bad files that a summary lists
@@ -29,7 +30,7 @@ class Prepared:
     test_hashes: tuple[str, ...]
     fingerprint: str
     split: Split
-    about: dict  # the data section of a summary
+    about: StudyData
 
     def write(self, folder: Path) -> tuple[Path, Path]:
         """Both parts' images as .npy files, uint8 [N,H,W,C], that processes map into memory."""
@@ -44,7 +45,7 @@ def write_images(path: Path, images: np.ndarray, index: np.ndarray) -> None:
     """images[index] as a .npy file, piece by piece."""
     header = {"descr": "|u1", "fortran_order": False, "shape": (len(index), *images.shape[1:])}
     step = max(1, CHUNK // max(1, images[0].nbytes))
-    with files.aside(path) as temporary, temporary.open("wb") as file:
+    with files.atomic_file(path) as temporary, temporary.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
         for start in range(0, len(index), step):
             file.write(images[index[start : start + step]].tobytes())
@@ -69,7 +70,7 @@ def prepare(imageset: ImageSet, *, seed: int, test: float) -> Prepared:
         test_hashes=tuple(imageset.hashes[i] for i in held.tolist()),
         fingerprint=fingerprint,
         split=split,
-        about=described(imageset, split),
+        about=study_data(imageset, split),
     )
 
 
@@ -99,28 +100,31 @@ def refuse_shared(imageset: ImageSet, split: Split) -> None:
             )
 
 
-def drawn(prepared: Prepared, budgets: Sequence[str], *, seed: int, repeat: int = 0) -> dict[str, np.ndarray]:
-    """Labels int64 [N] for each budget, the others -1. Raises UsageError where a class has too few."""
+def label_draws(prepared: Prepared, budgets: Sequence[str], *, seed: int, repeat: int = 0) -> dict[str, np.ndarray]:
+    """Return labels int64 [N] for each budget, the others -1. Raises UsageError where a class has too few."""
     return {
         budget: label_draw(prepared.labels, budget, seed=seed, repeat=repeat, classes=prepared.classes)
         for budget in budgets
     }
 
 
-def described(imageset: ImageSet, split: Split) -> dict:
-    """The data section of a summary, JSON-able."""
+def study_data(imageset: ImageSet, split: Split) -> StudyData:
     about = data.describe(imageset)
-    kept = ("name", "source", "layout", "images", "classes", "shape", "unlabelled", "size_rule", "warnings")
+    kept = {name: about[name] for name in ("name", "source", "layout", "images", "unlabelled", "size_rule")}
     counts = {
         name: {c: int((imageset.labels[index] == k).sum()) for k, c in enumerate(imageset.classes)}
         for name, index in (("train", split.train), ("test", split.test))
     }
-    return {
-        **{key: about[key] for key in kept},
-        "counts": counts,
-        "bad_files": about["bad_files"][:SHOWN],
-        "bad_files_count": len(about["bad_files"]),
-        "duplicates": {key: about["duplicates"][key] for key in ("exact", "near", "across")}
-        | {"moved": len(split.moved)},
-        "split": split.how,
-    }
+    return StudyData(
+        **kept,
+        classes=imageset.classes,
+        shape=imageset.shape,
+        warnings=tuple(about["warnings"]),
+        counts=counts,
+        bad_files=tuple(map(tuple, about["bad_files"][:SHOWN])),
+        bad_files_count=len(about["bad_files"]),
+        duplicates=DuplicateCounts(
+            **{key: about["duplicates"][key] for key in ("exact", "near", "across")}, moved=len(split.moved)
+        ),
+        split=split.how,
+    )
