@@ -57,7 +57,7 @@ from sparring.images import grid, save_png
 from sparring.nets.layers import DataSpec
 from sparring.records import walk
 from sparring.runs.defaults import with_augment
-from sparring.runs.driver import Run
+from sparring.runs.folder import Run
 
 TRIAL, LATE = 8.0, 1.25  # seconds of the trial; a run is cut off at so many times its budget
 
@@ -363,7 +363,7 @@ def measured(name: str, seed: int, options) -> dict[str, Any]:
         state, rest = run.newest(device=options.device) or (None, {})
         recipe, about = run.recipe, {"seconds": rest["seconds"], "images": state.round * run.recipe.batch}
         about |= {"skipped": state.skipped, "images_per_second": round(about["images"] / about["seconds"], 1)}
-        about |= {"seed": run.settings["seed"], "dtype": run.settings["precision"]}
+        about |= {"seed": run.settings.seed, "dtype": run.settings.precision}
     else:
         precision = options.precision
         if precision == "auto":

@@ -218,7 +218,7 @@ def _method_entry(name: str) -> MethodEntry:
 def _mistakes(arm: analysis.Arm, truth: np.ndarray, names: Sequence[str]) -> tuple[Mistake, ...]:
     p = arm.proba[0]
     said, confidence = p.argmax(1), p.max(1)
-    wrong = [i for i in np.argsort(-confidence) if said[i] != truth[i]][:12]
+    wrong = [i for i in np.argsort(-confidence).tolist() if said[i] != truth[i]][:12]
     return tuple(
         Mistake(
             method=arm.method,

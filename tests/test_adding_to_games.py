@@ -101,30 +101,24 @@ def test_a_loss_that_reads_fakes_alone_costs_no_pass_over_real_images():
 
 def test_a_new_loss_is_logged_with_its_title_and_resumes_from_its_folder(tmp_path):
     x, y = (t.numpy() for t in striped(count=60))
-    settings = {"augment": "none", "precision": "fp32", "watch": False}
-    last = list(driver.train((x, y), PAIRS, tmp_path / "run", images=40, **settings))[-1]
-    assert last.done
+    settings = {"augment": "none", "precision": "fp32", "monitor": False}
+    again = driver.train((x, y), PAIRS, tmp_path / "run", images=40, **settings)
     written = files.read_json(tmp_path / "run" / "recipe.json")
     curves = {curve.key: curve for curve in map(from_json, written["curves"])}
     assert curves["D/PairHinge"] == CurveName("D/PairHinge", "discriminator", "hinge loss on pairs")
     assert curves["G/PairHinge"].panel == "generator: hinge loss on pairs"
     (line, *_) = files.read_lines(tmp_path / "run" / "log.jsonl")
     assert set(line["means"]) | {f"{p}/gradients" for p in line["gradients"]} == set(curves)
-    again = driver.Run.read(tmp_path / "run")
     assert again.recipe == PAIRS == from_json(json.loads(json.dumps(to_json(PAIRS))))
-    longer = list(driver.train((x, y), again.recipe, tmp_path / "run", images=80, **settings))[-1]
-    whole = list(driver.train((x, y), PAIRS, tmp_path / "whole", images=80, **settings))[-1]
-    assert longer.done and whole.done
-    ends = [driver.Run.read(tmp_path / name).checkpoints[-1] / "state.safetensors" for name in ("run", "whole")]
-    assert ends[0].read_bytes() == ends[1].read_bytes()
+    longer = driver.train((x, y), again.recipe, tmp_path / "run", images=80, **settings)
+    whole = driver.train((x, y), PAIRS, tmp_path / "whole", images=80, **settings)
+    ends = [(run.checkpoints[-1] / "state.safetensors").read_bytes() for run in (longer, whole)]
+    assert ends[0] == ends[1]
 
 
 def test_a_new_degradation_trains_and_is_undone_beside_its_baseline(tmp_path):
     x, _ = striped(count=40, height=16, width=16, channels=3)
-    last = list(
-        driver.train({"x_train": x.numpy()}, SHARPER, tmp_path / "run", images=16, precision="fp32", watch=False)
-    )[-1]
-    assert last.done
+    driver.train({"x_train": x.numpy()}, SHARPER, tmp_path / "run", images=16, precision="fp32", monitor=False)
     model = load_translators(tmp_path / "run")
     assert model.sources["G"] == Blurred()
     undone = model.undone(x.numpy()[:4])

@@ -21,7 +21,7 @@ import sparring
 from sparring import files
 from sparring.cli import main
 from sparring.errors import SparringError
-from sparring.runs import driver, sampler
+from sparring.runs import driver, folder, sampler
 
 SECONDS = 10  # in which a mistake is told
 
@@ -119,9 +119,9 @@ def in_python(command: str):
         return lambda: sparring.compare(source, out, **settings)
     if what == "train":
         recipe = settings.pop("r")
-        return lambda: list(driver.train(source, recipe, out, **settings))
+        return lambda: driver.train(source, recipe, out, **settings)
     if what == "sample":
-        return lambda: driver.generator(source)
+        return lambda: folder.read_generator(source)
     if what == "report":
         from sparring.reporting import write
 

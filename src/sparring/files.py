@@ -374,6 +374,14 @@ def apart(path: Path, data: object) -> Path:
     return path
 
 
+def folder_name(name: str) -> str:
+    """Return a class name as a folder name: it never leaves its parent, and no two names collide."""
+    from urllib.parse import quote
+
+    quoted = quote(name, safe=" !#$&'()+,;=@[]{}~^`-_äöüßéèêàçñ")
+    return quoted if quoted.strip(". ") else "%2E" * len(quoted) or "%00"
+
+
 def cache_folder() -> Path:
     """Return where results that can be computed again are kept from one command to the next; make nothing.
 

@@ -19,6 +19,7 @@ def translate(
     to: str | None = None,
     score: Flag = False,
     seed: Seed = 0,
+    trust_code: Flag = False,
     json: Flag = False,
 ):
     """Fill holes, enlarge or colour images, or turn them into others.
@@ -34,6 +35,7 @@ def translate(
         to: for cyclegan, a: images like those it was trained to make, b: the way back [default: a].
         score: the images are intact: degrade them as in training, restore them, and print how well that went.
         seed: of the holes of --score.
+        trust_code: run the Python file that the run was trained with, if it has one of its own.
         json: print what was written, or the scores, as JSON.
     """
     from ..data.trees import image_files
@@ -44,7 +46,7 @@ def translate(
         raise UsageError(
             "missing", "there are no images to translate", fix="name image files or folders after the model"
         )
-    loaded = load_translators(model)
+    loaded = load_translators(model, trust_code=trust_code)
     if score:
         scored(screen, loaded, images, out, seed=seed, json=json)
         return

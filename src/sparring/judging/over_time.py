@@ -13,7 +13,7 @@ from ..errors import FileFormatError, UsageError
 from ..files import write_json
 from ..records import OnProgress, no_progress, to_json
 from ..runs.checkpoints import load_state
-from ..runs.driver import Run
+from ..runs.folder import Run
 from ..runs.sampler import Sampler
 from .catalogue import METRICS
 from .inputs import RealImages, is_generator, read_fakes

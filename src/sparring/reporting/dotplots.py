@@ -122,7 +122,7 @@ def _dot_plot(
     """Return rows of dots with names on the left and means on the right; what is far off is named at the edge."""
     left = round(min(158, 14 + (LETTER_WIDTH if methods else 7.6) * max(len(r.label) for r in rows)))
     height = 62 + (30 if len(rows) <= 14 else 24) * len(rows)
-    low, high, outside = value_range(rows, cap=cap, zero=zero)
+    low, high, outside = shown_range(rows, cap=cap, zero=zero)
     with figure_style():
         figure, axes = new_figure(400, height, left=left, right=58, top=6, bottom=56)
         axes.set_xlim(low, high)
@@ -154,7 +154,7 @@ def _draw_row(axes: Axes, y: int, row: DotRow, mean: str, *, outside: bool, bold
     draw_dots(axes, [row.mean], [y], row.colour, size=7.5, shape=row.shape)
 
 
-def value_range(
+def shown_range(
     rows: Sequence[DotRow], *, cap: float | None, zero: bool = False
 ) -> tuple[float, float, frozenset[str]]:
     """Return the range of values to show, and the labels of floor rows that would squeeze everything else.

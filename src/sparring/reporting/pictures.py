@@ -7,7 +7,7 @@ from pathlib import Path
 
 PACK_ABOVE = 60_000  # bytes of a PNG from which a photograph-like picture is stored as WebP
 LONGEST_SIDE = 1600  # pixels; a contact sheet beyond this is larger than any page
-KINDS = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
+_IMAGE_TYPES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def packed(data: bytes) -> Picture | None:
     """PNG or JPEG bytes; a large picture is made smaller. None for anything else."""
     from PIL import Image
 
-    kind = next((k for start, k in KINDS.items() if data.startswith(start)), None)
+    kind = next((k for start, k in _IMAGE_TYPES.items() if data.startswith(start)), None)
     if kind is None:
         return None
     with Image.open(io.BytesIO(data)) as picture:

@@ -66,7 +66,7 @@ def new_figure(width: int, height: int, *, left: int, right: int, top: int, bott
 
     To be called and filled inside `figure_style()`.
     """
-    figure = Figure(figsize=(width / PIXELS_PER_INCH, height / PIXELS_PER_INCH))
+    figure = Figure(figsize=(width / PIXELS_PER_INCH, height / PIXELS_PER_INCH), dpi=PIXELS_PER_INCH)
     box = (left / width, bottom / height, (width - left - right) / width, (height - top - bottom) / height)
     axes = figure.add_axes(box)
     axes.set_axisbelow(True)

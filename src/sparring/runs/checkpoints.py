@@ -6,7 +6,7 @@ hashed, then renamed. It holds what training changes and nothing else; hyper-par
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,11 @@ def tensors(state: State) -> dict[str, torch.Tensor]:
     return found
 
 
+def same_recipe(a: Recipe, b: Recipe) -> bool:
+    """Return whether two recipes are equal, also where a class was defined again since, as in a notebook."""
+    return a == b or to_json(replace(a, about="")) == to_json(replace(b, about=""))
+
+
 def save_state(state: State, recipe: Recipe, folder: Path, **extra: Any) -> None:
     """Write a checkpoint folder: the tensors, and state.json (with `extra`) that holds their SHA-256.
 
@@ -90,7 +95,7 @@ def load_state(recipe: Recipe, folder: Path, *, device: str = "cpu") -> tuple[St
     if not isinstance(rest, dict):
         raise damaged(f"{STATE} holds no object")
     data = read_verified(folder, {TENSORS: rest.get("sha256")}, damaged)[TENSORS]
-    if to_json(from_json(rest["recipe"])) != to_json(recipe):
+    if not same_recipe(from_json(rest["recipe"]), recipe):
         raise FileFormatError(
             "other-recipe", f"{folder} was written by another recipe", fix="load it with the recipe in its state.json"
         )
@@ -100,6 +105,11 @@ def load_state(recipe: Recipe, folder: Path, *, device: str = "cpu") -> tuple[St
     state.relief = Relief(**rest.get("ease", {}))
     fill(state, tensors_from_bytes(data))
     return state, rest
+
+
+def monitor_record(rest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the monitor's state in the content of a state.json; it was called `watch` before."""
+    return rest.get("monitor") or rest.get("watch") or {}
 
 
 @torch.no_grad()

@@ -36,6 +36,11 @@ class RunSettings:
     held: int = 0
 
 
+def read_settings(folder: Path | str) -> RunSettings:
+    """Return the settings of a run; nothing of its recipe is read."""
+    return from_mapping(RunSettings, files.read_json(Path(folder) / "recipe.json")["settings"])
+
+
 class EventKind(StrEnum):
     """What can happen to a training. The values stand in events.jsonl."""
 
@@ -83,11 +88,12 @@ def read_events(folder: Path) -> list[Event]:
 
 
 def _event(line: dict[str, Any]) -> Event:
-    signals = line.get("signals") or [line["signal"]] * ("signal" in line)
+    signals = line.get("signals", [line["signal"]] if "signal" in line else [])
     kind, words = str(line.get("event")), line.get("words") or ""
     if kind not in set(EventKind):
         kind, words = EventKind.TIME_OVER, kind
-    return replace(from_mapping(Event, line), event=EventKind(kind), words=str(words), signals=tuple(map(str, signals)))
+    named = tuple(map(str, signals)) if isinstance(signals, list) else ()
+    return replace(from_mapping(Event, line), event=EventKind(kind), words=str(words), signals=named)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ Whatever a translator was trained on is part of its model: the same degradation 
 size, and can be applied to intact images to see how well it is undone.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from ..images import to_uint8, to_unit
 from ..nets.layers import DataSpec
 from ..records import from_json, to_json, walk
 from .checkpoints import fill_network, network_arrays
+from .own_code import admit, own_code
 
 TILE = 512  # pixels: the side of a piece of a large image
 REACH = 6  # in units of a U-Net's smallest map: so far see two convolutions on each level down and up
@@ -119,7 +121,7 @@ def tiled(net: nn.Module, x: Tensor, side: int = TILE) -> Tensor:
 
 
 def save_translators(
-    nets: dict[str, nn.Module], recipe: Recipe, data_spec: DataSpec, folder: Path, **about: Any
+    nets: Mapping[str, nn.Module], recipe: Recipe, data_spec: DataSpec, folder: Path, **about: Any
 ) -> Path:
     """Writes a model folder and returns it."""
     card = f"""# A translator of images
@@ -135,15 +137,22 @@ What it fills in is made up. Mark its pictures as generated wherever you show th
         "sources": {name: to_json(made_from(recipe, name)) for name in nets},
         "facts": to_json(data_spec),
     }
+    own = own_code(recipe)
+    config |= {"own": own.to_json()} if own else {}
     return write_artifact(folder, "translator", network_arrays(nets), {**config, **about}, card=card)
 
 
-def load_translators(folder: Path | str) -> Translating:
-    """Translators from a model folder or the run that made it. Raises FileFormatError when it is none, or damaged."""
+def load_translators(folder: Path | str, *, trust_code: bool = False) -> Translating:
+    """Return the translators in a model folder or in the run that made it.
+
+    `trust_code`: the run's own Python code may be run. Raises FileFormatError when the folder holds none, or is
+    damaged, UsageError when it needs code that is not trusted.
+    """
     folder = Path(folder)
     folder = folder / "model" if (folder / "model" / "config.json").exists() else folder
     found = read_artifact(folder, "translator", fix="pass a run of pix2pix, cyclegan, inpaint or upscale")
     config, data_spec = found.config, from_json(found.config["facts"])
+    admit(folder.parent, config.get("own"), trust_code=trust_code)
     specs = {name: from_json(spec) for name, spec in config["translators"].items()}
     nets = {name: fill_network(spec.build(data_spec), name, found.tensors) for name, spec in specs.items()}
     sources = {name: from_json(node) for name, node in config["sources"].items()}
@@ -161,10 +170,11 @@ def preview(recipe: Recipe, state: State, data: Data, *, count: int = 8) -> np.n
         context = ShardContext(Step(player, 0, 0.0, count, 0), state, data, Sharding(), (0, count))
         for spec in (s for s in player.nets if isinstance(s, Translator)):
             state.best(spec.name).eval()
-            made = Output(spec.name, made_from(recipe, spec.name), averaged=spec.name in state.averages)
+            source = made_from(recipe, spec.name)
+            made = Output(spec.name, source, averaged=spec.name in state.averages)
             target = next((loss.target for loss in losses if loss.made == replace(made, averaged=False)), None)
             shown = [
-                context[made.of][:, : state.data_spec.channels],
+                context[source][:, : state.data_spec.channels],
                 context[made],
                 *([context[target]] if target else []),
             ]

@@ -223,7 +223,7 @@ def recalled(arm: Arm, truth: np.ndarray, classes: Sequence[str]) -> Iterator[Cl
         if of := right.shape[1]:
             found = stats.share_interval(right)
             hits, needed = float(right.mean(0).sum()), stats.images_needed(round(found.mean, 6))
-            yield six_digits(ClassRecall(arm.method, arm.budget, name, hits, of, *found, needed))
+            yield six_digits(ClassRecall(arm.method, arm.budget, name, hits, of, *found, needed=needed))
 
 
 # Methods against each other.
