@@ -141,7 +141,7 @@ def fit(
             size=size,
             unlabelled=unlabelled,
             table=table,
-            progress=line.show,
+            progress=lambda p: line(p.done, p.total or None, p.message),
         )
     record, score = fitted.model.record_, fitted.test
     if json:
