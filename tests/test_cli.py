@@ -17,13 +17,14 @@ import summaries
 import sparring
 from sparring.classifiers import METHODS
 from sparring.cli import main
-from sparring.cli.app import folder_name, stem
+from sparring.cli.app import stem
 from sparring.cli.commands import app
 from sparring.cli.drawings import StudyLine, draw_data, draw_summary
 from sparring.cli.screen import Screen
 from sparring.cli.signals import Interrupted, Stop
 from sparring.cli.typed import typed_number
 from sparring.data import describe
+from sparring.files import folder_name
 from sparring.runs.sampler import save_samples
 from sparring.study.records import Problem, StudyProgress, Trial
 from sparring.study.worker import Task
@@ -313,6 +314,8 @@ def test_train_and_sample(capsys, tmp_path):
     assert code == 0 and "done" in out and "sparring sample run" in err
     weights = (tmp_path / "run/model/model.safetensors").read_bytes()
     assert run(capsys, *command)[0] == 0 and (tmp_path / "run/model/model.safetensors").read_bytes() == weights
+    code, _, err = run(capsys, *command, "--no-watch")
+    assert code == 0 and "--no-watch is called --no-monitor now" in err
     code, out, err = run(capsys, *command, "--seed", "1")
     assert code == 2 and "holds a run with seed 0, not 1" in err
 
