@@ -18,6 +18,7 @@ from arms import SMALL, Arm, stripes, table
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix
 
 from sparring import files, stats
+from sparring.classifiers.fit_record import FitRecord, Gate
 from sparring.data import Notes
 from sparring.errors import DataError, FileFormatError, MachineError, UsageError
 from sparring.records import read_record, to_json
@@ -606,13 +607,11 @@ def test_a_summary_shows_itself(done):
     assert all(path.exists() for path in done.mistake_pictures)
 
 
-def test_the_gate_of_gan_augment_is_what_a_summary_reads():
-    from sparring.classifiers.gan_augment import refusal, verdict
-
-    y = np.arange(40) % 2
-    for gate in (refusal("too few"), verdict(y * 0.0, np.ones(40), y)):
-        assert FitNotes.of({"gate": gate, "curves": "none", "steps": "many"}).gate is not None
-    assert FitNotes.of({"curves": [1], "steps": "many", "gate": {"passed": 1}}) == FitNotes()
+def test_what_an_estimator_notes_is_read_as_far_as_it_fits():
+    gate = Gate(False, 0.9, 0.8, -0.1, -0.2, 0.0, "no")
+    noted = FitRecord(labels=3, steps=10, curves={"loss": ((10, None),)}, gate=gate).to_json()
+    assert FitNotes.of(noted) == FitNotes(steps=10, curves={"loss": ((10, None),)}, gate=gate)
+    assert FitNotes.of({"curves": [1], "steps": "many", "gate": {"passed": 1}, "mine": 3}) == FitNotes()
 
 
 def test_the_records_of_a_study_load_nothing_heavy():
