@@ -145,7 +145,7 @@ def make_summary(
                                   for r in range(repeats)])  # fmt: skip
                 seconds = METHODS[m][6] * np.random.default_rng([seed, len(m)]).uniform(0.9, 1.3, repeats)
                 rows: list = [SimpleNamespace(repeat=r, seconds=float(seconds[r])) for r in range(repeats)]
-                arms[m, budget] = analysis.Arm(m, budget, rows, proba, proba.argmax(-1) == truth)
+                arms[m, budget] = analysis.Arm.of(m, budget, rows, proba, truth)
     pairs = analysis.comparisons(arms, budgets, methods)
     summary = Summary(
         format=STUDY_FORMAT,
@@ -216,7 +216,7 @@ def _method_entry(name: str) -> MethodEntry:
 
 
 def _mistakes(arm: analysis.Arm, truth: np.ndarray, names: Sequence[str]) -> tuple[Mistake, ...]:
-    p = arm.proba[0]
+    p = arm.summed / len(arm.rows)
     said, confidence = p.argmax(1), p.max(1)
     wrong = [i for i in np.argsort(-confidence).tolist() if said[i] != truth[i]][:12]
     return tuple(

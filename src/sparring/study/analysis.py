@@ -57,8 +57,18 @@ class Arm:
     method: str
     budget: str
     rows: list[FitRow]
-    proba: np.ndarray  # float32 [R,T,K]
+    said: np.ndarray  # int64 [R,T]: the most probable class
     right: np.ndarray  # bool [R,T]
+    confidence: np.ndarray  # float32 [R,T]: the probability of that class
+    summed: np.ndarray  # float64 [T,K]: probabilities, added up over repeats
+    calibrated: stats.Calibrated
+
+    @classmethod
+    def of(cls, method: str, budget: str, rows: list[FitRow], proba: np.ndarray, truth: np.ndarray) -> "Arm":
+        """Return the arm of probabilities float32 [R,T,K], which it does not keep: a study has many of them."""
+        said, summed = proba.argmax(-1), proba.sum(0, dtype=float)
+        calibrated = stats.calibration(proba, truth)
+        return cls(method, budget, rows, said, said == truth, proba.max(-1), summed, calibrated)
 
 
 Arms = dict[tuple[str, str], Arm]  # (method, budget) -> arm
@@ -157,8 +167,7 @@ def arms_of(study: Study, rows: dict[Trial, FitRow], truth: np.ndarray) -> tuple
             found = [(row, proba) for row, proba in found if proba is not None]
             if found:
                 proba = np.stack([proba for _, proba in found])
-                right = proba.argmax(-1) == truth
-                arms[method.name, budget] = Arm(method.name, budget, [row for row, _ in found], proba, right)
+                arms[method.name, budget] = Arm.of(method.name, budget, [row for row, _ in found], proba, truth)
             else:
                 failed = sum(row.status == "error" for row in mine)
                 unmeasured.append(UnmeasuredArm(method.name, budget, failed))
@@ -179,7 +188,6 @@ def six_digits(value: Value) -> Value:
 
 def score(arm: Arm, truth: np.ndarray, classes: int, failed: int) -> ArmScore:
     balanced = np.nanmean(stats.recalls(arm.right, truth, classes), 1)
-    measures = stats.calibration(arm.proba, truth)
     seconds = [row.seconds for row in arm.rows if row.seconds is not None]
     return ArmScore(
         method=arm.method,
@@ -188,9 +196,9 @@ def score(arm: Arm, truth: np.ndarray, classes: int, failed: int) -> ArmScore:
         failed=failed,
         accuracy=repeated(stats.share_interval(arm.right), arm.right.mean(1)),
         balanced_accuracy=repeated(stats.balanced_interval(arm.right, truth, classes), balanced),
-        ece=six_digits(measures.ece),
-        nll=six_digits(measures.nll),
-        brier=six_digits(measures.brier),
+        ece=six_digits(arm.calibrated.ece),
+        nll=six_digits(arm.calibrated.nll),
+        brier=six_digits(arm.calibrated.brier),
         seconds=FitSeconds(float(np.median(seconds)), tuple(seconds)),
     )
 
@@ -201,14 +209,14 @@ def repeated(found: stats.Interval, each: np.ndarray) -> RepeatedInterval:
 
 def confused(arm: Arm, truth: np.ndarray, classes: int) -> ConfusionCounts:
     counts = np.zeros((classes, classes), int)
-    for said in arm.proba.argmax(-1):
+    for said in arm.said:
         np.add.at(counts, (truth, said), 1)
     return ConfusionCounts(arm.method, arm.budget, tuple(map(tuple, counts.tolist())))
 
 
 def reliability(arm: Arm) -> ReliabilityBins:
     """Return a reliability diagram over all repeats; counts are per repeat."""
-    curve = stats.Calibration(arm.proba.max(-1).ravel(), arm.right.ravel())
+    curve = stats.Calibration(arm.confidence.ravel(), arm.right.ravel())
     bins = [Bin(float(b.confidence), float(b.accuracy), float(b.count / len(arm.rows))) for b in curve.table()]
     return ReliabilityBins(arm.method, arm.budget, six_digits(tuple(bins)))
 

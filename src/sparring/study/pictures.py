@@ -74,7 +74,7 @@ def read_again(
 
 def drawn_mistakes(folder: Path, arm: Arm, truth: np.ndarray, prepared: Prepared) -> Iterator[Mistake]:
     """Yield the test images with the highest mean probability of a wrong class, most confident first."""
-    mean = arm.proba.sum(0, dtype=float) / len(arm.rows)
+    mean = arm.summed / len(arm.rows)
     said, confidence = mean.argmax(1), mean.max(1)
     wrong = np.flatnonzero(said != truth)
     for place, i in enumerate(wrong[np.argsort(-confidence[wrong], kind="stable")][:MISTAKES].tolist()):
