@@ -107,7 +107,8 @@ def fit(
 def _test_score(model: Classifier, images: ImageSet) -> TestScore:
     names = np.array(model.class_names_)[model.predict_proba(images).argmax(1)]
     right = names == np.array(images.classes)[images.labels]
-    return TestScore(len(images), *wilson(int(right.sum()), len(images)))
+    found = wilson(int(right.sum()), len(images))
+    return TestScore(len(images), found.mean, found.low, found.high)
 
 
 def classify(model: Classifier | str | Path, images: Any) -> list[Prediction]:
