@@ -124,7 +124,8 @@ def classify(model: Classifier | str | Path, images: Any) -> list[Prediction]:
     for start in range(0, len(named), PICTURES_AT_ONCE):
         found += _predictions(classifier, named[start : start + PICTURES_AT_ONCE])
     if all(prediction.problem for prediction in found):
-        raise DataError("bad-image", f"none of {len(found)} images can be read", fix="name image files that are whole")
+        what = f"none of {len(found)} images can be read, such as {found[0].image}: {found[0].problem}"
+        raise DataError("bad-image", what, fix="name image files that are whole")
     return found
 
 
