@@ -15,8 +15,8 @@ from ..files import new_folder
 from ..images import BadImage
 from ..records import OnProgress, Progress, no_progress
 from ..stats import wilson
-from . import METHODS
 from .base import Classifier
+from .methods import METHODS
 from .models import load_model, save_model
 
 PICTURES_AT_ONCE = 256  # so that memory stays small
