@@ -231,3 +231,24 @@ def test_trees_come_back():
     assert back["a"] == tree["a"] and back["b"] == tree["b"] and back["g"] == 0.5 and back["c"]["f"] == float("inf")
     assert (back["c"]["d"] == np.arange(3)).all() and back["c"]["e"].tolist() == ["p", "q"]
     assert (back["h"] == tree["h"]).all()
+
+
+FORMER = {
+    "graph_directions_": "graph_turn_",
+    "discriminator_": "judge_",
+    "data_spec_": "facts_",
+}
+
+
+@pytest.mark.parametrize("name", ["spreading", "cnn"])
+def test_models_with_former_names_are_read(tmp_path, name):
+    x, y = (tensor.numpy() for tensor in striped(40))
+    made = METHODS[name].make(steps=2, threads=1).fit(x, y)
+    save_model(made, tmp_path / "model")
+
+    def back(config):
+        config["state"] = {FORMER.get(key, key): value for key, value in config["state"].items()}
+        del config["state"]["pixel_scale_"]
+
+    rewritten(tmp_path / "model", back)
+    assert (load_model(tmp_path / "model").predict_proba(x) == made.predict_proba(x)).all()

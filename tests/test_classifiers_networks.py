@@ -245,7 +245,7 @@ def test_adaptive_threshold_by_hand():
     """FreeMatch, eq. 8: of two classes, one said three times as often, the rarer needs a third of the sureness."""
     logits = torch.tensor([[2.0, 0.0], [0.6, 0.0], [0.0, 0.6], [0.0, 0.1]])
     output = Discriminator("D", THIN).build(DataSpec(1, 12, 10, 2))(torch.zeros(4, 1, 12, 10))
-    output = replace(output, logits=logits)
+    output = replace(output, by_head={"logits": logits})
     belief, student = torch.tensor([0.75, 0.25, 0.8]), Discriminated("D", Weak())
 
     class StepContext(dict):

@@ -607,11 +607,13 @@ def test_a_summary_shows_itself(done):
     assert all(path.exists() for path in done.mistake_pictures)
 
 
-def test_what_an_estimator_notes_is_read_as_far_as_it_fits():
-    gate = Gate(False, 0.9, 0.8, -0.1, -0.2, 0.0, "no")
-    noted = FitRecord(labels=3, steps=10, curves={"loss": ((10, None),)}, gate=gate).to_json()
-    assert FitNotes.of(noted) == FitNotes(steps=10, curves={"loss": ((10, None),)}, gate=gate)
-    assert FitNotes.of({"curves": [1], "steps": "many", "gate": {"passed": 1}, "mine": 3}) == FitNotes()
+def test_the_gate_of_gan_augment_is_what_a_summary_reads():
+    from sparring.classifiers.gan_augment import gate_of
+
+    y = np.arange(40) % 2
+    for gate in (Gate(False, None, None, None, None, None, "too few"), gate_of(y * 0.0, np.ones(40), y)):
+        assert FitNotes.of({**FitRecord(gate=gate).to_json(), "curves": "none", "steps": "many"}).gate == gate
+    assert FitNotes.of({"curves": [1], "steps": "many", "gate": {"passed": 1}}) == FitNotes()
 
 
 def test_the_records_of_a_study_load_nothing_heavy():
@@ -634,8 +636,7 @@ def test_the_recommended_method_is_fitted_on_all_labels_and_saved(tmp_path):
     assert model.class_names_ == ["a", "b", "c"]
     assert model.record_.labels == 180
     known = source.labels >= 0
-    names = np.array(source.classes)[source.labels[known]]
-    assert (model.predict(source.images)[known] == names).mean() > 0.9
+    assert (model.predict(source.images)[known] == np.array(source.classes)[source.labels[known]]).mean() > 0.9
     card = (out / "model" / "README.md").read_text()
     assert "those of its test part included" in card
     assert "the model itself was not tested" in card

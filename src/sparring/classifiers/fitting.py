@@ -15,8 +15,8 @@ from ..files import new_folder
 from ..images import BadImage
 from ..records import OnProgress, Progress, no_progress
 from ..stats import wilson
-from . import METHODS
 from .base import Classifier
+from .methods import METHODS
 from .models import load_model, save_model
 
 PICTURES_AT_ONCE = 256  # so that memory stays small
@@ -107,7 +107,8 @@ def fit(
 def _test_score(model: Classifier, images: ImageSet) -> TestScore:
     names = np.array(model.class_names_)[model.predict_proba(images).argmax(1)]
     right = names == np.array(images.classes)[images.labels]
-    return TestScore(len(images), *wilson(int(right.sum()), len(images)))
+    found = wilson(int(right.sum()), len(images))
+    return TestScore(len(images), found.mean, found.low, found.high)
 
 
 def classify(model: Classifier | str | Path, images: Any) -> list[Prediction]:
@@ -123,7 +124,8 @@ def classify(model: Classifier | str | Path, images: Any) -> list[Prediction]:
     for start in range(0, len(named), PICTURES_AT_ONCE):
         found += _predictions(classifier, named[start : start + PICTURES_AT_ONCE])
     if all(prediction.problem for prediction in found):
-        raise DataError("bad-image", f"none of {len(found)} images can be read", fix="name image files that are whole")
+        what = f"none of {len(found)} images can be read, such as {found[0].image}: {found[0].problem}"
+        raise DataError("bad-image", what, fix="name image files that are whole")
     return found
 
 

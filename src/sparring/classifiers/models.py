@@ -18,9 +18,9 @@ from .. import records
 from ..artifacts import read_artifact, write_artifact
 from ..devices import SPARRING_VERSION
 from ..errors import FileFormatError, UsageError, printable
-from . import METHODS, Method
 from .base import Classifier
 from .image_inputs import size_text
+from .methods import METHODS, Method
 
 ARRAY_KINDS = {"uint8", "int32", "int64", "float32", "float64", "bool"}
 
