@@ -307,14 +307,11 @@ def colour_channels(images: np.ndarray, channels: int) -> np.ndarray:
     return images.repeat(3, axis=-1) if channels == 3 else np.rint(images @ LUMA).astype(np.uint8)[..., None]
 
 
-def chunk_slices(array: np.ndarray, bytes_each: float | None = None, most: int = 1 << 26) -> Iterator[slice]:
-    """Yield slices over the first axis that hold at most `most` bytes together.
-
-    `bytes_each`: what one value takes while it is worked on; by default what it takes in the array.
-    """
-    if len(array):
-        step = max(1, int(most // max(1, array[0].size * (bytes_each or array.itemsize))))
-        yield from (slice(start, start + step) for start in range(0, len(array), step))
+def chunk_slices(images: np.ndarray, count: int | None = None, *, most: int = 1 << 23) -> Iterator[slice]:
+    """Yield slices of `count` images like these (by default of these) that hold at most `most` values together."""
+    count = len(images) if count is None else count
+    step = max(1, most // max(1, math.prod(images.shape[1:])))
+    yield from (slice(start, start + step) for start in range(0, count, step))
 
 
 def as_size(size) -> tuple[int, int] | None:

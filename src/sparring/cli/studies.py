@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from ..errors import DataError, MissingData, UsageError, printable
 from ..files import new_file, new_folder
 from .app import app, go_on, stem, studies, typed
-from .drawings import Telling, draw_data, draw_summary
+from .drawings import Telling, draw_description, draw_summary
 from .screen import Screen
 from .signals import Interrupted
 from .typed import Count, Flag, Minutes, Names, Seed, Share, whole_or_auto
@@ -123,7 +123,7 @@ def fit(
     chosen = row(method)
     out = new_folder(out or f"{stem(data)}-{method}", data=data)
     with screen.progress("reading") as line:
-        images = load(data, size=size, unlabelled=unlabelled, labels=table, progress=line)
+        images = load(data, size=size, unlabelled=unlabelled, labels=table, progress=line.show)
     held = (images.parts == "test") & images.labelled
     with screen.progress(f"fitting {method}"):
         model = chosen.make(random_state=seed, minutes=minutes).fit(images.take(images.parts != "test"))
@@ -293,12 +293,12 @@ def data(
     screen = Screen(as_json=json, quiet=quiet)
     sheet = new_file(sheet or f"{stem(data)}-sheet.png", data=data)
     with screen.progress("reading") as line:
-        images = load(data, size=size, unlabelled=unlabelled, labels=table, progress=line)
+        images = load(data, size=size, unlabelled=unlabelled, labels=table, progress=line.show)
         line(0, None, "looking for duplicates")
-        about = describe(images)
+        found = describe(images)
     save_png(sheet, contact_sheet(images), text={"Software": "sparring", "Title": f"contact sheet of {images.name}"})
     if json:
-        screen.show_json(about | {"contact_sheet": str(sheet)})
+        screen.show_json(found.to_json() | {"contact_sheet": str(sheet)})
     else:
-        draw_data(screen, about)
+        draw_description(screen, found)
         screen.line(f"\nContact sheet: {sheet}")

@@ -15,9 +15,11 @@ import numpy as np
 from ..devices import check_memory
 from ..errors import DataError, SparringError
 from ..images import MIN_SIDE, as_pillow, chunk_slices, is_source, load_image, on_white
-from .imageset import ImageSet, Notes
+from .formats import LoadOptions
+from .imageset import ImageSet
 from .labels import number_labels
 from .names import PARTS
+from .notes import Notes
 
 SHAPES = f"[N, H, W], [N, H, W, C] or [N, C, H, W] with C = 1, 3 or 4 and sides of at least {MIN_SIDE}"
 
@@ -114,7 +116,7 @@ def _joined_pixels(given: Sequence[tuple[str, Any]], scale: Scale | None = None)
     images = np.empty((total, height, width, min(channels, 3)), np.uint8)
     done = 0
     for _, array in arrays:
-        for chunk in chunk_slices(array, 8):
+        for chunk in chunk_slices(array):
             values = TO_UINT8[scale](array[chunk])
             images[done : done + len(values)] = on_white(values) if channels == 4 else values
             done += len(values)
@@ -239,7 +241,7 @@ def from_dict(found: Mapping, name: str = "arrays", *, source: str = "arrays") -
     return _assembled(arrays, named.get("classes"), name, notes)
 
 
-def from_npz(path: Path) -> ImageSet:
+def read_npz(path: Path, options: LoadOptions) -> ImageSet:
     """Return the arrays of an .npz file as `from_dict` does. Members that only pickle can read are refused."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:

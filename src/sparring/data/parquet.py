@@ -14,29 +14,36 @@ from typing import Any
 from ..errors import DataError
 from ..images import Source
 from .arrays import first_line
-from .folders import Listing
+from .formats import LoadOptions
 from .labels import UNLABELLED, encode_labels
-from .names import PART_NAMES, PARTS, natural, ordered, shown
+from .listing import ListedImage, Listing
+from .names import PART_NAMES, PARTS, natural, shown
 
 IMAGE_COLUMNS = ("image", "img", "picture", "jpg", "png")
 LABEL_COLUMNS = ("label", "labels", "class", "target", "category", "fine_label")
 BATCH = 512  # rows held encoded at a time
 
 
+def read_parquet(file: Path, options: LoadOptions) -> Listing:
+    """Return the images of one file."""
+    return list_parquet([file], file)
+
+
 def list_parquet(files: list[Path], top: Path) -> Listing:
-    """One or several files of the same columns. Raises DataError where they are not as described above."""
-    tables = sorted((Table(file, top) for file in files), key=lambda t: (t.order, natural(t.name)))
-    names = class_names(tables)
-    labels = [label for table in tables for label in table.labels(names)]
+    """Return the images of one or several files of the same columns. Raises DataError where they are not as above."""
+    tables = sorted((_ParquetFile(file, top) for file in files), key=lambda t: (t.order, natural(t.name)))
+    names = _class_names(tables)
     listing = Listing(
         name=top.stem if len(files) == 1 else top.resolve().name,
         source=shown(str(top)),
         layout=f"Parquet, images in column {tables[0].image!r}",
-        origins=[f"{table.name}[{row}]" for table in tables for row in range(table.rows)],
-        labels=labels,
-        parts=[table.part for table in tables for _ in range(table.rows)],
-        read=Rows(tables).read,
-        classes=list(names) if names else ordered({label for label in labels if label is not None}),
+        items=[
+            ListedImage(f"{table.name}[{row}]", label, table.part)
+            for table in tables
+            for row, label in enumerate(table.labels(names))
+        ],
+        read=_ParquetImages(tables).read,
+        classes=names or [],
         ignored=Counter({f"column {name}": 1 for table in tables for name in table.others}),
     )
     if not len(listing):
@@ -45,7 +52,7 @@ def list_parquet(files: list[Path], top: Path) -> Listing:
 
 
 @contextmanager
-def readable(path: Path) -> Iterator[None]:
+def _named_error(path: Path) -> Iterator[None]:
     """What Arrow raises inside becomes a DataError that names the file."""
     import pyarrow as arrow
 
@@ -55,13 +62,13 @@ def readable(path: Path) -> Iterator[None]:
         raise DataError("bad-parquet", f"cannot read {path}: {first_line(error)}", fix="get the file anew") from None
 
 
-def next_column(batches: Iterator[Any], path: Path) -> Any:
-    with readable(path):
+def _next_column(batches: Iterator[Any], path: Path) -> Any:
+    with _named_error(path):
         batch = next(batches, None)
     return None if batch is None else batch.column(0)
 
 
-class Table:
+class _ParquetFile:
     """One Parquet file: where its images and labels are."""
 
     def __init__(self, path: Path, top: Path):
@@ -69,7 +76,7 @@ class Table:
 
         self.path = path
         self.name = shown(path.relative_to(top).as_posix() if path != top else path.name)
-        with readable(path):
+        with _named_error(path):
             self.file = ParquetFile(path)
         self.schema, self.rows = self.file.schema_arrow, self.file.metadata.num_rows
         self.image = self.pick_image()
@@ -115,7 +122,7 @@ class Table:
         """Class name or None of every row. Raises DataError for labels of another kind or beyond the names."""
         if self.label is None:
             return [None] * self.rows
-        with readable(self.path):
+        with _named_error(self.path):
             values = self.file.read(columns=[self.label]).column(0).to_pylist()
         found = encode_labels(values, f"column {self.label} in {self.path}")
         if not found.text and names and (wrong := next((v for v in found.values.tolist() if v >= len(names)), None)):
@@ -128,10 +135,10 @@ class Table:
         return [None if code == UNLABELLED else shown[code] for code in found.codes.tolist()]
 
 
-class Rows:
+class _ParquetImages:
     """Random access to encoded images, quick where it goes row by row: a few hundred rows are held at a time."""
 
-    def __init__(self, tables: list[Table]):
+    def __init__(self, tables: list[_ParquetFile]):
         self.tables = tables
         self.restart()
 
@@ -142,7 +149,7 @@ class Rows:
     def batched(self):
         for table in self.tables:
             batches = table.file.iter_batches(batch_size=BATCH, columns=[table.image])
-            while (column := next_column(batches, table.path)) is not None:
+            while (column := _next_column(batches, table.path)) is not None:
                 yield (column.field("bytes") if hasattr(column, "field") else column).to_pylist()
 
     def read(self, row: int) -> Source:
@@ -154,7 +161,7 @@ class Rows:
         return self.held[row - self.start] or b""
 
 
-def class_names(tables: list[Table]) -> list[str] | None:
+def _class_names(tables: list[_ParquetFile]) -> list[str] | None:
     """The same in all files that name classes."""
     found = [names for table in tables if (names := table.metadata_names()) is not None]
     if any(names != found[0] for names in found):

@@ -21,7 +21,8 @@ import numpy as np
 import torch
 
 from .. import files, keyed_random
-from ..data import ImageSet, alike, load, paired
+from ..data import ImageSet, load, paired
+from ..data.pairs import matching_channels
 from ..devices import choose_device
 from ..errors import DataError, FileFormatError, UsageError
 from ..files import new_folder
@@ -444,7 +445,7 @@ def pools(
             targets, beside = paired(images, sources)
             data["pairs"] = {"x": torch.from_numpy(targets.images), "source": torch.from_numpy(beside.images)}
         else:
-            others = alike(sources, images)
+            others = matching_channels(sources, images)
             data["a"], data["b"] = data["all"], {"x": torch.from_numpy(others.images[used(others)])}
     return {pool: {name: t.to(device) for name, t in fields.items()} for pool, fields in data.items()}
 

@@ -113,7 +113,7 @@ def compare(
         size=size,
         unlabelled=unlabelled,
         labels=labels,
-        progress=lambda done, total: say("data", done=done, total=total, message=reading),
+        progress=lambda p: say("data", done=p.done, total=p.total, message=reading),
     )
     say("data", message="looking for duplicates")
     prepared = prepare(images, seed=seed, test=test)

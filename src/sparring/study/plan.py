@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import __version__, files
+from ..data.splits import as_budget
 from ..errors import DataError, FileFormatError, UsageError, pick
 from .worker import Cell
 
@@ -46,14 +47,7 @@ def chosen_budgets(budgets: Iterable[int | str] | int | str) -> tuple[str, ...]:
     given = list(budgets) if isinstance(budgets, Iterable) and not isinstance(budgets, str) else [budgets]
     if not given:
         raise UsageError("label-budget", "no number of labels", fix="give one such as 5, or all")
-    return in_order({checked_budget(budget) for budget in given})
-
-
-def checked_budget(budget: Any) -> str:
-    text = str(budget) if isinstance(budget, int | str | np.integer) and not isinstance(budget, bool) else ""
-    if text == "all" or (text.isascii() and text.isdigit() and int(text) > 0):
-        return text if text == "all" else str(int(text))
-    raise UsageError("label-budget", f"{budget!r} labels a class", fix="give a whole number from 1 up, or all")
+    return in_order({as_budget(budget) for budget in given})
 
 
 def in_order(budgets: Iterable[str]) -> tuple[str, ...]:

@@ -109,7 +109,8 @@ def drawn(prepared: Prepared, budgets: Sequence[str], *, seed: int, repeat: int 
 
 def described(imageset: ImageSet, split: Split) -> dict:
     """The data section of a summary, JSON-able."""
-    about = data.describe(imageset)
+    found = data.describe(imageset)
+    about = found.to_json()
     kept = ("name", "source", "layout", "images", "classes", "shape", "unlabelled", "size_rule", "warnings")
     counts = {
         name: {c: int((imageset.labels[index] == k).sum()) for k, c in enumerate(imageset.classes)}
@@ -118,8 +119,8 @@ def described(imageset: ImageSet, split: Split) -> dict:
     return {
         **{key: about[key] for key in kept},
         "counts": counts,
-        "bad_files": about["bad_files"][:SHOWN],
-        "bad_files_count": len(about["bad_files"]),
+        "bad_files": found.bad_files[:SHOWN],
+        "bad_files_count": len(found.bad_files),
         "duplicates": {key: about["duplicates"][key] for key in ("exact", "near", "across")}
         | {"moved": len(split.moved)},
         "split": split.how,
