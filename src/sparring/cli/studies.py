@@ -14,14 +14,14 @@ from .app import app, go_on, stem, studies, typed
 from .drawings import Telling, draw_description, draw_summary
 from .screen import Screen
 from .signals import Interrupted
-from .typed import Count, Flag, Minutes, Names, Seed, Share, whole_or_auto
+from .typed import Count, DataSet, Flag, Minutes, Names, Seed, Share, whole_or_auto
 
 ON_TEST = "On {images:,} test images: {accuracy:.1%} right (95 % interval {low:.1%} to {high:.1%})"
 
 
 @app.command(group=studies)
 def compare(
-    data: str,
+    data: DataSet,
     /,
     *,
     methods: Names | None = None,
@@ -45,7 +45,6 @@ def compare(
     goes on where it stopped; more methods, labels or repeats extend the study.
 
     Args:
-        data: digits, a folder, .zip, .npz or .parquet.
         methods: names from `sparring methods`, such as svm,cnn [default: all].
         labels: labels a class to learn from, such as 5,20,all [default: 5,20].
         repeats: how often, each time with other labels; at least 6 for a difference to be called real.
@@ -88,7 +87,7 @@ def compare(
 
 @app.command(group=studies)
 def fit(
-    data: str,
+    data: DataSet,
     /,
     *,
     method: Annotated[str, Parameter(alias="-m")],
@@ -104,7 +103,6 @@ def fit(
     """One classifier on all training labels, as a model folder.
 
     Args:
-        data: digits, a folder, .zip, .npz or .parquet.
         method: a name from `sparring methods`.
         out: folder of the model [default: DATA-METHOD].
         minutes: the most that training may take.
@@ -244,8 +242,8 @@ def report(folder: Path, /, *, nearest: str | None = None, json: Flag = False):
 
     Args:
         folder: what `sparring compare` or `sparring train` wrote.
-        nearest: of a run, the images that it was trained on: digits, a folder, .zip, .npz or .parquet. The page then
-            shows those nearest to its samples.
+        nearest: of a run, the images that it was trained on (whatever `sparring data` takes). The page then shows those
+            nearest to its samples.
         json: print JSON.
     """
     from ..reporting import write
@@ -264,7 +262,7 @@ def report(folder: Path, /, *, nearest: str | None = None, json: Flag = False):
 
 @app.command(group=studies)
 def data(
-    data: str,
+    data: DataSet,
     /,
     *,
     size: str | None = None,
@@ -279,7 +277,6 @@ def data(
     Counts per class and part, sizes, modes, bad files, exact and near duplicates, and a contact sheet.
 
     Args:
-        data: digits, a folder, .zip, .npz or .parquet.
         size: side, or height x width such as 48x64, that images are fitted to.
         unlabelled: a folder of further images without labels.
         table: a labels.csv that lies elsewhere.

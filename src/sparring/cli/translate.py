@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ..data.formats import source_words
 from ..errors import DataError, UsageError, printable
 from ..files import make_folder, new_folder
 from .app import app, games
@@ -104,7 +105,7 @@ def scored(screen: Screen, loaded, images, out: Path | None, *, seed: int, json:
 
     data_spec = loaded.data_spec
     if len(images) > 1:
-        raise UsageError("several", "--score takes one data set", fix="name one folder, .zip, .npz or .parquet")
+        raise UsageError("several", "--score takes one data set", fix=f"name one of {source_words()}")
     found = load(str(images[0]), size=(data_spec.height, data_spec.width))
     if found.shape[2] != data_spec.channels:
         raise DataError("channels", f"the model takes {data_spec.channels} channels, the images have {found.shape[2]}",

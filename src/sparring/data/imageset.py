@@ -11,13 +11,13 @@ import numpy as np
 
 from .. import keyed_random
 from ..errors import printable
-from ..images import encode_png
+from ..images import encode_png, fit
 from .duplicates import Duplicates, find_duplicates
 from .names import PARTS
 from .notes import Notes
 from .sheet import contact_sheet
 
-HTML_SHEETS = ((8, 10), (4, 10), (4, 5), (2, 3))  # (columns, classes) of a contact sheet in a notebook, largest first
+HTML_SHEETS = ((8, 10), (4, 10), (4, 5))  # (columns, classes) of a contact sheet in a notebook, largest first
 HTML_BYTES = 225_000  # of its PNG at most; as text in the page it is a third longer
 
 
@@ -87,6 +87,9 @@ class ImageSet:
             picture = contact_sheet(self, columns=columns, classes=classes, distinct=False)
             if len(sheet := encode_png(picture)) <= HTML_BYTES:
                 break
+        while len(sheet) > HTML_BYTES:
+            picture = fit(picture, (len(picture) // 2, picture.shape[1] // 2))
+            sheet = encode_png(picture)
         picture = f'<img alt="contact sheet" src="data:image/png;base64,{base64.b64encode(sheet).decode()}">'
         return (
             f"<p>{html.escape(printable(repr(self)))}</p><table><tr><th>class</th>"
