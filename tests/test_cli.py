@@ -244,8 +244,8 @@ def test_a_description(capsys):
     assert out.startswith("digits: 1,797 images of 8x8, grey, 10 classes")
     assert re.search(r"^3 +183$", out, re.M) and re.search(r"^bad files +none$", out, re.M)
     names = {f"class {i}\n": 1 for i in range(40)}
-    about = replace(about, classes=tuple(names), unlabelled=7, warnings=("look out",), bad_files=(("a\nb", "empty"),) * 40,
-                    counts={"train": PartCounts(names, 7), "test": PartCounts(names, 0)})  # fmt: skip
+    bad, parts = (("a\nb", "empty"),) * 40, {"train": PartCounts(names, 7), "test": PartCounts(names, 0)}
+    about = replace(about, classes=tuple(names), unlabelled=7, warnings=("look out",), bad_files=bad, counts=parts)
     draw_description(Screen(), about)
     out = capsys.readouterr().out
     assert re.search(r"^10 smaller classes +10 +10$", out, re.M) and re.search(r"^\(unlabelled\) +7 +0$", out, re.M)

@@ -428,7 +428,7 @@ def test_parquet_reads_rows_in_any_order(tmp_path, monkeypatch):
     from sparring.data import parquet
     from sparring.data.parquet import list_parquet
 
-    monkeypatch.setattr(parquet, "BATCH", 4)
+    monkeypatch.setattr(parquet, "ROWS_HELD", 4)
     path = Path(parquet_file(tmp_path / "x.parquet", range(12), groups=5))
     listing = list_parquet([path], path)
     for row in (0, 11, 3, 3, 7, 0):

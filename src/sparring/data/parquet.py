@@ -21,7 +21,7 @@ from .names import PART_NAMES, PARTS, natural, shown
 
 IMAGE_COLUMNS = ("image", "img", "picture", "jpg", "png")
 LABEL_COLUMNS = ("label", "labels", "class", "target", "category", "fine_label")
-BATCH = 512  # rows held encoded at a time
+ROWS_HELD = 512  # rows held encoded at a time
 
 
 def read_parquet(file: Path, options: LoadOptions) -> Listing:
@@ -53,7 +53,7 @@ def list_parquet(files: list[Path], top: Path) -> Listing:
 
 @contextmanager
 def _named_error(path: Path) -> Iterator[None]:
-    """What Arrow raises inside becomes a DataError that names the file."""
+    """Turn what Arrow raises inside into a DataError that names the file."""
     import pyarrow as arrow
 
     try:
@@ -69,7 +69,7 @@ def _next_column(batches: Iterator[Any], path: Path) -> Any:
 
 
 class _ParquetFile:
-    """One Parquet file: where its images and labels are."""
+    """One Parquet file, and which of its columns hold images and labels."""
 
     def __init__(self, path: Path, top: Path):
         from pyarrow.parquet import ParquetFile
@@ -86,7 +86,7 @@ class _ParquetFile:
         self.order = PARTS.index(self.part) if self.part else 0
 
     def pick_image(self) -> str:
-        """The column that holds encoded images: a struct with bytes, or plain bytes."""
+        """Return the column that holds encoded images: a struct with bytes, or bytes alone. Raises DataError."""
         from pyarrow import types
 
         def holds_bytes(kind: Any) -> bool:
@@ -106,20 +106,17 @@ class _ParquetFile:
         )
 
     def metadata_names(self) -> list[str] | None:
-        """Class names of the label column as `datasets` writes them, or None."""
+        """Return the class names of the label column as `datasets` writes them, or None."""
         try:
             features = json.loads((self.schema.metadata or {})[b"huggingface"])["info"]["features"]
             names = features[self.label]["names"]
         except (KeyError, TypeError, ValueError):
             return None
-        return (
-            [str(name) for name in names]
-            if isinstance(names, list) and len(set(map(str, names))) == len(names)
-            else None
-        )
+        unique = isinstance(names, list) and len(set(map(str, names))) == len(names)
+        return [str(name) for name in names] if unique else None
 
     def labels(self, names: list[str] | None) -> list[str | None]:
-        """Class name or None of every row. Raises DataError for labels of another kind or beyond the names."""
+        """Return the class of every row, None where unlabelled. Raises DataError for labels beyond the names."""
         if self.label is None:
             return [None] * self.rows
         with _named_error(self.path):
@@ -136,7 +133,7 @@ class _ParquetFile:
 
 
 class _ParquetImages:
-    """Random access to encoded images, quick where it goes row by row: a few hundred rows are held at a time."""
+    """Random access to encoded images, fast where it goes row by row: a few hundred rows are held at a time."""
 
     def __init__(self, tables: list[_ParquetFile]):
         self.tables = tables
@@ -148,7 +145,7 @@ class _ParquetImages:
 
     def batched(self):
         for table in self.tables:
-            batches = table.file.iter_batches(batch_size=BATCH, columns=[table.image])
+            batches = table.file.iter_batches(batch_size=ROWS_HELD, columns=[table.image])
             while (column := _next_column(batches, table.path)) is not None:
                 yield (column.field("bytes") if hasattr(column, "field") else column).to_pylist()
 
@@ -162,7 +159,7 @@ class _ParquetImages:
 
 
 def _class_names(tables: list[_ParquetFile]) -> list[str] | None:
-    """The same in all files that name classes."""
+    """Return the class names, which must be the same in all files that have any. Raises DataError."""
     found = [names for table in tables if (names := table.metadata_names()) is not None]
     if any(names != found[0] for names in found):
         raise DataError(
@@ -174,7 +171,7 @@ def _class_names(tables: list[_ParquetFile]) -> list[str] | None:
 
 
 def part_of(name: str) -> str:
-    """train-00000-of-00001.parquet, data/validation.parquet, test/0.parquet -> train, val, test; else nothing."""
+    """Return the part that a file's path names, or "": train-00000-of-00001.parquet, data/validation.parquet."""
     *folders, file = name.lower().split("/")
     for piece in (file.removesuffix(".parquet").partition("-")[0].partition("_")[0], *reversed(folders)):
         if piece in PART_NAMES:

@@ -107,19 +107,15 @@ def _table_text(raw: bytes, name: str) -> str:
 
 
 def _delimiter(text: str) -> str:
-    """The separator that the first line has most of."""
-    first = text.partition("\n")[0]
-    return max(",;\t|", key=first.count)
+    """Return the separator that the first line has most of."""
+    return max(",;\t|", key=text.partition("\n")[0].count)
 
 
 def _columns(cells: list[str], name: str) -> dict[str, int]:
-    """Which column holds what."""
+    """Return the place of the columns file, label and part. Raises DataError where one of the first two is missing."""
     found = [cell.strip().lower() for cell in cells]
-    columns = {}
-    for what, names in COLUMNS.items():
-        for candidate in names:
-            if candidate in found:
-                columns.setdefault(what, found.index(candidate))
+    named = {what: next((name for name in names if name in found), None) for what, names in COLUMNS.items()}
+    columns = {what: found.index(name) for what, name in named.items() if name is not None}
     if {"file", "label"} <= columns.keys():
         return columns
     shown = ", ".join(repr(cell) for cell in cells[:8]) or "nothing"

@@ -1,7 +1,7 @@
 """Folders and zip archives as one thing: a tree of files, of which images are read one at a time.
 
 A zip is read member by member in memory; nothing is written to disk, so a name cannot lead anywhere. Of a folder only
-plain files are opened: links may not leave it unless asked for, a loop of links ends, FIFOs and devices stay closed.
+regular files are opened: links may not leave it unless asked for, a loop of links ends, FIFOs and devices stay closed.
 """
 
 import os
@@ -22,7 +22,7 @@ SPECIAL = "pipes, sockets and devices"
 
 @dataclass(eq=False)
 class Tree:
-    """`images` and `others`: paths below the top, with "/" on every system, valid Unicode, sorted."""
+    """A tree of files. `images` and `others` are paths below the top, with "/", valid Unicode, sorted."""
 
     top: str
     name: str
@@ -49,7 +49,7 @@ def suffix(path: str) -> str:
 
 
 def folder_tree(top: Path, *, follow_links: bool = False) -> Tree:
-    """Everything below a folder. Raises MachineError when it may not be read."""
+    """Return everything below a folder. Raises MachineError when it may not be read."""
     raw: dict[str, str] = {}  # only names that are not valid Unicode are kept under another
     tree = Tree(top=str(top), name=top.resolve().name or "images", read=lambda path: str(top / raw.get(path, path)))
     real = os.path.realpath(top)
@@ -81,7 +81,7 @@ def folder_tree(top: Path, *, follow_links: bool = False) -> Tree:
 
 
 def _place(tree: Tree, entry: os.DirEntry, path: str, real: str, waiting: list, linked: list, follow: bool) -> None:
-    """Where one entry of a folder belongs."""
+    """Put one entry of a folder where it belongs in the tree."""
     if hidden(entry.name):
         tree.ignored[HIDDEN] += 1
     elif entry.is_symlink():
@@ -109,7 +109,7 @@ def _place(tree: Tree, entry: os.DirEntry, path: str, real: str, waiting: list, 
 
 
 def zip_tree(file: Path, inside: str) -> Tree:
-    """The members of a zip below the folder `inside` ("" for all)."""
+    """Return the members of a zip below the folder `inside` ("" for all). Raises DataError and MissingData."""
     try:
         archive = zipfile.ZipFile(file)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
@@ -157,7 +157,7 @@ def _folders(archive: zipfile.ZipFile) -> set[str]:
 
 
 def zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    """One member, in memory; never more than its stated size, and that is limited."""
+    """Return one member, in memory; never more than its stated size, which is limited. Raises BadImage."""
     if info.flag_bits & 1:
         raise BadImage("encrypted")
     if info.file_size > FILE_LIMIT:
@@ -173,7 +173,7 @@ def zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
 
 
 def below(tree: Tree, folder: str) -> Tree:
-    """The part of a tree under one of its folders; paths then start there."""
+    """Return what lies under one of the tree's folders; paths then start there."""
     prefix = folder + "/"
     cut = {
         key: [path[len(prefix) :] for path in getattr(tree, key) if path.startswith(prefix)]
