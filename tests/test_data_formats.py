@@ -13,7 +13,7 @@ from bad_inputs import class_folders, npz, parquet, zip_file
 from sparring.cli import main
 from sparring.data import ImageSet, formats, load, sources
 from sparring.data.arrays import from_arrays
-from sparring.data.formats import EMBEDDED, FORMATS, Format, LoadOptions, imported
+from sparring.data.formats import EMBEDDED, FORMATS, Format, LoadOptions, resolve
 from sparring.errors import DataError, UsageError
 
 
@@ -44,7 +44,7 @@ def test_every_format_is_recognised_and_read(row, tmp_path):
 
 def test_embedded_data_can_be_loaded():
     for name, function in EMBEDDED.items():
-        assert load(name).fingerprint == imported(function)().fingerprint
+        assert load(name).fingerprint == resolve(function)().fingerprint
 
 
 def read_idx(path: Path, options: LoadOptions) -> ImageSet:

@@ -95,7 +95,7 @@ def load_image(source: ImageLike, *, size: tuple[int, int] | None = None, channe
     """
     with quiet_decoders():
         try:
-            with opened(source) as image:
+            with opened_image(source) as image:
                 picture = decoded(image, channels or read_header(image).channels, size)
         except BadImage as error:
             raise BadImage(error.reason, str(source) if isinstance(source, str | Path) else "image") from None
@@ -117,7 +117,7 @@ def quiet_decoders() -> Iterator[None]:
 
 
 @contextmanager
-def opened(source: ImageLike) -> Iterator[Image.Image]:
+def opened_image(source: ImageLike) -> Iterator[Image.Image]:
     """Yield the image with its header read and nothing decoded; every failure inside becomes a BadImage."""
     file: IO[bytes] | None = None
     try:
@@ -296,7 +296,7 @@ def fitted(image: Image.Image, height: int, width: int) -> Image.Image:
     return sheet
 
 
-def fit(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def fit_pixels(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Return uint8 [H, W, C] at another (height, width), by the same rule as files."""
     return pixels_of(as_pillow(pixels), size)
 
@@ -448,5 +448,5 @@ XMP = (
 
 def is_generated(source: ImageLike) -> bool:
     """Return whether a PNG, WebP or GIF says that a network made it."""
-    with quiet_decoders(), opened(source) as image:
+    with quiet_decoders(), opened_image(source) as image:
         return read_header(image).generated

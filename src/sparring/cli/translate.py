@@ -64,14 +64,14 @@ def read(path: Path, loaded, mask: Path | None):
     """The image, and bool [H,W] of what is missing, if the model wants to know."""
     import numpy as np
 
-    from ..images import BadImage, load_image, opened
+    from ..images import BadImage, load_image, opened_image
 
     try:
         pixels = load_image(path, channels=loaded.data_spec.channels)
         if not any(spec.mask for spec in loaded.specs.values()):
             return pixels, None
         if mask is None:
-            with opened(path) as image:
+            with opened_image(path) as image:
                 missing = np.asarray(image.convert("RGBA"))[:, :, 3] < 128
             if not missing.any():
                 what = f"{path} has no transparent pixels, so there is nothing to fill"

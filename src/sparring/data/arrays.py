@@ -21,7 +21,7 @@ from .labels import number_labels
 from .names import PARTS
 from .notes import Notes
 
-SHAPES = f"[N, H, W], [N, H, W, C] or [N, C, H, W] with C = 1, 3 or 4 and sides of at least {MIN_SIDE}"
+ARRAY_SHAPES = f"[N, H, W], [N, H, W, C] or [N, C, H, W] with C = 1, 3 or 4 and sides of at least {MIN_SIDE}"
 
 
 class Scale(Enum):
@@ -135,7 +135,7 @@ def _as_nhwc(array: np.ndarray, key: str, converted: list[str]) -> np.ndarray:
         one = array.ndim == 3 and 1 <= shape[2] <= 4
         raise DataError(
             "array-shape",
-            f"{key} has shape {shape}; accepted: {SHAPES}, and at least one image",
+            f"{key} has shape {shape}; accepted: {ARRAY_SHAPES}, and at least one image",
             fix="add an axis for a single image: images[None]" if one else "reshape or transpose the array",
         )
     return array

@@ -11,14 +11,24 @@ import numpy as np
 
 from ..devices import check_memory
 from ..errors import DataError, MachineError
-from ..images import MIN_SIDE, BadImage, Header, chunk_slices, decoded, opened, pixels_of, quiet_decoders, read_header
+from ..images import (
+    MIN_SIDE,
+    BadImage,
+    Header,
+    chunk_slices,
+    decoded,
+    opened_image,
+    pixels_of,
+    quiet_decoders,
+    read_header,
+)
 from ..records import OnProgress, Progress, no_progress
 from .imageset import ImageSet
 from .labels import UNLABELLED
 from .listing import Listing
 from .notes import Notes, SizeRule, size_words
 
-LARGEST_SIDE = 64  # of images that have to be fitted anyway, unless a size is asked for
+LARGEST_FITTED = 64  # of images that have to be fitted anyway, unless a size is asked for
 
 
 class SeveralShapes(Exception):
@@ -81,7 +91,7 @@ class _Reader:
             if i in self.bad:
                 continue
             try:
-                with opened(self.listing.read(i)) as image:
+                with opened_image(self.listing.read(i)) as image:
                     header = self.headers[i] = self.headers.get(i) or _large_enough(read_header(image))
                     shape = (*(size or header.size), channels or header.channels)
                     alike = images is None or images.shape[1:] == shape
@@ -105,7 +115,7 @@ class _Reader:
 
     def header(self, i: int) -> None:
         try:
-            with opened(self.listing.read(i)) as image:
+            with opened_image(self.listing.read(i)) as image:
                 self.headers[i] = _large_enough(read_header(image))
         except BadImage as error:
             self.leave_out(i, error)
@@ -158,7 +168,7 @@ def _large_enough(header: Header) -> Header:
 def median_size(sizes: list[tuple[int, int]]) -> tuple[int, int]:
     """Return the median height and width, shrunk together until the longer is at most 64, rounded to multiples of 8."""
     middle = np.median(np.array(sizes, float), axis=0)
-    middle *= min(1.0, LARGEST_SIDE / middle.max())
+    middle *= min(1.0, LARGEST_FITTED / middle.max())
     height, width = np.maximum(MIN_SIDE, 8 * np.round(middle / 8)).astype(int).tolist()
     return height, width
 

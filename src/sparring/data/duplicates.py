@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 THUMB = 8
 DETAIL = 32  # side at which pairs are compared
 AXES = 8
-NEIGHBOURS = 5  # looked at per image
+CANDIDATES = 5  # looked at per image
 BACKGROUND = 32  # neighbours that say how alike the images around are
 NEARNESS, POWER = 0.4, 2
 RADIUS = 0.35  # of the typical distance to the 32nd neighbour
@@ -101,7 +101,7 @@ def near_pairs(images: np.ndarray, index: np.ndarray) -> np.ndarray:
 def _candidate_pairs(tree: "KDTree", points: np.ndarray, radius: float) -> np.ndarray:
     """Return int64 [M, 2]: every point with its nearest neighbours within the radius, each pair once."""
     count = len(points)
-    k = min(NEIGHBOURS + 1, count)
+    k = min(CANDIDATES + 1, count)
     found = tree.query(points, k=k, distance_upper_bound=radius)[1].reshape(count, k)
     a, b = np.repeat(np.arange(count), k), found.ravel()
     real = (b < count) & (a != b)

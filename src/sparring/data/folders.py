@@ -14,7 +14,7 @@ from ..errors import DataError
 from ..images import LOOKED_FOR
 from .formats import LoadOptions, file_suffixes
 from .listing import ListedImage, Listing
-from .names import PART_NAMES, PARTS, shown, typed_alike
+from .names import PART_NAMES, PARTS, shown_path, typed_alike
 from .parquet import list_parquet
 from .tables import TABLE, TableRow, find_table, read_table
 from .trees import Tree, below, folder_tree, suffix, zip_tree
@@ -61,7 +61,7 @@ def list_tree(tree: Tree, options: LoadOptions = LoadOptions()) -> Listing:  # n
     others = [path for path in tree.others if path != TABLE or options.unlabelled]
     listing = Listing(
         name=tree.name,
-        source=shown(tree.top),
+        source=shown_path(tree.top),
         layout=layout,
         items=items,
         read=lambda i: tree.read(items[i].origin),
@@ -114,9 +114,10 @@ def _part_folders(tree: Tree, *, alone: bool = True) -> list[str]:
     if not named or not (nested or tables or not rest):
         return []
     if rest and alone:
+        others = ", ".join(f"{top}/" for top in rest[:5])
         raise DataError(
             "data-layout",
-            f"beside {'/ and '.join(named)}/ the folder {shown(tree.top)} holds {', '.join(f'{t}/' for t in rest[:5])}",
+            f"beside {'/ and '.join(named)}/ the folder {shown_path(tree.top)} holds {others}",
             fix="move them away, or under unlabelled/, so that the folders are either parts or classes",
         )
     return named
@@ -155,8 +156,8 @@ def _by_class(tree: Tree, warnings: list[str]) -> list[ListedImage]:
         deep = [path for path in tree.images if path.count("/") > 1]
         raise DataError(
             "data-layout",
-            f"images in {shown(tree.top)} lie two or more folders deep ({deep[0]}): which folder is the class?",
-            fix=f"pass {' or '.join(f'{shown(tree.top)}/{top}' for top in list(found)[:3])}, "
+            f"images in {shown_path(tree.top)} lie two or more folders deep ({deep[0]}): which folder is the class?",
+            fix=f"pass {' or '.join(f'{shown_path(tree.top)}/{top}' for top in list(found)[:3])}, "
             f"or lay the images out as {EXAMPLE}",
         )
     if found:
@@ -176,7 +177,7 @@ def _refuse_empty_class(tree: Tree, found: dict[str, bool]) -> None:
             what = f"only {', '.join(inside)} files" if inside else "no images"
             raise DataError(
                 "class-empty",
-                f"class folder {shown(tree.top)}/{folder} holds {what}; looked for {LOOKED_FOR}",
+                f"class folder {shown_path(tree.top)}/{folder} holds {what}; looked for {LOOKED_FOR}",
                 fix="put images into it, or remove it",
             )
 
@@ -206,7 +207,7 @@ def _name_warnings(classes: Sequence[str]) -> list[str]:
 
 def _no_images(tree: Tree) -> DataError:
     """Return the error for a tree without images, with what was found instead."""
-    top = shown(tree.top)
+    top = shown_path(tree.top)
     kinds = Counter(suffix(path) or "no suffix" for path in tree.others)
     if kinds:
         seen = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(5))

@@ -48,10 +48,10 @@ class Format:
     takes_table: bool = False
 
     def read(self, path: Path, options: LoadOptions) -> "Listing | ImageSet":
-        return imported(self.reads)(path, options)
+        return resolve(self.reads)(path, options)
 
 
-def imported(function: str | Callable[..., Any]) -> Callable[..., Any]:
+def resolve(function: str | Callable[..., Any]) -> Callable[..., Any]:
     """Return the function that "module:function" names, or the function that was given."""
     if callable(function):
         return function

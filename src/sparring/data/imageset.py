@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import keyed_random
 from ..errors import printable
-from ..images import encode_png, fit
+from ..images import encode_png, fit_pixels
 from .duplicates import Duplicates, find_duplicates
 from .names import PARTS
 from .notes import Notes
@@ -88,7 +88,7 @@ class ImageSet:
             if len(sheet := encode_png(picture)) <= HTML_BYTES:
                 break
         while len(sheet) > HTML_BYTES:
-            picture = fit(picture, (len(picture) // 2, picture.shape[1] // 2))
+            picture = fit_pixels(picture, (len(picture) // 2, picture.shape[1] // 2))
             sheet = encode_png(picture)
         picture = f'<img alt="contact sheet" src="data:image/png;base64,{base64.b64encode(sheet).decode()}">'
         return (

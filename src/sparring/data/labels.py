@@ -137,7 +137,7 @@ def number_labels(
     rows = [np.searchsorted(values, part.values) if len(part.values) else none for part in found]
     codes = [np.append(row, UNLABELLED)[part.codes] for row, part in zip(rows, found, strict=True)]
     every = EncodedLabels(np.concatenate(codes), values)
-    names = tuple(ordered(every.names)) if classes is None else _class_names(classes)
+    names = tuple(ordered(every.names)) if classes is None else _given_classes(classes)
     if every.text or classes is None:
         place = {name: number for number, name in enumerate(names)}
         numbers = [place.get(name, UNLABELLED) for name in every.names]
@@ -155,7 +155,7 @@ def number_labels(
     return np.append(np.array(numbers, np.int64), UNLABELLED)[every.codes], names, warnings
 
 
-def _class_names(classes: Any) -> tuple[str, ...]:
+def _given_classes(classes: Any) -> tuple[str, ...]:
     names = tuple(unicodedata.normalize("NFC", str(name)) for name in np.asarray(classes).ravel().tolist())
     if len(set(names)) < len(names):
         raise DataError("classes-repeated", "a class name comes twice in classes", fix="give each class its own name")

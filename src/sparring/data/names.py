@@ -27,7 +27,7 @@ def hidden(name: str) -> bool:
     return name.startswith(".") or name.lower() in SYSTEM
 
 
-def shown(path: str) -> str:
+def shown_path(path: str) -> str:
     """Return the name as valid Unicode; bytes that are not are written as escapes."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 

@@ -17,7 +17,7 @@ from .arrays import first_line
 from .formats import LoadOptions
 from .labels import UNLABELLED, encode_labels
 from .listing import ListedImage, Listing
-from .names import PART_NAMES, PARTS, natural, shown
+from .names import PART_NAMES, PARTS, natural, shown_path
 
 IMAGE_COLUMNS = ("image", "img", "picture", "jpg", "png")
 LABEL_COLUMNS = ("label", "labels", "class", "target", "category", "fine_label")
@@ -32,10 +32,10 @@ def read_parquet(file: Path, options: LoadOptions) -> Listing:
 def list_parquet(files: list[Path], top: Path) -> Listing:
     """Return the images of one or several files of the same columns. Raises DataError where they are not as above."""
     tables = sorted((_ParquetFile(file, top) for file in files), key=lambda t: (t.order, natural(t.name)))
-    names = _class_names(tables)
+    names = _schema_classes(tables)
     listing = Listing(
         name=top.stem if len(files) == 1 else top.resolve().name,
-        source=shown(str(top)),
+        source=shown_path(str(top)),
         layout=f"Parquet, images in column {tables[0].image!r}",
         items=[
             ListedImage(f"{table.name}[{row}]", label, table.part)
@@ -75,7 +75,7 @@ class _ParquetFile:
         from pyarrow.parquet import ParquetFile
 
         self.path = path
-        self.name = shown(path.relative_to(top).as_posix() if path != top else path.name)
+        self.name = shown_path(path.relative_to(top).as_posix() if path != top else path.name)
         with _named_error(path):
             self.file = ParquetFile(path)
         self.schema, self.rows = self.file.schema_arrow, self.file.metadata.num_rows
@@ -158,7 +158,7 @@ class _ParquetImages:
         return self.held[row - self.start] or b""
 
 
-def _class_names(tables: list[_ParquetFile]) -> list[str] | None:
+def _schema_classes(tables: list[_ParquetFile]) -> list[str] | None:
     """Return the class names, which must be the same in all files that have any. Raises DataError."""
     found = [names for table in tables if (names := table.metadata_names()) is not None]
     if any(names != found[0] for names in found):

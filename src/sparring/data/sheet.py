@@ -12,7 +12,7 @@ from .notes import Notes
 PAPER, STRIP_COLOUR, INK, FAINT = (255, 255, 255), (222, 226, 232), (24, 28, 36), (108, 116, 128)
 MARGIN, GAP, NAME_WIDTH, STRIP = 20, 4, 180, 1000
 TITLE, NAME, SMALL = 20, 15, 12  # font sizes
-MOST_CLASSES = 40
+SHEET_CLASSES = 40
 
 
 class SheetSource(Protocol):
@@ -40,7 +40,7 @@ class SheetRow(NamedTuple):
 
 
 def contact_sheet(
-    imageset: SheetSource, *, columns: int | None = None, classes: int = MOST_CLASSES, distinct: bool = True
+    imageset: SheetSource, *, columns: int | None = None, classes: int = SHEET_CLASSES, distinct: bool = True
 ) -> np.ndarray:
     """Return a picture uint8 [H, W, 3] with a row for each class, unlabelled images last.
 

@@ -10,11 +10,11 @@ import numpy as np
 
 from ..devices import check_memory
 from ..errors import DataError, MachineError, MissingData, UsageError, suggestion
-from ..images import BadImage, as_size, chunk_slices, colour_channels, fit, opened, quiet_decoders
+from ..images import BadImage, as_size, chunk_slices, colour_channels, fit_pixels, opened_image, quiet_decoders
 from ..records import OnProgress, no_progress
 from .arrays import from_arrays, from_dict
 from .decode import decode
-from .formats import EMBEDDED, FORMATS, Format, LoadOptions, file_suffixes, imported, source_words
+from .formats import EMBEDDED, FORMATS, Format, LoadOptions, file_suffixes, resolve, source_words
 from .imageset import ImageSet
 from .labels import UNLABELLED
 from .listing import ListedImage, Listing
@@ -91,7 +91,7 @@ def find_source(source: Any, labels: Any, follow_links: bool, *, unlabelled: boo
 
 def _find_path(source: str | Path, labels: Any, follow_links: bool, unlabelled: bool) -> Listing | ImageSet:
     if str(source) in EMBEDDED and not unlabelled:
-        return imported(EMBEDDED[str(source)])()
+        return resolve(EMBEDDED[str(source)])()
     path, inside = _existing(source)
     if inside and not is_zipfile(path):
         raise MissingData("no-data", f"{source} does not exist: {path} is a file, not a folder", fix=_name_another())
@@ -156,7 +156,7 @@ def _unknown_format(path: Path, start: bytes) -> DataError:
         fix = "save images and labels together with numpy.savez, or load the array in Python"
         return DataError("data-kind", f"{path} is a single NumPy array", fix=fix)
     try:
-        with quiet_decoders(), opened(path):
+        with quiet_decoders(), opened_image(path):
             return DataError("data-kind", f"{path} is a single image", fix=f"pass its folder, {path.parent}")
     except BadImage:
         what = f"a {path.suffix} file" if path.suffix else "a file"
@@ -190,7 +190,7 @@ def resized(imageset: ImageSet, size: tuple[int, int], channels: int) -> ImageSe
         check_memory(len(images) * size[0] * size[1] * now, f"{len(images)} images of {size_words(size)}")
         fitted = np.empty((len(images), *size, now), np.uint8)
         for i, image in enumerate(images):
-            fitted[i] = fit(image, size)
+            fitted[i] = fit_pixels(image, size)
         images = fitted
         notes = replace(notes, size_rule=SizeRule(1, before, before, (size[0], size[1]), "matched"))
     if now != channels:

@@ -16,7 +16,7 @@ from .trees import Tree
 
 TABLE = "labels.csv"
 TABLE_LIMIT = 1 << 28  # bytes
-COLUMNS = {
+TABLE_COLUMNS = {
     "file": ("file", "filename", "file_name", "path", "filepath", "image", "img"),
     "label": ("label", "class", "class_name", "category", "target"),
     "part": ("part", "split", "subset", "set"),
@@ -114,7 +114,7 @@ def _delimiter(text: str) -> str:
 def _columns(cells: list[str], name: str) -> dict[str, int]:
     """Return the place of the columns file, label and part. Raises DataError where one of the first two is missing."""
     found = [cell.strip().lower() for cell in cells]
-    named = {what: next((name for name in names if name in found), None) for what, names in COLUMNS.items()}
+    named = {what: next((name for name in names if name in found), None) for what, names in TABLE_COLUMNS.items()}
     columns = {what: found.index(name) for what, name in named.items() if name is not None}
     if {"file", "label"} <= columns.keys():
         return columns

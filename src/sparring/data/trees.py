@@ -1,7 +1,7 @@
 """Folders and zip archives as one thing: a tree of files, of which images are read one at a time.
 
 A zip is read member by member in memory; nothing is written to disk, so a name cannot lead anywhere. Of a folder only
-regular files are opened: links may not leave it unless asked for, a loop of links ends, FIFOs and devices stay closed.
+regular files are opened. Links may not leave it unless asked for, a loop of links ends, FIFOs and devices stay closed.
 """
 
 import os
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ..errors import DataError, MachineError, MissingData, suggestion
 from ..images import FILE_LIMIT, SUFFIXES, BadImage, Source, looks_like_image
-from .names import hidden, natural, shown
+from .names import hidden, natural, shown_path
 
 HIDDEN = "hidden or system files"
 SPECIAL = "pipes, sockets and devices"
@@ -61,21 +61,21 @@ def folder_tree(top: Path, *, follow_links: bool = False) -> Tree:
             with os.scandir(top / here) as entries:
                 status = (top / here).stat()
                 if (status.st_dev, status.st_ino) in seen:
-                    tree.bad_files.append((shown(here), "a link to a folder that is already in here"))
+                    tree.bad_files.append((shown_path(here), "a link to a folder that is already in here"))
                     continue
                 seen.add((status.st_dev, status.st_ino))
                 found = sorted(entries, key=lambda entry: entry.name)
         except PermissionError:
             if not here:
                 raise MachineError("no-permission", f"cannot read {top}: permission denied", fix="chmod it") from None
-            tree.bad_files.append((shown(here), "permission denied"))
+            tree.bad_files.append((shown_path(here), "permission denied"))
             continue
         if here:
-            tree.folders.append(shown(here))
+            tree.folders.append(shown_path(here))
         for entry in found:
             path = f"{here}/{entry.name}" if here else entry.name
-            if shown(path) != path:
-                raw[shown(path)] = path
+            if shown_path(path) != path:
+                raw[shown_path(path)] = path
             _place(tree, entry, path, real, waiting, linked, follow_links)
     return tree.sort()
 
@@ -89,21 +89,21 @@ def _place(tree: Tree, entry: os.DirEntry, path: str, real: str, waiting: list, 
             status = entry.stat()
         except OSError:
             if suffix(path) in SUFFIXES or not suffix(path):
-                tree.bad_files.append((shown(path), "a link that leads nowhere"))
+                tree.bad_files.append((shown_path(path), "a link that leads nowhere"))
             return
         target = os.path.realpath(entry.path)
         if not follow and target != real and not target.startswith(real + os.sep):
-            tree.bad_files.append((shown(path), "a link to a place outside the folder, not followed"))
+            tree.bad_files.append((shown_path(path), "a link to a place outside the folder, not followed"))
         elif stat.S_ISDIR(status.st_mode):
             linked.append(path)
         elif stat.S_ISREG(status.st_mode):
-            tree.add(shown(path))
+            tree.add(shown_path(path))
         else:
             tree.ignored[SPECIAL] += 1
     elif entry.is_dir():
         waiting.append(path)
     elif entry.is_file():
-        tree.add(shown(path))
+        tree.add(shown_path(path))
     else:
         tree.ignored[SPECIAL] += 1
 
@@ -115,12 +115,12 @@ def zip_tree(file: Path, inside: str) -> Tree:
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise DataError("bad-zip", f"cannot read {file}: {error}", fix="make the zip again") from None
     members: dict[str, zipfile.ZipInfo] = {}
-    name = shown(f"{file}/{inside}" if inside else str(file))
+    name = shown_path(f"{file}/{inside}" if inside else str(file))
     tree = Tree(top=name, name=file.stem, read=lambda path: zip_member(archive, members[path]))
     prefix = inside + "/" if inside else ""
     folders: set[str] = set()
     for info in archive.infolist():
-        path = shown(info.filename.replace("\\", "/"))
+        path = shown_path(info.filename.replace("\\", "/"))
         pieces = path.rstrip("/").split("/")
         if path.startswith("/") or ".." in pieces or ":" in pieces[0] or "\0" in path:
             tree.bad_files.append((path, "its name leads outside the archive"))

@@ -1,5 +1,6 @@
 """From an ImageSet to what a study works on: training images, test images, sealed test labels; what is refused."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,7 +111,7 @@ def drawn(prepared: Prepared, budgets: Sequence[str], *, seed: int, repeat: int 
 def described(imageset: ImageSet, split: Split) -> dict:
     """The data section of a summary, JSON-able."""
     found = data.describe(imageset)
-    about = found.to_json()
+    about = json.loads(json.dumps(found.to_json()))
     kept = ("name", "source", "layout", "images", "classes", "shape", "unlabelled", "size_rule", "warnings")
     counts = {
         name: {c: int((imageset.labels[index] == k).sum()) for k, c in enumerate(imageset.classes)}
