@@ -10,7 +10,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "sparring"
 CHAPTERS = """
-    errors files devices images records keyed_random artifacts stats data nets games runs
+    errors files devices images records keyed_random artifacts words stats data nets games runs
     metrics features judging classifiers study reporting cli __main__
 """.split()
 FILES = sorted(SOURCE.rglob("*.py"))
@@ -53,9 +53,22 @@ def test_imports_point_to_earlier_chapters(path):
         return
     here = chapter(path)
     assert here in CHAPTERS, f"{named(path)} belongs to no chapter: give it a place in the order"
-    for other in set(imported(path)) - {"__version__", here}:
+    for other in set(imported(path)) - {here}:
         assert other in CHAPTERS, f"{named(path)} imports sparring.{other}, which is no chapter"
         assert CHAPTERS.index(other) < CHAPTERS.index(here), f"{named(path)} imports the later chapter {other}"
+
+
+def first_line(name: str) -> str:
+    """Of the docstring of a chapter."""
+    path = SOURCE / f"{name}.py" if (SOURCE / f"{name}.py").exists() else SOURCE / name / "__init__.py"
+    return (ast.get_docstring(TREES[path]) or "").split("\n")[0]
+
+
+def test_contributing_lists_the_chapters_as_they_are():
+    rows = [f"| `{name}` | {first_line(name)} |" for name in CHAPTERS if name != "__main__"]
+    table = "\n".join(["| chapter | what it holds |", "|---|---|", *rows])
+    text = (SOURCE.parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert f"<!-- chapters -->\n{table}\n<!-- /chapters -->" in text, f"put this table into CONTRIBUTING.md:\n{table}"
 
 
 def test_metrics_import_nothing_of_ours_but_errors():

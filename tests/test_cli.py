@@ -381,3 +381,25 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(tmp_path):
         assert main([*command, out]) == 0
     a, b = ((tmp_path / out / "model/model.safetensors").read_bytes() for out in "ab")
     assert a == b
+
+
+def test_doctor_says_what_this_machine_has_and_will_use(capsys, monkeypatch):
+    monkeypatch.setattr("sparring.games.training.fastest_precision", lambda *_, **__: "fp32")
+    code, out, _ = run(capsys, "doctor", "--json")
+    found = json.loads(out)
+    assert code == 0 and found["versions"]["sparring"] == sparring.__version__
+    assert found["versions"]["torch"].startswith("2.") and found["versions"]["python"].startswith("3.")
+    assert found["device"] == "cpu" and found["precision"] == "fp32" and found["jobs"] == found["machine"]["cores"]
+    assert 1 <= found["machine"]["cores"] <= os.cpu_count() and found["machine"]["cpu"]
+    code, out, _ = run(capsys, "doctor")
+    assert code == 0 and max(map(len, out.splitlines())) <= 160
+    for name in ("processor", "cores", "memory", "device", "precision", "scikit-learn", found["machine"]["cpu"]):
+        assert name in out
+    assert "bf16 is not faster" in out
+
+
+def test_doctor_says_what_a_gpu_would_be_used_for(capsys, monkeypatch):
+    monkeypatch.setattr("sparring.games.training.fastest_precision", lambda *_, **__: "bf16")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    _, out, _ = run(capsys, "doctor")
+    assert "used, because there is one" in out and "fp32 is not faster" in out

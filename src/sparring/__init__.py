@@ -11,8 +11,6 @@ Names load their chapter when they are first used; importing sparring itself imp
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
-
 PUBLIC = {
     "ImageSet": "data",
     "load": "data",
@@ -44,6 +42,8 @@ if TYPE_CHECKING:  # the same names for editors and type checkers
 
 
 def __getattr__(name: str):
+    if name == "__version__":
+        return import_module(".devices", __name__).SPARRING_VERSION
     if name not in PUBLIC:
         raise AttributeError(f"module 'sparring' has no attribute {name!r}")
     return getattr(import_module(f".{PUBLIC[name]}", __name__), name)

@@ -1,9 +1,7 @@
 """The machine: device, precision, threads, processors, memory and versions. Importing this file imports no torch."""
 
 import ctypes
-import importlib.metadata
 import os
-import platform
 import sys
 import time
 from collections.abc import Iterator
@@ -14,6 +12,7 @@ from typing import TypedDict
 
 from .errors import MachineError
 
+SPARRING_VERSION = "0.1.0"  # of sparring
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "pillow")  # those that numbers depend on
 
 # --- device and precision --------------------------------------------------------------------------------------------
@@ -157,11 +156,15 @@ def hardware() -> Hardware:
 @cache
 def versions() -> dict[str, str]:
     """Return the versions of sparring, Python, and the packages that numbers depend on."""
-    found = {"sparring": _version("sparring"), "python": platform.python_version()}
+    import platform
+
+    found = {"sparring": SPARRING_VERSION, "python": platform.python_version()}
     return found | {name: _version(name) for name in PACKAGES}
 
 
 def _version(package: str) -> str:
+    import importlib.metadata
+
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -175,6 +178,8 @@ def _cpu() -> str:
                 return line.partition(":")[2].strip()
     except OSError:
         pass
+    import platform
+
     return platform.processor() or platform.machine()
 
 

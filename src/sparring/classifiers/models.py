@@ -21,7 +21,8 @@ from safetensors.numpy import save as arrays_to_bytes
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-from .. import __version__, files, records
+from .. import files, records
+from ..devices import SPARRING_VERSION
 from ..errors import FileFormatError, UsageError, printable
 from . import METHODS
 from .base import Classifier, size_of
@@ -54,7 +55,7 @@ def save_model(estimator: Classifier, folder: str | Path, **card: Any) -> Path:
     config = {
         "format": FORMAT,
         "version": VERSION,
-        "sparring": __version__,
+        "sparring": SPARRING_VERSION,
         "method": method,
         "parameters": written(parameters, "parameters", arrays),
         "state": written(estimator.state_(), "state", arrays),
@@ -271,7 +272,7 @@ pipeline_tag: image-classification
 - Images: {size_of(estimator.image_shape_)}, uint8; files are fitted to that size (`preprocess.json`)
 - Measured: {measured}
 - Fingerprint of the data: {told.get("fingerprint", "not told")}
-- Written by sparring {__version__}
+- Written by sparring {SPARRING_VERSION}
 
 ## Classes
 

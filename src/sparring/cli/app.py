@@ -7,8 +7,8 @@ from pathlib import Path
 
 from cyclopts import App, Group, Parameter
 
-from .. import __version__
 from ..data.formats import file_suffixes
+from ..devices import SPARRING_VERSION
 
 studies = Group("Which method is better", sort_key=0)
 games = Group("Games", sort_key=1)
@@ -19,7 +19,7 @@ app = App(
     name="sparring",
     help="Two networks spar: one makes images, one judges them. Does that help to classify images when labels are few?",
     help_epilogue="Start here: sparring compare digits        For a traceback of an error: --debug",
-    version=__version__,
+    version=SPARRING_VERSION,
     help_format="plaintext",
     default_parameter=Parameter(negative=""),
     suppress_keyboard_interrupt=False,

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import __version__, keyed_random
+from .. import keyed_random
+from ..devices import SPARRING_VERSION
 from ..errors import DataError, UsageError, pick
 from ..features import EXTRACTORS, Extractor, encoder, fingerprint, own
 from ..features.encoders import FAMILIES
@@ -377,7 +378,7 @@ def protocol(reals: Reals, extractor: Extractor, count: int, seed: int) -> dict[
         "neighbours": NEIGHBOURS,
         "seed": seed,
         "scores": VERSION,
-        "sparring": __version__,
+        "sparring": SPARRING_VERSION,
     }
 
 

@@ -9,7 +9,8 @@ from functools import cached_property
 import numpy as np
 from scipy import special
 
-from .. import __version__, metrics
+from .. import metrics
+from ..devices import SPARRING_VERSION
 from ..features import Extractor, user_cache
 from ..features.extractor import handmade
 from ..features.learned import EACH, HANDMADE
@@ -95,7 +96,7 @@ class Pair:
         """What its scores depend on."""
         looks = (self.extractor.hash, self.unlearned.hash)
         sides = (self.reals.seen, self.reals.held, self.fake)
-        return (__version__, *looks, self.reals.apart, self.reals.classes, *(side.fingerprint for side in sides))
+        return (SPARRING_VERSION, *looks, self.reals.apart, self.reals.classes, *(side.fingerprint for side in sides))
 
     @cached_property
     def real_features(self) -> np.ndarray:

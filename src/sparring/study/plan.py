@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import __version__, files
+from .. import files
 from ..data.splits import as_budget
+from ..devices import SPARRING_VERSION
 from ..errors import DataError, FileFormatError, UsageError, pick
 from .worker import Cell
 
@@ -179,7 +180,8 @@ def begun(folder: Path, definition: dict) -> Study:
     Raises UsageError when it was made with other settings, FileFormatError or DataError when with other data.
     """
     if not (folder / STUDY).exists():
-        return Study(folder, {"format": FORMAT, "sparring": __version__, "created": now(), **definition, "looks": []})
+        made = {"format": FORMAT, "sparring": SPARRING_VERSION, "created": now()}
+        return Study(folder, {**made, **definition, "looks": []})
     study = Study.read(folder)
     told = study.told
     refuse_other(study, definition)

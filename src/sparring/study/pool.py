@@ -43,7 +43,7 @@ class Pool:
 
     def submit(self, function: Callable, *given: Any) -> Future:
         if self._executor is None:
-            from joblib.externals.loky import ProcessPoolExecutor
+            from loky import ProcessPoolExecutor
 
             env = {name: str(self.threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
             self._executor = ProcessPoolExecutor(self.jobs, initializer=settle, initargs=(os.getpid(),), env=env)
