@@ -306,8 +306,11 @@ def test_table_elsewhere_and_images_without_a_line(tmp_path):
     said = "\n".join(got.notes.warnings)
     assert "9 images are not in the table of labels: taken as unlabelled" in said
     assert "1 lines of" in said and "empty label" in said
+    assert (load(folder, table=tmp_path / "my.csv").labels == got.labels).all()
     with pytest.raises(MissingData, match="cannot read .*none.csv"):
-        load(folder, labels=tmp_path / "none.csv")
+        load(folder, table=tmp_path / "none.csv")
+    with pytest.raises(UsageError, match="a table of labels goes with a folder or a zip"):
+        load(IMAGES, table=tmp_path / "my.csv")
 
 
 def test_table_labels_are_never_numbers(tmp_path):

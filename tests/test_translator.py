@@ -217,9 +217,8 @@ def test_sources_are_made_alike_or_refused(tmp_path):
 
     photos, sketches = pair_folders(tmp_path)
     grey = replace(sketches, images=sketches.images[..., :1])
-    assert (matching_channels(grey, photos).images == grey.images).all() and matching_channels(grey, photos).shape[
-        2
-    ] == 3
+    same = matching_channels(grey, photos)
+    assert (same.images == grey.images).all() and same.shape[2] == 3
     with pytest.raises(DataError, match="their colours would be lost"):
         matching_channels(photos, grey)
     with pytest.raises(DataError, match=r"Fix: use --size 16x8"):

@@ -121,7 +121,7 @@ def fit(
     chosen = row(method)
     out = new_folder(out or f"{stem(data)}-{method}", data=data)
     with screen.progress("reading") as line:
-        images = load(data, size=size, unlabelled=unlabelled, labels=table, progress=line.show)
+        images = load(data, size=size, unlabelled=unlabelled, table=table, progress=line.show)
     held = (images.parts == "test") & images.labelled
     with screen.progress(f"fitting {method}"):
         model = chosen.make(random_state=seed, minutes=minutes).fit(images.take(images.parts != "test"))
@@ -290,7 +290,7 @@ def data(
     screen = Screen(as_json=json, quiet=quiet)
     sheet = new_file(sheet or f"{stem(data)}-sheet.png", data=data)
     with screen.progress("reading") as line:
-        images = load(data, size=size, unlabelled=unlabelled, labels=table, progress=line.show)
+        images = load(data, size=size, unlabelled=unlabelled, table=table, progress=line.show)
         line(0, None, "looking for duplicates")
         found = describe(images)
     save_png(sheet, contact_sheet(images), text={"Software": "sparring", "Title": f"contact sheet of {images.name}"})

@@ -27,6 +27,7 @@ def load(
     *,
     size=None,
     unlabelled: str | Path | None = None,
+    table: str | Path | None = None,
     labels: Any = None,
     progress: OnProgress = no_progress,
     follow_links: bool = False,
@@ -38,15 +39,20 @@ def load(
                 {"x_train": ..., "y_train": ...} | list of image files | ImageSet
     size        None: as the images are if all are equal, else settled from them (`notes.size_rule`); 64; (48, 64)
     unlabelled  a further source whose images are added without labels
-    labels      a table of labels that does not lie in the folder, or the labels of an array of images
+    table       a table of labels (file,label) that lies elsewhere than the images
+    labels      the labels of an array of images
     progress    called with a Progress that counts images
     alike       take images that are all the same, too, from which nothing can be learned
 
     Raises MissingData, DataError, UsageError, MachineError. Never changes what it reads.
     """
     wanted = as_size(size)
-    found = find_source(source, labels, follow_links)
-    more = find_source(unlabelled, None, follow_links, unlabelled=True) if unlabelled is not None else None
+    if table is None and isinstance(labels, str | Path):
+        table, labels = labels, None
+    options = LoadOptions(table=None if table is None else Path(table), follow_links=follow_links)
+    found, more = find_source(source, options, labels), None
+    if unlabelled is not None:
+        more = find_source(unlabelled, LoadOptions(follow_links=follow_links, unlabelled=True))
     if isinstance(found, Listing) and isinstance(more, Listing):
         found, more = found.with_more(more), None
     imageset = read_source(found, wanted, progress=progress)
@@ -71,13 +77,15 @@ def read_source(
     return resized(found, size or found.shape[:2], channels or found.shape[2])
 
 
-def find_source(source: Any, labels: Any, follow_links: bool, *, unlabelled: bool = False) -> Listing | ImageSet:
+def find_source(source: Any, options: LoadOptions, labels: Any = None) -> Listing | ImageSet:
     """Return a listing where files have yet to be decoded, an ImageSet where there are arrays."""
-    if isinstance(source, str | Path):
-        return _find_path(source, labels, follow_links, unlabelled)
     pair = isinstance(source, tuple) and len(source) == 2
-    if labels is not None and (isinstance(source, ImageSet | dict) or pair):
+    if labels is not None and (isinstance(source, str | Path | ImageSet | dict) or pair):
         raise UsageError("labels-twice", "labels were given, and the source has its own", fix="leave one of them out")
+    if isinstance(source, str | Path):
+        return _find_path(source, options)
+    if options.table is not None:
+        raise UsageError("table", "a table of labels goes with a folder or a zip", fix="pass labels, one per image")
     if isinstance(source, ImageSet):
         return source
     if isinstance(source, dict):
@@ -89,17 +97,16 @@ def find_source(source: Any, labels: Any, follow_links: bool, *, unlabelled: boo
     return from_arrays(source, labels)
 
 
-def _find_path(source: str | Path, labels: Any, follow_links: bool, unlabelled: bool) -> Listing | ImageSet:
-    if str(source) in EMBEDDED and not unlabelled:
+def _find_path(source: str | Path, options: LoadOptions) -> Listing | ImageSet:
+    if str(source) in EMBEDDED and not options.unlabelled:
         return resolve(EMBEDDED[str(source)])()
     path, inside = _existing(source)
     if inside and not is_zipfile(path):
         raise MissingData("no-data", f"{source} does not exist: {path} is a file, not a folder", fix=_name_another())
     kind = _format_of(path)
-    if labels is not None and not kind.takes_table:
+    if options.table is not None and not kind.takes_table:
         raise UsageError("labels-twice", f"{source} has its own labels", fix="leave the table of labels out")
-    table = Path(labels) if labels is not None else None
-    return kind.read(path, LoadOptions(inside, table, follow_links, unlabelled))
+    return kind.read(path, replace(options, inside=inside))
 
 
 def _name_another() -> str:
