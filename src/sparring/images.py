@@ -60,7 +60,7 @@ class BadImage(DataError):
         )
         self.reason = reason
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, Any]:
         return BadImage, (self.reason,)
 
 

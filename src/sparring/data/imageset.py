@@ -1,6 +1,5 @@
 """ImageSet: images, labels, class names, and where each image came from."""
 
-import base64
 import hashlib
 import html
 from collections.abc import Mapping
@@ -11,14 +10,10 @@ import numpy as np
 
 from .. import keyed_random
 from ..errors import printable
-from ..images import encode_png, fit_pixels
 from .duplicates import Duplicates, find_duplicates
 from .names import PARTS
 from .notes import Notes
-from .sheet import contact_sheet
-
-HTML_SHEETS = ((8, 10), (4, 10), (4, 5))  # (columns, classes) of a contact sheet in a notebook, largest first
-HTML_BYTES = 225_000  # of its PNG at most; as text in the page it is a third longer
+from .sheet import sheet_tag
 
 
 @dataclass(frozen=True)
@@ -82,18 +77,10 @@ class ImageSet:
             f"<tr><th>{html.escape(printable(str(name)))}</th>{''.join(f'<td>{n}</td>' for n in numbers)}</tr>"
             for name, *numbers in rows
         )
-        sheet = b""
-        for columns, classes in HTML_SHEETS if len(self) else ():
-            picture = contact_sheet(self, columns=columns, classes=classes, distinct=False)
-            if len(sheet := encode_png(picture)) <= HTML_BYTES:
-                break
-        while len(sheet) > HTML_BYTES:
-            picture = fit_pixels(picture, (len(picture) // 2, picture.shape[1] // 2))
-            sheet = encode_png(picture)
-        picture = f'<img alt="contact sheet" src="data:image/png;base64,{base64.b64encode(sheet).decode()}">'
         return (
             f"<p>{html.escape(printable(repr(self)))}</p><table><tr><th>class</th>"
-            f"{''.join(f'<th>{part}</th>' for part in counts)}</tr>{cells}</table>{picture if sheet else ''}"
+            f"{''.join(f'<th>{part}</th>' for part in counts)}</tr>{cells}</table>"
+            f"{sheet_tag(self) if len(self) else ''}"
         )
 
     @property

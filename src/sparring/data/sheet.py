@@ -1,18 +1,20 @@
 """A contact sheet: some images of every class in a row, its name and count beside them."""
 
+import base64
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ..errors import printable
-from ..images import as_pillow
+from ..images import as_pillow, encode_png, fit_pixels
 from .notes import Notes
 
 PAPER, STRIP_COLOUR, INK, FAINT = (255, 255, 255), (222, 226, 232), (24, 28, 36), (108, 116, 128)
 MARGIN, GAP, NAME_WIDTH, STRIP = 20, 4, 180, 1000
 TITLE, NAME, SMALL = 20, 15, 12  # font sizes
 SHEET_CLASSES = 40
+INLINE_BYTES = 225_000  # of a PNG in a page; as text it is a third longer
 
 
 class SheetSource(Protocol):
@@ -78,6 +80,14 @@ def contact_sheet(
         more = f"and {left_out} more classes"
         _draw_text(draw, (MARGIN, top + len(rows) * pitch + 4), more, SMALL, FAINT, size[0])
     return np.asarray(sheet)
+
+
+def sheet_tag(imageset: SheetSource) -> str:
+    """Return a contact sheet as an <img> tag of at most 300 KB."""
+    picture = contact_sheet(imageset, columns=8, classes=10, distinct=False)
+    while len(png := encode_png(picture)) > INLINE_BYTES:
+        picture = fit_pixels(picture, (picture.shape[0] // 2, picture.shape[1] // 2))
+    return f'<img alt="contact sheet" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
 
 
 def tile_size(height: int, width: int) -> tuple[int, int]:
