@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, PngImagePlugin, UnidentifiedImageError
@@ -49,6 +49,7 @@ LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # grey of red, green and blu
 
 Source = bytes | str | Path  # an encoded image
 ImageLike = Source | IO[bytes] | Image.Image
+SizeLike = int | str | tuple[int, int] | None  # a side, or (height, width), or "48x64"
 
 
 class BadImage(DataError):
@@ -83,7 +84,7 @@ class Header(NamedTuple):
         return 1 if self.grey else 3
 
 
-def is_source(given: Any) -> bool:
+def is_source(given: object) -> TypeGuard[ImageLike]:
     """Return whether `load_image` takes it: a path, bytes, an open file or a PIL image."""
     return isinstance(given, bytes | str | Path | Image.Image) or hasattr(given, "read")
 
@@ -315,7 +316,7 @@ def chunk_slices(images: np.ndarray, count: int | None = None, *, most: int = 1 
     yield from (slice(start, start + step) for start in range(0, count, step))
 
 
-def as_size(size) -> tuple[int, int] | None:
+def as_size(size: SizeLike) -> tuple[int, int] | None:
     """Return (height, width) of 64, (48, 64), "64" or "48x64" (height x width); None of None. Raises UsageError."""
     if size is None:
         return None

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from ..errors import DataError, SparringError
 from ..images import MIN_SIDE, as_pillow, chunk_slices, is_source, load_image, on_white
 from .formats import LoadOptions
 from .imageset import ImageSet
-from .labels import number_labels
+from .labels import number_labels, on_cpu
 from .names import PARTS
 from .notes import Notes
 
@@ -55,7 +55,7 @@ class Pixels:
     converted: tuple[str, ...]
 
 
-def as_pixels(given: Any, key: str = "images", *, scale: Scale | None = None) -> Pixels:
+def as_pixels(given: object, key: str = "images", *, scale: Scale | None = None) -> Pixels:
     """Return uint8 images of one array, list or tensor: [N, H, W], [N, H, W, C] or [N, C, H, W] with C = 1, 3 or 4.
 
     A writeable contiguous uint8 array is not copied. `scale`: that of images seen before, such as those a model was
@@ -65,7 +65,7 @@ def as_pixels(given: Any, key: str = "images", *, scale: Scale | None = None) ->
 
 
 def as_picture(
-    given: Any, *, size: tuple[int, int] | None = None, channels: int | None = None, scale: Scale | None = None
+    given: object, *, size: tuple[int, int] | None = None, channels: int | None = None, scale: Scale | None = None
 ) -> np.ndarray:
     """Return one image uint8 [H, W, C] of a path, bytes, a file object, a PIL image or an array.
 
@@ -78,12 +78,10 @@ def as_picture(
     return load_image(given, size=size, channels=channels)
 
 
-def as_array(given: Any, key: str) -> np.ndarray:
+def as_array(given: object, key: str) -> np.ndarray:
     """Return numbers as a NumPy view of arrays, lists, and tensors on any device, with or without gradients."""
-    if hasattr(given, "detach"):
-        given = given.detach().cpu().numpy()
     try:
-        array = np.asarray(given)
+        array = np.asarray(on_cpu(given))
     except ValueError:  # a ragged list
         array = np.empty(0, object)
     if array.dtype.kind not in "buif":
@@ -95,7 +93,7 @@ def as_array(given: Any, key: str) -> np.ndarray:
     return array
 
 
-def _joined_pixels(given: Sequence[tuple[str, Any]], scale: Scale | None = None) -> Pixels:
+def _joined_pixels(given: Sequence[tuple[str, object]], scale: Scale | None = None) -> Pixels:
     """Return the images of several arrays (name, array) of one shape, all read by one scale."""
     converted: list[str] = []
     arrays = [(key, _as_nhwc(as_array(array, key), key, converted)) for key, array in given]
@@ -205,19 +203,19 @@ def digits() -> ImageSet:
     """Return scikit-learn's digits: 1,797 grey images 8x8 of handwritten digits, 0..16 scaled to 0..255."""
     from sklearn.datasets import load_digits
 
-    data: Any = load_digits()
+    pixels, labels = load_digits(return_X_y=True)
+    images = np.round(pixels.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
     notes = Notes(source="digits", layout="scikit-learn's digits")
-    images = np.round(data.images * (255 / 16)).astype(np.uint8)
-    return _assembled([_Piece("digits", images, labels=data.target)], data.target_names, "digits", notes)
+    return _assembled([_Piece("digits", images, labels=labels)], None, "digits", notes)
 
 
-def from_arrays(images: Any, labels: Any = None) -> ImageSet:
+def from_arrays(images: object, labels: object = None) -> ImageSet:
     """Return images and labels (None: all unlabelled) that are in memory as an ImageSet."""
     notes = Notes(source="arrays", layout="arrays in memory")
     return _assembled([_Piece("images", images, labels=labels)], None, "arrays", notes)
 
 
-def from_dict(found: Mapping, name: str = "arrays", *, source: str = "arrays") -> ImageSet:
+def from_dict(found: Mapping[str, object], name: str = "arrays", *, source: str = "arrays") -> ImageSet:
     """Return arrays by name as an ImageSet: {"images", "labels"} or {"x_train", "y_train", "x_test", "y_test"}, and
     "classes" if there are names."""
     known = {str(key).lower().replace("unlabeled", "unlabelled"): key for key in found}
@@ -256,7 +254,7 @@ def read_npz(path: Path, options: LoadOptions) -> ImageSet:
     return from_dict(found, path.stem, source=str(path))
 
 
-def _member(archive: Any, key: str, path: Path) -> np.ndarray:
+def _member(archive: Mapping[str, np.ndarray], key: str, path: Path) -> np.ndarray:
     try:
         return archive[key]
     except ValueError as error:
@@ -278,22 +276,15 @@ class _Piece(NamedTuple):
     """Images of one part of a source, with the names of their arrays."""
 
     key: str
-    images: Any
+    images: object
     label_key: str = "labels"
-    labels: Any = None
+    labels: object = None
     part: str = ""
 
 
-def _assembled(pieces: Sequence[_Piece], classes: Any, name: str, notes: Notes) -> ImageSet:
+def _assembled(pieces: Sequence[_Piece], classes: object, name: str, notes: Notes) -> ImageSet:
     """Return one ImageSet of all pieces."""
     arrays = [(piece.key, as_array(piece.images, piece.key)) for piece in pieces]
-    for piece, (key, array) in zip(pieces, arrays, strict=True):
-        if piece.labels is not None and len(piece.labels) != len(array):
-            raise DataError(
-                "array-lengths",
-                f"{key} has {len(array)} images, {piece.label_key} has {len(piece.labels)} labels",
-                fix="give one label per image (-1 for unlabelled images)",
-            )
     pixels, counts = _joined_pixels(arrays), [len(array) for _, array in arrays]
     labels, names, warnings = number_labels([(piece.label_key, piece.labels) for piece in pieces], counts, classes)
     images = pixels.images

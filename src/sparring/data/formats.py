@@ -8,11 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from .imageset import ImageSet
     from .listing import Listing
+
+
+Function = TypeVar("Function", bound=Callable)
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Format:
         return resolve(self.reads)(path, options)
 
 
-def resolve(function: str | Callable[..., Any]) -> Callable[..., Any]:
+def resolve(function: str | Function) -> Function:
     """Return the function that "module:function" names, or the function that was given."""
     if callable(function):
         return function
@@ -71,7 +74,8 @@ FORMATS = (
            "sparring.data.arrays:read_npz"),
     Format("parquet", ".parquet", lambda path, start: start.startswith(b"PAR1"), "sparring.data.parquet:read_parquet"),
 )  # fmt: skip
-EMBEDDED = {"digits": "sparring.data.arrays:digits"}  # data that need no file: name -> what makes its ImageSet
+# data that need no file: name -> what makes its ImageSet
+EMBEDDED: "dict[str, str | Callable[[], ImageSet]]" = {"digits": "sparring.data.arrays:digits"}
 
 
 def file_suffixes() -> tuple[str, ...]:

@@ -3,14 +3,22 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from zipfile import is_zipfile
 
 import numpy as np
 
 from ..devices import check_memory
 from ..errors import DataError, MachineError, MissingData, UsageError, suggestion
-from ..images import BadImage, as_size, chunk_slices, colour_channels, fit_pixels, opened_image, quiet_decoders
+from ..images import (
+    BadImage,
+    SizeLike,
+    as_size,
+    chunk_slices,
+    colour_channels,
+    fit_pixels,
+    opened_image,
+    quiet_decoders,
+)
 from ..records import OnProgress, no_progress
 from .arrays import from_arrays, from_dict
 from .decode import decode
@@ -23,12 +31,12 @@ from .trees import folder_tree
 
 
 def load(
-    source: Any,
+    source: object,
     *,
-    size=None,
+    size: SizeLike = None,
     unlabelled: str | Path | None = None,
     table: str | Path | None = None,
-    labels: Any = None,
+    labels: object = None,
     progress: OnProgress = no_progress,
     follow_links: bool = False,
     alike: bool = False,
@@ -77,7 +85,7 @@ def read_source(
     return resized(found, size or found.shape[:2], channels or found.shape[2])
 
 
-def find_source(source: Any, options: LoadOptions, labels: Any = None) -> Listing | ImageSet:
+def find_source(source: object, options: LoadOptions, labels: object = None) -> Listing | ImageSet:
     """Return a listing where files have yet to be decoded, an ImageSet where there are arrays."""
     pair = isinstance(source, tuple) and len(source) == 2
     if labels is not None and (isinstance(source, str | Path | ImageSet | dict) or pair):
@@ -90,8 +98,8 @@ def find_source(source: Any, options: LoadOptions, labels: Any = None) -> Listin
         return source
     if isinstance(source, dict):
         return from_dict(source)
-    if pair:
-        return from_arrays(*source)
+    if isinstance(source, tuple) and len(source) == 2:
+        return from_arrays(source[0], source[1])
     if isinstance(source, list) and source and all(isinstance(item, str | Path) for item in source):
         return _list_files(source)
     return from_arrays(source, labels)

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -181,7 +180,12 @@ def _require_all_classes(imageset: ImageSet, made: Split) -> None:
 
 
 def label_draw(
-    labels: Any, budget: int | str, *, seed: int, repeat: int, classes: Sequence[str] | None = None
+    labels: np.ndarray | Sequence[int],
+    budget: int | str,
+    *,
+    seed: int,
+    repeat: int,
+    classes: Sequence[str] | None = None,
 ) -> np.ndarray:
     """Return int64 [N]: `labels` with all but `budget` of each class hidden as -1.
 
@@ -189,10 +193,10 @@ def label_draw(
     hides nothing. Raises UsageError with the class that has too few; `classes`: names for that sentence.
     """
     labels = np.array(labels, np.int64)
-    budget = as_budget(budget)
-    if budget == "all":
+    asked = as_budget(budget)
+    if asked == "all":
         return labels
-    count = int(budget)
+    count = int(asked)
     kept = np.full_like(labels, UNLABELLED)
     for number in np.unique(labels[labels >= 0]).tolist():
         members = np.flatnonzero(labels == number)
@@ -209,7 +213,7 @@ def label_draw(
     return kept
 
 
-def as_budget(budget: Any) -> str:
+def as_budget(budget: object) -> str:
     """Return labels per class as text, a whole number from 1 up or "all". Raises UsageError."""
     text = str(budget).strip() if isinstance(budget, int | str | np.integer) and not isinstance(budget, bool) else ""
     if text == "all" or (text.isascii() and text.isdecimal() and int(text) > 0):
