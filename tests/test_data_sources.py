@@ -247,6 +247,8 @@ def test_unlabelled_from_elsewhere(tmp_path):
     extra = npz(tmp_path / "extra.npz", images=IMAGES, labels=LABELS)
     assert (load(folder, unlabelled=extra).labels[8:] == -1).all()
     assert load(folder, unlabelled=extra).shape == (12, 10, 1)
+    with_labels = load(folder, unlabelled=parquet_file(tmp_path / "x.parquet", range(12)))
+    assert (with_labels.labels[8:] == -1).all() and with_labels.classes == ("cat", "dog")
 
 
 def test_unlabelled_images_change_the_size_rule_like_others(tmp_path):
