@@ -84,8 +84,8 @@ def fit(
         data,
         size=size,
         unlabelled=unlabelled,
-        labels=table,
-        progress=lambda done, total: progress(Progress("images", done, total)),
+        table=table,
+        progress=lambda p: progress(Progress("images", p.done, p.total)),
     )
     test = (images.parts == "test") & images.labelled
     progress(Progress("fits", 0, 1, f"fitting {method}"))
