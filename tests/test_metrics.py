@@ -25,7 +25,7 @@ def samples(n=40, m=30, width=6, shift=0.5, seed=0):
 def small_chunks(monkeypatch, request):
     """Chunks that end in the middle, but for tests that measure memory or repeat much."""
     if not any(name in request.node.name for name in ("memory", "error_is_right", "keeps_its_level")):
-        monkeypatch.setattr(arrays.chunks, "__defaults__", (7,))
+        monkeypatch.setattr(arrays.row_chunks, "__defaults__", (7,))
         monkeypatch.setattr(nearest, "TILE", 32)
 
 
@@ -550,7 +550,7 @@ def test_memorised_influences_are_those_of_leaving_out(monkeypatch):
     def memorised(t, h):
         frame = nearest.Points.frame(t, h, m)
         a, b, c = (nearest.Points(x, *frame) for x in (t, h, m))
-        return module.excess(nearest.nearest(c, a, k=2), nearest.nearest(c, b, k=2), len(t), len(h))
+        return module._excess(nearest.nearest(c, a, k=2), nearest.nearest(c, b, k=2), len(t), len(h))
 
     found = memorised(t, h)
     of_t = np.array([29 * (found.value - memorised(np.delete(t, i, 0), h).value) for i in range(30)])

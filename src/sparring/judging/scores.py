@@ -19,7 +19,7 @@ from ..features.extractor import handmade
 from ..features.learned import EACH, HANDMADE
 from ..metrics import Estimate
 from ..metrics.estimate import NORMAL_95
-from ..metrics.frechet import LEAST, PARTS
+from ..metrics.frechet import IMAGES_PER_FEATURE, POINTS_OF_LINE
 from ..records import OnProgress, no_progress
 from ..stats import fisher_p, share_interval, wilson
 from .inputs import RealImages, random_subset
@@ -193,12 +193,12 @@ class Pair:
 # --- one function a metric -------------------------------------------------------------------------------------------
 
 
-def kernel(pair: Pair) -> MetricScore:
+def score_kernel(pair: Pair) -> MetricScore:
     p = metrics.kernel_test(pair.real_features, pair.fake_features, permutations=DIVISIONS)
     return from_estimate(metrics.kernel_distance(pair.real_features, pair.fake_features), p=p)
 
 
-def frechet(pair: Pair) -> MetricScore:
+def score_frechet(pair: Pair) -> MetricScore:
     few = min(len(pair.reals.test), len(pair.fake))
     why = f"of {few:,} images: too large, and no headline below {HEADLINE_FROM:,}; trust the kernel distance"
     note = why * (few < HEADLINE_FROM)
@@ -206,38 +206,38 @@ def frechet(pair: Pair) -> MetricScore:
     return from_estimate(estimate, note=note)
 
 
-def frechet_infinity(pair: Pair) -> MetricScore:
+def score_frechet_infinity(pair: Pair) -> MetricScore:
     width, few = pair.real_features.shape[1], min(len(pair.reals.test), len(pair.fake))
-    if few < (least := PARTS * LEAST * width):
+    if few < (least := POINTS_OF_LINE * IMAGES_PER_FEATURE * width):
         return MetricScore(note=f"needs {least:,} images on each side, as there are {width} features")
     return from_estimate(metrics.frechet_at_infinity(pair.real_features, pair.fake_features))
 
 
-def precision(pair: Pair) -> MetricScore:
+def score_precision(pair: Pair) -> MetricScore:
     return proportion(pair.neighbours.precision)
 
 
-def recall(pair: Pair) -> MetricScore:
+def score_recall(pair: Pair) -> MetricScore:
     return proportion(pair.neighbours.recall)
 
 
-def density(pair: Pair) -> MetricScore:
+def score_density(pair: Pair) -> MetricScore:
     return from_estimate(pair.neighbours.density)
 
 
-def coverage(pair: Pair) -> MetricScore:
+def score_coverage(pair: Pair) -> MetricScore:
     return proportion(pair.neighbours.coverage)
 
 
-def diversity(pair: Pair) -> MetricScore:
+def score_diversity(pair: Pair) -> MetricScore:
     return from_estimate(metrics.diversity(pair.real_features, pair.fake_features))
 
 
-def inception(pair: Pair) -> MetricScore:
+def score_inception(pair: Pair) -> MetricScore:
     return from_estimate(metrics.inception_score(special.softmax(pair.fake_logits.astype(np.float64), axis=1)))
 
 
-def class_balance(pair: Pair) -> MetricScore:
+def score_class_balance(pair: Pair) -> MetricScore:
     """Return how far the classes that the extractor names in fakes are from the balance in real images.
 
     `shows`: "chance", the mean value of two sets of real images.
@@ -251,7 +251,7 @@ def class_balance(pair: Pair) -> MetricScore:
     return replace(score, shows={"chance": by_chance.mean(keepdims=True)})
 
 
-def fidelity(pair: Pair) -> MetricScore:
+def score_fidelity(pair: Pair) -> MetricScore:
     """Return the share of fakes that the extractor names as the class they were asked for.
 
     p: Fisher's exact test of "fakes are named right as often as real images".
@@ -280,7 +280,7 @@ def shared_classes(pair: Pair) -> list[int]:
     return np.flatnonzero(np.minimum(*counts) >= LEAST_IMAGES).tolist()
 
 
-def class_frechet(pair: Pair) -> MetricScore:
+def score_class_frechet(pair: Pair) -> MetricScore:
     """Return the mean Frechet distance over the classes that have LEAST_IMAGES images on both sides."""
     classes, of_all = shared_classes(pair), len(pair.reals.classes)
     parts = [pair.of_class(k) for k in classes]
@@ -294,13 +294,13 @@ def class_frechet(pair: Pair) -> MetricScore:
     return MetricScore(value, value - half, value + half, note=note, shows={"classes": np.array(classes)})
 
 
-def spectrum(pair: Pair) -> MetricScore:
+def score_spectrum(pair: Pair) -> MetricScore:
     real, fake = (metrics.spectrum(side.images) for side in (pair.reals.test, pair.fake))
     p, shows = metrics.spectrum_test(real, fake, divisions=MORE_DIVISIONS), {"real": real.mean(0), "fake": fake.mean(0)}
     return replace(from_estimate(metrics.spectrum_distance(real, fake), p=p), shows=shows)
 
 
-def copies(pair: Pair) -> MetricScore:
+def score_copies(pair: Pair) -> MetricScore:
     """Return the share of near copies.
 
     `shows`: "pairs", int64 [P,2], the nearest pairs of a fake and an image of `reals.all`, copies or not; and "twins",
@@ -312,14 +312,14 @@ def copies(pair: Pair) -> MetricScore:
     return replace(share_of_fakes(apart < 1), shows=shows)
 
 
-def authentic(pair: Pair) -> MetricScore:
+def score_authentic(pair: Pair) -> MetricScore:
     """Return the authenticity beside the training part, or beside both parts where generators may know them."""
     train, test, fake = pair.three
     train = train if pair.reals.disjoint else np.concatenate([train, test])
     return proportion(metrics.authenticity(train, fake))
 
 
-def memorised(pair: Pair) -> MetricScore:
+def score_memorised(pair: Pair) -> MetricScore:
     """Return the share of fakes that lie nearer to training images than unseen real images explain."""
     found, unlike = pair.copies, pair.real_parts_differ
     if unlike is not None:
@@ -336,7 +336,7 @@ def memorised(pair: Pair) -> MetricScore:
     return replace(score, low=(low - expected) / (1 - expected), high=(high - expected) / (1 - expected))
 
 
-def train_on_generated(pair: Pair) -> MetricScore:
+def score_train_on_generated(pair: Pair) -> MetricScore:
     """Return the accuracy on real images of classifiers that were trained on fakes.
 
     The note says what as many real images teach, and how many real images one fake is worth.

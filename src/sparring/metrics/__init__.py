@@ -1,7 +1,8 @@
-"""How good are generated images? Pure functions of arrays; what the numbers in them mean is the caller's business.
+"""How good are generated images? Pure functions of arrays.
 
-Features are float [N,F], one row an image, and are not copied to another type as a whole. Results are float64, and
-every score of a sample is an Estimate, with its error. Memory grows with the number of images, not with its square.
+Features are float [N,F], one row for each image. They are converted to float64 in chunks, never as a whole. Results are
+float64, and every score of a sample is an Estimate, which has an error. Memory grows with the number of images, not
+with its square.
 """
 
 from .balance import balance, balance_by_chance, balance_test
