@@ -203,8 +203,8 @@ def test_a_generator_may_stand_in_the_real_images_place(run):
 
 
 def test_real_images_are_fitted_to_what_a_generator_draws(run):
-    assert inputs.common_size([inputs.generator_of(run)]) == (12, 10)
-    assert inputs.generator_of(images()) is None
+    assert inputs.common_size([inputs.as_generator(run)]) == (12, 10)
+    assert inputs.as_generator(images()) is None
     other = judge(images(240), run, features="hog", metrics=["diversity"], size=(16, 16))
     assert other.protocol.pixels == "uint8, 0 to 255, 16x16x1"
     assert "12x10 fitted to 16x16" in other.judged[0].fakes.how

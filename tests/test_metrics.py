@@ -529,6 +529,16 @@ def test_c_t_weighs_cells_by_held_out_images():
     assert found == pytest.approx((200 * first + 50 * second) / 250)
 
 
+def test_median_nearness_falls_with_copies_of_most_images():
+    t, h, _ = three(60, 40)
+    among = cdist(t, t)
+    np.fill_diagonal(among, np.inf)
+    fresh, copied = (metrics.median_nearness(cdist(m, t).min(1), among.min(1)) for m in (h, t[:40] + 1e-3))
+    assert fresh == pytest.approx(np.median(cdist(h, t).min(1)) / np.median(among.min(1)))
+    assert 0.8 < fresh < 1.2
+    assert copied < 0.01
+
+
 def test_twins_among_real_images_do_not_hide_copies():
     t, h, m = three(300, 200, 100, copied=30)
     h[:20] = t[:20]  # a tenth of the held-out images is also among the training images

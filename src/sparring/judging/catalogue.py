@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Literal
 
 from ..errors import pick
-from .results import HEADLINE_FROM, LEAST_IMAGES, ScoreRow
+from .results import HEADLINE_FROM, LEAST_IMAGES, ScoreResult
 
 if TYPE_CHECKING:
     from .scores import MetricScore, Pair
@@ -81,7 +81,7 @@ class Metric:
             return f"{100 * mean:+.1f} +- {100 * min(half, 1.0):.1f} points"
         return f"{self.shown(mean)} +- {self.shown(half)}"
 
-    def shown_score(self, score: ScoreRow | None) -> str:
+    def shown_score(self, score: ScoreResult | None) -> str:
         """Return a value and how far its 95 % interval goes from it, to the value's last digit: `50.0 % +-2.1`."""
         text = self.shown(score and score.value)
         if score is None or score.value is None or score.low is None or score.high is None:
@@ -93,7 +93,7 @@ class Metric:
         decimals = len(text.removesuffix(" %").partition(".")[2])
         return f"{text} +-{half:.{decimals}f}"
 
-    def shown_interval(self, score: ScoreRow) -> str:
+    def shown_interval(self, score: ScoreResult) -> str:
         """Return `48.1 to 52.3 %`, or nothing."""
         if score.low is None or score.high is None:
             return ""
@@ -118,9 +118,9 @@ def _later(name: str) -> Callable[["Pair"], "MetricScore"]:
     return score
 
 
-NEAR = "Kynkaanniemi et al. 2019, arXiv:1904.06991, eq. 1 and 2"
-DENSE = "Naeem et al. 2020, arXiv:2002.09797, eq. 3 and 4"
-LEARNT = "Ravuri & Vinyals 2019, arXiv:1905.10887 (classification accuracy score)"
+IMPROVED_PRECISION = "Kynkaanniemi et al. 2019, arXiv:1904.06991, eq. 1 and 2"
+DENSITY_COVERAGE = "Naeem et al. 2020, arXiv:2002.09797, eq. 3 and 4"
+ACCURACY_SCORE = "Ravuri & Vinyals 2019, arXiv:1905.10887 (classification accuracy score)"
 
 METRICS: dict[str, Metric] = {
     "kernel": Metric(
@@ -168,7 +168,7 @@ METRICS: dict[str, Metric] = {
         "The share of fakes that lie among real images: how many look real.",
         "One real image far from the others makes room for many poor fakes (density is robust to that). A generator "
         "that repeats one good image has the best precision.",
-        NEAR,
+        IMPROVED_PRECISION,
         score=_later("score_precision"),
         times=100,
         per_class=True,
@@ -178,7 +178,7 @@ METRICS: dict[str, Metric] = {
         "higher",
         "The share of real images that lie among fakes: how much of the real variety the fakes cover.",
         "Poor fakes that are spread widely raise it (coverage is robust to that).",
-        NEAR,
+        IMPROVED_PRECISION,
         score=_later("score_recall"),
         times=100,
         per_class=True,
@@ -189,7 +189,7 @@ METRICS: dict[str, Metric] = {
         "The number of real images' neighbourhoods that a fake lies in, over its expectation: 1 for real images, more "
         "where fakes crowd together in the densest regions.",
         "More than 1 is no better than 1: it means typical images only.",
-        DENSE,
+        DENSITY_COVERAGE,
         score=_later("score_density"),
     ),
     "coverage": Metric(
@@ -197,7 +197,7 @@ METRICS: dict[str, Metric] = {
         "higher",
         "The share of real images that have a fake in their neighbourhood: how much of the real variety is reached.",
         "It falls with fewer fakes: compare only values from the same number of fakes.",
-        DENSE,
+        DENSITY_COVERAGE,
         score=_later("score_coverage"),
         headline=True,
         times=100,
@@ -321,7 +321,7 @@ METRICS: dict[str, Metric] = {
         "and be of the right class: the hardest test here. The column of real images has the accuracy from as many "
         "real images; the note says how many real images one fake is worth.",
         "It needs labels and takes minutes. Another classifier may learn more from the same images.",
-        LEARNT,
+        ACCURACY_SCORE,
         score=_later("score_train_on_generated"),
         needs="labels",
         asked=True,

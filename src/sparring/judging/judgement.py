@@ -19,7 +19,7 @@ from ..features.extractor import handmade, hash_of
 from ..files import content_hash
 from ..records import OnProgress, Progress, no_progress
 from .catalogue import METRICS, metric_name
-from .inputs import Fakes, RealImages, Size, at_most, common_size, generator_of, random_subset, read_fakes, read_real
+from .inputs import Fakes, RealImages, Size, as_generator, at_most, common_size, random_subset, read_fakes, read_real
 from .results import (
     FORMAT_OF_JUDGEMENT,
     LEAST_IMAGES,
@@ -31,14 +31,14 @@ from .results import (
     JudgeProtocol,
     NearestPair,
     RealImagesUsed,
-    ScoreRow,
+    ScoreResult,
 )
-from .scores import NEIGHBOURS, MetricScore, Pair
+from .scores import NEIGHBOUR_COUNT, MetricScore, Pair
 from .scoring import SCORES_VERSION, compute_scores, scores_per_class
 from .verdicts import compare_generators, mean_over_trainings, remarks, sentence_on_two, sentences_about
 
 MOST_IMAGES = 10_000  # a side
-PICTURES = 48  # of each side in a report
+IMAGES_SHOWN = 48  # of each side in a report
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class Judged:
         )
 
 
-def score_rows(scores: Mapping[str, MetricScore]) -> tuple[ScoreRow, ...]:
+def score_rows(scores: Mapping[str, MetricScore]) -> tuple[ScoreResult, ...]:
     return tuple(score.row(name) for name, score in scores.items())
 
 
@@ -221,8 +221,8 @@ class Judgement:
 
 
 def _some_images(images: ImageSet, seed: int) -> np.ndarray:
-    """Return PICTURES images drawn at random: the first of a folder may all be of one class."""
-    order = keyed_random.order(keyed_random.key(seed, "shown"), len(images))[:PICTURES]
+    """Return IMAGES_SHOWN images drawn at random: the first of a folder may all be of one class."""
+    order = keyed_random.order(keyed_random.key(seed, "shown"), len(images))[:IMAGES_SHOWN]
     return images.images[order.numpy()]
 
 
@@ -258,7 +258,7 @@ def judge(
         raise UsageError("missing", "there are no fakes to judge", fix="name a folder, a run or a model after REAL")
     if len(names) > len(fakes):
         raise UsageError("names", f"{len(names)} names for {len(fakes)} sets of fakes", fix="give a name to each")
-    samplers = [generator_of(source) for source in fakes]
+    samplers = [as_generator(source) for source in fakes]
     common = None if size else common_size([sampler for sampler in samplers if sampler])
     reals, extractor = options.read(real, common, on_progress)
     generators = name_generators(fakes, names)
@@ -427,7 +427,7 @@ def protocol_of(reals: RealImages, extractor: Extractor, fakes: int, seed: int) 
         ),
         fakes=fakes,
         pixels=f"uint8, 0 to 255, {height}x{width}x{channels}",
-        neighbours=NEIGHBOURS,
+        neighbours=NEIGHBOUR_COUNT,
         seed=seed,
         scores=SCORES_VERSION,
         sparring=SPARRING_VERSION,

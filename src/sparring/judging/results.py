@@ -16,7 +16,7 @@ LEAST_IMAGES = 50  # a side; below, scores by neighbours say nothing
 
 
 @record
-class ScoreRow:
+class ScoreResult:
     """The value of a metric with its interval at 95 %.
 
     `p`: of "these fakes are no different from real images", where the metric has such a test. `note`: what is to be
@@ -51,9 +51,9 @@ class FakesResult:
     images: int
     how: str
     fingerprint: str
-    scores: tuple[ScoreRow, ...]
+    scores: tuple[ScoreResult, ...]
     classes_left_out: str
-    classes: Mapping[str, tuple[ScoreRow, ...]]
+    classes: Mapping[str, tuple[ScoreResult, ...]]
     nearest: tuple[NearestPair, ...]
 
 
@@ -63,7 +63,7 @@ class GeneratorResult:
 
     name: str
     trainings: int
-    scores: tuple[ScoreRow, ...]
+    scores: tuple[ScoreResult, ...]
 
 
 @record
@@ -133,7 +133,7 @@ class JudgementResult:
     protocol: JudgeProtocol
     sentences: tuple[str, ...]
     notes: tuple[str, ...]
-    real: tuple[ScoreRow, ...]
+    real: tuple[ScoreResult, ...]
     fakes: tuple[FakesResult, ...]
     generators: tuple[GeneratorResult, ...]
     verdicts: tuple[GeneratorComparison, ...]
@@ -158,7 +158,7 @@ class CheckpointScores:
     """The scores of a run's generator after it had seen so many images."""
 
     images: int
-    scores: tuple[ScoreRow, ...]
+    scores: tuple[ScoreResult, ...]
 
 
 @record
@@ -181,13 +181,13 @@ class BestScore:
     """A line of RUN/scores.json, as `sparring report RUN` shows it: the value times what its unit asks for."""
 
     name: str
-    value: float
+    value: float | None
     low: float | None
     high: float | None
     unit: str
     what: str
 
 
-def by_metric(scores: tuple[ScoreRow, ...]) -> dict[str, ScoreRow]:
+def by_metric(scores: tuple[ScoreResult, ...]) -> dict[str, ScoreResult]:
     """Return the scores by the name of their metric."""
     return {score.metric: score for score in scores}

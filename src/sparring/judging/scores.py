@@ -23,13 +23,13 @@ from ..metrics.frechet import IMAGES_PER_FEATURE, POINTS_OF_LINE
 from ..records import OnProgress, no_progress
 from ..stats import fisher_p, share_interval, wilson
 from .inputs import RealImages, random_subset
-from .results import HEADLINE_FROM, LEAST_IMAGES, ScoreRow
+from .results import HEADLINE_FROM, LEAST_IMAGES, ScoreResult
 from .train_on_generated import measure_worth
 
 # Random divisions of the kernel test, and of tests that take less time: p of 1 / 401 and 1 / 1000 at least. Fewer than
 # 400 and one of verdicts.TESTS alone could never fire at ALARM after Holm's correction.
 DIVISIONS, MORE_DIVISIONS = 400, 999
-NEIGHBOURS = 5  # k of precision, recall, density and coverage
+NEIGHBOUR_COUNT = 5  # k of precision, recall, density and coverage
 COPIES_SHOWN = 12
 # images of the training and the test part that are compared, and the p below which they are of two sources
 COMPARED_PARTS, UNLIKE = 1000, 0.003
@@ -52,11 +52,11 @@ class MetricScore:
     estimate: Estimate | None = None
     shows: Mapping[str, np.ndarray] = field(default_factory=dict)
 
-    def row(self, metric: str) -> ScoreRow:
+    def row(self, metric: str) -> ScoreResult:
         """Return the record of this score of `metric`; what is not finite is None there."""
         value, low, high, p = map(finite, (self.value, self.low, self.high, self.p))
         shows = {name: tuple(map(_as_tuple, array.tolist())) for name, array in self.shows.items()}
-        return ScoreRow(metric, value, low, high, p, self.note, shows)
+        return ScoreResult(metric, value, low, high, p, self.note, shows)
 
 
 def finite(value: float | None) -> float | None:
@@ -138,7 +138,7 @@ class Pair:
 
     @cached_property
     def neighbours(self) -> metrics.Neighbours:
-        return metrics.neighbours(self.real_features, self.fake_features, k=NEIGHBOURS)
+        return metrics.neighbours(self.real_features, self.fake_features, k=NEIGHBOUR_COUNT)
 
     @cached_property
     def unlearned(self) -> Extractor:

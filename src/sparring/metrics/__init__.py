@@ -6,7 +6,7 @@ with its square.
 """
 
 from .balance import balance, balance_by_chance, balance_test
-from .copies import Copies, authenticity, copies, near_copies
+from .copies import Copies, authenticity, copies, median_nearness, near_copies
 from .diversity import diversity, mean_distance
 from .estimate import Estimate, difference
 from .frechet import Moments, frechet_at_infinity, frechet_distance
@@ -37,6 +37,7 @@ __all__ = [
     "kernel_distance",
     "kernel_test",
     "mean_distance",
+    "median_nearness",
     "mode_coverage",
     "near_copies",
     "neighbours",

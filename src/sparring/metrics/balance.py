@@ -34,7 +34,7 @@ def balance_test(real: np.ndarray, fake: np.ndarray, classes: int, *, divisions:
 
 
 def balance_by_chance(real: np.ndarray, fakes: int, classes: int, *, draws: int = 999, seed: int = 0) -> np.ndarray:
-    """Return values of `balance`, float64 [draws], where real images and fakes are both drawn from the shares of `real`."""
+    """Return values of `balance`, float64 [draws], where both sides are drawn by the shares of classes in `real`."""
     random, share = np.random.default_rng(seed), np.bincount(real, minlength=classes) / len(real)
     p, q = (random.multinomial(n, share, draws) / n for n in (len(real), fakes))
     return np.abs(p - q).sum(1) / 2

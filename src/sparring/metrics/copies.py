@@ -77,6 +77,15 @@ def near_copies(train: np.ndarray, held_out: np.ndarray, fake: np.ndarray) -> tu
     return apart, found.index[:, 0], twins
 
 
+def median_nearness(to_training: np.ndarray, among_training: np.ndarray) -> float:
+    """Return the median distance of fakes to their nearest training image, over that of training images to each other.
+
+    A quick look that needs no features of held-out images: about 1 where fakes are as near as real images are to each
+    other, near 0 where most of them are copies. Few copies do not show: `near_copies` counts them.
+    """
+    return float(np.median(to_training) / np.median(among_training))
+
+
 def _framed(train: np.ndarray, held_out: np.ndarray, fake: np.ndarray):
     """Return all three checked, and as points of one frame."""
     train, held_out, fake = (

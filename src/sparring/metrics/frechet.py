@@ -164,7 +164,7 @@ class _FeatureRoot:
 
 @dataclass(frozen=True, eq=False)
 class Root:
-    """A triangular root; or eigenvectors times the roots of their eigenvalues, and then `back` [F,R] gives a = back^T y of
+    """A triangular root; or eigenvectors times the roots of their eigenvalues, with `back` [F,R]: a = back^T y where
     y = A^T a."""
 
     matrix: np.ndarray

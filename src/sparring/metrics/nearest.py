@@ -27,8 +27,11 @@ Entries = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 @dataclass(frozen=True, eq=False)
 class Points:
-    """Features [N,F], and what float32 products need: rows centred and scaled by a power of 2, two more columns, and empty
-    rows up to a multiple of GROUP. Sets that are compared have one `centre` [F] and one `scale`."""
+    """Features [N,F], and what float32 products need of them.
+
+    That is rows centred and scaled by a power of 2, with two more columns, and empty rows up to a multiple of GROUP.
+    Sets that are compared have one `centre` [F] and one `scale`.
+    """
 
     features: np.ndarray
     centre: np.ndarray

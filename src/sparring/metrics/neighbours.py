@@ -34,7 +34,8 @@ def neighbours(real: np.ndarray, fake: np.ndarray, *, k: int = 5) -> Neighbours:
 
     Each pair is compared once in float32, and again in float64 where rounding could matter. The influences are the
     jackknife's (ours): leaving out centre i deletes its ball, and enlarges the balls that have i among their k nearest.
-    A point that several enlarged balls would newly cover is credited to one of them. Raises DataError, and UsageError where k is not below N and M.
+    A point that several enlarged balls would newly cover is credited to one of them. Raises DataError, and UsageError
+    where k is not below N and M.
     """
     real, fake = pair(real, fake)
     if not 1 <= k < min(len(real), len(fake)):

@@ -18,7 +18,7 @@ from ..judging.results import (
     GeneratorComparison,
     GeneratorResult,
     JudgementResult,
-    ScoreRow,
+    ScoreResult,
     by_metric,
 )
 from ..words import MISSING
@@ -77,7 +77,7 @@ class ShownFakes:
     taught: str
 
 
-def write(path: Path | str, judgement: JudgementResult, pictures: Mapping[str, np.ndarray]) -> Path:
+def write_judgement_page(path: Path | str, judgement: JudgementResult, pictures: Mapping[str, np.ndarray]) -> Path:
     """Write the page of Judgement.result and Judgement.pictures().
 
     An older page stays as it was until the new one is complete. Raises MachineError.
@@ -140,7 +140,7 @@ def _class_table(fake: FakesResult) -> ClassTable:
 _NOTHING = ShownScore(MISSING)
 
 
-def _shown_score(score: ScoreRow | None, *, noted: bool = False) -> ShownScore:
+def _shown_score(score: ScoreResult | None, *, noted: bool = False) -> ShownScore:
     """Return a value, and below it its interval and, if it is to be `noted`, what is to be said of it."""
     if score is None or score.value is None:
         return _NOTHING
@@ -170,7 +170,7 @@ def _shown_fakes(number: int, fake: FakesResult, pictures: Mapping[str, np.ndarr
 
 def _spectra(fakes: Sequence[FakesResult]) -> Markup | None:
     """Return the spectra of real images and of each generator that has one, a mean over its trainings."""
-    found: dict[str, list[ScoreRow]] = {}
+    found: dict[str, list[ScoreResult]] = {}
     for fake in fakes:
         for score in fake.scores:
             if score.metric == "spectrum" and score.shows:
