@@ -852,7 +852,7 @@ def brightness(pair: Pair) -> MetricScore:
 
 
 def test_a_metric_is_added_by_a_function_and_a_row(monkeypatch, tmp_path, capsys):
-    row = Metric("Brightness", "lower", "How much brighter fakes are.", "All else.", "this test", brightness,
+    row = Metric("Brightness", "lower", brightness, "How much brighter fakes are.", "All else.", "this test",
                  headline=True, per_class=True, lowest=-math.inf)  # fmt: skip
     monkeypatch.setitem(METRICS, "brightness", row)
     real, fake = images(600), images(240, seed=1)

@@ -407,24 +407,11 @@ def split_real(reals: RealImages, share: float, seed: int) -> tuple[RealImages, 
 def protocol_of(reals: RealImages, extractor: Extractor, fakes: int, seed: int) -> JudgeProtocol:
     """Return what a number depends on beside the fakes themselves."""
     height, width, channels = reals.shape
+    e, train, test = extractor, reals.train, reals.test
+    fingerprint, of_train = (content_hash(images.images, images.labels) for images in (test, train))
     return JudgeProtocol(
-        extractor=ExtractorUsed(
-            name=extractor.name,
-            hash=extractor.hash,
-            resize=extractor.resize,
-            accuracy=extractor.accuracy,
-            accuracy_of=extractor.accuracy_of,
-            classes=len(extractor.classes),
-        ),
-        real=RealImagesUsed(
-            name=reals.name,
-            compared=len(reals.test),
-            training=len(reals.train),
-            apart=reals.disjoint,
-            how=reals.how,
-            fingerprint=content_hash(reals.test.images, reals.test.labels),
-            training_fingerprint=content_hash(reals.train.images, reals.train.labels),
-        ),
+        extractor=ExtractorUsed(e.name, e.hash, e.resize, e.accuracy, e.accuracy_of, len(e.classes)),
+        real=RealImagesUsed(reals.name, len(test), len(train), reals.disjoint, reals.how, fingerprint, of_train),
         fakes=fakes,
         pixels=f"uint8, 0 to 255, {height}x{width}x{channels}",
         neighbours=NEIGHBOUR_COUNT,

@@ -59,9 +59,8 @@ def over_time(
     protocol = protocol_of(reporting, extractor, len(reporting.test), seed + 1)
     where = f"{len(reporting.test):,} real ones of {reporting.name}; stamp {stamp_of(protocol)}"
     where = f"Of the checkpoint at {best:,} images, against {where}"
-    lines = [
-        _report_line(name, score.value, score, where) for name, score in reported.items() if score.value is not None
-    ]
+    known = ((name, score) for name, score in reported.items() if score.value is not None)
+    lines = [_report_line(name, score, where) for name, score in known]
     write_json(run.folder / "scores.json", [to_json(line, kinds=False) for line in lines])
     return OverTime(
         format=FORMAT_OF_OVER_TIME,
