@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from itertools import chain, combinations, count
 from numbers import Integral
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -200,7 +199,7 @@ class Judgement:
             verdicts=self.verdicts,
         )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> object:
         return self.result.to_json()
 
     def pictures(self) -> dict[str, np.ndarray]:

@@ -4,7 +4,6 @@ Imports no torch. A share lies between 0 and 1. None stands where a number could
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 from ..errors import FileFormatError
 from ..records import read_record, record, to_json
@@ -138,7 +137,7 @@ class JudgementResult:
     generators: tuple[GeneratorResult, ...]
     verdicts: tuple[GeneratorComparison, ...]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> object:
         return to_json(self, kinds=False)
 
     @classmethod
@@ -172,7 +171,7 @@ class OverTime:
     best: CheckpointScores
     notes: tuple[str, ...]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> object:
         return to_json(self, kinds=False)
 
 

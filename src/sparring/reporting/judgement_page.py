@@ -121,9 +121,9 @@ def _table_rows(
     for name in scores[0]:
         each = [column[name] for column in scores]
         if any(score.value is not None for score in each):
-            metric = METRICS[name]
-            headline = metric.is_headline(min(protocol.fakes, protocol.real.compared))
-            rows.append(TableRow(metric, headline, list(map(_shown_score, each)), _shown_score(real.get(name))))
+            headline = METRICS[name].is_headline(min(protocol.fakes, protocol.real.compared))
+            reference = _shown_score(real[name]) if name in real else _NOTHING
+            rows.append(TableRow(METRICS[name], headline, list(map(_shown_score, each)), reference))
     return rows
 
 
