@@ -88,9 +88,8 @@ def _judge_sets(
         found = judge_images(real, *sources, names=names, per_class=per_class, on_progress=_on(line), **chosen)
     result = found.result
     if page:
-        from ..reporting.judgement_page import (
-            write_judgement_page,  # it draws with matplotlib, which takes a while to load
-        )
+        # it draws with matplotlib, which takes a while to load
+        from ..reporting.judgement_page import write_judgement_page
 
         write_judgement_page(page, result, found.pictures())
     if screen.as_json:
