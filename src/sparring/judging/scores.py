@@ -171,13 +171,13 @@ class Pair:
 
         Where generators may have been trained on the test part, copies of its images count, too.
         """
-        apart, nearest, twins = self.copies.apart, self.copies.nearest, self.copies.twins
+        distance, nearest, twins = self.copies.relative_distance, self.copies.nearest, self.copies.twins
         if not self.reals.disjoint:
             train, test, fake = self.three
             further, others, also = metrics.near_copies(test, train, fake)
-            nearest = np.where(further < apart, others + len(self.reals.train), nearest)
-            apart, twins = np.minimum(apart, further), twins + also
-        return apart, nearest, twins
+            nearest = np.where(further < distance, others + len(self.reals.train), nearest)
+            distance, twins = np.minimum(distance, further), twins + also
+        return distance, nearest, twins
 
     def of_class(self, k: int) -> "Pair":
         """Return the pair of the images of class k."""
@@ -306,10 +306,10 @@ def score_copies(pair: Pair) -> MetricScore:
     `shows`: "pairs", int64 [P,2], the nearest pairs of a fake and an image of `reals.all`, copies or not; and "twins",
     the share of real images that are as near to others.
     """
-    apart, nearest, twins = pair.near_copies
-    first = np.argsort(apart, kind="stable")[:COPIES_SHOWN]
+    distance, nearest, twins = pair.near_copies
+    first = np.argsort(distance, kind="stable")[:COPIES_SHOWN]
     shows = {"pairs": np.stack([first, nearest[first]], 1), "twins": np.array([twins])}
-    return replace(share_of_fakes(apart < 1), shows=shows)
+    return replace(share_of_fakes(distance < 1), shows=shows)
 
 
 def score_authentic(pair: Pair) -> MetricScore:

@@ -6,7 +6,7 @@ import numpy as np
 
 from .estimate import Estimate, of_counts
 from .features import checked_features, same_width
-from .nearest import Nearest, Points, nearest
+from .nearest import Nearest, Points, nearest_points
 
 CLUSTER_LEAST = 20  # images of each kind that a cluster of C_T holds
 RANDOM_DIVISIONS = 999  # of real images into training and held-out ones: p of 1 / 1000 at least
@@ -17,18 +17,18 @@ class Copies:
     """How near fakes are to training images. New images from the distribution of the training images have `memorised`
     and `c_t` of 0 on average.
 
-    memorised   share of fakes that are nearer to training images than held-out images explain
-    p           of "training images are no nearer to fakes than held-out ones"
-    c_t         far below 0 where fakes are nearer to training images than held-out images are; far above where farther
-    apart       float64 [M]: distance of each fake to its nearest training image, over the limit of a near copy
-    nearest     int64 [M]: which training image that is
-    twins       share of held-out images that are near copies of a training image
+    memorised           share of fakes that are nearer to training images than held-out images explain
+    p                   of "training images are no nearer to fakes than held-out ones"
+    c_t                 far below 0 where fakes are nearer to training images than held-out ones, above where farther
+    relative_distance   float64 [M]: of each fake to its nearest training image, over the limit of a near copy
+    nearest             int64 [M]: which training image that is
+    twins               share of held-out images that are near copies of a training image
     """
 
     memorised: Estimate
     p: float
     c_t: float
-    apart: np.ndarray
+    relative_distance: np.ndarray
     nearest: np.ndarray
     twins: float
 
@@ -48,17 +48,17 @@ def copies(train: np.ndarray, held_out: np.ndarray, fake: np.ndarray, *, cells: 
     mean over clusters, weighted by held-out images. There are at most `cells` clusters, and so few that 40 images of
     each side fall into one on average; clusters with fewer than 20 are left out (ours). NaN where none is left.
 
-    apart, nearest, twins: see `near_copies`.
+    relative_distance, nearest, twins: see `near_copies`.
     """
     train, held_out, fake, t, h, m = _framed(train, held_out, fake)
-    to_train, to_held, held_to_train = nearest(m, t, k=2), nearest(m, h, k=2), nearest(h, t, k=1)
+    to_train, to_held, held_to_train = nearest_points(m, t, k=2), nearest_points(m, h, k=2), nearest_points(h, t, k=1)
     own, other = np.sqrt(to_train.squared[:, 0]), np.sqrt(held_to_train.squared[:, 0])
-    apart, twins = _over_limit(own, other)
+    relative_distance, twins = _over_limit(own, other)
     return Copies(
         memorised=_excess(to_train, to_held, len(t), len(h)),
         p=_p_of_divisions(to_train, to_held, len(t), len(h), seed=seed),
         c_t=_c_t(train, held_out, fake, other, own, cells=cells, seed=seed),
-        apart=apart,
+        relative_distance=relative_distance,
         nearest=to_train.index[:, 0],
         twins=twins,
     )
@@ -72,8 +72,8 @@ def near_copies(train: np.ndarray, held_out: np.ndarray, fake: np.ndarray) -> tu
     that equal one (ours). A distance below 1 is a near copy.
     """
     _, _, _, t, h, m = _framed(train, held_out, fake)
-    found = nearest(m, t, k=1)
-    apart, twins = _over_limit(np.sqrt(found.squared[:, 0]), np.sqrt(nearest(h, t, k=1).squared[:, 0]))
+    found = nearest_points(m, t, k=1)
+    apart, twins = _over_limit(np.sqrt(found.squared[:, 0]), np.sqrt(nearest_points(h, t, k=1).squared[:, 0]))
     return apart, found.index[:, 0], twins
 
 
@@ -115,9 +115,9 @@ def authenticity(train: np.ndarray, fake: np.ndarray) -> Estimate:
     same_width(train, fake)
     frame = Points.frame(train, fake)
     t, m = Points(train, *frame), Points(fake, *frame)
-    found = nearest(m, t, k=1)
+    found = nearest_points(m, t, k=1)
     met, back = np.unique(found.index[:, 0], return_inverse=True)
-    reach = nearest(Points(train[met], *frame), t, k=2).squared[:, 1]  # the first is the image itself
+    reach = nearest_points(Points(train[met], *frame), t, k=2).squared[:, 1]  # the first is the image itself
     hits = np.sqrt(found.squared[:, 0]) > np.sqrt(reach)[back]
     return Estimate(float(hits.mean()), fake=hits - hits.mean())
 

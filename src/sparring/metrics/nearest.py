@@ -110,7 +110,7 @@ def minima(parts: np.ndarray) -> np.ndarray:
     return found
 
 
-def below(tile: np.ndarray, bounds: np.ndarray) -> Entries:
+def entries_below(tile: np.ndarray, bounds: np.ndarray) -> Entries:
     """Return rows, columns and values of the entries of a tile [R,C] below the bound of their row [R]; by rows."""
     groups = tile.shape[1] // GROUP
     parts = tile.reshape(-1, GROUP, groups)
@@ -120,7 +120,7 @@ def below(tile: np.ndarray, bounds: np.ndarray) -> Entries:
     return rows[some], place * groups + group[some], members[some, place]
 
 
-def below_columns(tile: np.ndarray, bounds: np.ndarray) -> Entries:
+def entries_below_columns(tile: np.ndarray, bounds: np.ndarray) -> Entries:
     """Return columns, rows and values of the entries that are below the bound of their column [C]; by columns."""
     groups = tile.shape[0] // GROUP
     parts = tile.reshape(GROUP, groups, -1)
@@ -177,13 +177,13 @@ class Nearest:
     index: np.ndarray
 
 
-def nearest(queries: Points, points: Points, *, k: int) -> Nearest:
+def nearest_points(queries: Points, points: Points, *, k: int) -> Nearest:
     """Return the k nearest of the M points for each query; k of at most M."""
     found = Candidates(len(queries.left), min(k + SPARE, len(points)))
     for rows in tiles(len(queries)):
         for columns in tiles(len(points)):
             tile = queries.tile(rows, points, columns)
-            found.add(rows, columns.start, below(tile, found.bounds(rows, tile)))
+            found.add(rows, columns.start, entries_below(tile, found.bounds(rows, tile)))
     return settled(queries, points, found, k, itself=False)
 
 
@@ -193,11 +193,11 @@ def nearest_others(points: Points, *, k: int) -> Nearest:
     for rows in tiles(len(points)):
         tile = points.tile(rows, points, rows)
         np.fill_diagonal(tile, NEVER)
-        found.add(rows, rows.start, below(tile, found.bounds(rows, tile)))
+        found.add(rows, rows.start, entries_below(tile, found.bounds(rows, tile)))
         for columns in tiles(rows.start):
             tile = points.tile(rows, points, columns)
-            found.add(rows, columns.start, below(tile, found.bounds(rows, tile)))
-            found.add(columns, rows.start, below_columns(tile, found.bounds(columns, tile.T)))
+            found.add(rows, columns.start, entries_below(tile, found.bounds(rows, tile)))
+            found.add(columns, rows.start, entries_below_columns(tile, found.bounds(columns, tile.T)))
     return settled(points, points, found, k, itself=True)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import UsageError
 from .estimate import Estimate, of_counts
 from .features import pair
-from .nearest import Entries, Points, below, below_columns, nearest_others, tiles
+from .nearest import Entries, Points, entries_below, entries_below_columns, nearest_others, tiles
 
 
 class Neighbours(NamedTuple):
@@ -50,8 +50,8 @@ def neighbours(real: np.ndarray, fake: np.ndarray, *, k: int = 5) -> Neighbours:
     for rows in tiles(len(x)):
         for columns in tiles(len(y)):
             tile = x.tile(rows, y, columns)
-            of_real.meet(rows, columns, below(tile, of_real.rims(rows)))
-            of_fake.meet(columns, rows, below_columns(tile, of_fake.rims(columns)))
+            of_real.meet(rows, columns, entries_below(tile, of_real.rims(rows)))
+            of_fake.meet(columns, rows, entries_below_columns(tile, of_fake.rims(columns)))
     recall = of_fake.share_held()
     return Neighbours(
         of_real.share_held(),
