@@ -37,7 +37,8 @@ def record(cls=None, /, *, was: str = "", renamed: Mapping[str, str] | None = No
         if there is not None and there.__module__.split(".")[0] == "sparring" and cls.__module__ != there.__module__:
             raise ValueError(f"sparring has a record called {cls.__name__}: choose another name")
         cls = dataclass(frozen=True, repr=False)(cls)
-        cls.__repr__ = written
+        if "__repr__" not in vars(cls):
+            cls.__repr__ = written
         cls.first_name = was or cls.__name__
         cls.first_fields = {**getattr(cls, "first_fields", {}), **(renamed or {})}
         RECORDS[cls.__name__] = cls

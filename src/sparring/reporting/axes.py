@@ -7,7 +7,7 @@ from typing import NamedTuple
 from matplotlib.axes import Axes
 
 from ..words import percentage, points
-from .svg import COLOUR, PIXELS_PER_INCH
+from .svg import COLOUR
 from .typography import typeset
 
 LINE_HEIGHT = 15.0  # pixels between two lines of labels
@@ -29,7 +29,7 @@ def name_line_ends(axes: Axes, ends: Sequence[LineEnd], *, tied: bool = False) -
     """
     low, high = axes.get_ylim()
     edge = axes.get_xlim()[1]
-    height = axes.get_position().height * axes.get_figure(root=True).get_figheight() * PIXELS_PER_INCH
+    height = axes.bbox.height  # in pixels: see new_figure
     order = sorted(ends, key=lambda end: end.y)
     places = kept_apart([(end.y - low) / (high - low) * height for end in order], LINE_HEIGHT + tied, 0, height)
     for end, place in zip(order, places, strict=True):

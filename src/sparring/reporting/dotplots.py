@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
@@ -40,7 +39,7 @@ class DotRow:
 def method_row(study: StudyView, method: str, found: RepeatedInterval) -> DotRow:
     """Return the row of a method, in its colour and shape."""
     look = (study.colour(method), study.shape(method))
-    return DotRow(shown(method, 16), *look, *found, each=found.each, floor=study.is_floor(method))
+    return DotRow(shown(method, 16), *look, *found.triple, each=found.each, floor=study.is_floor(method))
 
 
 def accuracy_plot(study: StudyView, budget: str) -> Markup:
@@ -122,7 +121,7 @@ def _dot_plot(
     """Return rows of dots with names on the left and means on the right; what is far off is named at the edge."""
     left = round(min(158, 14 + (LETTER_WIDTH if methods else 7.6) * max(len(r.label) for r in rows)))
     height = 62 + (30 if len(rows) <= 14 else 24) * len(rows)
-    low, high, outside = value_range(rows, cap=cap, zero=zero)
+    low, high, outside = shown_range(rows, cap=cap, zero=zero)
     with figure_style():
         figure, axes = new_figure(400, height, left=left, right=58, top=6, bottom=56)
         axes.set_xlim(low, high)
@@ -140,21 +139,22 @@ def _dot_plot(
 
 
 def _draw_row(axes: Axes, y: int, row: DotRow, mean: str, *, outside: bool, bold: bool) -> None:
-    name: dict[str, Any] = {"color": row.colour, "fontweight": "bold"} if bold else {"color": COLOUR["ink"]}
     to_axes = axes.get_yaxis_transform()
-    axes.text(-0.03, y, row.label, transform=to_axes, ha="right", va="center_baseline", **name)
+    colour, weight = (row.colour, "bold") if bold else (COLOUR["ink"], "normal")
+    name = axes.text(-0.03, y, row.label, transform=to_axes, ha="right", va="center_baseline", color=colour)
+    name.set_fontweight(weight)
     axes.text(1.03, y, mean, transform=to_axes, va="center_baseline", fontweight="bold")
     if outside:
         side = "left" if row.mean < axes.get_xlim()[0] else "right"
-        where = {"x": float(side == "right"), "y": y, "ha": side, "va": "center_baseline"}
-        axes.text(s=_EDGE_WORDS[side], transform=to_axes, color=COLOUR["muted"], **where)
+        x, muted = float(side == "right"), COLOUR["muted"]
+        axes.text(x, y, _EDGE_WORDS[side], transform=to_axes, ha=side, va="center_baseline", color=muted)
         return
     draw_dots(axes, row.each, [y + 0.25] * len(row.each), row.colour, size=3.7, alpha=0.5)
     axes.plot([row.low, row.high], [y, y], color=row.colour, linewidth=2.4, solid_capstyle="butt")
     draw_dots(axes, [row.mean], [y], row.colour, size=7.5, shape=row.shape)
 
 
-def value_range(
+def shown_range(
     rows: Sequence[DotRow], *, cap: float | None, zero: bool = False
 ) -> tuple[float, float, frozenset[str]]:
     """Return the range of values to show, and the labels of floor rows that would squeeze everything else.

@@ -10,7 +10,7 @@ from ..stats import Bin
 from ..study.records import ArmScore
 from ..words import count, duration, percent
 from .axes import LineEnd, draw_dots, name_line_ends, percent_ticks, time_ticks
-from .dotplots import LETTER_WIDTH, DotRow, method_row, value_range
+from .dotplots import LETTER_WIDTH, DotRow, method_row, shown_range
 from .study_view import StudyView
 from .svg import COLOUR, figure_style, inline_svg, new_figure
 from .typography import shown, typeset
@@ -24,7 +24,7 @@ def learning_figure(study: StudyView, width: int) -> Markup:
     at = {b.budget: b.labels for b in summary.budgets}
     lines = {m: [s for b in at if (s := summary.score(m, b))] for m in study.methods}
     lines = {m: scores for m, scores in lines.items() if scores}
-    low, high, outside = value_range([method_row(study, s.method, s.accuracy) for s in summary.scores], cap=1.0)
+    low, high, outside = shown_range([method_row(study, s.method, s.accuracy) for s in summary.scores], cap=1.0)
     drawn = sorted((m for m in lines if shown(m, 16) not in outside), key=lambda m: lines[m][-1].accuracy.mean)
     narrow = width < 600
     right = 118 if narrow else 150
@@ -126,7 +126,7 @@ def cost_figure(study: StudyView, budget: str) -> Markup:
     timed = [(row, seconds) for row, seconds in timed if seconds > 0]
     if not timed:
         return Markup("")
-    low, high, outside = value_range([row for row, _ in timed], cap=1.0)
+    low, high, outside = shown_range([row for row, _ in timed], cap=1.0)
     inside = [(row, t) for row, t in timed if row.label not in outside]
     width, height = 420, 390
     with figure_style():

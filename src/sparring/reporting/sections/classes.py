@@ -13,7 +13,7 @@ from ..figures import reliability_figure
 from ..pictures import Picture
 from ..study_view import StudyView
 
-MOST_CLASSES = 20  # rows of the confusion matrix and of the recall figure
+SHOWN_CLASSES = 20  # rows of the confusion matrix and of the recall figure
 MOST_MISTAKES = 16  # pictures of mistakes
 
 
@@ -75,7 +75,7 @@ def classes_section(study: StudyView) -> ClassesSection | None:
     counts = next(c.counts for c in summary.confusion if (c.method, c.budget) == place)
     return ClassesSection(
         tuple(rows),
-        recall_plot(study, rows[:MOST_CLASSES]),
+        recall_plot(study, rows[:SHOWN_CLASSES]),
         confusion_matrix(summary.data.classes, counts),
         _trust(study),
         tuple((m, study.picture(m.picture)) for m in summary.mistakes[:MOST_MISTAKES]),
@@ -85,11 +85,11 @@ def classes_section(study: StudyView) -> ClassesSection | None:
 def confusion_matrix(names: Sequence[str], counts: Sequence[Sequence[int]]) -> ConfusionMatrix:
     """Return counts [K][K] of true class and answer as shares of the true class.
 
-    Beyond MOST_CLASSES those with most mistakes stay, and the rest is put into one column.
+    Beyond SHOWN_CLASSES those with most mistakes stay, and the rest is put into one column.
     """
     every = range(len(names))
     wrong = [sum(counts[k]) + sum(row[k] for row in counts) - 2 * counts[k][k] for k in every]
-    kept = sorted(sorted(every, key=lambda k: (-wrong[k], k))[:MOST_CLASSES])
+    kept = sorted(sorted(every, key=lambda k: (-wrong[k], k))[:SHOWN_CLASSES])
     rows = []
     for k in kept:
         of = sum(counts[k]) or 1

@@ -2,10 +2,17 @@
 
 from dataclasses import dataclass
 
+from ...stats import Verdict
 from ...study.records import Ablation
 from ..study_view import StudyView
 
-HELPED = {"better": "helped", "worse": "did harm", "tie": "made no difference"}  # about what an ablation added
+# What the verdict about an ablation says of what was added.
+HELPED: dict[Verdict, str] = {
+    "better": "helped",
+    "worse": "did harm",
+    "tie": "made no difference",
+    "not enough evidence": "not enough evidence",
+}
 
 
 @dataclass(frozen=True)
@@ -14,13 +21,12 @@ class VerdictSection:
 
     reasons: tuple[str, ...]
     facts: tuple[tuple[Ablation, ...], ...]
-    helped: dict[str, str]
+    helped: dict[Verdict, str]
 
 
 def verdict_section(study: StudyView) -> VerdictSection:
     """Return what the template shows of the recommendation and of the ablations."""
-    facts: dict[str, tuple[Ablation, ...]] = {}
-    for row in study.summary.ablations:
-        facts[row.kind] = (*facts.get(row.kind, ()), row)
+    rows = study.summary.ablations
+    facts = {row.kind: tuple(r for r in rows if r.kind == row.kind) for row in rows}
     reasons = tuple(r.text for r in study.summary.recommendation.reasons if r.kind != "ablation")
     return VerdictSection(reasons, tuple(facts.values()), HELPED)
