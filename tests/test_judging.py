@@ -219,7 +219,7 @@ def test_fidelity_is_the_share_of_fakes_named_as_their_class_with_wilsons_interv
     x, y = striped(150, seed=5)
     wrong = np.where(np.arange(150) < 15, (y.numpy() + 1) % 3, y.numpy())
     found = scores.score_fidelity(pair(fake=of(x.numpy(), wrong)))
-    assert (found.value, found.low, found.high) == tuple(wilson(135, 150))
+    assert (found.value, found.low, found.high) == wilson(135, 150).triple
 
 
 def test_classes_out_of_balance_is_total_variation_with_pearsons_test():
@@ -280,9 +280,9 @@ def test_shares_have_intervals_that_end_at_all_and_nothing():
     random = np.random.default_rng(0)
     hits = random.random(200) < 0.4
     one = scores.proportion(Estimate(hits.mean(), real=hits - hits.mean()))
-    assert (one.low, one.high) == pytest.approx(tuple(wilson(hits.sum(), 200))[1:], rel=1e-2)
+    assert (one.low, one.high) == pytest.approx(wilson(hits.sum(), 200).triple[1:], rel=1e-2)
     sure = scores.proportion(Estimate(0.4, real=(hits - hits.mean()) / 10))  # never surer than binomial
-    assert (sure.low, sure.high) == pytest.approx(tuple(wilson(80, 200))[1:])
+    assert (sure.low, sure.high) == pytest.approx(wilson(80, 200).triple[1:])
     wild = scores.proportion(Estimate(1.0, real=np.array([-10.0, 10.0] * 20), fake=np.zeros(30)))
     assert wild.value == 1
     assert 0.05 < wild.low < 0.6

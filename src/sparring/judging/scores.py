@@ -82,16 +82,13 @@ def proportion(estimate: Estimate) -> MetricScore:
     fewest = min(count for count in (len(estimate.real), len(estimate.fake)) if count)
     smooth = value if 0 < value < 1 else (value * fewest + 1) / (fewest + 2)
     effective = max(1.0, min(smooth * (1 - smooth) / error**2, fewest)) if error else fewest
-    found = wilson(value * effective, effective)
-    return MetricScore(found.mean, found.low, found.high, estimate=estimate)
+    return MetricScore(*wilson(value * effective, effective).triple, estimate=estimate)
 
 
 def share_of_fakes(hits: np.ndarray, note: str = "") -> MetricScore:
     """Return the share of fakes for which something holds, bool [M], with Wilson's interval."""
     found = wilson(int(hits.sum()), len(hits))
-    return MetricScore(
-        found.mean, found.low, found.high, note=note, estimate=Estimate(found.mean, fake=hits - found.mean)
-    )
+    return MetricScore(*found.triple, note=note, estimate=Estimate(found.mean, fake=hits - found.mean))
 
 
 @dataclass(frozen=True, eq=False)
@@ -332,7 +329,7 @@ def score_memorised(pair: Pair) -> MetricScore:
     expected = len(pair.reals.train) / (len(pair.reals.train) + len(pair.reals.test))
     count = len(pair.fake)
     nearer = (found.memorised.value * (1 - expected) + expected) * count
-    _, low, high = wilson(nearer, count)
+    _, low, high = wilson(nearer, count).triple
     return replace(score, low=(low - expected) / (1 - expected), high=(high - expected) / (1 - expected))
 
 
@@ -350,4 +347,4 @@ def score_train_on_generated(pair: Pair) -> MetricScore:
     note = f"{found.count:,} real images teach {100 * of_real.mean:.1f} %; {found.in_words(interval)}"
     estimate = Estimate(interval.mean, real=each - each.mean())
     shows = {"curve": np.array(found.curve), "real": real}
-    return MetricScore(interval.mean, interval.low, interval.high, note=note, estimate=estimate, shows=shows)
+    return MetricScore(*interval.triple, note=note, estimate=estimate, shows=shows)
