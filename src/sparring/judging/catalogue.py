@@ -1,8 +1,8 @@
 """METRICS: each score's function, what it means, what it cannot see, and where it comes from.
 
-The page and `sparring metrics` print these words. Reading the table loads no torch: a row names its function in
-scores.py, which is imported when the first score is computed. To add a metric, write a function that takes a Pair and
-returns a MetricScore, and add a row with `score=` that function.
+The page and `sparring metrics` print these words. Reading the table loads no torch: a row names its function, whose
+file is imported when the first score is computed. To add a metric, write a function that takes a Pair and returns a
+MetricScore, and add a row with it.
 """
 
 import math
@@ -109,11 +109,11 @@ class Metric:
         return f"{scaled:#.3g}".rstrip(".") if abs(scaled) < 1000 else f"{scaled:,.0f}"
 
 
-def _later(name: str) -> Callable[["Pair"], "MetricScore"]:
-    """Return the function with this name in scores.py, which is imported when it is first called: it loads torch."""
+def _later(name: str, module: str = "scores") -> Callable[["Pair"], "MetricScore"]:
+    """Return a function of judging/MODULE.py, which is imported when it is first called: it loads torch."""
 
     def score(pair: "Pair") -> "MetricScore":
-        return getattr(import_module(".scores", __package__), name)(pair)
+        return getattr(import_module(f".{module}", __package__), name)(pair)
 
     return score
 
