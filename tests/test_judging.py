@@ -868,6 +868,9 @@ def test_a_metric_is_added_by_a_function_and_a_row(monkeypatch, tmp_path, capsys
     assert abs(found.reference["brightness"].value) < 0.05
     html = judgement_page(found.result, found.pictures())
     assert "How much brighter fakes are." in html
+    assert "\u00b1" in html
+    assert "+-" not in html.partition("Which is better")[2]
+    assert 'alt="Real images" class="pixels"' in html
     assert html.count("Brightness") >= 4  # scores, verdicts, classes, what it means
     assert main(["metrics", "brightness"]) == 0
     assert "What it misses: All else." in capsys.readouterr().out

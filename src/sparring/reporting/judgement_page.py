@@ -107,9 +107,15 @@ def judgement_page(judgement: JudgementResult, pictures: Mapping[str, np.ndarray
 def _by_pair(verdicts: Sequence[GeneratorComparison]) -> list[PairOfGenerators]:
     """Return the verdicts on every two generators together."""
     return [
-        PairOfGenerators(a, b, [(v, m := METRICS[v.metric], typeset(m.shown_difference(v.mean, v.half))) for v in rows])
+        PairOfGenerators(
+            a, b, [(v, m := METRICS[v.metric], _in_type(m.shown_difference(v.mean, v.half))) for v in rows]
+        )
         for (a, b), rows in groupby(verdicts, key=lambda v: (v.a, v.b))
     ]
+
+
+def _in_type(difference: str) -> str:
+    return typeset(difference).replace("+-", "\u00b1")
 
 
 def _table_rows(
