@@ -17,13 +17,14 @@ import summaries
 import sparring
 from sparring.classifiers import METHODS
 from sparring.cli import main
-from sparring.cli.app import folder_name, stem
+from sparring.cli.app import stem
 from sparring.cli.commands import app
 from sparring.cli.drawings import StudyLine, draw_data, draw_summary
 from sparring.cli.screen import Screen
 from sparring.cli.signals import Interrupted, Stop
 from sparring.cli.typed import typed_number
 from sparring.data import describe
+from sparring.files import folder_name
 from sparring.runs.sampler import save_samples
 from sparring.study.records import Problem, StudyProgress, Trial
 from sparring.study.worker import Task
@@ -304,7 +305,10 @@ def test_fit_and_classify(capsys, tmp_path):
     code, out, _ = run(capsys, "classify", "model", "new/00000.png")
     assert re.search(rf"^new/00000.png +{rows[0]['class']} +\d+\.\d %$", out, re.M)
     code, out, err = run(capsys, "classify", "model", "new/odd:x:.png")
-    assert (code, out) == (3, "") and "none of 1 images can be read" in err.splitlines()[1]
+    assert (code, out) == (
+        3,
+        "",
+    ) and "none of 1 images can be read, such as new/odd:x:.png: not an image" in err.splitlines()[0]
 
 
 def test_train_and_sample(capsys, tmp_path):
@@ -313,6 +317,8 @@ def test_train_and_sample(capsys, tmp_path):
     assert code == 0 and "done" in out and "sparring sample run" in err
     weights = (tmp_path / "run/model/model.safetensors").read_bytes()
     assert run(capsys, *command)[0] == 0 and (tmp_path / "run/model/model.safetensors").read_bytes() == weights
+    code, _, err = run(capsys, *command, "--no-watch")
+    assert code == 0 and "--no-watch is called --no-monitor now" in err
     code, out, err = run(capsys, *command, "--seed", "1")
     assert code == 2 and "holds a run with seed 0, not 1" in err
 

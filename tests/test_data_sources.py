@@ -14,7 +14,6 @@ from PIL import Image
 
 from sparring import devices
 from sparring.data import ImageSet, load
-from sparring.data.arrays import to_labels
 from sparring.data.decode import median_size
 from sparring.data.names import natural, ordered
 from sparring.errors import DataError, MissingData, SparringError, UsageError
@@ -663,40 +662,6 @@ def test_scales_are_shared_by_all_parts():
     dark = {"x_train": IMAGES / 255.0, "x_test": IMAGES[:2] / 2550.0}
     got = load(dark)
     assert np.abs(got.images[12:] - IMAGES[:2] / 10).max() <= 0.5 + 1e-9
-
-
-@pytest.mark.parametrize(
-    ("labels", "want", "classes"),
-    [
-        ([3, 7, 3, -1], [0, 1, 0, -1], ("3", "7")),
-        ([10, 9, 10, 9], [1, 0, 1, 0], ("9", "10")),
-        (["b", "a", "", "b"], [1, 0, -1, 1], ("a", "b")),
-        (["x10", "x9", "x9 ", "x10"], [1, 0, 0, 1], ("x9", "x10")),
-        ([True, False, True, False], [1, 0, 1, 0], ("0", "1")),
-        ([[1], [0], [1], [0]], [1, 0, 1, 0], ("0", "1")),
-        (np.array([0, 1, 2, 0], np.uint8), [0, 1, 2, 0], ("0", "1", "2")),
-        ([-1, -1, -1, -1], [-1] * 4, ()),
-    ],
-)
-def test_labels_of_all_kinds(labels, want, classes):
-    numbers, names, _ = to_labels([("labels", labels)], [4], None)
-    assert numbers.tolist() == want and numbers.dtype == np.int64
-    assert names == classes
-
-
-def test_labels_renumbered_are_said():
-    assert load((IMAGES, LABELS * 5 + 2)).notes.warnings == ("labels 2..12 numbered anew 0..2",)
-
-
-def test_labels_and_given_classes():
-    got = load({"images": IMAGES, "labels": LABELS, "classes": ["a", "b", "c", "d"]})
-    assert got.classes == ("a", "b", "c", "d")
-    with pytest.raises(DataError, match="label 2 is not among the 2 classes"):
-        load({"images": IMAGES, "labels": LABELS, "classes": ["a", "b"]})
-    with pytest.raises(DataError, match="label 'dgo' is not among the 3 classes, did you mean dog"):
-        load({"images": IMAGES, "labels": ["cat"] * 11 + ["dgo"], "classes": CLASSES})
-    with pytest.raises(DataError, match="a class name comes twice"):
-        load({"images": IMAGES, "labels": LABELS, "classes": ["a", "a", "b"]})
 
 
 def test_keys_that_do_not_fit_together():

@@ -37,7 +37,8 @@ from sparring.judging.scoring import compute_scores, scores_per_class
 from sparring.judging.verdicts import compare_generators, sentence_on_two, sentences_about
 from sparring.metrics import Estimate
 from sparring.reporting.judgement_page import judgement_page
-from sparring.runs.driver import Run, train
+from sparring.runs.driver import train
+from sparring.runs.folder import Run
 from sparring.stats import Interval, wilson
 
 NAMES = ("zero", "one", "two")
@@ -74,7 +75,9 @@ def namer(classes=NAMES) -> Extractor:
         logits = (mean @ (masks / np.linalg.norm(masks, axis=1, keepdims=True)).T / 10).astype(np.float32)
         return mean.astype(np.float32) / 100, logits
 
-    return Extractor(name="namer", hash="0", resize="none", see=see, classes=classes, accuracy=1.0, accuracy_of="all")
+    return Extractor(
+        name="namer", hash="0", resize="none", compute=see, classes=classes, accuracy=1.0, accuracy_of="all"
+    )
 
 
 def pair(real=None, fake=None, *, apart=True, extractor=None) -> Pair:
@@ -175,8 +178,7 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "cgan"
     from toys import thin
 
-    for _ in train(images(240), thin(RECIPES["cgan"]), folder, images=640, seed=0, precision="fp32"):
-        pass
+    train(images(240), thin(RECIPES["cgan"]), folder, images=640, seed=0, precision="fp32")
     return folder
 
 
@@ -269,7 +271,7 @@ def test_fidelity_is_tested_against_that_of_real_images():
     assert found.p == pytest.approx(fisher_exact([[135, 15], [120, 0]], alternative="less").pvalue, rel=1e-6)
     assert scores.score_fidelity(pair()).p == 1
     weak = replace(
-        namer(), hash="1", see=lambda x: (x.mean((1, 3)).astype(np.float32), np.zeros((len(x), 3), np.float32))
+        namer(), hash="1", compute=lambda x: (x.mean((1, 3)).astype(np.float32), np.zeros((len(x), 3), np.float32))
     )
     assert "names only 33.3 % of real images right" in scores.score_fidelity(pair(extractor=weak)).note
 

@@ -23,17 +23,18 @@ import numpy as np
 from PIL import Image, ImageFile, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from .errors import DataError, UsageError
-from .files import aside
+from .files import atomic_file
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")  # the only decoders that ever run
+DECODERS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")  # the only decoders that ever run
 SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 LOOKED_FOR = "png, jpg, webp, bmp, gif, tiff"
 PIXEL_LIMIT = 64_000_000
 FILE_LIMIT = 1 << 29  # bytes of one encoded image in an archive
 MIN_SIDE = 8
+LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue, ITU-R BT.601
 CUT = 0.1  # of a side, at most
 FIT_RULE = (
     "resized with antialiasing, the aspect ratio kept: of a side that is too long up to a tenth is cut, half at either "
@@ -45,7 +46,8 @@ TURNED = {5, 6, 7, 8}  # EXIF orientations that exchange height and width
 ORIENTATION = 0x0112
 GENERATED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 
-Source = bytes | str | Path
+Source = bytes | str | Path  # an encoded image
+ImageLike = Source | IO[bytes] | Image.Image
 
 
 class BadImage(DataError):
@@ -80,8 +82,13 @@ class Header(NamedTuple):
         return 1 if self.grey else 3
 
 
-def load_image(source: Source, *, size: tuple[int, int] | None = None, channels: int | None = None) -> np.ndarray:
-    """One image file (or its bytes) as uint8 [H, W, C]; `size` = (height, width) fits it as `load` does.
+def is_source(given: Any) -> bool:
+    """Return whether `load_image` takes it: a path, bytes, an open file or a PIL image."""
+    return isinstance(given, bytes | str | Path | Image.Image) or hasattr(given, "read")
+
+
+def load_image(source: ImageLike, *, size: tuple[int, int] | None = None, channels: int | None = None) -> np.ndarray:
+    """Return one image as uint8 [H, W, C]; `size` = (height, width) fits it as `sparring.load` does.
 
     Raises BadImage (a DataError) with the reason.
     """
@@ -90,7 +97,7 @@ def load_image(source: Source, *, size: tuple[int, int] | None = None, channels:
             with opened(source) as image:
                 picture = decoded(image, channels or read_header(image).channels, size)
         except BadImage as error:
-            raise BadImage(error.reason, "image" if isinstance(source, bytes) else str(source)) from None
+            raise BadImage(error.reason, str(source) if isinstance(source, str | Path) else "image") from None
     return pixels_of(picture, size)
 
 
@@ -109,12 +116,18 @@ def quiet_decoders() -> Iterator[None]:
 
 
 @contextmanager
-def opened(source: Source) -> Iterator[Image.Image]:
-    """The image with its header read and nothing decoded; every failure inside becomes a BadImage."""
+def opened(source: ImageLike) -> Iterator[Image.Image]:
+    """Yield the image with its header read and nothing decoded; every failure inside becomes a BadImage."""
     file: IO[bytes] | None = None
     try:
-        file = BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb")  # noqa: SIM115 closed below
-        image = Image.open(file, formats=FORMATS)
+        if isinstance(source, Image.Image):
+            image = source.copy()
+        else:
+            if isinstance(source, bytes):
+                file = BytesIO(source)
+            else:
+                file = Path(source).open("rb") if isinstance(source, str | Path) else source  # noqa: SIM115 closed below
+            image = Image.open(file, formats=DECODERS)
         if image.width * image.height > PIXEL_LIMIT:
             raise BadImage(too_large(f"{image.width} x {image.height}"))
         yield image
@@ -123,7 +136,7 @@ def opened(source: Source) -> Iterator[Image.Image]:
     except Exception as error:  # decoders of untrusted bytes raise almost anything
         raise BadImage(reason_of(error, file)) from error
     finally:
-        if file is not None:
+        if file is not None and file is not source:
             file.close()
 
 
@@ -164,7 +177,7 @@ def start_of(file: IO[bytes] | None) -> bytes:
 
 
 def looks_like_image(start: bytes) -> bool:
-    """Whether these first bytes are those of one of FORMATS."""
+    """Whether these first bytes are those of a file that we decode."""
     return start.startswith((b"\x89PNG", b"\xff\xd8", b"GIF8", b"RIFF", b"BM", b"II", b"MM"))
 
 
@@ -253,14 +266,14 @@ def plain(image: Image.Image, channels: int) -> Image.Image:
     if image.mode.startswith("I;16"):
         image = Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
     elif image.has_transparency_data:
-        image = on_white(image)
+        image = Image.fromarray(on_white(np.asarray(image.convert("RGBA"))))
     return image.convert(wanted)
 
 
-def on_white(image: Image.Image) -> Image.Image:
-    """RGB: colour x alpha + white x (1 - alpha)."""
-    rgba = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+def on_white(rgba: np.ndarray) -> np.ndarray:
+    """Return uint8 [..., 3] of uint8 [..., 4]: colour x alpha + white x (1 - alpha), rounded."""
+    alpha = rgba[..., 3:].astype(np.uint32)
+    return ((rgba[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
 
 
 def fitted(image: Image.Image, height: int, width: int) -> Image.Image:
@@ -284,6 +297,27 @@ def fit(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """uint8 [H, W, C] at another (height, width), by the same rule as files."""
     image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
     return np.asarray(fitted(image, *size)).reshape(*size, pixels.shape[2])
+
+
+def colour_channels(images: np.ndarray, channels: int) -> np.ndarray:
+    """Return uint8 [..., 1 or 3] with so many channels: grey as three equal ones, colour as its luma."""
+    if images.shape[-1] == channels:
+        return images
+    return (
+        images.repeat(3, axis=-1)
+        if channels == 3
+        else np.rint(images @ np.array(LUMA, np.float32)).astype(np.uint8)[..., None]
+    )
+
+
+def chunk_slices(array: np.ndarray, bytes_each: float | None = None, most: int = 1 << 26) -> Iterator[slice]:
+    """Yield slices over the first axis that hold at most `most` bytes together.
+
+    `bytes_each`: what one value takes while it is worked on; by default what it takes in the array.
+    """
+    if len(array):
+        step = max(1, int(most // max(1, array[0].size * (bytes_each or array.itemsize))))
+        yield from (slice(start, start + step) for start in range(0, len(array), step))
 
 
 def as_size(size) -> tuple[int, int] | None:
@@ -354,7 +388,7 @@ def save_png(
 ) -> Path:
     """The file is whole or not there; see encode_png. Raises MachineError (disk full, no permission)."""
     data = encode_png(picture, text=text, generated=generated)
-    with aside(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_bytes(data)
     return Path(path)
 
@@ -379,7 +413,7 @@ def save_animation(
     times = [round(1000 * seconds)] * len(rest) + [round(1000 * hold)]
     said: dict = {"lossless": True, "xmp": XMP.encode()} if kind == "WEBP" else {"comment": f"sparring {GENERATED}"}
     said = said if generated else {name: value for name, value in said.items() if name == "lossless"}
-    with aside(path) as temporary:
+    with atomic_file(path) as temporary:
         first.save(temporary, kind, save_all=True, append_images=rest, duration=times, loop=0, **said)
     return path
 
@@ -415,7 +449,7 @@ XMP = (
 )
 
 
-def is_generated(source: Source) -> bool:
+def is_generated(source: ImageLike) -> bool:
     """Whether a PNG, WebP or GIF says that a network made it."""
     with quiet_decoders(), opened(source) as image:
         return read_header(image).generated

@@ -141,9 +141,9 @@ def _judge_checkpoints(screen: Screen, real: str, fakes: Sequence[str], options:
 def _data_of(run: str) -> str:
     """Return the data of a run if they are embedded ones. Others must be named, for a run keeps no path."""
     from ..data.sources import EMBEDDED
-    from ..runs.driver import Run
+    from ..runs.history import read_settings
 
-    name = Run.read(run).settings["source"]
+    name = read_settings(run).source
     if name in EMBEDDED:
         return name
     fix = f"name the images before the run: sparring judge DATA {run} --over-time"

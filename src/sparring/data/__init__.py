@@ -6,7 +6,8 @@ checks    describe    pairs   sources and targets    sheet   contact_sheet      
 """
 
 from .checks import describe, require_classes
-from .imageset import UNLABELLED, ImageSet, Notes
+from .imageset import ImageSet, Notes
+from .labels import UNLABELLED
 from .pairs import alike, paired
 from .sheet import contact_sheet
 from .sources import load, resized

@@ -13,7 +13,8 @@ from ..devices import check_memory
 from ..errors import DataError, MachineError
 from ..images import FIT_RULE, MIN_SIDE, BadImage, Header, decoded, opened, pixels_of, quiet_decoders, read_header
 from .folders import Listing
-from .imageset import UNLABELLED, ImageSet, Notes
+from .imageset import ImageSet, Notes
+from .labels import UNLABELLED
 
 LARGEST_SIDE = 64  # of images that have to be fitted anyway, unless a size is asked for
 SLICE = 32 << 20  # bytes looked at together

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..images import LUMA
+
 if TYPE_CHECKING:
     from .imageset import ImageSet
 
@@ -27,7 +29,6 @@ NEARNESS, POWER = 0.4, 2
 RADIUS = 0.35  # of the typical distance to the 32nd neighbour
 FLAT = 4.0  # grey levels of standard deviation below which contrast is not stretched further
 CHUNK = 1 << 23  # pixels worked on at a time
-GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +126,7 @@ def chunks(index: np.ndarray, images: np.ndarray) -> list[np.ndarray]:
 
 def grey(images: np.ndarray) -> np.ndarray:
     """float32 [N, H, W] of uint8 [N, H, W, C]."""
-    return images[..., 0].astype(np.float32) if images.shape[3] == 1 else images @ GREY
+    return images[..., 0].astype(np.float32) if images.shape[3] == 1 else images @ np.array(LUMA, np.float32)
 
 
 def shrunk(pictures: np.ndarray, side: int) -> np.ndarray:

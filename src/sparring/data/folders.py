@@ -13,13 +13,10 @@ from pathlib import Path
 
 from ..errors import DataError
 from ..images import LOOKED_FOR, Source
-from .names import alike, ordered, shown
+from .names import PART_NAMES, PARTS, alike, ordered, shown
 from .tables import TABLE, find_table, read_table
 from .trees import Tree, below, suffix
 
-PARTS = {"train": "train", "training": "train", "test": "test", "testing": "test"}
-PARTS |= {"val": "val", "valid": "val", "validation": "val"}
-PART_ORDER = ("train", "test", "val")
 UNLABELLED_FOLDERS = {"unlabelled", "unlabeled"}
 OTHER_IMAGES = {".heic", ".heif", ".avif", ".svg", ".jp2", ".psd", ".dng", ".cr2", ".nef", ".arw", ".dcm"}
 EXAMPLE = "cat/1.png dog/2.png, or train/cat/1.png test/cat/2.png, or images with a labels.csv (file,label)"
@@ -147,7 +144,7 @@ def part_folders(tree: Tree, *, alone: bool = True) -> list[str]:
     `alone`: nothing else than unlabelled/ may lie beside them.
     """
     found = tops(tree)
-    named = sorted((t for t in found if t.lower() in PARTS), key=lambda t: PART_ORDER.index(PARTS[t.lower()]))
+    named = sorted((t for t in found if t.lower() in PART_NAMES), key=lambda t: PARTS.index(PART_NAMES[t.lower()]))
     nested = any(path.partition("/")[0] in named and path.count("/") > 1 for path in tree.images)
     tables = any(path in {f"{top}/{TABLE}" for top in named} for path in tree.others)
     rest = [top for top in found if top not in named and top.lower() not in UNLABELLED_FOLDERS]
@@ -172,7 +169,7 @@ def by_part(tree: Tree, parts: list[str], warnings: list[str]) -> Found:
             labelled = [(path, rows.get(path, (None, ""))[0]) for path in piece.images]
         else:
             labelled = by_class(piece, warnings)
-        found += [(f"{top}/{path}", label, PARTS[top.lower()]) for path, label in labelled]
+        found += [(f"{top}/{path}", label, PART_NAMES[top.lower()]) for path, label in labelled]
     there = {path for path, _, _ in found}
     found += [(path, None, "") for path in tree.images if path not in there]  # unlabelled/, and what lies at the top
     if loose := [path for path in tree.images if "/" not in path]:
@@ -195,7 +192,7 @@ def by_table(tree: Tree, table: Path | None, parts: list[str], warnings: list[st
     for path in tree.images:
         label, part = rows.get(path, (None, ""))
         top = path.partition("/")[0]
-        found.append((path, label, part or (PARTS[top.lower()] if top in parts else "")))
+        found.append((path, label, part or (PART_NAMES[top.lower()] if top in parts else "")))
     return found
 
 

@@ -11,8 +11,6 @@ import numpy as np
 if TYPE_CHECKING:
     from .duplicates import Duplicates
 
-UNLABELLED = -1
-
 
 @dataclass(frozen=True)
 class Notes:

@@ -5,6 +5,9 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
+PARTS = ("train", "test", "val")  # of a data set, in the order of listings
+PART_NAMES = {"train": "train", "training": "train", "test": "test", "testing": "test"}  # as users write them
+PART_NAMES |= {"val": "val", "valid": "val", "validation": "val"}
 SYSTEM = {"__macosx", "thumbs.db", "desktop.ini", "lost+found", "$recycle.bin", "@eadir", "system volume information"}
 
 

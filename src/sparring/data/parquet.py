@@ -14,8 +14,9 @@ from typing import Any
 from ..errors import DataError
 from ..images import Source
 from .arrays import first_line
-from .folders import PART_ORDER, PARTS, Listing
-from .names import natural, ordered, shown
+from .folders import Listing
+from .labels import UNLABELLED, encode_labels
+from .names import PART_NAMES, PARTS, natural, ordered, shown
 
 IMAGE_COLUMNS = ("image", "img", "picture", "jpg", "png")
 LABEL_COLUMNS = ("label", "labels", "class", "target", "category", "fine_label")
@@ -75,7 +76,7 @@ class Table:
         self.label = next((name for name in LABEL_COLUMNS if name in self.schema.names), None)
         self.others = [name for name in self.schema.names if name not in (self.image, self.label)]
         self.part = part_of(self.name)
-        self.order = PART_ORDER.index(self.part) if self.part else 0
+        self.order = PARTS.index(self.part) if self.part else 0
 
     def pick_image(self) -> str:
         """The column that holds encoded images: a struct with bytes, or plain bytes."""
@@ -112,27 +113,19 @@ class Table:
 
     def labels(self, names: list[str] | None) -> list[str | None]:
         """Class name or None of every row. Raises DataError for labels of another kind or beyond the names."""
-        from pyarrow import types
-
         if self.label is None:
             return [None] * self.rows
-        kind = self.schema.field(self.label).type
         with readable(self.path):
             values = self.file.read(columns=[self.label]).column(0).to_pylist()
-        if types.is_string(kind) or types.is_large_string(kind):
-            return [(value or "").strip() or None for value in values]
-        if not types.is_integer(kind):
+        found = encode_labels(values, f"column {self.label} in {self.path}")
+        if not found.text and names and (wrong := next((v for v in found.values.tolist() if v >= len(names)), None)):
             raise DataError(
-                "label-type",
-                f"column {self.label} in {self.path} holds {kind}; accepted: whole numbers or strings",
-                fix="use 0, 1, 2 ... or names for classes, and -1 or null for unlabelled images",
+                "label-unknown",
+                f"label {wrong} in {self.path}: the classes are 0..{len(names) - 1}",
+                fix="correct the labels",
             )
-        values = [None if value in (None, -1) else value for value in values]
-        wrong = next((v for v in values if v is not None and (v < 0 or (names is not None and v >= len(names)))), None)
-        if wrong is not None:
-            known = f"the classes are 0..{len(names) - 1}" if names else "labels start at 0"
-            raise DataError("label-unknown", f"label {wrong} in {self.path}: {known}", fix="correct the labels")
-        return [None if v is None else names[v] if names else str(v) for v in values]
+        shown = [names[int(value)] for value in found.values] if names and not found.text else found.names
+        return [None if code == UNLABELLED else shown[code] for code in found.codes.tolist()]
 
 
 class Rows:
@@ -177,6 +170,6 @@ def part_of(name: str) -> str:
     """train-00000-of-00001.parquet, data/validation.parquet, test/0.parquet -> train, val, test; else nothing."""
     *folders, file = name.lower().split("/")
     for piece in (file.removesuffix(".parquet").partition("-")[0].partition("_")[0], *reversed(folders)):
-        if piece in PARTS:
-            return PARTS[piece]
+        if piece in PART_NAMES:
+            return PART_NAMES[piece]
     return ""

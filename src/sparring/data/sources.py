@@ -10,11 +10,12 @@ import numpy as np
 
 from ..devices import check_memory
 from ..errors import DataError, MachineError, MissingData, UsageError, suggestion
-from ..images import FIT_RULE, BadImage, as_size, fit, opened, quiet_decoders
+from ..images import FIT_RULE, BadImage, as_size, colour_channels, fit, opened, quiet_decoders
 from .arrays import digits, from_arrays, from_dict, from_npz
 from .decode import Progress, decode
 from .folders import Listing, list_tree, list_unlabelled, merged
-from .imageset import UNLABELLED, ImageSet
+from .imageset import ImageSet
+from .labels import UNLABELLED
 from .parquet import list_parquet
 from .trees import folder_tree, zip_tree
 
@@ -73,7 +74,7 @@ def find(source: Any, labels: Any, follow_links: bool, *, plain: bool = False) -
     if isinstance(source, ImageSet):
         return source
     if isinstance(source, dict):
-        return from_dict(source, "arrays")
+        return from_dict(source)
     if is_pair(source):
         return from_arrays(*source)
     if isinstance(source, list) and source and all(isinstance(item, str | Path) for item in source):
@@ -99,7 +100,7 @@ def find_path(source: str | Path, labels: Any, follow_links: bool, plain: bool) 
         return list_unlabelled(tree) if plain else list_tree(tree, Path(labels) if labels is not None else None)
     if labels is not None:
         raise UsageError("labels-twice", f"{source} has its own labels", fix="leave the table of labels out")
-    return from_npz(path, path.stem) if kind == "npz" else list_parquet([path], path)
+    return from_npz(path) if kind == "npz" else list_parquet([path], path)
 
 
 def existing(source: str | Path) -> tuple[Path, str]:
@@ -197,10 +198,7 @@ def resized(imageset: ImageSet, size: tuple[int, int], channels: int) -> ImageSe
         images = fitted
         rule = f"{height}x{width} fitted to {size[0]}x{size[1]}: {FIT_RULE}"
         notes = replace(notes, size_rule=rule)
-    if now < channels:
-        images = images.repeat(3, axis=3)
-    elif now > channels:
-        images = np.rint(images @ np.array([0.299, 0.587, 0.114], np.float32)).astype(np.uint8)[..., None]
+    images = colour_channels(images, channels)
     if now != channels:
         said = "made grey" if now > channels else "grey shown as three equal channels"
         notes = replace(notes, converted=(*notes.converted, said))

@@ -12,7 +12,8 @@ import numpy as np
 
 from ..errors import DataError, FileFormatError, UsageError
 from .checks import require_classes
-from .imageset import UNLABELLED, ImageSet
+from .imageset import ImageSet
+from .labels import UNLABELLED
 
 ROLES = ("train", "test", "out")
 CONTRADICTIONS = 0.05  # of the labelled images: more are refused

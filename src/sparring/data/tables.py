@@ -9,6 +9,8 @@ from io import StringIO
 from pathlib import Path
 
 from ..errors import DataError, MissingData, suggestion
+from .labels import BLANK_LABELS
+from .names import PART_NAMES
 from .trees import Tree
 
 TABLE = "labels.csv"
@@ -18,8 +20,6 @@ COLUMNS = {
     "label": ("label", "class", "class_name", "category", "target"),
     "part": ("part", "split", "subset", "set"),
 }
-PARTS = {"train": "train", "training": "train", "test": "test", "testing": "test", "": ""}
-PARTS |= {"val": "val", "valid": "val", "validation": "val"}
 
 Rows = dict[str, tuple[str | None, str]]  # path -> label or None, part
 
@@ -63,7 +63,7 @@ def read_table(tree: Tree, table: Path | None, warnings: list[str]) -> Rows:
     if not rows:
         raise DataError("labels-csv", f"{name} labels no image", fix="write one line file,label for every image")
     if blank := sum(label is None for label, _ in rows.values()):
-        warnings.append(f"{blank} lines of {name} have an empty label: taken as unlabelled")
+        warnings.append(f"{blank} lines of {name} have an empty label or -1: taken as unlabelled")
     return rows
 
 
@@ -130,13 +130,13 @@ def row(cells: list[str], columns: dict[str, int], line: int, name: str) -> tupl
             fix="give every line a file and a label; put a label that holds the separator in quotes",
         )
     path = cells[columns["file"]].strip().replace("\\", "/").removeprefix("./")
-    label = cells[columns["label"]].strip() or None
+    label = cells[columns["label"]].strip()
     part = cells[columns["part"]].strip().lower() if "part" in columns else ""
-    if part not in PARTS:
+    if part and part not in PART_NAMES:
         raise DataError(
             "labels-part", f"{name}, line {line}: part {part!r}", fix="use train, test or val, or leave it empty"
         )
-    return path, label, PARTS[part]
+    return path, None if label in BLANK_LABELS else label, PART_NAMES.get(part, "")
 
 
 def missing_files(name: str, missing: list[tuple[int, str]], tree: Tree) -> DataError:

@@ -15,7 +15,7 @@ from ..errors import DataError, UsageError
 from ..files import content_hash
 from ..images import as_size
 from ..records import OnProgress, Progress, no_progress
-from ..runs.driver import generator
+from ..runs.folder import read_generator
 from ..runs.sampler import Sampler
 from ..words import plural
 
@@ -174,7 +174,7 @@ def as_generator(source: object) -> Sampler | None:
     """Return the generator of a Sampler, a run or a model folder; None of anything else."""
     if isinstance(source, Sampler):
         return source
-    return generator(source) if is_generator(source) else None
+    return read_generator(source) if is_generator(source) else None
 
 
 def is_generator(source: object) -> TypeGuard[str | Path]:

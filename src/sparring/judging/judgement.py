@@ -14,7 +14,7 @@ from ..devices import SPARRING_VERSION
 from ..errors import DataError, UsageError, pick
 from ..features import EXTRACTORS, Extractor, encoder, own
 from ..features.encoders import FAMILIES
-from ..features.extractor import handmade, hash_of
+from ..features.extractor import handmade
 from ..files import content_hash
 from ..records import OnProgress, Progress, no_progress
 from .catalogue import METRICS, metric_name
@@ -94,15 +94,11 @@ class JudgeOptions:
         if self.features != "own":
             return found, handmade(self.features)
         train = found.train
-        return found, own(train.images, train.labels, found.classes, _stages(on_progress), seed=self.seed)
+        return found, own(train.images, train.labels, found.classes, on_progress, seed=self.seed)
 
 
 def _split_names(names: Sequence[str] | str) -> list[str]:
     return [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names or ())
-
-
-def _stages(on_progress: OnProgress):
-    return lambda done, total, what: on_progress(Progress(what, done, total))
 
 
 @dataclass(frozen=True, eq=False)
@@ -424,4 +420,4 @@ def stamp_of(protocol: JudgeProtocol) -> str:
     """Return eight hexadecimal digits: numbers with different stamps are not to be compared."""
     p, real = protocol, protocol.real
     of_real = (real.fingerprint, real.training_fingerprint, real.apart)
-    return hash_of(p.extractor.hash, *of_real, p.fakes, p.pixels, p.neighbours, p.seed, p.scores, p.sparring)[:8]
+    return content_hash(p.extractor.hash, *of_real, p.fakes, p.pixels, p.neighbours, p.seed, p.scores, p.sparring)[:8]

@@ -11,10 +11,9 @@ from pathlib import Path
 
 from ..errors import FileFormatError, UsageError
 from ..files import write_json
-from ..games.players import Generator
 from ..records import OnProgress, no_progress, to_json
 from ..runs.checkpoints import load_state
-from ..runs.driver import Run
+from ..runs.folder import Run
 from ..runs.sampler import Sampler
 from .catalogue import METRICS
 from .inputs import RealImages, is_generator, read_fakes
@@ -86,7 +85,7 @@ def _or_infinite(value: float | None) -> float:
 
 def kept_generators(run: Run) -> list[tuple[int, Sampler]]:
     """Return (images seen, generator) of every checkpoint and healthy copy that verifies, oldest first."""
-    spec = next((s for s in run.recipe.nets.values() if isinstance(s, Generator)), None)
+    spec = run.recipe.generator
     if spec is None:
         raise UsageError("no-generator", f"{run.folder} has no generator", fix="judge a run of a recipe that has one")
     found = {}

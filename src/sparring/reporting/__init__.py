@@ -29,7 +29,7 @@ def _report_html(folder: Path) -> str:
     if (folder / "recipe.json").is_file():
         from . import run_page
 
-        return run_page.page(run_page.read_run(folder))
+        return run_page.run_html(run_page.read_run(folder))
     if not (folder / "summary.json").is_file():
         raise FileFormatError(
             "study-summary",

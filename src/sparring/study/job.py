@@ -156,7 +156,7 @@ def held(folder: Path) -> Iterator[None]:
     files.make_folder(folder)
     try:
         with files.locked(folder):
-            files.sweep(folder)
+            files.remove_leftovers(folder)
             try:
                 yield
             finally:

@@ -45,7 +45,7 @@ def write_images(path: Path, images: np.ndarray, index: np.ndarray) -> None:
     """Write images[index] as a .npy file, piece by piece."""
     header = {"descr": "|u1", "fortran_order": False, "shape": (len(index), *images.shape[1:])}
     step = max(1, WRITE_BYTES // max(1, images[0].nbytes))
-    with files.aside(path) as temporary, temporary.open("wb") as file:
+    with files.atomic_file(path) as temporary, temporary.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
         for start in range(0, len(index), step):
             file.write(images[index[start : start + step]].tobytes())
