@@ -28,10 +28,11 @@ from scoring import Real, extractor, real_images, samples, scores, to_uint8, to_
 from sparring.games.augment import ADA, DiffAugment, NoAugment
 from sparring.games.builders import augmented, solo
 from sparring.games.heads import Classes
-from sparring.games.losses import Classify, Linear
+from sparring.games.losses import Classify
 from sparring.games.nodes import Batch, Discriminated
 from sparring.games.players import AdamW, Discriminator, Generator
 from sparring.games.recipes import RECIPES
+from sparring.games.schedules import Linear
 from sparring.games.training import new_state, training
 from sparring.images import grid, save_png
 from sparring.nets.classifiers import SmallCNN
@@ -56,7 +57,7 @@ COLUMNS = (
 def changed(x: np.ndarray, augment: NoAugment, seed: int) -> np.ndarray:
     """uint8 images as an augmentation shows them; ADA at the largest probability that it may take."""
     u = torch.rand(len(x), augment.numbers, generator=torch.Generator().manual_seed(seed))
-    seen = augment.see(to_unit(x), u, torch.tensor(0.8))
+    seen = augment.apply(to_unit(x), u, torch.tensor(0.8))
     return to_uint8(seen)
 
 

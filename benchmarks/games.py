@@ -49,15 +49,15 @@ from sparring.classifiers import METHODS
 from sparring.data import label_draw
 from sparring.errors import pick
 from sparring.games.builders import Recipe
+from sparring.games.degradations import mean_filled
 from sparring.games.nodes import Batch, Discriminated, Noise, Output, Reparameterised
 from sparring.games.players import Discriminator, Encoder, Generator, Translator
-from sparring.games.training import Data, Split, State, Step, StepContext, fastest_precision, new_state, training
+from sparring.games.training import Data, ShardContext, Sharding, State, Step, fastest_precision, new_state, training
 from sparring.images import grid, save_png
 from sparring.nets.layers import DataSpec
 from sparring.records import walk
 from sparring.runs.defaults import with_augment
-from sparring.runs.driver import Run
-from sparring.runs.translator import mean_filled
+from sparring.runs.folder import Run
 
 TRIAL, LATE = 8.0, 1.25  # seconds of the trial; a run is cut off at so many times its budget
 
@@ -293,7 +293,7 @@ def translation(state: State, recipe: Recipe, real: Real, discriminator: Extract
         player = next(p for p in recipe.players if spec.name in p.owns)
         G, parts = state.best(spec.name).eval(), []
         for number in range(min(options.samples, len(real.test_x) // 2) // CHUNK):
-            context = StepContext(Step(player, number, 1.0, CHUNK, 0), state, data, Split(), (0, CHUNK))
+            context = ShardContext(Step(player, number, 1.0, CHUNK, 0), state, data, Sharding(), (0, CHUNK))
             seen, wanted = context[source], context[truth]
             plain = seen[:, : wanted.shape[1]]
             plain = mean_filled(plain, seen[:, -1:]) if spec.mask else plain
@@ -363,7 +363,7 @@ def measured(name: str, seed: int, options) -> dict[str, Any]:
         state, rest = run.newest(device=options.device) or (None, {})
         recipe, about = run.recipe, {"seconds": rest["seconds"], "images": state.round * run.recipe.batch}
         about |= {"skipped": state.skipped, "images_per_second": round(about["images"] / about["seconds"], 1)}
-        about |= {"seed": run.settings["seed"], "dtype": run.settings["precision"]}
+        about |= {"seed": run.settings.seed, "dtype": run.settings.precision}
     else:
         precision = options.precision
         if precision == "auto":

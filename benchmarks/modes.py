@@ -32,9 +32,10 @@ from torch import Tensor, nn
 from sparring import files, games, keyed_random
 from sparring.errors import UsageError, pick
 from sparring.games.builders import Recipe
-from sparring.games.losses import R1, Cosine, GradientPenalty
+from sparring.games.losses import R1, GradientPenalty
 from sparring.games.nodes import Batch, Labels, Noise
 from sparring.games.players import Generator
+from sparring.games.schedules import Cosine
 from sparring.games.training import Data, State, fastest_precision
 from sparring.metrics import Modes, gaussian_modes, mode_coverage
 from sparring.nets.layers import Architecture, DataSpec

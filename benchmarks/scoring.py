@@ -24,9 +24,10 @@ from sparring.data import load, split
 from sparring.devices import choose_device
 from sparring.games.builders import Recipe
 from sparring.games.heads import Classes
-from sparring.games.losses import Classify, Linear
+from sparring.games.losses import Classify
 from sparring.games.nodes import Batch, Discriminated
 from sparring.games.players import AdamW, Discriminator, Player
+from sparring.games.schedules import Linear
 from sparring.games.training import new_state, training
 from sparring.games.views import Weak
 from sparring.images import to_uint8

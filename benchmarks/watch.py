@@ -39,8 +39,9 @@ from sparring.games.builders import augmented
 from sparring.games.recipes import RECIPES
 from sparring.images import to_unit
 from sparring.records import from_json, to_json
-from sparring.runs import driver, monitor, rollback
+from sparring.runs import driver, monitor, pools, rollback
 from sparring.runs.checkpoints import save_state
+from sparring.runs.folder import read_generator
 
 DATA = Path(__file__).parents[1] / "../shared/data"
 ILL = ("suspect", "warning", "went back", "diverged")
@@ -257,7 +258,7 @@ def overflowing(state, data, first):
 
 
 def forced(state, data, first):
-    state.nets["D"].memory_p.fill_(1.0)
+    state.nets["D"].augment_probability.fill_(1.0)
 
 
 @dataclass(frozen=True)
@@ -271,7 +272,7 @@ class Fault:
     for_ever: bool = False
     precision: str = "fp32"
     change: object = None  # of the recipe
-    held: float = driver.HELD_SHARE
+    held: float = pools.HELD_SHARE
 
 
 DCGAN, CGAN = Case("dcgan", "digits", 560, "none"), Case("cgan", "digits", 1400, "none")
@@ -342,14 +343,13 @@ def one(case: Case, seed: int, fault: Fault | None = None, *, acts: bool = True)
             stack.enter_context(mock.patch.object(rollback, "confirmed", lambda *_: []))
         if fault:
             stack.enter_context(mock.patch.object(driver, "training", injected(fault, ill)))
-            stack.enter_context(mock.patch.object(driver, "HELD_SHARE", fault.held))
+            stack.enter_context(mock.patch.object(pools, "HELD_SHARE", fault.held))
         try:
             settings = {"images": case.rounds * recipe.batch, "seed": seed}
             precision = fault.precision if fault else "fp32"
             data = images(case.data)
-            *_, last = driver.train(
-                data, recipe, Path(folder) / "run", **settings, precision=precision, augment=case.augment
-            )
+            options = driver.TrainOptions(**settings, precision=precision, augment=case.augment)
+            *_, last = driver.train_steps(data, recipe, Path(folder) / "run", options)
         except Diverged as diverged:
             error = str(diverged)
         training.StepContext.given = given
@@ -398,7 +398,7 @@ def leaks(seeds: range, names: tuple[str, ...] = ("infogan", "dcgan")) -> None:
     """How many samples a support vector machine takes for images as DiffAugment shows them: a second opinion."""
     x = load("digits").images
     augment, chance = DiffAugment(), torch.Generator().manual_seed(0)
-    shown = augment.see(to_unit(x), torch.rand(len(x), augment.numbers, generator=chance)).flatten(1).numpy()
+    shown = augment.apply(to_unit(x), torch.rand(len(x), augment.numbers, generator=chance)).flatten(1).numpy()
     plain, order = to_unit(x).flatten(1).numpy(), np.random.default_rng(0).permutation(len(x))
     known, new = order[:900], order[900:]
     discriminator = SVC(C=10.0).fit(np.r_[plain[known], shown[known]], np.repeat([0, 1], 900))
@@ -408,9 +408,8 @@ def leaks(seeds: range, names: tuple[str, ...] = ("infogan", "dcgan")) -> None:
         for seed in seeds:
             with tempfile.TemporaryDirectory() as folder:
                 images = case.rounds * case.batch
-                for _ in driver.train(load("digits"), case.built, folder + "/run", images=images, seed=seed):
-                    pass
-                sampler = driver.generator(folder + "/run")
+                driver.train(load("digits"), case.built, folder + "/run", images=images, seed=seed)
+                sampler = read_generator(folder + "/run")
                 told = "leak" in Path(folder, "run/events.jsonl").read_text()
             samples = to_unit(sampler.draw(1000)).flatten(1).numpy()
             print(f"{case.name} seed {seed}: {share(samples)} of samples; the watch says {'leak' * told or 'nothing'}")
@@ -418,10 +417,10 @@ def leaks(seeds: range, names: tuple[str, ...] = ("infogan", "dcgan")) -> None:
 
 def cost(rounds: int = 3125, count: int = 15) -> None:
     """CPU seconds of a round, of a look and of a copy, in turns: dcgan with its default widths on MNIST."""
-    used, held = driver.parted(load(DATA / "mnist.npz"), 256, 0)
-    recipe, data, data_spec = RECIPES["dcgan"], driver.pools(used), training.DataSpec(1, 28, 28, 10)
+    used, held = pools.parted(load(DATA / "mnist.npz"), 256, 0)
+    recipe, data, data_spec = RECIPES["dcgan"], pools.pools(used), training.DataSpec(1, 28, 28, 10)
     start = time.process_time()
-    look = monitor.Monitor(recipe, data_spec, data, driver.pools(held), rounds=rounds, record={"age": 1000})
+    look = monitor.Monitor(recipe, data_spec, data, pools.pools(held), rounds=rounds, record={"age": 1000})
     begin, state, times = time.process_time() - start, training.new_state(recipe, data_spec), defaultdict(list)
     steps = driver.training(recipe, state, data, images=count * recipe.batch)
     with tempfile.TemporaryDirectory() as folder:

@@ -7,9 +7,20 @@ import pytest
 import torch
 from toys import FACTS, pools
 
-from sparring.games.augment import ADA, DiffAugment, NoAugment, Probability, cut_out, mirrored, normal, placed, shifted
+from sparring.games.augment import (
+    ADA,
+    DiffAugment,
+    NoAugment,
+    Probability,
+    cut_out,
+    mirrored_index,
+    normal_from_uniform,
+    read_at,
+    shifted_by_pixels,
+)
 from sparring.games.builders import gan
-from sparring.games.losses import R1, Hinge, Sign
+from sparring.games.losses import R1, Hinge
+from sparring.games.measures import Sign
 from sparring.games.nodes import FAKE, Batch, Discriminated
 from sparring.games.players import Discriminator, Generator
 from sparring.games.training import new_state, training
@@ -34,7 +45,7 @@ def images(n=5, channels=3, height=12, width=10):
 @pytest.mark.parametrize("side", [1, 2, 5])
 def test_beyond_the_edge_comes_the_mirror_image(side):
     expected = np.pad(np.arange(side), 3 * side, mode="symmetric")
-    assert mirrored(torch.arange(-3 * side, 4 * side), side).tolist() == expected.tolist()
+    assert mirrored_index(torch.arange(-3 * side, 4 * side), side).tolist() == expected.tolist()
 
 
 def test_shifted_against_a_loop():
@@ -46,7 +57,7 @@ def test_shifted_against_a_loop():
             for c in range(10):
                 if 0 <= r - dy < 12 and 0 <= c - dx < 10:
                     out[i, :, r, c] = x[i, :, r - dy, c - dx]
-    assert torch.equal(shifted(x, by), out)
+    assert torch.equal(shifted_by_pixels(x, by), out)
     assert torch.equal(out[0], x[0]) and not out[3].any()
 
 
@@ -79,21 +90,21 @@ def test_placed_against_a_loop():
                     for column in (math.floor(across), math.floor(across) + 1):
                         share = (1 - abs(down - row)) * (1 - abs(across - column))
                         out[i, :, r, c] += share * x[i, :, fold(row, 6), fold(column, 5)]
-    assert (placed(x, affine) - out).abs().max() < 1e-5  # places of pixels are float32
+    assert (read_at(x, affine) - out).abs().max() < 1e-5  # places of pixels are float32
 
 
 def test_placed_turns_and_mirrors_exactly():
     x = images(1, 2, 6, 6)
     affine = lambda *rows: torch.tensor([rows], dtype=torch.float64)  # noqa: E731
-    assert (placed(x, affine([1, 0, 0], [0, 1, 0])) - x).abs().max() < 1e-6
-    assert (placed(x, affine([-1, 0, 0], [0, 1, 0])) - x.flip(3)).abs().max() < 1e-5
-    assert (placed(x, affine([0, -1, 0], [1, 0, 0])) - x.rot90(1, (2, 3))).abs().max() < 1e-5
-    assert (placed(x, affine([1, 0, 1 / 3], [0, 1, 0]))[..., :-1] - x[..., 1:]).abs().max() < 1e-5
+    assert (read_at(x, affine([1, 0, 0], [0, 1, 0])) - x).abs().max() < 1e-6
+    assert (read_at(x, affine([-1, 0, 0], [0, 1, 0])) - x.flip(3)).abs().max() < 1e-5
+    assert (read_at(x, affine([0, -1, 0], [1, 0, 0])) - x.rot90(1, (2, 3))).abs().max() < 1e-5
+    assert (read_at(x, affine([1, 0, 1 / 3], [0, 1, 0]))[..., :-1] - x[..., 1:]).abs().max() < 1e-5
 
 
 def test_light_against_a_loop():
     x, u = images(), drawn(5, 7)
-    out = DiffAugment(shift=0, cut=0).see(x, u)
+    out = DiffAugment(shift=0, cut=0).apply(x, u)
     for i in range(5):
         bright = x[i] + (u[i, 0] - 0.5)
         grey = sum(bright[c] for c in range(3)) / 3
@@ -103,10 +114,10 @@ def test_light_against_a_loop():
 
 def test_diffaugment_is_its_three_parts():
     x, u = images(), drawn(5, 7)
-    light = DiffAugment(shift=0, cut=0).see(x, u)
-    moved = shifted(light, (2 * u[:, 3:5] - 1) * 0.125)
-    assert torch.equal(DiffAugment().see(x, u), moved * ~cut_out(u[:, 5:7], 0.5, 12, 10))
-    assert torch.equal(DiffAugment(light=False, shift=0).see(x, u), x * ~cut_out(u[:, 5:7], 0.5, 12, 10))
+    light = DiffAugment(shift=0, cut=0).apply(x, u)
+    moved = shifted_by_pixels(light, (2 * u[:, 3:5] - 1) * 0.125)
+    assert torch.equal(DiffAugment().apply(x, u), moved * ~cut_out(u[:, 5:7], 0.5, 12, 10))
+    assert torch.equal(DiffAugment(light=False, shift=0).apply(x, u), x * ~cut_out(u[:, 5:7], 0.5, 12, 10))
 
 
 # --- what holds for all ----------------------------------------------------------------------------------------------
@@ -117,10 +128,10 @@ def test_diffaugment_is_its_three_parts():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_an_images_view_does_not_depend_on_its_batch(augment, channels, height, width, dtype):
     x, u = images(5, channels, height, width).to(dtype), drawn(5, augment.numbers)
-    seen = augment.see(x, u, ONE)
+    seen = augment.apply(x, u, ONE)
     assert seen.shape == x.shape and seen.dtype == dtype and seen.isfinite().all()
     for i in range(5):
-        alone = augment.see(x[i : i + 1], u[i : i + 1], ONE)[0]
+        alone = augment.apply(x[i : i + 1], u[i : i + 1], ONE)[0]
         assert (alone - seen[i]).abs().max() < (1e-10 if dtype == torch.float64 else 1e-4)
 
 
@@ -128,23 +139,27 @@ def test_nothing_happens_at_probability_0():
     x, u = images(64), drawn(64, 26)
     for p in (None, torch.tensor(0.0)):
         for augment in (ADA(), ADA(flip=True, quarter_turns=True, rotation=180)):
-            assert (augment.see(x, u, p) - x).abs().max() < 1e-6
-    assert torch.equal(NoAugment().see(x, u[:, :0]), x)
-    assert torch.equal(DiffAugment(light=False, shift=0, cut=0).see(x, u[:, :7]), x)
+            assert (augment.apply(x, u, p) - x).abs().max() < 1e-6
+    assert torch.equal(NoAugment().apply(x, u[:, :0]), x)
+    assert torch.equal(DiffAugment(light=False, shift=0, cut=0).apply(x, u[:, :7]), x)
 
 
 @pytest.mark.parametrize("augment", ALL[1:], ids=repr)
 def test_views_are_differentiable_twice(augment):
     x, u = images(2, 2, 4, 3).requires_grad_(), drawn(2, augment.numbers)
-    see = lambda x: augment.see(x, u, ONE).pow(3)  # noqa: E731  (a penalty on slopes, of a judge that is not linear)
-    assert torch.autograd.gradcheck(see, x)
-    assert torch.autograd.gradgradcheck(see, x)
+
+    def cubed(x):
+        """As in a penalty on the gradient of a D that is not linear."""
+        return augment.apply(x, u, ONE).pow(3)
+
+    assert torch.autograd.gradcheck(cubed, x)
+    assert torch.autograd.gradgradcheck(cubed, x)
 
 
 @pytest.mark.parametrize("augment", ALL[1:], ids=repr)
 def test_different_images_are_changed_differently(augment):
     x = images(1).expand(8, 3, 12, 10)
-    seen = augment.see(x, drawn(8, augment.numbers), ONE)
+    seen = augment.apply(x, drawn(8, augment.numbers), ONE)
     assert len({tuple(image.flatten().tolist()) for image in seen}) == 8
 
 
@@ -152,7 +167,7 @@ def test_different_images_are_changed_differently(augment):
 
 
 def wheres(augment, n=20000, happens=1.0, tall=1.0):
-    return augment.where(torch.full((n, 10), happens, dtype=torch.float64), drawn(n, 16), tall)
+    return augment.affine(torch.full((n, 10), happens, dtype=torch.float64), drawn(n, 16), tall)
 
 
 @pytest.mark.parametrize("tall", [1.0, 2.0, 0.6])
@@ -178,7 +193,7 @@ def test_a_turn_keeps_shapes_of_images_that_are_not_square(tall):
     """In pixels, turning is a rotation whatever the sides are."""
     only = torch.zeros(50, 10, dtype=torch.float64)
     only[:, 2] = 1
-    affine = ADA(rotation=180).where(only, drawn(50, 16), tall)[:, :, :2]
+    affine = ADA(rotation=180).affine(only, drawn(50, 16), tall)[:, :, :2]
     sides = torch.tensor([1.0, tall], dtype=torch.float64)  # width, height
     pixels = sides[:, None] * affine / sides[None]
     assert torch.allclose(pixels @ pixels.mT, torch.eye(2).double().expand(50, 2, 2))
@@ -191,46 +206,46 @@ def test_amounts_are_centred_and_as_large_as_in_the_paper():
     scale, ratio = (across + down) / 2, (across - down) / 2
     for logarithm in (scale, ratio):
         assert abs(logarithm.mean()) < 0.005 and abs(logarithm.std() - 0.2) < 0.005
-    moves = affine[:, :, 2]
-    assert moves.mean(0).abs().max() < 0.005 and 0.245 < moves.max() <= 0.25 and -0.25 <= moves.min() < -0.245
+    offset = affine[:, :, 2]
+    assert offset.mean(0).abs().max() < 0.005 and 0.245 < offset.max() <= 0.25 and -0.25 <= offset.min() < -0.245
     x = torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64).view(1, 3, 1, 1).expand(20000, 3, 1, 1)
     happens = drawn(20000, 26, seed=3)
     happens[:, :10] = 1
     happens[:, [6, 7, 8]] = 0  # brightness, contrast and colour alone
-    seen = ADA().see(x, happens, ONE / 2)[:, :, 0, 0]
+    seen = ADA().apply(x, happens, ONE / 2)[:, :, 0, 0]
     spread, mean = ((seen[:, 2] - seen[:, 0]).log() / math.log(2)), seen.mean(1)
     assert abs(spread.mean()) < 0.03 and abs(spread.std() - math.sqrt(0.5**2 + 1)) < 0.03
     contrast = happens[:, 10 + 9].clamp(1e-6, 1 - 1e-6)
-    brightness = mean / (normal(contrast) * 0.5 * math.log(2)).exp() - 0.5
+    brightness = mean / (normal_from_uniform(contrast) * 0.5 * math.log(2)).exp() - 0.5
     assert abs(brightness.mean()) < 0.005 and abs(brightness.std() - 0.2) < 0.005
 
 
 def test_the_mean_image_stays_where_it_is():
     x = torch.zeros(20000, 1, 4, 4)
     for augment in (ADA(), DiffAugment()):
-        assert augment.see(x, drawn(20000, augment.numbers), ONE).mean().abs() < 0.01
+        assert augment.apply(x, drawn(20000, augment.numbers), ONE).mean().abs() < 0.01
 
 
 def test_each_kind_of_change_happens_with_probability_p():
     """Eight kinds change a colour image; an image is as it was with probability (1 - p)^8."""
     x = images(1).expand(4000, 3, 12, 10)
     p = 0.1
-    seen = ADA().see(x, drawn(4000, 26), torch.tensor(p))
+    seen = ADA().apply(x, drawn(4000, 26), torch.tensor(p))
     untouched = (seen - x).abs().flatten(1).amax(1) < 1e-5
     assert abs(untouched.double().mean() - (1 - p) ** 8) < 0.025
 
 
 def test_half_of_each_side_is_cut_out():
     x = torch.ones(4000, 1, 8, 8)
-    cut = DiffAugment(light=False, shift=0).see(x, drawn(4000, 7)) == 0
+    cut = DiffAugment(light=False, shift=0).apply(x, drawn(4000, 7)) == 0
     assert cut.flatten(1).sum(1).max() == 16 and cut.any(0).all()
     assert cut.flatten(1).sum(1).min() >= 4  # a corner of it is always inside
 
 
-# --- a judge that sees through one -----------------------------------------------------------------------------------
+# --- a discriminator with one ----------------------------------------------------------------------------------------
 
 
-def test_a_judge_sees_changed_images_only_while_it_trains():
+def test_a_discriminator_is_given_changed_images_only_while_it_trains():
     D, x = Discriminator(net=MLP((8,)), augment=DiffAugment()).build(FACTS), images(4, 1).float()
     plain = D(x).score
     assert not torch.equal(D(x, draw=drawn).score, plain)
@@ -240,13 +255,13 @@ def test_a_judge_sees_changed_images_only_while_it_trains():
 
 
 def test_a_source_stays_beside_its_image():
-    """DiffAugment moves the image alone, which is why recipes refuse it there."""
+    """DiffAugment changes the image alone, which is why recipes refuse it there."""
     D = Discriminator(net=MLP((8,)), source=True).build(DataSpec(1, 12, 10))
     x = images(4, 1).float()
     assert torch.equal(D(x, x, draw=drawn).score, D(x, x).score)
 
 
-def test_adas_probability_goes_up_and_down_with_its_gauge():
+def test_adas_probability_goes_up_and_down_with_its_measure():
     buffer, p = Probability(reading=Sign(), target=0.6, step=0.3, most=0.8), torch.zeros(())
     seen = []
     for mean in (1.0, 0.7, 1.0, 0.6, 0.5, -1.0, 0.9):
@@ -258,7 +273,7 @@ def test_adas_probability_goes_up_and_down_with_its_gauge():
     assert p == 0
 
 
-def test_in_a_game_p_follows_its_gauge():
+def test_in_training_p_follows_its_measure():
     """Here: whether D puts a real image above another, which it does as often as not."""
     reading = Sign(rival=Discriminated("D", Batch("x", "labelled")))
     ada = ADA(buffers=(Probability(reading=reading, target=0.0, step=0.05),))
@@ -275,6 +290,6 @@ def test_in_a_game_p_follows_its_gauge():
     for _, means in training(recipe, state, pools(), images=16 * 16):
         directions.add(up := bool(means["D", reading] > 0))
         p = min(0.8, max(0.0, p + (0.05 if up else -0.05 * bool(means["D", reading] < 0))))
-        assert state.nets["D"].memory_p.item() == pytest.approx(p, abs=1e-6)
+        assert state.nets["D"].augment_probability.item() == pytest.approx(p, abs=1e-6)
         seen.add(round(p, 2))
     assert directions == {True, False} and len(seen) > 1 and state.skipped == 0

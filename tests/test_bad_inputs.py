@@ -21,7 +21,7 @@ import sparring
 from sparring import files
 from sparring.cli import main
 from sparring.errors import SparringError
-from sparring.runs import driver, sampler
+from sparring.runs import driver, folder, sampler
 
 SECONDS = 10  # in which a mistake is told
 
@@ -119,9 +119,9 @@ def in_python(command: str):
         return lambda: sparring.compare(source, out, **settings)
     if what == "train":
         recipe = settings.pop("r")
-        return lambda: list(driver.train(source, recipe, out, **settings))
+        return lambda: driver.train(source, recipe, out, **settings)
     if what == "sample":
-        return lambda: driver.generator(source)
+        return lambda: folder.read_generator(source)
     if what == "report":
         from sparring.reporting import write
 
@@ -304,7 +304,7 @@ def test_disk_full_at_every_moment_of_a_run(here, capsys, monkeypatch):
             re.search(r"^error\[disk-full\]: cannot write out\d+/.*: the disk is full .*Fix: ", err)
             and err.count("\n") == 1
         )
-        assert not [p for p in (here / f"out{number}").rglob("*") if p.name.startswith(files.ASIDE)]
+        assert not [p for p in (here / f"out{number}").rglob("*") if p.name.startswith(files.TEMPORARY)]
         assert main(shlex.split(f"{command} out{number}")) == 0, number
         assert (here / f"out{number}/model/model.safetensors").read_bytes() == weights, number
 
@@ -319,7 +319,7 @@ def test_a_disk_that_is_really_full(here, capsys):
         assert main(shlex.split("train digits -r mlp --augment none --images 1k --out tiny/run")) == 5
         err = capsys.readouterr().err
         assert re.search(r"^error\[disk-full\]: cannot write tiny/run.*: the disk is full \(\d+ MiB free\)", err), err
-        assert not [p for p in tiny.rglob("*") if p.name.startswith(files.ASIDE)]
+        assert not [p for p in tiny.rglob("*") if p.name.startswith(files.TEMPORARY)]
     finally:
         subprocess.run(["umount", tiny], check=True)
 

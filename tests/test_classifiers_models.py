@@ -11,11 +11,13 @@ from safetensors.numpy import load, save
 from sklearn.utils.validation import check_is_fitted
 from toys import striped
 
+from sparring.artifacts import config_hash
 from sparring.classifiers import METHODS, load_model, models, save_model
 from sparring.classifiers.base import Classifier
 from sparring.errors import FileFormatError, UsageError
+from sparring.files import sha256_of
 
-NAMES = np.array(["stripe", "<b>|*`\n", "líne"])
+NAMES = np.array(["stripe", "<b>|*`\nb", "líne"])
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +47,7 @@ def rewritten(folder, change, *, honest=True):
     config = json.loads(path.read_text(encoding="utf-8"))
     change(config)
     if honest:
-        config["sha256"] = models.own_hash(config)
+        config["sha256"] = config_hash(config)
     path.write_text(json.dumps(config), encoding="utf-8")
 
 
@@ -70,7 +72,7 @@ def test_the_card_tells_where_it_is_from_and_takes_names_as_text(written):
     for told in ("accuracy 0.9", "all of it", "abc", "60 labels", "12 x 10 grey", "- stripe", "- líne", "Cortes"):
         assert told in card
     assert "photos &#60;i&#62;" in card and "<b>" not in card and "<i>" not in card
-    assert "- &#60;b&#62;&#124;&#42;&#96;&#92;n\n" in card
+    assert "- &#60;b&#62;&#124;&#42;&#96;&#92;nb\n" in card
     assert "holds every image" not in card
 
 
@@ -132,8 +134,18 @@ def test_what_is_not_a_model_is_refused(tmp_path):
 
 
 def test_a_later_version_is_named(folder):
-    rewritten(folder, lambda config: config.update(version=2, sparring="9.1"))
-    refused(folder, "version 2 of the format.*use sparring 9.1")
+    rewritten(folder, lambda config: config.update(version=3, sparring="9.1"))
+    refused(folder, "version 3 of the format.*use sparring 9.1")
+
+
+def test_a_folder_of_the_version_before_is_read(written, folder):
+    def older(config):
+        del config["kind"]
+        config["version"] = 1
+
+    rewritten(folder, older)
+    x = striped(9)[0].numpy()
+    assert (load_model(folder).predict_proba(x) == written[0].predict_proba(x)).all()
 
 
 def test_a_hand_made_change_is_noticed(folder):
@@ -170,7 +182,7 @@ def test_arrays_of_another_shape_are_refused(folder):
     arrays["state/vectors_"] = arrays["state/vectors_"][:, :5].copy()
     data = save(arrays)
     (folder / "model.safetensors").write_bytes(data)
-    rewritten(folder, lambda config: config["hashes"].update({"model.safetensors": models.sha256(data)}))
+    rewritten(folder, lambda config: config["hashes"].update({"model.safetensors": sha256_of(data)}))
     refused(folder, "does not fit together")
 
 
@@ -213,7 +225,30 @@ def test_trees_come_back():
         "g": np.float32(0.5),
         "h": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
     }
-    back = models.read(json.loads(json.dumps(models.written(tree, "t", arrays), allow_nan=False)), arrays)
+    back = models.tree_from_json(
+        json.loads(json.dumps(models.tree_to_json(tree, "t", arrays), allow_nan=False)), arrays
+    )
     assert back["a"] == tree["a"] and back["b"] == tree["b"] and back["g"] == 0.5 and back["c"]["f"] == float("inf")
     assert (back["c"]["d"] == np.arange(3)).all() and back["c"]["e"].tolist() == ["p", "q"]
     assert (back["h"] == tree["h"]).all()
+
+
+FORMER = {
+    "graph_directions_": "graph_turn_",
+    "discriminator_": "judge_",
+    "data_spec_": "facts_",
+}
+
+
+@pytest.mark.parametrize("name", ["spreading", "cnn"])
+def test_models_with_former_names_are_read(tmp_path, name):
+    x, y = (tensor.numpy() for tensor in striped(40))
+    made = METHODS[name].make(steps=2, threads=1).fit(x, y)
+    save_model(made, tmp_path / "model")
+
+    def back(config):
+        config["state"] = {FORMER.get(key, key): value for key, value in config["state"].items()}
+        del config["state"]["pixel_scale_"]
+
+    rewritten(tmp_path / "model", back)
+    assert (load_model(tmp_path / "model").predict_proba(x) == made.predict_proba(x)).all()

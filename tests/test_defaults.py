@@ -8,7 +8,7 @@ from sparring.data import load
 from sparring.errors import UsageError
 from sparring.games.augment import ADA, DiffAugment, NoAugment
 from sparring.games.builders import augmented
-from sparring.games.losses import Sign
+from sparring.games.measures import Sign
 from sparring.games.players import Discriminator
 from sparring.games.recipes import RECIPES
 from sparring.runs.defaults import FEW, PER_CLASS, find_recipe, suggested, with_augment

@@ -6,12 +6,23 @@ import pytest
 import torch
 from toys import FACTS, pools
 
+from sparring.errors import UsageError
+from sparring.games import degradations
 from sparring.games.builders import gan
-from sparring.games.degradations import Grey, Hole, Shrunk, blown_up, greyed, holed, rectangle, shrunk
+from sparring.games.degradations import (
+    Grey,
+    Hole,
+    Shrunk,
+    averaged_down,
+    enlarged,
+    rectangle,
+    with_holes,
+    without_colour,
+)
 from sparring.games.nodes import Batch
 from sparring.games.players import Discriminator, Translator
 from sparring.games.recipes import RECIPES
-from sparring.games.training import Split, Step, StepContext, new_state
+from sparring.games.training import ShardContext, Sharding, Step, new_state
 from sparring.nets.layers import DataSpec
 
 SIZES = [(12, 10), (28, 28), (9, 7), (45, 31), (8, 8)]
@@ -29,7 +40,7 @@ def context(batch=8, number=0, shard=None, **kwargs):
     recipe = gan("ours", RECIPES["dcgan"].players[0].losses[0])
     step = Step(recipe.players[0], number, 0.0, batch, 0)
     state = new_state(recipe, FACTS, dtype=torch.float64)
-    return StepContext(step, state, pools(**kwargs), Split(), shard or (0, batch))
+    return ShardContext(step, state, pools(**kwargs), Sharding(), shard or (0, batch))
 
 
 # --- holes -----------------------------------------------------------------------------------------------------------
@@ -64,7 +75,7 @@ def test_holes_are_everywhere_and_of_every_size():
 def test_a_hole_is_grey_where_the_mask_is_1_and_nothing_else_changes(channels):
     x = images(6, channels)
     missing = rectangle(drawn(6, 4), 0.25, 0.5, 12, 10)
-    out = holed(x, missing)
+    out = with_holes(x, missing)
     image, mask = out[:, :channels], out[:, channels:]
     assert mask.shape == (6, 1, 12, 10) and set(mask.unique().tolist()) == {0, 1}
     assert torch.equal(mask.bool(), missing)
@@ -74,7 +85,7 @@ def test_a_hole_is_grey_where_the_mask_is_1_and_nothing_else_changes(channels):
             assert (image[i, c][missing[i, 0]] == 0).all()
 
 
-def test_holes_are_keyed_by_image_and_move():
+def test_holes_are_keyed_by_image_and_step():
     whole, again, halves = context()[Hole()], context()[Hole()], [context(shard=s)[Hole()] for s in ((0, 4), (4, 8))]
     assert torch.equal(whole, again) and torch.equal(whole, torch.cat(halves))
     assert not torch.equal(whole[:, 1], context(number=1)[Hole()][:, 1])
@@ -95,7 +106,7 @@ def test_a_hole_is_in_the_image_that_is_the_target():
 def test_shrinking_averages(height, width, factor):
     """Each small pixel is the mean of those it covers, of parts of the image that overlap where sides do not divide."""
     x = images(2, 3, height, width)
-    small = shrunk(x, factor)
+    small = averaged_down(x, factor)
     tall, wide = height // factor, width // factor
     assert small.shape == (2, 3, tall, wide)
     for r in range(tall):
@@ -116,7 +127,7 @@ def cubic(t):
 @pytest.mark.parametrize(("small", "large"), [((6, 5), (12, 10)), ((3, 2), (9, 7)), ((1, 2), (5, 4))])
 def test_blowing_up_is_bicubic_within_the_range(small, large):
     x = images(1, 1, *small)
-    out = blown_up(x, *large)
+    out = enlarged(x, *large)
     for r in range(large[0]):
         for c in range(large[1]):
             y, at = ((k + 0.5) * s / g - 0.5 for k, s, g in ((r, small[0], large[0]), (c, small[1], large[1])))
@@ -127,18 +138,18 @@ def test_blowing_up_is_bicubic_within_the_range(small, large):
                     value += cubic(y - i) * cubic(at - j) * pixel
             assert out[0, 0, r, c] == pytest.approx(float(value.clamp(-1, 1)), abs=1e-9)
     checks = torch.tensor([[-1.0, 1], [1, -1]]).repeat(1, 1, 3, 3)
-    assert blown_up(checks, 12, 12).abs().max() == 1  # bicubic alone would overshoot
+    assert enlarged(checks, 12, 12).abs().max() == 1  # bicubic alone would overshoot
 
 
 @pytest.mark.parametrize("factor", [2, 3])
 @pytest.mark.parametrize(("height", "width"), SIZES)
-def test_the_cell_keeps_the_size(factor, height, width):
+def test_the_node_keeps_the_size(factor, height, width):
     t = context(height=height, width=width)
     out = t[Shrunk(factor=factor)]
     assert out.shape == (8, 1, height, width) and out.abs().max() <= 1
-    assert torch.equal(out, blown_up(shrunk(t[Batch("x")], factor), height, width))
+    assert torch.equal(out, enlarged(averaged_down(t[Batch("x")], factor), height, width))
     flat = torch.full((1, 1, height, width), 0.3)
-    assert torch.allclose(blown_up(shrunk(flat, factor), height, width), flat)
+    assert torch.allclose(enlarged(averaged_down(flat, factor), height, width), flat)
 
 
 # --- grey ------------------------------------------------------------------------------------------------------------
@@ -146,23 +157,23 @@ def test_the_cell_keeps_the_size(factor, height, width):
 
 def test_grey_is_luma_in_every_channel():
     x = images()
-    out = greyed(x)
+    out = without_colour(x)
     for i in range(6):
         for r in range(12):
             red, green, blue = x[i, :, r, 3].tolist()
             assert out[i, :, r, 3].tolist() == pytest.approx([0.299 * red + 0.587 * green + 0.114 * blue] * 3)
-    assert torch.allclose(greyed(torch.ones(1, 3, 2, 2)), torch.ones(1, 3, 2, 2))
+    assert torch.allclose(without_colour(torch.ones(1, 3, 2, 2)), torch.ones(1, 3, 2, 2))
     grey = images(2, 1)
-    assert greyed(grey) is grey
+    assert without_colour(grey) is grey
     t = context(channels=3)
-    assert torch.equal(t[Grey()], greyed(t[Batch("x")]))
+    assert torch.equal(t[Grey()], without_colour(t[Batch("x")]))
 
 
 # --- what gives it back ----------------------------------------------------------------------------------------------
 
 
 def test_a_translator_leaves_what_is_not_missing():
-    source = holed(images().float(), rectangle(drawn(6, 4), 0.25, 0.5, 12, 10))
+    source = with_holes(images().float(), rectangle(drawn(6, 4), 0.25, 0.5, 12, 10))
     G = Translator(mask=True).build(DataSpec(3, 12, 10))
     torch.nn.init.normal_(G.body.last.weight)
     out = G(source)
@@ -178,11 +189,50 @@ def test_a_residual_translator_starts_from_its_source():
     assert not Translator().build(DataSpec(3, 12, 10))(x).any()  # grey
 
 
-def test_a_judge_sees_image_and_source_and_mask():
+def test_a_discriminator_is_given_image_and_source_and_mask():
     D = Discriminator(source=True, mask=True).build(DataSpec(3, 12, 10))
     x = images().float()
-    source = holed(x, rectangle(drawn(6, 4), 0.25, 0.5, 12, 10))
+    source = with_holes(x, rectangle(drawn(6, 4), 0.25, 0.5, 12, 10))
     score = D(x, source).score
     for kept in ([1.0, 1, 1, 0], [0.0, 1, 1, 1]):
         assert not torch.equal(D(x, source * torch.tensor(kept)[:, None, None]).score, score)
     assert not torch.equal(D(-x, source).score, score)
+
+
+# --- every degradation -----------------------------------------------------------------------------------------------
+
+KINDS = [
+    kind
+    for kind in vars(degradations).values()
+    if isinstance(kind, type) and issubclass(kind, degradations.Degradation) and kind is not degradations.Degradation
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_degradation_is_trained_applied_and_has_a_baseline(kind):
+    """What a user's image becomes has the channels that the translator was trained on."""
+    node, x, mask = kind(), images(), torch.zeros(12, 10, dtype=torch.bool)
+    mask[2:7, 3:6] = True
+    degraded, given = node.degraded(x, drawn(6, node.numbers)), node.apply(x, mask)
+    assert degraded.shape[1] == given.shape[1] and degraded.shape[2:] == x.shape[2:]
+    assert node.baseline(degraded).shape == x.shape and node.baseline(given).shape[:2] == x.shape[:2]
+    assert torch.equal(node.degraded(x[2:3], drawn(6, node.numbers)[2:3])[0], degraded[2])
+
+
+def test_what_a_user_gives_is_degraded_already():
+    """A small image is enlarged and not made smaller; a colour image loses colour; a hole is where the mask says."""
+    x, mask = images(), torch.zeros(12, 10, dtype=torch.bool)
+    mask[2:7, 3:6] = True
+    assert torch.equal(Shrunk(factor=3).apply(x), enlarged(x, 36, 30))
+    assert torch.equal(Grey().apply(x), without_colour(x)) and Grey.needs_colour and not Hole.needs_colour
+    assert torch.equal(Hole().apply(x, mask), with_holes(x, mask.expand(6, 1, 12, 10)))
+    filled = Hole().baseline(Hole().apply(x, mask))
+    for i in range(6):
+        for c in range(3):
+            assert torch.allclose(filled[i, c][mask], x[i, c][~mask].mean()) and torch.equal(
+                filled[i, c][~mask], x[i, c][~mask]
+            )
+    with pytest.raises(UsageError, match="came with no mask"):
+        Hole().apply(x)
+    with pytest.raises(UsageError, match="a mask of 4x5 pixels"):
+        Hole().apply(x, torch.zeros(5, 4, dtype=torch.bool))

@@ -29,7 +29,7 @@ WRITERS = {
 
 
 def filled(path: Path) -> None:
-    with files.folder_aside(path) as temporary:
+    with files.atomic_folder(path) as temporary:
         (temporary / "one").write_text("new 1")
         (temporary / "two").write_text("new 2")
 
@@ -134,7 +134,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 folder = sys.argv[1]
 files.append_line(folder + "/rows.jsonl", {"row": 1})
 def to_file(path):
-    with files.aside(path) as temporary, temporary.open("wb") as file:
+    with files.atomic_file(path) as temporary, temporary.open("wb") as file:
         numpy.arange(1000).tofile(file)
 for write in (lambda: files.write_bytes(folder + "/big", bytes(2000)),
               lambda: files.append_line(folder + "/rows.jsonl", {"row": "2" * 2000}),
@@ -170,7 +170,7 @@ def test_a_file_where_a_folder_should_be(tmp_path):
 
 def test_a_failing_block_leaves_the_old_folder(before):
     old = tree(before)
-    with pytest.raises(ZeroDivisionError), files.folder_aside(before / "model") as temporary:
+    with pytest.raises(ZeroDivisionError), files.atomic_folder(before / "model") as temporary:
         (temporary / "one").write_text("half")
         _ = 1 / 0
     assert tree(before) == old
@@ -267,5 +267,5 @@ def test_sweep_removes_only_what_lies_aside(before):
     (before / "model" / ".tmp-1-2").write_text("half")
     (before / ".tmp-1-1").mkdir()
     (before / ".tmp-1-1" / "x").write_text("half")
-    files.sweep(before)
+    files.remove_leftovers(before)
     assert tree(before) == old

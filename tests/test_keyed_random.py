@@ -44,11 +44,11 @@ def test_distributions():
 
 def test_every_epoch_is_a_new_permutation_and_shards_agree():
     stream = (0, "D", "all")
-    positions = keyed_random.rows(stream, torch.arange(30), 10)
+    positions = keyed_random.shuffled(stream, torch.arange(30), 10)
     epochs = positions.view(3, 10)
     assert all(sorted(e.tolist()) == list(range(10)) for e in epochs)
     assert len({tuple(e.tolist()) for e in epochs}) == 3
-    assert torch.equal(positions[7:23], keyed_random.rows(stream, torch.arange(7, 23), 10))
+    assert torch.equal(positions[7:23], keyed_random.shuffled(stream, torch.arange(7, 23), 10))
 
 
 def test_permutations_are_fair():

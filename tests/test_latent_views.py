@@ -69,7 +69,11 @@ def test_classes_and_codes_come_in_turn_unless_they_are_chosen():
 
 
 def test_what_a_generator_lacks_is_refused():
-    for ask in (lambda: PLAIN.label("a"), lambda: latent_views.walk(PLAIN, 0, 1), lambda: latent_views.by_class(PLAIN)):
+    for ask in (
+        lambda: PLAIN.label("a"),
+        lambda: latent_views.class_walk(PLAIN, 0, 1),
+        lambda: latent_views.by_class(PLAIN),
+    ):
         with pytest.raises(UsageError, match="without labels"):
             ask()
     with pytest.raises(UsageError, match="has no codes"):
@@ -127,7 +131,7 @@ def test_strips_begin_and_end_at_the_images_they_name():
 
 
 def test_a_walk_goes_from_class_to_class_at_fixed_noise():
-    strips = latent_views.walk(LABELLED, 0, 2, 4, 5, seed=3)
+    strips = latent_views.class_walk(LABELLED, 0, 2, 4, 5, seed=3)
     for end, label in ((0, 0), (-1, 2)):
         assert np.array_equal(strips[:, end], LABELLED.draw(4, labels=np.full(4, label), seed=3))
     points = LABELLED.latents(4, seed=3)
@@ -213,13 +217,13 @@ def test_direction_strips_hold_the_image_in_their_middle():
 def test_the_nearest_by_brute_force(monkeypatch, chunk):
     training, images = striped(60, seed=1)[0].numpy(), striped(9, seed=2)[0].numpy()
     monkeypatch.setattr(latent_views, "CHUNK", chunk * training[0].size)
-    index, distance = latent_views.nearest(images, training, 3, by="pixels")
+    index, distance = latent_views.nearest_images(images, training, 3, by="pixels")
     far = np.sqrt(((images[:, None] / 127.5 - training[None] / 127.5) ** 2).sum((2, 3, 4)))
     assert np.array_equal(index, far.argsort(1, kind="stable")[:, :3])
     assert np.allclose(distance, np.sort(far, 1)[:, :3], rtol=1e-4)
-    index, distance = latent_views.nearest(training[10:20], training, 2)
+    index, distance = latent_views.nearest_images(training[10:20], training, 2)
     assert np.array_equal(index[:, 0], np.arange(10, 20)) and np.allclose(distance[:, 0], 0)
-    index, _ = latent_views.nearest(training[10:20], training, 1, but=np.arange(10, 20))
+    index, _ = latent_views.nearest_images(training[10:20], training, 1, but=np.arange(10, 20))
     assert not (index[:, 0] == np.arange(10, 20)).any()
 
 
@@ -227,7 +231,7 @@ def test_features_know_an_image_that_was_moved():
     training = load("digits").images[:500]
     moved = np.roll(training[:40], 1, axis=2)
     by_features, by_pixels = (
-        (latent_views.nearest(moved, training, 5, by=by)[0] == np.arange(40)[:, None]).any(1).mean()
+        (latent_views.nearest_images(moved, training, 5, by=by)[0] == np.arange(40)[:, None]).any(1).mean()
         for by in ("features", "pixels")
     )
     assert by_features > by_pixels
@@ -251,8 +255,8 @@ def test_copies_are_near():
 
 def test_pictures_and_films(tmp_path):
     strips = latent_views.by_class(LABELLED, 4)
-    assert latent_views.sheet(strips).shape == (3 * 62 + 2, 4 * 52 + 2, 1)
-    film = latent_views.frames(strips)
+    assert latent_views.strip_sheet(strips).shape == (3 * 62 + 2, 4 * 52 + 2, 1)
+    film = latent_views.film_frames(strips)
     assert len(film) == 6 and np.array_equal(film[1], film[5]) and not np.array_equal(film[0], film[3])
     for name in ("a.webp", "b.gif"):
         save_animation(tmp_path / name, film, generated=True)
@@ -270,11 +274,12 @@ def test_all_views_of_a_run(tmp_path):
     (tmp_path / "samples").mkdir()
     for at in (0, 64):
         save_png(
-            tmp_path / f"samples/images-{at:09d}.png", latent_views.sheet(latent_views.by_class(found, 8, seed=at))
+            tmp_path / f"samples/images-{at:09d}.png",
+            latent_views.strip_sheet(latent_views.by_class(found, 8, seed=at)),
         )
-    assert not latent_views.looked(found, tmp_path)
-    latent_views.look(found, tmp_path, training=real)
-    assert latent_views.looked(found, tmp_path)
+    assert not latent_views.views_are_current(found, tmp_path)
+    latent_views.save_views(found, tmp_path, training=real)
+    assert latent_views.views_are_current(found, tmp_path)
     told = json.loads((tmp_path / "inside/views.json").read_text())["views"]
     names = [row["name"] for row in told]
     assert names == "classes codes sliders interpolation walk directions truncation nearest".split()
@@ -286,7 +291,7 @@ def test_all_views_of_a_run(tmp_path):
     assert is_generated(tmp_path / "inside/training.webp")
     with torch.no_grad():
         next(found.G.parameters()).mul_(1.1)
-    assert not latent_views.looked(found, tmp_path), "another generator"
+    assert not latent_views.views_are_current(found, tmp_path), "another generator"
 
 
 # The command
@@ -297,7 +302,7 @@ def run(tmp_path_factory):
     """A run of a conditional generator on digits, one of InfoGAN, for a few rounds."""
     folder = tmp_path_factory.mktemp("runs")
     for name in ("cgan", "infogan"):
-        list(driver.train("digits", THIN[name], folder / name, images=256, precision="fp32", watch=False))
+        driver.train("digits", THIN[name], folder / name, images=256, precision="fp32", monitor=False)
     return folder
 
 
@@ -345,7 +350,7 @@ def test_sample_beside_real_images(capsys, run, tmp_path, monkeypatch):
     code, out, _ = typed(capsys, "sample", run / "infogan", "--nearest", "digits", "-n", 3, "--json")
     told = json.loads(out)
     digits = load("digits")
-    index, distance = latent_views.nearest(load_strip(told["grid"], 3), digits.images, 1)
+    index, distance = latent_views.nearest_images(load_strip(told["grid"], 3), digits.images, 1)
     assert code == 0 and [row["nearest"] for row in told["nearest"]] == [digits.origins[i] for i in index[:, 0]]
     assert [row["distance"] for row in told["nearest"]] == pytest.approx(distance[:, 0].tolist(), rel=1e-5)
     assert told["closeness"] > 0.5 and not math.isnan(told["closeness"])

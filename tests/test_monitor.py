@@ -22,7 +22,9 @@ from sparring.games.players import SGD, Generator
 from sparring.games.training import Relief, Step, new_state, training
 from sparring.runs import driver, monitor, rollback, signals
 from sparring.runs.checkpoints import load_state, tensors
-from sparring.runs.monitor import Monitor, MonitorState
+from sparring.runs.folder import Run, read_generator
+from sparring.runs.monitor import Change, Monitor, MonitorState
+from sparring.runs.pools import held_out, parted
 from sparring.runs.signals import Finding, confirmed
 
 X, Y = striped(count=600)
@@ -226,21 +228,21 @@ def knows(x, condition=None, draw=None):
     """A judge that calls real what is in X, and nothing else."""
     pixels = ((x + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).flatten(1)
     known = (pixels[:, None] == X.flatten(1)[None]).all(2).any(1)
-    return DiscriminatorOutput(x, x.flatten(1), 2.0 * known - 1)
+    return DiscriminatorOutput(x, x.flatten(1), {"score": 2.0 * known - 1})
 
 
 def test_a_judge_that_knows_its_images_by_heart_is_named():
     assert "D overfits" in seen(lambda y: pick(OTHER, y), held=HELD, discriminator=knows)
 
     def fair(x, condition=None, draw=None):
-        return DiscriminatorOutput(x, x.flatten(1), x.flatten(1).mean(1) + 1)
+        return DiscriminatorOutput(x, x.flatten(1), {"score": x.flatten(1).mean(1) + 1})
 
     assert seen(lambda y: pick(OTHER, y), held=HELD, discriminator=fair) == set()
 
 
 def test_scores_without_a_zero_are_read_about_their_middle():
     def far(x, condition=None, draw=None):
-        return knows(x)._replace(score=100 + knows(x).score)
+        return replace(knows(x), by_head={"score": 100 + knows(x).score})
 
     assert "D overfits" in seen(lambda y: pick(OTHER, y), recipe=THIN["wgan-gp"], held=HELD, discriminator=far)
 
@@ -260,13 +262,13 @@ def test_an_augmentation_that_leaks_is_named():
     square = {k: {"x": v["x"][:, :10], "y": v["y"]} for k, v in DATA.items()}
     data_spec = replace(FACTS, height=10)
     aug, u = recipe.nets["D"].augment, torch.rand(300, 26, generator=torch.Generator().manual_seed(0))
-    turned = aug.see(monitor.to_float(OTHER[:300, :10]), u, torch.tensor(1.0))
+    turned = aug.apply(monitor.to_float(OTHER[:300, :10]), u, torch.tensor(1.0))
     for made, leaks in ((monitor.to_float(OTHER[:, :10]), False), (turned, True)):
         state, look = (
             new_state(recipe, data_spec),
             Monitor(recipe, data_spec, square, rounds=4000, record={"age": 3200}),
         )
-        state.nets["D"].memory_p.fill_(1.0)
+        state.nets["D"].augment_probability.fill_(1.0)
         state.nets["G"].forward = lambda z, made=made, **_: made[: len(z)]
         state.round = 10 * look.tick
         assert ("leak" in {f.signal for f in look.look(state)}) == leaks
@@ -315,12 +317,13 @@ def go(out, *, ill=(), recipe=THIN["mlp"], **kwargs):
     look = Monitor.look
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Monitor, "look", lambda self, s: look(self, s) + [ILL] * (s.round in ill))
-        settings = {"images": ROUNDS * 64, "precision": "fp32", "augment": "none", **kwargs}
-        return list(driver.train(arrays(), recipe, out, **settings))
+        loop = {"stop": kwargs.pop("stop")} if "stop" in kwargs else {}
+        options = driver.TrainOptions(**{"images": ROUNDS * 64, "precision": "fp32", "augment": "none", **kwargs})
+        return list(driver.train_steps(arrays(), recipe, out, options, **loop))
 
 
 def ends(run):
-    found, _ = driver.Run.read(run).newest()
+    found, _ = Run.read(run).newest()
     return found
 
 
@@ -331,7 +334,7 @@ def events(run, *kinds):
 
 def test_a_watch_that_sees_nothing_changes_no_bit(tmp_path):
     go(tmp_path / "with", recipe=THIN["cgan"])
-    go(tmp_path / "without", recipe=THIN["cgan"], watch=False)
+    go(tmp_path / "without", recipe=THIN["cgan"], monitor=False)
     assert same(ends(tmp_path / "with"), ends(tmp_path / "without"))
     assert [e["event"] for e in events(tmp_path / "with")] == ["started", "done"]
 
@@ -380,7 +383,9 @@ def test_each_attempt_changes_one_thing_more(tmp_path):
     ]  # fmt: skip
     state, look = new_state(recipe, FACTS), Monitor(recipe, FACTS, DATA, rounds=100, precision="bf16")
     state.attempt, state.relief = 3, Relief(penalty=2.0)
-    assert look.changes(state) == ("full precision", Relief(penalty=2.0, fp32=True))
+    assert look.next_change(state) is Change.FULL_PRECISION
+    look.went_back(state, Change.FULL_PRECISION, {})
+    assert state.relief == Relief(penalty=2.0, fp32=True)
 
 
 def test_eased_training_is_what_it_says(monkeypatch):
@@ -409,7 +414,7 @@ def test_eased_training_is_what_it_says(monkeypatch):
 def test_halved_rates_come_back_after_a_window():
     state, look = new_state(THIN["mlp"], FACTS), Monitor(THIN["mlp"], FACTS, DATA, rounds=200)
     state.attempt, state.round = 1, 40
-    look.went_back(state, *look.changes(state), {})
+    look.went_back(state, look.next_change(state), {})
     assert state.relief.rate == 0.5
     for state.round in range(40, 200, 10):
         look.look(state)
@@ -490,7 +495,7 @@ def test_what_cannot_be_saved_ends_at_its_best_with_exit_code_6(tmp_path):
     state = ends(tmp_path / "run")
     assert state.attempt == 2 and state.round <= ROUNDS * 1.25
     copy, _ = load_state(THIN["mlp"], tmp_path / "run" / "copies" / "step-00000010")
-    exported = driver.generator(tmp_path / "run").G.state_dict()
+    exported = read_generator(tmp_path / "run").G.state_dict()
     assert all(torch.equal(v, exported[k]) for k, v in copy.averages["G"].state_dict().items())
     before = events(tmp_path / "run", "went back", "diverged")
     with pytest.raises(Diverged, match="after 2 new attempts"):
@@ -499,14 +504,14 @@ def test_what_cannot_be_saved_ends_at_its_best_with_exit_code_6(tmp_path):
 
 
 def test_one_move_that_is_not_finite_is_left_out_and_forgotten(tmp_path):
-    given, count = loop.StepContext.given, []
+    given, count = loop.ShardContext.given, []
 
     def once(context, *asked):
         count.append(1)
         return given(context, *asked) * (math.nan if len(count) == 7 else 1)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop.StepContext, "given", once)
+        patch.setattr(loop.ShardContext, "given", once)
         steps = go(tmp_path / "run")
     assert steps[-1].skipped == 1 and steps[-1].recovered == 0 and steps[-1].done
 
@@ -516,15 +521,13 @@ def test_one_move_that_is_not_finite_is_left_out_and_forgotten(tmp_path):
 
 def test_some_images_are_kept_from_training():
     imageset = load(arrays(1100))
-    assert driver.held_out(imageset, THIN["cgan"]) == 55
-    assert driver.held_out(load(arrays(900)), THIN["cgan"]) == driver.held_out(imageset, THIN["vae"]) == 0
-    ours, held = driver.parted(imageset, 55, seed=0)
+    assert held_out(imageset, THIN["cgan"]) == 55
+    assert held_out(load(arrays(900)), THIN["cgan"]) == held_out(imageset, THIN["vae"]) == 0
+    ours, held = parted(imageset, 55, seed=0)
     assert len(ours) == 1045 and len(held) == 55 and not set(ours.origins) & set(held.origins)
-    assert (
-        held.origins == driver.parted(imageset, 55, seed=0)[1].origins != driver.parted(imageset, 55, seed=1)[1].origins
-    )
+    assert held.origins == parted(imageset, 55, seed=0)[1].origins != parted(imageset, 55, seed=1)[1].origins
     few = replace(imageset, labels=np.where(np.arange(1100) < 60, imageset.labels, -1))
-    assert (driver.parted(few, 52, seed=0)[1].labels == -1).all()
+    assert (parted(few, 52, seed=0)[1].labels == -1).all()
 
 
 def test_images_of_floats_out_of_range_are_refused():
@@ -536,13 +539,10 @@ def test_images_of_floats_out_of_range_are_refused():
 
 def test_many_copies_among_the_images_are_said_at_the_start(tmp_path):
     x, y = arrays(30)
-    list(
-        driver.train(
-            (np.tile(x, (10, 1, 1, 1)), np.tile(y, 10)), THIN["mlp"], tmp_path / "run", images=64, precision="fp32"
-        )
-    )
+    many = (np.tile(x, (10, 1, 1, 1)), np.tile(y, 10))
+    driver.train(many, THIN["mlp"], tmp_path / "run", images=64, precision="fp32")
     (event,) = events(tmp_path / "run", "warning")
-    assert event["signal"] == "duplicates" and event["words"].startswith("270 of 300 images are exact copies")
+    assert event["signals"] == ["duplicates"] and event["words"].startswith("270 of 300 images are exact copies")
 
 
 def test_one_lucky_tick_sets_no_standard():
@@ -551,4 +551,8 @@ def test_one_lucky_tick_sets_no_standard():
 
 
 def test_a_record_is_json():
-    assert MonitorState(**json.loads(json.dumps(vars(MonitorState())))) == MonitorState()
+    record = MonitorState(age=3, warned=["leak"])
+    saved = json.loads(json.dumps(vars(record)))
+    assert MonitorState.read(saved) == record
+    saved["told"] = saved.pop("warned")  # as the versions before called it
+    assert MonitorState.read(saved) == record

@@ -15,9 +15,9 @@ from sparring.nets.classifiers import SmallCNN
 from sparring.nets.dcgan import DCGAN
 from sparring.nets.layers import Architecture, Attention, DataSpec
 from sparring.nets.mlp import MLP
-from sparring.nets.r3gan import R3GAN, Block
+from sparring.nets.r3gan import R3GAN, R3Block
 from sparring.nets.resnet import ConditionedNorm, ResNet
-from sparring.nets.salimans2016 import REFERENCE, MinibatchDiscrimination, Nearness, ReferredNorm, VirtualBatchNorm
+from sparring.nets.salimans2016 import REFERENCE_SIZE, MinibatchDiscrimination, Nearness, ReferredNorm, VirtualBatchNorm
 from sparring.nets.unet import PatchGAN, UNet
 
 SIZES = [(1, 28, 28), (3, 32, 32), (1, 12, 10), (3, 45, 31), (1, 8, 8), (3, 9, 17)]
@@ -131,7 +131,7 @@ def test_a_trunk_says_whether_it_ties_images(family: Architecture):
     trunk = spread(family.trunk(DataSpec(1, 16, 16), 1)[0]).double()
     x = drawn(6, 1, 16, 16, dtype=torch.float64)
     alone = torch.cat([trunk(x[:3]), trunk(x[3:])])
-    assert torch.allclose(trunk(x), alone, atol=1e-9) is not family.ties_images
+    assert torch.allclose(trunk(x), alone, atol=1e-9) is not bool(family.image_ties)
 
 
 @pytest.mark.parametrize("family", MAKERS, ids=repr)
@@ -162,7 +162,7 @@ def test_labels_enter_as_one_hot_numbers_behind_the_noise():
     assert torch.equal(G(z, y, code, continuous), G.body(x))
 
 
-def test_labels_change_what_is_judged():
+def test_labels_change_the_score():
     D, x = Discriminator(net=MLP(), head=Projection()).build(DataSpec(1, 8, 8, 3)), drawn(4, 1, 8, 8)
     assert not torch.equal(D(x, torch.zeros(4).long()).score, D(x, torch.ones(4).long()).score)
 
@@ -181,10 +181,10 @@ def test_an_image_by_virtual_batch_norm_is_the_same_alone_and_in_a_batch():
 def test_virtual_batch_norm_against_a_loop():
     """Each image normalised by the mean and variance of 33 images: the reference and itself."""
     norm = spread(ReferredNorm(3)).double()
-    h = drawn(REFERENCE + 4, 3, 5, 4, dtype=torch.float64)
+    h = drawn(REFERENCE_SIZE + 4, 3, 5, 4, dtype=torch.float64)
     out = norm(h)
-    for i in range(REFERENCE + 4):
-        both = torch.cat([h[:REFERENCE], h[i : i + 1]])
+    for i in range(REFERENCE_SIZE + 4):
+        both = torch.cat([h[:REFERENCE_SIZE], h[i : i + 1]])
         for c in range(3):
             mean, variance = both[:, c].mean(), both[:, c].var(correction=0)
             expected = norm.weight[c] * (h[i, c] - mean) / (variance + 1e-5).sqrt() + norm.bias[c]
@@ -275,10 +275,10 @@ def test_a_conditioned_norm_against_a_loop():
 
 def test_r3gans_blocks_start_as_nothing_and_have_no_norm():
     x = drawn(2, 8, 6, 6)
-    assert torch.equal(Block(8, 4, 1)(x), x)
+    assert torch.equal(R3Block(8, 4, 1)(x), x)
     for net in (deep.generator(FACTS, 8), deep.trunk(FACTS, 1)[0]):
         assert not any("Norm" in type(layer).__name__ for layer in net.modules())
-    block = Block(8, 4, 1)
+    block = R3Block(8, 4, 1)
     assert block.mix.groups == 4 and block.mix.in_channels == 16  # four channels in each
     assert not torch.equal(spread(block)(x), x)
 
@@ -329,7 +329,7 @@ def test_spectral_norm_brings_every_largest_singular_value_to_1(family):
 def test_clipped_weights_stay_within_the_bound():
     D = spread(Discriminator(net=DCGAN(4), constraint=WeightClip(0.05)).build(FACTS))
     before = [p.clone() for p in D.parameters()]
-    D.settle({})
+    D.after_step({})
     for p, old in zip(D.parameters(), before, strict=True):
         assert torch.equal(p, old.clamp(-0.05, 0.05))
     assert SpectralNorm().lipschitz and WeightClip().lipschitz
@@ -343,34 +343,34 @@ HEADS = [Score(), Projection(), Classes(), ClassesAsScore(), ScoreAndClasses(), 
 @pytest.mark.parametrize("head", HEADS, ids=repr)
 def test_a_head_gives_what_it_says(head):
     family = PatchGAN(4) if head.wants_maps else MLP((16,))
-    verdict = Discriminator(net=family, head=head).build(DataSpec(1, 8, 8, 3))(drawn(4, 1, 8, 8), torch.zeros(4).long())
-    given = {name for name in ("score", "logits", "code_params") if getattr(verdict, name) is not None}
-    assert given == set(head.gives)
-    assert verdict.features.shape == ((4, 8, 2, 2) if head.wants_maps else (4, 16))
+    output = Discriminator(net=family, head=head).build(DataSpec(1, 8, 8, 3))(drawn(4, 1, 8, 8), torch.zeros(4).long())
+    given = set(output.by_head)
+    assert given == set(head.gives) <= {"score", "logits", "code_params"}
+    assert output.features.shape == ((4, 8, 2, 2) if head.wants_maps else (4, 16))
     if "score" in given:
-        assert verdict.score.shape == ((4, 4) if head.wants_maps else (4,))
+        assert output.score.shape == ((4, 4) if head.wants_maps else (4,))
     if isinstance(head, Codes):
-        assert verdict.logits.shape == (4, 5) and verdict.code_params.shape == (4, 4)
+        assert output.logits.shape == (4, 5) and output.code_params.shape == (4, 4)
     elif "logits" in given:
-        assert verdict.logits.shape == (4, 3)
+        assert output.logits.shape == (4, 3)
 
 
 def test_projection_is_the_score_and_the_labels_direction():
     D = spread(Discriminator(net=MLP((16,)), head=Projection()).build(DataSpec(1, 8, 8, 3)))
     y = torch.tensor([0, 1, 2, 1])
-    verdict = D(drawn(4, 1, 8, 8), y)
+    output = D(drawn(4, 1, 8, 8), y)
     for i in range(4):
-        h = verdict.features[i]
+        h = output.features[i]
         score = D.head["score"].weight[0] @ h + D.head["score"].bias[0] + D.head["label"].weight[y[i]] @ h
-        assert verdict.score[i].item() == pytest.approx(score.item(), abs=1e-4)
+        assert output.score[i].item() == pytest.approx(score.item(), abs=1e-4)
 
 
 def test_k_plus_one_classes_by_hand():
     """P(real) of Salimans et al. 2016 is Z / (Z + 1); softplus(-score) is its negative logarithm."""
     D = Discriminator(net=MLP(), head=ClassesAsScore()).build(DataSpec(1, 8, 8, 3))
-    verdict = D(drawn(4, 1, 8, 8))
-    z = verdict.logits.exp().sum(1)
-    assert torch.allclose(softplus(-verdict.score), -(z / (z + 1)).log(), atol=1e-5)
+    output = D(drawn(4, 1, 8, 8))
+    z = output.logits.exp().sum(1)
+    assert torch.allclose(softplus(-output.score), -(z / (z + 1)).log(), atol=1e-5)
 
 
 # --- bf16 ------------------------------------------------------------------------------------------------------------
@@ -383,10 +383,10 @@ def test_scores_keep_their_digits_in_bf16(family):
     x = drawn(64, 1, 16, 16)
     exact = D(x)
     with torch.autocast("cpu", torch.bfloat16):
-        verdict = D(x)
-    assert verdict.score.dtype == verdict.features.dtype == torch.float32
-    assert (verdict.score != verdict.score.bfloat16()).float().mean() > 0.9
-    error = (verdict.features - exact.features).square().mean() / exact.features.square().mean()
+        output = D(x)
+    assert output.score.dtype == output.features.dtype == torch.float32
+    assert (output.score != output.score.bfloat16()).float().mean() > 0.9
+    error = (output.features - exact.features).square().mean() / exact.features.square().mean()
     assert math.sqrt(error.item()) < 0.05
 
 

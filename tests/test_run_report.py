@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from test_report import HOSTILE, Page, browser, page_of  # noqa: F401  a fixture
 
-from sparring import games
+from sparring import files, games
 from sparring.errors import FileFormatError
-from sparring.games import losses
-from sparring.images import grid, load_image, save_animation, save_png
-from sparring.records import RECORDS, to_json
-from sparring.reporting import loss_curves, loss_names, run_page, write
+from sparring.games.curve_names import all_curves
+from sparring.images import grid, save_animation, save_png
+from sparring.records import RECORDS, CurveName, pretty, to_json
+from sparring.reporting import line_figures, loss_names, run_page, write
 
 EVENTS = (
     {"time": 1.7952e9, "event": "started", "images": 0},
@@ -41,7 +41,13 @@ def run_folder(
     (folder / "samples").mkdir(parents=True)
     whole = games.RECIPES[recipe]
     settings = {"images": 6400, "seed": 3, "precision": "fp32", "recipe_name": name or recipe, "source": "photos"}
-    written = {"format": 1, "settings": settings | {"held": 89}, "recipe": to_json(whole), "python": repr(whole)}
+    written = {
+        "format": 1,
+        "settings": settings | {"held": 89},
+        "recipe": to_json(whole),
+        "python": pretty(whole, width=92),
+    }
+    written["curves"] = [to_json(curve) for curve in all_curves(whole)]
     data_spec = {"kind": "DataSpec", "channels": 1, "height": 8, "width": 8, "classes": len(classes)}
     (folder / "recipe.json").write_text(json.dumps(written))
     (folder / "data.json").write_text(
@@ -60,8 +66,13 @@ def run_folder(
     (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in log if line["images"] <= images))
     (folder / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
     for at in range(0, images + 1, 640):
-        save_png(folder / f"samples/images-{at:09d}.png", grid(tiles(16, at // 640), columns=8), generated=True)
+        save_samples(folder / f"samples/images-{at:09d}.png", tiles(16, at // 640))
     return folder
+
+
+def save_samples(path: Path, images: np.ndarray) -> None:
+    save_png(path, grid(images, columns=8), generated=True)
+    files.write_arrays(path.with_suffix(".npz"), images=images.reshape(-1, 8, *images.shape[1:]))
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +113,7 @@ def test_what_was_trained_and_how_it_ended(page):
         "Trained to the end, on 6,400 images. Training went back to a healthier state once; there is 1 warning; "
         in text
     )
-    assert "2 moves gave numbers that are not finite and left no trace." in text
+    assert "2 steps gave numbers that are not finite and left no trace." in text
     assert "6,400 images, seed 3, precision fp32" in text and "89 training images were kept" in text
     assert re.search(r"time50\ss128 images a second", text) and "f00d" * 16 in text
     assert "kernel distance0.0120.010 to 0.015Lower is better." in text
@@ -111,7 +122,7 @@ def test_what_was_trained_and_how_it_ended(page):
 def test_the_recipe_is_the_one_that_was_trained(page):
     code = next(text for tag, a, text in page.all("code") if text.startswith("Recipe("))
     assert eval(code, dict(RECORDS)) == games.RECIPES["cgan"]
-    assert max(len(line) for line in code.splitlines() if "source=" not in line) <= 92
+    assert max(len(line) for line in code.splitlines() if "source=" not in line and "about=" not in line) <= 92
 
 
 def test_events_are_told_in_words_and_marked_in_the_curves(page):
@@ -126,36 +137,42 @@ def test_events_are_told_in_words_and_marked_in_the_curves(page):
 
 
 def test_samples_over_time_show_the_same_noise(whole):
-    found = run_page.history(run_page.read_run(whole))
-    assert (
-        found["rows"][0] == "start" and found["rows"][-1] == "6,400" and found["columns"] == []
-    )  # 10 tiles, 2 classes
-    again = run_page.read_run(whole)
-    for at, path in again.samples:
-        sheet = run_page.taken_apart(load_image(path), again)
+    run = run_page.read_run(whole)
+    found = run_page.history(run)
+    assert found.rows[0] == "start" and found.rows[-1] == "6,400" and found.columns == ()  # 10 tiles, 2 classes
+    for at, path in run.samples:
+        sheet = run_page.tiles(path)
         assert np.array_equal(sheet.reshape(16, 8, 8, 1), tiles(16, at // 640))
-    labelled, plain = (run_page.first_of(sheet, labelled) for labelled in (True, False))
+    labelled, plain = (run_page._first_images(sheet, labelled) for labelled in (True, False))
     assert np.array_equal(labelled, sheet.reshape(16, 8, 8, 1)[[k % 2 * 8 + k // 2 for k in range(10)]])
     assert np.array_equal(plain, sheet.reshape(16, 8, 8, 1)[:10])
-    assert len(run_page.taken_apart(np.zeros((30, 31, 1), np.uint8), again)) == 0, "not a sheet of such images"
+
+
+def test_a_run_that_kept_pictures_only_shows_the_newest_whole(tmp_path):
+    folder = run_folder(tmp_path / "run", rounds=2)
+    for path in folder.glob("samples/*.npz"):
+        path.write_bytes(b"PK broken") if "6400" in path.name else path.unlink()
+    page = page_of(folder)
+    assert "Samples over time" not in page.text()
+    assert [a["alt"] for _, a, _ in page.all("img")] == ["Newest images of the run"]
 
 
 def test_translators_are_shown_between_source_and_target(tmp_path):
     folder = run_folder(tmp_path / "run", "inpaint", rounds=2)
-    for path in (folder / "samples").iterdir():
-        save_png(path, grid(tiles(24, int(path.stem[7:]) // 640), columns=8), generated=True)
+    for path in (folder / "samples").glob("*.png"):
+        save_samples(path, tiles(24, int(path.stem[7:]) // 640))
     found = run_page.read_run(folder)
     shown = run_page.history(found)
     assert run_page.row_names(found) == ["source", "made", "target"]
-    assert shown["rows"][:2] == ["source", "start"] and shown["rows"][-2:] == ["6,400", "target"]
+    assert shown.rows[:2] == ["source", "start"] and shown.rows[-2:] == ["6,400", "target"]
     text = page_of(folder).text()
     assert "Networks that make images from images" in text and "The same sources, seen through" in text
     assert "sparring translate RUN" in text or "sparring sample" not in text
 
 
 def test_ticks_can_be_told_apart():
-    assert loss_curves.distinct([0.5, 1.0]) == ["0.5", "1"]
-    assert loss_curves.distinct([1.3861, 1.3862, 1.3863]) == ["1.3861", "1.3862", "1.3863"]
+    assert line_figures.distinct_ticks([0.5, 1.0]) == ["0.5", "1"]
+    assert line_figures.distinct_ticks([1.3861, 1.3862, 1.3863]) == ["1.3861", "1.3862", "1.3863"]
 
 
 def test_pictures_from_inside(page):
@@ -196,11 +213,11 @@ def test_readable_aloud(page):
     ("events", "said"),
     [
         ([], "Not finished: 3,200 of 6,400 images so far"),
-        (EVENTS[:1], "Not finished: 3,200 of 6,400 images so far. 2 moves"),
+        (EVENTS[:1], "Not finished: 3,200 of 6,400 images so far. 2 steps"),
         ([{"event": "stopped", "images": 3200, "time": 1}], "Stopped at 3,200 of 6,400 images; the same"),
         ([{"event": "4 minutes are over", "images": 3200, "time": 1}], "of 6,400 images, because 4 minutes are over"),
         ([{"event": "diverged", "images": 3200, "time": 1, "words": "samples are alike, after 3 new attempts"}],
-         "Training fell ill and could not be saved: samples are alike, after 3 new attempts"),
+         "Training diverged and could not be saved: samples are alike, after 3 new attempts"),
     ],
 )  # fmt: skip
 def test_how_a_run_can_end(tmp_path, events, said):
@@ -239,26 +256,25 @@ def test_hostile_names_are_only_text(tmp_path):
     assert "\u202e" not in text and "line\\nbreak\\ttab" in text
 
 
-def test_every_term_has_words():
-    kinds = [
-        name
-        for name, value in vars(losses).items()
-        if isinstance(value, type) and issubclass(value, losses.Loss) and value.__module__ == losses.__name__
-    ]
-    assert len(kinds) > 15
-    for name in set(kinds) - {"Loss", "AdversarialLoss", "InputGradientPenalty"}:
-        assert name in loss_names.TERMS, f"report/curves.py has no words for {name}"
-    assert (
-        loss_names.title("D/R1+") == "discriminator: penalty on its slope (2)"
-        and loss_names.title("P/KL") == loss_names.TERMS["KL"]
-    )
-    assert loss_names.title("G/Own") == "G/Own"
-
-
-def test_the_codes_of_infogan_are_not_called_labels(tmp_path):
+def test_curves_are_called_as_the_recipe_says(tmp_path):
     folder = run_folder(tmp_path / "run", "infogan", rounds=1)
-    (folder / "log.jsonl").write_text(json.dumps({"images": 64, "seconds": 1, "means": {"D/Classify": 2.3}}) + "\n")
-    assert "discriminator: loss on the codes" in "".join(page_of(folder).in_svg)
+    key = next(key for key, curve in run_page.read_run(folder).curves.items() if curve.title == "loss on the codes")
+    (folder / "log.jsonl").write_text(json.dumps({"images": 64, "seconds": 1, "means": {key: 2.3}}) + "\n")
+    assert "loss on the codes" in "".join(page_of(folder).in_svg)
+
+
+def test_curves_without_names_are_called_by_their_class():
+    """Of runs before names were written, and of studies."""
+    found = loss_names.panels([{"curves": {key: [[1, 2.0]] for key in ("D/R1+", "G/Own", "D/FractionReal/fake")}}])
+    assert {(p.title, p.lines[0][0]) for p in found} == {
+        ("called real by the discriminator", "generated"),
+        ("penalty on its slope (2)", "real"),
+        ("G/Own", ""),
+    }
+    written = CurveName("G/Own", "generator", "loss of mine")
+    assert loss_names.panels([{"curves": {"G/Own": [[1, 2.0]]}}], {"G/Own": written})[0].title == (
+        "generator: loss of mine"
+    )
 
 
 def test_it_needs_no_torch(whole):

@@ -18,14 +18,17 @@ from arms import SMALL, Arm, stripes, table
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix
 
 from sparring import files, stats
+from sparring.classifiers.fit_record import FitRecord, Gate
 from sparring.data import Notes
 from sparring.errors import DataError, FileFormatError, MachineError, UsageError
+from sparring.records import read_record, to_json
 from sparring.study import Sealed, compare, summarise
-from sparring.study import plan as plans
-from sparring.study.plan import Study, chosen_budgets, minutes_each, ordered_cells, seed_of
-from sparring.study.prepared import prepare
+from sparring.study.plan import Study, chosen_budgets, minutes_each, ordered_trials, seed_of
+from sparring.study.prepared import split_and_seal
+from sparring.study.records import FitNotes, FitRow, HeldOutPart, LabelBudget, StudyProgress
+from sparring.study.summary import Summary
 
-QUICK = {"jobs": 0, "model": False, "budgets": (3, 10), "repeats": 6}
+QUICK = {"jobs": 0, "model": False, "labels": (3, 10), "repeats": 6}
 
 
 def quick(out: Path, source=None, **settings):
@@ -61,73 +64,68 @@ def test_a_study_fits_every_cell_once_and_says_who_is_better(done):
     assert {row["status"] for row in rows} == {"ok"}
     assert done.recommended == "good"
     assert done.verdict.startswith("Use good: ")
-    pair = next(p for p in done.all["pairs"] if (p["budget"], p["a"], p["b"]) == ("10", "good", "poor"))
-    assert pair["verdict"] == "better"
-    assert "poor" in done.all["tie_groups"][1]["groups"][-1]
+    pair = next(p for p in done.pairs if (p.budget, p.a, p.b) == ("10", "good", "poor"))
+    assert pair.verdict == "better"
+    assert "poor" in done.tie_groups[1].groups[-1]
 
 
 def test_numbers_are_those_of_the_predictions(done):
     """Accuracy, balanced accuracy, confusion and recall again from the files, by sklearn."""
-    out, summary = done.folder, done.all
+    out, summary = done.folder, done
     truth = truth_of(out)
-    for score in summary["scores"]:
-        mine = [r for r in rows_of(out) if (r["method"], r["budget"]) == (score["method"], score["budget"])]
+    for score in summary.scores:
+        mine = [r for r in rows_of(out) if (r["method"], r["budget"]) == (score.method, score.budget)]
         said = np.stack([np.load(out / row["predictions"])["proba"].argmax(1) for row in mine])
-        np.testing.assert_allclose(score["accuracy"]["each"], (said == truth).mean(1), atol=1e-6)
-        assert score["accuracy"]["mean"] == pytest.approx((said == truth).mean(), abs=1e-6)
+        np.testing.assert_allclose(score.accuracy.each, (said == truth).mean(1), atol=1e-6)
+        assert score.accuracy.mean == pytest.approx((said == truth).mean(), abs=1e-6)
         balanced = [balanced_accuracy_score(truth, row) for row in said]
-        np.testing.assert_allclose(score["balanced_accuracy"]["each"], balanced, atol=1e-6)
-        counts = next(
-            c for c in summary["confusion"] if c["method"] == score["method"] and c["budget"] == score["budget"]
-        )
-        assert counts["counts"] == sum(confusion_matrix(truth, row) for row in said).tolist()
+        np.testing.assert_allclose(score.balanced_accuracy.each, balanced, atol=1e-6)
+        counts = next(c for c in summary.confusion if c.method == score.method and c.budget == score.budget)
+        assert np.array_equal(counts.counts, sum(confusion_matrix(truth, row) for row in said))
         for k, name in enumerate("abc"):
-            row = next(r for r in summary["per_class"] if (r["method"], r["budget"], r["class"]) ==
-                       (score["method"], score["budget"], name))  # fmt: skip
-            assert row["recall"] == pytest.approx((said == truth)[:, truth == k].mean(), abs=1e-6)
-            assert row["of"] == (truth == k).sum()
-    for pair in summary["pairs"]:
-        each = [np.array(s["accuracy"]["each"]) for name in (pair["a"], pair["b"]) for s in summary["scores"]
-                if s["method"] == name and s["budget"] == pair["budget"]]  # fmt: skip
-        np.testing.assert_allclose(pair["difference"]["each"], each[0] - each[1], atol=2e-6)
-        assert pair["difference"]["mean"] >= 0
+            row = next(r for r in summary.per_class if (r.method, r.budget, r.class_) ==
+                       (score.method, score.budget, name))  # fmt: skip
+            assert row.recall == pytest.approx((said == truth)[:, truth == k].mean(), abs=1e-6)
+            assert row.of == (truth == k).sum()
+    for pair in summary.pairs:
+        each = [np.array(s.accuracy.each) for name in (pair.a, pair.b) for s in summary.scores
+                if s.method == name and s.budget == pair.budget]  # fmt: skip
+        np.testing.assert_allclose(pair.difference.each, each[0] - each[1], atol=2e-6)
+        assert pair.difference.mean >= 0
 
 
 def test_the_summary_has_everything_that_its_readers_use(done):
-    assert set(done.all) >= {
-        "format", "created", "command", "name", "verdict", "sparring", "versions", "machine", "data", "test", "repeats",
-        "seed", "budgets", "methods", "scores", "errors", "pairs", "tie_groups", "per_class", "confusion",
-        "reliability", "mistakes", "games", "gates", "ablations", "recommendation",
-    }  # fmt: skip
-    assert done.all == files.read_json(done.folder / "summary.json")
-    assert done.all["budgets"] == [{"budget": "3", "labels": 9}, {"budget": "10", "labels": 30}]
-    assert done.all["data"]["counts"]["test"] == {"a": 16, "b": 16, "c": 16}
-    assert done.all["test"] == {"images": 48, "looks": 1}
-    for name in (done.all["data"]["contact_sheet"], *(m["picture"] for m in done.all["mistakes"])):
+    assert done == Summary.read(done.folder)
+    assert to_json(done, kinds=False) == files.read_json(done.folder / "summary.json")
+    assert done.budgets == (LabelBudget("3", 9), LabelBudget("10", 30))
+    assert done.data.counts["test"] == {"a": 16, "b": 16, "c": 16}
+    assert done.test == HeldOutPart(images=48, looks=1)
+    for name in (done.data.contact_sheet, *(m.picture for m in done.mistakes)):
         assert (done.folder / name).read_bytes().startswith(b"\x89PNG")
 
 
 def test_mistakes_are_the_most_confident_ones(tmp_path):
     out = tmp_path / "study"
-    summary = quick(out, stripes(noise=110.0), methods=table(Arm("poor", settings={"blur": 30.0})), budgets=3).all
-    confidences = [m["confidence"] for m in summary["mistakes"]]
+    summary = quick(out, stripes(noise=110.0), methods=table(Arm("poor", settings={"blur": 30.0})), labels=3)
+    confidences = [m.confidence for m in summary.mistakes]
     assert len(confidences) > 2
     assert confidences == sorted(confidences, reverse=True)
     mean = np.mean([np.load(out / row["predictions"])["proba"] for row in rows_of(out)], 0)
     truth = truth_of(out)
     wrong = np.flatnonzero(mean.argmax(1) != truth)
     assert confidences[0] == pytest.approx(mean[wrong].max(), abs=1e-5)
-    for mistake in summary["mistakes"]:
-        assert mistake["true"] == mistake["origin"][0] != mistake["said"]
-        assert 1 <= mistake["wrong_in"] <= mistake["of"] == 6
+    for mistake in summary.mistakes:
+        assert mistake.true == mistake.origin[0] != mistake.said
+        assert 1 <= mistake.wrong_in <= mistake.of == 6
 
 
 def test_calibration_and_bins(done):
-    for row in done.all["reliability"]:
-        assert sum(b["count"] for b in row["bins"]) == pytest.approx(48)
-    for score in done.all["scores"]:
+    for row in done.reliability:
+        assert sum(b.count for b in row.bins) == pytest.approx(48)
+    for score in done.scores:
         for name in ("ece", "nll", "brier"):
-            assert score[name]["low"] <= score[name]["mean"] <= score[name]["high"]
+            mean, low, high = getattr(score, name)
+            assert low <= mean <= high
 
 
 def test_the_same_command_again_fits_nothing_and_says_the_same(done):
@@ -135,31 +133,28 @@ def test_the_same_command_again_fits_nothing_and_says_the_same(done):
     events = []
     again = quick(done.folder, progress=events.append)
     assert (done.folder / "results.jsonl").read_bytes() == before
-    same = {k: v for k, v in again.all.items() if k != "created"}
-    assert same == {k: v for k, v in done.all.items() if k != "created"}
-    assert not [e for e in events if e["stage"] == "fit"]
+    assert replace(again, created=done.created) == done
+    assert not [e for e in events if e.what == "fits"]
 
 
 def test_summarise_needs_nothing_but_the_folder(done):
     again = summarise(done.folder)
-    assert {k: v for k, v in again.all.items() if k != "created"} == {
-        k: v for k, v in done.all.items() if k != "created"
-    }
+    assert replace(again, created=done.created) == done
 
 
 def test_a_study_grows_by_methods_budgets_and_repeats(tmp_path):
     out = tmp_path / "study"
-    quick(out, methods=table(Arm("good")), budgets=3, repeats=2)
+    quick(out, methods=table(Arm("good")), labels=3, repeats=2)
     old = rows_of(out)
-    summary = quick(out, methods=SMALL, budgets=(3, "all"), repeats=3).all
+    summary = quick(out, methods=SMALL, labels=(3, "all"), repeats=3)
     assert len(rows_of(out)) == 3 * 2 * 3
     assert [r for r in rows_of(out) if (r["method"], r["budget"]) == ("good", "3") and r["repeat"] < 2] == old
-    assert [b["budget"] for b in summary["budgets"]] == ["3", "all"]
-    assert [m["name"] for m in summary["methods"]] == ["poor", "blurred", "good"]
-    assert summary["repeats"] == 3
-    subset = quick(out, methods=table(Arm("good")), budgets=3, repeats=1).all
-    assert subset["repeats"] == 3
-    assert len(subset["scores"]) == 6
+    assert [b.budget for b in summary.budgets] == ["3", "all"]
+    assert [m.name for m in summary.methods] == ["poor", "blurred", "good"]
+    assert summary.repeats == 3
+    subset = quick(out, methods=table(Arm("good")), labels=3, repeats=1)
+    assert subset.repeats == 3
+    assert len(subset.scores) == 6
 
 
 @pytest.mark.parametrize(
@@ -185,12 +180,20 @@ def test_other_settings_are_refused_and_change_nothing(done, settings, sentence)
     [
         ({"methods": ["svn"]}, "unknown method 'svn', did you mean svm?"),
         ({"methods": []}, "no method to compare"),
-        ({"budgets": 0}, "0 labels a class. Fix: give a whole number from 1 up, or all"),
-        ({"budgets": (5, "many")}, "'many' labels a class"),
-        ({"budgets": (True,)}, "True labels a class"),
-        ({"budgets": ()}, "no number of labels"),
-        ({"budgets": 2.5}, "2.5"),
-        ({"budgets": 70}, "class 'a' has 64 labelled training images, 70 requested"),
+        ({"labels": 0}, "0 labels a class. Fix: give a whole number from 1 up, or all"),
+        ({"labels": (5, "many")}, "'many' labels a class"),
+        ({"labels": (True,)}, "True labels a class"),
+        ({"labels": ()}, "no number of labels"),
+        ({"labels": 2.5}, "2.5"),
+        (
+            {"labels": "labels.csv"},
+            "'labels.csv' labels a class. Fix: give a whole number from 1 up, or all (a labels.csv",
+        ),
+        (
+            {"budgets": 5},
+            "compare has no budgets any more. Fix: write labels=5 for labels per class, table= for a file",
+        ),
+        ({"labels": 70}, "class 'a' has 64 labelled training images, 70 requested"),
         ({"repeats": 0}, "repeats is 0"),
         ({"repeats": 1.5}, "repeats is 1.5"),
         ({"seed": -1}, "seed is -1"),
@@ -217,7 +220,7 @@ def test_a_folder_with_something_else_in_it_is_refused(tmp_path):
 
 
 def test_what_fails_before_the_first_file_leaves_no_folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(Study, "save", lambda self: 1 / 0)
+    monkeypatch.setattr(Study, "save", lambda self, **_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         quick(tmp_path / "study")
     assert not (tmp_path / "study").exists()
@@ -234,28 +237,28 @@ def test_two_studies_in_one_folder_at_once_are_refused(done):
 def test_a_failed_fit_is_a_row_and_not_the_end(tmp_path):
     out, mark = tmp_path / "study", tmp_path / "mark"
     methods = table(Arm("good"), Arm("raises", estimator=arms.Raises), Arm("nan", estimator=arms.NotProbabilities))
-    summary = quick(out, methods=methods, budgets=3, repeats=2).all
+    summary = quick(out, methods=methods, labels=3, repeats=2)
     failed = [row for row in rows_of(out) if row["status"] == "error"]
     assert len(failed) == 4
     assert failed[-1]["error"]["reason"] == "RuntimeError: the images are too stripy"
     assert failed[0]["error"]["reason"] == "ValueError: predict_proba gave numbers that are no probabilities"
-    assert [s["failed"] for s in summary["scores"]] == [0, 2, 2]
-    assert next(s for s in summary["scores"] if s["method"] == "nan")["accuracy"]["mean"] is None
-    assert {e["method"] for e in summary["errors"]} == {"raises", "nan"}
-    assert any("raises failed in 2 fits" in w for w in summary["recommendation"]["warnings"])
+    assert [(s.method, s.failed) for s in summary.scores] == [("good", 0)]
+    assert [(s.method, s.failed) for s in summary.unmeasured] == [("nan", 2), ("raises", 2)]
+    assert {e.method for e in summary.errors} == {"raises", "nan"}
+    assert any("raises failed in 2 fits" in w for w in summary.recommendation.warnings)
     assert not mark.exists()
 
 
 def test_failed_fits_are_tried_again_only_on_request(tmp_path, monkeypatch):
     out, mark = tmp_path / "study", tmp_path / "mark"
     monkeypatch.setenv("SPARRING_TEST_MARK", str(mark))
-    settings = {"methods": table(Arm("good"), Arm("late", estimator=arms.RaisesOnce)), "budgets": 3, "repeats": 2}
+    settings = {"methods": table(Arm("good"), Arm("late", estimator=arms.RaisesOnce)), "labels": 3, "repeats": 2}
     quick(out, **settings)
     mark.touch()
-    assert len(quick(out, **settings).all["errors"]) == 2
-    summary = quick(out, **settings, retry=True).all
-    assert summary["errors"] == []
-    assert [s["n"] for s in summary["scores"]] == [2, 2]
+    assert len(quick(out, **settings).errors) == 2
+    summary = quick(out, **settings, retry=True)
+    assert summary.errors == ()
+    assert [s.n for s in summary.scores] == [2, 2]
     assert len(files.read_lines(out / "results.jsonl")) == 6  # the failures are still told
 
 
@@ -267,12 +270,12 @@ def test_a_study_in_which_everything_fails_says_so(tmp_path):
 
 def test_lost_or_damaged_predictions_are_fitted_again(tmp_path):
     out = tmp_path / "study"
-    quick(out, methods=table(Arm("good")), budgets=3, repeats=4)
+    quick(out, methods=table(Arm("good")), labels=3, repeats=4)
     before = {p.name: p.read_bytes() for p in (out / "predictions").iterdir()}
     (out / "predictions" / "good-3-0.npz").unlink()
     (out / "predictions" / "good-3-1.npz").write_bytes(before["good-3-1.npz"][:-9])
     files.write_arrays(out / "predictions" / "good-3-2.npz", proba=np.full((48, 3), 1 / 3, np.float32))
-    quick(out, methods=table(Arm("good")), budgets=3, repeats=4)
+    quick(out, methods=table(Arm("good")), labels=3, repeats=4)
     assert {p.name: p.read_bytes() for p in (out / "predictions").iterdir()} == before
 
 
@@ -291,7 +294,7 @@ def noted(tmp_path):
 
 def test_rule_1_methods_never_get_a_test_image_or_label(noted):
     source, seen, out = noted
-    prepared = prepare(source, seed=0, test=0.2)
+    prepared = split_and_seal(source, seed=0, test=0.2)
     test = {image.tobytes() for image in prepared.images[prepared.test]}
     assert len(test) == len(prepared.sealed)
     for given in seen:
@@ -305,7 +308,7 @@ def test_rule_1_methods_never_get_a_test_image_or_label(noted):
 def test_rule_1_the_order_of_images_tells_nothing_about_their_classes(noted):
     """The source lists class after class; neither part does."""
     source, _, _ = noted
-    prepared = prepare(source, seed=0, test=0.2)
+    prepared = split_and_seal(source, seed=0, test=0.2)
     truth = prepared.sealed.opened(lambda: None)
     assert (np.diff(truth) == 0).mean() < 0.6
     assert (np.diff(prepared.labels[prepared.labels >= 0]) == 0).mean() < 0.6
@@ -356,14 +359,14 @@ def test_rule_1_a_spy_in_a_process_finds_no_test_labels(tmp_path):
     out = tmp_path / "study"
     source = stripes()
     methods = table(Arm("spy", estimator=arms.Spy), Arm("thief", estimator=arms.Thief))
-    quick(out, source, methods=methods, budgets=3, repeats=1, jobs=1)
+    quick(out, source, methods=methods, labels=3, repeats=1, jobs=1)
     spied, stolen = sorted(rows_of(out), key=lambda row: row["method"])
     assert spied["status"] == "ok", spied["error"]
     record = spied["record"]
     assert record["held"] == record["frames"] == []
     assert set(record["files"]) == {".work/train.npy", ".work/test.npy", "study.json", "sealed.bin"}
-    truth = prepare(source, seed=0, test=0.2).sealed.opened(lambda: None)
-    held_out = {source.origins[i] for i in prepare(source, seed=0, test=0.2).test.tolist()}
+    truth = split_and_seal(source, seed=0, test=0.2).sealed.opened(lambda: None)
+    held_out = {source.origins[i] for i in split_and_seal(source, seed=0, test=0.2).test.tolist()}
     assert not any(f'"{origin}"' in record["study"] for origin in held_out)  # "b/33.png" is a label too
     assert truth.tobytes().hex() not in record["seal"]
     assert stolen["status"] == "error"
@@ -372,15 +375,15 @@ def test_rule_1_a_spy_in_a_process_finds_no_test_labels(tmp_path):
 def test_rule_1_looks_are_counted_before_they_happen(tmp_path, monkeypatch):
     out = tmp_path / "study"
     quick(out, methods=table(Arm("good")), repeats=1)
-    assert summarise(out).all["test"]["looks"] == 1  # the same rows show nothing new
+    assert summarise(out).test.looks == 1  # the same rows show nothing new
     summary = quick(out, methods=SMALL, repeats=1)
-    assert summary.all["test"]["looks"] == 2
-    assert any("looked at 2 times" in w for w in summary.all["recommendation"]["warnings"])
+    assert summary.test.looks == 2
+    assert any("opened 2 times" in w for w in summary.recommendation.warnings)
     monkeypatch.setattr(Sealed, "_plain", lambda self: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         quick(out, methods=SMALL, repeats=2)
     monkeypatch.undo()
-    monkeypatch.setattr(Study, "save", lambda self: 1 / 0)
+    monkeypatch.setattr(Study, "save", lambda self, **_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         summarise(out)  # what cannot be counted is not opened
 
@@ -405,7 +408,7 @@ def test_rule_2_a_picture_in_both_parts_is_refused(tmp_path, monkeypatch):
 def test_rule_3_all_methods_see_the_same_labels_and_seed(noted):
     _, seen, _ = noted
     assert len(seen) == 8
-    for i in range(4):  # first all cells of the cheap method, then all of the other
+    for i in range(4):  # first all trials of the cheap method, then all of the other
         one, other = seen[i], seen[i + 4]
         np.testing.assert_array_equal(one["y"], other["y"])
         assert one["seed"] == other["seed"]
@@ -417,7 +420,7 @@ def test_rule_3_all_methods_see_the_same_labels_and_seed(noted):
 
 def test_rule_3_rows_with_other_labels_are_not_compared(tmp_path):
     out = tmp_path / "study"
-    quick(out, methods=table(Arm("good"), Arm("blurred")), budgets=3, repeats=1)
+    quick(out, methods=table(Arm("good"), Arm("blurred")), labels=3, repeats=1)
     good, blurred = files.read_lines(out / "results.jsonl")
     for key, value in (("draw", "other"), ("seed", 5), ("labels", 10)):
         (out / "results.jsonl").write_text(json.dumps(good) + "\n" + json.dumps({**blurred, key: value}) + "\n")
@@ -427,11 +430,11 @@ def test_rule_3_rows_with_other_labels_are_not_compared(tmp_path):
 
 def test_rule_3_other_numbers_of_steps_are_said(tmp_path):
     methods = table(Arm("cnn", family="network"), Arm("semi-gan", family="gan", estimator=arms.Painter))
-    summary = quick(tmp_path / "study", methods=methods, budgets=3, repeats=1).all
-    assert summary["notes"] == [
-        "at 3 labels the networks did not take the same number of steps (cnn 10, semi-gan 20): the time ran out"
-    ]
-    assert summary["notes"][0] in summary["recommendation"]["warnings"]
+    summary = quick(tmp_path / "study", methods=methods, labels=3, repeats=1)
+    assert summary.notes == (
+        "at 3 labels the networks did not take the same number of steps (cnn 10, semi-gan 20): the time ran out",
+    )
+    assert summary.notes[0] in summary.recommendation.warnings
 
 
 def test_rule_4_a_fit_sees_no_more_labels_than_its_budget(noted):
@@ -444,18 +447,18 @@ def test_rule_4_a_fit_sees_no_more_labels_than_its_budget(noted):
 
 
 def test_rule_5_three_repeats_are_not_enough(tmp_path):
-    summary = quick(tmp_path / "study", repeats=3).all
-    assert {p["verdict"] for p in summary["pairs"]} == {"not enough evidence"}
-    assert all("cannot be significant with n = 3" in p["sentence"] for p in summary["pairs"])
-    assert "no difference can be called real" in summary["verdict"]
-    assert summary["recommendation"]["warnings"][0].startswith("no difference can be significant with n = 3")
+    summary = quick(tmp_path / "study", repeats=3)
+    assert {p.verdict for p in summary.pairs} == {"not enough evidence"}
+    assert all("cannot be significant with n = 3" in p.sentence for p in summary.pairs)
+    assert "no difference can be called real" in summary.verdict
+    assert summary.recommendation.warnings[0].startswith("no difference can be significant with n = 3")
 
 
 def test_rule_6_the_family_is_the_whole_study(done):
     """Holm over every pair at every budget, not within one."""
-    pairs = done.all["pairs"]
+    pairs = done.pairs
     assert len(pairs) == 6
-    np.testing.assert_allclose([p["p_holm"] for p in pairs], stats.holm([p["p"] for p in pairs]), atol=2e-6)
+    np.testing.assert_allclose([p.p_holm for p in pairs], stats.holm([p.p for p in pairs]), atol=2e-6)
 
 
 def test_rule_7_generated_images_are_refused(tmp_path):
@@ -478,42 +481,145 @@ def test_rule_7_images_that_sparring_made_are_known_when_they_are_read(tmp_path)
     with pytest.raises(DataError, match=r"1 images of photos were made by a network \(b/33.png\)"):
         quick(tmp_path / "study", tmp_path / "photos")
     (tmp_path / "photos" / "b" / "33.png").unlink()
-    assert quick(tmp_path / "study", tmp_path / "photos", repeats=1, budgets=3).recommended
+    assert quick(tmp_path / "study", tmp_path / "photos", repeats=1, labels=3).recommended
 
 
 def test_rule_7_the_gate_and_the_generated_images_are_shown(tmp_path):
     out = tmp_path / "study"
     methods = table(Arm("cnn", family="network"), Arm("gan-augment", family="gan", estimator=arms.Painter))
-    summary = quick(out, methods=methods, budgets=3, repeats=2).all
-    assert [g["repeat"] for g in summary["gates"]] == [0, 1]
-    assert summary["gates"][0]["sentence"] == "no"
-    (game,) = summary["games"]
-    assert game["curves"] == {"loss": [[10, 1.0], [20, None]]}
+    summary = quick(out, methods=methods, labels=3, repeats=2)
+    assert [g.repeat for g in summary.gates] == [0, 1]
+    assert summary.gates[0].sentence == "no"
+    (game,) = summary.games
+    assert game.curves == {"loss": ((10, 1.0), (20, None))}
     from sparring.images import is_generated
 
-    assert is_generated(out / game["generated"])
-    assert not is_generated(out / game["real"])
-    assert [a["what"] for a in summary["ablations"]] == ["generated images"]
+    assert is_generated(out / game.generated)
+    assert not is_generated(out / game.real)
+    assert [a.what for a in summary.ablations] == ["generated images"]
 
 
 def test_rule_8_a_row_keeps_all_that_its_numbers_came_from(done):
-    for row in files.read_lines(done.folder / "results.jsonl"):
-        assert set(plans.KEYS) | set(plans.OK_KEYS) <= set(row)
-        assert row["versions"]["sparring"]
-        assert row["hardware"]["cores"] >= 1
-        assert row["seed"] == seed_of(0, row["budget"], row["repeat"])
-        proba = np.load(done.folder / row["predictions"])["proba"]
+    for line in files.read_lines(done.folder / "results.jsonl"):
+        row = read_record(FitRow, line)
+        assert None not in [getattr(row, name) for name in (*NEEDED, *NEEDED_WHEN_OK) if name != "minutes"]
+        assert row.versions["sparring"]
+        assert row.hardware.cores >= 1
+        assert row.seed == seed_of(0, row.budget, row.repeat)
+        proba = np.load(done.folder / row.predictions)["proba"]
         assert proba.dtype == np.float32
         np.testing.assert_allclose(proba.sum(1), 1, atol=1e-5)
 
 
-@pytest.mark.parametrize("key", [*plans.KEYS, *plans.OK_KEYS])
-def test_rule_8_a_row_that_lacks_something_is_not_written(done, key):
-    row = files.read_lines(done.folder / "results.jsonl")[0]
-    before = (done.folder / "results.jsonl").read_bytes()
-    with pytest.raises(KeyError):
-        Study.read(done.folder).append({k: v for k, v in row.items() if k != key})
-    assert (done.folder / "results.jsonl").read_bytes() == before
+NEEDED = ("method", "budget", "repeat", "status", "labels", "seed", "seconds", "threads", "minutes", "versions",
+          "hardware", "record", "draw")  # fmt: skip
+NEEDED_WHEN_OK = ("cpu_seconds", "predict_seconds", "predictions", "digest", "pictures")
+
+
+@pytest.mark.parametrize("name", [*NEEDED, "error", *NEEDED_WHEN_OK])
+def test_rule_8_a_row_that_lacks_something_cannot_be_made_or_read(done, name):
+    line = files.read_lines(done.folder / "results.jsonl")[0]
+    with pytest.raises(FileFormatError, match=f"lacks the field '{name}'" if name not in NEEDED_WHEN_OK else "lacks"):
+        read_record(FitRow, {k: v for k, v in line.items() if k != name})
+    row = read_record(FitRow, line)
+    if name in NEEDED_WHEN_OK:
+        with pytest.raises(ValueError, match="the row of good-3-0 lacks something"):
+            replace(row, **{name: None})
+
+
+# Files.
+
+
+def test_a_misspelt_field_of_a_summary_is_refused(done):
+    data = files.read_json(done.folder / "summary.json")
+    data["scores"][2]["acuracy"] = data["scores"][2].pop("accuracy")
+    with pytest.raises(FileFormatError, match=r"scores\[2\]: ArmScore has no field 'acuracy', did you mean accuracy\?"):
+        read_record(Summary, data, name="summary.json")
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda d: d.pop("verdict"), "Summary lacks the field 'verdict'"),
+        (lambda d: d["scores"][0]["accuracy"].update(mean="x"), r"scores\[0\].accuracy.mean: 'x' is not a number"),
+        (lambda d: d["scores"][0].update(n=True), r"scores\[0\].n: True is not a whole number"),
+        (lambda d: d["pairs"][1].update(verdict="great"), r"pairs\[1\].verdict: 'great' is not better or worse"),
+        (lambda d: d.update(budgets={}), r"budgets: \{\} is not a list"),
+        (lambda d: d["data"].update(counts=[]), r"data.counts: \[\] is not an object"),
+        (lambda d: d["data"]["counts"]["test"].update(a=None), r"data.counts\['test'\]\['a'\]: None is not a whole"),
+        (lambda d: d["machine"].update(memory_gib="much"), "machine.memory_gib: 'much' is not"),
+    ],
+)  # fmt: skip
+def test_a_summary_with_a_wrong_value_is_refused(done, change, sentence):
+    data = files.read_json(done.folder / "summary.json")
+    change(data)
+    with pytest.raises(FileFormatError, match=sentence):
+        read_record(Summary, data, name="summary.json")
+
+
+def test_a_study_of_the_first_format_goes_on_and_fits_nothing_again(tmp_path, done):
+    """Its rows are read as they are; its summary is refused by a sentence that says what to do."""
+    import shutil
+
+    out = tmp_path / "study"
+    shutil.copytree(done.folder, out)
+    told, lines = files.read_json(out / "study.json"), files.read_lines(out / "results.jsonl")
+    told |= {"format": 1, "load": {"size": None, "unlabelled": None, "labels": None}}
+    del told["steps"], told["model"]
+    files.write_json(out / "study.json", told)
+    summary = files.read_json(out / "summary.json")
+    summary |= {"format": 1, "command": "sparring compare photos"}
+    files.write_json(out / "summary.json", summary)
+    with pytest.raises(
+        FileFormatError, match="has format 1, this version reads 2. Fix: repeat `sparring compare photos`"
+    ):
+        Summary.read(out)
+    events = []
+    assert replace(quick(out, progress=events.append), created=done.created, machine=done.machine) == done
+    assert files.read_lines(out / "results.jsonl") == lines
+    assert not [e for e in events if e.what == "fits"]
+    files.write_json(out / "study.json", {**told, "jobs": {}})
+    assert Study.read(out).definition.jobs is None
+    files.write_json(out / "study.json", {**told, "format": 3})
+    with pytest.raises(FileFormatError, match="has format 3, this version reads 1 and 2"):
+        Study.read(out)
+
+
+def test_a_comparison_turned_round_says_the_same(done):
+    for pair in done.pairs:
+        other = pair.reversed()
+        assert (other.a, other.b, other.difference.mean) == (pair.b, pair.a, -pair.difference.mean)
+        assert (other.difference.low, other.difference.high) == (-pair.difference.high, -pair.difference.low)
+        assert done.comparison(pair.b, pair.a, pair.budget) == other
+        assert other.reversed() == replace(pair, sentence="")
+    assert {pair.verdict for pair in done.pairs} >= {"better"}
+    assert {pair.reversed().verdict for pair in done.pairs if pair.verdict == "better"} == {"worse"}
+
+
+def test_a_summary_shows_itself(done):
+    rows = done.table("10")
+    assert [row[0] for row in rows] == [score.method for score in done.ranked("10")]
+    assert rows[0][1].endswith(" %") and rows[0][3] == "A"
+    html = replace(done, verdict="<b>")._repr_html_()
+    assert html.startswith("<p><b>&lt;b&gt;</b></p>") and html.count("<table>") == 2 and html.count("<tr>") == 8
+    assert repr(done) == f"<Summary of {done.folder}: {done.verdict}>"
+    assert done.report == done.folder / "report.html"
+    assert all(path.exists() for path in done.mistake_pictures)
+
+
+def test_the_gate_of_gan_augment_is_what_a_summary_reads():
+    from sparring.classifiers.gan_augment import gate_of
+
+    y = np.arange(40) % 2
+    for gate in (Gate(False, None, None, None, None, None, "too few"), gate_of(y * 0.0, np.ones(40), y)):
+        assert FitNotes.of({**FitRecord(gate=gate).to_json(), "curves": "none", "steps": "many"}).gate == gate
+    assert FitNotes.of({"curves": [1], "steps": "many", "gate": {"passed": 1}}) == FitNotes()
+
+
+def test_the_records_of_a_study_load_nothing_heavy():
+    code = "import sys, sparring.study.summary; print([m for m in ('torch', 'sklearn', 'scipy') if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
 
 
 # The model.
@@ -523,23 +629,23 @@ def test_the_recommended_method_is_fitted_on_all_labels_and_saved(tmp_path):
     from sparring.classifiers import load_model
 
     out, source, events = tmp_path / "study", stripes(images=200, unlabelled=20), []
-    settings = {"methods": ["majority", "logistic"], "budgets": 3, "repeats": 2, "model": True}
+    settings = {"methods": ["majority", "logistic"], "labels": 3, "repeats": 2, "model": True}
     summary = quick(out, source, **settings)
-    assert summary.all["recommendation"]["model"] == "model"
+    assert summary.recommendation.model == "model"
     model = load_model(out / "model")
     assert model.class_names_ == ["a", "b", "c"]
-    assert model.record_["labels"] == 180
+    assert model.record_.labels == 180
     known = source.labels >= 0
-    assert (model.predict(source.images)[known] == source.labels[known]).mean() > 0.9
+    assert (model.predict(source.images)[known] == np.array(source.classes)[source.labels[known]]).mean() > 0.9
     card = (out / "model" / "README.md").read_text()
     assert "those of its test part included" in card
     assert "the model itself was not tested" in card
     assert source.fingerprint in (out / "model" / "config.json").read_text()
     before = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in (out / "model").iterdir()}
     again = quick(out, source, **settings, progress=events.append)
-    assert again.all["recommendation"] == summary.all["recommendation"]
+    assert again.recommendation == summary.recommendation
     assert {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in (out / "model").iterdir()} == before
-    assert "model" not in [event["stage"] for event in events]
+    assert "model" not in [event.what for event in events]
     files.shutil.rmtree(out / "model")
     quick(out, source, **settings)
     weights = out / "model" / "model.safetensors"
@@ -550,21 +656,21 @@ def test_another_recommendation_is_another_model(tmp_path):
     from sparring.classifiers import load_model
 
     out = tmp_path / "study"
-    quick(out, methods=["majority"], budgets=3, repeats=2, model=True)
-    assert type(load_model(out / "model")).__name__ == "Majority"
-    quick(out, methods=["logistic"], budgets=3, repeats=2, model=False)
-    assert summarise(out).all["recommendation"]["model"] is None  # the old one is not the recommended one
-    summary = quick(out, methods=["majority"], budgets=3, repeats=2, model=True)
+    quick(out, methods=["majority"], labels=3, repeats=2, model=True)
+    assert type(load_model(out / "model")).__name__ == "MajorityClassifier"
+    quick(out, methods=["logistic"], labels=3, repeats=2, model=False)
+    assert summarise(out).recommendation.model is None  # the old one is not the recommended one
+    summary = quick(out, methods=["majority"], labels=3, repeats=2, model=True)
     assert summary.recommended == "logistic"  # though this command did not name it
-    assert type(load_model(out / "model")).__name__ != "Majority"
+    assert type(load_model(out / "model")).__name__ != "MajorityClassifier"
 
 
 def test_a_model_that_cannot_be_saved_is_a_warning(tmp_path):
-    summary = quick(tmp_path / "study", methods=table(Arm("good")), budgets=3, repeats=1, model=True)
-    assert summary.all["recommendation"]["model"] is None
-    assert any(w.startswith("good could not be saved as a model") for w in summary.all["recommendation"]["warnings"])
+    summary = quick(tmp_path / "study", methods=table(Arm("good")), labels=3, repeats=1, model=True)
+    assert summary.recommendation.model is None
+    assert any(w.startswith("good could not be saved as a model") for w in summary.recommendation.warnings)
     assert not (tmp_path / "study" / "model").exists()
-    assert summary.all == files.read_json(tmp_path / "study" / "summary.json")
+    assert summary == Summary.read(tmp_path / "study")
 
 
 # Order, seeds, time.
@@ -572,10 +678,10 @@ def test_a_model_that_cannot_be_saved_is_a_warning(tmp_path):
 
 def test_cheap_methods_come_first_and_pairs_are_complete():
     methods = table(Arm("slow", family="gan"), Arm("net", family="network"), Arm("quick"), Arm("floor", family="floor"))
-    cells = ordered_cells(methods, ["3", "10"], 2)
-    assert [c.method for c in cells[:8]] == ["quick", "floor"] * 4
-    assert [str(c) for c in cells[8:12]] == ["slow-3-0", "net-3-0", "slow-10-0", "net-10-0"]
-    assert len(set(cells)) == 16
+    trials = ordered_trials(methods, ["3", "10"], 2)
+    assert [c.method for c in trials[:8]] == ["quick", "floor"] * 4
+    assert [str(c) for c in trials[8:12]] == ["slow-3-0", "net-3-0", "slow-10-0", "net-10-0"]
+    assert len(set(trials)) == 16
 
 
 def test_seeds_are_a_function_of_seed_budget_and_repeat():
@@ -591,50 +697,51 @@ def test_budgets_are_put_in_order():
 
 def test_minutes_are_divided_over_network_fits(tmp_path):
     methods = table(Arm("net", family="network"), Arm("gan", family="gan"), Arm("quick"))
-    cells = ordered_cells(methods, ["3"], 6)
-    assert minutes_each(12, cells, methods, 2) == pytest.approx(0.85 * 12 * 2 / 12)
-    assert minutes_each(12, [c for c in cells if c.method == "quick"], methods, 2) is None
+    trials = ordered_trials(methods, ["3"], 6)
+    assert minutes_each(12, trials, methods, 2) == pytest.approx(0.85 * 12 * 2 / 12)
+    assert minutes_each(12, [c for c in trials if c.method == "quick"], methods, 2) is None
     with pytest.raises(UsageError, match=r"0.05 minutes leave 0.43 s for each of 12 .* at least 1 minute,"):
-        minutes_each(0.05, cells, methods, 2)
+        minutes_each(0.05, trials, methods, 2)
 
 
 def test_the_cap_is_the_same_for_the_whole_study(tmp_path):
     arms.Noted.seen.clear()
     out, methods = tmp_path / "study", table(Arm("net", family="network", estimator=arms.Noted))
     events = []
-    quick(out, methods=methods, budgets=3, repeats=2, minutes=4, progress=events.append)
-    quick(out, methods=methods, budgets=3, repeats=3, minutes=4)
+    quick(out, methods=methods, labels=3, repeats=2, minutes=4, progress=events.append)
+    quick(out, methods=methods, labels=3, repeats=3, minutes=4)
     assert {given["minutes"] for given in arms.Noted.seen} == {1.7}
-    assert any("at most 1.7 minutes for each network fit" in event["message"] for event in events)
+    assert any("at most 1.7 minutes for each network fit" in event.message for event in events)
 
 
 def test_rule_3_under_a_cap_all_networks_take_the_steps_that_the_slowest_can_afford(tmp_path):
     out = tmp_path / "study"
     fast = Arm("fast", family="network", estimator=arms.Stepping, settings={"afford": 70})
     slow = Arm("slow", family="gan", estimator=arms.Stepping, settings={"afford": 30})
-    summary = quick(out, methods=table(fast, slow), budgets=3, repeats=2, minutes=4)
-    assert {row["record"]["steps"] for row in Study.read(out).rows().values()} == {30}
-    assert summary.all["notes"] == [
+    summary = quick(out, methods=table(fast, slow), labels=3, repeats=2, minutes=4)
+    assert {row.notes.steps for row in Study.read(out).rows().values()} == {30}
+    assert summary.notes == (
         "at 3 labels the time limit left networks 30 of 100 steps: with more --minutes, or without it, they may do "
-        "much better"
-    ]
+        "much better",
+    )
     slower = Arm("slower", family="gan", estimator=arms.Stepping, settings={"afford": 5})
-    quick(out, methods=table(fast, slow, slower), budgets=3, repeats=3, minutes=4)  # what is settled stays settled
-    assert {row["record"]["steps"] for row in Study.read(out).rows().values()} == {30}
-    free = quick(tmp_path / "free", methods=table(fast, slow), budgets=3, repeats=2)
-    assert any("did not take the same number of steps" in note for note in free.all["notes"])
+    quick(out, methods=table(fast, slow, slower), labels=3, repeats=3, minutes=4)  # what is settled stays settled
+    assert {row.notes.steps for row in Study.read(out).rows().values()} == {30}
+    free = quick(tmp_path / "free", methods=table(fast, slow), labels=3, repeats=2)
+    assert any("did not take the same number of steps" in note for note in free.notes)
 
 
 def test_progress_tells_how_far_and_how_long(tmp_path):
     events = []
     quick(tmp_path / "study", progress=events.append)
-    fits = [e for e in events if e["stage"] == "fit"]
-    assert {"stage", "done", "total", "eta", "running", "message"} <= set(events[0])
-    assert [e["stage"] for e in events][-1] == "done"
-    assert fits[-1]["done"] == fits[-1]["total"] == 36
-    assert fits[-1]["eta"] == 0
-    assert all(e["eta"] > 0 for e in fits[:-1])
-    assert fits[1]["running"] == ["good-3-0"]
+    fits = [e for e in events if e.what == "fits"]
+    assert events[0] == StudyProgress("data", message="reading the images")
+    assert [e.finished.method for e in fits if e.finished].count("good") == 12
+    assert [e.what for e in events][-1] == "done"
+    assert fits[-1].done == fits[-1].total == 36
+    assert fits[-1].seconds_left == 0
+    assert all(e.seconds_left > 0 for e in fits[:-1])
+    assert fits[1].running == ("good-3-0",)
 
 
 # Processes.
@@ -644,14 +751,14 @@ def test_processes_give_the_same_rows_as_none(tmp_path, done):
     out = tmp_path / "study"
     summary = quick(out, jobs=2)
     assert rows_of(out) == rows_of(done.folder)
-    assert summary.all["scores"][0]["accuracy"] == done.all["scores"][0]["accuracy"]
+    assert summary.scores[0].accuracy == done.scores[0].accuracy
     assert not (out / ".work").exists()
 
 
 def test_a_process_that_dies_takes_only_its_own_fit_with_it(tmp_path):
     out = tmp_path / "study"
     methods = table(Arm("good", settings={"seconds": 0.2}), Arm("dies", estimator=arms.Dies))
-    quick(out, methods=methods, budgets=3, repeats=1, jobs=2)
+    quick(out, methods=methods, labels=3, repeats=1, jobs=2)
     assert [(r["method"], r["status"]) for r in rows_of(out)] == [("dies", "error"), ("good", "ok")]
     assert "was killed" in rows_of(out)[0]["error"]["reason"]
 
@@ -664,7 +771,7 @@ from sparring.study import compare
 out, jobs, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
 slow = {{"seconds": seconds, "blur": 30.0}}
 methods = table(Arm("a", settings={{"seconds": seconds}}), Arm("b", family="gan", settings=slow))
-compare(stripes(), out, methods=methods, budgets=(3, 10), repeats=6, jobs=jobs, model=False)
+compare(stripes(), out, methods=methods, labels=(3, 10), repeats=6, jobs=jobs, model=False)
 print("done")
 """  # fmt: skip
 

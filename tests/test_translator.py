@@ -166,7 +166,7 @@ def test_a_generator_is_no_translator(tmp_path):
     with pytest.raises(FileFormatError, match="holds no translator"):
         load_translators(tmp_path)
     (tmp_path / "config.json").write_text('{"kind": "translator", "format": 1}')
-    with pytest.raises(FileFormatError, match="is of format 1, this version reads format 3"):
+    with pytest.raises(FileFormatError, match="has version 1 of the format, this is version 2.* Fix: train it again"):
         load_translators(tmp_path)
 
 

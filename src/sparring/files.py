@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import socket
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -20,12 +19,7 @@ from typing import Any
 
 from .errors import FileFormatError, MachineError, UsageError
 
-try:
-    import fcntl
-except ImportError:  # Windows has no flock: two processes in one folder are not noticed there
-    fcntl = None
-
-ASIDE = ".tmp-"  # what is not whole yet begins so
+TEMPORARY = ".tmp-"  # names of what is not whole yet begin with this
 LOCK = ".lock"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -33,17 +27,17 @@ _serial = count()
 
 
 @contextmanager
-def told(path: Path | str) -> Iterator[None]:
+def as_machine_error(path: Path | str) -> Iterator[None]:
     """OSErrors inside become a MachineError that says in plain words what is wrong with writing `path`."""
     try:
         yield
     except MachineError:
         raise
     except OSError as error:
-        raise plain(error, path) from error
+        raise machine_error(error, path) from error
 
 
-def plain(error: OSError, path: Path | str) -> MachineError:
+def machine_error(error: OSError, path: Path | str) -> MachineError:
     """The MachineError for `error` while writing `path`: full, forbidden, or the system's own words."""
     if error.errno in FULL or (error.errno is None and "requested and" in str(error)):  # numpy's words for it
         return MachineError(
@@ -71,24 +65,24 @@ def _free(path: Path) -> str:
 def make_folder(folder: Path | str) -> Path:
     """`folder` with its parents; raises MachineError where it cannot be made or written to."""
     folder = Path(folder)
-    with told(folder):
+    with as_machine_error(folder):
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, "not writable")
     return folder
 
 
-def _aside(path: Path) -> Path:
+def _temporary_name(path: Path) -> Path:
     """A name beside `path` that no other process and no other call uses."""
-    return path.parent / f"{ASIDE}{os.getpid()}-{next(_serial)}"
+    return path.parent / f"{TEMPORARY}{os.getpid()}-{next(_serial)}"
 
 
 @contextmanager
-def aside(path: Path | str) -> Iterator[Path]:
+def atomic_file(path: Path | str) -> Iterator[Path]:
     """Yields the name of a file to be written; when the block ends well it is synced and takes the place of `path`."""
     path = Path(path)
-    temporary = _aside(path)
-    with told(path):
+    temporary = _temporary_name(path)
+    with as_machine_error(path):
         try:
             yield temporary
             sync(temporary)
@@ -99,14 +93,14 @@ def aside(path: Path | str) -> Iterator[Path]:
 
 
 @contextmanager
-def folder_aside(path: Path | str) -> Iterator[Path]:
+def atomic_folder(path: Path | str) -> Iterator[Path]:
     """Yields a new folder to be filled; when the block ends well it is synced and takes the place of `path`.
 
     An older `path` is moved away first and deleted last; between the two renames there is no `path` for an instant.
     """
     path = Path(path)
-    temporary, old = _aside(path), _aside(path)
-    with told(path):
+    temporary, old = _temporary_name(path), _temporary_name(path)
+    with as_machine_error(path):
         try:
             temporary.mkdir(parents=True)
             yield temporary
@@ -141,7 +135,7 @@ def sync(path: Path) -> None:
 
 def write_bytes(path: Path | str, data: bytes) -> None:
     """`path` holds either its old content or all of `data`. Raises MachineError."""
-    with aside(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_bytes(data)
 
 
@@ -166,7 +160,7 @@ def write_arrays(path: Path | str, **arrays) -> None:
     """A compressed .npz, the same bytes for the same arrays; see write_bytes."""
     import numpy as np
 
-    with aside(path) as temporary, temporary.open("wb") as file:
+    with atomic_file(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)
 
 
@@ -187,7 +181,7 @@ def append_line(path: Path | str, value: dict) -> None:
     """Adds one JSON line, on the disk when this returns; a torn last line is removed, a failed one leaves no trace."""
     path = Path(path)
     line = json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8", "surrogateescape") + b"\n"
-    with told(path):
+    with as_machine_error(path):
         new = not path.exists()
         with path.open("ab+", buffering=0) as file:
             end = _mend(file)
@@ -248,6 +242,11 @@ def read_lines(path: Path | str) -> list[dict]:
     return [row for row in rows if row is not None]
 
 
+def sha256_of(data: bytes) -> str:
+    """Return the SHA-256 of `data` in hexadecimal digits: what the files of a model or checkpoint are checked by."""
+    return hashlib.sha256(data).hexdigest()
+
+
 def content_hash(*content: Any) -> str:
     """Return 32 hexadecimal digits (BLAKE2b) that stand for arrays, bytes and other values.
 
@@ -257,60 +256,49 @@ def content_hash(*content: Any) -> str:
     for item in content:
         if hasattr(item, "dtype"):
             digest.update(f"{item.shape} {item.dtype.str} ".encode())
-            digest.update(item.tobytes())
+            digest.update(item.data if item.flags.c_contiguous and item.dtype.kind in "biuf" else item.tobytes())
         else:
             data = item if isinstance(item, bytes) else repr(item).encode()
             digest.update(f"({len(data)},) |u1 ".encode() + data)
     return digest.hexdigest()
 
 
-def sweep(folder: Path | str) -> None:
+def remove_leftovers(folder: Path | str) -> None:
     """Removes what killed processes left aside in `folder` and below; only for the holder of its lock."""
-    for left in sorted(Path(folder).rglob(f"{ASIDE}*")):
+    for left in sorted(Path(folder).rglob(f"{TEMPORARY}*")):
         shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
 
 
 @contextmanager
 def locked(folder: Path | str) -> Iterator[None]:
-    """Only one process at a time is inside for one folder; the lock dies with its process, even by kill -9.
+    """Let one process at a time in for one folder; the lock dies with its process, even by kill -9.
 
     Raises MachineError naming the process that holds it. The folder must exist.
     """
-    if os.name == "nt":  # has no flock: two processes in one folder are not noticed there
-        yield
-        return
+    from filelock import FileLock, Timeout
+
     path = Path(folder) / LOCK
-    with told(path):
-        handle = _taken(path)
-        os.ftruncate(handle, 0)
-        os.write(
-            handle,
-            json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}).encode(),
-        )
+    lock = FileLock(path)
+    with as_machine_error(path):
+        try:
+            # the holder before may remove the file at this moment: a second try makes a new one
+            lock.acquire(timeout=0.2, poll_interval=0.05)
+        except Timeout:
+            raise _in_use(path.parent, _parsed(_holder(path)) or {}) from None
+    with suppress(OSError):
+        path.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}))
     try:
         yield
     finally:
         with suppress(OSError):
             path.unlink()
-        os.close(handle)
+        lock.release()
 
 
-def _taken(path: Path) -> int:
-    """The open handle of the lock file, locked."""
-    import fcntl
-
-    while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = _parsed(os.read(handle, 4096)) or {}
-            os.close(handle)
-            raise _in_use(path.parent, holder) from None
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(handle), path.stat()):
-                return handle
-        os.close(handle)  # its last holder has just removed the file: take the new one
+def _holder(path: Path) -> bytes:
+    with suppress(OSError):
+        return path.read_bytes()
+    return b""
 
 
 def _in_use(folder: Path, holder: dict) -> MachineError:
@@ -386,13 +374,21 @@ def apart(path: Path, data: object) -> Path:
     return path
 
 
+def folder_name(name: str) -> str:
+    """Return a class name as a folder name: it never leaves its parent, and no two names collide."""
+    from urllib.parse import quote
+
+    quoted = quote(name, safe=" !#$&'()+,;=@[]{}~^`-_äöüßéèêàçñ")
+    return quoted if quoted.strip(". ") else "%2E" * len(quoted) or "%00"
+
+
 def cache_folder() -> Path:
-    """Where what can be computed again is kept from one command to the next; nothing is made.
+    """Return where results that can be computed again are kept from one command to the next; make nothing.
 
     $SPARRING_CACHE, or a folder `sparring` where this system keeps such things: $XDG_CACHE_HOME or ~/.cache on Linux,
     ~/Library/Caches on a Mac, %LOCALAPPDATA% on Windows.
     """
-    if own := os.environ.get("SPARRING_CACHE"):
-        return Path(own)
-    home = {"win32": os.environ.get("LOCALAPPDATA"), "darwin": Path.home() / "Library" / "Caches"}.get(sys.platform)
-    return Path(home or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sparring"
+    from platformdirs import user_cache_dir
+
+    own = os.environ.get("SPARRING_CACHE")
+    return Path(own or user_cache_dir("sparring", appauthor=False))

@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image, ImageFile, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from .errors import DataError, UsageError
-from .files import aside
+from .files import atomic_file
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,6 +34,7 @@ LOOKED_FOR = "png, jpg, webp, bmp, gif, tiff"
 PIXEL_LIMIT = 64_000_000
 FILE_LIMIT = 1 << 29  # bytes of one encoded image in an archive
 MIN_SIDE = 8
+LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue, ITU-R BT.601
 CUT = 0.1  # of a side, at most
 FIT_RULE = (
     "resized with antialiasing, the aspect ratio kept: of a side that is too long up to a tenth is cut, half at either "
@@ -44,8 +45,6 @@ GREY = {"1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N"}
 ROTATED = {5, 6, 7, 8}  # EXIF orientations that exchange height and width
 ORIENTATION = 0x0112  # EXIF tag
 GENERATED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
-
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # grey of red, green and blue (ITU-R BT.601)
 
 Source = bytes | str | Path  # an encoded image
 ImageLike = Source | IO[bytes] | Image.Image
@@ -306,7 +305,11 @@ def colour_channels(images: np.ndarray, channels: int) -> np.ndarray:
     """Return uint8 [..., 1 or 3] with so many channels: grey as three equal ones, colour as its luma."""
     if images.shape[-1] == channels:
         return images
-    return images.repeat(3, axis=-1) if channels == 3 else np.rint(images @ LUMA).astype(np.uint8)[..., None]
+    return (
+        images.repeat(3, axis=-1)
+        if channels == 3
+        else np.rint(images @ np.array(LUMA, np.float32)).astype(np.uint8)[..., None]
+    )
 
 
 def chunk_slices(images: np.ndarray, count: int | None = None, *, most: int = 1 << 23) -> Iterator[slice]:
@@ -388,7 +391,7 @@ def save_png(
     Raises MachineError (disk full, no permission).
     """
     data = encode_png(picture, text=text, generated=generated)
-    with aside(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_bytes(data)
     return Path(path)
 
@@ -414,7 +417,7 @@ def save_animation(
     options: dict[str, Any] = {"lossless": True} if kind == "WEBP" else {}
     if generated:
         options |= {"xmp": XMP.encode()} if kind == "WEBP" else {"comment": f"sparring {GENERATED}"}
-    with aside(path) as temporary:
+    with atomic_file(path) as temporary:
         first.save(temporary, kind, save_all=True, append_images=rest, duration=times, loop=0, **options)
     return path
 

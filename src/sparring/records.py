@@ -3,24 +3,38 @@
 Everything in a recipe is a record. JSON may name only classes that carry `@record`; nothing is imported by name.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass
-from typing import Any, TypeVar, dataclass_transform, overload
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from functools import cache
+from types import UnionType
+from typing import (
+    Any,
+    Literal,
+    NoReturn,
+    TypeVar,
+    Union,
+    dataclass_transform,
+    get_args,
+    get_origin,
+    get_type_hints,
+    overload,
+)
 
 from .errors import FileFormatError, suggestion
 
 Class = TypeVar("Class", bound=type)
+Value = TypeVar("Value")
 RECORDS: dict[str, type] = {}  # name -> class
 FORMER: dict[str, type] = {}  # the name that a class had before -> class
 
 
 @overload
-@dataclass_transform(frozen_default=True)
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def record(cls: Class, /) -> Class: ...
 @overload
-@dataclass_transform(frozen_default=True)
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def record(*, was: str = "", renamed: Mapping[str, str] | None = None) -> Callable[[Class], Class]: ...
-def record(cls=None, /, *, was: str = "", renamed: Mapping[str, str] | None = None):
+def record(cls: Any = None, /, *, was: str = "", renamed: Mapping[str, str] | None = None) -> Any:
     """Make a frozen dataclass that prints only what differs from its defaults, and that JSON may name.
 
     `was`, `renamed` (new field name -> first one): how the class and its fields were first called. Files that were
@@ -29,12 +43,13 @@ def record(cls=None, /, *, was: str = "", renamed: Mapping[str, str] | None = No
     package.
     """
 
-    def made(cls):
+    def made(cls: Any) -> Any:
         there = RECORDS.get(cls.__name__)
         if there is not None and there.__module__.split(".")[0] == "sparring" and cls.__module__ != there.__module__:
             raise ValueError(f"sparring has a record called {cls.__name__}: choose another name")
         cls = dataclass(frozen=True, repr=False)(cls)
-        cls.__repr__ = written
+        if "__repr__" not in vars(cls):
+            cls.__repr__ = _as_call
         cls.first_name = was or cls.__name__
         cls.first_fields = {**getattr(cls, "first_fields", {}), **(renamed or {})}
         RECORDS[cls.__name__] = cls
@@ -47,7 +62,7 @@ def record(cls=None, /, *, was: str = "", renamed: Mapping[str, str] | None = No
 
 @dataclass(frozen=True)
 class Progress:
-    """Where long work stands. Whoever wants to know passes a function that takes one of these.
+    """How far long work has come. Functions that take `on_progress` call it with one of these.
 
     `done` of `total` things of the kind `what` ("images", "fits", ...); `total` is 0 while it is not known.
     """
@@ -63,43 +78,59 @@ OnProgress = Callable[[Progress], None]
 
 
 def no_progress(progress: Progress) -> None:
-    """Take a progress and show nothing: the default of whoever reports it."""
+    """Show nothing: the default of `on_progress`."""
 
 
-def written(self) -> str:
-    return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in changed(self))})"
+def _as_call(self: Any) -> str:
+    return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in _changed(self))})"
 
 
-def identity(value) -> str:
+def _changed(value: Any) -> list[tuple[str, Any]]:
+    """Return (name, value) of the fields that are not at their defaults."""
+    pairs = ((f, getattr(value, f.name)) for f in fields(value))
+    return [(f.name, inner) for f, inner in pairs if inner != f.default or f.default is MISSING]
+
+
+def identity(value: Any) -> str:
     """Return the text that random numbers are keyed by: `repr(value)`, with the first names of classes and fields."""
     if is_dataclass(value):
         kind: Any = type(value)
-        inner = (f"{kind.first_fields.get(name, name)}={identity(field)}" for name, field in changed(value))
+        inner = (f"{kind.first_fields.get(name, name)}={identity(field)}" for name, field in _changed(value))
         return f"{kind.first_name}({', '.join(inner)})"
     if isinstance(value, tuple):
         return f"({', '.join(map(identity, value))}{',' if len(value) == 1 else ''})"
     return repr(value)
 
 
-def changed(value) -> list[tuple[str, Any]]:
-    """The fields that are not at their defaults."""
-    pairs = ((f, getattr(value, f.name)) for f in fields(value))
-    return [(f.name, field) for f, field in pairs if field != f.default or f.default is MISSING]
-
-
-def pretty(value, *, width: int = 100, indent: int = 0, name: str = "") -> str:
-    """The same Python on several lines, each at most `width` long where that can be."""
+def pretty(value: Any, *, width: int = 100, indent: int = 0, name: str = "") -> str:
+    """Return `repr(value)` on several lines, each at most `width` long where that can be."""
     start = " " * indent + name
     if indent + len(name) + len(repr(value)) < width or not (is_dataclass(value) or isinstance(value, tuple)):
         return start + repr(value)
-    inner = [("", item) for item in value] if isinstance(value, tuple) else [(f"{n}=", v) for n, v in changed(value)]
+    inner = [("", item) for item in value] if isinstance(value, tuple) else [(f"{n}=", v) for n, v in _changed(value)]
     opening = "(" if isinstance(value, tuple) else f"{type(value).__name__}("
     lines = [pretty(item, width=width, indent=indent + 4, name=label) + "," for label, item in inner]
     return "\n".join([start + opening, *lines, " " * indent + ")"])
 
 
-def walk(value):
-    """Every record inside `value`, itself included, outermost first."""
+def as_python(value: Any, name: str, *, width: int = 100) -> str:
+    """Return Python that defines `name` as this record when it is run: the imports that it needs, then the record."""
+    homes: dict[str, set[str]] = {}
+
+    def visit(inner: Any) -> None:
+        if is_dataclass(inner):
+            homes.setdefault(type(inner).__module__, set()).add(type(inner).__name__)
+            inner = tuple(field for _, field in _changed(inner))
+        for item in inner if isinstance(inner, tuple) else ():
+            visit(item)
+
+    visit(value)
+    imports = [f"from {module} import {', '.join(sorted(homes[module]))}" for module in sorted(homes)]
+    return "\n".join([*imports, "", pretty(value, width=width, name=f"{name} = ")])
+
+
+def walk(value: Any) -> Iterator[Any]:
+    """Yield every record inside `value`, itself included, outermost first."""
     if is_dataclass(value):
         yield value
         for f in fields(value):
@@ -109,15 +140,25 @@ def walk(value):
             yield from walk(item)
 
 
-def to_json(value) -> Any:
-    """{"kind": class name, field: value, ...}. All fields, so a later change of a default changes no file."""
+def to_json(value: Any, *, kinds: bool = True) -> Any:
+    """Return JSON for records, tuples, mappings and plain values; `from_json` or `read_record` reads it.
+
+    A record becomes {"kind": class name, field: value, ...}. All fields, so a later change of a default changes no
+    file. With `kinds` False it is {field: value, ...}: for `read_record`, which knows the class. There a trailing
+    underscore of a field is not written (`class_` is "class"), nor is a field with metadata {"written": False}.
+    """
     if is_dataclass(value):
-        return {"kind": type(value).__name__} | {f.name: to_json(getattr(value, f.name)) for f in fields(value)}
-    return [to_json(item) for item in value] if isinstance(value, tuple) else value
+        if kinds:
+            return {"kind": type(value).__name__} | {f.name: to_json(getattr(value, f.name)) for f in fields(value)}
+        kept = (f for f in fields(value) if f.metadata.get("written", True))
+        return {f.name.removesuffix("_"): to_json(getattr(value, f.name), kinds=False) for f in kept}
+    if isinstance(value, Mapping):
+        return {str(name): to_json(item, kinds=kinds) for name, item in value.items()}
+    return [to_json(item, kinds=kinds) for item in value] if isinstance(value, tuple | list) else value
 
 
-def from_json(data) -> Any:
-    """The inverse of `to_json`, also of a file with former names.
+def from_json(data: Any) -> Any:
+    """Return the record that `to_json` made this of, also from a file with former names.
 
     Raises FileFormatError for a class or field that does not exist.
     """
@@ -142,3 +183,135 @@ def from_json(data) -> Any:
             fix="use a file written by this version of sparring",
         )
     return cls(**rest)
+
+
+@record
+class CurveName:
+    """What a curve of a training is called.
+
+    `key`: its name in logs. `player`: "discriminator", "generator", ..., or "" where there is one player only. `title`:
+    what is drawn. `of`: the images it is about, "real" or "generated", where it is drawn beside those of the other
+    kind, else "". `share`: its values are shares in [0,1].
+    """
+
+    key: str
+    player: str
+    title: str
+    of: str = ""
+    share: bool = False
+
+    @property
+    def panel(self) -> str:
+        """The title of its picture; curves of real and of generated images have one picture."""
+        return f"{self.player}: {self.title}" if self.player and not self.of else self.title
+
+
+def read_record(cls: type[Value], data: object, *, name: str = "the file") -> Value:
+    """Return the record of class `cls` that `to_json(record, kinds=False)` wrote, also under former names of fields.
+
+    Every value is checked against the annotation of its field. Raises FileFormatError for a field that does not exist
+    or is missing and for a value of another type; `name` says in which file.
+    """
+    try:
+        return _reader(cls)(data)
+    except _Misfit as error:
+        place = f"{name}: {error.place.removeprefix('.')}: " if error.place else f"{name}: "
+        raise FileFormatError(
+            error.id, f"{place}{error}", fix="use a file written by this version of sparring"
+        ) from None
+
+
+class _Misfit(ValueError):
+    """A value that does not fit its annotation; `place` says where, such as `.scores[3].accuracy`."""
+
+    def __init__(self, problem: str, place: str = "", id: str = "bad-field"):
+        super().__init__(problem)
+        self.place, self.id = place, id
+
+
+SIMPLE: dict[Any, tuple[str, Callable[[Any], bool]]] = {
+    str: ("text", lambda v: isinstance(v, str)),
+    bool: ("true or false", lambda v: isinstance(v, bool)),
+    int: ("a whole number", lambda v: isinstance(v, int) and not isinstance(v, bool)),
+    float: ("a number", lambda v: isinstance(v, int | float) and not isinstance(v, bool)),
+    type(None): ("null", lambda v: v is None),
+    Any: ("anything", lambda v: True),
+}
+
+
+@cache
+def _reader(kind: Any) -> Callable[[Any], Any]:
+    """Return a function that turns JSON into a value of the annotation `kind`, or raises _Misfit."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if is_dataclass(kind):
+        return _record_reader(kind)
+    if origin is tuple:
+        each = _reader(inner[0])
+        return lambda data: tuple(_items(enumerate(_of_type(data, list | tuple, "a list")), each, "[{}]").values())
+    if origin is Mapping:
+        each = _reader(inner[1])
+        return lambda data: _items(_of_type(data, Mapping, "an object").items(), each, "[{!r}]")
+    if origin is Literal:
+        return lambda data: _of_type(data, str, "text") if data in inner else _refuse(data, " or ".join(inner))
+    if origin in (Union, UnionType):
+        return lambda data: _first_that_fits(data, [_reader(one) for one in inner])
+    what, fits = SIMPLE[kind]
+    return lambda data: data if fits(data) else _refuse(data, what)
+
+
+def _record_reader(cls: Any) -> Callable[[Any], Any]:
+    hints = get_type_hints(cls)
+    known = {f.name.removesuffix("_"): f for f in fields(cls) if f.metadata.get("written", True)}
+    former = {old: name for name, old in getattr(cls, "first_fields", {}).items()}
+    readers = {name: _reader(hints[f.name]) for name, f in known.items()}
+    needed = [n for n, f in known.items() if f.default is MISSING and f.default_factory is MISSING]
+
+    def read(data: Any) -> Any:
+        given = {
+            former.get(n, n) if n not in known else n: value for n, value in _of_type(data, dict, "an object").items()
+        }
+        if unknown := [name for name in given if name not in known]:
+            said = f"{cls.__name__} has no field {unknown[0]!r}{suggestion(unknown[0], known)}"
+            raise _Misfit(f"{said}; it has {', '.join(known)}", id="unknown-field")
+        if lacking := [name for name in needed if name not in given]:
+            raise _Misfit(f"{cls.__name__} lacks the field {lacking[0]!r}", id="unknown-field")
+        made = {}
+        for name, value in given.items():
+            try:
+                made[known[name].name] = readers[name](value)
+            except _Misfit as error:
+                raise _Misfit(str(error), f".{name}{error.place}", error.id) from None
+        try:
+            return cls(**made)
+        except ValueError as error:
+            raise _Misfit(str(error)) from None
+
+    return read
+
+
+def _items(items: Iterable[tuple[Any, Any]], each: Callable[[Any], Any], place: str) -> dict[Any, Any]:
+    made = {}
+    for name, value in items:
+        try:
+            made[name] = each(value)
+        except _Misfit as error:
+            raise _Misfit(str(error), place.format(name) + error.place, error.id) from None
+    return made
+
+
+def _first_that_fits(data: Any, readers: list[Callable[[Any], Any]]) -> Any:
+    last = _Misfit("")
+    for reader in readers:
+        try:
+            return reader(data)
+        except _Misfit as error:
+            last = error if not last.place or error.place else last
+    raise last
+
+
+def _of_type(data: Any, kind: Any, what: str) -> Any:
+    return data if isinstance(data, kind) else _refuse(data, what)
+
+
+def _refuse(data: Any, what: str) -> NoReturn:
+    raise _Misfit(f"{data!r:.60} is not {what}")

@@ -47,9 +47,9 @@ def explained(error: BaseException) -> SparringError:
             fix="use smaller images with --size, a smaller --batch, or fewer jobs with --jobs 1",
         )
     if isinstance(error, OSError) and error.errno and error.filename:
-        from ..files import plain
+        from ..files import machine_error
 
-        return plain(error, os.fsdecode(error.filename))
+        return machine_error(error, os.fsdecode(error.filename))
     return bug(error)
 
 

@@ -34,14 +34,6 @@ def stem(source: str | Path) -> str:
     return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "images"
 
 
-def folder_name(name: str) -> str:
-    """A class name as a folder name: it never leaves its parent, and no two names collide."""
-    from urllib.parse import quote
-
-    plain = quote(name, safe=" !#$&'()+,;=@[]{}~^`-_äöüßéèêàçñ")
-    return plain if plain.strip(". ") else "%2E" * len(plain) or "%00"
-
-
 def go_on() -> str:
     """The command that was typed, to be typed again."""
     return f"to go on: {typed()}"

@@ -1,93 +1,69 @@
 """What results look like on a terminal: a study, a data set, and a study on its way."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import printable
-from .screen import Line, Screen, duration
+from ..words import budget_name, capitalised, plural
+from .screen import Line, Screen
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # numpy is loaded only by commands that need it
     from ..data import Description
+    from ..study.records import StudyProgress
+    from ..study.summary import Summary
 
-Row = Mapping[str, Any]
-MOST = 30  # rows of a long table that are shown
+ROWS_SHOWN = 30  # rows of a long table that are shown
 
 
-class Telling:
-    """Draws the events of a study on a progress line; failed fits are said at once, each reason once."""
+class StudyLine:
+    """Draws the progress of a study on a line; failed fits are said at once, each reason once."""
 
     def __init__(self, screen: Screen, line: Line):
         self.screen, self.line = screen, line
-        self.saved, self.fits, self.told = "", 0, set()
+        self.saved, self.fits = "", 0
+        self._said: set[object] = set()
 
-    def __call__(self, event: Row) -> None:
-        stage, message = event["stage"], event["message"]
-        if stage == "stopped":
+    def __call__(self, progress: "StudyProgress") -> None:
+        done, total, message = progress.done, progress.total, progress.message
+        if progress.what == "stopped":
             self.saved = f"{message}; "
-            return
-        if stage == "fit":
-            if message and message not in self.told:
-                self.told.add(message)
-                self.screen.note(message)
-            self.heard(event.get("row"))
-            running = ", ".join(event["running"][:3])
-            self.line(
-                event["done"], event["total"], f"{event['done']} of {event['total']} fits  {running}", left=event["eta"]
-            )
-        elif stage != "done":
-            self.line(0, None, message or stage)
+        elif progress.what == "fits":
+            self.once(message, message)
+            self.fits += progress.finished is not None
+            if (row := progress.finished) and row.error:
+                reason = row.error.reason
+                self.once((row.method, reason), f"{row.method} failed at {row.budget} labels: {reason}", "yellow")
+            running = ", ".join(progress.running[:3])
+            self.line(done, total, f"{done} of {total} fits  {running}", left=progress.seconds_left)
+        elif progress.what != "done":
+            self.line(0, None, message)
 
-    def heard(self, row: Row | None) -> None:
-        if not row:
-            return
-        self.fits += 1
-        reason = (row.get("error") or {}).get("reason")
-        if reason and (row["method"], reason) not in self.told:
-            self.told.add((row["method"], reason))
-            self.screen.note(f"{row['method']} failed at {row['budget']} labels: {reason}", style="yellow")
+    def once(self, key: object, text: str, style: str = "dim") -> None:
+        if text and key not in self._said:
+            self._said.add(key)
+            self.screen.note(text, style=style)
 
 
-def share(value: float | None) -> str:
-    return "" if value is None else f"{100 * value:.1f} %"
-
-
-def draw_summary(screen: Screen, summary: Row, page: Path) -> None:
+def draw_summary(screen: Screen, summary: "Summary", page: Path) -> None:
     """The verdict, a table for each budget, and where to read on."""
-    screen.line(summary["verdict"], style="bold")
-    for budget in summary["budgets"]:
-        draw_budget(screen, summary, budget)
+    from ..study.summary import TABLE_COLUMNS
+
+    screen.line(summary.verdict, style="bold")
+    for b in summary.budgets:
+        title = f"\n{capitalised(budget_name(b.budget, b.labels))}"
+        screen.table(TABLE_COLUMNS, summary.table(b.budget), title=title, right=("accuracy",))
     screen.note("Methods that share a letter were not told apart.")
-    for warning in summary["recommendation"].get("warnings") or []:
+    for warning in summary.recommendation.warnings:
         screen.note(warning, style="yellow")
-    if summary["errors"]:
-        screen.note(
-            f"{len(summary['errors'])} fits failed; the same command with --retry tries them again", style="yellow"
-        )
+    if summary.errors:
+        failed = plural(len(summary.errors), "fit")
+        screen.note(f"{failed} failed; the same command with --retry tries them again", style="yellow")
     screen.line(f"\nReport: {page}")
-    model = summary["recommendation"].get("model")
-    if model:
+    if model := summary.recommendation.model:
         place = page.parent / model
         screen.line(f"Model:  {place}")
         screen.note(f"Next: sparring classify {place} IMAGES...")
-
-
-def draw_budget(screen: Screen, summary: Row, budget: Row) -> None:
-    name = budget["budget"]
-    groups = next((row["groups"] for row in summary["tie_groups"] if row["budget"] == name), [])
-    rows = []
-    scores = [score for score in summary["scores"] if score["budget"] == name]
-    for score in sorted(scores, key=lambda s: -(s["accuracy"]["mean"] or 0)):
-        accuracy, seconds = score["accuracy"], score["seconds"]["median"]
-        letters = "".join(chr(ord("A") + i) for i, group in enumerate(groups) if score["method"] in group)
-        interval = (
-            f"{share(accuracy['low'])[:-2]} to {share(accuracy['high'])[:-2]}" if accuracy["low"] is not None else ""
-        )
-        time = duration(seconds) if seconds is not None and seconds >= 1 else "under 1 s" if seconds is not None else ""
-        rows.append((score["method"], share(accuracy["mean"]) or "failed", interval, letters, time))
-    each = "all labels" if name == "all" else f"{name} labels a class"
-    title = f"\n{each} ({budget['labels']:,} in all)"
-    screen.table(("method", "accuracy", "95 %", "group", "a fit takes"), rows, title=title, right=("accuracy",))
 
 
 def draw_description(screen: Screen, found: "Description") -> None:
@@ -104,7 +80,7 @@ def _draw_counts(screen: Screen, found: "Description") -> None:
     """Print one row for each class, one column for each part; the largest 30 classes of many."""
     parts = found.counts
     total = {c: sum(part.classes[c] for part in parts.values()) for c in found.classes}
-    shown = sorted(total, key=lambda c: -total[c])[:MOST] if len(total) > MOST else list(total)
+    shown = sorted(total, key=lambda c: -total[c])[:ROWS_SHOWN] if len(total) > ROWS_SHOWN else list(total)
     rows = [(printable(c), *(f"{part.classes[c]:,}" for part in parts.values())) for c in shown]
     if len(shown) < len(total):
         rest = [sum(n for c, n in part.classes.items() if c not in shown) for part in parts.values()]
@@ -136,6 +112,6 @@ def _description_rows(found: "Description") -> Iterator[tuple[str, str]]:
         yield "duplicates", "none"
     bad = found.bad_files
     yield "bad files", f"{len(bad):,}, left out" if bad else "none"
-    yield from (("", f"{name}: {reason}") for name, reason in bad[:MOST])
-    yield "", f"... and {len(bad) - MOST:,} more (all of them: --json)" if len(bad) > MOST else ""
+    yield from (("", f"{name}: {reason}") for name, reason in bad[:ROWS_SHOWN])
+    yield "", f"... and {len(bad) - ROWS_SHOWN:,} more (all of them: --json)" if len(bad) > ROWS_SHOWN else ""
     yield from (("mind", text) for text in found.warnings)

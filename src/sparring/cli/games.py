@@ -1,8 +1,9 @@
 """Generators: train."""
 
 import shlex
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -10,7 +11,10 @@ from ..files import read_json
 from .app import app, games, go_on, stem
 from .screen import Screen
 from .signals import Interrupted, Stop
-from .typed import Batch, Count, DataSet, Flag, Minutes, Seed
+from .typed import BatchSize, Count, DataSet, Flag, Minutes, Seed
+
+if TYPE_CHECKING:
+    from ..runs.driver import TrainingProgress
 
 Precision = Literal["auto", "fp32", "bf16"]
 
@@ -22,7 +26,7 @@ def train(
     *,
     recipe: Annotated[str, Parameter(alias="-r")] = "auto",
     images: Count = 200_000,
-    batch: Batch | None = None,
+    batch: BatchSize | None = None,
     out: Path | None = None,
     minutes: Minutes | None = None,
     seed: Seed = 0,
@@ -32,7 +36,8 @@ def train(
     augment: str = "auto",
     device: str = "auto",
     precision: Precision = "auto",
-    no_watch: Flag = False,
+    no_monitor: Flag = False,
+    no_watch: Annotated[Flag, Parameter(show=False)] = False,
     json: Flag = False,
     quiet: Flag = False,
 ):
@@ -53,30 +58,31 @@ def train(
         augment: how D sees images: none, diffaugment, ada, or auto: diffaugment below 10,000 images.
         device: auto, cpu, cuda.
         precision: auto measures which is faster.
-        no_watch: do not go back to a healthy copy where training falls ill.
+        no_monitor: do not go back to a healthy copy where training diverges or collapses.
         json: print where the run stands as JSON.
         quiet: print nothing but results.
     """
     from ..runs.defaults import find_recipe
-    from ..runs.driver import to_dict
-    from ..runs.driver import train as advance
+    from ..runs.driver import TrainOptions, train_steps
 
     screen = Screen(as_json=json, quiet=quiet)
+    if no_watch:
+        screen.note("--no-watch is called --no-monitor now")
     name = "run" if recipe == "auto" else find_recipe(recipe)[0]
     out = out or Path(f"{stem(name)}-{stem(data)}")
-    settings = {"images": images, "batch": batch, "minutes": minutes, "seed": seed, "size": size, "device": device}
-    settings |= {"unlabelled": unlabelled, "sources": source, "augment": augment}
-    settings |= {"precision": precision, "watch": not no_watch}
+    options = TrainOptions(
+        images, batch, minutes, seed, size, unlabelled, source, augment, device, precision, not (no_monitor or no_watch)
+    )
     last = None
     with Stop() as stop, screen.progress(name) as line:
-        for last in advance(data, recipe, out, **settings, stop=stop):
+        for last in train_steps(data, recipe, out, options, stop=stop):
             for words in last.news:
                 screen.note(f"{name}: {words}", style="")
             line(last.images, last.total, readings(last), left=last.seconds_left)
     if last is None:
         return
     if json:
-        screen.show_json(to_dict(last))
+        screen.show_json({k: str(v) if isinstance(v, Path) else v for k, v in asdict(last).items()})
     if stop.number:
         raise Interrupted(f"{last.images:,} of {last.total:,} images done, saved in {out}; {go_on()}", stop.number)
     if json:
@@ -84,8 +90,8 @@ def train(
     say_end(screen, name, last, out)
 
 
-def say_end(screen: Screen, name: str, last, out: Path) -> None:
-    """How far it came, and what to type next."""
+def say_end(screen: Screen, name: str, last: "TrainingProgress", out: Path) -> None:
+    """Say how far it came, and what to type next."""
     if not last.done:
         screen.line(f"{name}: {last.images:,} of {last.total:,} images, saved in {out} ({last.why})")
         screen.note(f"Go on with more --minutes: {go_on()}")
@@ -98,8 +104,8 @@ def say_end(screen: Screen, name: str, last, out: Path) -> None:
         screen.note(f"Next: sparring {what.format(shlex.quote(str(out)))}")
 
 
-def readings(at) -> str:
-    """`1,230 images/s  D 0.69  G 0.81  D right on real 81 %, fake 88 %`"""
+def readings(at: "TrainingProgress") -> str:
+    """Return the line of a live training: `1,230 images/s  D 0.69  G 0.81  D right on real 81 %, fake 88 %`."""
     losses, right = [], []
     for name, value in at.means.items():
         player, _, loss = name.partition("/")

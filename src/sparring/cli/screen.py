@@ -13,6 +13,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from ..records import Progress as Step
+from ..words import duration, percent
 
 EVERY_SECONDS = 15.0  # between two plain lines of progress
 
@@ -106,19 +107,11 @@ class Line:
         pace = (done - self.first) / max(now - self.begun, 1e-9)
         if left is None and total and pace > 0:
             left = (total - done) / pace
-        parts = [text, f"{duration(left)} left" if left is not None else ""]
+        parts = [text, f"{duration(round(left))} left" if left is not None else ""]
         state = "  ".join(part for part in parts if part)
         if self.live:
             self.bar.update(self.task, completed=done, total=total, state=state)
         elif not self.screen.quiet and now - self.said >= EVERY_SECONDS:
             self.said = now
-            share = f" {100 * done / total:.0f} %" if total else ""
+            share = f" {percent(done / total, 0)}" if total else ""
             self.screen.note(f"{self.what}{share}  {state}".rstrip())
-
-
-def duration(seconds: float) -> str:
-    """7 s, 3 min, 2 h 05 min."""
-    if seconds < 90:
-        return f"{max(seconds, 0):.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -7,7 +7,6 @@ from ..errors import DataError, UsageError, printable
 from ..files import make_folder, new_folder
 from .app import app, games
 from .screen import Screen
-from .studies import image_files
 from .typed import Flag, Seed
 
 
@@ -21,6 +20,7 @@ def translate(
     to: str | None = None,
     score: Flag = False,
     seed: Seed = 0,
+    trust_code: Flag = False,
     json: Flag = False,
 ):
     """Fill holes, enlarge or colour images, or turn them into others.
@@ -36,8 +36,10 @@ def translate(
         to: for cyclegan, a: images like those it was trained to make, b: the way back [default: a].
         score: the images are intact: degrade them as in training, restore them, and print how well that went.
         seed: of the holes of --score.
+        trust_code: run the Python file that the run was trained with, if it has one of its own.
         json: print what was written, or the scores, as JSON.
     """
+    from ..data.trees import image_files
     from ..runs.translator import load_translators
 
     screen = Screen(as_json=json)
@@ -45,7 +47,7 @@ def translate(
         raise UsageError(
             "missing", "there are no images to translate", fix="name image files or folders after the model"
         )
-    loaded = load_translators(model)
+    loaded = load_translators(model, trust_code=trust_code)
     if score:
         scored(screen, loaded, images, out, seed=seed, json=json)
         return

@@ -1,50 +1,55 @@
-"""What the discriminator sees of an image, real or made: the same kinds of change, so that G need not make them.
+"""Augmentation: random changes of every image that the discriminator is given, real or generated.
 
-Zhao et al. 2020 (arXiv:2006.10738) and Karras et al. 2020 (arXiv:2006.06676). Everything is differentiable twice, as
-penalties on the slope of D need it, and keyed by image. Mirrored and turned images are shown only if asked for: a
-mirrored 2 is no 2, and what D may see, G will make.
+The changes are the same for both, so that G need not make them: Zhao et al. 2020 (arXiv:2006.10738) and Karras et al.
+2020 (arXiv:2006.06676). They are ours and not a library's, because everything must be differentiable twice (for
+penalties on the gradient of D) and computed from keyed numbers of each image. Mirrored and rotated images are given
+only if asked for: G learns to make whatever D is given, and a mirrored 2 is no 2.
 """
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from ..nets.layers import DataSpec
 from ..records import record
-from .losses import Loss
+from .measures import Loss
 
 
 @record(was="Memory", renamed={"reading": "gauge"})
 class TrackedBuffer:
-    """Something a judge remembers between moves: a buffer that follows the mean of a gauge. Part of its state."""
+    """A buffer of a discriminator that follows the mean of a measure, `reading`, from step to step."""
 
     name: str
     reading: Loss
 
     def initial(self, data_spec: DataSpec) -> Tensor:
+        """Return the buffer before the first step."""
         raise NotImplementedError
 
     def update(self, buffer: Tensor, mean: Tensor) -> None:
-        """Changes `buffer` in place; `mean` is the gauge's mean over the batch."""
+        """Change `buffer` in place; `mean`: of the measure over the batch."""
         raise NotImplementedError
 
 
 @record(was="AsIs", renamed={"buffers": "memories"})
 class NoAugment:
-    """The image itself."""
+    """No augmentation. `numbers`: random numbers for each image. `needs_buffer`: it does nothing without a buffer."""
 
-    numbers = 0  # drawn for each image
     buffers: tuple[TrackedBuffer, ...] = ()
 
-    def see(self, x: Tensor, u: Tensor, p: Tensor | None = None) -> Tensor:
-        """Images [N,C,H,W] seen by numbers u [N, numbers] in [0,1); p: the probability that is remembered, if any."""
+    numbers: ClassVar[int] = 0
+    needs_buffer: ClassVar[bool] = False
+
+    def apply(self, x: Tensor, u: Tensor, p: Tensor | None = None) -> Tensor:
+        """Return images [N,C,H,W] changed by numbers u [N, numbers] in [0,1), with probability p if it is given."""
         return x
 
 
 @record
 class DiffAugment(NoAugment):
-    """Light, a shift by up to an eighth of a side, a square of half a side cut out. Zhao et al. 2020, section 3."""
+    """Brightness and colour, a shift by up to an eighth of a side, half of both sides cut out. Zhao et al. 2020."""
 
     light: bool = True
     shift: float = 0.125
@@ -52,21 +57,21 @@ class DiffAugment(NoAugment):
 
     numbers = 7
 
-    def see(self, x: Tensor, u: Tensor, p: Tensor | None = None) -> Tensor:
+    def apply(self, x: Tensor, u: Tensor, p: Tensor | None = None) -> Tensor:
         u = u.to(x.dtype)[:, :, None, None]
         if self.light:
             x = x + (u[:, 0:1] - 0.5)
             if x.shape[1] > 1:
-                x = stretched(x, x.mean(1, keepdim=True), 2 * u[:, 1:2])
-            x = stretched(x, x.mean((1, 2, 3), keepdim=True), 0.5 + u[:, 2:3])
+                x = away_from(x, x.mean(1, keepdim=True), 2 * u[:, 1:2])
+            x = away_from(x, x.mean((1, 2, 3), keepdim=True), 0.5 + u[:, 2:3])
         if self.shift:
-            x = shifted(x, ((2 * u[:, 3:5, 0, 0] - 1) * self.shift))
+            x = shifted_by_pixels(x, ((2 * u[:, 3:5, 0, 0] - 1) * self.shift))
         return x * ~cut_out(u[:, 5:7, 0, 0], self.cut, *x.shape[2:]) if self.cut else x
 
 
 @record
 class Probability(TrackedBuffer):
-    """ADA's p: up by `step` when the gauge is above `target`, else down. Karras et al. 2020, section 3.1."""
+    """ADA's p: up by `step` while the measure is above `target`, else down. Karras et al. 2020, section 3.1."""
 
     name: str = "p"
     reading: Loss = Loss()
@@ -83,12 +88,12 @@ class Probability(TrackedBuffer):
 
 @record
 class ADA(NoAugment):
-    """Each kind of change with probability p, which keeps a gauge of D's overfitting near a target.
+    """Each kind of change with probability p, adapted so that a measure of D's overfitting stays near a target.
 
-    Moves, scale, turns by any angle (`rotation`: the largest, in degrees), stretching; brightness, contrast, colour;
-    a square cut out. `flip`, `quarter_turns`: only where they change no class. p is at most 0.8, above which
-    augmentations show in samples (Karras et al. 2020, section 2.2). `augmented` gives it the memory that p is, which
-    goes from 0 to 1 in 64,000 images at the soonest.
+    Kinds: shift, scale, rotation by up to `rotation` degrees, stretching; brightness, contrast, colour; a rectangle cut
+    out. `flip`, `quarter_turns`: only where they change no class. p is at most 0.8: above that, augmentations appear in
+    samples (Karras et al. 2020, section 2.2). `builders.augmented` adds the buffer that holds p, which goes from 0 to 1
+    in 64,000 images at the fastest.
     """
 
     buffers: tuple[TrackedBuffer, ...] = ()
@@ -97,46 +102,50 @@ class ADA(NoAugment):
     quarter_turns: bool = False
 
     numbers = 26
+    needs_buffer = True
 
-    def see(self, x: Tensor, u: Tensor, p: Tensor | None = None) -> Tensor:
+    def apply(self, x: Tensor, u: Tensor, p: Tensor | None = None) -> Tensor:
         u = u.to(x.dtype)
         happens = (u[:, :10] < (0.0 if p is None else p)).to(x.dtype)
         amount = u[:, 10:]
-        x = placed(x, self.where(happens, amount, x.shape[2] / x.shape[3]))
-        light = happens[:, 6:9] * normal(amount[:, 8:11]) * x.new_tensor([0.2, 0.5 * math.log(2), math.log(2)])
+        x = read_at(x, self.affine(happens, amount, x.shape[2] / x.shape[3]))
+        light = (
+            happens[:, 6:9] * normal_from_uniform(amount[:, 8:11]) * x.new_tensor([0.2, 0.5 * math.log(2), math.log(2)])
+        )
         brightness, contrast, colour = light[:, :, None, None, None].unbind(1)
-        x = stretched(x + brightness, 0.0, contrast.exp())
+        x = away_from(x + brightness, 0.0, contrast.exp())
         if x.shape[1] > 1:
-            x = stretched(x, x.mean(1, keepdim=True), colour.exp())
+            x = away_from(x, x.mean(1, keepdim=True), colour.exp())
         return x * ~(cut_out(amount[:, 11:13], 0.5, *x.shape[2:]) & (happens[:, 9] > 0)[:, None, None, None])
 
-    def where(self, happens: Tensor, amount: Tensor, tall: float) -> Tensor:
-        """Where to read each image, affine [N,2,3] in units of half a side; `tall`: height / width."""
+    def affine(self, happens: Tensor, amount: Tensor, tall: float) -> Tensor:
+        """Return where to read each image, affine [N,2,3] in units of half a side; `tall`: height / width."""
         n, doubled = len(amount), math.log(2) * 0.2
-        scale = (happens[:, 0] * doubled * normal(amount[:, 0])).exp()
-        ratio = (happens[:, 1] * doubled * normal(amount[:, 1])).exp()
+        scale = (happens[:, 0] * doubled * normal_from_uniform(amount[:, 0])).exp()
+        ratio = (happens[:, 1] * doubled * normal_from_uniform(amount[:, 1])).exp()
         angle = happens[:, 2] * (2 * amount[:, 2] - 1) * math.radians(self.rotation)
         if self.quarter_turns:
             angle = angle + happens[:, 3] * (4 * amount[:, 3]).floor() * (math.pi / 2)
         mirror = 1 - 2 * happens[:, 4] * (amount[:, 4] < 0.5) if self.flip else torch.ones_like(angle)
-        moves = happens[:, 5:6] * (2 * amount[:, 5:7] - 1) * 0.25
+        offset = happens[:, 5:6] * (2 * amount[:, 5:7] - 1) * 0.25
         cos, sin = angle.cos() * scale, angle.sin() * scale
-        rows = [cos * ratio * mirror, -sin / ratio * tall, moves[:, 0]]
-        rows += [sin * ratio * mirror / tall, cos / ratio, moves[:, 1]]
-        return torch.stack(rows, 1).view(n, 2, 3)
+        entries = [cos * ratio * mirror, -sin / ratio * tall, offset[:, 0]]
+        entries += [sin * ratio * mirror / tall, cos / ratio, offset[:, 1]]
+        return torch.stack(entries, 1).view(n, 2, 3)
 
 
-def stretched(x: Tensor, condition: Tensor | float, by: Tensor) -> Tensor:
-    return (x - condition) * by + condition
+def away_from(x: Tensor, centre: Tensor | float, factor: Tensor) -> Tensor:
+    """Return x with its distance from `centre` multiplied by `factor`."""
+    return (x - centre) * factor + centre
 
 
-def normal(u: Tensor) -> Tensor:
-    """Uniform numbers in [0,1) -> standard normal ones."""
+def normal_from_uniform(u: Tensor) -> Tensor:
+    """Return standard normal numbers from uniform ones in [0,1)."""
     return torch.special.ndtri(u.clamp(1e-6, 1 - 1e-6))
 
 
 def cut_out(u: Tensor, share: float, height: int, width: int) -> Tensor:
-    """bool [N,1,H,W], true in a rectangle of `share` of both sides about a random point, also over the edge."""
+    """Return bool [N,1,H,W], true in a rectangle of `share` of both sides around a random point, cut at the edge."""
     inside = []
     for side, place in ((height, u[:, :1]), (width, u[:, 1:2])):
         at = torch.arange(side, device=u.device)
@@ -145,19 +154,20 @@ def cut_out(u: Tensor, share: float, height: int, width: int) -> Tensor:
     return (inside[0][:, :, None] & inside[1][:, None, :])[:, None]
 
 
-def shifted(x: Tensor, by: Tensor) -> Tensor:
-    """Each image moved by whole pixels, `by` [N,2] as shares of height and width; 0 comes in from outside."""
+def shifted_by_pixels(x: Tensor, by: Tensor) -> Tensor:
+    """Return each image shifted by whole pixels, `by` [N,2] as shares of height and width; 0 comes in from outside."""
     n, _, height, width = x.shape
     dy, dx = (by[:, 0] * height).round().long(), (by[:, 1] * width).round().long()
     rows = torch.arange(height, device=x.device)[None] - dy[:, None]
     columns = torch.arange(width, device=x.device)[None] - dx[:, None]
-    return picked(
+    return pixels_at(
         x, rows[:, :, None].expand(n, height, width), columns[:, None, :].expand(n, height, width), edge=False
     )
 
 
-def placed(x: Tensor, affine: Tensor) -> Tensor:
-    """Images read where `affine` [N,2,3] says, between pixels linearly, beyond the edge mirrored."""
+def read_at(x: Tensor, affine: Tensor) -> Tensor:
+    """Return images read where `affine` [N,2,3] says, between pixels linearly, beyond the edge mirrored."""
+    # Not torch's grid_sample: it has no second derivative, which penalties on the gradient of D need.
     n, _, height, width = x.shape
     ys = (2 * torch.arange(height, device=x.device) + 1) / height - 1
     xs = (2 * torch.arange(width, device=x.device) + 1) / width - 1
@@ -168,24 +178,24 @@ def placed(x: Tensor, affine: Tensor) -> Tensor:
     left, top = across.floor(), down.floor()
     right_share, low_share = (across - left)[:, None], (down - top)[:, None]
     left, top = left.long(), top.long()
-    upper = picked(x, top, left).lerp(picked(x, top, left + 1), right_share)
-    lower = picked(x, top + 1, left).lerp(picked(x, top + 1, left + 1), right_share)
+    upper = pixels_at(x, top, left).lerp(pixels_at(x, top, left + 1), right_share)
+    lower = pixels_at(x, top + 1, left).lerp(pixels_at(x, top + 1, left + 1), right_share)
     return upper.lerp(lower, low_share)
 
 
-def picked(x: Tensor, rows: Tensor, columns: Tensor, edge: bool = True) -> Tensor:
-    """x[n, :, rows[n], columns[n]], [N,C,H,W]. Beyond the edge: mirrored, or 0 where `edge` is False."""
+def pixels_at(x: Tensor, rows: Tensor, columns: Tensor, edge: bool = True) -> Tensor:
+    """Return x[n, :, rows[n], columns[n]], [N,C,H,W]; beyond the edge mirrored, or 0 if not `edge`."""
     n, _, height, width = x.shape
     image = torch.arange(n, device=x.device)[:, None, None]
     if edge:
-        out = x.permute(0, 2, 3, 1)[image, mirrored(rows, height), mirrored(columns, width)]
+        out = x.permute(0, 2, 3, 1)[image, mirrored_index(rows, height), mirrored_index(columns, width)]
         return out.permute(0, 3, 1, 2)
     inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
     out = x.permute(0, 2, 3, 1)[image, rows.clamp(0, height - 1), columns.clamp(0, width - 1)]
     return (out * inside[..., None]).permute(0, 3, 1, 2)
 
 
-def mirrored(index: Tensor, side: int) -> Tensor:
-    """Pixel numbers folded back into 0 .. side - 1: ... 1 0 | 0 1 2 ... 2 | 2 1 ..."""
+def mirrored_index(index: Tensor, side: int) -> Tensor:
+    """Return pixel numbers folded back into 0 .. side - 1: ... 1 0 | 0 1 2 ... 2 | 2 1 ..."""
     index = index.remainder(2 * side)
     return torch.minimum(index, 2 * side - 1 - index)

@@ -1,6 +1,8 @@
 """A recipe, and the usual ways to write one down."""
 
-from dataclasses import replace
+from dataclasses import field, replace
+
+from torch import Tensor
 
 from ..errors import UsageError
 from ..nets.unet import PatchGAN
@@ -8,41 +10,63 @@ from ..records import record, walk
 from .augment import ADA, NoAugment, Probability
 from .checks import problems
 from .heads import Patches
-from .losses import L1, AdversarialLoss, NonSaturating, Relativistic, Sign, Wasserstein
+from .losses import L1, AdversarialLoss, NonSaturating
+from .measures import Loss, Sign
 from .nodes import Batch, Discriminated, Labels, Node, Output
-from .players import Adam, Discriminator, Generator, Optimiser, Player, Translator
+from .players import Adam, Discriminator, Generator, NetworkSpec, Optimiser, Player, Translator, networks_of
 
-RISE = 64_000  # images that D sees while ADA's p goes from 0 to 1
+FASTEST_RISE = 64_000  # images that D is given while ADA's p goes from 0 to 1
 
 
 @record
 class Recipe:
-    """Everything that tells one method from another. A round is one turn of each player, in this order."""
+    """Everything that tells one method from another: the players, in the order of their steps in a round.
+
+    `source`: the paper. `batch`: images in each step. `about`: what it is, in a few words; no part of what makes two
+    recipes equal. Raises UsageError where its pieces do not fit together.
+    """
 
     source: str
-    players: tuple
+    players: tuple[Player, ...]
     batch: int = 64
+    about: str = field(default="", compare=False)
 
-    def __post_init__(self):
-        if problem := next(problems(self), None):
-            raise UsageError("recipe-misfit", *problem[:1], fix=problem[1])
+    def __post_init__(self) -> None:
+        for problem, fix in problems(self.players):
+            raise UsageError("recipe-misfit", problem, fix=fix)
 
     @property
-    def nets(self) -> dict:
-        return {spec.name: spec for player in self.players for spec in player.nets}
+    def nets(self) -> dict[str, NetworkSpec]:
+        """The networks by name."""
+        return networks_of(self.players)
 
     @property
     def pools(self) -> set[str]:
-        """Which pools of the data it reads."""
-        return {p.pool for p in walk(self) if isinstance(p, (Batch, Labels))}
+        """The pools of the data that it reads."""
+        return {node.pool for node in walk(self) if isinstance(node, (Batch, Labels))}
+
+    @property
+    def generator(self) -> Generator | None:
+        """The generator, which makes images from noise, if it has one."""
+        return next((spec for spec in self.nets.values() if isinstance(spec, Generator)), None)
+
+    @property
+    def translators(self) -> tuple[Translator, ...]:
+        """The networks that turn an image into another."""
+        return tuple(spec for spec in self.nets.values() if isinstance(spec, Translator))
+
+    @property
+    def adversarial_losses(self) -> dict[str, AdversarialLoss]:
+        """The adversarial loss of each discriminator that has one, by the discriminator's name."""
+        return {loss.real.by: loss for player in self.players for loss in player.adversarial_losses}
 
 
 def gan(
     source: str,
     adversarial: AdversarialLoss,
     *,
-    d: tuple = (),
-    g: tuple = (),
+    d: tuple[Loss, ...] = (),
+    g: tuple[Loss, ...] = (),
     discriminator: Discriminator = Discriminator(),
     generator: Generator | Translator = Generator(),
     optim: Optimiser = Adam(),
@@ -50,38 +74,48 @@ def gan(
     d_steps: int = 1,
     d_average: float | None = None,
     batch: int = 64,
+    about: str = "",
 ) -> Recipe:
-    """Two players share a contest; each has further terms of its own. G is sampled through its weight average."""
+    """Return a recipe of two players that share an adversarial loss; `d` and `g` are further losses of each.
+
+    Samples are made by G's weight average.
+    """
     players = (
         Player("D", (discriminator,), (adversarial, *d), optim, steps=d_steps, average=d_average),
         Player("G", (generator,), (adversarial, *g), g_optim or optim, average=0.999),
     )
-    return Recipe(source, players, batch)
+    return Recipe(source, players, batch, about)
 
 
 def solo(
     source: str,
-    nets: tuple,
-    losses: tuple,
+    nets: tuple[NetworkSpec, ...],
+    losses: tuple[Loss, ...],
     optim: Optimiser = Adam(1e-3, (0.9, 0.999)),
-    monitored: tuple = (),
+    monitored: tuple[Loss, ...] = (),
+    about: str = "",
 ) -> Recipe:
-    """One player."""
-    return Recipe(source, (Player("P", nets, losses, optim, average=0.999, monitored=monitored),))
+    """Return a recipe of one player."""
+    player = Player("P", nets, losses, optim, average=0.999, monitored=monitored)
+    return Recipe(source, (player,), about=about)
 
 
 def translation(
     source: str,
-    of: Node,
-    target: Node = Batch("x"),
+    of: Node[Tensor],
+    target: Node[Tensor] = Batch("x"),
     *,
     l1: float = 100.0,
     weight: float = 1.0,
     mask: bool = False,
     residual: bool = False,
     batch: int = 32,
+    about: str = "",
 ) -> Recipe:
-    """G makes the target of a source image; D sees both, patch by patch; `l1` pulls G to the target."""
+    """Return a recipe in which G makes the target of a source image, and D scores patches of both side by side.
+
+    `l1`: weight of the distance to the target. `weight`: of the adversarial loss. `mask`, `residual`: see Translator.
+    """
     made = Output("G", of)
     adversarial = NonSaturating(weight, real=Discriminated("D", target, of), fake=Discriminated("D", made, of))
     discriminator = Discriminator(net=PatchGAN(), head=Patches(), source=True, mask=mask)
@@ -93,45 +127,39 @@ def translation(
         discriminator=discriminator,
         generator=generator,
         batch=batch,
+        about=about,
     )
-
-
-def adversarial_losses(recipe: Recipe) -> dict[str, AdversarialLoss]:
-    """The contest of each discriminator, by the discriminator's name."""
-    losses = (
-        (player, loss) for player in recipe.players for loss in player.losses if isinstance(loss, AdversarialLoss)
-    )
-    return {loss.real.by: loss for player, loss in losses if loss.real.by in player.owns}
 
 
 def can_augment(recipe: Recipe) -> bool:
-    """Is there a discriminator that sees an image alone, and not beside the one that it was made from?"""
-    return any(not recipe.nets[name].source for name in adversarial_losses(recipe))
+    """Say whether a discriminator is given single images, and not images beside those that they were made from."""
+    return bool(_augmentable(recipe))
 
 
 def augmented(recipe: Recipe, augment: NoAugment) -> Recipe:
-    """The same recipe, its discriminators seeing every image through `augment`.
+    """Return the same recipe with discriminators that are given every image through `augment`.
 
-    ADA's gauge is set: how often the discriminator calls real images real, or, where scores mean nothing alone
-    (Wasserstein, relativistic), puts them above the fakes beside them. Raises UsageError where there is no
-    discriminator, or where it would see a changed image beside an unchanged source.
+    ADA is given the measure that its p follows: how often the discriminator calls real images real, or, where scores
+    are relative (Wasserstein, relativistic), puts them above the fakes beside them. Raises UsageError where there is no
+    discriminator, or where it would be given a changed image beside an unchanged source.
     """
-    if not can_augment(recipe):
-        raise UsageError("no-augment", "this recipe has no discriminator that could see its images changed",
+    specs = _augmentable(recipe)
+    changed = {name: replace(spec, augment=_with_buffer(recipe, name, augment)) for name, spec in specs.items()}
+    if not changed:
+        raise UsageError("no-augment", "this recipe has no discriminator whose images could be changed",
                          fix="train it without an augmentation")  # fmt: skip
-    seen = {
-        name: seen_by(adversarial, augment, recipe.batch) for name, adversarial in adversarial_losses(recipe).items()
-    }
-    players = tuple(
-        replace(p, nets=tuple(replace(s, augment=seen[s.name]) if s.name in seen else s for s in p.nets))
-        for p in recipe.players
-    )
+    players = tuple(replace(p, nets=tuple(changed.get(s.name, s) for s in p.nets)) for p in recipe.players)
     return replace(recipe, players=players)
 
 
-def seen_by(adversarial: AdversarialLoss, augment: NoAugment, batch: int) -> NoAugment:
+def _augmentable(recipe: Recipe) -> dict[str, Discriminator]:
+    against = {name: recipe.nets[name] for name in recipe.adversarial_losses}
+    return {name: spec for name, spec in against.items() if isinstance(spec, Discriminator) and not spec.source}
+
+
+def _with_buffer(recipe: Recipe, name: str, augment: NoAugment) -> NoAugment:
     if not isinstance(augment, ADA):
         return augment
-    rival = adversarial.fake if isinstance(adversarial, (Wasserstein, Relativistic)) else None
-    reading = Sign(of=adversarial.real, rival=rival)
-    return replace(augment, buffers=(Probability(reading=reading, step=batch / RISE),))
+    adversarial = recipe.adversarial_losses[name]
+    reading = Sign(of=adversarial.real, rival=adversarial.fake if adversarial.relative else None)
+    return replace(augment, buffers=(Probability(reading=reading, step=recipe.batch / FASTEST_RISE),))

@@ -1,4 +1,6 @@
-"""How a network is kept from changing too fast in its input."""
+"""Constraints: how a network is kept from changing too fast in its input."""
+
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -9,15 +11,21 @@ from ..records import record
 
 @record(was="Free")
 class NoConstraint:
-    """No constraint."""
+    """No constraint.
 
-    lipschitz = False
+    `lipschitz`: it bounds the slope of the network. `counts_passes`: it changes with every forward pass, so a batch
+    cannot be spread over micro-batches. `divides_weights`: a weight of zero makes it divide by zero.
+    """
+
+    lipschitz: ClassVar[bool] = False
+    counts_passes: ClassVar[bool] = False
+    divides_weights: ClassVar[bool] = False
 
     def prepare(self, net: nn.Module) -> None:
-        """Once, when the network is built."""
+        """Change the network when it is built."""
 
     def enforce(self, net: nn.Module) -> None:
-        """After each move of the network."""
+        """Change its weights after each of its steps."""
 
 
 @record
@@ -25,6 +33,7 @@ class WeightClip(NoConstraint):
     """Every weight within +-bound. Arjovsky et al. 2017, algorithm 1."""
 
     bound: float = 0.01
+
     lipschitz = True
 
     def enforce(self, net: nn.Module) -> None:
@@ -41,6 +50,8 @@ class SpectralNorm(NoConstraint):
     """
 
     lipschitz = True
+    counts_passes = True
+    divides_weights = True
 
     def prepare(self, net: nn.Module) -> None:
         for module in list(net.modules()):

@@ -1,34 +1,58 @@
-"""Verdicts, and how labels enter the discriminator: a head reads a trunk's features."""
+"""Heads: what a discriminator or classifier reads from the features of its trunk, and how labels enter it."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 from torch import Tensor, nn
 
 from ..records import record
 
 
-class DiscriminatorOutput(NamedTuple):
-    """What a discriminator or classifier says about N images."""
+@dataclass(frozen=True)
+class DiscriminatorOutput:
+    """The output of a discriminator or classifier for N images.
 
-    x: Tensor  # [N,C,H,W]  the images it was shown (a penalty differentiates by them)
-    features: Tensor  # [N,F]      what it was read from
-    score: Tensor | None = None  # [N]        higher = more real; unbounded. [N,P]: one for each patch
-    logits: Tensor | None = None  # [N,K]      classes, or codes
-    code_params: Tensor | None = None  # [N,2S]     mean and log variance of continuous codes
+    `x`: the images [N,C,H,W] that it was given, by which penalties differentiate. `features` [N,F]: the output of its
+    trunk. `by_head`: the tensors that its head computed from them. Raises KeyError for one that the head does not give;
+    a recipe in which a loss would ask for it is refused when it is built.
+    """
+
+    x: Tensor
+    features: Tensor
+    by_head: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def score(self) -> Tensor:
+        """[N], or [N,P] for P patches of each image: higher is more real, unbounded."""
+        return self.by_head["score"]
+
+    @property
+    def logits(self) -> Tensor:
+        """[N,K]: logits of K classes or codes."""
+        return self.by_head["logits"]
+
+    @property
+    def code_params(self) -> Tensor:
+        """[N,2S]: means and log variances of S continuous codes."""
+        return self.by_head["code_params"]
 
 
 @record
 class Score:
     """One number per image: real or not. Goodfellow et al. 2014."""
 
-    gives = ("score",)
-    wants_label = False
-    wants_maps = False  # features as [N,F,H,W] instead of [N,F]
+    gives: ClassVar[tuple[str, ...]] = ("score",)
+    wants_label: ClassVar[bool] = False
+    # Features [N,F,H,W] instead of [N,F].
+    wants_maps: ClassVar[bool] = False
 
     def build(self, features: int, classes: int) -> nn.ModuleDict:
+        """Return the layers for `features` numbers per image and `classes` classes."""
         return nn.ModuleDict({"score": nn.Linear(features, 1)})
 
     def read(self, net: nn.ModuleDict, h: Tensor, y: Tensor | None) -> dict[str, Tensor]:
+        """Return the outputs named in `gives`, from these layers, features h [N,F] and labels y [N]."""
         return {"score": net["score"](h).squeeze(1)}
 
 
@@ -86,7 +110,7 @@ class ScoreAndClasses(Score):
 
 @record(renamed={"continuous": "sliders"})
 class Codes(Score):
-    """Which code made this image: `values` logits, and a normal distribution for each of `continuous` codes.
+    """Which code an image was made from: `values` logits, and a normal distribution for each of `continuous` codes.
 
     Q of Chen et al. 2016 (InfoGAN), section 4: it shares D's trunk and has a layer of its own.
     """
@@ -109,7 +133,7 @@ class Codes(Score):
 
 @record
 class Patches(Score):
-    """One score for each patch: D judges texture, not the whole. Isola et al. 2017, section 3.2.2."""
+    """One score for each patch, so that D compares texture and not the whole. Isola et al. 2017, section 3.2.2."""
 
     wants_maps = True
 

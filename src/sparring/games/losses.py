@@ -1,208 +1,170 @@
-"""Terms: what players minimise. A term is called with a turn and returns one number per image, [N].
+"""Losses: what players minimise. A loss is called with the context of a step and returns one number per image, [N].
 
-The loop takes the mean and multiplies by `weight` (which may move over training) on every `every`-th move (times
-`every`). Numbers per image are what makes gradient accumulation and several processes exact; a term that needs the
-whole batch at once returns a scalar and says `whole_batch`.
+The loop takes the mean and multiplies it by `weight` (a number or a schedule) in every `every`-th step (and by
+`every`). Numbers per image keep gradient accumulation and several processes exact; a loss that needs the whole batch
+at once returns a scalar and says so by `whole_batch`.
 """
 
-import math
-from functools import cached_property
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize, relu, softplus
 
 from ..records import record
-from .nodes import FAKE, REAL, Batch, ContinuousCode, Discriminated, Features, Interpolated, Node, Output, Weights
+from .heads import DiscriminatorOutput
+from .measures import FractionReal, Loss, MeanScore, PairAccuracy, mean_over_patches
+from .nodes import (
+    FAKE,
+    REAL,
+    Batch,
+    Code,
+    ContinuousCode,
+    Discriminated,
+    Features,
+    GeneratorInput,
+    Interpolated,
+    Labels,
+    Node,
+    Output,
+    PseudoLabel,
+    StepContext,
+    Weights,
+)
+from .schedules import Schedule
 
-# --- numbers that move over training; progress runs from 0 to 1 ------------------------------------------------------
-
-
-@record
-class Linear:
-    """From `start` to `end` in a straight line."""
-
-    start: float
-    end: float = 0.0
-
-    def __call__(self, progress: float) -> float:
-        return self.start + (self.end - self.start) * progress
-
-
-@record
-class Cosine:
-    """From `start` to `end` along half a cosine wave."""
-
-    start: float
-    end: float = 0.0
-
-    def __call__(self, progress: float) -> float:
-        return self.end + (self.start - self.end) * (1 + math.cos(math.pi * progress)) / 2
+# --- a generator against a discriminator -----------------------------------------------------------------------------
 
 
-@record
-class Window:
-    """`value` while start <= progress < stop, else 0; the first and last `ramp` of training inside it are linear."""
+class _ComputedWhenRead:
+    """A discriminator output that is computed when one of its tensors is first read."""
 
-    value: float = 1.0
-    start: float = 0.0
-    stop: float = 1.0
-    ramp: float = 0.0
+    def __init__(self, context: StepContext, node: Discriminated):
+        self._context, self._node = context, node
 
-    def __call__(self, progress: float) -> float:
-        if not self.start <= progress < self.stop:
-            return 0.0
-        inside = min(progress - self.start, self.stop - progress if self.stop < 1 else math.inf)
-        return self.value * (min(1.0, inside / self.ramp) if self.ramp else 1.0)
-
-
-Schedule = Linear | Cosine | Window
-
-
-def at(value: float | Schedule, progress: float) -> float:
-    return value(progress) if isinstance(value, Schedule) else value
-
-
-@record(was="Term")
-class Loss:
-    weight: float | Schedule = 1.0
-    every: int = 1
-
-    whole_batch = False
-    reads = ()  # what it takes from verdicts
-    traced = ()  # judged cells whose images it differentiates by
-
-    def __call__(self, context) -> Tensor:
-        raise NotImplementedError
-
-    def scale(self, progress: float) -> float:
-        return self.every * at(self.weight, progress)
-
-
-# --- the contest of a generator and a discriminator ------------------------------------------------------------------
-
-
-class Duel:
-    """One batch of real images against one batch of fakes; each side is judged when it is first read."""
-
-    def __init__(self, context, real: Discriminated, fake: Discriminated):
-        self.context, self.nodes = context, (real, fake)
-
-    @cached_property
-    def real(self):
-        return self.context[self.nodes[0]]
-
-    @cached_property
-    def fake(self):
-        return self.context[self.nodes[1]]
-
-
-def per_image(values: Tensor) -> Tensor:
-    """[N] from one number per patch, [N,P]; what is [N] already, or one number for the batch, stays."""
-    return values.flatten(1).mean(1) if values.ndim > 1 else values
+    def __getattr__(self, name: str) -> Tensor:
+        return getattr(self._context[self._node], name)
 
 
 @record(was="Contest")
 class AdversarialLoss(Loss):
-    """The same term stands in both players' lists: `d` when the judge of these images moves, else `g`."""
+    """A loss in the lists of both players: `d` in the steps of the discriminator of these images, else `g`.
+
+    A loss of your own defines `d(real, fake)` and `g(real, fake)`, each [N] from the scores [N], logits [N,K] or
+    features [N,F] of the real images and of the fakes. An output is computed when it is first read: a `g` that reads
+    `fake` alone costs no pass over real images. `relative`: scores mean something only beside others, so "above 0" does
+    not mean "real". `needs_lipschitz`: D must have a bounded slope.
+    """
 
     real: Discriminated = REAL
     fake: Discriminated = FAKE
+
+    title = "loss against the other"
     reads = ("score",)
+    relative: ClassVar[bool] = False
+    needs_lipschitz: ClassVar[bool] = False
 
-    def __call__(self, context) -> Tensor:
-        duel = Duel(context, self.real, self.fake)
-        return per_image(self.d(duel) if self.real.by in context.movers else self.g(duel))
+    def __call__(self, context: StepContext) -> Tensor:
+        outputs = (_ComputedWhenRead(context, node) for node in (self.real, self.fake))
+        real, fake = (cast(DiscriminatorOutput, output) for output in outputs)
+        return mean_over_patches(self.d(real, fake) if self.real.by in context.trained else self.g(real, fake))
 
-    def d(self, duel: Duel) -> Tensor:
+    def d(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
+        """Return what the discriminator minimises, [N]."""
         raise NotImplementedError
 
-    def g(self, duel: Duel) -> Tensor:
+    def g(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
+        """Return what the generator minimises, [N]."""
         raise NotImplementedError
 
     @property
     def monitored(self) -> tuple[Loss, ...]:
-        """How the contest stands, from the verdicts that it reads anyway."""
-        return tuple(FractionReal(self.weight, self.every, of=side) for side in (self.real, self.fake))
+        """What is monitored in D's steps to see who is ahead, from outputs that this loss reads anyway."""
+        return tuple(FractionReal(self.weight, self.every, of=node) for node in (self.real, self.fake))
 
 
 @record
 class NonSaturating(AdversarialLoss):
     """Logistic loss; G maximises log D(G(z)). Goodfellow et al. 2014, section 3.
 
-    `smoothing`: D is told that real images are real with 1 - smoothing. Salimans et al. 2016, section 3.4 (one-sided).
+    `smoothing`: D's target for real images is 1 - smoothing. Salimans et al. 2016, section 3.4 (one-sided).
     """
 
     smoothing: float = 0.0
 
-    def d(self, duel):
-        return softplus(-duel.real.score) + self.smoothing * duel.real.score + softplus(duel.fake.score)
+    def d(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
+        return softplus(-real.score) + self.smoothing * real.score + softplus(fake.score)
 
-    def g(self, duel):
-        return softplus(-duel.fake.score)
+    def g(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
+        return softplus(-fake.score)
 
 
 @record
 class Minimax(NonSaturating):
-    """The game as first written: G minimises log(1 - D(G(z))), flat where D is sure. Goodfellow et al. 2014, eq. 1."""
+    """The first GAN loss: G minimises log(1 - D(G(z))), flat where D is sure. Goodfellow et al. 2014, eq. 1."""
 
-    def g(self, duel):
-        return -softplus(duel.fake.score)
+    def g(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
+        return -softplus(fake.score)
 
 
 @record
 class LeastSquares(AdversarialLoss):
     """Mao et al. 2017 with targets 0 and 1, arXiv:1611.04076, section 3.2; the score is not squashed."""
 
-    def d(self, duel):
-        return ((duel.real.score - 1).square() + duel.fake.score.square()) / 2
+    def d(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
+        return ((real.score - 1).square() + fake.score.square()) / 2
 
-    def g(self, duel):
-        return (duel.fake.score - 1).square() / 2
+    def g(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
+        return (fake.score - 1).square() / 2
 
     @property
-    def monitored(self):
-        return tuple(MeanScore(self.weight, self.every, of=side) for side in (self.real, self.fake))
+    def monitored(self) -> tuple[Loss, ...]:
+        return tuple(MeanScore(self.weight, self.every, of=node) for node in (self.real, self.fake))
 
 
 @record
 class Hinge(AdversarialLoss):
-    """D stops pushing beyond +-1. Lim & Ye 2017; Miyato et al. 2018, eq. 16 and 17."""
+    """No gradient to D beyond scores of +-1. Lim & Ye 2017; Miyato et al. 2018, eq. 16 and 17."""
 
-    def d(self, duel):
-        return relu(1 - duel.real.score) + relu(1 + duel.fake.score)
+    def d(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
+        return relu(1 - real.score) + relu(1 + fake.score)
 
-    def g(self, duel):
-        return -duel.fake.score
+    def g(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
+        return -fake.score
 
 
 @record
 class Wasserstein(AdversarialLoss):
     """Arjovsky et al. 2017, eq. 2; needs a Lipschitz D (a penalty or a constraint)."""
 
-    def d(self, duel):
-        return duel.fake.score - duel.real.score
+    relative = True
+    needs_lipschitz = True
 
-    def g(self, duel):
-        return -duel.fake.score
+    def d(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
+        return fake.score - real.score
+
+    def g(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
+        return -fake.score
 
     @property
-    def monitored(self):
-        return tuple(MeanScore(self.weight, self.every, of=side) for side in (self.real, self.fake))
+    def monitored(self) -> tuple[Loss, ...]:
+        return tuple(MeanScore(self.weight, self.every, of=node) for node in (self.real, self.fake))
 
 
 @record
 class Relativistic(AdversarialLoss):
     """Each real image against one fake: which is more real? Jolicoeur-Martineau 2019; Huang et al. 2024, section 2."""
 
-    def d(self, duel):
-        return softplus(duel.fake.score - duel.real.score)
+    relative = True
 
-    def g(self, duel):
-        return softplus(duel.real.score - duel.fake.score)
+    def d(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
+        return softplus(fake.score - real.score)
+
+    def g(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
+        return softplus(real.score - fake.score)
 
     @property
-    def monitored(self):
+    def monitored(self) -> tuple[Loss, ...]:
         return (PairAccuracy(self.weight, self.every, of=self.real, rival=self.fake),)
 
 
@@ -210,32 +172,39 @@ class Relativistic(AdversarialLoss):
 class FeatureMatching(NonSaturating):
     """G matches the mean features of real images. Salimans et al. 2016, section 3.1."""
 
+    title = "loss on features"
     whole_batch = True
-    reads = ("score",)
 
-    def g(self, duel):
-        mean = duel.context.batch_mean
-        return (mean(duel.real.features) - mean(duel.fake.features)).square().mean()
+    def __call__(self, context: StepContext) -> Tensor:
+        if self.real.by in context.trained:
+            return super().__call__(context)
+        target, matched = (context.batch_mean(context[node].features) for node in self.matched())
+        return (target - matched).square().mean()
+
+    def matched(self) -> tuple[Discriminated, Discriminated]:
+        """Return the discriminator outputs whose mean features G brings together: the target, and its own."""
+        return self.real, self.fake
 
 
 # --- penalties -------------------------------------------------------------------------------------------------------
 
 
-def input_gradient(verdict) -> Tensor:
-    """d score / d image, flat [N, C*H*W], differentiable again."""
-    score = per_image(verdict.score).sum()
-    return torch.autograd.grad(score, verdict.x, create_graph=True)[0].flatten(1)
+def input_gradient(output: DiscriminatorOutput) -> Tensor:
+    """Return d score / d image, flat [N, C*H*W], differentiable again."""
+    score = mean_over_patches(output.score).sum()
+    return torch.autograd.grad(score, output.x, create_graph=True)[0].flatten(1)
 
 
 @record(was="SlopePenalty")
 class InputGradientPenalty(Loss):
-    """A penalty on the slope of the score at some images."""
+    """A penalty on the gradient of the score with respect to some images."""
 
     at: Discriminated = REAL
+
+    title = "penalty on its slope"
     reads = ("score",)
 
-    @property
-    def traced(self):
+    def input_gradients(self) -> tuple[Discriminated, ...]:
         return (self.at,)
 
 
@@ -243,7 +212,10 @@ class InputGradientPenalty(Loss):
 class R1(InputGradientPenalty):
     """|dD/dx|^2 / 2 at real images. Mescheder et al. 2018, eq. 9. At fakes, R1(at=FAKE), it is their R2."""
 
-    def __call__(self, context):
+    title = "penalty on the discriminator's slope"
+    compares_real_and_fake = True
+
+    def __call__(self, context: StepContext) -> Tensor:
         return input_gradient(context[self.at]).square().sum(1) / 2
 
 
@@ -254,7 +226,7 @@ class GradientPenalty(InputGradientPenalty):
     weight: float | Schedule = 10.0
     at: Discriminated = Discriminated("D", Interpolated(REAL.of, FAKE.of))
 
-    def __call__(self, context):
+    def __call__(self, context: StepContext) -> Tensor:
         return (input_gradient(context[self.at]).norm(dim=1) - 1).square()
 
 
@@ -265,16 +237,31 @@ class GradientPenalty(InputGradientPenalty):
 class Classify(Loss):
     """Cross-entropy with labels int64 [N] (-1 counts 0) or with class probabilities [N,K]."""
 
-    of: Node = REAL
-    label: Node = Batch("y")
+    of: Discriminated = REAL
+    label: Node[Tensor] = Batch("y")
     smoothing: float = 0.0
+
+    title = "loss on the labels"
     reads = ("logits",)
 
-    def __call__(self, context):
+    def __call__(self, context: StepContext) -> Tensor:
         logits, label = context[self.of].logits, context[self.label]
         if label.ndim == 2:
             return cross_entropy(logits, label, reduction="none", label_smoothing=self.smoothing)
         return cross_entropy(logits, label, ignore_index=-1, reduction="none", label_smoothing=self.smoothing)
+
+    def code_input(self) -> GeneratorInput | None:
+        return self.label if isinstance(self.label, Code) else None
+
+    def detail(self) -> str:
+        if isinstance(self.label, Batch):
+            return "labelled" if self.label.pool == "labelled" else self.label.field
+        words = {Code: "codes", PseudoLabel: "guess", Labels: "asked"}
+        return words.get(type(self.label), "")
+
+    def curve_title(self) -> str:
+        of = {"codes": "the codes", "guess": "guessed labels", "asked": "the labels of fakes"}.get(self.detail())
+        return f"loss on {of}" if of else self.title
 
 
 @record(was="GuessSliders", renamed={"code": "sliders"})
@@ -283,49 +270,63 @@ class ContinuousCodeLoss(Loss):
 
     of: Discriminated = FAKE
     code: ContinuousCode = ContinuousCode()
+
+    title = "loss on the continuous codes"
     reads = ("code_params",)
 
-    def __call__(self, context):
+    def __call__(self, context: StepContext) -> Tensor:
         mean, log_var = context[self.of].code_params.chunk(2, dim=1)
         return ((context[self.code] - mean).square() * (-log_var).exp() + log_var).sum(1) / 2
+
+    def code_input(self) -> GeneratorInput | None:
+        return self.code
 
 
 @record
 class Entropy(Loss):
-    """How unsure the classes are, in nats: D is to be sure of real images. Dai et al. 2017, arXiv:1705.09783."""
+    """Entropy of the classes in nats: D is to be sure of real images. Dai et al. 2017, arXiv:1705.09783."""
 
     of: Discriminated = REAL
+
+    title = "doubt about the class"
     reads = ("logits",)
 
-    def __call__(self, context):
+    def __call__(self, context: StepContext) -> Tensor:
         logs = context[self.of].logits.log_softmax(1)
         return -(logs.exp() * logs).sum(1)
 
 
 @record
 class Information(Loss):
-    """Minus what an image tells about its class, in nats: H(class | image) - H(class) over the batch. D is to be sure
-    of each image, and to use all classes. Krause, Perona & Gomes 2010 (NIPS 23); Hu et al. 2017, arXiv:1702.08720.
+    """Minus the mutual information of image and class, in nats: H(class | image) - H(class) over the batch.
+
+    To minimise it, D must be sure of each image and use all classes. Krause, Perona & Gomes 2010 (NIPS 23); Hu et al.
+    2017, arXiv:1702.08720.
     """
 
     of: Discriminated = REAL
+
+    title = "information in the codes, negative"
     reads = ("logits",)
     whole_batch = True
 
-    def __call__(self, context):
+    def __call__(self, context: StepContext) -> Tensor:
         logs = context[self.of].logits.log_softmax(1)
-        shares = logs.exp().mean(0)
-        return torch.xlogy(shares, shares).sum() - (logs.exp() * logs).sum(1).mean()
+        class_shares = logs.exp().mean(0)
+        return torch.xlogy(class_shares, class_shares).sum() - (logs.exp() * logs).sum(1).mean()
 
 
 @record
 class PullAway(Loss):
     """Mean squared cosine between features of different fakes, so that they spread. Zhao et al. 2017, section 2.4."""
 
-    of: Node = Features(FAKE)
-    whole_batch = True
+    of: Node[Tensor] = Features(FAKE)
 
-    def __call__(self, context):
+    title = "similarity of its features"
+    whole_batch = True
+    needs_vectors = True
+
+    def __call__(self, context: StepContext) -> Tensor:
         h = normalize(context[self.of], dim=1)
         n = len(h)
         return ((h @ h.T).square().sum() - n) / (n * (n - 1))
@@ -338,10 +339,12 @@ class PullAway(Loss):
 class L1(Loss):
     """Mean absolute difference of two images, in [0,2]."""
 
-    made: Node = FAKE.of
-    target: Node = Batch("x")
+    made: Node[Tensor] = FAKE.of
+    target: Node[Tensor] = Batch("x")
 
-    def __call__(self, context):
+    title = "distance to the target"
+
+    def __call__(self, context: StepContext) -> Tensor:
         return (context[self.made] - context[self.target]).abs().flatten(1).mean(1)
 
 
@@ -349,11 +352,13 @@ class L1(Loss):
 class SquaredError(Loss):
     """-log N(target; made, deviation^2) up to a constant: a VAE's first term. Kingma & Welling 2014, eq. 10."""
 
-    made: Node = FAKE.of
-    target: Node = Batch("x")
+    made: Node[Tensor] = FAKE.of
+    target: Node[Tensor] = Batch("x")
     deviation: float = 1.0
 
-    def __call__(self, context):
+    title = "error of the image"
+
+    def __call__(self, context: StepContext) -> Tensor:
         return (context[self.made] - context[self.target]).square().flatten(1).sum(1) / (2 * self.deviation**2)
 
 
@@ -361,9 +366,11 @@ class SquaredError(Loss):
 class KL(Loss):
     """KL(N(mean, variance) || N(0, 1)) of [N, 2Z] = (mean, log variance). Kingma & Welling 2014, appendix B."""
 
-    of: Node = Output("E", Batch())
+    of: Node[Tensor] = Output("E", Batch())
 
-    def __call__(self, context):
+    title = "distance of its noise to normal"
+
+    def __call__(self, context: StepContext) -> Tensor:
         mean, log_var = context[self.of].chunk(2, dim=1)
         return (mean.square() + log_var.exp() - 1 - log_var).sum(1) / 2
 
@@ -378,9 +385,11 @@ class Orthogonal(Loss):
     weight: float | Schedule = 1e-4
     of: Weights = Weights("G")
 
-    def __call__(self, context):
-        rows = [w.flatten(1) for w in context[self.of].values() if w.ndim > 1]
-        products = [w @ w.T if len(w) <= w.shape[1] else w.T @ w for w in rows]
+    title = "penalty on similar filters"
+
+    def __call__(self, context: StepContext) -> Tensor:
+        filters = [w.flatten(1) for w in context[self.of].values() if w.ndim > 1]
+        products = [w @ w.T if len(w) <= w.shape[1] else w.T @ w for w in filters]
         return torch.stack([p.square().sum() - p.diagonal().square().sum() for p in products]).sum()
 
 
@@ -395,74 +404,8 @@ class HistoricalAverage(Loss):
     of: Weights = Weights("G")
     mean: Weights = Weights("G", averaged=True)
 
-    def __call__(self, context):
+    title = "distance to its past weights"
+
+    def __call__(self, context: StepContext) -> Tensor:
         mean = context[self.mean]
         return torch.stack([(w - mean[name]).square().sum() for name, w in context[self.of].items()]).sum()
-
-
-# --- gauges: measured, not minimised ---------------------------------------------------------------------------------
-
-
-@record(was="SaysReal")
-class FractionReal(Loss):
-    """1 where D calls an image real, else 0."""
-
-    of: Discriminated = REAL
-    reads = ("score",)
-
-    def __call__(self, context):
-        score = context[self.of].score
-        return per_image((score > 0).to(score.dtype))
-
-
-@record
-class MeanScore(Loss):
-    """D's score."""
-
-    of: Discriminated = REAL
-    reads = ("score",)
-
-    def __call__(self, context):
-        return per_image(context[self.of].score)
-
-
-@record(was="Ahead")
-class PairAccuracy(Loss):
-    """1 where D puts a real image above the fake beside it, else 0."""
-
-    of: Discriminated = REAL
-    rival: Discriminated = FAKE
-    reads = ("score",)
-
-    def __call__(self, context):
-        score = context[self.of].score
-        return per_image((score > context[self.rival].score).to(score.dtype))
-
-
-@record
-class Sign(Loss):
-    """+1 where D calls real images real, else -1: r_t of Karras et al. 2020, eq. 1, ADA's gauge of overfitting.
-
-    `rival`: where D puts them above these fakes, for scores that mean nothing alone.
-    """
-
-    of: Discriminated = REAL
-    rival: Discriminated | None = None
-    reads = ("score",)
-
-    def __call__(self, context):
-        score = context[self.of].score
-        return per_image((score - context[self.rival].score if self.rival else score).sign())
-
-
-@record(was="Right")
-class Accuracy(Loss):
-    """1 where the most likely class is the label, else 0; unlabelled images count 0."""
-
-    of: Discriminated = REAL
-    label: Node = Batch("y")
-    reads = ("logits",)
-
-    def __call__(self, context):
-        logits = context[self.of].logits
-        return (logits.argmax(1) == context[self.label]).to(logits.dtype)

@@ -1,13 +1,13 @@
-"""The state, a turn, and the one loop. Nothing here knows a method."""
+"""The state, a step, and the one training loop. No method is mentioned here: recipes tell them apart."""
 
 import copy
 import math
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.distributed as dist
@@ -21,55 +21,68 @@ from ..images import to_unit
 from ..nets.layers import DataSpec
 from ..records import walk
 from .builders import Recipe
-from .constraints import SpectralNorm
-from .losses import InputGradientPenalty, at
-from .nodes import Batch, Labels
-from .players import Player
+from .losses import InputGradientPenalty
+from .measures import Loss
+from .nodes import Batch, Labels, Node, OfNetwork, Purpose, T
+from .players import DiscriminatorNet, Network, Player, constraint_of
+from .schedules import scheduled
 
 Data = dict[str, dict[str, Tensor]]
+StepMeans = dict[tuple[str, Loss], Tensor]  # (player, loss or measure) -> its mean over the batch
 
-AGREE = 100  # rounds after which processes compare their weights
+COMPARE_ROUNDS = 100  # rounds after which processes compare their weights
 
 
 @dataclass(frozen=True)
 class Relief:
-    """What was made easier than the recipe has it, after training had to go back."""
+    """What is gentler than in the recipe, after training had to go back to an earlier state.
 
-    rate: float = 1.0  # times every learning rate
-    penalty: float = 1.0  # times every penalty on slopes
-    fp32: bool = False  # whatever precision was asked for
+    `rate`: factor of every learning rate. `penalty`: factor of every penalty on input gradients. `fp32`: whatever
+    precision was asked for.
+    """
+
+    rate: float = 1.0
+    penalty: float = 1.0
+    fp32: bool = False
 
 
 @dataclass
 class State:
-    """Everything that training changes, and therefore what a checkpoint holds; `facts` to rebuild it."""
+    """Everything that training changes, and therefore what a checkpoint holds; `data_spec` to build it again.
+
+    `averages`: weight averages of the networks whose player keeps one. `skipped`: steps that were refused because
+    something was not finite. `attempt`: how often training went back to an earlier state; random numbers are keyed by
+    it. `extra`: rounds beside those asked for, in place of some that were lost. `gradients`: the largest gradient norm
+    of each player's steps in the last round.
+    """
 
     data_spec: DataSpec
-    nets: dict[str, Any]
-    averages: dict[str, Any]  # of the networks whose player keeps an average
+    nets: dict[str, Network]
+    averages: dict[str, Network]
     optimisers: dict[str, torch.optim.Optimizer]
     round: int = 0
-    skipped: int = 0  # moves refused because something was not finite
-    attempt: int = 0  # how often training went back; part of what chance is keyed by
-    extra: int = 0  # rounds given beside those asked for, in place of some that were lost
+    skipped: int = 0
+    attempt: int = 0
+    extra: int = 0
     relief: Relief = Relief()
-    gradients: dict[str, Tensor] = field(default_factory=dict)  # largest norm of each player's moves of a round
+    gradients: dict[str, Tensor] = field(default_factory=dict)
 
-    def best(self, name: str) -> Any:
-        """The weight average of a network, or the network itself where none is kept."""
+    def best(self, name: str) -> Network:
+        """Return the weight average of a network, or the network itself where none is kept."""
         return self.averages.get(name, self.nets[name])
 
 
 def new_state(
     recipe: Recipe, data_spec: DataSpec, *, seed: int = 0, dtype: torch.dtype = torch.float32, device: str = "cpu"
 ) -> State:
-    """Fresh networks, keyed by (seed, network name): a network more changes no other."""
-    nets = {}
+    """Return fresh networks, keyed by (seed, network name): one network more changes no other."""
+    nets: dict[str, Network] = {}
     for spec in recipe.nets.values():
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(keyed_random.key(seed, spec.name))
             net = spec.build(data_spec)
-        nets[spec.name] = net.to(device=device, dtype=dtype, memory_format=torch.channels_last)
+        placed = {"device": device, "dtype": dtype, "memory_format": torch.channels_last}
+        nets[spec.name] = cast(Any, net).to(**placed)  # torch declares no overload with all three
     averages = {
         name: copy.deepcopy(nets[name]).eval().requires_grad_(False)
         for player in recipe.players
@@ -83,31 +96,38 @@ def new_state(
     return State(data_spec, nets, averages, optimisers)
 
 
+# --- a batch over processes and micro-batches ------------------------------------------------------------------------
+
+
 @dataclass(frozen=True)
-class Split:
-    """How a batch is spread: over processes (this is `rank` of `ranks`), and over `micro` batches in each."""
+class Sharding:
+    """How a batch is spread: over processes (this is `rank` of `ranks`), and over `micro` batches in each.
+
+    With several ranks, `torch.distributed` must have been initialised, as by torchrun. `sparring train` does not start
+    several processes yet: they are for loops of your own.
+    """
 
     rank: int = 0
     ranks: int = 1
     micro: int = 1
 
     def shards(self, batch: int) -> list[tuple[int, int]]:
-        """The (start, stop) global image indices of this process's micro-batches."""
+        """Return the (start, stop) indices in the whole batch of this process's micro-batches."""
         size = batch // (self.ranks * self.micro)
         return [(i * size, (i + 1) * size) for i in range(self.rank * self.micro, (self.rank + 1) * self.micro)]
 
     def mean_(self, tensors: list[Tensor]) -> None:
-        """Averages over processes in place, in one message."""
+        """Replace tensors by their means over processes, in one message."""
         if self.ranks > 1:
             flat = torch.cat([t.flatten() for t in tensors])
             dist.all_reduce(flat)
             for t, mean in zip(tensors, flat.div_(self.ranks).split([t.numel() for t in tensors]), strict=True):
                 t.copy_(mean.view_as(t))
 
-    def agree(self, state: "State") -> None:
-        """Raises Diverged, in every process, where one has other weights than the first."""
+    def check_same_weights(self, state: State) -> None:
+        """Raise Diverged, in every process, if one has other weights than the first."""
         if self.ranks > 1:
-            mine = torch.stack([bits(p) for net in state.nets.values() for p in net.parameters()])
+            mine = torch.stack([bit_sum(p) for net in state.nets.values() for p in net.parameters()])
             theirs = [torch.empty_like(mine) for _ in range(self.ranks)]
             dist.all_gather(theirs, mine)
             if others := [rank for rank, sums in enumerate(theirs) if not torch.equal(sums, theirs[0])]:
@@ -118,112 +138,118 @@ class Split:
                 )
 
 
-def bits(p: Tensor) -> Tensor:
-    """The sum of a tensor's bits, read as integers: equal where all bits are."""
+def bit_sum(p: Tensor) -> Tensor:
+    """Return the sum of a tensor's bits, read as integers: equal where all bits are."""
     return p.detach().contiguous().view(torch.int64 if p.element_size() == 8 else torch.int32).sum(dtype=torch.int64)
 
 
-class AcrossProcesses(torch.autograd.Function):
+class _MeanOverProcesses(torch.autograd.Function):
     """The mean over processes, differentiable."""
 
     @staticmethod
-    def forward(ctx, x, split):
-        ctx.split, mean = split, x.clone()
-        split.mean_([mean])
+    def forward(ctx: Any, x: Tensor, sharding: Sharding) -> Tensor:
+        ctx.sharding, mean = sharding, x.clone()
+        sharding.mean_([mean])
         return mean
 
     @staticmethod
-    def backward(ctx, grad):
-        grad = grad.clone()
-        ctx.split.mean_([grad])
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        grad = grads[0].clone()
+        ctx.sharding.mean_([grad])
         return grad, None
+
+
+# --- a step ----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step of one player's optimiser. What is drawn in it is keyed by (seed, player, number) and image index."""
+    """One step of one player's optimiser. Its random numbers are keyed by (seed, player, number) and image index."""
 
     player: Player
     number: int
     progress: float
     batch: int
-    seed: int | tuple
+    seed: int | tuple[int | str, ...]
     precision: str = "fp32"
     relief: Relief = Relief()
 
     @cached_property
-    def losses(self) -> tuple:
-        """The terms that count in this move."""
-        return tuple(t for t in self.player.losses if self._counts(t))
+    def losses(self) -> tuple[Loss, ...]:
+        """The losses that count in this step."""
+        return tuple(loss for loss in self.player.losses if self._counts(loss))
 
     @property
-    def monitored(self) -> tuple:
-        """The gauges that are read in this move: like a term, one may rest."""
-        return tuple(t for t in self.player.measured if self._counts(t))
+    def monitored(self) -> tuple[Loss, ...]:
+        """The measures that are taken in this step."""
+        return tuple(loss for loss in self.player.measured if self._counts(loss))
 
-    def _counts(self, loss) -> bool:
+    def _counts(self, loss: Loss) -> bool:
         return self.number % loss.every == 0 and self.scale(loss) != 0
 
-    def scale(self, loss) -> float:
-        return loss.scale(self.progress) * (self.relief.penalty if isinstance(loss, InputGradientPenalty) else 1.0)
+    def scale(self, loss: Loss) -> float:
+        """Return what the mean of a loss is multiplied by."""
+        factor = self.relief.penalty if isinstance(loss, InputGradientPenalty) else 1.0
+        return loss.scale(self.progress) * factor
 
 
-class StepContext:
-    """A move as seen from one shard of its batch: turn[cell] is computed once, when first read."""
+class ShardContext:
+    """The nodes.StepContext of one shard, (start, stop), of the batch of a step."""
 
-    def __init__(self, step: Step, state: State, data: Data, split: Split, shard: tuple[int, int]):
-        self.nets, self.averages, self.data_spec = state.nets, state.averages, state.data_spec
-        self.stream, self.number, self.batch = (step.seed, step.player.name), step.number, step.batch
-        self.data, self.split, self.movers = data, split, step.player.owns
-        self.traced = frozenset(node for loss in step.losses for node in loss.traced)
+    def __init__(self, step: Step, state: State, data: Data, sharding: Sharding, shard: tuple[int, int]):
+        self.nets, self.averages, self.data = state.nets, state.averages, data
+        self.stream, self.number, self.batch_size = (step.seed, step.player.name), step.number, step.batch
+        self.sharding, self.trained = sharding, step.player.owns
+        self.input_gradients = frozenset(node for loss in step.losses for node in loss.input_gradients())
         self.start, self.stop = shard
-        self.size, self.memo = self.stop - self.start, {}
+        self.size = self.stop - self.start
+        self.computed: dict[Node[Any], Any] = {}
         first = next(next(iter(state.nets.values())).parameters())
         self.dtype, self.device = first.dtype, first.device
 
-    def __getitem__(self, node):
-        if node not in self.memo:
-            self.memo[node] = node(self)
-        return self.memo[node]
+    def __getitem__(self, node: Node[T]) -> T:
+        if node not in self.computed:
+            self.computed[node] = node(self)
+        return self.computed[node]
 
     def indices(self, n: int) -> Tensor:
-        """Global indices of n images, a multiple of the shard."""
+        """Return the indices in the whole batch of n images, a multiple of the shard."""
         ratio = n // self.size
         return torch.arange(self.start * ratio, self.stop * ratio, device=self.device)
 
-    def uniform(self, purpose, n: int, *shape: int) -> Tensor:
-        """float64 [n, *shape] below 1: rounded to float32 it could be 1, and a class drawn from it would not exist."""
+    def uniform(self, purpose: Purpose, n: int, *shape: int) -> Tensor:
+        # float64: rounded to float32 a number could be 1, and a class drawn from it would not exist.
         return keyed_random.uniform(keyed_random.key(*self.stream, self.number, purpose), self.indices(n), *shape)
 
-    def normal(self, purpose, n: int, *shape: int) -> Tensor:
-        return keyed_random.normal(keyed_random.key(*self.stream, self.number, purpose), self.indices(n), *shape).to(
-            self.dtype
-        )
+    def normal(self, purpose: Purpose, n: int, *shape: int) -> Tensor:
+        key = keyed_random.key(*self.stream, self.number, purpose)
+        return keyed_random.normal(key, self.indices(n), *shape).to(self.dtype)
 
-    def given(self, field: str, pool: str, ratio: int) -> Tensor:
-        """A field of these images. uint8 [N,H,W,C] becomes float [N,C,H,W] in [-1,1], channels last in memory."""
+    def batch(self, field: str, pool: str, ratio: int) -> Tensor:
         values = self.data[pool][field]
-        positions = self.number * self.batch * ratio + self.indices(self.size * ratio).cpu()
-        x = values[keyed_random.rows((*self.stream, pool), positions, len(values)).to(values.device)]
+        positions = self.number * self.batch_size * ratio + self.indices(self.size * ratio).cpu()
+        x = values[keyed_random.shuffled((*self.stream, pool), positions, len(values)).to(values.device)]
         if x.dtype == torch.uint8:
             return to_unit(x, self.dtype)
         return x.to(self.dtype) if x.is_floating_point() else x
 
-    def run(self, node, *inputs):
+    def run(self, node: OfNetwork[T], *inputs: Tensor | None) -> T:
         net = (self.averages if node.averaged else self.nets)[node.by]
         out = net(*inputs, draw=partial(self.uniform, node))
-        return out.float() if isinstance(out, Tensor) and out.dtype == torch.bfloat16 else out
+        return cast(T, out.float() if isinstance(out, Tensor) and out.dtype == torch.bfloat16 else out)
 
     def buffer(self, by: str, name: str) -> Tensor:
-        return getattr(self.nets[by], f"memory_{name}")
+        return cast(DiscriminatorNet, self.nets[by]).tracked(name)
 
     def weights(self, by: str, averaged: bool) -> dict[str, Tensor]:
         return dict((self.averages if averaged else self.nets)[by].named_parameters())
 
     def batch_mean(self, x: Tensor) -> Tensor:
-        """Mean over the images of the whole batch, all processes."""
         mean = x.mean(0)
-        return AcrossProcesses.apply(mean, self.split) if self.split.ranks > 1 else mean  # type: ignore[no-any-return]
+        return cast(Tensor, _MeanOverProcesses.apply(mean, self.sharding)) if self.sharding.ranks > 1 else mean
+
+
+# --- the loop --------------------------------------------------------------------------------------------------------
 
 
 def training(
@@ -234,65 +260,66 @@ def training(
     images: int,
     seed: int = 0,
     precision: str = "fp32",
-    split: Split = Split(),
-) -> Iterator[tuple[State, dict]]:
-    """Trains until `images` have been seen, yielding (state, means) after every round of recipe.batch images.
+    sharding: Sharding = Sharding(),
+) -> Iterator[tuple[State, StepMeans]]:
+    """Train until `images` images were used, yielding (state, means) after every round of recipe.batch images.
 
     `data`: pool -> field -> tensor, e.g. {"all": {"x": uint8 [N,H,W,C], "y": int64 [N]}}, on the device of the
-    networks. `means`: (player, term) -> mean over the batch, before its weight. `precision`: "fp32", or "bf16" for
+    networks. `means`: (player, loss) -> mean over the batch, before its weight. `precision`: "fp32", or "bf16" for
     the insides of networks. The global random state is neither read nor changed. Raises UsageError or DataError where
     recipe and data do not fit, Diverged where the weights of several processes are not the same.
     """
-    check(recipe, data, split)
+    check_trainable(recipe, data, sharding)
     rounds = math.ceil(images / recipe.batch)
     while (done := state.round - state.extra) < rounds:
-        means, relief = {}, state.relief
+        means: StepMeans = {}
+        relief = state.relief
         key = (seed, state.attempt) if state.attempt else seed
         for player in recipe.players:
-            for turn_step in range(player.steps):
-                number = state.round * player.steps + turn_step
+            for number in range(state.round * player.steps, (state.round + 1) * player.steps):
                 now = "fp32" if relief.fp32 else precision
                 step = Step(player, number, done / rounds, recipe.batch, key, now, relief)
-                means |= {(player.name, loss): mean for loss, mean in make(step, state, data, split).items()}
+                means |= {(player.name, loss): mean for loss, mean in take_step(step, state, data, sharding).items()}
         state.round += 1
-        if state.round % AGREE == 0:
-            split.agree(state)
+        if state.round % COMPARE_ROUNDS == 0:
+            sharding.check_same_weights(state)
         yield state, means
 
 
-def make(step: Step, state: State, data: Data, split: Split) -> dict:
-    """Makes a move and returns term -> mean. Leaves no trace but a count if anything is not finite."""
+def take_step(step: Step, state: State, data: Data, sharding: Sharding) -> dict[Loss, Tensor]:
+    """Take a step and return loss -> mean. Changes nothing but a count if anything is not finite."""
     if not step.losses:
         return {}
     player, optimiser = step.player, state.optimisers[step.player.name]
     for name, net in state.nets.items():
-        net.train().requires_grad_(name in player.owns)  # hence no graph where nothing moves
+        # Networks that do not change need no graph.
+        net.train().requires_grad_(name in player.owns)
     buffers = [b for net in state.nets.values() for b in net.buffers()]
     before = [b.clone() for b in buffers]
 
     optimiser.zero_grad()
-    means: dict = {}
-    for shard in split.shards(step.batch):
-        context = StepContext(step, state, data, split, shard)
+    means: dict[Loss, Tensor] = {}
+    for shard in sharding.shards(step.batch):
+        context = ShardContext(step, state, data, sharding, shard)
         with autocast(context.device, step.precision):
             values = {loss: loss(context).mean(0) for loss in step.losses}
             with torch.no_grad():
                 values |= {reading: reading(context).mean(0) for reading in step.monitored}
         total = torch.stack([step.scale(loss) * values[loss] for loss in step.losses]).sum()
-        (total / split.micro).backward()
-        means = {loss: means.get(loss, 0) + value.detach() / split.micro for loss, value in values.items()}
+        (total / sharding.micro).backward()
+        means = {loss: means.get(loss, 0) + value.detach() / sharding.micro for loss, value in values.items()}
 
     gradients = [p.grad for name in player.owns for p in state.nets[name].parameters() if p.grad is not None]
-    split.mean_([*gradients, *means.values()])
+    sharding.mean_([*gradients, *means.values()])
     norm = get_total_norm(gradients)
     first = step.number % player.steps == 0
     state.gradients[player.name] = norm if first else torch.maximum(norm, state.gradients[player.name])
     size = norm + torch.stack([m.sum() for m in means.values()]).sum()
     if size.isfinite():  # the same answer in every process
         for group in optimiser.param_groups:
-            group["lr"] = at(player.optim.lr, step.progress) * step.relief.rate
+            group["lr"] = scheduled(player.optim.lr, step.progress) * step.relief.rate
         optimiser.step()
-        settle(step, state, means)
+        after_step(step, state, means)
     else:
         for b, old in zip(buffers, before, strict=True):
             b.copy_(old)
@@ -300,29 +327,33 @@ def make(step: Step, state: State, data: Data, split: Split) -> dict:
     return means
 
 
-def autocast(device: torch.device, precision: str):
-    """bf16 inside networks, or nothing."""
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
+    """Return the context in which networks compute in this precision."""
     return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
 
 
 @torch.no_grad()
-def settle(step: Step, state: State, means: dict) -> None:
-    """What follows a step: networks tidy up, averages follow. Buffers are copied: a mean of unit vectors is not one."""
-    decay = min(step.player.average or 0.0, (1 + step.number) / (10 + step.number))  # short memory at first
+def after_step(step: Step, state: State, means: dict[Loss, Tensor]) -> None:
+    """Let constraints, tracked buffers and weight averages follow a step of the optimiser."""
+    decay = min(step.player.average or 0.0, (1 + step.number) / (10 + step.number))  # a shorter average at first
     for name in step.player.owns:
         net = state.nets[name]
-        net.settle(means)
+        net.after_step(means)
         if name in state.averages:
             average = state.averages[name]
-            get_ema_multi_avg_fn(decay)(list(average.parameters()), list(net.parameters()), None)  # type: ignore
+            get_ema_multi_avg_fn(decay)(list(average.parameters()), list(net.parameters()), torch.tensor(0))
+            # Buffers are copied: the mean of unit vectors, such as those of spectral norm, is no unit vector.
             for mean, new in zip(average.buffers(), net.buffers(), strict=True):
                 mean.copy_(new)
 
 
-def check(recipe: Recipe, data: Data, split: Split = Split()) -> None:
-    """Refuses what only shows when recipe, data and machine meet."""
+# --- what only shows when recipe, data and machine meet --------------------------------------------------------------
+
+
+def check_trainable(recipe: Recipe, data: Data, sharding: Sharding = Sharding()) -> None:
+    """Raise DataError where the data lack what the recipe reads, UsageError where its batch cannot be spread so."""
     for node in (p for p in walk(recipe) if isinstance(p, (Batch, Labels))):
-        field = getattr(node, "field", "y")
+        field = node.field if isinstance(node, Batch) else "y"
         if node.pool not in data:
             raise DataError(
                 "data-pool",
@@ -345,31 +376,32 @@ def check(recipe: Recipe, data: Data, split: Split = Split()) -> None:
                 f"the {node.pool} images run from {low:g} to {high:g}; images of floats run from -1 to 1",
                 fix="pass uint8, or divide by 127.5 and subtract 1",
             )
-    if recipe.batch % (split.ranks * split.micro):
+    if recipe.batch % (sharding.ranks * sharding.micro):
         raise UsageError(
             "batch-split",
-            f"a batch of {recipe.batch} cannot be split over {split.ranks} processes times {split.micro} micro-batches",
+            f"a batch of {recipe.batch} cannot be split over {sharding.ranks} processes times {sharding.micro} "
+            "micro-batches",
             fix="choose numbers whose product divides it",
         )
     whole = [loss for player in recipe.players for loss in player.losses if loss.whole_batch]
-    if whole and split.micro > 1:
+    if whole and sharding.micro > 1:
         raise UsageError(
             "batch-whole",
             f"{type(whole[0]).__name__} needs the whole batch at once, so it cannot be accumulated over "
-            f"{split.micro} micro-batches",
+            f"{sharding.micro} micro-batches",
             fix="use micro=1, and a smaller batch or more processes",
         )
-    iterated = [s.name for s in recipe.nets.values() if isinstance(getattr(s, "constraint", None), SpectralNorm)]
-    if iterated and split.micro > 1:
+    counting = [name for name, spec in recipe.nets.items() if constraint_of(spec).counts_passes]
+    if counting and sharding.micro > 1:
         raise UsageError(
             "batch-spectral",
-            f"spectral norm in {iterated[0]} takes a step with every forward pass, so micro-batches would change it",
+            f"spectral norm in {counting[0]} takes a step with every forward pass, so micro-batches would change it",
             fix="use micro=1, and a smaller batch or more processes",
         )
 
 
 def fastest_precision(recipe: Recipe, data_spec: DataSpec, *, device: str = "cpu", rounds: int = 4) -> str:
-    """ "bf16" where a few rounds of this recipe on made-up images run at least 1.1 times faster than "fp32"."""
+    """Return "bf16" if a few rounds of this recipe on made-up images run at least 1.1 times as fast as in "fp32"."""
     n = recipe.batch
     x = (
         torch.arange(n * data_spec.height * data_spec.width * data_spec.channels, device=device)

@@ -7,37 +7,36 @@ scikit-learn, so a report can be written again anywhere.
 import os
 from pathlib import Path
 
-from ..errors import MachineError
+from .. import files
+from ..errors import FileFormatError
 
 __all__ = ["write"]
 
 
 def write(folder: str | os.PathLike) -> Path:
-    """Writes folder/report.html, of a study from summary.json, of a run from recipe.json, and returns its path.
+    """Write folder/report.html, of a study from summary.json, of a run from recipe.json, and return its path.
 
     Raises FileFormatError where they are missing or cannot be read, MachineError where the page cannot be
     written. An older report stays as it was until the new one is complete.
     """
     folder = Path(folder)
-    html = _page(folder)
-    path, aside = folder / "report.html", folder / f".report-{os.getpid()}.html"
-    try:
-        aside.write_text(html, encoding="utf-8")
-        aside.replace(path)
-    except OSError as e:
-        aside.unlink(missing_ok=True)
-        raise MachineError(
-            "report-write", f"cannot write {path}: {e.strerror}", fix="free disk space, or make the folder writable"
-        ) from e
+    path = folder / "report.html"
+    files.write_text(path, _report_html(folder))
     return path
 
 
-def _page(folder: Path) -> str:
+def _report_html(folder: Path) -> str:
     if (folder / "recipe.json").is_file():
         from . import run_page
 
-        return run_page.page(run_page.read_run(folder))
-    from .study_page import page
-    from .summary import read_summary
+        return run_page.run_html(run_page.read_run(folder))
+    if not (folder / "summary.json").is_file():
+        raise FileFormatError(
+            "study-summary",
+            f"no summary.json and no recipe.json in {folder}",
+            fix="pass the folder that sparring compare or sparring train wrote",
+        )
+    from ..study.summary import Summary
+    from .study_page import study_page
 
-    return page(read_summary(folder))
+    return study_page(Summary.read(folder))

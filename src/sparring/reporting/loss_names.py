@@ -1,8 +1,10 @@
-"""From a game's curves, named after players and terms, to panels that a reader can make sense of."""
+"""From the curves of a training to panels with titles."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from ..records import CurveName
 
 PLAYERS = {"D": "discriminator", "G": "generator", "E": "encoder", "C": "classifier", "P": ""}
 AGAINST = "loss against the other"
@@ -42,9 +44,9 @@ TERMS = {
     "Sign": "sureness that drives the augmentation",
     "Accuracy": "class named right",
 }
-CALLED = "FractionReal"  # the gauge of how often the discriminator calls images real
-PAIRED = (CALLED, "MeanScore", "R1")  # quantities whose two sides belong in one picture
-SHARES = (CALLED, "PairAccuracy", "Accuracy")
+FRACTION = "FractionReal"
+PAIRED = (FRACTION, "MeanScore", "R1")  # real and generated images belong in one picture
+SHARES = (FRACTION, "PairAccuracy", "Accuracy")
 MOST = 6
 
 
@@ -55,48 +57,43 @@ class Panel:
     title: str
     lines: tuple[tuple[str, Sequence[Any]], ...]
     share: bool = False
+    is_gradient: bool = False
 
 
-def panels(rows: Sequence[Mapping[str, Any]]) -> list[Panel]:
-    """The curves of one method at one budget, every repeat together; what real and generated images are called first,
-    then the generator's."""
-    named: dict[str, list] = {}
+def panels(rows: Sequence[Mapping[str, Any]], names: Mapping[str, CurveName] = {}) -> list[Panel]:
+    """Return the curves of one method at one budget, every repeat together.
+
+    First those of real and generated images in one picture, then the generator's. `names`: what the curves are called;
+    one that is not there is named by its key.
+    """
+    curves: dict[str, list] = {}
     for row in rows:
-        for name, values in (row.get("curves") or {}).items():
+        for key, values in row["curves"].items():
             if values:
-                named.setdefault(str(name), []).append(values)
-    paired: dict[str, list[tuple[str, Sequence[Any]]]] = {}
+                curves.setdefault(str(key), []).append(values)
+    paired: dict[str, list[tuple[CurveName, Sequence[Any]]]] = {}
     rest = []
-    for name, runs in named.items():
-        loss = term_of(name)
-        if loss in PAIRED:
-            paired.setdefault(TERMS[loss] + again(name), []).append((side(name), runs))
+    for key, runs in curves.items():
+        name = names[key] if key in names else _name_of(key)
+        if name.of:
+            paired.setdefault(name.panel, []).append((name, runs))
         else:
-            rest.append(Panel(title(name), (("", runs),), share=loss in SHARES))
+            rest.append(Panel(name.panel, (("", runs),), name.share, key.endswith("/gradients")))
     rest.sort(key=lambda panel: not panel.title.startswith("generator"))
-    return [Panel(name, tuple(lines), share=name.startswith(TERMS[CALLED])) for name, lines in paired.items()] + rest
+    both = [
+        Panel(title, tuple((name.of, runs) for name, runs in lines), lines[0][0].share)
+        for title, lines in paired.items()
+    ]
+    return both + rest
 
 
-def term_of(name: str) -> str:
-    """`D/FractionReal/fake+` -> `FractionReal`."""
-    return (name.split("/") + [""])[1].rstrip("+")
-
-
-def again(name: str) -> str:
-    """` (2)` for the second of a kind, which a log names with a plus."""
-    return f" ({name.count('+') + 1})" if name.endswith("+") else ""
-
-
-def side(name: str) -> str:
-    """Which images a line is about: `D/FractionReal/fake` -> `generated`."""
-    last = name.split("/")[-1].rstrip("+")
-    return {"fake": "generated", "real": "real", CALLED: "real"}.get(last, last)
-
-
-def title(name: str) -> str:
-    """`D/Classify/labelled` -> `discriminator: loss on the labels`; an unknown name stays as it is."""
-    player, _, loss = name.rstrip("+").partition("/")
-    words = TERMS.get(loss) or TERMS.get(term_of(name))
-    if not words or player not in PLAYERS:
-        return name
-    return ": ".join(part for part in (PLAYERS[player], words) if part) + again(name)
+def _name_of(key: str) -> CurveName:
+    """Return the name of a curve whose run or study did not write one, such as D/Classify/labelled, from its key."""
+    player, _, loss = key.rstrip("+").partition("/")
+    kind = loss.split("/")[0]
+    title = TERMS.get(loss) or TERMS.get(kind)
+    if not title or player not in PLAYERS:
+        return CurveName(key, "", key)
+    title += f" ({key.count('+') + 1})" if key.endswith("+") else ""
+    of = ("generated" if loss.endswith("/fake") else "real") if kind in PAIRED else ""
+    return CurveName(key, PLAYERS[player], title, of, kind in SHARES)

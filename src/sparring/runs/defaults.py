@@ -1,6 +1,5 @@
 """Which recipe, when none is named, and whether D is to see its images changed; each with the reason."""
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from ..games.builders import Recipe, augmented, can_augment
 from ..games.players import Discriminator
 from ..games.recipes import RECIPES
 from ..records import walk
+from .own_code import execute
 
 PER_CLASS = 50  # labelled images below which a class cannot be told to a game
 SHARE = 0.5  # of all images: a game of labels sees the labelled ones only
@@ -36,9 +36,10 @@ def suggested(imageset: ImageSet) -> tuple[str, str]:
 
 
 def find_recipe(recipe: str | Recipe, imageset: ImageSet | None = None) -> tuple[str, Recipe, str]:
-    """Name, recipe and why: of the table, `file.py:name` of the user's own, or what these images suggest ("auto").
+    """Return name, recipe and reason: of the table, `file.py:name` of the user's own, or what these images suggest
+    ("auto").
 
-    Raises UsageError for a name that is none.
+    Raises UsageError for a name that is none, and for a file that cannot be run.
     """
     if isinstance(recipe, Recipe):
         return next((name for name, r in RECIPES.items() if r == recipe), "own"), recipe, ""
@@ -48,12 +49,7 @@ def find_recipe(recipe: str | Recipe, imageset: ImageSet | None = None) -> tuple
     path, _, name = recipe.rpartition(":")
     if not path.endswith(".py"):
         return recipe, pick(RECIPES, recipe, "recipe"), ""
-    spec = importlib.util.spec_from_file_location("sparring_own_recipe", path)
-    if spec is None or spec.loader is None or not Path(path).is_file():
-        raise UsageError("no-recipe-file", f"there is no file {path}", fix="pass file.py:name of a recipe in it")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    found = getattr(module, name, None)
+    found = getattr(execute(Path(path)).module, name, None)
     if not isinstance(found, Recipe):
         raise UsageError("no-recipe", f"{path} holds no recipe called {name!r}", fix="pass file.py:name of a Recipe")
     return recipe, found, ""

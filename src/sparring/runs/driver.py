@@ -1,171 +1,65 @@
-"""A run: one recipe trained on one data set, in one folder, that can be killed at any moment and goes on exactly.
-
-    RUN/  recipe.json  data.json  log.jsonl  events.jsonl  samples/*.png  checkpoints/step-00000123/  copies/...  model/
-
-The newest checkpoint that verifies is where a run goes on; the log is cut back to it. `copies` are what it goes back to
-when the watch finds it ill. All that is decided depends on rounds alone, so a run that was killed takes the same turns.
-"""
+"""Train a recipe in a run folder: the verb `train`, and the loop that logs, shows, saves, monitors and stops."""
 
 import json
-import math
-import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
+from torch import Tensor
 
-from .. import files, keyed_random
-from ..data import ImageSet, load, paired
-from ..data.pairs import matching_channels
+from .. import files
+from ..data import load
 from ..devices import choose_device
-from ..errors import DataError, FileFormatError, UsageError
+from ..errors import DataError, UsageError
 from ..files import new_folder
 from ..games.builders import Recipe
-from ..games.degradations import Grey
-from ..games.losses import AdversarialLoss, Schedule
-from ..games.nodes import Output
-from ..games.players import Generator, Translator
-from ..games.training import Data, State, check, fastest_precision, new_state, training
-from ..images import grid, save_png
+from ..games.curve_names import curve_names
+from ..games.degradations import Degradation
+from ..games.schedules import Schedule
+from ..games.training import Data, State, check_trainable, fastest_precision, new_state, training
 from ..nets.layers import DataSpec
-from ..records import from_json, to_json, walk
-from .checkpoints import FORMAT, load_state, save_state
+from ..records import walk
+from .checkpoints import monitor_record, same_recipe
 from .defaults import find_recipe, with_augment
+from .folder import Run, checkpoint_folders
+from .history import EVENTS, LOG, Event, EventKind, LogLine, RunSettings, read_log
 from .monitor import Monitor
-from .rollback import first_look, tend
-from .sampler import Sampler, draw, load_generator, save_generator
-from .translator import preview, save_translators
+from .own_code import own_code
+from .pools import held_out, parted, pools, used
+from .rollback import check_start, tick
 
 LINES = 400  # of log.jsonl in a whole run; a run is saved, shown and stopped at these points only
-KEEP = 3  # checkpoints
-HELD_SHARE, HELD_MOST, HELD_LEAST = 0.05, 256, 50  # training images that are kept from training, for the watch
-
-
-# --- a run folder ----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Run:
-    """What a run folder says about itself: recipe.json and data.json."""
+class TrainOptions:
+    """How to train, by the names of the options of `sparring train`; see `train`."""
 
-    folder: Path
-    recipe: Recipe
-    data_spec: DataSpec
-    classes: tuple[str, ...]
-    fingerprint: str
-    settings: dict = field(default_factory=dict)  # images, seed, precision, recipe_name, source, held
-
-    @classmethod
-    def read(cls, folder: Path | str) -> "Run":
-        """Raises FileFormatError when the folder holds no run."""
-        folder = Path(folder)
-        if not (folder / "recipe.json").exists() or not (folder / "data.json").exists():
-            raise FileFormatError(
-                "not-a-run",
-                f"{folder} holds no training run: it lacks recipe.json or data.json",
-                fix="pass the folder that `sparring train` wrote",
-            )
-        recipe, data = files.read_json(folder / "recipe.json"), files.read_json(folder / "data.json")
-        return cls(
-            folder,
-            from_json(recipe["recipe"]),
-            from_json(data["facts"]),
-            tuple(data["classes"]),
-            data["fingerprint"],
-            recipe["settings"],
-        )
-
-    def write(self) -> None:
-        files.make_folder(self.folder)
-        data = {"facts": to_json(self.data_spec), "classes": list(self.classes), "fingerprint": self.fingerprint}
-        files.write_json(self.folder / "data.json", {"format": FORMAT, **data})
-        recipe = {"format": FORMAT, "settings": self.settings, "recipe": to_json(self.recipe)}
-        files.write_json(self.folder / "recipe.json", recipe | {"python": repr(self.recipe)})
-
-    @property
-    def rounds(self) -> int:
-        return math.ceil(self.settings["images"] / self.recipe.batch)
-
-    @property
-    def checkpoints(self) -> list[Path]:
-        """Oldest first."""
-        return steps(self.folder / "checkpoints")
-
-    def copy(self, at: int) -> Path:
-        return self.folder / "copies" / f"step-{at:08d}"
-
-    def newest(self, *, device: str = "cpu") -> tuple[State, dict] | None:
-        """The newest state that verifies, walking back over damaged ones; None when there is none."""
-        for folder in reversed(self.checkpoints):
-            with suppress(FileFormatError):
-                return load_state(self.recipe, folder, device=device)
-        return None
-
-    def save(self, state: State, seconds: float, watch: Monitor | None = None) -> Path:
-        """A checkpoint of this state. Older ones than the newest KEEP go, and copies that none of these names."""
-        folder = self.folder / "checkpoints" / f"step-{state.round:08d}"
-        save_state(state, self.recipe, folder, seconds=seconds, watch=watch and watch.saved())
-        for old in self.checkpoints[:-KEEP]:
-            shutil.rmtree(old)
-        needed = set()
-        for checkpoint in self.checkpoints:
-            record = files.read_json(checkpoint / "state.json").get("watch") or {}
-            needed |= {self.copy(at) for at, _ in record.get("copies", [])}
-        for old in set(steps(self.folder / "copies")) - needed:
-            shutil.rmtree(old)
-        return folder
-
-    def show(self, state: State, data: Data) -> Path | None:
-        """A grid of samples from latents that stay the same over the run; a row per class where G takes labels.
-
-        Of translators: sources, what is made of them, and the targets where there are any.
-        """
-        spec = next((s for s in self.recipe.nets.values() if isinstance(s, Generator)), None)
-        if any(isinstance(s, Translator) for s in self.recipe.nets.values()):
-            images = preview(self.recipe, state, data)
-        elif spec is None:
-            return None
-        else:
-            labels = np.repeat(np.arange(len(self.classes))[:10], 8) if spec.labels else None
-            count = 64 if labels is None else len(labels)
-            images = draw(state.best(spec.name), spec, count, labels=labels, key="preview")
-        path = self.folder / "samples" / f"images-{state.round * self.recipe.batch:09d}.png"
-        files.make_folder(path.parent)
-        save_png(path, grid(images, columns=8), generated=True)
-        return path
-
-    def export(self, state: State) -> Path | None:
-        """The averaged generator alone as a model folder; the discriminator stays behind, it knows its images best."""
-        spec = next((s for s in self.recipe.nets.values() if isinstance(s, Generator)), None)
-        translators = [s.name for s in self.recipe.nets.values() if isinstance(s, Translator)]
-        data_spec = {name: self.settings[name] for name in ("recipe_name", "images")} | {"source": self.recipe.source}
-        if translators:
-            nets = {name: state.best(name) for name in translators}
-            return save_translators(nets, self.recipe, self.data_spec, self.folder / "model", **data_spec)
-        if spec is None:
-            return None
-        return save_generator(
-            state.best(spec.name), spec, self.data_spec, self.classes, self.folder / "model", **data_spec
-        )
-
-    def event(self, kind: str, **what: Any) -> None:
-        files.append_line(self.folder / "events.jsonl", {"time": round(time.time(), 3), "event": kind, **what})
-
-
-def steps(folder: Path) -> list[Path]:
-    """The checkpoints in a folder, oldest first."""
-    return sorted(p for p in folder.glob("step-*") if re.fullmatch(r"step-\d{8,}", p.name))
+    images: int = 200_000
+    batch: int | None = None
+    minutes: float | None = None
+    seed: int = 0
+    size: str | int | tuple[int, int] | None = None
+    unlabelled: Path | str | None = None
+    source: Any = None
+    augment: str = "auto"
+    device: str = "auto"
+    precision: str = "auto"
+    monitor: bool = True
 
 
 @dataclass(frozen=True)
-class Progress:
-    """Where a run stands. `means`: a term of a player, such as "D/NonSaturating" -> its mean over the last batch."""
+class TrainingProgress:
+    """Where a run stands.
+
+    `images` of `total` are trained on; `seconds`: of all calls together. `means`: each loss and monitored value, such
+    as "D/NonSaturating" -> its mean over the last batch. `skipped`: steps that were not finite. `sample`, `saved`: the
+    newest picture, and the checkpoint if one was just written. `why`: for the last one, why training ended, in words.
+    `news`: what was found since the last time, in words. `recovered`: how often training went back to a healthy copy.
+    """
 
     folder: Path
     images: int
@@ -173,18 +67,18 @@ class Progress:
     seconds: float
     images_per_second: float
     seconds_left: float
-    means: dict[str, float]
+    means: Mapping[str, float]
     skipped: int
     sample: Path | None = None
     saved: Path | None = None
     done: bool = False
     why: str = ""
-    news: tuple[str, ...] = ()  # what the watch found since the last time, in words
-    recovered: int = 0  # how often training went back to a healthy copy
+    news: tuple[str, ...] = ()
+    recovered: int = 0
 
 
 def train(
-    source: Any,
+    data: Any,
     recipe: str | Recipe = "auto",
     out: Path | str = "run",
     *,
@@ -192,279 +86,265 @@ def train(
     batch: int | None = None,
     minutes: float | None = None,
     seed: int = 0,
+    size: str | int | tuple[int, int] | None = None,
+    unlabelled: Path | str | None = None,
+    source: Any = None,
+    augment: str = "auto",
     device: str = "auto",
     precision: str = "auto",
-    size: int | tuple[int, int] | None = None,
-    unlabelled: Path | str | None = None,
-    sources: Any = None,
-    augment: str = "auto",
-    watch: bool = True,
+    monitor: bool = True,
+    progress: Callable[[TrainingProgress], object] | None = None,
+) -> Run:
+    """Train a recipe on images, in the folder `out`, and return the run; the same call again goes on exactly.
+
+    data: whatever `sparring.load` takes.
+    recipe: a name of RECIPES, a Recipe, "file.py:name", or "auto": by the labels of the data.
+    batch: images in each step, at least 2, instead of the recipe's own.
+    minutes: stop after so many minutes of all calls together.
+    source: the images that pix2pix (of the same file names) or cyclegan starts from.
+    augment: how D sees images: none, diffaugment, ada, or auto: diffaugment below 10,000 images.
+    monitor: go back to a healthy copy where training diverges or collapses.
+    progress: called with a TrainingProgress from time to time.
+
+    Raises UsageError when `out` holds something else, DataError when the data changed or lack what the recipe reads,
+    Diverged when going back does not help (the best healthy model is then exported), MachineError for a full disk.
+    """
+    options = TrainOptions(images, batch, minutes, seed, size, unlabelled, source, augment, device, precision, monitor)
+    for at in train_steps(data, recipe, out, options):
+        if progress:
+            progress(at)
+    return Run.read(out)
+
+
+def train_steps(
+    data: Any,
+    recipe: str | Recipe = "auto",
+    out: Path | str = "run",
+    options: TrainOptions = TrainOptions(),
+    *,
     stop: Callable[[], bool] = lambda: False,
     save_seconds: float = 60.0,
-) -> Iterator[Progress]:
-    """Trains a recipe on images, in the folder `out`, yielding where it stands; the same call again goes on exactly.
+) -> Iterator[TrainingProgress]:
+    """Train as `train` does, but only while the caller takes the next TrainingProgress.
 
-    `source`: whatever `sparring.data.load` takes. `recipe`: a name of the table, a Recipe, "file.py:name", or "auto":
-    `sparring.choice.suggested`. `batch`: images for each move, at least 2, instead of the recipe's own. `sources`:
-    what pix2pix (images of the same file names) or cyclegan starts from. `augment`: none, diffaugment, ada, or auto:
-    diffaugment below 10,000 images. `minutes` caps the time of all calls together. `watch`: go back to a healthy copy
-    where training falls ill. `stop` is asked after every round; when it says yes, the run is saved and left. Raises
-    UsageError when `out` holds something else, DataError when the data changed or lack what the recipe reads, Diverged
-    when going back does not help (the best healthy model is then exported), MachineError when the disk is full.
+    `stop` is asked after every round; when it says yes, the run is saved and left. A checkpoint is written when
+    `save_seconds` have passed since the last one.
     """
-    device = choose_device(device)
-    folder = new_folder(out, ours=("recipe.json", "data.json"), data=source)
-    imageset = load(source, size=size, unlabelled=unlabelled)
-    name, recipe, why = find_recipe(recipe, imageset)
+    device = choose_device(options.device)
+    folder = new_folder(out, ours=("recipe.json", "data.json"), data=data)
+    imageset = load(data, size=options.size, unlabelled=options.unlabelled)
+    name, recipe, reason = find_recipe(recipe, imageset)
     read = used(imageset) if "all" in recipe.pools or "a" in recipe.pools else used(imageset) & imageset.labelled
-    recipe = recipe if batch is None else in_batches(recipe, batch)
-    recipe, changed = with_augment(recipe, augment, int(read.sum()))
-    beside = None if sources is None else load(sources, size=imageset.shape[:2])
-    _, height, width, channels = imageset.images.shape
-    data_spec = DataSpec(channels, height, width, len(imageset.classes))
-    if channels == 1 and any(isinstance(node, Grey) for node in walk(recipe)):
+    recipe = recipe if options.batch is None else _in_batches(recipe, options.batch)
+    recipe, changed = with_augment(recipe, options.augment, int(read.sum()))
+    source = None if options.source is None else load(options.source, size=imageset.shape[:2])
+    data_spec = DataSpec.of(imageset.images, len(imageset.classes))
+    if data_spec.channels == 1 and any(isinstance(node, Degradation) and node.needs_colour for node in walk(recipe)):
         raise DataError("grey", "the images are grey already", fix="pass images in colour, or use another recipe")
-    check(recipe, pools(imageset, recipe, beside))
-    settings = {"images": images, "seed": seed, "precision": precision, "recipe_name": name, "source": imageset.name}
-    fingerprint = "+".join(images.fingerprint for images in (imageset, beside) if images is not None)
-    run = Run(folder, recipe, data_spec, imageset.classes, fingerprint, settings)
-    run = opened(run, imageset, device=device)
-    kept, held = parted(imageset, run.settings.get("held", 0), run.settings["seed"])
-    data = pools(kept, recipe, beside, device=device)
+    check_trainable(recipe, pools(imageset, recipe, source))
+    settings = RunSettings(
+        options.images, options.seed, options.precision, name, imageset.name, held=held_out(imageset, recipe)
+    )
+    fingerprint = "+".join(images.fingerprint for images in (imageset, source) if images is not None)
+    run = Run(folder, recipe, data_spec, imageset.classes, fingerprint, settings, own_code(recipe))
+    run = _opened(run, device=device)
+    kept, held = parted(imageset, run.settings.held, run.settings.seed)
+    trained = pools(kept, recipe, source, device=device)
     with files.locked(run.folder):
-        files.sweep(run.folder)
-        files.sweep(run.folder / "checkpoints")
+        files.remove_leftovers(run.folder)
+        files.remove_leftovers(run.folder / "checkpoints")
         state, rest = _resumed(run, device)
-        watched = None
-        if watch:
-            length = {"rounds": run.rounds, "seed": seed, "precision": run.settings["precision"]}
-            seen = pools(held, recipe, beside, device=device) if held else None
-            watched = Monitor(recipe, data_spec, data, seen, **length, classes=run.classes, record=rest.get("watch"))
-            first_look(run, state, watched, imageset.images)
-        clock = {"before": rest["seconds"], "minutes": minutes, "save_seconds": save_seconds}
-        said = [f"recipe {name}: {why}"] * bool(why) + [changed] * bool(changed)
-        yield from _advance(run, state, data, watched, said, stop=stop, **clock)
+        monitor = None
+        if options.monitor:
+            monitor = Monitor(
+                recipe, data_spec, trained, pools(held, recipe, source, device=device) if held else None,
+                rounds=run.rounds, seed=options.seed, precision=run.settings.precision, classes=run.classes,
+                record=monitor_record(rest),
+            )  # fmt: skip
+            check_start(run, state, monitor, imageset.images)
+        news = [f"recipe {name}: {reason}"] * bool(reason) + [changed] * bool(changed)
+        yield from _Loop(
+            run, state, trained, monitor, rest["seconds"], options.minutes, stop, save_seconds, news
+        ).steps()
 
 
-def in_batches(recipe: Recipe, batch: int) -> Recipe:
-    """The recipe with another batch. Raises UsageError for a single image: many losses and norms compare images."""
-    if batch < 2:
+def _in_batches(recipe: Recipe, batch: int) -> Recipe:
+    if batch < 2:  # many losses and norms compare the images of a batch
         raise UsageError("batch", f"a batch needs at least two images, not {batch}", fix="pass --batch 2 or more")
     return replace(recipe, batch=batch)
 
 
-def _resumed(run: Run, device: str) -> tuple[State, dict]:
-    """The state to go on from, and what else its checkpoint says; log, events and copies are cut back to it."""
-    found = run.newest(device=device)
-    if found is None:
-        found = new_state(run.recipe, run.data_spec, seed=run.settings["seed"], device=device), {"seconds": 0.0}
-    state, rest = found
-    for name in ("log.jsonl", "events.jsonl"):
-        lines = files.read_lines(run.folder / name)
-        kept = [line for line in lines if line.get("round", 0) <= state.round]
-        if len(kept) < len(lines):
-            files.write_text(run.folder / name, "".join(json.dumps(line) + "\n" for line in kept))
-    for copy in steps(run.folder / "copies"):
-        if copy > run.copy(state.round):
-            shutil.rmtree(copy)
-    run.event("resumed" if state.round else "started", images=state.round * run.recipe.batch)
-    return state, rest
-
-
-def _advance(run, state, data, watch, news, *, before, minutes, stop, save_seconds) -> Iterator[Progress]:
-    """The run's own loop: watch, log, show, save, stop."""
-    recipe, settings, rounds = run.recipe, run.settings, run.rounds
-    names, every = means_names(recipe), max(1, rounds // LINES)
-    started = last_saved = last_line = time.monotonic()
-    shown, sample, why = every * max(1, LINES // 20), None, ""
-    if state.round == 0:
-        sample = run.show(state, data)
-    progress = training(
-        recipe, state, data, images=settings["images"], seed=settings["seed"], precision=settings["precision"]
-    )
-    first_line = state.round
-    for state, means in progress:
-        if watch:
-            watch.note(state, means)
-            if watch.due(state):
-                news += tend(run, state, watch, before + time.monotonic() - started)
-        last = state.round - state.extra == rounds
-        due = state.round % every == 0 or last
-        if stop():
-            why = "stopped"
-        elif due and minutes is not None and before + time.monotonic() - started > 60 * minutes:
-            why = f"{minutes:g} minutes are over"
-        if not due and not why:
-            continue
-        now = time.monotonic()
-        seconds, speed = before + now - started, (state.round - first_line) * recipe.batch / (now - last_line)
-        first_line, last_line = state.round, now
-        if last or state.round % shown == 0:
-            sample = run.show(state, data) or sample
-        if due:
-            files.append_line(run.folder / "log.jsonl", _line(run, state, means, names, seconds, speed))
-        saved = None
-        if why or last or now - last_saved > save_seconds:
-            saved, last_saved = run.save(state, seconds, watch), now
-        left = (rounds + state.extra - state.round) * recipe.batch / speed
-        values = {names[k]: float(v) for k, v in means.items() if v.numel() == 1}
-        images, total = state.round * recipe.batch, (rounds + state.extra) * recipe.batch
-        at = Progress(run.folder, images, total, seconds, speed, left, values, state.skipped, sample, saved)
-        at, news = replace(at, news=tuple(news), recovered=state.attempt), []
-        if why:
-            break
-        yield at
-    else:
-        why, total = "done", (rounds + state.extra) * recipe.batch
-        at = Progress(run.folder, total, total, before, 0.0, 0.0, {}, state.skipped, recovered=state.attempt)
-    if why == "done":
-        run.export(state)
-    run.event(why, images=state.round * recipe.batch)
-    yield replace(at, done=why == "done", why=why)
-
-
-def _line(run, state, means, names, seconds: float, speed: float) -> dict:
-    """Of log.jsonl."""
-    values = {names[k]: round(float(v), 6) for k, v in means.items() if v.numel() == 1 and v.isfinite()}
-    norms = {player: round(float(v), 6) for player, v in state.gradients.items() if v.isfinite()}
-    line = {"round": state.round, "images": state.round * run.recipe.batch, "seconds": round(seconds, 3)}
-    return line | {
-        "images_per_second": round(speed, 1), "skipped": state.skipped, "means": values, "gradients": norms
-    }  # fmt: skip
-
-
-def generator(folder: Path | str) -> Sampler:
-    """The generator of a run or of a model folder: the exported one, else that of the newest checkpoint.
-
-    Raises FileFormatError where there is none.
-    """
-    folder = Path(folder)
-    for place in (folder / "model", folder):
-        if (place / "config.json").exists():
-            return load_generator(place)
-    run = Run.read(folder)
-    spec = next((s for s in run.recipe.nets.values() if isinstance(s, Generator)), None)
-    found = run.newest()
-    if spec is None or found is None:
-        what = "no checkpoint yet" if spec else f"no generator: recipe {run.settings['recipe_name']} has none"
-        raise FileFormatError("no-generator", f"{folder} has {what}", fix="train a recipe with a generator, e.g. dcgan")
-    return Sampler(found[0].best(spec.name).eval(), spec, run.data_spec, run.classes)
-
-
-def opened(run: Run, imageset: ImageSet, *, device: str) -> Run:
-    """The run as its folder has it, or written there if the folder is new."""
+def _opened(run: Run, *, device: str) -> Run:
+    """Return the run as its folder has it, or write it there if the folder is new."""
     if (run.folder / "recipe.json").exists():
-        there = Run.read(run.folder)
-        differ_from(run, there)
-        if run.settings["images"] > there.settings["images"]:
-            longer = there.settings | {"images": run.settings["images"]}
-            there = Run(there.folder, there.recipe, there.data_spec, there.classes, there.fingerprint, longer)
+        there = _same_run(run)
+        if run.settings.images > there.settings.images:
+            there = replace(there, settings=replace(there.settings, images=run.settings.images))
             there.write()
         return there
-    settings = run.settings | {"held": held_out(imageset, run.recipe)}
-    if settings["precision"] == "auto":
-        settings = settings | {"precision": fastest_precision(run.recipe, run.data_spec, device=device)}
-    run = Run(run.folder, run.recipe, run.data_spec, run.classes, run.fingerprint, settings)
+    if run.settings.precision == "auto":
+        fastest = fastest_precision(run.recipe, run.data_spec, device=device)
+        run = replace(run, settings=replace(run.settings, precision=fastest))
     run.write()
     return run
 
 
-def differ_from(run: Run, there: Run) -> None:
-    """Refuses to go on with a run that was started otherwise."""
+def _same_run(run: Run) -> Run:
+    """Return the run in this folder. Raises UsageError or DataError where it was started otherwise."""
+    own = files.read_json(run.folder / "recipe.json").get("own")
+    if own != (run.own and run.own.to_json()):
+        code = own["file"] if own else "no code of its own"
+        raise _other_run(run, f"{code}, in another version" if own and run.own else code)
+    there = Run.read(run.folder)
     scheduled = any(isinstance(p, Schedule) for p in walk(run.recipe))
     asked, had = run.settings, there.settings
-    wrong = None
-    if run.recipe != there.recipe:
-        alike = had["recipe_name"] == asked["recipe_name"]
-        other = "set up otherwise" if alike else f"not {asked['recipe_name']}"
-        if replace(run.recipe, batch=there.recipe.batch) == there.recipe:
+    if not same_recipe(run.recipe, there.recipe):
+        same = had.recipe_name == asked.recipe_name
+        other = "set up otherwise" if same else f"not {asked.recipe_name}"
+        if same_recipe(replace(run.recipe, batch=there.recipe.batch), there.recipe):
             other = f"in batches of {there.recipe.batch}, not {run.recipe.batch}"
-        wrong = f"recipe {had['recipe_name']}, {other}"
-    elif asked["seed"] != had["seed"]:
-        wrong = f"seed {had['seed']}, not {asked['seed']}"
-    elif asked["precision"] not in ("auto", had["precision"]):
-        wrong = f"precision {had['precision']}, not {asked['precision']}"
-    elif asked["images"] < had["images"] or (scheduled and asked["images"] != had["images"]):
-        wrong = f"{had['images']:,} images, not {asked['images']:,}"
-    if wrong:
-        raise UsageError(
-            "other-run",
-            f"{run.folder} holds a run with {wrong}",
-            fix="repeat its own command to go on, or choose another folder with --out",
-        )
+        raise _other_run(run, f"recipe {had.recipe_name}, {other}")
+    if asked.seed != had.seed:
+        raise _other_run(run, f"seed {had.seed}, not {asked.seed}")
+    if asked.precision not in ("auto", had.precision):
+        raise _other_run(run, f"precision {had.precision}, not {asked.precision}")
+    if asked.images < had.images or (scheduled and asked.images != had.images):
+        raise _other_run(run, f"{had.images:,} images, not {asked.images:,}")
     if run.fingerprint != there.fingerprint or run.data_spec != there.data_spec:
         raise DataError(
             "data-changed",
             f"the images are not those that {run.folder} was started with",
             fix="restore them, or start anew in another folder with --out",
         )
+    return there
 
 
-def used(imageset: ImageSet) -> np.ndarray:
-    """bool [N]: the images that may be trained on."""
-    use = imageset.parts != "test"
-    return use if use.any() else np.ones(len(imageset), bool)
+def _other_run(run: Run, what: str) -> UsageError:
+    return UsageError(
+        "other-run",
+        f"{run.folder} holds a run with {what}",
+        fix="repeat its own command to go on, or choose another folder with --out",
+    )
 
 
-def held_out(imageset: ImageSet, recipe: Recipe) -> int:
-    """How many training images are kept from training, to see whether a discriminator knows the others by heart."""
-    count = min(HELD_MOST, int(HELD_SHARE * used(imageset).sum()))
-    return count if count >= HELD_LEAST and any(isinstance(p, AdversarialLoss) for p in walk(recipe)) else 0
+def _resumed(run: Run, device: str) -> tuple[State, dict[str, Any]]:
+    """Return the state to go on from, and what else its checkpoint says; cut log, events and copies back to it."""
+    found = run.newest(device=device)
+    if found is None:
+        found = new_state(run.recipe, run.data_spec, seed=run.settings.seed, device=device), {"seconds": 0.0}
+    state, rest = found
+    for name in (LOG, EVENTS):
+        lines = files.read_lines(run.folder / name)
+        kept = [line for line in lines if line.get("round", 0) <= state.round]
+        if len(kept) < len(lines):
+            files.write_text(run.folder / name, "".join(json.dumps(line) + "\n" for line in kept))
+    for copy in checkpoint_folders(run.folder / "copies"):
+        if copy > run.copy(state.round):
+            shutil.rmtree(copy)
+    kind = EventKind.RESUMED if state.round else EventKind.STARTED
+    run.event(Event(kind, images=state.round * run.recipe.batch))
+    return state, rest
 
 
-def parted(imageset: ImageSet, held: int, seed: int) -> tuple[ImageSet, ImageSet | None]:
-    """Images for training and `held` that are kept from it: unlabelled ones if there are so many."""
-    use = np.flatnonzero(used(imageset))
-    if not held:
-        return imageset, None
-    unlabelled = use[imageset.labels[use] < 0]
-    among = unlabelled if len(unlabelled) >= held / HELD_SHARE else use
-    away = among[keyed_random.order(keyed_random.key(seed, "held out"), len(among))[:held].numpy()]
-    return imageset.take(np.setdiff1d(use, away)), imageset.take(np.sort(away))
+@dataclass
+class _Loop:
+    """The loop of one run in one process: monitor, log, show, save, stop."""
 
+    run: Run
+    state: State
+    data: Data
+    monitor: Monitor | None
+    # of the calls before
+    seconds_before: float
+    minutes: float | None
+    stop: Callable[[], bool]
+    save_seconds: float
+    news: list[str]
+    started: float = field(default_factory=time.monotonic)
+    sample: Path | None = None
+    # (player, loss) -> its name in the log
+    names: dict[tuple, str] = field(init=False)
+    # rounds between two lines of the log
+    every: int = field(init=False)
+    # of the last line of the log, and the time of the last checkpoint
+    last_round: int = field(init=False)
+    last_line: float = field(init=False)
+    last_saved: float = field(init=False)
 
-def pools(
-    imageset: ImageSet, recipe: Recipe | None = None, sources: ImageSet | None = None, *, device: str = "cpu"
-) -> Data:
-    """The training part of a data set as the loop reads it: all images, and those with a label.
+    def __post_init__(self):
+        self.names = {which: curve.key for which, curve in curve_names(self.run.recipe).items()}
+        self.every = max(1, self.run.rounds // LINES)
+        self.last_round, self.last_line, self.last_saved = self.state.round, self.started, self.started
 
-    With `sources`, for a recipe that reads them: "pairs" of images with the same file name, or "a" and "b", each alone.
-    Raises DataError where they do not fit together.
-    """
-    images = imageset.take(used(imageset))
-    data: Data = {"all": {"x": torch.from_numpy(images.images), "y": torch.from_numpy(images.labels)}}
-    known = torch.from_numpy(np.flatnonzero(images.labelled))
-    if len(known):
-        data["labelled"] = {name: t[known] for name, t in data["all"].items()}
-    if sources is not None and recipe is not None:
-        if not recipe.pools & {"pairs", "a", "b"}:
-            raise UsageError(
-                "no-source", "this recipe reads no source images", fix="leave --source out, or use pix2pix"
-            )
-        if "pairs" in recipe.pools:
-            targets, beside = paired(images, sources)
-            data["pairs"] = {"x": torch.from_numpy(targets.images), "source": torch.from_numpy(beside.images)}
+    def steps(self) -> Iterator[TrainingProgress]:
+        run, recipe, settings = self.run, self.run.recipe, self.run.settings
+        if self.state.round == 0:
+            self.sample = run.show(self.state, self.data)
+        at, ending = self.finished(), None
+        progress = training(
+            recipe, self.state, self.data, images=settings.images, seed=settings.seed, precision=settings.precision
+        )
+        for self.state, means in progress:
+            if self.monitor:
+                self.monitor.note(self.state, means)
+                if self.monitor.due(self.state):
+                    self.news += tick(run, self.state, self.monitor, self.seconds)
+            last = self.state.round - self.state.extra == run.rounds
+            due = self.state.round % self.every == 0 or last
+            if self.stop():
+                ending = EventKind.STOPPED
+            elif due and self.minutes is not None and self.seconds > 60 * self.minutes:
+                ending = EventKind.TIME_OVER
+            if not due and ending is None:
+                continue
+            at = self.recorded(means, due=due, last=last, ending=ending is not None)
+            if ending is not None:
+                break
+            yield at
         else:
-            others = matching_channels(sources, images)
-            data["a"], data["b"] = data["all"], {"x": torch.from_numpy(others.images[used(others)])}
-    return {pool: {name: t.to(device) for name, t in fields.items()} for pool, fields in data.items()}
+            ending, at = EventKind.DONE, replace(at, news=(), saved=None)
+            run.export(self.state)
+        why = f"{self.minutes:g} minutes are over" if ending is EventKind.TIME_OVER else str(ending)
+        words = why if ending is EventKind.TIME_OVER else ""
+        run.event(Event(ending, images=self.state.round * recipe.batch, words=words))
+        yield replace(at, done=ending is EventKind.DONE, why=why)
 
+    @property
+    def seconds(self) -> float:
+        return self.seconds_before + time.monotonic() - self.started
 
-def means_names(recipe: Recipe) -> dict[tuple, str]:
-    """(player, term) -> a short name for logs: "D/NonSaturating", "D/FractionReal/fake", "D/R1/real"."""
-    names: dict[tuple, str] = {}
-    for player in recipe.players:
-        for loss in dict.fromkeys((*player.losses, *player.measured)):
-            name = f"{player.name}/{type(loss).__name__}"
-            condition = getattr(loss, "of", None) if loss in player.measured else getattr(loss, "at", None)
-            if condition is not None:
-                name += "/fake" if any(isinstance(p, Output) for p in walk(condition)) else "/real"
-            while name in names.values():
-                name += "+"
-            names[player.name, loss] = name
-    return names
+    def finished(self) -> TrainingProgress:
+        """Return where a run stands that has nothing left to do: as its log says."""
+        line = (read_log(self.run.folder) or [LogLine()])[-1]
+        images, speed = self.state.round * self.run.recipe.batch, line.images_per_second
+        return TrainingProgress(
+            folder=self.run.folder, images=images, total=images, seconds=self.seconds_before, images_per_second=speed,
+            seconds_left=0.0, means=line.means, skipped=self.state.skipped, recovered=self.state.attempt,
+        )  # fmt: skip
 
-
-def to_dict(progress: Progress) -> dict:
-    """JSON-able."""
-    return {k: str(v) if isinstance(v, Path) else v for k, v in asdict(progress).items()}
+    def recorded(self, means: dict[tuple, Tensor], *, due: bool, last: bool, ending: bool) -> TrainingProgress:
+        """Log, show and save where it is time for that, and return where the run stands."""
+        run, state, batch, now = self.run, self.state, self.run.recipe.batch, time.monotonic()
+        seconds = self.seconds_before + now - self.started
+        speed = (state.round - self.last_round) * batch / (now - self.last_line)
+        self.last_round, self.last_line = state.round, now
+        if last or state.round % (self.every * max(1, LINES // 20)) == 0:
+            self.sample = run.show(state, self.data) or self.sample
+        if due:
+            values = {self.names[k]: round(float(v), 6) for k, v in means.items() if v.numel() == 1 and v.isfinite()}
+            norms = {player: round(float(v), 6) for player, v in state.gradients.items() if v.isfinite()}
+            line = LogLine(
+                state.round, state.round * batch, round(seconds, 3), round(speed, 1), state.skipped, values, norms
+            )
+            line.append(run.folder)
+        saved = None
+        if ending or last or now - self.last_saved > self.save_seconds:
+            saved, self.last_saved = run.save(state, seconds, self.monitor and self.monitor.saved()), now
+        total = (run.rounds + state.extra) * batch
+        news, self.news = tuple(self.news), []
+        return TrainingProgress(
+            folder=run.folder, images=state.round * batch, total=total, seconds=seconds, images_per_second=speed,
+            seconds_left=(total - state.round * batch) / speed,
+            means={self.names[k]: float(v) for k, v in means.items() if v.numel() == 1},
+            skipped=state.skipped, sample=self.sample, saved=saved, news=news, recovered=state.attempt,
+        )  # fmt: skip

@@ -31,7 +31,9 @@ REFERENCE = 256  # training images that the scale of features is measured on
 # --- strips ----------------------------------------------------------------------------------------------------------
 
 
-def changed(sampler: Sampler, points: Latents, steps: int, change: Callable[[Latents, Tensor], Latents]) -> np.ndarray:
+def strips_of(
+    sampler: Sampler, points: Latents, steps: int, change: Callable[[Latents, Tensor], Latents]
+) -> np.ndarray:
     """A row for each point: `steps` copies, changed by change(points, t) with t [N,1] from 0 to 1 along a row."""
     t = torch.linspace(0, 1, steps, device=points.z.device).repeat(len(points))[:, None]
     made = sampler.render(change(points[repeated(torch.arange(len(points)), steps)], t))
@@ -51,7 +53,7 @@ def interpolation(sampler: Sampler, rows: int = 8, steps: int = 9, *, seed: int 
     chosen = {"labels": index % max(1, len(sampler.classes)), "codes": index % max(1, sampler.spec.codes)} | chosen
     a, b = (sampler.latents(2 * index + end, seed=seed, **chosen) for end in (0, 1))
     end = repeated(b.z, steps)
-    return changed(sampler, a, steps, lambda points, t: replace(points, z=slerp(points.z, end, t)))
+    return strips_of(sampler, a, steps, lambda points, t: replace(points, z=slerp(points.z, end, t)))
 
 
 def slerp(a: Tensor, b: Tensor, t: Tensor | float) -> Tensor:
@@ -68,7 +70,7 @@ def slerp(a: Tensor, b: Tensor, t: Tensor | float) -> Tensor:
     return between * (length_a + t * (length_b - length_a))
 
 
-def walk(
+def class_walk(
     sampler: Sampler,
     a: int | np.ndarray,
     b: int | np.ndarray,
@@ -83,22 +85,22 @@ def walk(
     labels = (torch.as_tensor(label).expand(rows) for label in (a, b))
     start, end = (sampler.latents(rows, seed=seed, labels=label, **chosen) for label in labels)
     there = repeated(end.classes, steps)
-    return changed(sampler, start, steps, lambda points, t: replace(points, classes=points.classes.lerp(there, t)))
+    return strips_of(sampler, start, steps, lambda points, t: replace(points, classes=points.classes.lerp(there, t)))
 
 
 def by_class(sampler: Sampler, columns: int = 10, *, most: int = MOST_ROWS, seed: int = 0) -> np.ndarray:
     """A row for each of the first `most` classes, all of the same noise: what a column shares is not the class."""
     sampler.takes(labels=True)
-    return chosen(sampler, "labels", min(most, len(sampler.classes)), columns, seed)
+    return rows_of(sampler, "labels", min(most, len(sampler.classes)), columns, seed)
 
 
 def by_code(sampler: Sampler, columns: int = 10, *, most: int = MOST_ROWS, seed: int = 0) -> np.ndarray:
     """A row for each code, all of the same noise and sliders. Chen et al. 2016, figure 2."""
     sampler.takes(codes=True)
-    return chosen(sampler, "codes", min(most, sampler.spec.codes), columns, seed)
+    return rows_of(sampler, "codes", min(most, sampler.spec.codes), columns, seed)
 
 
-def chosen(sampler: Sampler, what: str, count: int, columns: int, seed: int) -> np.ndarray:
+def rows_of(sampler: Sampler, what: str, count: int, columns: int, seed: int) -> np.ndarray:
     rows = [sampler.latents(columns, seed=seed, **{what: torch.full((columns,), k)}) for k in range(count)]
     return np.stack([sampler.render(row) for row in rows])
 
@@ -112,7 +114,7 @@ def by_slider(sampler: Sampler, rows: int = 4, steps: int = 9, *, seed: int = 0)
     def moved(points: Latents, t: Tensor) -> Latents:
         return replace(points, continuous=torch.where(moving.to(t.device), 2 * t - 1, points.continuous))
 
-    return changed(sampler, sampler.latents(torch.arange(rows).repeat(count), seed=seed), steps, moved)
+    return strips_of(sampler, sampler.latents(torch.arange(rows).repeat(count), seed=seed), steps, moved)
 
 
 def truncations(
@@ -168,15 +170,15 @@ def direction_strips(
 ) -> np.ndarray:
     """One image moved along each of the strongest directions, from -reach to reach; in the middle it is unchanged."""
     found = directions(sampler.G, sampler.spec)[1][:count].float()
-    ways = repeated(found, steps)
+    along = repeated(found, steps)
     start = sampler.latents(1, seed=seed, **chosen)[[0] * len(found)]
-    return changed(sampler, start, steps, lambda points, t: replace(points, z=points.z + reach * (2 * t - 1) * ways))
+    return strips_of(sampler, start, steps, lambda points, t: replace(points, z=points.z + reach * (2 * t - 1) * along))
 
 
 # --- beside real images ----------------------------------------------------------------------------------------------
 
 
-def nearest(
+def nearest_images(
     images: np.ndarray, training: np.ndarray, count: int = 3, *, by: str = "features", but: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """(index int64 [N,count], distance [N,count]) of the nearest of `training` uint8 [M,H,W,C] to each image [N,H,W,C].
@@ -185,7 +187,7 @@ def nearest(
     filters see, so that an image moved by a pixel stays near. `but`: int [N], the row that each image is itself.
     """
     eye = (
-        RandomFeatures(to_unit(training[evenly(len(training), REFERENCE)]))
+        RandomFeatures(to_unit(training[evenly_spaced(len(training), REFERENCE)]))
         if by == "features"
         else lambda x: x.flatten(1)
     )
@@ -214,14 +216,14 @@ def closeness(images: np.ndarray, training: np.ndarray, *, sample: int = 256) ->
     About 1: as near as real images are to each other; near 0: copies. Copies of a real image are no others; None where
     there is no other.
     """
-    rows = evenly(len(training), sample)
-    _, real = nearest(training[rows], training, 5, but=rows)
+    rows = evenly_spaced(len(training), sample)
+    _, real = nearest_images(training[rows], training, 5, but=rows)
     others = [found[found > 0][0] for found in real if (found > 0).any()]
-    _, made = nearest(images, training, 1)
+    _, made = nearest_images(images, training, 1)
     return float(np.median(made) / np.median(others)) if others else None
 
 
-def evenly(count: int, most: int) -> np.ndarray:
+def evenly_spaced(count: int, most: int) -> np.ndarray:
     """At most `most` of range(count), evenly spaced."""
     return np.linspace(0, count - 1, min(most, count)).astype(int)
 
@@ -229,12 +231,12 @@ def evenly(count: int, most: int) -> np.ndarray:
 # --- pictures and films ----------------------------------------------------------------------------------------------
 
 
-def sheet(strips: np.ndarray) -> np.ndarray:
+def strip_sheet(strips: np.ndarray) -> np.ndarray:
     """One picture uint8 [H',W',C], a row for each strip."""
     return grid(strips.reshape(-1, *strips.shape[2:]), columns=strips.shape[1])
 
 
-def frames(strips: np.ndarray) -> np.ndarray:
+def film_frames(strips: np.ndarray) -> np.ndarray:
     """A film uint8 [T,H',W',C] of all strips at once, there and back."""
     there = [grid(strips[:, step]) for step in range(strips.shape[1])]
     return np.stack(there + there[-2:0:-1])
@@ -251,7 +253,7 @@ def training_frames(folder: Path | str) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class View:
+class LatentView:
     """One picture with the names of its rows and columns, and what one sees in words."""
 
     name: str
@@ -262,48 +264,54 @@ class View:
     columns: tuple[str, ...] = ()
 
 
-def views(sampler: Sampler, training: np.ndarray | None = None, *, seed: int = 0) -> Iterator[View]:
+def latent_pictures(sampler: Sampler, training: np.ndarray | None = None, *, seed: int = 0) -> Iterator[LatentView]:
     """All that this generator has to show; beside `training` images, uint8 [N,H,W,C], if there are any."""
     if sampler.spec.labels:
         names = sampler.classes[:MOST_ROWS]
         words = "A row for each class; the noise is the same down a column. What a column shares is not the class"
-        yield View("classes", "Class by class", by_class(sampler, seed=seed), words, names)
+        yield LatentView("classes", "Class by class", by_class(sampler, seed=seed), words, names)
     if sampler.spec.codes:
         found = by_code(sampler, seed=seed)
         words = "A row for each code, which nobody named; the noise is the same down a column"
-        yield View("codes", "Codes found without labels", found, words, numbered("code", len(found), 0))
+        yield LatentView("codes", "Codes found without labels", found, words, numbered_labels("code", len(found), 0))
     if sampler.spec.continuous:
         names = tuple(f"slider {k // 3 + 1}" if k % 3 == 0 else "" for k in range(3 * sampler.spec.continuous))
         words = "One image a row, each slider for three of them; only the slider moves, from one end to the other"
-        yield View("sliders", "Sliders found without labels", by_slider(sampler, 3, seed=seed), words, names, ends())
+        yield LatentView(
+            "sliders", "Sliders found without labels", by_slider(sampler, 3, seed=seed), words, names, end_labels()
+        )
     words = (
         "Each row leads from one image to another on the arc between their noise. Steps, or jumps to another image, "
     )
     words += "would be a sign of images learnt by heart"
-    yield View("interpolation", "From one image to another", interpolation(sampler, 6, seed=seed), words)
+    yield LatentView("interpolation", "From one image to another", interpolation(sampler, 6, seed=seed), words)
     if len(sampler.classes) > 1 and sampler.spec.labels:
         count = len(sampler.classes)
         a = np.arange(min(6, count))
         names = tuple(f"{sampler.classes[k]} \u2192 {sampler.classes[(k + 1) % count]}" for k in a)
         words = "The noise stays and the class changes, a little at each step, to the next one"
-        yield View("walk", "From class to class", walk(sampler, a, (a + 1) % count, len(a), seed=seed), words, names)
+        yield LatentView(
+            "walk", "From class to class", class_walk(sampler, a, (a + 1) % count, len(a), seed=seed), words, names
+        )
     found = direction_strips(sampler, seed=seed)
     words = "One image, moved along the directions of noise that change the first layer most; unchanged in the middle"
     title = "Directions that nobody named"
-    yield View("directions", title, found, words, numbered("direction", len(found)), ends(f"{REACH:g}", "0"))
+    yield LatentView(
+        "directions", title, found, words, numbered_labels("direction", len(found)), end_labels(f"{REACH:g}", "0")
+    )
     names = tuple(f"\u00b1{limit:g}" for limit in LIMITS) + ("no limit",)
     words = (
         "The same images with noise kept within a limit: a low one gives typical, alike images, a high one various ones"
     )
-    yield View("truncation", "Typical or various", truncations(sampler, seed=seed), words, names)
+    yield LatentView("truncation", "Typical or various", truncations(sampler, seed=seed), words, names)
     if training is not None:
-        yield beside(sampler, training, seed=seed)
+        yield nearest_view(sampler, training, seed=seed)
 
 
-def beside(sampler: Sampler, training: np.ndarray, *, seed: int = 0) -> View:
+def nearest_view(sampler: Sampler, training: np.ndarray, *, seed: int = 0) -> LatentView:
     """Ten samples, and under each the training images nearest to it."""
     made = sampler.draw(10, seed=seed)
-    (near, _), (pixels, _) = nearest(made, training, 2), nearest(made, training, 1, by="pixels")
+    (near, _), (pixels, _) = nearest_images(made, training, 2), nearest_images(made, training, 1, by="pixels")
     strips = np.stack(
         [made, training[near[:, 0]], training[near[:, min(1, near.shape[1] - 1)]], training[pixels[:, 0]]]
     )
@@ -313,40 +321,40 @@ def beside(sampler: Sampler, training: np.ndarray, *, seed: int = 0) -> View:
     )
     words += "from its nearest training image as these are from each other: near 0 would mean copies"
     names = ("generated", "nearest", "second", "by pixels") if len(training) > 1 else ()
-    return View("nearest", "Beside the training images", strips, words, names)
+    return LatentView("nearest", "Beside the training images", strips, words, names)
 
 
-def numbered(what: str, count: int, first: int = 1) -> tuple[str, ...]:
+def numbered_labels(what: str, count: int, first: int = 1) -> tuple[str, ...]:
     return tuple(f"{what} {k + first}" for k in range(count))
 
 
-def ends(end: str = "1", middle: str = "", steps: int = 9) -> tuple[str, ...]:
+def end_labels(end: str = "1", middle: str = "", steps: int = 9) -> tuple[str, ...]:
     gap = ("",) * (steps // 2 - 1)
     return (f"\u2212{end}", *gap, middle, *gap, f"+{end}")
 
 
-def look(sampler: Sampler, run: Path, *, training: np.ndarray | None = None, seed: int = 0) -> Path:
+def save_views(sampler: Sampler, run: Path, *, training: np.ndarray | None = None, seed: int = 0) -> Path:
     """Writes run/inside/: a PNG for each view, training.webp, and views.json that says what they show."""
     told = []
-    with files.folder_aside(run / "inside") as folder:
-        for view in views(sampler, training, seed=seed):
-            save_png(folder / f"{view.name}.png", sheet(view.strips), generated=True)
+    with files.atomic_folder(run / "inside") as folder:
+        for view in latent_pictures(sampler, training, seed=seed):
+            save_png(folder / f"{view.name}.png", strip_sheet(view.strips), generated=True)
             said = {name: value for name, value in vars(view).items() if name != "strips"}
             told.append(said | {"file": f"{view.name}.png", "shape": list(view.strips.shape[:2])})
         film = training_frames(run)
         if len(film) > 1:
             save_animation(folder / "training.webp", film, seconds=0.3, hold=2.0, generated=True)
-        files.write_json(folder / "views.json", {"generator": fingerprint(sampler), "views": told})
+        files.write_json(folder / "views.json", {"generator": generator_hash(sampler), "views": told})
     return run / "inside"
 
 
-def looked(sampler: Sampler, run: Path) -> bool:
+def views_are_current(sampler: Sampler, run: Path) -> bool:
     """Whether run/inside shows this generator as it is now."""
     path = run / "inside" / "views.json"
-    return path.is_file() and files.read_json(path).get("generator") == fingerprint(sampler)
+    return path.is_file() and files.read_json(path).get("generator") == generator_hash(sampler)
 
 
-def fingerprint(sampler: Sampler) -> str:
+def generator_hash(sampler: Sampler) -> str:
     """Of the weights."""
     found = hashlib.sha256()
     for name, tensor in sorted(sampler.G.state_dict().items()):

@@ -7,9 +7,10 @@ draws from torch's random state or writes a file: `runs` does what is decided he
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Any
 
 import torch
@@ -19,10 +20,11 @@ from torch.nn.functional import adaptive_avg_pool2d
 from .. import keyed_random
 from ..games.augment import NoAugment
 from ..games.builders import Recipe
-from ..games.losses import AdversarialLoss, FractionReal, InputGradientPenalty
+from ..games.losses import AdversarialLoss, InputGradientPenalty
+from ..games.measures import FractionReal
 from ..games.nodes import Batch, Labels, Output
 from ..games.players import Discriminator, Generator, Player
-from ..games.training import Data, Relief, Split, State, Step, StepContext
+from ..games.training import Data, ShardContext, Sharding, State, Step
 from ..images import to_unit
 from ..nets.layers import DataSpec
 from ..records import walk
@@ -188,8 +190,8 @@ class Samples:
         """Do the samples look like what this judge sees of real images?"""
         augment, x = discriminator.augment, self.reals[:512]
         index = torch.arange(len(x), device=x.device)
-        p = getattr(state.nets[discriminator.name], "memory_p", None)
-        seen = augment.see(x, keyed_random.uniform(keyed_random.key("leak"), index, augment.numbers).float(), p)
+        p = state.nets[discriminator.name].augment_probability
+        seen = augment.apply(x, keyed_random.uniform(keyed_random.key("leak"), index, augment.numbers).float(), p)
         noise = keyed_random.normal(keyed_random.key("odd"), index, *x.shape[1:]).float()
         odd = torch.cat(
             [(x + x.roll(1, 0)) / 2, (x + 0.5 * noise).clamp(-1, 1), x.lerp(x.roll(1, 0), 0.3) + 0.2 * noise]
@@ -203,7 +205,7 @@ class Samples:
 def judged(recipe: Recipe, held: Data) -> tuple[Player, AdversarialLoss] | None:
     """The first contest of a player's own judge, all of whose pools have held-out images."""
     for player in recipe.players:
-        for loss in (t for t in player.losses if isinstance(t, AdversarialLoss) and t.real.by in player.owns):
+        for loss in player.adversarial_losses:
             if pools_of(loss) <= held.keys():
                 return player, loss
     return None
@@ -231,7 +233,9 @@ class Held:
         """Which share of the training images, and of those never shown, is called real."""
         adversarial = self.adversarial
         step = Step(self.player, 0, 0.0, self.count, (self.seed, "watch"))
-        known, new = (StepContext(step, state, pools, Split(), (0, self.count)) for pools in (self.trained, self.held))
+        known, new = (
+            ShardContext(step, state, pools, Sharding(), (0, self.count)) for pools in (self.trained, self.held)
+        )
         trained, held = known[adversarial.real].score, new[adversarial.real].score
         line = 0.0
         if not any(isinstance(reading, FractionReal) for reading in adversarial.monitored):  # a score without a zero
@@ -244,24 +248,39 @@ class Held:
 
 @dataclass
 class MonitorState:
-    """What the watch remembers: part of every checkpoint, as JSON."""
+    """What the monitor remembers: part of every checkpoint, as JSON."""
 
-    age: int = 0  # rounds behind the present weights
-    pending: dict[str, list[float]] = field(default_factory=dict)  # readings since the last tick
-    norms: dict[str, list[float]] = field(default_factory=dict)  # log gradient norms by player, newest last
-    right: dict[str, float] = field(default_factory=dict)  # D's right calls on real and fake, slow averages
-    best: dict[str, list[float]] = field(default_factory=dict)  # running means, and their best
-    seen: list[float] = field(default_factory=list)  # fixed samples at the last tick, small
-    still: int = 0  # ticks for which they have not changed
-    sums: dict[str, list[float]] = field(
-        default_factory=dict
-    )  # of a network's weights, and for how many ticks the same
-    votes: list[str] = field(default_factory=list)  # signals of the last tick
-    told: list[str] = field(default_factory=list)  # signals that are said once
-    copies: list[list] = field(default_factory=list)  # [round, good], oldest first
-    skipped: int = 0  # as of the last tick
+    # rounds behind the present weights
+    age: int = 0
+    # readings since the last tick
+    pending: dict[str, list[float]] = field(default_factory=dict)
+    # log gradient norms by player, newest last
+    norms: dict[str, list[float]] = field(default_factory=dict)
+    # slow averages of how often D is right, on real and on fake images
+    right: dict[str, float] = field(default_factory=dict)
+    # running means, and their best
+    best: dict[str, list[float]] = field(default_factory=dict)
+    # fixed samples at the last tick, small, and for how many ticks they have not changed
+    seen: list[float] = field(default_factory=list)
+    still: int = 0
+    # the sum of each network's weights, and for how many ticks it has been the same
+    sums: dict[str, list[float]] = field(default_factory=dict)
+    # signals of the last tick
+    votes: list[str] = field(default_factory=list)
+    # signals that the user was warned of: once each
+    warned: list[str] = field(default_factory=list)
+    # [round, good], oldest first
+    copies: list[list] = field(default_factory=list)
+    # steps skipped, as of the last tick
+    skipped: int = 0
     eased_until: int = 0
+    # why the run was given up
     stopped: str = ""
+
+    @classmethod
+    def read(cls, saved: Mapping[str, Any]) -> "MonitorState":
+        """Return the state in a checkpoint, also of versions that called `warned` `told`."""
+        return cls(**{"warned" if name == "told" else name: value for name, value in saved.items()})
 
     def reach(self, name: str, value: float) -> float:
         """The best so far of a running mean of this value: a single lucky tick sets no standard."""
@@ -273,6 +292,25 @@ class MonitorState:
     def mean(self, name: str) -> float:
         """The running mean itself."""
         return self.best[name][0]
+
+
+class Change(StrEnum):
+    """What a rollback changes beside the order of images; the values stand in events.jsonl."""
+
+    NEW_ORDER = "new order of images"
+    HALVED_RATES = "learning rates halved"
+    DOUBLED_PENALTIES = "penalties doubled"
+    MORE_AUGMENTATION = "more augmentation"
+    FULL_PRECISION = "full precision"
+
+    @property
+    def relief(self) -> dict[str, Any]:
+        """Return the fields of Relief that it sets."""
+        return {
+            Change.HALVED_RATES: {"rate": 0.5},
+            Change.DOUBLED_PENALTIES: {"penalty": 2.0},
+            Change.FULL_PRECISION: {"fp32": True},
+        }.get(self, {})
 
 
 class Monitor:
@@ -292,10 +330,10 @@ class Monitor:
         record: dict | None = None,
     ):
         self.recipe, self.rounds, self.precision = recipe, rounds, precision
-        self.tick, self.record = tick_rounds(rounds), MonitorState(**(record or {}))
+        self.tick, self.record = tick_rounds(rounds), MonitorState.read(record or {})
         self.fresh: dict[str, list[Tensor]] = {}
         names = classes or tuple(str(k) for k in range(data_spec.classes))
-        spec = next((s for s in recipe.nets.values() if isinstance(s, Generator)), None)
+        spec = recipe.generator
         self.samples = Samples(recipe, spec, data_spec, data, names, seed) if spec else None
         adversarial = judged(recipe, held) if held else None
         self.held = Held(*adversarial, data, held, seed) if adversarial and held else None
@@ -384,32 +422,32 @@ class Monitor:
             record.copies.append([state.round, False])
         return full
 
-    def changes(self, state: State) -> tuple[str, Relief] | None:
-        """What this attempt changes beside the order of images; None when nothing is left to try."""
-        relief, steps = state.relief, [("new order of images", state.relief)]
-        steps.append(("learning rates halved", replace(relief, rate=0.5)))
+    def next_change(self, state: State) -> "Change | None":
+        """Return what this attempt changes; None when nothing is left to try."""
+        changes = [Change.NEW_ORDER, Change.HALVED_RATES]
         if any(isinstance(p, InputGradientPenalty) for p in walk(self.recipe)):
-            steps.append(("penalties doubled", replace(relief, penalty=2.0)))
-        elif any(hasattr(net, "memory_p") for net in state.nets.values()):
-            steps.append(("more augmentation", relief))
+            changes.append(Change.DOUBLED_PENALTIES)
+        elif any(net.augment_probability is not None for net in state.nets.values()):
+            changes.append(Change.MORE_AUGMENTATION)
         if self.precision != "fp32":
-            steps.append(("full precision", replace(relief, fp32=True)))
-        return steps[state.attempt] if state.attempt < len(steps) else None
+            changes.append(Change.FULL_PRECISION)
+        return changes[state.attempt] if state.attempt < len(changes) else None
 
-    def went_back(self, state: State, change: str, relief: Relief, record: dict) -> None:
-        """The weights are those of a copy, and `record` is the copy's: all but the position is as it was then."""
+    def went_back(self, state: State, change: "Change", record: dict[str, Any]) -> None:
+        """Go on from a copy: the weights are the copy's already, `record` is this monitor's state as it was then."""
         mine, self.fresh = self.record, {}
-        self.record = MonitorState(**record)
+        self.record = MonitorState.read(record)
         lost = mine.age - self.record.age
         self.record.copies = [c for c in mine.copies if c[1]]
-        self.record.told, self.record.skipped, self.record.pending = mine.told, state.skipped, {}
-        self.record.eased_until = state.round + EASED * self.tick if "halved" in change else mine.eased_until
+        self.record.warned, self.record.skipped, self.record.pending = mine.warned, state.skipped, {}
+        halved = change is Change.HALVED_RATES
+        self.record.eased_until = state.round + EASED * self.tick if halved else mine.eased_until
         state.extra = min(state.extra + lost, int(EXTRA * self.rounds))
-        state.attempt, state.relief = state.attempt + 1, relief
-        if change == "more augmentation":
+        state.attempt, state.relief = state.attempt + 1, replace(state.relief, **change.relief)
+        if change is Change.MORE_AUGMENTATION:
             for net in state.nets.values():
-                if hasattr(net, "memory_p"):
-                    net.memory_p.add_(0.2).clamp_(max=0.8)
+                if (p := net.augment_probability) is not None:
+                    p.add_(0.2).clamp_(max=0.8)
 
 
 @contextmanager

@@ -14,12 +14,14 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from .. import files, keyed_random
-from ..artifacts import read_model, write_model
+from ..artifacts import read_artifact, write_artifact
 from ..errors import UsageError, pick
 from ..games.players import Generator
 from ..images import grid, save_png, to_uint8
 from ..nets.layers import DataSpec
 from ..records import from_json, to_json
+from .checkpoints import fill_network, network_arrays
+from .own_code import admit, own_code
 
 
 @dataclass(frozen=True)
@@ -192,19 +194,24 @@ Classes: {", ".join(classes) or "none"}.
 What it draws is made up. Mark it as generated wherever you show it, and never use it to test a classifier.
 """
     config = {"generator": to_json(spec), "facts": to_json(data_spec), "classes": list(classes), **about}
-    return write_model(folder, "generator", {spec.name: G}, config, card)
+    own = own_code(spec)
+    config |= {"own": own.to_json()} if own else {}
+    return write_artifact(folder, "generator", network_arrays({spec.name: G}), config, card=card)
 
 
-def load_generator(folder: Path | str) -> Sampler:
-    """A generator from a model folder. Raises FileFormatError when it is not one, or damaged."""
-    config, states = read_model(folder, "generator", fix="pass a run that `sparring train` wrote")
-    spec, data_spec = from_json(config["generator"]), from_json(config["facts"])
-    G = spec.build(data_spec)
-    G.load_state_dict(states[spec.name])
-    return Sampler(G.eval(), spec, data_spec, tuple(config["classes"]))
+def load_generator(folder: Path | str, *, trust_code: bool = False) -> Sampler:
+    """Return the generator in a model folder. `trust_code`: the run's own Python code may be run.
+
+    Raises FileFormatError when it is not one, or damaged, UsageError when it needs code that is not trusted.
+    """
+    found = read_artifact(folder, "generator", fix="pass a run that `sparring train` wrote")
+    admit(Path(folder).parent, found.config.get("own"), trust_code=trust_code)
+    spec, data_spec = from_json(found.config["generator"]), from_json(found.config["facts"])
+    G = fill_network(spec.build(data_spec), spec.name, found.tensors)
+    return Sampler(G, spec, data_spec, tuple(found.config["classes"]))
 
 
-def per_class(sampler: Sampler, count: int, *, seed: int = 0) -> Iterator[tuple[str, np.ndarray]]:
+def per_class_samples(sampler: Sampler, count: int, *, seed: int = 0) -> Iterator[tuple[str, np.ndarray]]:
     """(class name, uint8 [count,H,W,C]) for every class. Raises UsageError where the generator takes no labels."""
     sampler.takes(labels=True)
     for label, name in enumerate(sampler.classes):

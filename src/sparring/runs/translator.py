@@ -4,6 +4,7 @@ Whatever a translator was trained on is part of its model: the same degradation 
 size, and can be applied to intact images to see how well it is undone.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,17 +14,19 @@ import torch
 from torch import Tensor, nn
 
 from .. import keyed_random
-from ..artifacts import read_model, write_model
+from ..artifacts import read_artifact, write_artifact
 from ..errors import DataError, UsageError, pick
 from ..games.builders import Recipe
-from ..games.degradations import Degradation, Grey, Hole, Shrunk, blown_up, greyed, holed
+from ..games.degradations import Degradation
 from ..games.losses import L1
 from ..games.nodes import Node, Output
 from ..games.players import Translator
-from ..games.training import Data, Split, State, Step, StepContext
+from ..games.training import Data, ShardContext, Sharding, State, Step
 from ..images import to_uint8, to_unit
 from ..nets.layers import DataSpec
 from ..records import from_json, to_json, walk
+from .checkpoints import fill_network, network_arrays
+from .own_code import admit, own_code
 
 TILE = 512  # pixels: the side of a piece of a large image
 REACH = 6  # in units of a U-Net's smallest map: so far see two convolutions on each level down and up
@@ -64,16 +67,8 @@ class Translating:
             wanted = {1: "grey", 3: "colour"}[self.data_spec.channels]
             raise DataError("channels", f"the model takes {wanted} images", fix=f"convert the image to {wanted}")
         x, source = to_unit(image[None]), self.sources[name]
-        if isinstance(source, Hole):
-            if mask is None or mask.shape != image.shape[:2]:
-                what = "no mask" if mask is None else f"a mask of {mask.shape[1]}x{mask.shape[0]} pixels"
-                size = f"{image.shape[1]}x{image.shape[0]}"
-                raise UsageError("mask", f"an image of {size} pixels came with {what}", fix="pass a mask of its size")
-            x = holed(x, torch.tensor(mask)[None, None])
-        elif isinstance(source, Shrunk):
-            x = blown_up(x, source.factor * x.shape[2], source.factor * x.shape[3])
-        elif isinstance(source, Grey):
-            x = greyed(x)
+        if isinstance(source, Degradation):
+            x = source.apply(x, None if mask is None else torch.tensor(mask))
         return to_uint8(tiled(self.nets[name], x))[0]
 
     @torch.no_grad()
@@ -98,7 +93,7 @@ class Translating:
             degraded = source.degraded(x, u)
             plain = degraded[:, : x.shape[1]]
             made = tiled(self.nets[name], degraded)
-            for kind, y in (("source", plain), ("baseline", filled(degraded, source)), ("made", made)):
+            for kind, y in (("source", plain), ("baseline", source.baseline(degraded)), ("made", made)):
                 out[kind].append(to_uint8(y))
         return {kind: np.concatenate(parts) for kind, parts in out.items()}
 
@@ -122,25 +117,11 @@ def tiled(net: nn.Module, x: Tensor, side: int = TILE) -> Tensor:
     return torch.cat(rows, 2)
 
 
-def filled(degraded: Tensor, source: Node) -> Tensor:
-    """The baseline: each channel's mean of what is known, where something is missing; else the source itself."""
-    if not isinstance(source, Hole):
-        return degraded
-    return mean_filled(degraded[:, :-1], degraded[:, -1:])
-
-
-def mean_filled(x: Tensor, missing: Tensor) -> Tensor:
-    """Images [N,C,H,W] whose holes (1 in `missing` [N,1,H,W], else 0) have the mean colour of the rest."""
-    known = 1 - missing
-    mean = (x * known).sum((2, 3), keepdim=True) / known.sum((2, 3), keepdim=True).clamp(min=1)
-    return torch.where(missing > 0, mean, x)
-
-
 # --- as a folder -----------------------------------------------------------------------------------------------------
 
 
 def save_translators(
-    nets: dict[str, nn.Module], recipe: Recipe, data_spec: DataSpec, folder: Path, **about: Any
+    nets: Mapping[str, nn.Module], recipe: Recipe, data_spec: DataSpec, folder: Path, **about: Any
 ) -> Path:
     """Writes a model folder and returns it."""
     card = f"""# A translator of images
@@ -156,19 +137,24 @@ What it fills in is made up. Mark its pictures as generated wherever you show th
         "sources": {name: to_json(made_from(recipe, name)) for name in nets},
         "facts": to_json(data_spec),
     }
-    return write_model(folder, "translator", nets, {**config, **about}, card)
+    own = own_code(recipe)
+    config |= {"own": own.to_json()} if own else {}
+    return write_artifact(folder, "translator", network_arrays(nets), {**config, **about}, card=card)
 
 
-def load_translators(folder: Path | str) -> Translating:
-    """Translators from a model folder or the run that made it. Raises FileFormatError when it is none, or damaged."""
+def load_translators(folder: Path | str, *, trust_code: bool = False) -> Translating:
+    """Return the translators in a model folder or in the run that made it.
+
+    `trust_code`: the run's own Python code may be run. Raises FileFormatError when the folder holds none, or is
+    damaged, UsageError when it needs code that is not trusted.
+    """
     folder = Path(folder)
     folder = folder / "model" if (folder / "model" / "config.json").exists() else folder
-    config, states = read_model(folder, "translator", fix="pass a run of pix2pix, cyclegan, inpaint or upscale")
-    data_spec = from_json(config["facts"])
+    found = read_artifact(folder, "translator", fix="pass a run of pix2pix, cyclegan, inpaint or upscale")
+    config, data_spec = found.config, from_json(found.config["facts"])
+    admit(folder.parent, config.get("own"), trust_code=trust_code)
     specs = {name: from_json(spec) for name, spec in config["translators"].items()}
-    nets = {name: spec.build(data_spec).eval() for name, spec in specs.items()}
-    for name, net in nets.items():
-        net.load_state_dict(states[name])
+    nets = {name: fill_network(spec.build(data_spec), name, found.tensors) for name, spec in specs.items()}
     sources = {name: from_json(node) for name, node in config["sources"].items()}
     return Translating(nets, specs, sources, data_spec)
 
@@ -181,13 +167,14 @@ def preview(recipe: Recipe, state: State, data: Data, *, count: int = 8) -> np.n
     rows = []
     for player in recipe.players:
         losses = [loss for loss in player.losses if isinstance(loss, L1)]
-        context = StepContext(Step(player, 0, 0.0, count, 0), state, data, Split(), (0, count))
+        context = ShardContext(Step(player, 0, 0.0, count, 0), state, data, Sharding(), (0, count))
         for spec in (s for s in player.nets if isinstance(s, Translator)):
             state.best(spec.name).eval()
-            made = Output(spec.name, made_from(recipe, spec.name), averaged=spec.name in state.averages)
+            source = made_from(recipe, spec.name)
+            made = Output(spec.name, source, averaged=spec.name in state.averages)
             target = next((loss.target for loss in losses if loss.made == replace(made, averaged=False)), None)
             shown = [
-                context[made.of][:, : state.data_spec.channels],
+                context[source][:, : state.data_spec.channels],
                 context[made],
                 *([context[target]] if target else []),
             ]

@@ -1,273 +1,292 @@
-"""From rows and predictions to the measured part of a summary: every number, and no opinion.
-
-Pure but for the files it reads: the same rows give the same numbers at any time.
-"""
+"""From rows and predictions to the numbers of a summary, without advice. The same rows give the same numbers."""
 
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
 from itertools import combinations
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from .. import stats
 from ..devices import hardware, versions
 from ..errors import FileFormatError
-from .plan import SEAL, Study, now
+from ..records import Value
+from ..stats import Bin, RepeatedInterval
+from .plan import SLOW_FAMILIES, Study, now
+from .records import (
+    SEAL,
+    STUDY_FORMAT,
+    Ablation,
+    ArmScore,
+    ClassRecall,
+    Comparison,
+    ConfusionCounts,
+    Definition,
+    FailedFit,
+    FitMachine,
+    FitRow,
+    FitSeconds,
+    GameCurves,
+    GateRow,
+    HeldOutPart,
+    LabelBudget,
+    Recommendation,
+    ReliabilityBins,
+    StudyMachine,
+    TieGroups,
+    Trial,
+    UnmeasuredArm,
+)
 from .sealed import Sealed
+from .summary import Summary
 
-ABLATIONS = (
-    ("unlabelled images", "consistency", "cnn"),
-    ("the GAN", "semi-gan", "consistency"),
-    ("generated images", "gan-augment", "cnn"),
+Ingredient = Literal["unlabelled", "gan", "generated"]
+ABLATIONS: tuple[tuple[Ingredient, str, str, str], ...] = (
+    ("unlabelled", "unlabelled images", "consistency", "cnn"),
+    ("gan", "the GAN", "semi-gan", "consistency"),
+    ("generated", "generated images", "gan-augment", "cnn"),
 )
 
 
 @dataclass(frozen=True, eq=False)
 class Arm:
-    """The ok rows of a method at a budget, repeats ascending, and what they got right."""
+    """The fits of a method at a budget that succeeded, repeats ascending."""
 
     method: str
     budget: str
-    rows: list[dict]
+    rows: list[FitRow]
+    said: np.ndarray  # int64 [R,T]: the most probable class
     right: np.ndarray  # bool [R,T]
-    summed: np.ndarray  # float64 [T,K]: probabilities added up over repeats
+    confidence: np.ndarray  # float32 [R,T]: the probability of that class
+    summed: np.ndarray  # float64 [T,K]: probabilities, added up over repeats
+    calibrated: stats.Calibrated
 
-    @property
-    def repeats(self) -> list[int]:
-        return [row["repeat"] for row in self.rows]
+    @classmethod
+    def of(cls, method: str, budget: str, rows: list[FitRow], proba: np.ndarray, truth: np.ndarray) -> "Arm":
+        """Return the arm of probabilities float32 [R,T,K], which it does not keep: a study has many of them."""
+        said, summed = proba.argmax(-1), proba.sum(0, dtype=float)
+        calibrated = stats.calibration(proba, truth)
+        return cls(method, budget, rows, said, said == truth, proba.max(-1), summed, calibrated)
 
 
-def measure(study: Study) -> tuple[dict, dict[tuple[str, str], Arm], np.ndarray]:
-    """The summary without opinions and pictures, the arms by (method, budget), and the true classes [T].
+Arms = dict[tuple[str, str], Arm]  # (method, budget) -> arm
+
+
+def measure(study: Study) -> tuple[Summary, Arms, np.ndarray]:
+    """Return the summary without opinions and pictures, the arms, and the true classes [T].
 
     Opens the seal; a look is counted unless the same rows were looked at before. Raises FileFormatError when rows of
     one repeat cannot be compared.
     """
-    rows = study.rows()
-    told = study.told
-    refuse_mixed(list(rows.values()))
-    sealed = Sealed.read(study.folder / SEAL, told["fingerprint"])
+    rows, definition = study.rows(), study.definition
+    refuse_mixed(rows.values())
+    sealed = Sealed.read(study.folder / SEAL, definition.fingerprint)
     truth = sealed.opened(lambda: count_look(study, rows))
-    classes = told["data"]["classes"]
-    arms: dict[tuple[str, str], Arm] = {}
-    scores, confusion, reliability, per_class = [], [], [], []
-    for method in told["methods"]:
-        for budget in told["budgets"]:
-            mine = sorted((r for r in rows.values() if (r["method"], r["budget"]) == (method["name"], budget)),
-                          key=lambda r: r["repeat"])  # fmt: skip
-            failed = sum(row["status"] == "error" for row in mine)
-            arm, proba = read_arm(study, method["name"], budget, mine, truth)
-            scores.append(score(method["name"], budget, arm, proba, truth, len(classes), failed))
-            if arm is None or proba is None:
-                continue
-            arms[arm.method, arm.budget] = arm
-            confusion.append({"method": arm.method, "budget": budget, "counts": confused(proba, truth, len(classes))})
-            reliability.append({"method": arm.method, "budget": budget, "bins": bins(proba, truth)})
-            per_class += recalled(arm, truth, classes)
-    pairs = compared(arms, told["budgets"], [m["name"] for m in told["methods"]])
-    summary = {
-        "format": 1,
-        "created": now(),
-        "command": told["command"],
-        "name": told["data"]["name"],
-        "sparring": versions()["sparring"],
-        "versions": versions(),
-        "machine": machine(study, rows),
-        "data": told["data"],
-        "test": {"images": len(truth), "looks": len(told["looks"])},
-        "repeats": told["repeats"],
-        "seed": told["settings"]["seed"],
-        "fingerprint": told["fingerprint"],
-        "minutes_each": told["minutes_each"],
-        "budgets": [{"budget": b, "labels": told["labels"][b]} for b in told["budgets"]],
-        "methods": told["methods"],
-        "scores": scores,
-        "errors": errors(rows),
-        "pairs": pairs,
-        "tie_groups": groups(arms, pairs, told["budgets"]),
-        "per_class": per_class,
-        "confusion": confusion,
-        "reliability": reliability,
-        "games": list(games(rows, told["methods"])),
-        "gates": list(gates(rows)),
-        "notes": [*shortened(rows), *unequal(rows, told["methods"])],
-        "ablations": list(ablations(pairs)),
-        "covers": covers(told["budgets"]),
-    }
+    definition = study.definition
+    classes = definition.data.classes
+    names = [method.name for method in definition.methods]
+    arms, unmeasured = arms_of(study, rows, truth)
+    failed = {place: sum(row.status == "error" for row in rows.values() if (row.method, row.budget) == place)
+              for place in arms}  # fmt: skip
+    pairs = comparisons(arms, definition.budgets, names)
+    summary = Summary(
+        format=STUDY_FORMAT,
+        created=now(),
+        command=definition.command,
+        name=definition.data.name,
+        sparring=versions()["sparring"],
+        versions=versions(),
+        machine=study_machine(definition, list(rows.values())),
+        data=definition.data,
+        test=HeldOutPart(len(truth), len(definition.looks)),
+        repeats=definition.repeats,
+        seed=definition.settings.seed,
+        fingerprint=definition.fingerprint,
+        minutes_each=definition.minutes_each,
+        budgets=tuple(LabelBudget(b, definition.labels[b]) for b in definition.budgets),
+        methods=definition.methods,
+        scores=tuple(score(arm, truth, len(classes), failed[place]) for place, arm in arms.items()),
+        unmeasured=tuple(unmeasured),
+        errors=tuple(FailedFit(r.method, r.budget, r.repeat, r.error.id, r.error.reason) for r in rows.values()
+                     if r.error),
+        pairs=pairs,
+        tie_groups=tie_groups_of(arms, pairs, definition.budgets),
+        per_class=tuple(row for arm in arms.values() for row in recalled(arm, truth, classes)),
+        confusion=tuple(confused(arm, truth, len(classes)) for arm in arms.values()),
+        reliability=tuple(reliability(arm) for arm in arms.values()),
+        games=tuple(game_curves(rows.values(), {m.name for m in definition.methods if m.family == "gan"})),
+        gates=tuple(gate_rows(rows.values())),
+        notes=(*shortened(rows.values()),
+               *unequal(rows.values(), {m.name for m in definition.methods if m.family in SLOW_FAMILIES})),
+        ablations=tuple(ablations(pairs)),
+        covers=covers(definition.budgets),
+        recommendation=Recommendation(None, None, ""),
+        verdict="",
+        mistakes=(),
+        folder=study.folder,
+    )  # fmt: skip
     return summary, arms, truth
 
 
 # Guards.
 
 
-def refuse_mixed(rows: list[dict]) -> None:
-    """Rule 3: all arms of a repeat at a budget saw the same labels and seed."""
-    seen: dict[tuple, tuple] = {}
+def refuse_mixed(rows: Iterable[FitRow]) -> None:
+    """Rule 3: raise FileFormatError unless all methods of a repeat at a budget saw the same labels and seed."""
+    seen: dict[tuple[str, int], tuple] = {}
     for row in rows:
-        place, drawn = (row["budget"], row["repeat"]), (row["draw"], row["labels"], row["seed"])
-        if seen.setdefault(place, drawn) != drawn:
+        given = row.draw, row.labels, row.seed
+        if seen.setdefault((row.budget, row.repeat), given) != given:
             raise FileFormatError(
                 "rows-mixed",
-                f"{row['method']} saw other labels than another method in repeat {row['repeat']} at {row['budget']}",
+                f"{row.method} saw other labels than another method in repeat {row.repeat} at {row.budget}",
                 fix="rows of two studies were put together: repeat the study in a new folder",
             )
 
 
-def count_look(study: Study, rows: dict) -> None:
-    """Rule 1: study.json counts the look before it happens. The same rows show nothing new, however often."""
-    seen = sorted(json.dumps([*cell, row["status"], row.get("digest")]) for cell, row in rows.items())
-    look = hashlib.blake2b("\n".join(seen).encode(), digest_size=8).hexdigest()
-    if look not in {old["rows"] for old in study.told["looks"]}:
-        study.told["looks"].append({"when": now(), "rows": look, "count": len(rows)})
-        study.save()
+def count_look(study: Study, rows: dict[Trial, FitRow]) -> None:
+    """Rule 1: count this look in study.json before it happens; the same rows are counted once."""
+    seen = sorted(json.dumps([*trial, row.status, row.digest]) for trial, row in rows.items())
+    study.count_look(hashlib.blake2b("\n".join(seen).encode(), digest_size=8).hexdigest(), len(rows))
 
 
 # One method at one budget.
 
 
-def read_arm(study: Study, method: str, budget: str, rows: list[dict], truth: np.ndarray):
-    """(Arm, probabilities float32 [R,T,K]), or (None, None) when no fit succeeded."""
-    found = [(row, study.proba(row)) for row in rows if row["status"] == "ok"]
-    found = [(row, proba) for row, proba in found if proba is not None]
-    if not found:
-        return None, None
-    proba = np.stack([proba for _, proba in found])
-    right = proba.argmax(-1) == truth
-    return Arm(method, budget, [row for row, _ in found], right, proba.sum(0, dtype=float)), proba
+def arms_of(study: Study, rows: dict[Trial, FitRow], truth: np.ndarray) -> tuple[Arms, list[UnmeasuredArm]]:
+    """Return the arms with a fit that succeeded, in the order of tables, and the others."""
+    arms: Arms = {}
+    unmeasured = []
+    for method in study.definition.methods:
+        for budget in study.definition.budgets:
+            mine = sorted((r for r in rows.values() if (r.method, r.budget) == (method.name, budget)),
+                          key=lambda r: r.repeat)  # fmt: skip
+            found = [(row, study.proba(row)) for row in mine if row.status == "ok"]
+            found = [(row, proba) for row, proba in found if proba is not None]
+            if found:
+                proba = np.stack([proba for _, proba in found])
+                arms[method.name, budget] = Arm.of(method.name, budget, [row for row, _ in found], proba, truth)
+            else:
+                failed = sum(row.status == "error" for row in mine)
+                unmeasured.append(UnmeasuredArm(method.name, budget, failed))
+    return arms, unmeasured
 
 
-def score(method: str, budget: str, arm: Arm | None, proba, truth, classes: int, failed: int) -> dict:
-    nothing = {"mean": None, "low": None, "high": None}
-    row = {"method": method, "budget": budget, "n": 0, "failed": failed}
-    if arm is None:
-        several = {name: {**nothing, "each": []} for name in ("accuracy", "balanced_accuracy")}
-        single = dict.fromkeys(("ece", "nll", "brier"), nothing)
-        return {**row, **several, **single, "seconds": {"median": None, "each": []}}
+def six_digits(value: Value) -> Value:
+    """Return a number, or a tuple or record of numbers, with its numbers rounded to 6 decimals."""
+    found: Any = value
+    if isinstance(value, float):
+        found = round(float(value), 6)
+    elif isinstance(value, tuple):
+        found = tuple(map(six_digits, value))
+    elif is_dataclass(value) and not isinstance(value, type):
+        found = replace(value, **{f.name: six_digits(getattr(value, f.name)) for f in fields(value)})
+    return found
+
+
+def score(arm: Arm, truth: np.ndarray, classes: int, failed: int) -> ArmScore:
     balanced = np.nanmean(stats.recalls(arm.right, truth, classes), 1)
-    measures = stats.calibration(proba, truth)
-    seconds = [r["seconds"] for r in arm.rows]
-    return {
-        **row,
-        "n": len(arm.rows),
-        "accuracy": {**interval(stats.share_interval(arm.right)), "each": rounded(arm.right.mean(1))},
-        "balanced_accuracy": {
-            **interval(stats.balanced_interval(arm.right, truth, classes)),
-            "each": rounded(balanced),
-        },
-        **{name: interval(value) for name, value in measures._asdict().items()},
-        "seconds": {"median": float(np.median(seconds)), "each": seconds},
-    }
+    seconds = [row.seconds for row in arm.rows if row.seconds is not None]
+    return ArmScore(
+        method=arm.method,
+        budget=arm.budget,
+        n=len(arm.rows),
+        failed=failed,
+        accuracy=repeated(stats.share_interval(arm.right), arm.right.mean(1)),
+        balanced_accuracy=repeated(stats.balanced_interval(arm.right, truth, classes), balanced),
+        ece=six_digits(arm.calibrated.ece),
+        nll=six_digits(arm.calibrated.nll),
+        brier=six_digits(arm.calibrated.brier),
+        seconds=FitSeconds(float(np.median(seconds)), tuple(seconds)),
+    )
 
 
-def interval(found: stats.Interval) -> dict:
-    return {name: number(value) for name, value in found._asdict().items()}
+def repeated(found: stats.Interval, each: np.ndarray) -> RepeatedInterval:
+    return six_digits(RepeatedInterval(*found.triple, tuple(each.tolist())))
 
 
-def number(value: float) -> float | None:
-    return round(float(value), 6) if np.isfinite(value) else None
-
-
-def rounded(values: np.ndarray) -> list[float]:
-    return [round(float(v), 6) for v in values]
-
-
-def confused(proba: np.ndarray, truth: np.ndarray, classes: int) -> list[list[int]]:
-    """Counts [K][K], rows true, columns said, summed over repeats."""
+def confused(arm: Arm, truth: np.ndarray, classes: int) -> ConfusionCounts:
     counts = np.zeros((classes, classes), int)
-    for said in proba.argmax(-1):
+    for said in arm.said:
         np.add.at(counts, (truth, said), 1)
-    return counts.tolist()
+    return ConfusionCounts(arm.method, arm.budget, tuple(map(tuple, counts.tolist())))
 
 
-def bins(proba: np.ndarray, truth: np.ndarray) -> list[dict]:
-    """A reliability diagram over all repeats; counts are per repeat."""
-    repeats = len(proba)
-    curve = stats.Calibration(proba.max(-1).ravel(), (proba.argmax(-1) == truth).ravel())
-    return [{"confidence": number(b.confidence), "accuracy": number(b.accuracy), "count": number(b.count / repeats)}
-            for b in curve.table()]  # fmt: skip
+def reliability(arm: Arm) -> ReliabilityBins:
+    """Return a reliability diagram over all repeats; counts are per repeat."""
+    curve = stats.Calibration(arm.confidence.ravel(), arm.right.ravel())
+    bins = [Bin(float(b.confidence), float(b.accuracy), float(b.count / len(arm.rows))) for b in curve.table()]
+    return ReliabilityBins(arm.method, arm.budget, six_digits(tuple(bins)))
 
 
-def recalled(arm: Arm, truth: np.ndarray, classes: list[str]) -> Iterator[dict]:
-    """Recall per class of the test part, with the number of images of it; `right` is a mean over repeats."""
+def recalled(arm: Arm, truth: np.ndarray, classes: Sequence[str]) -> Iterator[ClassRecall]:
+    """Yield the recall of every class of the test part; `right` is a mean over repeats."""
     for k, name in enumerate(classes):
         right = arm.right[:, truth == k]
-        if right.shape[1]:
+        if of := right.shape[1]:
             found = stats.share_interval(right)
-            row = {"method": arm.method, "budget": arm.budget, "class": name, "right": number(right.mean(0).sum())}
-            yield {**row, "of": right.shape[1], "recall": number(found.mean), "low": number(found.low),
-                   "high": number(found.high)}  # fmt: skip
+            hits, needed = float(right.mean(0).sum()), stats.images_needed(round(found.mean, 6))
+            yield six_digits(ClassRecall(arm.method, arm.budget, name, hits, of, *found.triple, needed))
 
 
 # Methods against each other.
 
 
-def compared(arms: dict[tuple[str, str], Arm], budgets: list[str], methods: list[str]) -> list[dict]:
-    """Every pair at every budget, the more accurate one as a; Holm over all of them."""
+def comparisons(arms: Arms, budgets: Sequence[str], methods: Sequence[str]) -> tuple[Comparison, ...]:
+    """Return every pair at every budget, the more accurate method as a; Holm's adjustment is over all of them."""
     places, family = [], []
     for budget in budgets:
         for first, second in combinations([arms[m, budget] for m in methods if (m, budget) in arms], 2):
             a, b = (first, second) if first.right.mean() >= second.right.mean() else (second, first)
-            common = sorted(set(a.repeats) & set(b.repeats))
+            common = sorted({row.repeat for row in a.rows} & {row.repeat for row in b.rows})
             if common:
-                right = [arm.right[[arm.repeats.index(r) for r in common]] for arm in (a, b)]
+                right = [arm.right[[row.repeat in common for row in arm.rows]] for arm in (a, b)]
                 places.append((budget, a.method, b.method))
-                family.append(stats.paired(*right))
-    return [
-        {
-            "budget": budget,
-            "a": a,
-            "b": b,
-            "difference": {"mean": number(pair.mean), "low": number(pair.low), "high": number(pair.high),
-                           "each": rounded(np.array(pair.each))},
-            "n": pair.repeats,
-            "p": number(pair.p),
-            "p_sign_flip": number(pair.p_sign_flip),
-            "p_holm": number(pair.p_holm),
-            "p_tost": number(pair.p_tost),
-            "verdict": pair.verdict,
-            "sentence": f"{a} against {b}: {pair.sentence}",
-        }
-        for (budget, a, b), pair in zip(places, stats.judged(family), strict=True)
-    ]  # fmt: skip
+                family.append(stats.paired_test(*right))
+    return tuple(
+        six_digits(
+            Comparison(
+                budget=budget,
+                a=a,
+                b=b,
+                difference=pair.difference,
+                n=pair.repeats,
+                p=pair.p,
+                p_sign_flip=pair.p_sign_flip,
+                p_holm=pair.p_holm,
+                p_tost=pair.p_tost,
+                verdict=pair.verdict,
+                sentence=f"{a} against {b}: {pair.sentence}",
+            )
+        )
+        for (budget, a, b), pair in zip(places, stats.with_verdicts(family), strict=True)
+    )
 
 
-def groups(arms: dict[tuple[str, str], Arm], pairs: list[dict], budgets: list[str]) -> list[dict]:
-    better = {(p["budget"], p["a"], p["b"]) for p in pairs if p["verdict"] == "better"}
-    better |= {(p["budget"], p["b"], p["a"]) for p in pairs if p["verdict"] == "worse"}
+def tie_groups_of(arms: Arms, pairs: Sequence[Comparison], budgets: Sequence[str]) -> tuple[TieGroups, ...]:
+    both = [*pairs, *(pair.reversed() for pair in pairs)]
+    better = {(pair.budget, pair.a, pair.b) for pair in both if pair.verdict == "better"}
     found = []
     for budget in budgets:
         accuracy = {arm.method: float(arm.right.mean()) for arm in arms.values() if arm.budget == budget}
         grouped = stats.tie_groups(list(accuracy), accuracy, lambda a, b, at=budget: (at, a, b) in better)
-        found.append({"budget": budget, "groups": grouped})
-    return found
+        found.append(TieGroups(budget, tuple(map(tuple, grouped))))
+    return tuple(found)
 
 
-def ablations(pairs: list[dict]) -> Iterator[dict]:
-    """What unlabelled images, the GAN and generated images brought, read off pairs that differ in nothing else."""
-    other = {"better": "worse", "worse": "better"}
-    for what, a, b in ABLATIONS:
-        for pair in pairs:
-            if {pair["a"], pair["b"]} != {a, b}:
-                continue
-            difference, verdict = pair["difference"], pair["verdict"]
-            if pair["a"] != a:
-                low, high = difference["low"], difference["high"]
-                difference = {
-                    "mean": -difference["mean"],
-                    "low": None if high is None else -high,
-                    "high": None if low is None else -low,
-                    "each": [-d for d in difference["each"]],
-                }
-                verdict = other.get(verdict, verdict)
-            yield {"what": what, "budget": pair["budget"], "a": a, "b": b, "difference": difference,
-                   "n": pair["n"], "p_holm": pair["p_holm"], "verdict": verdict}  # fmt: skip
+def ablations(pairs: Sequence[Comparison]) -> Iterator[Ablation]:
+    """Yield what unlabelled images, the GAN and generated images brought: pairs that differ in nothing else."""
+    for kind, what, a, b in ABLATIONS:
+        for found in pairs:
+            if {found.a, found.b} == {a, b}:
+                pair = found if found.a == a else found.reversed()
+                yield Ablation(kind, what, pair.budget, a, b, pair.difference, pair.n, pair.p_holm, pair.verdict)
 
 
-def covers(budgets: list[str]) -> str:
-    """What intervals and verdicts speak about."""
+def covers(budgets: Sequence[str]) -> str:
+    """Return what intervals and verdicts speak about."""
     text = (
         "Intervals and verdicts speak about new draws of the labelled images, new random seeds and new test images of "
         "the same kind. They do not speak about other data, other settings or other amounts of unlabelled images."
@@ -276,49 +295,33 @@ def covers(budgets: list[str]) -> str:
     return text + (everything if "all" in budgets else "")
 
 
-# From records.
+# From the notes of fits.
 
 
-def errors(rows: dict) -> list[dict]:
-    return [{"method": r["method"], "budget": r["budget"], "repeat": r["repeat"], "id": r["error"]["id"],
-             "reason": r["error"]["reason"]} for r in rows.values() if r["status"] == "error"]  # fmt: skip
-
-
-def games(rows: dict, methods: list[dict]) -> Iterator[dict]:
-    """Curves and pictures of GAN arms: the first repeat that worked at each budget."""
-    gans = {m["name"] for m in methods if m["family"] == "gan"}
+def game_curves(rows: Iterable[FitRow], gans: set[str]) -> Iterator[GameCurves]:
+    """Yield curves and pictures of methods with a GAN: the first repeat that succeeded at each budget."""
     seen = set()
-    for row in sorted(rows.values(), key=lambda r: r["repeat"]):
-        place = row["method"], row["budget"]
-        if row["method"] in gans and row["status"] == "ok" and place not in seen:
-            record, pictures = row["record"], row["pictures"]
-            if record.get("curves") or pictures:
-                seen.add(place)
-                yield {
-                    **{name: row[name] for name in ("method", "budget", "repeat")},
-                    "curves": record.get("gan_curves") or record.get("curves", {}),
-                    "generated": pictures.get("generated"),
-                    "real": pictures.get("real"),
-                    "note": record.get("note"),
-                }
+    for row in sorted(rows, key=lambda r: r.repeat):
+        place, notes, pictures = (row.method, row.budget), row.notes, row.pictures or {}
+        if row.method in gans and row.status == "ok" and place not in seen and (notes.curves or pictures):
+            seen.add(place)
+            curves = notes.gan_curves or notes.curves
+            yield GameCurves(*row.trial, curves, pictures.get("generated"), pictures.get("real"), notes.note)
 
 
-def gates(rows: dict) -> Iterator[dict]:
-    for row in sorted(rows.values(), key=lambda r: r["repeat"]):
-        gate = row["record"].get("gate") if row["status"] == "ok" else None
-        if isinstance(gate, dict):
-            keys = ("passed", "without", "with", "difference", "low", "high", "sentence")
-            place = {name: row[name] for name in ("method", "budget", "repeat")}
-            yield {**place, **{key: gate.get(key) for key in keys}}
+def gate_rows(rows: Iterable[FitRow]) -> Iterator[GateRow]:
+    for row in sorted(rows, key=lambda r: r.repeat):
+        if row.status == "ok" and (gate := row.notes.gate):
+            yield GateRow(**vars(gate), **row.trial._asdict())
 
 
-def shortened(rows: dict) -> Iterator[str]:
-    """Networks that the time limit left with less than half of their steps were not tried at their best."""
+def shortened(rows: Iterable[FitRow]) -> Iterator[str]:
+    """Yield a note for each budget at which the time limit left networks with less than half of their steps."""
     cut: dict[str, list[tuple[int, int]]] = {}
-    for row in rows.values():
-        taken, planned = row["record"].get("steps"), row["record"].get("planned")
-        if row["status"] == "ok" and isinstance(taken, int) and isinstance(planned, int) and 2 * taken < planned:
-            cut.setdefault(row["budget"], []).append((taken, planned))
+    for row in rows:
+        taken, planned = row.notes.steps, row.notes.planned
+        if row.status == "ok" and taken is not None and planned is not None and 2 * taken < planned:
+            cut.setdefault(row.budget, []).append((taken, planned))
     for budget, found in cut.items():
         taken, planned = np.mean(found, axis=0)
         yield (
@@ -327,14 +330,13 @@ def shortened(rows: dict) -> Iterator[str]:
         )
 
 
-def unequal(rows: dict, methods: list[dict]) -> Iterator[str]:
-    """Rule 3, the part that a table can only tell: network arms that took other numbers of steps, and why."""
-    networks = {m["name"] for m in methods if m["family"] in ("network", "gan")}
-    steps: dict[tuple, dict[str, int]] = {}
-    for row in rows.values():
-        taken = row["record"].get("steps")
-        if row["method"] in networks and row["status"] == "ok" and isinstance(taken, int):
-            steps.setdefault((row["budget"], row["repeat"]), {})[row["method"]] = taken
+def unequal(rows: Iterable[FitRow], networks: set[str]) -> Iterator[str]:
+    """Rule 3: yield a note for each budget at which networks took different numbers of steps."""
+    steps: dict[tuple[str, int], dict[str, int]] = {}
+    for row in rows:
+        taken = row.notes.steps
+        if row.method in networks and row.status == "ok" and taken is not None:
+            steps.setdefault((row.budget, row.repeat), {})[row.method] = taken
     for budget in dict.fromkeys(budget for budget, _ in steps):
         mine = [taken for (b, _), taken in steps.items() if b == budget and len(set(taken.values())) > 1]
         if mine:
@@ -344,9 +346,9 @@ def unequal(rows: dict, methods: list[dict]) -> Iterator[str]:
             yield f"at {budget} labels the networks did not take the same number of steps ({said}): the time ran out"
 
 
-def machine(study: Study, rows: dict) -> dict:
-    """Of the rows: where they differ, of the last."""
-    last: dict[str, Any] = next((r for r in reversed(rows.values()) if r["hardware"]), {})
-    precision = next((r["record"].get("precision") for r in rows.values() if r["record"].get("precision")), None)
-    found = {**(last.get("hardware") or hardware()), "precision": precision}
-    return {**found, "threads": last.get("threads"), "jobs": study.told["jobs"]["jobs"]}
+def study_machine(definition: Definition, rows: list[FitRow]) -> StudyMachine:
+    """Return the machine of the fits; where they ran on several, that of the last row."""
+    found = rows[-1].hardware if rows else FitMachine(**hardware())
+    precision = next((p for row in rows if (p := row.notes.precision)), None)
+    threads, jobs = rows[-1].threads if rows else None, definition.jobs.jobs if definition.jobs else None
+    return StudyMachine(found.cpu, found.cores, found.memory_gib, found.device, precision, threads, jobs)

@@ -1,80 +1,92 @@
-"""The pictures of a summary: the most confident mistakes of the recommended method, and what the data looks like."""
+"""The pictures of a summary: a contact sheet, and the most confident mistakes of the recommended method."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from .. import data, files
 from ..data import ImageSet
-from ..errors import SparringError
+from ..errors import FileFormatError, SparringError
 from ..images import save_png
-from .analysis import Arm, number
-from .plan import SUMMARY, Study
-from .prepared import Prepared, prepare
+from .analysis import Arm, Arms, six_digits
+from .plan import Study
+from .prepared import Prepared, split_and_seal
+from .records import Definition, Mistake
+from .summary import Summary
 
 MISTAKES = 24
 
 
 def draw_pictures(
     study: Study,
-    summary: dict,
-    arms: dict[tuple[str, str], Arm],
+    summary: Summary,
+    arms: Arms,
     truth: np.ndarray,
     *,
     images: ImageSet | None,
     prepared: Prepared | None,
-) -> dict:
-    """{"mistakes", "data"} of a summary, and their files in pictures/.
+) -> Summary:
+    """Draw the files in pictures/, and return the summary with their names.
 
     Without images they are read again from the study's source; where that fails, the pictures stay as they are.
     """
-    images, prepared = found(study, images, prepared)
-    about = summary["data"]
+    images, prepared = read_again(study.definition, images, prepared)
     if images is None or prepared is None:
-        old = files.read_json(study.folder / SUMMARY) if (study.folder / SUMMARY).exists() else {}
-        same = old.get("recommendation", {}).get("method") == summary["recommendation"]["method"]
-        kept = {"mistakes": old.get("mistakes", []) if same else []}
-        return {**kept, "data": {**about, "contact_sheet": old.get("data", {}).get("contact_sheet")}}
+        return with_old_pictures(study.folder, summary)
     folder = files.make_folder(study.folder / "pictures")
     save_png(folder / "data.png", data.contact_sheet(images))
-    chosen = summary["recommendation"]["method"], summary["recommendation"]["budget"]
-    mistakes = list(drawn_mistakes(folder, arms[chosen], truth, prepared, study)) if chosen in arms else []
+    chosen = arms.get((summary.recommendation.method or "", summary.recommendation.budget or ""))
+    mistakes = tuple(drawn_mistakes(folder, chosen, truth, prepared)) if chosen else ()
     for left in folder.glob("mistake-*.png"):
-        if f"pictures/{left.name}" not in {mistake["picture"] for mistake in mistakes}:
+        if f"pictures/{left.name}" not in {mistake.picture for mistake in mistakes}:
             left.unlink()
-    return {"mistakes": mistakes, "data": {**about, "contact_sheet": "pictures/data.png"}}
+    return replace(summary, mistakes=mistakes, data=replace(summary.data, contact_sheet="pictures/data.png"))
 
 
-def found(study: Study, images: ImageSet | None, prepared: Prepared | None):
-    """(images, prepared), read again where they are not given; (None, None) where that cannot be done."""
-    told = study.told
+def with_old_pictures(folder: Path, summary: Summary) -> Summary:
+    """Return the summary with the pictures of the one that is in its folder, where they still say the same."""
+    try:
+        old = Summary.read(folder)
+    except FileFormatError:
+        return summary
+    mistakes = old.mistakes if old.recommended == summary.recommended else ()
+    return replace(summary, mistakes=mistakes, data=replace(summary.data, contact_sheet=old.data.contact_sheet))
+
+
+def read_again(
+    definition: Definition, images: ImageSet | None, prepared: Prepared | None
+) -> tuple[ImageSet | None, Prepared | None]:
+    """Return both, read where they are not given; (None, None) where that cannot be done."""
+    load, settings = definition.load, definition.settings
     try:
         if images is None:
-            images = data.load(told["source"], **told["load"])
+            images = data.load(definition.source, size=load.size, unlabelled=load.unlabelled, table=load.table)
         if prepared is None:
-            prepared = prepare(images, seed=told["settings"]["seed"], test=told["settings"]["test"])
+            prepared = split_and_seal(images, seed=settings.seed, test=settings.test)
     except SparringError:
         return None, None
-    if prepared.fingerprint != told["fingerprint"] or list(prepared.test_hashes) != told["test"]["hashes"]:
+    if prepared.fingerprint != definition.fingerprint or prepared.test_hashes != definition.test.hashes:
         return None, None
     return images, prepared
 
 
-def drawn_mistakes(folder: Path, arm: Arm, truth: np.ndarray, prepared: Prepared, study: Study):
-    """The test images whose mean probability over repeats is highest for a wrong class, most confident first."""
+def drawn_mistakes(folder: Path, arm: Arm, truth: np.ndarray, prepared: Prepared) -> Iterator[Mistake]:
+    """Yield the test images with the highest mean probability of a wrong class, most confident first."""
     mean = arm.summed / len(arm.rows)
     said, confidence = mean.argmax(1), mean.max(1)
     wrong = np.flatnonzero(said != truth)
     for place, i in enumerate(wrong[np.argsort(-confidence[wrong], kind="stable")][:MISTAKES].tolist()):
         path = save_png(folder / f"mistake-{place}.png", prepared.images[prepared.test[i]])
-        yield {
-            "method": arm.method,
-            "budget": arm.budget,
-            "picture": path.relative_to(study.folder).as_posix(),
-            "true": prepared.classes[truth[i]],
-            "said": prepared.classes[said[i]],
-            "confidence": number(confidence[i]),
-            "wrong_in": int((~arm.right[:, i]).sum()),
-            "of": len(arm.rows),
-            "origin": prepared.test_origins[i],
-        }
+        yield Mistake(
+            method=arm.method,
+            budget=arm.budget,
+            picture=f"pictures/{path.name}",
+            true=prepared.classes[truth[i]],
+            said=prepared.classes[said[i]],
+            confidence=six_digits(float(confidence[i])),
+            wrong_in=int((~arm.right[:, i]).sum()),
+            of=len(arm.rows),
+            origin=prepared.test_origins[i],
+        )

@@ -1,10 +1,10 @@
-"""What a study is: study.json, its cells in their order, seeds, the time of a fit; what may change and what not."""
+"""What a study is: its folder, the order of its fits, seeds, the time of a fit; what may change and what not."""
 
 import hashlib
 import time
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +12,22 @@ import numpy as np
 
 from .. import files
 from ..data.splits import as_budget
-from ..devices import SPARRING_VERSION
 from ..errors import DataError, FileFormatError, UsageError, pick
-from .worker import Cell
+from ..records import read_record, to_json
+from .records import ROWS, STUDY, STUDY_FORMAT, Definition, FitRow, LookAtTest, MethodEntry, StudyData, Trial, in_order
+from .worker import AnyMethod, array_hash
 
-FORMAT = 1
-STUDY, ROWS, SUMMARY, SEAL = "study.json", "results.jsonl", "summary.json", "sealed.bin"
 FIXED = ("seed", "test", "minutes")  # settings that every row of a study shares
 COST = {"floor": 0, "traditional": 1, "network": 2, "gan": 3}
-SLOW = ("network", "gan")  # families that --minutes is divided over
-SHARE = 0.85  # of --minutes that network fits get; the rest is for everything else
-KEYS = ("method", "budget", "repeat", "status", "error", "labels", "seed", "seconds", "threads", "versions",
-        "hardware", "record", "draw")  # fmt: skip
-OK_KEYS = ("cpu_seconds", "predict_seconds", "predictions", "digest", "pictures")
+SLOW_FAMILIES = ("network", "gan")  # families that --minutes is divided over
+NETWORK_SHARE = 0.85  # of --minutes that network fits get; the rest is for everything else
 
 
 # What a user may ask for.
 
 
-def chosen_methods(methods: Mapping[str, Any] | Sequence[str] | None) -> dict[str, Any]:
-    """Name -> method, in the table's order. Raises UsageError for an unknown or missing name."""
+def chosen_methods(methods: Mapping[str, AnyMethod] | Sequence[str] | None) -> dict[str, AnyMethod]:
+    """Return name -> method, in the table's order. Raises UsageError for an unknown or missing name."""
     from ..classifiers import METHODS
 
     if isinstance(methods, Mapping):
@@ -43,19 +39,15 @@ def chosen_methods(methods: Mapping[str, Any] | Sequence[str] | None) -> dict[st
     return {name: method for name, method in METHODS.items() if name in chosen}
 
 
-def chosen_budgets(budgets: Iterable[int | str] | int | str) -> tuple[str, ...]:
-    """Labels per class as text, smallest first, "all" last. Raises UsageError."""
-    given = list(budgets) if isinstance(budgets, Iterable) and not isinstance(budgets, str) else [budgets]
+def chosen_budgets(labels: Iterable[int | str] | int | str) -> tuple[str, ...]:
+    """Return labels per class as text, smallest first, "all" last. Raises UsageError."""
+    given = list(labels) if isinstance(labels, Iterable) and not isinstance(labels, str) else [labels]
     if not given:
         raise UsageError("label-budget", "no number of labels", fix="give one such as 5, or all")
     return in_order({as_budget(budget) for budget in given})
 
 
-def in_order(budgets: Iterable[str]) -> tuple[str, ...]:
-    return tuple(sorted(budgets, key=lambda b: float("inf") if b == "all" else int(b)))
-
-
-def checked_count(name: str, value: Any, low: int, high: int) -> int:
+def checked_count(name: str, value: object, low: int, high: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or not low <= value <= high:
         raise UsageError(
             "option-range", f"{name} is {value!r}", fix=f"give a whole number from {low:,} to {high:,}, such as {low}"
@@ -63,38 +55,38 @@ def checked_count(name: str, value: Any, low: int, high: int) -> int:
     return int(value)
 
 
-def checked_share(name: str, value: Any, low: float, high: float) -> float:
-    number = value if isinstance(value, int | float | np.number) and not isinstance(value, bool) else None
-    if number is None or not low < number < high:
+def checked_share(name: str, value: object, low: float, high: float) -> float:
+    number = float(value) if isinstance(value, int | float | np.number) and not isinstance(value, bool) else low
+    if not low < number < high:
         raise UsageError("option-range", f"{name} is {value!r}", fix=f"give a number between {low:g} and {high:g}")
-    return float(number)
+    return number
 
 
 # Seeds and order.
 
 
 def seed_of(seed: int, budget: str, repeat: int) -> int:
-    """The seed of every method's fit in one repeat at one budget: 31 bits, all that scikit-learn takes."""
+    """Return the seed of every method's fit in one repeat at one budget: 31 bits, all that scikit-learn takes."""
     name = repr(("fit", seed, budget, repeat)).encode()
     return int.from_bytes(hashlib.blake2b(name, digest_size=4).digest(), "little") >> 1
 
 
-def ordered_cells(methods: Mapping[str, Any], budgets: Sequence[str], repeats: int) -> list[Cell]:
-    """Cheap families first, so that something is seen early; then repeat by repeat, so that pairs are complete."""
+def ordered_trials(methods: Mapping[str, AnyMethod], budgets: Sequence[str], repeats: int) -> list[Trial]:
+    """Return all fits: cheap families first, so that something is seen early; then repeat by repeat."""
     place = {name: i for i, name in enumerate(methods)}
-    cells = [Cell(m, b, r) for m in methods for b in budgets for r in range(repeats)]
-    return sorted(cells, key=lambda c: (COST.get(methods[c.method].family, 3) // 2, c.repeat, budgets.index(c.budget),
-                                        place[c.method]))  # fmt: skip
+    trials = [Trial(m, b, r) for m in methods for b in budgets for r in range(repeats)]
+    return sorted(trials, key=lambda t: (COST.get(methods[t.method].family, 3) // 2, t.repeat, budgets.index(t.budget),
+                                         place[t.method]))  # fmt: skip
 
 
-def minutes_each(minutes: float, cells: Iterable[Cell], methods: Mapping[str, Any], jobs: int) -> float | None:
-    """The cap on each network fit that makes a study end in about `minutes`. None without network fits."""
-    slow = sum(methods[cell.method].family in SLOW for cell in cells)
+def minutes_each(minutes: float, trials: Iterable[Trial], methods: Mapping[str, AnyMethod], jobs: int) -> float | None:
+    """Return the cap on each network fit that makes a study end in about `minutes`; None without network fits."""
+    slow = sum(methods[trial.method].family in SLOW_FAMILIES for trial in trials)
     if not slow:
         return None
-    each = SHARE * minutes * max(1, min(jobs, slow)) / slow
+    each = NETWORK_SHARE * minutes * max(1, min(jobs, slow)) / slow
     if each * 60 < 1:
-        least = int(np.ceil(slow / 60 / SHARE / max(1, jobs)))
+        least = int(np.ceil(slow / 60 / NETWORK_SHARE / max(1, jobs)))
         raise UsageError(
             "minutes",
             f"{minutes:g} minutes leave {60 * each:.2g} s for each of {slow} network fits",
@@ -111,110 +103,119 @@ class Study:
     """A study folder and what its study.json says."""
 
     folder: Path
-    told: dict
+    definition: Definition
 
     @classmethod
     def read(cls, folder: Path | str) -> "Study":
-        """Raises FileFormatError when the folder holds no study of this format."""
+        """Return the study of a folder. Raises FileFormatError when it holds none of a known format."""
         folder = Path(folder)
-        if not (folder / STUDY).exists():
+        path = folder / STUDY
+        if not path.exists():
             raise FileFormatError(
                 "not-a-study", f"{folder} holds no study.json", fix="pass the folder that sparring compare wrote"
             )
-        told = files.read_json(folder / STUDY)
-        if not isinstance(told, dict) or told.get("format") != FORMAT:
-            found = told.get("format") if isinstance(told, dict) else type(told).__name__
+        data = files.read_json(path)
+        found = data.get("format") if isinstance(data, dict) else type(data).__name__
+        if found == 1:  # the first format: {} where jobs were not settled yet
+            data |= {"format": STUDY_FORMAT, "jobs": data.get("jobs") or None}
+        elif found != STUDY_FORMAT:
             raise FileFormatError(
                 "study-format",
-                f"{folder / STUDY} has format {found!r}, this version reads {FORMAT}",
+                f"{path} has format {found!r}, this version reads 1 and {STUDY_FORMAT}",
                 fix="repeat the study in a new folder",
             )
-        return cls(folder, told)
+        return cls(folder, read_record(Definition, data, name=str(path)))
 
-    def save(self) -> None:
-        files.write_json(self.folder / STUDY, self.told)
+    def save(self, **changes: Any) -> None:
+        """Write study.json with these fields changed."""
+        self.definition = replace(self.definition, **changes)
+        files.write_json(self.folder / STUDY, to_json(self.definition, kinds=False))
 
-    def rows(self) -> dict[Cell, dict]:
-        """The last row of every cell, in the order of the file."""
-        found: dict[Cell, dict] = {}
-        for row in files.read_lines(self.folder / ROWS):
-            cell = Cell(row["method"], row["budget"], row["repeat"])
-            found.pop(cell, None)
-            found[cell] = row
+    def rows(self) -> dict[Trial, FitRow]:
+        """Return the last row of every fit, in the order of the file."""
+        found: dict[Trial, FitRow] = {}
+        for number, line in enumerate(files.read_lines(self.folder / ROWS), 1):
+            row = read_record(FitRow, line, name=f"{self.folder / ROWS}, line {number}")
+            found.pop(row.trial, None)
+            found[row.trial] = row
         return found
 
-    def append(self, row: dict) -> None:
-        """Adds a row, on the disk when this returns. Rule 8: a row that lacks something is a mistake of ours."""
-        lacking = [key for key in (*KEYS, *(OK_KEYS if row["status"] == "ok" else ())) if key not in row]
-        if lacking:
-            raise KeyError(f"a row lacks {lacking}")
-        files.append_line(self.folder / ROWS, row)
+    def append(self, row: FitRow) -> None:
+        """Add a row; it is on the disk when this returns."""
+        files.append_line(self.folder / ROWS, to_json(row, kinds=False))
 
-    def proba(self, row: dict) -> np.ndarray | None:
-        """The test probabilities float32 [T,K] of a row; None when the file is gone or damaged."""
-        shape = len(self.told["test"]["hashes"]), len(self.told["data"]["classes"])
+    def proba(self, row: FitRow) -> np.ndarray | None:
+        """Return the test probabilities float32 [T,K] of a row; None when the file is gone or damaged."""
+        shape = len(self.definition.test.hashes), len(self.definition.data.classes)
         try:
-            with (self.folder / row["predictions"]).open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            with (self.folder / str(row.predictions)).open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 proba = archive["proba"]
         except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile):
             return None
-        whole = proba.shape == shape and proba.dtype == np.float32 and digest(proba) == row["digest"]
+        whole = proba.shape == shape and proba.dtype == np.float32 and array_hash(proba) == row.digest
         return proba if whole else None
 
-    def missing(self, cells: Iterable[Cell], *, retry: bool) -> list[Cell]:
-        """Cells without a row that counts; with `retry` also those whose fit failed."""
+    def missing(self, trials: Iterable[Trial], *, retry: bool) -> list[Trial]:
+        """Return the fits without a row that counts; with `retry` also those that failed."""
         rows = self.rows()
 
-        def counts(cell: Cell) -> bool:
-            row = rows.get(cell)
+        def counts(trial: Trial) -> bool:
+            row = rows.get(trial)
             if row is None:
                 return False
-            return not retry if row["status"] == "error" else self.proba(row) is not None
+            return not retry if row.status == "error" else self.proba(row) is not None
 
-        return [cell for cell in cells if not counts(cell)]
+        return [trial for trial in trials if not counts(trial)]
+
+    def count_look(self, rows: str, count: int) -> None:
+        """Note in study.json that the test labels are opened for rows of this hash, unless they were before."""
+        if rows not in {look.rows for look in self.definition.looks}:
+            self.save(looks=(*self.definition.looks, LookAtTest(now(), rows, count)))
 
 
-def begun(folder: Path, definition: dict) -> Study:
-    """The study in `folder` with this command's methods, budgets and repeats added, or a new one.
+def begun(folder: Path, new: Definition) -> Study:
+    """Return the study in `folder` with this command's methods, budgets and repeats added, or a new one.
 
     Raises UsageError when it was made with other settings, FileFormatError or DataError when with other data.
     """
     if not (folder / STUDY).exists():
-        made = {"format": FORMAT, "sparring": SPARRING_VERSION, "created": now()}
-        return Study(folder, {**made, **definition, "looks": []})
+        return Study(folder, new)
     study = Study.read(folder)
-    told = study.told
-    refuse_other(study, definition)
-    told["budgets"] = list(in_order({*told["budgets"], *definition["budgets"]}))
-    told["repeats"] = max(told["repeats"], definition["repeats"])
-    told["methods"] = simplest_first([*told["methods"], *definition["methods"]])
-    told["labels"] |= definition["labels"]
+    old = study.definition
+    refuse_other(folder, old, new)
+    study.definition = replace(
+        old,
+        budgets=in_order({*old.budgets, *new.budgets}),
+        repeats=max(old.repeats, new.repeats),
+        methods=simplest_first([*old.methods, *new.methods]),
+        labels={**old.labels, **new.labels},
+    )
     return study
 
 
-def simplest_first(methods: Iterable[dict]) -> list[dict]:
-    """Descriptions of methods without repetition, in the order that tables show them."""
+def simplest_first(methods: Iterable[MethodEntry]) -> tuple[MethodEntry, ...]:
+    """Return methods without repetition, in the order that tables show them; the last of a name counts."""
     from ..classifiers import METHODS
 
     table = list(METHODS)
-    place = {name: table.index(name) if name in table else len(table) for name in (m["name"] for m in methods)}
-    unique = {m["name"]: m for m in methods}.values()
-    return sorted(unique, key=lambda m: (COST.get(m["family"], 3), place[m["name"]], m["name"]))
+    unique = {m.name: m for m in methods}
+    place = {name: table.index(name) if name in table else len(table) for name in unique}
+    return tuple(sorted(unique.values(), key=lambda m: (COST.get(m.family, 3), place[m.name], m.name)))
 
 
-def refuse_other(study: Study, definition: dict) -> None:
-    told, folder = study.told, study.folder
+def refuse_other(folder: Path, old: Definition, new: Definition) -> None:
     for name in FIXED:
-        if told["settings"][name] != definition["settings"][name]:
-            old, new = (spelt(name, d["settings"][name]) for d in (told, definition))
+        values = [getattr(definition.settings, name) for definition in (old, new)]
+        if values[0] != values[1]:
+            then, now_ = (f"without --{name}" if v is None else f"with --{name} {v:g}" for v in values)
             raise UsageError(
                 "study-settings",
-                f"the study in {folder} was made {old}, this command is {new}",
-                fix=f"repeat it {old}, or name another folder with --out",
+                f"the study in {folder} was made {then}, this command is {now_}",
+                fix=f"repeat it {then}, or name another folder with --out",
             )
-    if told["data"]["classes"] != definition["data"]["classes"] or told["fingerprint"] != definition["fingerprint"]:
-        raise other_data(folder, told["data"], definition["data"])
-    if told["test"]["hashes"] != definition["test"]["hashes"]:
+    if old.data.classes != new.data.classes or old.fingerprint != new.fingerprint:
+        raise other_data(folder, old.data, new.data)
+    if old.test != new.test:
         raise FileFormatError(
             "study-split",
             f"the study in {folder} tests on other images than this version of sparring would choose",
@@ -222,26 +223,15 @@ def refuse_other(study: Study, definition: dict) -> None:
         )
 
 
-def spelt(name: str, value: Any) -> str:
-    return f"without --{name}" if value is None else f"with --{name} {value:g}"
-
-
-def other_data(folder: Path, old: dict, new: dict) -> DataError:
+def other_data(folder: Path, old: StudyData, new: StudyData) -> DataError:
+    then, today = (f"{data.images:,} images {'x'.join(map(str, data.shape))} in {len(data.classes)} classes"
+                   for data in (old, new))  # fmt: skip
     return DataError(
         "study-data",
-        f"the study in {folder} was made with other data: {counted(old)} then, {counted(new)} now"
-        + (" with other pixels, labels or parts" if counted(old) == counted(new) else ""),
+        f"the study in {folder} was made with other data: {then} then, {today} now"
+        + (" with other pixels, labels or parts" if then == today else ""),
         fix="name another folder with --out",
     )
-
-
-def counted(about: dict) -> str:
-    return f"{about['images']:,} images {'x'.join(map(str, about['shape']))} in {len(about['classes'])} classes"
-
-
-def digest(array: np.ndarray) -> str:
-    """16 hexadecimal digits of an array's content."""
-    return hashlib.blake2b(array.tobytes(), digest_size=8).hexdigest()
 
 
 def now() -> str:

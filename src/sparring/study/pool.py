@@ -1,21 +1,24 @@
-"""Processes that fit: one task at a time each, started once, gone when the study is.
+"""Processes that fit, one task at a time each. They start once and end with the study.
 
-A process that dies (out of memory, a crash in native code) takes only its own fit with it: what was running beside it
-is run again, one by one, so that the guilty one is known.
+When a process dies (out of memory, a crash in native code), only its own fit fails: the tasks that ran at that moment
+run again one by one, which shows the one at fault.
 """
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 from ..devices import training_speed
-from .worker import Outcome, Task, fit, row_of, settle, steps_within
+from .records import Problem
+from .worker import Outcome, Task, prepare_process, steps_within
 
 TICK = 1.0  # seconds between two looks at what runs
-PATIENCE = 5.0  # seconds at most until what was handed over has been taken
+PATIENCE = 5.0  # seconds to wait at most until submitted tasks have started
+KILLED = "the process of this fit was killed, perhaps for lack of memory"
+Event = tuple[list[Task], Outcome | None]  # what runs, and what has just ended
 
 
 class Pool:
@@ -33,9 +36,10 @@ class Pool:
         self.stop()
 
     def stop(self) -> None:
-        """Ends all processes now."""
+        """End all processes now."""
         if self._executor is not None:
-            until = time.monotonic() + PATIENCE  # loky's own thread trips over work that it has not seen yet
+            # loky's own thread fails on tasks that it has not seen yet, so they must have started.
+            until = time.monotonic() + PATIENCE
             while any(not (f.running() or f.done()) for f in self._live) and time.monotonic() < until:
                 time.sleep(0.01)
             self._executor.shutdown(wait=True, kill_workers=True)
@@ -46,57 +50,62 @@ class Pool:
             from loky import ProcessPoolExecutor
 
             env = {name: str(self.threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
-            self._executor = ProcessPoolExecutor(self.jobs, initializer=settle, initargs=(os.getpid(),), env=env)
+            self._executor = ProcessPoolExecutor(
+                self.jobs, initializer=prepare_process, initargs=(os.getpid(),), env=env
+            )
         future = self._executor.submit(function, *given)
         self._live = [f for f in self._live if not f.done()] + [future]
         return future
 
-    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[list[Task], Task | None, Outcome | None]]:
-        """Yields (what runs, None, None) as things start and every TICK, and (what runs, task, outcome) as they end.
+    def run(self, tasks: Sequence[Task], work: Callable[[Task], Outcome]) -> Iterator[Event]:
+        """Yield (what runs, None) as tasks start and every TICK, and (what runs, outcome) as they end.
 
         Tasks start in their order.
         """
         if self.jobs == 0:
             for task in tasks:
-                yield [task], None, None
-                yield [], task, fit(task)
+                yield [task], None
+                yield [], work(task)
             return
         waiting, suspects = list(tasks), []
         while waiting or suspects:
             alone = bool(suspects)
-            lost = yield from self._round(suspects or waiting, at_once=1 if alone else self.jobs)
+            lost = yield from self._round(suspects or waiting, work, at_once=1 if alone else self.jobs)
             if alone and lost:
-                yield [], lost[0], died(lost[0])
+                yield [], failed(lost[0], "process-died", KILLED)
             else:
                 suspects = suspects or lost
 
-    def _round(self, queue: list[Task], *, at_once: int):
-        """Runs tasks from the front of `queue` until it is empty, or a process dies: returns what was running then."""
+    def _round(
+        self, queue: list[Task], work: Callable[[Task], Outcome], *, at_once: int
+    ) -> Generator[Event, None, list[Task]]:
+        """Run tasks from the front of `queue` until it is empty, or a process dies: return what was running then."""
         running: dict[Future, Task] = {}
         while queue or running:
             while queue and len(running) < at_once:
                 task = queue.pop(0)
-                running[self.submit(fit, task)] = task
-                yield list(running.values()), None, None
+                running[self.submit(work, task)] = task
+                yield list(running.values()), None
             done, _ = wait(running, timeout=TICK, return_when=FIRST_COMPLETED)
             for future in [f for f in done if not isinstance(f.exception(), BrokenProcessPool)]:
-                task = running.pop(future)
-                yield list(running.values()), task, ended(task, future)
+                task, error = running.pop(future), future.exception()
+                reason = f"{type(error).__name__}: {error}"[:500]
+                yield list(running.values()), future.result() if error is None else failed(task, "fit-failed", reason)
             if any(future in running for future in done):
                 self.stop()
                 return list(running.values())
             if not done:
-                yield list(running.values()), None, None
+                yield list(running.values()), None
         return []
 
     def steps(self, tasks: Sequence[Task]) -> list[int | None]:
-        """What each task's method can afford, tried with all processes busy, as in the study."""
+        """Return the steps that each method can take in its time, tried with all processes busy."""
         if self.jobs == 0:
             return [steps_within(task) for task in tasks]
         return [future.result() for future in [self.submit(steps_within, task) for task in tasks]]
 
     def speeds(self, threads: int) -> dict[str, float]:
-        """Training steps a second in all: `jobs` processes of one thread at once, and one process of `threads`."""
+        """Return training steps a second of `jobs` processes with one thread each, and of one with `threads`."""
         together = [self.submit(training_speed, 1) for _ in range(self.jobs)]
         many = sum(future.result() for future in together)
         return {
@@ -105,17 +114,6 @@ class Pool:
         }
 
 
-def ended(task: Task, future: Future) -> Outcome:
-    error = future.exception()
-    return future.result() if error is None else failed(task, "fit-failed", f"{type(error).__name__}: {error}"[:500])
-
-
-def died(task: Task) -> Outcome:
-    return failed(task, "process-died", "the process of this fit was killed, perhaps for lack of memory")
-
-
 def failed(task: Task, id: str, reason: str) -> Outcome:
-    """The outcome of a fit that could not speak for itself."""
-    error = {"id": id, "reason": reason, "fix": "use fewer --jobs or a smaller --size, and try again"}
-    row = {**row_of(task), "status": "error", "error": error, "seconds": None, "record": {}}
-    return Outcome(row, None, {})
+    """Return the outcome of a fit that could not speak for itself."""
+    return task.failed(Problem(id, reason, "use fewer --jobs or a smaller --size, and try again"))

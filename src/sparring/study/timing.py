@@ -1,16 +1,17 @@
-"""How many processes and threads, and how long still."""
+"""How many processes and threads a study uses, and how long it still takes."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from dataclasses import replace
 
 import numpy as np
 
 from ..devices import cores, hardware
-from .plan import SLOW, Study
+from .plan import SLOW_FAMILIES, Study
 from .pool import Pool
-from .worker import Cell
+from .records import FitRow, Jobs, StudyProgress, Trial
+from .worker import AnyMethod
 
-GUESS = {"floor": 0.05, "traditional": 2.0, "network": 20.0, "gan": 40.0}  # seconds of a fit nobody has timed yet
+GUESS = {"floor": 0.05, "traditional": 2.0, "network": 20.0, "gan": 40.0}  # seconds of a first fit
 GIB_EACH = 1.5  # of memory that a process with torch may want
 
 
@@ -18,79 +19,75 @@ def settle_jobs(
     study: Study,
     pool: Pool,
     jobs: int | str,
-    missing: list[Cell],
-    methods: Mapping[str, Any],
-    say: Callable[..., None],
-) -> None:
-    """Sets the pool's processes and threads and writes them into study.json.
+    missing: list[Trial],
+    methods: Mapping[str, AnyMethod],
+    say: Callable[[StudyProgress], None],
+) -> Jobs:
+    """Set the pool's processes and threads, and return them.
 
     "auto" goes on as the study began on a machine with as many cores; else it measures, where a network is to be
     trained, whether one process per core beats one process with all cores.
     """
-    old, here = study.told["jobs"], cores()
-    networks = sum(methods[cell.method].family in SLOW for cell in missing)
+    old, here = study.definition.jobs, cores()
+    networks = sum(methods[trial.method].family in SLOW_FAMILIES for trial in missing)
     measurable = networks > 1 and here > 1
     if jobs != "auto":
-        found = Settled(int(jobs), max(1, here // int(jobs)) if jobs else 1)
-    elif old.get("jobs") and old["cores"] == here and ("measured" in old or not measurable):
-        found = Settled(old["jobs"], old["threads"], old.get("measured"))
+        found = Jobs(here, int(jobs), max(1, here // int(jobs)) if jobs else 1)
+    elif old and old.jobs and old.cores == here and (old.measured or not measurable):
+        found = old
     else:
         memory = hardware()["memory_gib"] or here * GIB_EACH
-        found = Settled(max(1, min(here, int(memory / GIB_EACH), len(missing))), 1)
+        found = Jobs(here, max(1, min(here, int(memory / GIB_EACH), len(missing))), 1)
         if measurable and found.jobs > 1:
-            say("fit", message=f"measuring whether {found.jobs} processes of 1 thread beat 1 of {here}")
+            say(StudyProgress("fits", message=f"measuring whether {found.jobs} processes of 1 thread beat 1 of {here}"))
             pool.jobs, pool.threads = found.jobs, 1
-            found = faster(found.jobs, here, pool.speeds(here))
-    study.told["jobs"] = {"cores": here} | {k: v for k, v in found._asdict().items() if v is not None}
+            found = faster(found, pool.speeds(here))
     if (pool.jobs, pool.threads) != (found.jobs, found.threads):
         pool.stop()
         pool.jobs, pool.threads = found.jobs, found.threads
+    return found
 
 
-class Settled(NamedTuple):
-    jobs: int
-    threads: int
-    measured: dict[str, float] | None = None  # training steps a second
-
-
-def faster(jobs: int, threads: int, measured: dict[str, float]) -> Settled:
-    one, many = measured[f"1 x {threads}"], measured[f"{jobs} x 1"]
-    return Settled(1, threads, measured) if one > many else Settled(jobs, 1, measured)
+def faster(several: Jobs, measured: dict[str, float]) -> Jobs:
+    one, many = measured[f"1 x {several.cores}"], measured[f"{several.jobs} x 1"]
+    several = replace(several, measured=measured)
+    return replace(several, jobs=1, threads=several.cores) if one > many else several
 
 
 class Clock:
-    """Estimates from the fits so far: of the same method and budget, or the method, or its family, or a guess."""
+    """Estimates a fit from earlier ones of its method and budget, or of its method, or of its family, or by a guess."""
 
-    def __init__(self, rows: Iterable[dict], methods: Mapping[str, Any], minutes: float | None, jobs: int):
+    def __init__(self, rows: Iterable[FitRow], methods: Mapping[str, AnyMethod], minutes: float | None, jobs: int):
         self.methods, self.minutes, self.jobs = methods, minutes, max(1, jobs)
-        self.seconds: dict[tuple, list[float]] = {}
+        self.seconds: dict[tuple[str, ...], list[float]] = {}
         for row in rows:
             self.heard(row)
 
-    def heard(self, row: dict) -> None:
-        if row["status"] == "ok" and row["method"] in self.methods:
-            spent = row["seconds"] + row["predict_seconds"]
-            family = self.methods[row["method"]].family
-            for name in ((row["method"], row["budget"]), (row["method"],), (family, "family")):
-                self.seconds.setdefault(name, []).append(spent)
+    def heard(self, row: FitRow) -> None:
+        if row.method in self.methods and row.seconds is not None and row.predict_seconds is not None:
+            for name in self.names(row.trial):
+                self.seconds.setdefault(name, []).append(row.seconds + row.predict_seconds)
 
-    def fit(self, cell: Cell) -> float:
-        """Seconds that this fit will take."""
-        family = self.methods[cell.method].family
-        for name in ((cell.method, cell.budget), (cell.method,), (family, "family")):
+    def names(self, trial: Trial) -> tuple[tuple[str, ...], ...]:
+        return (trial.method, trial.budget), (trial.method,), (self.methods[trial.method].family, "family")
+
+    def fit(self, trial: Trial) -> float:
+        """Return the seconds that a fit will take."""
+        for name in self.names(trial):
             if name in self.seconds:
                 return float(np.mean(self.seconds[name]))
+        family = self.methods[trial.method].family
         guess = GUESS.get(family, 40.0)
-        return min(guess, 60 * self.minutes) if self.minutes and family in SLOW else guess
+        return min(guess, 60 * self.minutes) if self.minutes and family in SLOW_FAMILIES else guess
 
-    def eta(self, left: Iterable[Cell]) -> float:
-        """Seconds until all of these are done: shared by the processes, but no less than the longest one."""
-        each = [self.fit(cell) for cell in left]
+    def left(self, trials: Iterable[Trial]) -> float:
+        """Return the seconds until all of these are done: their sum over the processes, and at least the longest."""
+        each = [self.fit(trial) for trial in trials]
         return max(sum(each) / self.jobs, max(each, default=0.0))
 
-    def plan(self, missing: list[Cell], threads: int) -> str:
-        """What is about to happen, as a sentence."""
+    def plan(self, missing: list[Trial], threads: int) -> str:
+        """Return what is about to happen, as a sentence."""
         processes = f"{self.jobs} process{'es' * (self.jobs > 1)} of {threads} thread{'s' * (threads > 1)}"
-        capped = any(self.methods[c.method].family in SLOW for c in missing) and self.minutes
+        capped = any(self.methods[t.method].family in SLOW_FAMILIES for t in missing) and self.minutes
         cap = f", at most {self.minutes:.2g} minutes for each network fit" if capped else ""
         return f"{len(missing)} fits to do on {processes}{cap}"

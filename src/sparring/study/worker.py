@@ -1,134 +1,161 @@
-"""One fit of one method, in a process of its own: training images and drawn labels in, test probabilities out.
+"""One fit of one method in a process of its own: from training images and labels to test probabilities.
 
-This is all that a method ever sees of a study. Test labels are not in this process.
+This is all that a method sees of a study. Test labels are not in this process.
 """
 
+import hashlib
 import os
 import signal
 import threading
 import time
 import traceback
 import warnings
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Protocol
 
 import numpy as np
 
+from ..classifiers.fit_record import FitRecord
 from ..devices import all_threads, hardware, versions
 from ..errors import SparringError
+from ..records import to_json
+from .records import FitMachine, FitRow, Problem, Trial
 
-PICTURES = 64  # of each kind that a row keeps
-
-
-class Cell(NamedTuple):
-    """A place in the table of a study."""
-
-    method: str
-    budget: str  # "5", "20", "all"
-    repeat: int
-
-    def __str__(self) -> str:
-        return f"{self.method}-{self.budget}-{self.repeat}"
+PICTURES_KEPT = 64  # of each kind that a row keeps
 
 
-@dataclass(frozen=True)
+class AnyMethod(Protocol):
+    """What a study asks of a method: a row of METHODS has it, and a user's own may be any such object."""
+
+    @property
+    def title(self) -> str: ...
+    @property
+    def what(self) -> str: ...
+    @property
+    def family(self) -> str: ...
+    @property
+    def cites(self) -> Sequence[str]: ...
+
+    def make(self, **settings: Any) -> Any:
+        """Return an estimator with `fit(images, labels)`, `predict_proba(images)` and, once fitted, `classes_`."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
 class Task:
-    """What a process needs for a cell: `labels` int64 [N] has -1 where the draw hid the label."""
+    """What a process needs for a fit: `labels` int64 [N] has -1 where the draw hid the label."""
 
-    cell: Cell
-    method: Any  # a row of classify.METHODS, or anything with its `make`
+    trial: Trial
+    method: AnyMethod
+    images: Path  # .npy of uint8 [N,H,W,C]
     labels: np.ndarray
-    train: Path  # .npy of uint8 [N,H,W,C]
-    test: Path  # .npy of uint8 [T,H,W,C]
-    classes: int
     seed: int
     minutes: float | None
     threads: int
     steps: int | None = None  # of every network at this budget, where minutes cap them
 
+    def estimator(self) -> Any:
+        """Return a new estimator; `steps` is passed only where the study has settled them."""
+        settled = {} if self.steps is None else {"steps": self.steps}
+        return self.method.make(random_state=self.seed, minutes=self.minutes, threads=self.threads, **settled)
 
-@dataclass(frozen=True)
+    def pixels(self) -> np.ndarray:
+        return np.load(self.images, mmap_mode="c")
+
+    def row(self, **known: Any) -> FitRow:
+        """Return the row of this fit with what is known of it."""
+        fixed = {"labels": int((self.labels >= 0).sum()), "seed": self.seed, "threads": self.threads}
+        fixed |= {"minutes": self.minutes, "versions": versions(), "hardware": FitMachine(**hardware())}
+        return FitRow(**self.trial._asdict(), **fixed, draw=array_hash(self.labels), **known)
+
+    def failed(self, error: Problem, seconds: float | None = None) -> "Outcome":
+        return Outcome(self.row(status="error", error=error, seconds=seconds, record={}))
+
+
+@dataclass(frozen=True, eq=False)
 class Outcome:
-    """What came of a task: parts of its row, and what goes into files beside it."""
+    """What came of a task: its row, and what goes into the files that the row names."""
 
-    row: dict
-    proba: np.ndarray | None  # float32 [T,K]
-    pictures: dict[str, np.ndarray]
+    row: FitRow
+    proba: np.ndarray | None = None  # float32 [T,K]
+    pictures: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
-def fit(task: Task) -> Outcome:
-    """Fits and predicts; whatever a method raises becomes a row with its error."""
-    row = row_of(task)
+def fit_and_predict(task: Task, test: Path, classes: int) -> Outcome:
+    """Fit, and predict the test images (.npy of uint8 [T,H,W,C]). An exception of the method becomes a row with it."""
     start = time.perf_counter()
     try:
         with warnings.catch_warnings(record=True) as heard:
             warnings.simplefilter("default")
-            estimator = made(task)
-            with all_threads(task.threads):  # what the method needs is loaded by now, and not part of its seconds
+            estimator = task.estimator()
+            # What the method needs is loaded by now, so loading is not part of its seconds.
+            with all_threads(task.threads):
                 start, cpu = time.perf_counter(), time.process_time()
-                estimator.fit(np.load(task.train, mmap_mode="c"), task.labels.copy())
-                row |= {"seconds": elapsed(start), "cpu_seconds": round(time.process_time() - cpu, 4)}
+                estimator.fit(task.pixels(), task.labels.copy())
+                seconds, cpu_seconds = elapsed(start), round(time.process_time() - cpu, 4)
                 start = time.perf_counter()
-                proba = columns(estimator, np.load(task.test, mmap_mode="c"), task.classes)
-                row["predict_seconds"] = elapsed(start)
+                proba = class_probabilities(estimator, np.load(test, mmap_mode="c"), classes)
+                predict_seconds = elapsed(start)
     except Exception as error:  # the study goes on
-        row |= {"status": "error", "error": described(error), "seconds": elapsed(start), "record": {}}
-        return Outcome(row, None, {})
-    said = sorted({f"{w.category.__name__}: {w.message}" for w in heard})[:5]
-    row["record"] = plain(getattr(estimator, "record_", {})) | ({"warnings": said} if said else {})
-    pictures = {name: np.asarray(p)[:PICTURES] for name, p in getattr(estimator, "pictures_", {}).items()}
+        return task.failed(problem_of(error), elapsed(start))
+    record = getattr(estimator, "record_", {})
+    notes = json_ready(record.to_json() if isinstance(record, FitRecord) else record)
+    if said := sorted({f"{w.category.__name__}: {w.message}" for w in heard})[:5]:
+        notes |= {"warnings": said}
+    pictures = {
+        name: np.asarray(p)[:PICTURES_KEPT] for name, p in getattr(estimator, "pictures_", {}).items() if len(p)
+    }
+    row = task.row(
+        status="ok",
+        error=None,
+        seconds=seconds,
+        cpu_seconds=cpu_seconds,
+        predict_seconds=predict_seconds,
+        record=notes,
+        predictions=f"predictions/{task.trial}.npz",
+        digest=array_hash(proba),
+        pictures={kind: f"runs/{task.trial}/{kind}.png" for kind in pictures},
+    )
     return Outcome(row, proba, pictures)
 
 
-def row_of(task: Task) -> dict[str, Any]:
-    """What a row says before anything is known of the fit."""
-    return {
-        **task.cell._asdict(),
-        "status": "ok",
-        "error": None,
-        "labels": int((task.labels >= 0).sum()),
-        "seed": task.seed,
-        "threads": task.threads,
-        "minutes": task.minutes,
-        "versions": versions(),
-        "hardware": hardware(),
-    }
-
-
-def made(task: Task) -> Any:
-    """The estimator of a task; `steps` is told only where the study has settled them."""
-    settled = {} if task.steps is None else {"steps": task.steps}
-    return task.method.make(random_state=task.seed, minutes=task.minutes, threads=task.threads, **settled)
-
-
 def steps_within(task: Task) -> int | None:
-    """How many optimiser steps a method can take in the task's minutes; None for one that takes none."""
-    estimator = made(task)
+    """Return how many optimiser steps a method can take in the task's minutes; None for one that takes none."""
+    estimator = task.estimator()
     if not hasattr(estimator, "steps_within"):
         return None
     with all_threads(task.threads):
-        return estimator.steps_within(np.load(task.train, mmap_mode="c"), task.labels)
+        return estimator.steps_within(task.pixels(), task.labels)
 
 
 def elapsed(start: float) -> float:
     return round(time.perf_counter() - start, 4)
 
 
-def described(error: Exception) -> dict:
-    """{"id", "reason", "fix"} of any exception; of one that is not ours also where it came from."""
+def array_hash(array: np.ndarray) -> str:
+    """Return 16 hexadecimal digits of an array's bytes, as rows have kept them from the first version on."""
+    return hashlib.blake2b(array.tobytes(), digest_size=8).hexdigest()
+
+
+def problem_of(error: Exception) -> Problem:
+    """Return what an exception says; for one that is not of sparring also where it came from."""
     if isinstance(error, SparringError):
-        return {"id": error.id, "reason": error.problem, "fix": error.fix}
-    return {
-        "id": "fit-failed",
-        "reason": f"{type(error).__name__}: {error}"[:500],
-        "fix": "leave this method out, or repeat the command with its failed fits",
-        "trace": traceback.format_exc(limit=-5),
-    }
+        return Problem(error.id, error.problem, error.fix)
+    return Problem(
+        "fit-failed",
+        f"{type(error).__name__}: {error}"[:500],
+        "leave this method out, or repeat the command with its failed fits",
+        traceback.format_exc(limit=-5),
+    )
 
 
-def columns(estimator: Any, images: np.ndarray, classes: int) -> np.ndarray:
-    """Probabilities float32 [T,K] with one column per class of the study. Raises ValueError when they are none."""
+def class_probabilities(estimator: Any, images: np.ndarray, classes: int) -> np.ndarray:
+    """Return probabilities float32 [T,K] with one column per class of the study.
+
+    Raises ValueError when `predict_proba` gives something else.
+    """
     given = np.asarray(estimator.predict_proba(images), float)
     wanted = len(images), len(estimator.classes_)
     if given.shape != wanted:
@@ -140,26 +167,28 @@ def columns(estimator: Any, images: np.ndarray, classes: int) -> np.ndarray:
     return proba
 
 
-def plain(value: Any) -> Any:
-    """`value` as JSON can hold it: numbers finite or None, everything unknown as its text."""
+def json_ready(value: Any) -> Any:
+    """Return `value` as JSON can hold it: a number that is not finite as None, what is unknown as its text."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return json_ready(to_json(value, kinds=False))
     if isinstance(value, dict):
-        return {str(name): plain(item) for name, item in value.items()}
+        return {str(name): json_ready(item) for name, item in value.items()}
     if isinstance(value, np.ndarray | np.generic):
-        return plain(value.tolist())
+        return json_ready(value.tolist())
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [json_ready(item) for item in value]
     if isinstance(value, float):
         return value if np.isfinite(value) else None
     return value if isinstance(value, str | int | None) else str(value)
 
 
-def settle(parent: int) -> None:
-    """What a process does first: Ctrl-C is its parent's business, and it ends when its parent is gone."""
+def prepare_process(parent: int) -> None:
+    """Prepare a process: Ctrl-C is its parent's business, and it ends when its parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
-    def watch() -> None:
+    def follow() -> None:
         while os.getppid() == parent:
             time.sleep(0.5)
         os._exit(1)
 
-    threading.Thread(target=watch, daemon=True, name="parent watch").start()
+    threading.Thread(target=follow, daemon=True, name="parent watch").start()

@@ -1,0 +1,466 @@
+"""What the files of a study hold, as frozen records: study.json, results.jsonl, summary.json.
+
+Writers, advice, the command line and the report use these classes, and nothing else knows the names of fields. A share
+or an accuracy lies between 0 and 1, a difference of accuracies between -1 and 1 (0.01 = one point).
+"""
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, NamedTuple
+
+from ..classifiers.fit_record import Curves, Gate
+from ..errors import FileFormatError
+from ..records import Progress, read_record, record
+from ..stats import Bin, Difference, Interval, RepeatedInterval, Verdict, opposite
+
+STUDY_FORMAT = 2  # of study.json and summary.json
+STUDY, ROWS, SUMMARY, SEAL = "study.json", "results.jsonl", "summary.json", "sealed.bin"
+
+
+class Trial(NamedTuple):
+    """One fit of a study: a method, a label budget, and the number of the repeat."""
+
+    method: str
+    budget: str  # labels per class: "5", "20", "all"
+    repeat: int
+
+    def __str__(self) -> str:
+        return f"{self.method}-{self.budget}-{self.repeat}"
+
+
+@dataclass(frozen=True)
+class StudyProgress(Progress):
+    """Where a study stands. `what`: "data", "fits", "summary", "model", "stopped" or "done"."""
+
+    running: tuple[str, ...] = ()  # the fits at work
+    finished: "FitRow | None" = None  # the fit that has just ended
+
+
+# Shared by several files.
+
+
+@record
+class Problem:
+    """Why something failed; `trace` only for an error that is not one of sparring's."""
+
+    id: str
+    reason: str
+    fix: str
+    trace: str = ""
+
+
+@record
+class MethodEntry:
+    """A method as tables show it."""
+
+    name: str
+    title: str
+    what: str
+    family: str
+    cites: tuple[str, ...] = ()
+
+
+@record
+class DuplicateCounts:
+    """Copies of other images, and nearly equal ones; `moved`: those that went to the training part for it."""
+
+    exact: int
+    near: int
+    across: int
+    moved: int
+
+
+@record
+class StudyData:
+    """The images of a study."""
+
+    name: str
+    source: str
+    layout: str
+    images: int
+    classes: tuple[str, ...]
+    shape: tuple[int, ...]  # height, width, channels
+    unlabelled: int
+    size_rule: str
+    warnings: tuple[str, ...]
+    counts: Mapping[str, Mapping[str, int]]  # "train", "test" -> class -> labelled images
+    bad_files: tuple[tuple[str, ...], ...]  # (name, reason) of the first of them
+    bad_files_count: int
+    duplicates: DuplicateCounts
+    split: str  # how the test part was chosen
+    contact_sheet: str | None = None  # a file in the folder of the study
+
+
+@record
+class FitMachine:
+    """Where a fit ran."""
+
+    cpu: str
+    cores: int
+    memory_gib: float | None
+    device: str
+
+
+@record
+class StudyMachine(FitMachine):
+    """Where the fits of a study ran, and how."""
+
+    precision: str | None
+    threads: int | None
+    jobs: int | None
+
+
+# study.json
+
+
+@record
+class StudySettings:
+    """What every row of a study shares."""
+
+    seed: int
+    test: float  # share of each class for the test part, where the source has none
+    minutes: float | None
+
+
+@record
+class SealedImages:
+    """The hashes of the test images in their order. File names are not kept: folders are classes."""
+
+    hashes: tuple[str, ...]
+
+
+@record(renamed={"table": "labels"})
+class LoadOptions:
+    """How the images were read: arguments of `sparring.load`."""
+
+    size: int | str | tuple[int, int] | None
+    unlabelled: str | None
+    table: str | None
+
+
+@record
+class Jobs:
+    """Processes and threads of each, on a machine of so many cores."""
+
+    cores: int
+    jobs: int
+    threads: int
+    measured: Mapping[str, float] | None = None  # "processes x threads" -> training steps a second
+
+
+@record
+class LookAtTest:
+    """One opening of the test labels: when, for rows of which hash, and how many."""
+
+    when: str
+    rows: str
+    count: int
+
+
+@record
+class SavedModel:
+    """The method that STUDY/model is a model of."""
+
+    method: str
+
+
+@record
+class Definition:
+    """study.json: what a study is, and what was settled on its way."""
+
+    format: int
+    sparring: str
+    created: str
+    command: str | None
+    source: str
+    settings: StudySettings
+    methods: tuple[MethodEntry, ...]
+    budgets: tuple[str, ...]
+    labels: Mapping[str, int]  # budget -> labels in all
+    repeats: int
+    fingerprint: str
+    data: StudyData
+    test: SealedImages
+    load: LoadOptions
+    minutes_each: float | None = None
+    jobs: Jobs | None = None
+    looks: tuple[LookAtTest, ...] = ()
+    steps: Mapping[str, int] = field(default_factory=dict)  # budget -> optimiser steps, where minutes cap them
+    model: SavedModel | None = None
+
+
+# results.jsonl
+
+
+@record
+class FitNotes:
+    """What a summary uses of the notes that an estimator leaves in `record_`."""
+
+    steps: int | None = None
+    planned: int | None = None  # steps, had time not run out
+    precision: str | None = None
+    note: str | None = None
+    curves: Curves = field(default_factory=dict)
+    gan_curves: Curves = field(default_factory=dict)
+    gate: Gate | None = None
+
+    @classmethod
+    def of(cls, noted: Mapping[str, Any]) -> "FitNotes":
+        """Return what is there in the form that is expected; an estimator may note anything."""
+        found = cls()
+        for name in noted.keys() & vars(found):
+            with suppress(FileFormatError):
+                found = replace(found, **{name: getattr(read_record(cls, {name: noted[name]}), name)})
+        return found
+
+
+@record
+class FitRow:
+    """A line of results.jsonl: one fit, and all that its numbers came from."""
+
+    method: str
+    budget: str
+    repeat: int
+    status: Literal["ok", "error"]
+    error: Problem | None
+    labels: int
+    seed: int
+    threads: int
+    minutes: float | None
+    versions: Mapping[str, str]
+    hardware: FitMachine
+    seconds: float | None
+    record: Mapping[str, Any]  # what the estimator noted: `record_`
+    draw: str  # hash of the labels
+    # Of a fit that succeeded:
+    cpu_seconds: float | None = None
+    predict_seconds: float | None = None
+    predictions: str | None = None  # file in the folder of the study
+    digest: str | None = None  # hash of the probabilities
+    pictures: Mapping[str, str] | None = None  # "generated", "real" -> file in the folder of the study
+
+    def __post_init__(self):
+        needed = (self.seconds, self.cpu_seconds, self.predict_seconds, self.predictions, self.digest, self.pictures)
+        if (self.error is None) != (self.status == "ok") or (self.status == "ok" and None in needed):
+            raise ValueError(f"the row of {self.trial} lacks something: {self}")
+
+    @property
+    def trial(self) -> Trial:
+        return Trial(self.method, self.budget, self.repeat)
+
+    @property
+    def notes(self) -> FitNotes:
+        return FitNotes.of(self.record)
+
+
+# summary.json
+
+
+@record
+class HeldOutPart:
+    """How many test images there are, and how often their labels were opened."""
+
+    images: int
+    looks: int
+
+
+@record
+class LabelBudget:
+    """Labels per class ("5", "all"), and how many these are in all."""
+
+    budget: str
+    labels: int
+
+
+@record
+class FitSeconds:
+    """How long a fit took, in every repeat."""
+
+    median: float
+    each: tuple[float, ...]
+
+
+@record
+class ArmScore:
+    """How good a method is at a budget, on `n` fits; `failed` more fits failed."""
+
+    method: str
+    budget: str
+    n: int
+    failed: int
+    accuracy: RepeatedInterval
+    balanced_accuracy: RepeatedInterval
+    ece: Interval
+    nll: Interval
+    brier: Interval
+    seconds: FitSeconds
+
+
+@record
+class UnmeasuredArm:
+    """A method at a budget of which no fit succeeded; `failed` is 0 where none was tried."""
+
+    method: str
+    budget: str
+    failed: int
+
+
+@record
+class FailedFit:
+    """A fit that failed, and why."""
+
+    method: str
+    budget: str
+    repeat: int
+    id: str
+    reason: str
+
+
+@record
+class Comparison:
+    """Two methods at a budget, on the same labels and images; differences are a - b, verdicts about a."""
+
+    budget: str
+    a: str
+    b: str
+    difference: Difference
+    n: int
+    p: float  # t-test, for new label draws and new test images
+    p_sign_flip: float  # over repeats, exact
+    p_holm: float  # p, adjusted for all comparisons of the study
+    p_tost: float  # of "they differ by a margin that matters"
+    verdict: Verdict
+    sentence: str = ""
+
+    def reversed(self) -> "Comparison":
+        """Return the same comparison with a and b exchanged; its sentence is left out."""
+        return replace(self, a=self.b, b=self.a, difference=self.difference.reversed(),
+                       verdict=opposite(self.verdict), sentence="")  # fmt: skip
+
+
+@record
+class TieGroups:
+    """The tie groups at a budget: the most accurate method and all that it does not beat, then the rest likewise."""
+
+    budget: str
+    groups: tuple[tuple[str, ...], ...]
+
+
+@record
+class ClassRecall:
+    """The recall of a class on `of` test images; `right` of them were right, in the mean over repeats."""
+
+    method: str
+    budget: str
+    class_: str
+    right: float
+    of: int
+    recall: float
+    low: float
+    high: float
+    needed: int  # test images of the class for an interval of +-5 points
+
+
+@record
+class ConfusionCounts:
+    """Counts [K][K] of true class (rows) and predicted class (columns), summed over repeats."""
+
+    method: str
+    budget: str
+    counts: tuple[tuple[int, ...], ...]
+
+
+@record
+class ReliabilityBins:
+    """Confidence against accuracy; counts are per repeat."""
+
+    method: str
+    budget: str
+    bins: tuple[Bin, ...]
+
+
+@record
+class GameCurves:
+    """Curves and pictures of one fit of a method that trains a GAN."""
+
+    method: str
+    budget: str
+    repeat: int
+    curves: Curves
+    generated: str | None
+    real: str | None
+    note: str | None
+
+
+@record
+class GateRow(Gate):
+    """The gate of one fit."""
+
+    method: str
+    budget: str
+    repeat: int
+
+
+@record
+class Ablation:
+    """What one ingredient brought: two methods that differ in nothing else."""
+
+    kind: Literal["unlabelled", "gan", "generated"]
+    what: str
+    budget: str
+    a: str
+    b: str
+    difference: Difference
+    n: int
+    p_holm: float
+    verdict: Verdict
+
+
+@record
+class Reason:
+    """A reason for the recommended method: what it is about, and the sentence."""
+
+    kind: Literal["accuracy", "ablation", "more labels", "other budget", "time", "gate"]
+    text: str
+
+
+@record
+class NotChosen:
+    """A method that was not recommended, and why."""
+
+    method: str
+    reason: str
+
+
+@record
+class Recommendation:
+    """The method to use; None where no fit succeeded."""
+
+    method: str | None
+    budget: str | None
+    sentence: str
+    reasons: tuple[Reason, ...] = ()
+    not_chosen: tuple[NotChosen, ...] = ()
+    warnings: tuple[str, ...] = ()
+    model: str | None = None  # its folder in the folder of the study
+
+
+@record
+class Mistake:
+    """A test image that the recommended method named wrongly, and with what confidence."""
+
+    method: str
+    budget: str
+    picture: str
+    true: str
+    said: str
+    confidence: float
+    wrong_in: int  # so many of the `of` repeats
+    of: int
+    origin: str
+
+
+def in_order(budgets: Iterable[str]) -> tuple[str, ...]:
+    """Return budgets, smallest first and "all" last."""
+    return tuple(sorted(budgets, key=lambda b: float("inf") if b == "all" else int(b)))
