@@ -19,7 +19,7 @@ from sparring.runs.sampler import draw
 
 
 def main(images: int = 20_000, picture: str = "samples.png") -> None:
-    # A recipe of your own: any networks, any contest, any further terms. What does not fit is refused by a sentence.
+    # A recipe of your own: any networks, any losses. What does not fit together is refused by a sentence.
     recipe = gan(
         "WGAN-GP with thin networks",
         Wasserstein(),
@@ -31,8 +31,7 @@ def main(images: int = 20_000, picture: str = "samples.png") -> None:
     )
     digits = load("digits")
     data = {"all": {"x": torch.from_numpy(digits.images)}}
-    _, height, width, channels = digits.images.shape
-    state = new_state(recipe, DataSpec(channels, height, width), seed=0)
+    state = new_state(recipe, DataSpec.of(digits.images), seed=0)
 
     for now, means in training(recipe, state, data, images=images, seed=0):
         if now.round % 50 == 0:

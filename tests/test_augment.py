@@ -147,9 +147,13 @@ def test_nothing_happens_at_probability_0():
 @pytest.mark.parametrize("augment", ALL[1:], ids=repr)
 def test_views_are_differentiable_twice(augment):
     x, u = images(2, 2, 4, 3).requires_grad_(), drawn(2, augment.numbers)
-    see = lambda x: augment.apply(x, u, ONE).pow(3)  # noqa: E731  (a penalty on slopes, of a judge that is not linear)
-    assert torch.autograd.gradcheck(see, x)
-    assert torch.autograd.gradgradcheck(see, x)
+
+    def cubed(x):
+        """As in a penalty on the gradient of a D that is not linear."""
+        return augment.apply(x, u, ONE).pow(3)
+
+    assert torch.autograd.gradcheck(cubed, x)
+    assert torch.autograd.gradgradcheck(cubed, x)
 
 
 @pytest.mark.parametrize("augment", ALL[1:], ids=repr)
@@ -202,8 +206,8 @@ def test_amounts_are_centred_and_as_large_as_in_the_paper():
     scale, ratio = (across + down) / 2, (across - down) / 2
     for logarithm in (scale, ratio):
         assert abs(logarithm.mean()) < 0.005 and abs(logarithm.std() - 0.2) < 0.005
-    moves = affine[:, :, 2]
-    assert moves.mean(0).abs().max() < 0.005 and 0.245 < moves.max() <= 0.25 and -0.25 <= moves.min() < -0.245
+    offset = affine[:, :, 2]
+    assert offset.mean(0).abs().max() < 0.005 and 0.245 < offset.max() <= 0.25 and -0.25 <= offset.min() < -0.245
     x = torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64).view(1, 3, 1, 1).expand(20000, 3, 1, 1)
     happens = drawn(20000, 26, seed=3)
     happens[:, :10] = 1
@@ -238,10 +242,10 @@ def test_half_of_each_side_is_cut_out():
     assert cut.flatten(1).sum(1).min() >= 4  # a corner of it is always inside
 
 
-# --- a judge that sees through one -----------------------------------------------------------------------------------
+# --- a discriminator with one ----------------------------------------------------------------------------------------
 
 
-def test_a_judge_sees_changed_images_only_while_it_trains():
+def test_a_discriminator_is_given_changed_images_only_while_it_trains():
     D, x = Discriminator(net=MLP((8,)), augment=DiffAugment()).build(FACTS), images(4, 1).float()
     plain = D(x).score
     assert not torch.equal(D(x, draw=drawn).score, plain)
@@ -251,13 +255,13 @@ def test_a_judge_sees_changed_images_only_while_it_trains():
 
 
 def test_a_source_stays_beside_its_image():
-    """DiffAugment moves the image alone, which is why recipes refuse it there."""
+    """DiffAugment changes the image alone, which is why recipes refuse it there."""
     D = Discriminator(net=MLP((8,)), source=True).build(DataSpec(1, 12, 10))
     x = images(4, 1).float()
     assert torch.equal(D(x, x, draw=drawn).score, D(x, x).score)
 
 
-def test_adas_probability_goes_up_and_down_with_its_gauge():
+def test_adas_probability_goes_up_and_down_with_its_measure():
     buffer, p = Probability(reading=Sign(), target=0.6, step=0.3, most=0.8), torch.zeros(())
     seen = []
     for mean in (1.0, 0.7, 1.0, 0.6, 0.5, -1.0, 0.9):
@@ -269,7 +273,7 @@ def test_adas_probability_goes_up_and_down_with_its_gauge():
     assert p == 0
 
 
-def test_in_a_game_p_follows_its_gauge():
+def test_in_training_p_follows_its_measure():
     """Here: whether D puts a real image above another, which it does as often as not."""
     reading = Sign(rival=Discriminated("D", Batch("x", "labelled")))
     ada = ADA(buffers=(Probability(reading=reading, target=0.0, step=0.05),))

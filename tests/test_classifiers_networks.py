@@ -237,14 +237,15 @@ def test_the_flat_script_sees_every_change(old, new):
 def test_adaptive_threshold_by_hand():
     """FreeMatch, eq. 8: of two classes, one said three times as often, the rarer needs a third of the sureness."""
     logits = torch.tensor([[2.0, 0.0], [0.6, 0.0], [0.0, 0.6], [0.0, 0.1]])
-    verdict = Discriminator("D", THIN).build(DataSpec(1, 12, 10, 2))(torch.zeros(4, 1, 12, 10))._replace(logits=logits)
+    output = Discriminator("D", THIN).build(DataSpec(1, 12, 10, 2))(torch.zeros(4, 1, 12, 10))
+    output = replace(output, by_head={"logits": logits})
     belief, student = torch.tensor([0.75, 0.25, 0.8]), Discriminated("D", Weak())
 
     class StepContext(dict):
         pass
 
     loss = pseudo_labels.Agree(teacher=Discriminated(), student=student, threshold=0.0)
-    losses = loss(StepContext({loss.teacher: verdict, student: verdict, loss.belief: belief}))
+    losses = loss(StepContext({loss.teacher: output, student: output, loss.belief: belief}))
     sure = logits.softmax(1).max(1).values
     expected = -sure.log() * torch.tensor([1.0, 0.0, 1.0, 1.0])  # limits 0.8, 0.8, 0.267, 0.267
     torch.testing.assert_close(losses, expected)

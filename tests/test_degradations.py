@@ -6,6 +6,8 @@ import pytest
 import torch
 from toys import FACTS, pools
 
+from sparring.errors import UsageError
+from sparring.games import degradations
 from sparring.games.builders import gan
 from sparring.games.degradations import (
     Grey,
@@ -83,7 +85,7 @@ def test_a_hole_is_grey_where_the_mask_is_1_and_nothing_else_changes(channels):
             assert (image[i, c][missing[i, 0]] == 0).all()
 
 
-def test_holes_are_keyed_by_image_and_move():
+def test_holes_are_keyed_by_image_and_step():
     whole, again, halves = context()[Hole()], context()[Hole()], [context(shard=s)[Hole()] for s in ((0, 4), (4, 8))]
     assert torch.equal(whole, again) and torch.equal(whole, torch.cat(halves))
     assert not torch.equal(whole[:, 1], context(number=1)[Hole()][:, 1])
@@ -141,7 +143,7 @@ def test_blowing_up_is_bicubic_within_the_range(small, large):
 
 @pytest.mark.parametrize("factor", [2, 3])
 @pytest.mark.parametrize(("height", "width"), SIZES)
-def test_the_cell_keeps_the_size(factor, height, width):
+def test_the_node_keeps_the_size(factor, height, width):
     t = context(height=height, width=width)
     out = t[Shrunk(factor=factor)]
     assert out.shape == (8, 1, height, width) and out.abs().max() <= 1
@@ -187,7 +189,7 @@ def test_a_residual_translator_starts_from_its_source():
     assert not Translator().build(DataSpec(3, 12, 10))(x).any()  # grey
 
 
-def test_a_judge_sees_image_and_source_and_mask():
+def test_a_discriminator_is_given_image_and_source_and_mask():
     D = Discriminator(source=True, mask=True).build(DataSpec(3, 12, 10))
     x = images().float()
     source = with_holes(x, rectangle(drawn(6, 4), 0.25, 0.5, 12, 10))
@@ -195,3 +197,42 @@ def test_a_judge_sees_image_and_source_and_mask():
     for kept in ([1.0, 1, 1, 0], [0.0, 1, 1, 1]):
         assert not torch.equal(D(x, source * torch.tensor(kept)[:, None, None]).score, score)
     assert not torch.equal(D(-x, source).score, score)
+
+
+# --- every degradation -----------------------------------------------------------------------------------------------
+
+KINDS = [
+    kind
+    for kind in vars(degradations).values()
+    if isinstance(kind, type) and issubclass(kind, degradations.Degradation) and kind is not degradations.Degradation
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_degradation_is_trained_applied_and_has_a_baseline(kind):
+    """What a user's image becomes has the channels that the translator was trained on."""
+    node, x, mask = kind(), images(), torch.zeros(12, 10, dtype=torch.bool)
+    mask[2:7, 3:6] = True
+    degraded, given = node.degraded(x, drawn(6, node.numbers)), node.apply(x, mask)
+    assert degraded.shape[1] == given.shape[1] and degraded.shape[2:] == x.shape[2:]
+    assert node.baseline(degraded).shape == x.shape and node.baseline(given).shape[:2] == x.shape[:2]
+    assert torch.equal(node.degraded(x[2:3], drawn(6, node.numbers)[2:3])[0], degraded[2])
+
+
+def test_what_a_user_gives_is_degraded_already():
+    """A small image is enlarged and not made smaller; a colour image loses colour; a hole is where the mask says."""
+    x, mask = images(), torch.zeros(12, 10, dtype=torch.bool)
+    mask[2:7, 3:6] = True
+    assert torch.equal(Shrunk(factor=3).apply(x), enlarged(x, 36, 30))
+    assert torch.equal(Grey().apply(x), without_colour(x)) and Grey.needs_colour and not Hole.needs_colour
+    assert torch.equal(Hole().apply(x, mask), with_holes(x, mask.expand(6, 1, 12, 10)))
+    filled = Hole().baseline(Hole().apply(x, mask))
+    for i in range(6):
+        for c in range(3):
+            assert torch.allclose(filled[i, c][mask], x[i, c][~mask].mean()) and torch.equal(
+                filled[i, c][~mask], x[i, c][~mask]
+            )
+    with pytest.raises(UsageError, match="came with no mask"):
+        Hole().apply(x)
+    with pytest.raises(UsageError, match="a mask of 4x5 pixels"):
+        Hole().apply(x, torch.zeros(5, 4, dtype=torch.bool))

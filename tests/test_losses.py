@@ -1,4 +1,4 @@
-"""Each term against its formula in plain probabilities, against a distribution, or against a loop."""
+"""Each loss against its formula in probabilities, against a distribution, or against a loop."""
 
 import math
 from types import SimpleNamespace
@@ -8,7 +8,7 @@ import torch
 from torch.distributions import Categorical, Normal, kl_divergence
 from toys import FACTS, pools
 
-from sparring.games import losses
+from sparring.games import losses, measures
 from sparring.games.builders import gan
 from sparring.games.heads import DiscriminatorOutput, Patches
 from sparring.games.losses import (
@@ -57,7 +57,7 @@ N = 6
 
 
 class Known(dict):
-    """A turn in which every cell has a value already."""
+    """A step in which every node has a value already."""
 
     trained = ("D",)
     batch_mean = staticmethod(lambda x: x.mean(0))
@@ -67,8 +67,8 @@ def normal(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def verdicts(real, fake, trained=("D",)):
-    """A turn in which D gave these scores; features are whatever."""
+def outputs(real, fake, trained=("D",)):
+    """A step in which D gave these scores; features are arbitrary."""
     context = Known(
         {
             REAL: DiscriminatorOutput(normal(N, 1, 2, 2), normal(N, 5, seed=1), {"score": real}),
@@ -79,12 +79,12 @@ def verdicts(real, fake, trained=("D",)):
     return context
 
 
-# --- contests, in probabilities as the papers have them --------------------------------------------------------------
+# --- adversarial losses, in probabilities as the papers have them ----------------------------------------------------
 
 REAL_SCORES, FAKE_SCORES = 2 * normal(N), 2 * normal(N, seed=1)
 p_real, p_fake = REAL_SCORES.sigmoid(), FAKE_SCORES.sigmoid()
 r, f = REAL_SCORES, FAKE_SCORES
-PAPERS = {  # contest: what D minimises and what G minimises, for each image
+PAPERS = {  # loss: what D minimises and what G minimises, for each image
     NonSaturating(): (-p_real.log() - (1 - p_fake).log(), -p_fake.log()),
     NonSaturating(smoothing=0.1): (
         -0.9 * p_real.log() - 0.1 * (1 - p_real).log() - (1 - p_fake).log(),
@@ -100,69 +100,83 @@ PAPERS = {  # contest: what D minimises and what G minimises, for each image
 
 
 @pytest.mark.parametrize("adversarial", PAPERS, ids=repr)
-def test_a_contest_is_the_papers_formula(adversarial):
+def test_an_adversarial_loss_is_the_papers_formula(adversarial):
     d, g = PAPERS[adversarial]
-    assert torch.allclose(adversarial(verdicts(r, f)), d, atol=1e-12)
+    assert torch.allclose(adversarial(outputs(r, f)), d, atol=1e-12)
     if g is not None:
-        assert torch.allclose(adversarial(verdicts(r, f, trained=("G",))), g, atol=1e-12)
+        assert torch.allclose(adversarial(outputs(r, f, trained=("G",))), g, atol=1e-12)
 
 
-def test_every_contest_is_tried():
-    kinds = {kind for kind in vars(losses).values() if isinstance(kind, type) and issubclass(kind, AdversarialLoss)}
-    assert kinds - {AdversarialLoss} == {type(adversarial) for adversarial in PAPERS}
+KINDS = [kind for kind in vars(losses).values() if isinstance(kind, type) and issubclass(kind, AdversarialLoss)]
+TRIED = [*PAPERS, *(kind() for kind in KINDS if kind not in {AdversarialLoss, *map(type, PAPERS)})]
 
 
-@pytest.mark.parametrize("adversarial", [c for c in PAPERS if not isinstance(c, FeatureMatching)], ids=repr)
-def test_each_side_of_a_contest_wants_what_it_should(adversarial):
+def test_an_adversarial_loss_has_a_formula_here_or_says_that_it_has_none():
+    """A new one needs no edit of this file: the tests below try it, and its docstring says "no oracle"."""
+    without = [kind for kind in KINDS if kind not in {AdversarialLoss, *map(type, PAPERS)}]
+    assert all("no oracle" in (kind.__doc__ or "").lower() for kind in without)
+    assert len(KINDS) > 7
+
+
+@pytest.mark.parametrize("adversarial", [c for c in TRIED if not isinstance(c, FeatureMatching)], ids=repr)
+def test_both_players_gain_by_what_they_should(adversarial):
     """D's loss falls where real scores rise and fake scores fall, G's where fake scores rise; far scores are finite."""
     fake, real = FAKE_SCORES.clone().requires_grad_(), REAL_SCORES.clone().requires_grad_()
-    d = torch.autograd.grad(adversarial(verdicts(real / 4, fake / 4)).sum(), (real, fake))
-    g = torch.autograd.grad(adversarial(verdicts(real / 4, fake / 4, trained=("G",))).sum(), fake)[0]
-    least = isinstance(adversarial, LeastSquares)  # which pulls to a target, from both sides
+    d = torch.autograd.grad(adversarial(outputs(real / 4, fake / 4)).sum(), (real, fake))
+    g = torch.autograd.grad(adversarial(outputs(real / 4, fake / 4, trained=("G",))).sum(), fake)[0]
+    # Least squares pulls scores to a target, from both sides.
+    least = isinstance(adversarial, LeastSquares)
     assert least or ((d[0] <= 0).all() and (d[1] >= 0).all() and (g <= 0).all())
     assert d[0].abs().sum() > 0 and d[1].abs().sum() > 0 and g.abs().sum() > 0
     for extreme in (1e4, -1e4):
         far = torch.full((N,), extreme)
         assert (
-            adversarial(verdicts(far, -far)).isfinite().all()
-            and adversarial(verdicts(far, far, ("G",))).isfinite().all()
+            adversarial(outputs(far, -far)).isfinite().all() and adversarial(outputs(far, far, ("G",))).isfinite().all()
         )
 
 
+def test_every_loss_of_the_package_has_a_title():
+    """Curves carry it: a class without one would be shown by its class's name."""
+    for module in (losses, measures):
+        for kind in vars(module).values():
+            if isinstance(kind, type) and issubclass(kind, measures.Loss) and kind is not measures.Loss:
+                assert kind.title and kind.title[0].islower(), kind
+
+
 def test_matching_is_the_squared_gap_of_mean_features():
-    context = verdicts(r, f, trained=("G",))
+    context = outputs(r, f, trained=("G",))
     a, b = context[REAL].features, context[FAKE].features
     by_hand = sum((a[:, k].mean() - b[:, k].mean()) ** 2 for k in range(5)) / 5
     assert torch.allclose(FeatureMatching()(context), by_hand)
 
 
-@pytest.mark.parametrize("adversarial", [c for c in PAPERS if not isinstance(c, FeatureMatching)], ids=repr)
+@pytest.mark.parametrize("adversarial", [c for c in TRIED if not isinstance(c, FeatureMatching)], ids=repr)
 def test_a_score_for_each_patch_counts_as_the_mean_over_patches(adversarial):
     """Of the losses, not of the scores: a patch's loss is not linear."""
     real, fake = 2 * normal(N, 7, seed=4), 2 * normal(N, 7, seed=5)
     for trained in (("D",), ("G",)):
-        each = [adversarial(verdicts(real[:, k], fake[:, k], trained)) for k in range(7)]
-        assert torch.allclose(adversarial(verdicts(real, fake, trained)), sum(each) / 7)
-        assert adversarial(verdicts(real, fake, trained)).shape == (N,)
+        each = [adversarial(outputs(real[:, k], fake[:, k], trained)) for k in range(7)]
+        assert torch.allclose(adversarial(outputs(real, fake, trained)), sum(each) / 7)
+        assert adversarial(outputs(real, fake, trained)).shape == (N,)
 
 
-def test_gauges_count():
-    context = verdicts(torch.tensor([1.0, -1, 2, -0.5, 3, 0]), torch.tensor([2.0, -2, 1, 0.5, 4, -1]))
+def test_measures_count():
+    context = outputs(torch.tensor([1.0, -1, 2, -0.5, 3, 0]), torch.tensor([2.0, -2, 1, 0.5, 4, -1]))
     assert FractionReal(of=REAL)(context).tolist() == [1, 0, 1, 0, 1, 0]
     assert MeanScore(of=FAKE)(context).tolist() == [2, -2, 1, 0.5, 4, -1]
     assert PairAccuracy()(context).tolist() == [0, 1, 1, 0, 0, 1]
     assert Sign()(context).tolist() == [1, -1, 1, -1, 1, 0]
     assert Sign(rival=FAKE)(context).tolist() == [-1, 1, 1, -1, -1, 1]
-    patches = verdicts(torch.tensor([[1.0, -1]] * N), torch.tensor([[2.0, -2]] * N))
+    patches = outputs(torch.tensor([[1.0, -1]] * N), torch.tensor([[2.0, -2]] * N))
     assert FractionReal()(patches).tolist() == [0.5] * N and Sign()(patches).tolist() == [0] * N
     assert PairAccuracy()(patches).tolist() == [0.5] * N
 
 
-# --- slopes ----------------------------------------------------------------------------------------------------------
+# --- gradients -------------------------------------------------------------------------------------------------------
 
 
-def judged(score, x=None):
-    """A turn in which D's score is this function of the image, at real images, fakes, and between."""
+def output_of(score, x=None):
+    """A step in which D's score is this function of the image, at real images, fakes, and between."""
     x = normal(N, 1, 3, 2, seed=7).requires_grad_() if x is None else x
     return x, Known(
         {node: DiscriminatorOutput(x, x.flatten(1), {"score": score(x)}) for node in (REAL, FAKE, GradientPenalty().at)}
@@ -171,7 +185,7 @@ def judged(score, x=None):
 
 def test_the_slope_of_a_linear_score_is_its_weights():
     w = normal(6, seed=8)
-    x, context = judged(lambda x: x.flatten(1) @ w)
+    x, context = output_of(lambda x: x.flatten(1) @ w)
     assert torch.allclose(R1()(context), (w**2).sum().expand(N) / 2)
     assert torch.allclose(R1(at=FAKE)(context), (w**2).sum().expand(N) / 2)
     assert torch.allclose(GradientPenalty()(context), ((w**2).sum().sqrt() - 1).square().expand(N))
@@ -179,25 +193,25 @@ def test_the_slope_of_a_linear_score_is_its_weights():
 
 def test_the_slope_of_a_curved_score_and_its_own_slope():
     """score = sum x^3 / 3: the slope is x^2, R1 is sum x^4 / 2, and its gradient 2 x^3."""
-    x, context = judged(lambda x: x.flatten(1).pow(3).sum(1) / 3)
+    x, context = output_of(lambda x: x.flatten(1).pow(3).sum(1) / 3)
     penalty = R1()(context)
     assert torch.allclose(penalty, x.flatten(1).pow(4).sum(1) / 2)
     assert torch.allclose(torch.autograd.grad(penalty.sum(), x)[0], 2 * x**3)
 
 
 def test_the_slope_of_patches_is_that_of_their_mean():
-    x, context = judged(lambda x: x.flatten(1))  # six patches, each its own pixel
+    x, context = output_of(lambda x: x.flatten(1))  # six patches, each its own pixel
     assert torch.allclose(R1()(context), torch.full((N,), 6 * (1 / 6) ** 2 / 2).double())
 
 
-def turn_of(recipe, *, player=0, dtype=torch.float64, batch=8):
+def context_of(recipe, *, player=0, dtype=torch.float64, batch=8):
     state = new_state(recipe, FACTS, dtype=dtype)
     return ShardContext(Step(recipe.players[player], 0, 0.0, batch, 0), state, pools(), Sharding(), (0, batch)), state
 
 
 def test_a_penalty_in_the_loop_is_the_slope_by_differences():
     recipe = gan("ours", Hinge(), d=(R1(), R1(at=FAKE), GradientPenalty()), discriminator=Discriminator(net=MLP((8,))))
-    context, state = turn_of(recipe)
+    context, state = context_of(recipe)
     D, step = state.nets["D"], 1e-6
     for loss in recipe.players[0].losses[1:]:
         x = context[loss.at].x.detach()
@@ -224,7 +238,7 @@ def test_classify_is_the_log_probability_of_the_label():
     assert Accuracy()(context).tolist() == [float(logits[i].argmax() == y[i]) for i in range(N)]
 
 
-def test_sliders_are_guessed_by_a_normal_distribution():
+def test_continuous_codes_have_a_normal_likelihood():
     mean, log_var, continuous = normal(N, 2), normal(N, 2, seed=1), normal(N, 2, seed=2)
     context = Known({FAKE: SimpleNamespace(code_params=torch.cat([mean, log_var], 1)), ContinuousCode(): continuous})
     expected = -Normal(mean, (log_var / 2).exp()).log_prob(continuous).sum(1)
@@ -295,10 +309,10 @@ def test_the_historical_average_is_the_distance_to_the_weight_average():
     assert torch.allclose(HistoricalAverage()(context), expected)
 
 
-def test_terms_on_weights_reach_all_of_them():
-    """In the loop: G's weights are read as they are, and a term on them pulls at each."""
+def test_losses_on_weights_reach_all_of_them():
+    """In the loop: G's weights are read as they are, and a loss on them has a gradient for each."""
     recipe = gan("ours", Hinge(), g=(Orthogonal(), HistoricalAverage()), discriminator=Discriminator(net=MLP((8,))))
-    context, state = turn_of(recipe, player=1)
+    context, state = context_of(recipe, player=1)
     assert HistoricalAverage()(context) == 0
     for p in state.averages["G"].parameters():
         p.add_(0.5)
@@ -308,12 +322,12 @@ def test_terms_on_weights_reach_all_of_them():
     assert all(torch.allclose(p.grad, torch.full_like(p, -1.0)) for p in state.nets["G"].parameters())
 
 
-# --- cells that draw -------------------------------------------------------------------------------------------------
+# --- nodes that draw -------------------------------------------------------------------------------------------------
 
 
-def test_drawn_cells_have_their_distributions():
+def test_random_nodes_have_their_distributions():
     recipe = gan("ours", Hinge(), discriminator=Discriminator(net=MLP((8,))))
-    context, _ = turn_of(recipe, batch=4000)
+    context, _ = context_of(recipe, batch=4000)
     context.data = pools(count=300)
     code, continuous, labels = context[Code(5)], context[ContinuousCode(3)], context[Labels()]
     assert code.dtype == labels.dtype == torch.int64 and continuous.shape == (4000, 3)

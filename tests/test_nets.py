@@ -15,9 +15,9 @@ from sparring.nets.classifiers import SmallCNN
 from sparring.nets.dcgan import DCGAN
 from sparring.nets.layers import Architecture, Attention, DataSpec
 from sparring.nets.mlp import MLP
-from sparring.nets.r3gan import R3GAN, Block
+from sparring.nets.r3gan import R3GAN, R3Block
 from sparring.nets.resnet import ConditionedNorm, ResNet
-from sparring.nets.salimans2016 import REFERENCE, MinibatchDiscrimination, Nearness, ReferredNorm, VirtualBatchNorm
+from sparring.nets.salimans2016 import REFERENCE_SIZE, MinibatchDiscrimination, Nearness, ReferredNorm, VirtualBatchNorm
 from sparring.nets.unet import PatchGAN, UNet
 
 SIZES = [(1, 28, 28), (3, 32, 32), (1, 12, 10), (3, 45, 31), (1, 8, 8), (3, 9, 17)]
@@ -162,7 +162,7 @@ def test_labels_enter_as_one_hot_numbers_behind_the_noise():
     assert torch.equal(G(z, y, code, continuous), G.body(x))
 
 
-def test_labels_change_what_is_judged():
+def test_labels_change_the_score():
     D, x = Discriminator(net=MLP(), head=Projection()).build(DataSpec(1, 8, 8, 3)), drawn(4, 1, 8, 8)
     assert not torch.equal(D(x, torch.zeros(4).long()).score, D(x, torch.ones(4).long()).score)
 
@@ -181,10 +181,10 @@ def test_an_image_by_virtual_batch_norm_is_the_same_alone_and_in_a_batch():
 def test_virtual_batch_norm_against_a_loop():
     """Each image normalised by the mean and variance of 33 images: the reference and itself."""
     norm = spread(ReferredNorm(3)).double()
-    h = drawn(REFERENCE + 4, 3, 5, 4, dtype=torch.float64)
+    h = drawn(REFERENCE_SIZE + 4, 3, 5, 4, dtype=torch.float64)
     out = norm(h)
-    for i in range(REFERENCE + 4):
-        both = torch.cat([h[:REFERENCE], h[i : i + 1]])
+    for i in range(REFERENCE_SIZE + 4):
+        both = torch.cat([h[:REFERENCE_SIZE], h[i : i + 1]])
         for c in range(3):
             mean, variance = both[:, c].mean(), both[:, c].var(correction=0)
             expected = norm.weight[c] * (h[i, c] - mean) / (variance + 1e-5).sqrt() + norm.bias[c]
@@ -275,10 +275,10 @@ def test_a_conditioned_norm_against_a_loop():
 
 def test_r3gans_blocks_start_as_nothing_and_have_no_norm():
     x = drawn(2, 8, 6, 6)
-    assert torch.equal(Block(8, 4, 1)(x), x)
+    assert torch.equal(R3Block(8, 4, 1)(x), x)
     for net in (deep.generator(FACTS, 8), deep.trunk(FACTS, 1)[0]):
         assert not any("Norm" in type(layer).__name__ for layer in net.modules())
-    block = Block(8, 4, 1)
+    block = R3Block(8, 4, 1)
     assert block.mix.groups == 4 and block.mix.in_channels == 16  # four channels in each
     assert not torch.equal(spread(block)(x), x)
 

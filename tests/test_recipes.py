@@ -6,6 +6,7 @@ import json
 import random
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from sparring.games import checks
 from sparring.games.augment import ADA, DiffAugment, NoAugment
 from sparring.games.builders import Recipe, augmented, can_augment, gan, solo
 from sparring.games.constraints import NoConstraint, SpectralNorm, WeightClip
+from sparring.games.curve_names import all_curves, curve_names
 from sparring.games.heads import Classes, ClassesAsScore, Codes, Patches, Projection, Score, ScoreAndClasses
 from sparring.games.losses import (
     R1,
@@ -52,7 +54,7 @@ DATA = pools()
 
 
 def tried(recipe):
-    """One round: the state, what was measured, and the names of the networks that moved."""
+    """One round: the state, what was measured, and the names of the networks that changed."""
     before, state = new_state(recipe, FACTS), new_state(recipe, FACTS)
     _, means = next(training(recipe, state, DATA, images=recipe.batch))
     moved = {
@@ -65,7 +67,7 @@ def tried(recipe):
     return state, means, moved
 
 
-# --- any head, contest, term, constraint, augmentation and trunk -----------------------------------------------------
+# --- any head, loss, penalty, constraint, augmentation and trunk -----------------------------------------------------
 
 TRUNKS = {
     "mlp": MLP((16,)),
@@ -386,7 +388,7 @@ def test_a_recipe_is_a_value(name):
     assert all(type(p) in RECORDS.values() for p in walk(recipe))
 
 
-def test_every_recipe_is_told_about_and_different():
+def test_every_recipe_is_described_and_different():
     assert all(recipe.about for recipe in RECIPES.values())
     assert replace(RECIPES["mlp"], about="another word") == RECIPES["mlp"]
     assert len(set(RECIPES.values())) == len(RECIPES)
@@ -396,13 +398,37 @@ def test_smooth_has_no_batch_norm():
     assert not smooth.image_ties and DCGAN().image_ties == "batch norm" and FAKE != REAL
 
 
+# --- names of curves -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_curve_has_a_key_of_its_own_and_a_title(name):
+    names = curve_names(RECIPES[name])
+    assert len({curve.key for curve in names.values()}) == len(names)
+    assert set(names.values()) < set(all_curves(RECIPES[name]))
+    for (player, loss), curve in names.items():
+        assert curve.key.startswith(f"{player}/{type(loss).__name__}") and curve.title[0].islower()
+        assert curve.share == loss.share and curve.of in ("", "real", "generated")
+
+
+def test_curves_of_real_and_generated_images_share_a_picture():
+    by_key = {curve.key: curve for curve in curve_names(RECIPES["r3gan"]).values()}
+    assert by_key["D/R1/real"].panel == by_key["D/R1/fake"].panel == "penalty on the discriminator's slope"
+    assert (by_key["D/R1/real"].of, by_key["D/R1/fake"].of) == ("real", "generated")
+    assert by_key["G/Relativistic"].panel == "generator: loss against the other"
+    assert by_key["D/PairAccuracy/real"].share
+    titles = [curve.title for curve in curve_names(RECIPES["infogan"]).values() if "/Classify" in curve.key]
+    assert titles == ["loss on the codes", "loss on guessed labels", "loss on the codes"]
+    assert {c.panel for c in all_curves(RECIPES["vae"])} >= {"error of the image", "size of the gradient"}
+
+
 # --- augmentation ----------------------------------------------------------------------------------------------------
 
 ALONE = [name for name, recipe in RECIPES.items() if can_augment(recipe)]
 NOT_ALONE = {"autoencoder", "vae", "cvae", "classifier", "pix2pix", "inpaint", "upscale", "upscale-4x", "restyle"}
 
 
-def test_what_sees_a_source_or_has_no_contest_is_not_augmented():
+def test_without_a_discriminator_of_single_images_nothing_is_augmented():
     assert set(ALONE) == RECIPES.keys() - NOT_ALONE
     for name in NOT_ALONE:
         with pytest.raises(UsageError, match="train it without"):
@@ -411,7 +437,7 @@ def test_what_sees_a_source_or_has_no_contest_is_not_augmented():
 
 @pytest.mark.parametrize("augment", [DiffAugment(), ADA()], ids=repr)
 @pytest.mark.parametrize("name", ALONE)
-def test_every_game_trains_augmented(name, augment):
+def test_every_recipe_trains_augmented(name, augment):
     plain = replace(thin(RECIPES[name]), batch=4)
     recipe = augmented(plain, augment)
     assert from_json(json.loads(json.dumps(to_json(recipe)))) == recipe == eval(repr(recipe), dict(RECORDS))
@@ -424,11 +450,11 @@ def test_every_game_trains_augmented(name, augment):
         (reading,) = (loss for _, loss in means if isinstance(loss, Sign) and loss.of.by == n)
         alone = not name.startswith(("wgan", "r3gan"))  # the others' scores mean nothing alone
         assert (reading.rival is None) == alone
-        p = recipe.batch / 64_000 * recipe.players[0].steps  # up from 0 at every move, or kept there
+        p = recipe.batch / 64_000 * recipe.players[0].steps  # up from 0 in every step, or kept there
         assert 0 <= state.nets[n].augment_probability <= p + 1e-9
 
 
-def test_an_augmented_game_is_another_game():
+def test_an_augmentation_changes_the_loss():
     recipe = replace(thin(RECIPES["dcgan"]), batch=8)
     plain, changed = (tried(r)[1] for r in (recipe, augmented(recipe, DiffAugment())))
     assert plain["D", game] != changed["D", game]
@@ -438,7 +464,7 @@ def test_an_augmented_game_is_another_game():
 
 
 @pytest.mark.parametrize("generator", AXES["generator"], ids=repr)
-def test_terms_on_weights_train_every_generator(generator):
+def test_losses_on_weights_train_every_generator(generator):
     recipe = gan(
         "ours",
         Hinge(),
@@ -457,3 +483,27 @@ def test_a_recipe_written_by_hand_is_the_one_from_the_short_way():
         Player("G", (Generator(),), (game,), average=0.999),
     )
     assert Recipe("x", players) == gan("x", game)
+
+
+# --- the guide -------------------------------------------------------------------------------------------------------
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def code_in(page):
+    text = (DOCS / page).read_text(encoding="utf-8")
+    return re.findall(r"^```(?:python|diff)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", ["recipes.md", "gans.md", "chapters/games.md"])
+def test_code_in_the_guide_has_todays_names(page):
+    kinds = {word for block in code_in(page) for word in re.findall(r"(?<![\w.])([A-Z]\w*)(?=\()", block)}
+    assert kinds and kinds <= RECORDS.keys() | {"PairHinge"}
+
+
+def test_the_recipe_of_ones_own_in_the_guide_is_one():
+    (code,) = code_in("gans.md")
+    namespace: dict = {}
+    exec(code, namespace)
+    _, _, moved = tried(replace(namespace["recipe"], batch=4))
+    assert moved == {"D", "G"}

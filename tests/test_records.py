@@ -1,4 +1,4 @@
-"""Parts: values that print, compare, hash, and go to JSON and back; files can name only classes of the package."""
+"""Records: values that print, compare, hash, and go to JSON and back; files can name only classes of the package."""
 
 import json
 
@@ -8,10 +8,10 @@ from sparring.errors import FileFormatError
 from sparring.games.players import Generator
 from sparring.games.recipes import RECIPES
 from sparring.nets.dcgan import DCGAN
-from sparring.records import RECORDS, from_json, pretty, record, to_json, walk
+from sparring.records import RECORDS, as_python, from_json, pretty, record, to_json, walk
 
 
-def test_a_part_prints_what_differs_from_its_defaults():
+def test_a_record_prints_what_differs_from_its_defaults():
     assert repr(Generator(z=32)) == "Generator(z=32)"
     assert repr(Generator()) == "Generator()"
     assert hash(Generator(z=32)) == hash(Generator(z=32)) and Generator(z=32) != Generator()
@@ -32,12 +32,12 @@ def test_json_holds_all_fields_so_that_a_changed_default_changes_no_file():
         ({"width": 3}, "unknown record .None"),
     ],
 )
-def test_json_can_name_only_parts(data, sentence):
+def test_json_can_name_only_records(data, sentence):
     with pytest.raises(FileFormatError, match=sentence):
         from_json(data)
 
 
-def test_walk_meets_every_part_once_per_place():
+def test_walk_meets_every_record_once_per_place():
     assert [type(p).__name__ for p in walk(Generator(net=DCGAN()))] == ["Generator", "DCGAN", "NoConstraint"]
     assert {"Adam", "NonSaturating", "Discriminator", "Noise"} <= {type(p).__name__ for p in walk(RECIPES["dcgan"])}
 
@@ -55,3 +55,14 @@ def test_pretty_is_the_same_python_on_short_lines(name):
     lines = [line for line in text.splitlines() if "source=" not in line]
     assert all(len(line) <= 60 or line.strip()[0] not in "(" for line in lines) and len(lines) > 5
     assert "\n" not in pretty(RECIPES["dcgan"], width=1000)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_python_of_a_recipe_runs_as_it_is(name):
+    namespace: dict = {}
+    exec(as_python(RECIPES[name], "mine", width=60), namespace)
+    assert namespace["mine"] == RECIPES[name] and namespace["mine"].about == RECIPES[name].about
+    imported = {
+        line.split(" import ")[0] for line in as_python(RECIPES[name], "mine").splitlines() if " import " in line
+    }
+    assert all(line.startswith("from sparring.") for line in imported)

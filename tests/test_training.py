@@ -108,9 +108,14 @@ def against_oracle(name, rounds=4, ours=None, dtype=torch.float64):
     )
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", SCRIPTS)
 def test_the_loop_computes_what_the_flat_script_computes(name):
     assert against_oracle(name) < 1e-9
+
+
+def test_no_flat_script_was_lost():
+    """A new recipe may come without one; all of today have one."""
+    assert len(SCRIPTS) >= 29
 
 
 @pytest.mark.parametrize("name", ["mlp", "classifier", "vae"])
@@ -129,7 +134,7 @@ BROKEN = {
 
 
 def swapped(recipe, old, new):
-    """The recipe with one part replaced wherever it stands."""
+    """The recipe with one record replaced wherever it stands."""
     data, before, after = json.dumps(to_json(recipe)), json.dumps(to_json(old)), json.dumps(to_json(new))
     assert before in data
     return from_json(json.loads(data.replace(before, after)))
@@ -162,7 +167,7 @@ def test_the_flat_scripts_notice_broken_randomness(monkeypatch, owner, attribute
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_every_recipe_moves_all_its_networks_in_bf16_too(name):
+def test_every_recipe_changes_all_its_networks_in_bf16_too(name):
     recipe = replace(THIN[name], batch=16)
     start, end = (new_state(recipe, FACTS), play(recipe, 2, dtype=torch.float32, precision="bf16"))
     assert all(t.isfinite().all() for t in tensors(end).values())
@@ -183,7 +188,7 @@ def test_every_recipe_takes_any_size_and_channel_count(height, width, channels):
         assert state.skipped == 0 and all(mean.isfinite() for mean in means.values())
 
 
-def test_the_loop_knows_no_method():
+def test_the_loop_mentions_no_method():
     words = set(re.findall(r"\w+", "".join(map(inspect.getsource, (loop.training, loop.take_step, loop.after_step)))))
     assert not words & ((RECORDS.keys() - {"Recipe", "Loss"}) | {"G", "D", "fake", "real", "labels"})
 
@@ -224,7 +229,7 @@ def test_everything_in_a_checkpoint_matters(name):
     kinds = {re.sub(r"/\d+/|\.\d+\.", "/", key): key for key in tensors(half)}
     for key in kinds.values():
         if "num_batches" in key or ("averages/" in key and "running" in key):
-            continue  # counts nothing; copied from the live network at the next move, and so needed only at the end
+            continue  # counts nothing; copied from the live network at the next step, and so needed only at the end
         spoilt = {k: t.clone() for k, t in tensors(half).items()}
         spoilt[key] = spoilt[key] + 1
         state = new_state(recipe, FACTS, dtype=torch.float64)
@@ -258,7 +263,7 @@ def test_so_they_are_with_an_augmentation(augment):
     assert gap(play(recipe, 4), play(recipe, 4, sharding=Sharding(micro=4))) < 1e-9
 
 
-def test_a_term_that_needs_the_whole_batch_refuses_micro_batches():
+def test_a_loss_that_needs_the_whole_batch_refuses_micro_batches():
     with pytest.raises(UsageError, match="FeatureMatching needs the whole batch"):
         play(THIN["semi"], 1, sharding=Sharding(micro=2))
 
@@ -292,7 +297,7 @@ def test_two_processes_compute_what_one_computes(name, tmp_path):
 
 
 def other_weights(rank, folder):
-    """One bit of one weight of process 1 is another after round 1: told at the next comparison, by both."""
+    """One bit of one weight of process 1 is another after round 1: both raise at the next comparison."""
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
     recipe, state = without_batchnorm("mlp"), new_state(without_batchnorm("mlp"), FACTS)
@@ -322,7 +327,7 @@ def test_bits_tell_tensors_apart(dtype):
     assert bit_sum(p) != bit_sum(other)
 
 
-def test_the_gradient_of_a_round_is_the_largest_of_its_moves():
+def test_the_gradient_of_a_round_is_the_largest_of_its_steps():
     """One bad batch among the five of D in a round of WGAN is seen."""
     state = new_state(THIN["wgan-gp"], FACTS)
     with mock.patch.object(loop, "get_total_norm", side_effect=torch.tensor([3.0, 9.0, 1.0, 2.0, 4.0, 7.0])):
@@ -338,7 +343,7 @@ def calls(name, net, rounds=2):
 
 
 @pytest.mark.parametrize(("name", "expected"), [("dcgan", 3), ("cgan", 3), ("wgan-gp", 16), ("semi", 5)])
-def test_d_runs_no_more_often_than_the_terms_need(name, expected):
+def test_d_runs_no_more_often_than_the_losses_need(name, expected):
     assert calls(name, "D") == expected
 
 
@@ -374,22 +379,22 @@ def test_a_nan_gradient_changes_nothing_and_is_counted():
     state = new_state(recipe, FACTS)
     before = {k: t.clone() for k, t in tensors(state).items() if "/D/" in k}
     next(training(recipe, state, DATA, images=64))
-    assert state.skipped == 1  # D's move; G's was fine
+    assert state.skipped == 1  # D's step; G's was fine
     after = tensors(state)
     assert before.keys() == {k for k in after if "/D/" in k}  # no optimiser slot either
     assert all(torch.equal(before[k], after[k]) for k in before)
 
 
-def test_a_healthy_move_is_not_skipped():
+def test_a_finite_step_is_not_skipped():
     state, unchanged = unchanged_by(THIN["dcgan"])
     assert state.skipped == 0
     assert not unchanged
 
 
-# --- schedules, memories, averages -----------------------------------------------------------------------------------
+# --- schedules, tracked buffers, averages ----------------------------------------------------------------------------
 
 
-def test_a_term_outside_its_window_is_not_computed():
+def test_a_loss_outside_its_window_is_not_computed():
     recipe = solo("ours", (Discriminator(net=DCGAN(8), head=Classes()),), (
         Classify(),
         Classify(Window(1.0, 0.5, 1.0), label=Batch("y", "labelled"), of=Discriminated("D", Batch("x", "labelled"))),
@@ -399,7 +404,7 @@ def test_a_term_outside_its_window_is_not_computed():
     assert seen == [1, 1, 2, 2]
 
 
-def test_a_contest_that_rests_costs_nothing():
+def test_an_adversarial_loss_outside_its_window_costs_nothing():
     adversarial = NonSaturating(Window(1.0, 0.5, 1.0), real=Discriminated("D", Batch("x", "labelled")))
     recipe = gan(
         "ours",
@@ -417,7 +422,7 @@ def test_a_contest_that_rests_costs_nothing():
 
 @record
 class Summed(TrackedBuffer):
-    """The mean of the gauge over all moves, per class."""
+    """The mean of the measure over all steps, per class."""
 
     def initial(self, data_spec):
         return torch.zeros(data_spec.classes)
@@ -435,18 +440,18 @@ class Opinion(Loss):
 
 
 @record
-class ReadsMemory(Loss):
+class ReadsBuffer(Loss):
     of: Discriminated = REAL
 
     def __call__(self, context):
         return context[self.of].logits.sum(1) * 0 + context[Buffer("D", "belief")].sum()
 
 
-def test_a_memory_follows_its_gauge_and_can_be_read():
+def test_a_tracked_buffer_follows_its_measure_and_can_be_read():
     discriminator = Discriminator(net=DCGAN(8), head=Classes(), buffers=(Summed("belief", Opinion()),))
-    recipe = solo("ours", (discriminator,), (Classify(), ReadsMemory()))
+    recipe = solo("ours", (discriminator,), (Classify(), ReadsBuffer()))
     state = new_state(recipe, FACTS)
-    read = [means["P", ReadsMemory()].item() for _, means in training(recipe, state, DATA, images=3 * 64)]
+    read = [means["P", ReadsBuffer()].item() for _, means in training(recipe, state, DATA, images=3 * 64)]
     assert read == pytest.approx([0, 1, 2], abs=1e-5)  # probabilities sum to 1 and are read before they are updated
     assert torch.equal(state.averages["D"].memory_belief, state.nets["D"].memory_belief)
 

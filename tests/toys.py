@@ -43,8 +43,8 @@ def pools(**kwargs):
     }
 
 
-def thin(part):
-    """The same recipe, or family, with thin networks, so that tests are quick."""
+def thin(record):
+    """The same recipe, or architecture, with thin networks, so that tests are quick."""
 
     def thinner(data):
         if isinstance(data, list):
@@ -53,4 +53,4 @@ def thin(part):
             return data
         return {name: thinner(value) for name, value in data.items()} | THIN.get(data["kind"], {})
 
-    return from_json(json.loads(json.dumps(thinner(to_json(part)))))
+    return from_json(json.loads(json.dumps(thinner(to_json(record)))))

@@ -3,11 +3,22 @@
 Everything in a recipe is a record. JSON may name only classes that carry `@record`; nothing is imported by name.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from functools import cache
 from types import UnionType
-from typing import Any, Literal, TypeVar, Union, dataclass_transform, get_args, get_origin, get_type_hints, overload
+from typing import (
+    Any,
+    Literal,
+    NoReturn,
+    TypeVar,
+    Union,
+    dataclass_transform,
+    get_args,
+    get_origin,
+    get_type_hints,
+    overload,
+)
 
 from .errors import FileFormatError, suggestion
 
@@ -23,7 +34,7 @@ def record(cls: Class, /) -> Class: ...
 @overload
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def record(*, was: str = "", renamed: Mapping[str, str] | None = None) -> Callable[[Class], Class]: ...
-def record(cls=None, /, *, was: str = "", renamed: Mapping[str, str] | None = None):
+def record(cls: Any = None, /, *, was: str = "", renamed: Mapping[str, str] | None = None) -> Any:
     """Make a frozen dataclass that prints only what differs from its defaults, and that JSON may name.
 
     `was`, `renamed` (new field name -> first one): how the class and its fields were first called. Files that were
@@ -32,13 +43,13 @@ def record(cls=None, /, *, was: str = "", renamed: Mapping[str, str] | None = No
     package.
     """
 
-    def made(cls):
+    def made(cls: Any) -> Any:
         there = RECORDS.get(cls.__name__)
         if there is not None and there.__module__.split(".")[0] == "sparring" and cls.__module__ != there.__module__:
             raise ValueError(f"sparring has a record called {cls.__name__}: choose another name")
         cls = dataclass(frozen=True, repr=False)(cls)
         if "__repr__" not in vars(cls):
-            cls.__repr__ = written
+            cls.__repr__ = _as_call
         cls.first_name = was or cls.__name__
         cls.first_fields = {**getattr(cls, "first_fields", {}), **(renamed or {})}
         RECORDS[cls.__name__] = cls
@@ -51,7 +62,7 @@ def record(cls=None, /, *, was: str = "", renamed: Mapping[str, str] | None = No
 
 @dataclass(frozen=True)
 class Progress:
-    """Where long work stands. Whoever wants to know passes a function that takes one of these.
+    """How far long work has come. Functions that take `on_progress` call it with one of these.
 
     `done` of `total` things of the kind `what` ("images", "fits", ...); `total` is 0 while it is not known.
     """
@@ -67,43 +78,59 @@ OnProgress = Callable[[Progress], None]
 
 
 def no_progress(progress: Progress) -> None:
-    """Take a progress and show nothing: the default of whoever reports it."""
+    """Show nothing: the default of `on_progress`."""
 
 
-def written(self) -> str:
-    return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in changed(self))})"
+def _as_call(self: Any) -> str:
+    return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in _changed(self))})"
 
 
-def identity(value) -> str:
+def _changed(value: Any) -> list[tuple[str, Any]]:
+    """Return (name, value) of the fields that are not at their defaults."""
+    pairs = ((f, getattr(value, f.name)) for f in fields(value))
+    return [(f.name, inner) for f, inner in pairs if inner != f.default or f.default is MISSING]
+
+
+def identity(value: Any) -> str:
     """Return the text that random numbers are keyed by: `repr(value)`, with the first names of classes and fields."""
     if is_dataclass(value):
         kind: Any = type(value)
-        inner = (f"{kind.first_fields.get(name, name)}={identity(field)}" for name, field in changed(value))
+        inner = (f"{kind.first_fields.get(name, name)}={identity(field)}" for name, field in _changed(value))
         return f"{kind.first_name}({', '.join(inner)})"
     if isinstance(value, tuple):
         return f"({', '.join(map(identity, value))}{',' if len(value) == 1 else ''})"
     return repr(value)
 
 
-def changed(value) -> list[tuple[str, Any]]:
-    """The fields that are not at their defaults."""
-    pairs = ((f, getattr(value, f.name)) for f in fields(value))
-    return [(f.name, field) for f, field in pairs if field != f.default or f.default is MISSING]
-
-
-def pretty(value, *, width: int = 100, indent: int = 0, name: str = "") -> str:
-    """The same Python on several lines, each at most `width` long where that can be."""
+def pretty(value: Any, *, width: int = 100, indent: int = 0, name: str = "") -> str:
+    """Return `repr(value)` on several lines, each at most `width` long where that can be."""
     start = " " * indent + name
     if indent + len(name) + len(repr(value)) < width or not (is_dataclass(value) or isinstance(value, tuple)):
         return start + repr(value)
-    inner = [("", item) for item in value] if isinstance(value, tuple) else [(f"{n}=", v) for n, v in changed(value)]
+    inner = [("", item) for item in value] if isinstance(value, tuple) else [(f"{n}=", v) for n, v in _changed(value)]
     opening = "(" if isinstance(value, tuple) else f"{type(value).__name__}("
     lines = [pretty(item, width=width, indent=indent + 4, name=label) + "," for label, item in inner]
     return "\n".join([start + opening, *lines, " " * indent + ")"])
 
 
-def walk(value):
-    """Every record inside `value`, itself included, outermost first."""
+def as_python(value: Any, name: str, *, width: int = 100) -> str:
+    """Return Python that defines `name` as this record when it is run: the imports that it needs, then the record."""
+    homes: dict[str, set[str]] = {}
+
+    def visit(inner: Any) -> None:
+        if is_dataclass(inner):
+            homes.setdefault(type(inner).__module__, set()).add(type(inner).__name__)
+            inner = tuple(field for _, field in _changed(inner))
+        for item in inner if isinstance(inner, tuple) else ():
+            visit(item)
+
+    visit(value)
+    imports = [f"from {module} import {', '.join(sorted(homes[module]))}" for module in sorted(homes)]
+    return "\n".join([*imports, "", pretty(value, width=width, name=f"{name} = ")])
+
+
+def walk(value: Any) -> Iterator[Any]:
+    """Yield every record inside `value`, itself included, outermost first."""
     if is_dataclass(value):
         yield value
         for f in fields(value):
@@ -113,7 +140,7 @@ def walk(value):
             yield from walk(item)
 
 
-def to_json(value, *, kinds: bool = True) -> Any:
+def to_json(value: Any, *, kinds: bool = True) -> Any:
     """Return JSON for records, tuples, mappings and plain values; `from_json` or `read_record` reads it.
 
     A record becomes {"kind": class name, field: value, ...}. All fields, so a later change of a default changes no
@@ -130,8 +157,8 @@ def to_json(value, *, kinds: bool = True) -> Any:
     return [to_json(item, kinds=kinds) for item in value] if isinstance(value, tuple | list) else value
 
 
-def from_json(data) -> Any:
-    """The inverse of `to_json`, also of a file with former names.
+def from_json(data: Any) -> Any:
+    """Return the record that `to_json` made this of, also from a file with former names.
 
     Raises FileFormatError for a class or field that does not exist.
     """
@@ -239,7 +266,7 @@ def _record_reader(cls: Any) -> Callable[[Any], Any]:
     readers = {name: _reader(hints[f.name]) for name, f in known.items()}
     needed = [n for n, f in known.items() if f.default is MISSING and f.default_factory is MISSING]
 
-    def read(data):
+    def read(data: Any) -> Any:
         given = {
             former.get(n, n) if n not in known else n: value for n, value in _of_type(data, dict, "an object").items()
         }
@@ -262,7 +289,7 @@ def _record_reader(cls: Any) -> Callable[[Any], Any]:
     return read
 
 
-def _items(items, each, place: str) -> dict:
+def _items(items: Iterable[tuple[Any, Any]], each: Callable[[Any], Any], place: str) -> dict[Any, Any]:
     made = {}
     for name, value in items:
         try:
@@ -272,7 +299,7 @@ def _items(items, each, place: str) -> dict:
     return made
 
 
-def _first_that_fits(data, readers):
+def _first_that_fits(data: Any, readers: list[Callable[[Any], Any]]) -> Any:
     last = _Misfit("")
     for reader in readers:
         try:
@@ -282,9 +309,9 @@ def _first_that_fits(data, readers):
     raise last
 
 
-def _of_type(data, kind, what: str):
+def _of_type(data: Any, kind: Any, what: str) -> Any:
     return data if isinstance(data, kind) else _refuse(data, what)
 
 
-def _refuse(data, what: str):
+def _refuse(data: Any, what: str) -> NoReturn:
     raise _Misfit(f"{data!r:.60} is not {what}")

@@ -16,7 +16,7 @@ from .flat import BATCH, adam, follow, images, normal, step, uniform
 
 
 def alternate(nets, averages, data, rounds, d_loss, g_loss, *, d_steps=1, count=BATCH, after=None, **optims):
-    """d_loss(turn) `d_steps` times, then g_loss(turn) once, `rounds` times. G's weight average follows."""
+    """d_loss(n) `d_steps` times, then g_loss(n) once, `rounds` times. G's weight average follows."""
     G, D = nets["G"], nets["D"]
     d_optim, g_optim = optims.get("d_optim") or adam(D), optims.get("g_optim") or adam(G)
     h = D.body
@@ -62,7 +62,7 @@ def lsgan(*world):
 
 
 def wgan(nets, *world):
-    """Arjovsky et al. 2017, algorithm 1, with two moves of D, each followed by clipping its weights."""
+    """Arjovsky et al. 2017, algorithm 1, with two steps of D, each followed by clipping its weights."""
 
     def clip(D):
         for w in D.parameters():
@@ -124,7 +124,7 @@ def sagan(nets, *world):
 
 
 def improved(nets, *world):
-    """Salimans et al. 2016: D is told 0.9 for real images (3.4); G matches features (3.1) and its past self (3.3)."""
+    """Salimans et al. 2016: D's target for real images is 0.9 (3.4); G matches features (3.1) and its past (3.3)."""
 
     def d_loss(t):
         p = t.p(t.real)

@@ -7,13 +7,13 @@ import torch
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
-from sparring.games.views import count, seen
+from sparring.games.views import view_numbers, viewed
 
 from .flat import follow, pixels, rows, step, uniform
 
 
 def train(nets, averages, data, rounds, *, few, many, weak, strong, few_strong, prior, threshold):
-    """`few` labelled and `many` other images a step; the cells `weak`, `strong`, `few_strong` name the draws."""
+    """`few` labelled and `many` other images a step; the nodes `weak`, `strong`, `few_strong` name the draws."""
     D, mean = nets["D"], averages["D"]
     logits = lambda net, x: net.head["classes"](net.body(x))
     kernels, vectors = ([p for p in D.parameters() if (p.ndim > 1) == big] for big in (True, False))
@@ -29,7 +29,7 @@ def train(nets, averages, data, rounds, *, few, many, weak, strong, few_strong, 
     for n in range(rounds):
         for group in adam.param_groups:
             group["lr"] = 4e-3 * (1 - n / rounds)
-        see = lambda x, node, n=n: seen(x, uniform("D", n, node, count(*size), count=len(x)), node)
+        see = lambda x, node, n=n: viewed(x, uniform("D", n, node, view_numbers(*size), count=len(x)), node)
         index = rows("D", "labelled", n, few, len(y))
         others = rows("D", "all", n, many, len(data["all"]["x"]))
 

@@ -22,7 +22,7 @@ def pixels(data, pool, index, field="x"):
 
 
 def images(player, data, n, pool="all", count=BATCH):
-    """The images of one move of a player, and their labels."""
+    """The images of one step of a player, and their labels."""
     index = rows(player, pool, n, count, len(data[pool]["x"]))
     return pixels(data, pool, index), data[pool]["y"][index]
 
@@ -48,7 +48,7 @@ def step(optimiser, loss, lr=None):
 
 
 def follow(average, net, decay, n):
-    """The weight average after move n; buffers are copied."""
+    """The weight average after step n; buffers are copied."""
     decay = min(decay, (1 + n) / (10 + n))
     with torch.no_grad():
         for a, w in zip(average.parameters(), net.parameters(), strict=True):

@@ -64,7 +64,7 @@ def projection(nets, *world):
 
 
 def biggan(nets, *world):
-    """Brock et al. 2019: two moves of D for each of G, whose filters are to be orthogonal (section 3.1)."""
+    """Brock et al. 2019: two steps of D for each of G, whose filters are to be orthogonal (section 3.1)."""
 
     def crossed(G):
         total = 0.0
@@ -84,20 +84,20 @@ def acgan(nets, averages, data, rounds):
     G, D = nets["G"], nets["D"]
     d_adam, g_adam = adam(D), adam(G)
 
-    def judged(x):
+    def scored(x):
         h = D.body(x)
         return torch.sigmoid(D.head["score"](h)), D.head["classes"](h)
 
     for n in range(rounds):
         x, y = images("D", data, n, "labelled")
         asked = asked_for("D", n, data)
-        p_real, classes_real = judged(x)
-        p_fake, classes_fake = judged(made(G, "D", n, asked).detach())
+        p_real, classes_real = scored(x)
+        p_fake, classes_fake = scored(made(G, "D", n, asked).detach())
         named = cross_entropy(classes_real, y) + cross_entropy(classes_fake, asked)
         step(d_adam, named - p_real.log().mean() - (1 - p_fake).log().mean())
 
         asked = asked_for("G", n, data)
-        p_fake, classes_fake = judged(made(G, "G", n, asked))
+        p_fake, classes_fake = scored(made(G, "G", n, asked))
         step(g_adam, cross_entropy(classes_fake, asked) - p_fake.log().mean())
         follow(averages["G"], G, 0.999, n)
 

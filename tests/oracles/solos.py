@@ -9,7 +9,7 @@ from .flat import adam, follow, images, normal, step
 
 
 def coded(nets, averages, data, rounds, read, *, pool="all", vary=True, labels=False):
-    """`read`: the cell that names the noise. Gaussian likelihood of deviation 1; the code is 64 numbers."""
+    """`read`: the node that names the noise. Gaussian likelihood of deviation 1; the code is 64 numbers."""
     E, G = nets["E"], nets["G"]
     both = adam(E, G, lr=1e-3, betas=(0.9, 0.999))
     for n in range(rounds):
@@ -32,7 +32,7 @@ def vae(*world):
 
 
 def cvae(*world):
-    """Sohn et al. 2015: encoder and generator are told the class."""
+    """Sohn et al. 2015: encoder and generator are given the class."""
     coded(
         *world,
         Reparameterised(Output("E", (Batch("x", "labelled"), Batch("y", "labelled")))),

@@ -8,7 +8,7 @@ semi-gan - consistency.
 import math
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -23,10 +23,10 @@ from ..games.nodes import Batch, Discriminated, Node
 from ..games.players import AdamW, Discriminator, DiscriminatorNet, Player
 from ..games.schedules import Linear
 from ..games.training import Data, State, new_state, training
-from ..games.views import Strong, Weak, count, seen
+from ..games.views import Strong, Weak, view_numbers, viewed
 from ..images import to_unit
 from ..nets.classifiers import SmallCNN
-from ..nets.layers import DataSpec, parameters
+from ..nets.layers import DataSpec, channels_last, parameters
 from .base import Classifier
 
 CHUNK = 512  # images judged at a time
@@ -183,7 +183,7 @@ class NetworkClassifier(Classifier):
 
     def keep(self, state: State, data: Data, look: Look, seed: int) -> None:
         """The averaged classifier, its batch norm measured anew on training images, as arrays."""
-        net = state.best("D")
+        net = cast(DiscriminatorNet, state.best("D"))
         measure_norms(net, data.get("all", data["labelled"])["x"], look, seed)
         self.judge_, self.facts_ = net.spec, state.data_spec
         self.weights_ = {name: value.numpy().copy() for name, value in net.state_dict().items()}
@@ -196,7 +196,7 @@ class NetworkClassifier(Classifier):
         if "_network" not in vars(self):
             net = self.judge_.build(self.facts_)
             net.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in self.weights_.items()})
-            self._network = net.to(memory_format=torch.channels_last).eval()
+            self._network = channels_last(net).eval()
         return self._network
 
     def judge(self, images: np.ndarray) -> np.ndarray:
@@ -290,8 +290,8 @@ def measure_norms(net: nn.Module, x: torch.Tensor, look: Look, seed: int, *, ima
     view = look.weak(Batch())
     for number, chunk in enumerate(chunks(rows)):
         index = torch.arange(len(chunk)) + number * CHUNK
-        u = keyed_random.uniform(key, index, count(*x.shape[1:3]))
-        net(seen(to_unit(x[chunk]), u, view))
+        u = keyed_random.uniform(key, index, view_numbers(*x.shape[1:3]))
+        net(viewed(to_unit(x[chunk]), u, view))
     for norm in norms:
         norm.momentum = 0.1
     net.eval()

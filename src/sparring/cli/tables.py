@@ -15,7 +15,7 @@ def recipes(name: str | None = None, /, *, json: Flag = False):
     """
     from ..errors import pick
     from ..games.recipes import RECIPES
-    from ..records import pretty, to_json
+    from ..records import as_python, to_json
 
     screen = Screen(as_json=json)
     if name:
@@ -23,7 +23,7 @@ def recipes(name: str | None = None, /, *, json: Flag = False):
         if json:
             screen.show_json(to_json(recipe))
         else:
-            screen.line(pretty(recipe))
+            screen.line(as_python(recipe, name.replace("-", "_")))
         return
     rows = [
         {"name": name, "what": recipe.about, "needs": needs(recipe), "source": recipe.source}

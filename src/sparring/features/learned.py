@@ -31,7 +31,7 @@ from ..games.training import fastest_precision, new_state, training
 from ..games.views import Weak
 from ..images import to_unit
 from ..nets.classifiers import SmallCNN
-from ..nets.layers import DataSpec
+from ..nets.layers import DataSpec, channels_last
 from .cache import Arrays, fingerprint, user_cache
 from .extractor import Extractor, Progress, hash_of, writeable
 from .handcrafted import EXTRACTORS, extract
@@ -258,7 +258,7 @@ def network(data_spec: DataSpec, arrays: Arrays, device: str) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         net = RECIPE.nets["D"].build(data_spec)  # without an optimiser, which loads half of torch
     net.load_state_dict({name: torch.tensor(value) for name, value in arrays.items() if "/" not in name})
-    return net.to(device=device, memory_format=torch.channels_last).eval().requires_grad_(False)
+    return channels_last(net, device).eval().requires_grad_(False)
 
 
 @torch.inference_mode()

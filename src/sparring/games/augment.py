@@ -1,9 +1,9 @@
 """Augmentation: random changes of every image that the discriminator is given, real or generated.
 
 The changes are the same for both, so that G need not make them: Zhao et al. 2020 (arXiv:2006.10738) and Karras et al.
-2020 (arXiv:2006.06676). Everything is differentiable twice, as penalties on the gradient of D need it, and keyed by
-image. Mirrored and rotated images are given only if asked for: a mirrored 2 is no 2, and G learns to make whatever D
-is given.
+2020 (arXiv:2006.06676). They are ours and not a library's, because everything must be differentiable twice (for
+penalties on the gradient of D) and computed from keyed numbers of each image. Mirrored and rotated images are given
+only if asked for: G learns to make whatever D is given, and a mirrored 2 is no 2.
 """
 
 import math
@@ -167,6 +167,7 @@ def shifted_by_pixels(x: Tensor, by: Tensor) -> Tensor:
 
 def read_at(x: Tensor, affine: Tensor) -> Tensor:
     """Return images read where `affine` [N,2,3] says, between pixels linearly, beyond the edge mirrored."""
+    # Not torch's grid_sample: it has no second derivative, which penalties on the gradient of D need.
     n, _, height, width = x.shape
     ys = (2 * torch.arange(height, device=x.device) + 1) / height - 1
     xs = (2 * torch.arange(width, device=x.device) + 1) / width - 1

@@ -9,12 +9,12 @@ from .measures import Loss
 from .nodes import Discriminated, Output
 from .players import Discriminator, Generator, Player, Translator
 
-Names = dict[tuple[str, Loss], CurveName]
+CurveNames = dict[tuple[str, Loss], CurveName]
 
 
-def curve_names(recipe: Recipe) -> Names:
+def curve_names(recipe: Recipe) -> CurveNames:
     """Return (player, loss or measure) -> the name of its curve. Keys are unique, such as "D/FractionReal/fake"."""
-    names: Names = {}
+    names: CurveNames = {}
     keys: set[str] = set()
     for player in recipe.players:
         for loss in dict.fromkeys((*player.losses, *player.measured)):

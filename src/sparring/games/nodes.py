@@ -202,6 +202,7 @@ class Output(OfNetwork[Tensor]):
 
     @property
     def inputs(self) -> tuple[Node[Tensor], ...]:
+        """What the network is called with."""
         return self.of if isinstance(self.of, tuple) else (self.of,)
 
     def __call__(self, context: StepContext) -> Tensor:

@@ -65,6 +65,7 @@ class Generator:
 
     @property
     def inputs(self) -> int:
+        """How many tensors the network is called with."""
         return 1 + self.labels + bool(self.codes) + bool(self.continuous)
 
     def build(self, data_spec: DataSpec) -> "GeneratorNet":
@@ -180,10 +181,12 @@ class Discriminator:
 
     @property
     def tracked_buffers(self) -> tuple[TrackedBuffer, ...]:
+        """Its own buffers, then those of its augmentation."""
         return (*self.buffers, *self.augment.buffers)
 
     @property
     def monitored(self) -> tuple[Loss, ...]:
+        """The measures that its tracked buffers follow."""
         return tuple(buffer.reading for buffer in self.tracked_buffers)
 
     def build(self, data_spec: DataSpec) -> "DiscriminatorNet":
@@ -309,6 +312,7 @@ class Player:
 
     @property
     def owns(self) -> tuple[str, ...]:
+        """The names of its networks."""
         return tuple(spec.name for spec in self.nets)
 
     @property

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import torch
 import torch.distributed as dist
@@ -18,18 +18,17 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from .. import keyed_random
 from ..errors import DataError, Diverged, UsageError, suggestion
 from ..images import to_unit
-from ..nets.layers import DataSpec
+from ..nets.layers import DataSpec, channels_last
 from ..records import walk
 from .builders import Recipe
 from .losses import InputGradientPenalty
 from .measures import Loss
-from .nodes import Batch, Labels, Node, OfNetwork, Purpose
+from .nodes import Batch, Labels, Node, OfNetwork, Purpose, T
 from .players import DiscriminatorNet, Network, Player, constraint_of
 from .schedules import scheduled
 
-T = TypeVar("T")
 Data = dict[str, dict[str, Tensor]]
-Means = dict[tuple[str, Loss], Tensor]  # (player, loss or measure) -> its mean over the batch
+StepMeans = dict[tuple[str, Loss], Tensor]  # (player, loss or measure) -> its mean over the batch
 
 COMPARE_ROUNDS = 100  # rounds after which processes compare their weights
 
@@ -82,8 +81,7 @@ def new_state(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(keyed_random.key(seed, spec.name))
             net = spec.build(data_spec)
-        placed = {"device": device, "dtype": dtype, "memory_format": torch.channels_last}
-        nets[spec.name] = cast(Any, net).to(**placed)  # torch declares no overload with all three
+        nets[spec.name] = channels_last(net, device, dtype)
     averages = {
         name: copy.deepcopy(nets[name]).eval().requires_grad_(False)
         for player in recipe.players
@@ -262,7 +260,7 @@ def training(
     seed: int = 0,
     precision: str = "fp32",
     sharding: Sharding = Sharding(),
-) -> Iterator[tuple[State, Means]]:
+) -> Iterator[tuple[State, StepMeans]]:
     """Train until `images` images were used, yielding (state, means) after every round of recipe.batch images.
 
     `data`: pool -> field -> tensor, e.g. {"all": {"x": uint8 [N,H,W,C], "y": int64 [N]}}, on the device of the
@@ -273,7 +271,7 @@ def training(
     check_trainable(recipe, data, sharding)
     rounds = math.ceil(images / recipe.batch)
     while (done := state.round - state.extra) < rounds:
-        means: Means = {}
+        means: StepMeans = {}
         relief = state.relief
         key = (seed, state.attempt) if state.attempt else seed
         for player in recipe.players:

@@ -1,1 +1,1 @@
-"""Networks: one file per family. A family is a part that builds a generator, a trunk, or both."""
+"""Networks: one file per architecture. Each is a record that builds a generator, a trunk or a translator."""

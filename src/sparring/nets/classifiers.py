@@ -1,4 +1,4 @@
-"""Small networks that classify: the trunk of every classifier here, alone or as the discriminator of a game."""
+"""A small network that classifies: the trunk of all network classifiers here, alone or as a discriminator."""
 
 import math
 
@@ -9,20 +9,21 @@ from torch.nn.functional import pad, pixel_unshuffle
 from ..records import record
 from .layers import Architecture, DataSpec
 
-MAP = 12  # pixels: large images are folded into channels as long as the shorter side stays at least this long
+# Pixels: large images are folded into channels as long as their shorter side stays at least this long.
+MAP = 12
 
 
 @record
 class SmallCNN(Architecture):
     """3x3 convolutions with batch norm and ReLU; the third halves the map; average and maximum pooling joined.
 
-    Large images are first folded into channels, 2x2 pixels or more into one (Shi et al. 2016, arXiv:1609.05158, the
-    inverse of their layer), so that the work follows what is to be told apart and not the size of the file: 28x28
-    becomes 14x14 with 4 channels, 64x64 becomes 16x16 with 16, 8x8 stays. Any size, square or not. As default, 170,000
-    weights: on CPUs a small network is bound by its small operations, so few layers beat thin ones.
+    Large images are first folded into channels, 2x2 pixels or more into one (the inverse of the layer of Shi et al.
+    2016, arXiv:1609.05158), so that the work does not grow with the resolution: 28x28 becomes 14x14 with 4 channels,
+    64x64 becomes 16x16 with 16, 8x8 stays. Any size, square or not. The default has 170,000 weights in few layers: on
+    CPUs the time of a small network is that of its many small operations.
     """
 
-    widths: tuple = (32, 32, 64, 96, 96)
+    widths: tuple[int, ...] = (32, 32, 64, 96, 96)
 
     @property
     def image_ties(self) -> str:
@@ -40,7 +41,7 @@ class SmallCNN(Architecture):
 
 
 class Fold(nn.Module):
-    """`by` x `by` pixels become channels, edges repeated where a side is no multiple; channels last in memory."""
+    """`by` x `by` pixels -> channels, the edge repeated where a side is no multiple; channels last in memory."""
 
     def __init__(self, by: int):
         super().__init__()
@@ -53,8 +54,9 @@ class Fold(nn.Module):
 
 
 class AverageAndMaximum(nn.Module):
-    """[N,C,H,W] -> [N,2C]. Over a view whose last axis is channels, so that gradients stay channels last as well."""
+    """[N,C,H,W] -> [N,2C]."""
 
     def forward(self, x: Tensor) -> Tensor:
+        # Over a view whose last axis is channels, so that gradients stay channels last as well.
         x = x.permute(0, 2, 3, 1).flatten(1, 2)
         return torch.cat([x.mean(1), x.amax(1)], 1)

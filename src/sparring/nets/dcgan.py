@@ -1,4 +1,4 @@
-"""The convolutional family that made GANs stable. Radford et al. 2016, arXiv:1511.06434, for any size from 8x8."""
+"""DCGAN: the convolutional architecture that made GANs stable. Radford et al. 2016, arXiv:1511.06434, from 8x8 up."""
 
 import math
 
@@ -12,8 +12,8 @@ from .layers import Architecture, Crop, DataSpec, normal_weights
 class DCGAN(Architecture):
     """Strided 4x4 convolutions; the number of channels doubles from `width` whenever the size halves.
 
-    28x28 gives 7x7 as the smallest map, 32x32 and powers of two give 4x4. `batchnorm` is the paper's; a trunk under a
-    penalty per image goes without (Gulrajani et al. 2017, section 4).
+    28x28 gives 7x7 as the smallest map, 32x32 and powers of two give 4x4. `batchnorm`: as in the paper; a trunk under a
+    penalty per image must do without (Gulrajani et al. 2017, section 4).
     """
 
     width: int = 64
@@ -46,7 +46,7 @@ class DCGAN(Architecture):
         return normal_weights(nn.Sequential(*layers, nn.Flatten())), widths[-1] * height * width
 
     def _plan(self, data_spec: DataSpec) -> tuple[int, list[int]]:
-        """How often the size halves, and the channels after each halving."""
+        """Return how often the size halves, and the channels after each halving."""
         halvings = max(1, int(math.log2(min(data_spec.height, data_spec.width) / 4)))
         return halvings, [min(self.width * 2**i, 8 * self.width) for i in range(halvings)]
 

@@ -1,12 +1,14 @@
-"""What every family is told about the data, what it builds, and the blocks that two families share."""
+"""What architectures know of the data, what they build, and the blocks that several of them share."""
 
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d
 
 from ..records import record
+
+N = TypeVar("N", bound=nn.Module)
 
 
 class HasShape(Protocol):
@@ -18,7 +20,7 @@ class HasShape(Protocol):
 
 @record(was="Facts")
 class DataSpec:
-    """What the data dictates: images [channels, height, width], and how many classes."""
+    """What networks depend on in the data: images [channels, height, width], and the number of classes."""
 
     channels: int = 1
     height: int = 28
@@ -27,7 +29,7 @@ class DataSpec:
 
     @classmethod
     def of(cls, images: HasShape, classes: int = 0) -> "DataSpec":
-        """Return what images uint8 [N,H,W,C], an array or a tensor, dictate."""
+        """Return the description of images [N,H,W,C], an array or a tensor."""
         _, height, width, channels = images.shape
         return cls(channels, height, width, classes)
 
@@ -38,12 +40,12 @@ class DataSpec:
 
 @record(was="Family")
 class Architecture:
-    """A family of networks.
+    """Base of architectures: each defines one or several of these methods.
 
     `generator(data_spec, z, condition)`: a module [N, z + condition] -> images [N,C,H,W], whose range is
-    [-1,1] (by tanh, or by training alone); `condition`: how many labels and codes, as numbers behind the noise.
+    [-1,1] (by tanh, or by training alone); `condition`: how many numbers follow the noise, for labels and codes.
     `trunk(data_spec, channels)`: a module [N, channels, H, W] -> [N,F], and F; or -> [N,F,h,w] if it `gives_maps`.
-    `translator(data_spec, channels)`: a module [N, channels, H, W] -> [N,C,H,W], any numbers.
+    `translator(data_spec, channels)`: a module [N, channels, H, W] -> [N,C,H,W] of any range.
     """
 
     gives_maps: ClassVar[bool] = False
@@ -78,7 +80,7 @@ class Crop(nn.Module):
 
 
 class Attention(nn.Module):
-    """Every place of the map looks at every place of a map half as wide; what it adds starts at 0.
+    """Attention of every position of a map to every position of the same map at half its size; its sum starts at 0.
 
     Zhang et al. 2019, arXiv:1805.08318, eq. 1 to 3, with the smaller keys of Brock et al. 2019.
     """
@@ -94,13 +96,22 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         query = self.query(x).flatten(2)  # [N,c,P]
         key, value = (max_pool2d(layer(x), 2).flatten(2) for layer in (self.key, self.value))  # [N,c,P/4], [N,C/2,P/4]
-        looks = (query.transpose(1, 2) @ key).softmax(2)  # [N,P,P/4]
-        seen = (value @ looks.transpose(1, 2)).unflatten(2, tuple(x.shape[2:]))
-        return x + self.amount * self.back(seen.contiguous(memory_format=torch.channels_last))
+        attention = (query.transpose(1, 2) @ key).softmax(2)  # [N,P,P/4]
+        mixed = (value @ attention.transpose(1, 2)).unflatten(2, tuple(x.shape[2:]))
+        return x + self.amount * self.back(mixed.contiguous(memory_format=torch.channels_last))
+
+
+def channels_last(net: N, device: str = "cpu", dtype: torch.dtype | None = None) -> N:
+    """Move a network to a device and type, its kernels with channels last in memory; return it."""
+    # torch declares no overload of `to` with a memory format.
+    return cast(Any, net).to(device=device, dtype=dtype, memory_format=torch.channels_last)
 
 
 def normal_weights(module: nn.Module, deviation: float = 0.02) -> nn.Module:
-    """Weights of convolutions and linear layers ~ N(0, deviation), biases 0. Radford et al. 2016, section 4."""
+    """Draw the weights of all convolutions and linear layers from N(0, deviation), set biases to 0; return the module.
+
+    Radford et al. 2016, section 4.
+    """
     for layer in module.modules():
         if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
             nn.init.normal_(layer.weight, 0.0, deviation)

@@ -13,7 +13,7 @@ from .layers import Architecture, DataSpec
 class MLP(Architecture):
     """Layers of `widths`, in this order in the trunk and in the reverse order in the generator."""
 
-    widths: tuple = (256,)
+    widths: tuple[int, ...] = (256,)
 
     def generator(self, data_spec: DataSpec, z: int, condition: int = 0) -> nn.Module:
         sizes = (z + condition, *reversed(self.widths))

@@ -1,7 +1,7 @@
 """The residual networks of R3GAN, written from the paper. Huang et al. 2024, arXiv:2501.05441, section 3.
 
-No norm at all; blocks are bottlenecks turned inside out with grouped convolutions, sizes change bilinearly, and what a
-block adds starts at zero, so that depth does not change how large activations are.
+No norm at all. Blocks are inverted bottlenecks with grouped convolutions, sizes change bilinearly, and the sum that a
+block adds starts at zero, so that activations are as large at any depth.
 """
 
 import math
@@ -13,7 +13,8 @@ from torch.nn.functional import interpolate, leaky_relu
 from ..records import record
 from .layers import Architecture, Crop, DataSpec
 
-GAIN = math.sqrt(2 / (1 + 0.2**2))  # He et al. 2015: of a leaky ReLU with slope 0.2
+# The gain of a leaky ReLU with slope 0.2: He et al. 2015.
+GAIN = math.sqrt(2 / (1 + 0.2**2))
 
 
 @record
@@ -21,7 +22,7 @@ class R3GAN(Architecture):
     """`blocks` residual blocks at each size, from 4x4 (28x28: from 7x7) up to the image's own.
 
     `width` channels at the image's size, twice as many with each halving, at most 8 times. Convolutions in the middle
-    of a block see `group` channels each. Labels enter the generator beside the noise, the discriminator by its head.
+    of a block have groups of `group` channels. Labels enter the generator beside the noise, D by its head.
     """
 
     width: int = 16
@@ -45,16 +46,17 @@ class R3GAN(Architecture):
         ), 2 * widths[-1]
 
     def widths(self, data_spec: DataSpec) -> list[int]:
-        """From the image's size down to the smallest."""
+        """Return the channels at each size, from the image's own down to the smallest."""
         halvings = max(1, int(math.log2(min(data_spec.height, data_spec.width) / 4)))
         return [self.width * min(2**i, 8) for i in range(halvings + 1)]
 
     def stage(self, width: int, stages: int) -> list[nn.Module]:
-        return [Block(width, self.group, self.blocks * stages) for _ in range(self.blocks)]
+        """Return the blocks of one size; `stages`: how many sizes there are."""
+        return [R3Block(width, self.group, self.blocks * stages) for _ in range(self.blocks)]
 
 
 class R3Generator(nn.Module):
-    """[N, inputs] -> images: the noise weighs the channels of a learnt start, blocks do the rest."""
+    """[N, inputs] -> images: the noise scales the channels of a learnt map, from which blocks make the image."""
 
     def __init__(self, spec: R3GAN, data_spec: DataSpec, inputs: int):
         super().__init__()
@@ -73,7 +75,7 @@ class R3Generator(nn.Module):
         return self.body(h.contiguous(memory_format=torch.channels_last))
 
 
-class Block(nn.Module):
+class R3Block(nn.Module):
     """1x1 to twice the channels, grouped 3x3, 1x1 back; the last starts at 0 and the others small (Zhang et al. 2019,
     arXiv:1901.09321, section 3).
     """
@@ -94,7 +96,7 @@ class Block(nn.Module):
 
 
 class Resize(nn.Module):
-    """Bilinear, to twice or half the size, smoothed so that no frequency folds over."""
+    """Bilinear resizing to twice or half the size."""
 
     def __init__(self, factor: float):
         super().__init__()
@@ -104,10 +106,9 @@ class Resize(nn.Module):
         return interpolate(x, scale_factor=self.factor, mode="bilinear", align_corners=False)
 
 
-def scaled(layer: nn.Module, gain: float) -> nn.Module:
-    """Weights of variance gain^2 / inputs, biases 0."""
-    weight = layer.weight
-    nn.init.normal_(weight, 0.0, gain / math.sqrt(weight[0].numel()))  # type: ignore[arg-type,index]
-    if getattr(layer, "bias", None) is not None:
-        nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+def scaled(layer: nn.Conv2d | nn.Linear, gain: float) -> nn.Conv2d | nn.Linear:
+    """Draw weights of variance gain^2 / inputs, set biases to 0; return the layer."""
+    nn.init.normal_(layer.weight, 0.0, gain / math.sqrt(layer.weight[0].numel()))
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
     return layer

@@ -11,18 +11,18 @@ from torch.nn.functional import avg_pool2d, interpolate, relu
 from ..records import record
 from .layers import Architecture, Attention, Crop, DataSpec
 
-SHARED = 64  # numbers that stand for a class in all blocks
+# The size of the embedding of a class that all blocks share.
+SHARED = 64
 
 
 @record
 class ResNet(Architecture):
-    """Blocks of two 3x3 convolutions beside a shortcut, one for each halving of the size, `width` channels: 32 suit
-    minutes on a CPU, the papers have 64 to 256.
+    """Blocks of two 3x3 convolutions beside a shortcut, one for each halving of the size.
 
-    The generator has batch norm, the trunk none. `attention`: one layer that looks over the whole map, where it is
-    half the image's side. `layered` (BigGAN): the noise is cut into pieces, one for the
-    first layer and one for each block, where it and the shared embedding of the label set the scale and shift of the
-    norms.
+    `width`: channels; 32 suit minutes on a CPU, the papers have 64 to 256. The generator has batch norm, the trunk has
+    none. `attention`: one attention layer, where the map is half as wide as the image. `layered` (BigGAN): the noise is
+    cut into pieces. The first layer gets one of them, and so does each block. In a block, its piece and the embedding
+    of the label together set the scale and shift of the norms.
     """
 
     width: int = 32
@@ -43,6 +43,7 @@ class ResNet(Architecture):
 
 
 def halvings(data_spec: DataSpec) -> int:
+    """Return how often the size halves until its shorter side is 4 to 7 pixels long."""
     return max(1, int(math.log2(min(data_spec.height, data_spec.width) / 4)))
 
 
@@ -61,7 +62,8 @@ class ResNetGenerator(nn.Module):
             per_block = piece + (SHARED if condition else 0)
             self.shared = nn.Linear(condition, SHARED, bias=False) if condition else None
             if self.shared is not None:
-                nn.init.normal_(self.shared.weight, 0.0, math.sqrt(piece / SHARED))  # a label is as loud as a piece
+                # The embedding then has as large a norm as a piece of noise.
+                nn.init.normal_(self.shared.weight, 0.0, math.sqrt(piece / SHARED))
         self.first = nn.Linear(self.pieces[0] + (0 if spec.layered else condition), width * math.prod(self.shape))
         self.ups = nn.ModuleList(Up(width, width, per_block) for _ in range(blocks))
         self.attention = Attention(width) if spec.attention else nn.Identity()
@@ -83,7 +85,7 @@ class ResNetGenerator(nn.Module):
 
 
 class ConditionedNorm(nn.Module):
-    """Batch norm whose scale and shift come from numbers [N,F]; with none, ordinary batch norm."""
+    """Batch norm whose scale and shift are linear in numbers [N,F]; ordinary batch norm without them."""
 
     def __init__(self, channels: int, numbers: int):
         super().__init__()
@@ -145,4 +147,5 @@ class SumPool(nn.Module):
 
 
 def larger(x: Tensor) -> Tensor:
+    """Return [N,C,2H,2W], every pixel four times."""
     return interpolate(x, scale_factor=2.0, mode="nearest")

@@ -1,4 +1,4 @@
-"""Two layers of "Improved techniques for training GANs" that go with any family. Salimans et al. 2016."""
+"""Two layers of "Improved techniques for training GANs" that can be added to any architecture. Salimans et al. 2016."""
 
 import torch
 from torch import Tensor, nn
@@ -7,15 +7,16 @@ from ..records import record
 from .dcgan import DCGAN
 from .layers import Architecture, DataSpec
 
-REFERENCE = 32  # images in a reference batch
+# Images in a reference batch.
+REFERENCE_SIZE = 32
 
 
 @record
 class MinibatchDiscrimination(Architecture):
-    """The trunk of `net`, which also tells D how near each image is to the others of its batch. Section 3.2.
+    """The trunk of `net` with features that say how near each image is to the others of its batch. Section 3.2.
 
-    A generator whose images are all alike is then easy to see through. `kernels` sums of exp(-distance) are joined to
-    the features, each distance in `dim` numbers.
+    D can then tell a generator whose images are all alike. `kernels` sums of exp(-distance) are joined to the features,
+    each distance in `dim` dimensions.
     """
 
     net: Architecture = DCGAN()
@@ -50,8 +51,9 @@ class Nearness(nn.Module):
 
 @record
 class VirtualBatchNorm(Architecture):
-    """The generator of `net` with every batch norm measured on one batch of noise that never changes, and on the image
-    itself. Section 3.5: an image depends on no other image of its batch; it costs a second pass.
+    """The generator of `net` whose batch norms use the statistics of a fixed reference batch and the image itself.
+
+    Section 3.5. An image then depends on no other image of its batch; it costs a second pass.
     """
 
     net: Architecture = DCGAN()
@@ -61,7 +63,9 @@ class VirtualBatchNorm(Architecture):
 
 
 class Referred(nn.Module):
-    """A body that sees its reference batch before every batch."""
+    """A body that is run on its reference batch and the batch together."""
+
+    reference: Tensor
 
     def __init__(self, body: nn.Module, z: int, condition: int):
         super().__init__()
@@ -71,14 +75,14 @@ class Referred(nn.Module):
                 setattr(parent, name.rpartition(".")[2], ReferredNorm(child.num_features))
         self.body = body
         classes = (
-            torch.eye(condition).repeat(-(-REFERENCE // condition), 1)[:REFERENCE]
+            torch.eye(condition).repeat(-(-REFERENCE_SIZE // condition), 1)[:REFERENCE_SIZE]
             if condition
-            else torch.zeros(REFERENCE, 0)
+            else torch.zeros(REFERENCE_SIZE, 0)
         )
-        self.register_buffer("reference", torch.cat([torch.randn(REFERENCE, z), classes], 1))
+        self.register_buffer("reference", torch.cat([torch.randn(REFERENCE_SIZE, z), classes], 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.body(torch.cat([self.reference.to(x.dtype), x]))[REFERENCE:]  # type: ignore[operator]
+        return self.body(torch.cat([self.reference.to(x.dtype), x]))[REFERENCE_SIZE:]
 
 
 class ReferredNorm(nn.Module):
@@ -91,8 +95,8 @@ class ReferredNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         h = x.float() if x.dtype == torch.bfloat16 else x
         mean, square = h.mean((2, 3)), h.square().mean((2, 3))  # [N,C] of each image
-        share = 1 / (REFERENCE + 1)
-        mean = share * mean + (1 - share) * mean[:REFERENCE].mean(0)
-        square = share * square + (1 - share) * square[:REFERENCE].mean(0)
+        share = 1 / (REFERENCE_SIZE + 1)
+        mean = share * mean + (1 - share) * mean[:REFERENCE_SIZE].mean(0)
+        square = share * square + (1 - share) * square[:REFERENCE_SIZE].mean(0)
         scale = self.weight / (square - mean.square() + 1e-5).sqrt()
         return (h * scale[:, :, None, None] + (self.bias - mean * scale)[:, :, None, None]).to(x.dtype)

@@ -10,11 +10,11 @@ from .layers import Architecture, DataSpec
 
 @record
 class UNet(Architecture):
-    """Halves the map `halvings` times and doubles it again; what was seen at each size is joined on the way back.
+    """Halves the map `halvings` times and doubles it again, joining the map of the same size on the way back.
 
-    Each step is two 3x3 convolutions with leaky ReLU, no norm: an image's result depends on no other image, and
-    what is asked for is often its very brightness. Sides that do not divide by 2^halvings are padded by repeating the
-    edge, and cut afterwards. `width` doubles when the map halves.
+    Each level is two 3x3 convolutions with leaky ReLU. No norm: an image's result must depend on no other image, and a
+    norm would remove the brightness that often is to be restored. Sides that do not divide by 2^halvings are padded by
+    repeating the edge, and cropped afterwards. `width` doubles when the map halves.
     """
 
     width: int = 32
@@ -25,6 +25,8 @@ class UNet(Architecture):
 
 
 class UNetBody(nn.Module):
+    """See UNet. `by`: sides are padded to multiples of it."""
+
     def __init__(self, channels: int, made: int, width: int, halvings: int):
         super().__init__()
         widths = [width * 2**i for i in range(halvings + 1)]
@@ -32,7 +34,8 @@ class UNetBody(nn.Module):
         self.down = nn.ModuleList(double(a, b) for a, b in zip([channels, *widths], widths, strict=False))
         self.up = nn.ModuleList(double(a + b, a) for a, b in zip(widths[-2::-1], widths[:0:-1], strict=True))
         self.last = nn.Conv2d(width, made, 1)
-        for p in self.last.parameters():  # what is made starts as grey, or as the source
+        # The first outputs are grey, or the source itself where a difference is computed.
+        for p in self.last.parameters():
             nn.init.zeros_(p)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -48,13 +51,14 @@ class UNetBody(nn.Module):
 
 
 def double(a: int, b: int) -> nn.Module:
+    """Return two 3x3 convolutions from `a` to `b` channels, each with a leaky ReLU."""
     activation = nn.LeakyReLU(0.2, inplace=True)
     return nn.Sequential(nn.Conv2d(a, b, 3, 1, 1), activation, nn.Conv2d(b, b, 3, 1, 1), activation)
 
 
 @record
 class PatchGAN(Architecture):
-    """A trunk that keeps its map, for a head that scores patches. Isola et al. 2017, section 3.2.2.
+    """A trunk that gives a map, for a head that scores patches. Isola et al. 2017, section 3.2.2.
 
     `halvings` 4x4 convolutions of stride 2 and a 3x3 one, no norm: with 2, and the 3x3 of the head, patches are 26
     pixels wide.

@@ -26,7 +26,7 @@ from ..games.curve_names import all_curves
 from ..games.training import Data, State
 from ..images import grid, save_png
 from ..nets.layers import DataSpec
-from ..records import from_json, pretty, to_json
+from ..records import as_python, from_json, to_json
 from .checkpoints import FORMAT, STATE, load_state, monitor_record, save_state
 from .history import Event, RunSettings, from_mapping, read_events
 from .own_code import OwnCode, admit, foreign_modules
@@ -86,7 +86,9 @@ class Run:
         recipe = {"format": FORMAT, "settings": asdict(self.settings), "recipe": to_json(self.recipe)}
         recipe["curves"] = [to_json(curve) for curve in all_curves(self.recipe)]
         own = {"own": self.own.to_json()} if self.own else {"modules": foreign_modules(self.recipe)}
-        files.write_json(self.folder / "recipe.json", recipe | {"python": pretty(self.recipe, width=92)} | own)
+        files.write_json(
+            self.folder / "recipe.json", recipe | {"python": as_python(self.recipe, "recipe", width=92)} | own
+        )
 
     @property
     def rounds(self) -> int:
