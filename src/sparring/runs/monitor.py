@@ -60,8 +60,8 @@ LEAK_LATE = 0.75
 CALM = 0.3
 # decay per round of the average of D's right calls
 SLOW = 0.99
-# Fixed samples stand still when they change less than this from tick to tick (in halves of a pixel's range), for so many
-# ticks.
+# Fixed samples stand still when they change less than this from tick to tick (in halves of a pixel's range), so many
+# times in a row.
 STILL, STILL_TICKS = 0.002, 5
 # share of real images of a class that the probe must name right to be believed
 PROBE = 0.6
