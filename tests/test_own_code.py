@@ -67,6 +67,7 @@ def here(trained, tmp_path):
 
 def test_the_run_keeps_a_copy_of_the_file_and_its_hash(here):
     own = json.loads((here / "run" / "recipe.json").read_text())["own"]
+    assert "from mine import Louder" in json.loads((here / "run" / "recipe.json").read_text())["python"]
     assert own["file"] == "mine.py" and (here / "run" / "own" / "mine.py").read_text() == LOSS
     assert json.loads((here / "run" / "model" / "config.json").read_text()).get("own") is None
 
