@@ -7,11 +7,12 @@ DIR already is only summarised again, one that was stopped goes on. Writes bench
 """
 
 import argparse
-import json
 import shlex
 import subprocess
 import sys
 from pathlib import Path
+
+from sparring.study import Summary
 
 RESULTS = Path(__file__).parent / "results" / "studies.md"
 STUDIES = {
@@ -24,37 +25,35 @@ STUDIES = {
 }
 
 
-def table(name: str, summary: dict) -> str:
-    """The rows of a study as Markdown; errors in %, one number a label draw."""
-    machine = summary["machine"]
+def table(name: str, summary: Summary) -> str:
+    """Return the rows of a study as Markdown; errors in %, one number for each label draw."""
+    machine = summary.machine
     lines = [
         f"## {name}",
         "",
-        f"{summary['created'][:10]}, `{command(name, 'DATA', 'OUT')}`. {summary['test']['images']:,} test images, "
-        f"{summary['repeats']} label draws. {machine['cpu']}, {machine['cores']} cores, networks in "
-        f"{machine['precision']}, {machine['threads']} thread a fit.",
+        f"{summary.created[:10]}, `{command(name, 'DATA', 'OUT')}`. {summary.test.images:,} test images, "
+        f"{summary.repeats} label draws. {machine.cpu}, {machine.cores} cores, networks in "
+        f"{machine.precision}, {machine.threads} thread a fit.",
         "",
-        f"> {summary['verdict']}",
+        f"> {summary.verdict}",
         "",
         "| method | labels | error, % (95 % interval) | each draw | balanced accuracy, % | ECE, points | a fit, s |",
         "|---|---|---|---|---|---|---|",
     ]
-    labels = {b["budget"]: b["labels"] for b in summary["budgets"]}
-    for s in summary["scores"]:
-        a, each = s["accuracy"], " ".join(f"{100 - 100 * v:.2f}" for v in s["accuracy"]["each"])
+    for s in summary.scores:
+        mean, low, high = (100 - 100 * v for v in s.accuracy)
+        each = " ".join(f"{100 - 100 * v:.2f}" for v in s.accuracy.each)
         lines.append(
-            f"| `{s['method']}` | {labels[s['budget']]:,} | **{100 - 100 * a['mean']:.2f}** "
-            f"({100 - 100 * a['high']:.2f} to {100 - 100 * a['low']:.2f}) | {each} | "
-            f"{100 * s['balanced_accuracy']['mean']:.1f} | {100 * s['ece']['mean']:.1f} | "
-            f"{s['seconds']['median']:.1f} |"
+            f"| `{s.method}` | {summary.labels(s.budget):,} | **{mean:.2f}** ({high:.2f} to {low:.2f}) | {each} | "
+            f"{100 * s.balanced_accuracy.mean:.1f} | {100 * s.ece.mean:.1f} | {s.seconds.median:.1f} |"
         )
-    for row in summary["ablations"]:
-        d = row["difference"]
+    for row in summary.ablations:
+        mean, low, high = (100 * v for v in row.difference)
         lines.append(
-            f"\nWith {labels[row['budget']]:,} labels, {row['what']} (`{row['a']}` - `{row['b']}`): "
-            f"{100 * d['mean']:+.2f} points ({100 * d['low']:+.2f} to {100 * d['high']:+.2f}), {row['verdict']}."
+            f"\nWith {summary.labels(row.budget):,} labels, {row.what} (`{row.a}` - `{row.b}`): {mean:+.2f} points "
+            f"({low:+.2f} to {high:+.2f}), {row.verdict}."
         )
-    return "\n".join([*lines, *(f"\nMind: {note}." for note in summary["recommendation"]["warnings"])])
+    return "\n".join([*lines, *(f"\nMind: {note}." for note in summary.recommendation.warnings)])
 
 
 def command(name: str, data: str, out: str) -> str:
@@ -72,7 +71,7 @@ def main() -> None:
         words = shlex.split(command(name, str(options.data), str(options.out / name)))
         subprocess.run([sys.executable, "-m", *words], check=True)
     found = [n for n in STUDIES if (options.out / n / "summary.json").exists()]
-    tables = [table(n, json.loads((options.out / n / "summary.json").read_text())) for n in found]
+    tables = [table(n, Summary.read(options.out / n)) for n in found]
     head = "# Studies on real images\n\nWritten by `python benchmarks/studies.py`; times are of a shared machine.\n\n"
     RESULTS.write_text(head + "\n\n".join(tables) + "\n")
 

@@ -17,7 +17,7 @@ from sparring.records import to_json
 from sparring.study import analysis
 from sparring.study.advice import advise
 from sparring.study.records import (
-    FORMAT,
+    STUDY_FORMAT,
     DuplicateCounts,
     FailedFit,
     GameCurves,
@@ -29,9 +29,9 @@ from sparring.study.records import (
     Recommendation,
     StudyData,
     StudyMachine,
-    Summary,
     UnmeasuredArm,
 )
+from sparring.study.summary import Summary
 
 METHODS = {  # name: title, family, what, cites, skill at few labels, skill at many, seconds
     "majority": ("Most frequent class", "floor", "always says the most frequent class", (), -99.0, -99.0, 0.001),
@@ -145,10 +145,10 @@ def make_summary(
                                   for r in range(repeats)])  # fmt: skip
                 seconds = METHODS[m][6] * np.random.default_rng([seed, len(m)]).uniform(0.9, 1.3, repeats)
                 rows: list = [SimpleNamespace(repeat=r, seconds=float(seconds[r])) for r in range(repeats)]
-                arms[m, budget] = analysis.Arm(m, budget, rows, proba, proba.argmax(-1) == truth)
-    pairs = analysis.compared(arms, budgets, methods)
+                arms[m, budget] = analysis.Arm.of(m, budget, rows, proba, truth)
+    pairs = analysis.comparisons(arms, budgets, methods)
     summary = Summary(
-        format=FORMAT,
+        format=STUDY_FORMAT,
         created="2026-11-20T23:40:00+00:00",
         command=f"sparring compare {name} --labels {','.join(budgets)} --repeats {repeats}",
         name=name,
@@ -168,7 +168,7 @@ def make_summary(
         errors=tuple(FailedFit(m, b, r, "fit-failed", "the loss was never finite")
                      for m, b in failed for r in range(repeats)),
         pairs=pairs,
-        tie_groups=analysis.groups(arms, pairs, budgets),
+        tie_groups=analysis.tie_groups_of(arms, pairs, budgets),
         per_class=tuple(row for arm in arms.values() for row in analysis.recalled(arm, truth, names)),
         confusion=tuple(analysis.confused(arm, truth, len(names)) for arm in arms.values()),
         reliability=tuple(map(analysis.reliability, arms.values())),
@@ -216,7 +216,7 @@ def _method_entry(name: str) -> MethodEntry:
 
 
 def _mistakes(arm: analysis.Arm, truth: np.ndarray, names: Sequence[str]) -> tuple[Mistake, ...]:
-    p = arm.proba[0]
+    p = arm.summed / len(arm.rows)
     said, confidence = p.argmax(1), p.max(1)
     wrong = [i for i in np.argsort(-confidence).tolist() if said[i] != truth[i]][:12]
     return tuple(
@@ -224,12 +224,12 @@ def _mistakes(arm: analysis.Arm, truth: np.ndarray, names: Sequence[str]) -> tup
             method=arm.method,
             budget=arm.budget,
             picture=f"pictures/mistake-{n}.png",
-            true=names[truth[i]],
-            said=names[said[i]],
+            true=names[int(truth[i])],
+            said=names[int(said[i])],
             confidence=float(confidence[i]),
             wrong_in=1,
             of=len(arm.rows),
-            origin=f"test/{names[truth[i]]}/{i:04d}.png",
+            origin=f"test/{names[int(truth[i])]}/{i:04d}.png",
         )
         for n, i in enumerate(wrong)
     )

@@ -1,11 +1,30 @@
 """Advice from hand-made summaries: what is chosen, and every sentence."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import pytest
+import summaries
 
-from sparring.stats import ENOUGH, smallest_p
+from sparring.stats import ENOUGH, Difference, Interval, RepeatedInterval, images_needed, smallest_p
 from sparring.study.advice import advise
+from sparring.study.analysis import ablations
+from sparring.study.records import (
+    ArmScore,
+    ClassRecall,
+    Comparison,
+    FailedFit,
+    FitSeconds,
+    GateRow,
+    HeldOutPart,
+    LabelBudget,
+    MethodEntry,
+    NotChosen,
+    Recommendation,
+    TieGroups,
+    UnmeasuredArm,
+)
+from sparring.study.summary import Summary
 
 FAMILY = {"majority": "floor", "logistic": "traditional", "svm": "traditional", "cnn": "network",
           "consistency": "network", "semi-gan": "gan", "gan-augment": "gan"}  # fmt: skip
@@ -13,92 +32,101 @@ SECONDS = {"majority": 0.01, "logistic": 0.5, "svm": 1.0, "cnn": 20.0, "consiste
            "gan-augment": 90.0}  # fmt: skip
 
 
-def summary(*budgets: dict[str, float], real: float = 0.02, n: int = ENOUGH, images: int = 1000, **more) -> dict:
+def summary(
+    *budgets: dict[str, float], real: float = 0.02, n: int = ENOUGH, images: int = 1000, looks: int = 1, **more
+) -> Summary:
     """A measured summary of accuracies {method: mean} for 5, 20, ... labels; differences above `real` are verdicts."""
     names = [str(5 * 4**i) for i in range(len(budgets))]
-    scores, pairs, groups, ablations, per_class = [], [], [], [], []
+    scores, pairs, groups, per_class = [], [], [], []
     for name, accuracy in zip(names, budgets, strict=True):
         ranked = sorted(accuracy, key=lambda m: -accuracy[m])
         for method, mean in accuracy.items():
-            scores.append({"method": method, "budget": name, "n": n, "failed": 0,
-                           "accuracy": {"mean": mean, "low": mean - 0.01, "high": mean + 0.01, "each": [mean] * n},
-                           "balanced_accuracy": {"mean": mean, "low": mean, "high": mean, "each": [mean] * n},
-                           "seconds": {"median": SECONDS[method], "each": [SECONDS[method]] * n}})  # fmt: skip
+            each, none = (mean,) * n, Interval(0.0, 0.0, 0.0)
+            right, seconds = RepeatedInterval(mean, mean - 0.01, mean + 0.01, each), SECONDS[method]
+            balanced = RepeatedInterval(mean, mean, mean, each)
+            times = FitSeconds(seconds, (seconds,) * n)
+            scores.append(ArmScore(method, name, n, 0, right, balanced, none, none, none, times))
         for a, b in combinations(ranked, 2):
             d = accuracy[a] - accuracy[b]
             verdict = "better" if d > real and n >= ENOUGH else "not enough evidence"
-            pairs.append({"budget": name, "a": a, "b": b, "n": n, "p_holm": 0.01, "verdict": verdict,
-                          "difference": {"mean": d, "low": d - 0.02, "high": d + 0.02, "each": [d] * n}})  # fmt: skip
-        first = [m for m in ranked if accuracy[ranked[0]] - accuracy[m] <= real or n < ENOUGH]
-        groups.append({"budget": name, "groups": [first, [m for m in ranked if m not in first]]})
-        for what, a, b in (("unlabelled images", "consistency", "cnn"), ("the GAN", "semi-gan", "consistency")):
-            if {a, b} <= accuracy.keys():
-                d = accuracy[a] - accuracy[b]
-                verdict = "not enough evidence" if abs(d) <= real else "better" if d > 0 else "worse"
-                ablations.append({"what": what, "budget": name, "a": a, "b": b, "n": n, "verdict": verdict,
-                                  "difference": {"mean": d, "low": d - 0.02, "high": d + 0.02}})  # fmt: skip
-        per_class += [{"method": m, "budget": name, "class": "cat", "right": 0.8 * images, "of": images,
-                       "recall": 0.8, "low": 0.7, "high": 0.9} for m in accuracy]  # fmt: skip
-    methods = [{"name": m, "family": FAMILY[m]} for m in FAMILY if any(m in b for b in budgets)]
-    return {
-        "budgets": [{"budget": b, "labels": 10 * int(b)} for b in names],
-        "scores": scores, "pairs": pairs, "tie_groups": groups, "ablations": ablations, "methods": methods,
-        "per_class": per_class, "errors": [], "gates": [], "notes": [], "repeats": n,
-        "test": {"images": images, "looks": 1},
-    } | more  # fmt: skip
+            difference = Difference(d, d - 0.02, d + 0.02, (d,) * n)
+            pairs.append(Comparison(name, a, b, difference, n, 0.01, 0.01, 0.01, 0.01, verdict))
+        first = tuple(m for m in ranked if accuracy[ranked[0]] - accuracy[m] <= real or n < ENOUGH)
+        groups.append(TieGroups(name, (first, tuple(m for m in ranked if m not in first))))
+        recall = (0.8, 0.7, 0.9, images_needed(0.8))
+        per_class += [ClassRecall(m, name, "cat", 0.8 * images, images, *recall) for m in accuracy]
+    made = summaries.make_summary(methods=["svm"], budgets=["5"], classes=2, repeats=1, test=20)
+    return replace(
+        made,
+        budgets=tuple(LabelBudget(b, 10 * int(b)) for b in names),
+        methods=tuple(MethodEntry(m, m, m, FAMILY[m]) for m in FAMILY if any(m in b for b in budgets)),
+        scores=tuple(scores),
+        pairs=tuple(pairs),
+        tie_groups=tuple(groups),
+        ablations=tuple(ablations(pairs)),
+        per_class=tuple(per_class),
+        repeats=n,
+        test=HeldOutPart(images, looks),
+        **more,
+    )
+
+
+def failed(method: str, repeat: int, reason: str) -> FailedFit:
+    return FailedFit(method, "5", repeat, "fit-failed", reason)
+
+
+def reasons(advice: Recommendation, kind: str) -> list[str]:
+    return [reason.text for reason in advice.reasons if reason.kind == kind]
 
 
 def test_a_clear_winner():
     advice, verdict = advise(summary({"majority": 0.1, "svm": 0.8, "cnn": 0.9, "consistency": 0.97}))
-    assert advice["method"] == "consistency"
+    assert advice.method == "consistency"
     assert verdict == (
         "Use consistency: 97.0 % of new images right with 5 labels a class (50 in all), 95 % interval 96.0 % to "
         "98.0 %; better than every other method."
     )
-    assert "it is better than cnn, svm and majority beyond chance" in advice["reasons"][0]
-    assert advice["not_chosen"][0] == {
-        "method": "cnn",
-        "reason": "7.0 points less accurate on average, a real difference",
-    }
-    assert advice["warnings"] == []
+    assert "it is better than cnn, svm and majority; the test allows for all" in reasons(advice, "accuracy")[0]
+    assert advice.not_chosen[0] == NotChosen("cnn", "7.0 points less accurate on average, a real difference")
+    assert advice.warnings == ()
 
 
 def test_of_equals_the_simplest_is_chosen():
     advice, verdict = advise(summary({"svm": 0.965, "cnn": 0.968, "consistency": 0.97, "semi-gan": 0.969}))
-    assert advice["method"] == "svm"
+    assert advice.method == "svm"
     assert "not told apart from consistency, semi-gan and cnn, of which it is the simplest choice" in verdict
-    assert advice["reasons"][0] == (
+    assert reasons(advice, "accuracy")[0] == (
         "consistency was the most accurate on average (+0.50 points (-1.5 to 2.5)), but is not shown to be better than "
         "svm, which is simpler and took 1 s instead of 40 s"
     )
 
 
 def test_of_equals_in_one_family_the_fastest_is_chosen():
-    assert advise(summary({"logistic": 0.9, "svm": 0.905}))[0]["method"] == "logistic"
+    assert advise(summary({"logistic": 0.9, "svm": 0.905}))[0].method == "logistic"
 
 
 def test_simplicity_may_cost_a_point_but_not_three():
     """Not shown to be worse is not as good: of what cannot be told apart only near means are chosen for simplicity."""
     advice, _ = advise(summary({"svm": 0.94, "consistency": 0.97}, real=0.05))
-    assert advice["method"] == "consistency"
-    assert advice["not_chosen"][0]["reason"] == "3.0 points less accurate on average, which may be chance"
+    assert advice.method == "consistency"
+    assert advice.not_chosen[0].reason == "3.0 points less accurate on average, which may be chance"
 
 
 def test_the_floor_is_never_a_choice_beside_something_that_learns():
     advice, _ = advise(summary({"majority": 0.70, "svm": 0.701}))
-    assert advice["method"] == "svm"
+    assert advice.method == "svm"
     alone, _ = advise(summary({"majority": 0.70}))
-    assert alone["method"] == "majority"
-    assert "nothing is shown to be better than ignoring the images" in alone["warnings"][0]
+    assert alone.method == "majority"
+    assert "nothing is shown to be better than ignoring the images" in alone.warnings[0]
 
 
 @pytest.mark.parametrize("n", [1, 3, 5])
 def test_with_few_repeats_the_most_accurate_is_named_and_nothing_claimed(n):
     advice, verdict = advise(summary({"svm": 0.7, "consistency": 0.97}, n=n))
-    assert advice["method"] == "consistency"
+    assert advice.method == "consistency"
     assert f"with {n} repeat{'s' * (n > 1)} no difference can be called real" in verdict
-    assert advice["warnings"][0].startswith(f"no difference can be significant with n = {n}")
-    assert f"{smallest_p(n):.2g}; run 6 repeats" in advice["warnings"][0]
+    assert advice.warnings[0].startswith(f"no difference can be significant with n = {n}")
+    assert f"{smallest_p(n):.2g}; run 6 repeats" in advice.warnings[0]
 
 
 @pytest.mark.parametrize(
@@ -112,19 +140,18 @@ def test_with_few_repeats_the_most_accurate_is_named_and_nothing_claimed(n):
 def test_the_verdict_says_what_the_gan_brought(semi, text):
     advice, verdict = advise(summary({"cnn": 0.9, "consistency": 0.93, "semi-gan": semi}))
     assert verdict.endswith(f"; {text}.")
-    assert any(r.startswith("the GAN (semi-gan against consistency): ") for r in advice["reasons"])
-    assert (
-        "unlabelled images (consistency against cnn): +3.0 points (1.0 to 5.0), better than without"
-        in advice["reasons"]
+    assert any(r.startswith("the GAN (semi-gan against consistency): ") for r in reasons(advice, "ablation"))
+    assert "unlabelled images (consistency against cnn): +3.0 points (1.0 to 5.0), better than without" in reasons(
+        advice, "ablation"
     )
 
 
 def test_a_tie_of_the_gan_is_said_as_one():
     made = summary({"consistency": 0.93, "semi-gan": 0.931})
-    made["ablations"][0]["verdict"] = "tie"
+    made = replace(made, ablations=(replace(made.ablations[0], verdict="tie"),))
     advice, verdict = advise(made)
     assert "the GAN made no difference that matters, +0.10 points" in verdict
-    assert any("no difference that matters" in r for r in advice["reasons"])
+    assert any("no difference that matters" in r for r in reasons(advice, "ablation"))
 
 
 def test_what_more_labels_would_bring():
@@ -132,75 +159,74 @@ def test_what_more_labels_would_bring():
     advice, _ = advise(summary({"svm": 0.80}, {"svm": 0.95}))
     assert (
         "from 50 to 200 labels svm went from 80.0 % to 95.0 %; at this pace twice as many would give about 97.5 % "
-        "(reckoned, not measured)" in advice["reasons"]
+        "(an estimate, not measured)" in reasons(advice, "more labels")
     )
     falling, _ = advise(summary({"svm": 0.95}, {"svm": 0.94}))
-    assert any("more labels did not help it here" in r for r in falling["reasons"])
+    assert any("more labels did not help it here" in r for r in reasons(falling, "more labels"))
     one, _ = advise(summary({"svm": 0.95}))
-    assert any("run two or more" in r for r in one["reasons"])
+    assert any("run two or more" in r for r in reasons(one, "more labels"))
 
 
 def test_a_better_method_for_fewer_labels_is_named():
     advice, _ = advise(summary({"svm": 0.9, "cnn": 0.6}, {"svm": 0.92, "cnn": 0.97}))
-    assert advice["method"] == "cnn"
-    assert advice["budget"] == "20"
-    assert "with only 5 labels a class (50 in all) svm is better" in advice["reasons"]
+    assert advice.method == "cnn"
+    assert advice.budget == "20"
+    assert "with only 5 labels a class (50 in all) svm is better" in reasons(advice, "other budget")
 
 
 def test_failing_methods_are_warned_about():
-    errors = [{"method": "cnn", "budget": "5", "repeat": r, "reason": "out of paint"} for r in range(3)]
+    errors = tuple(failed("cnn", repeat, "out of paint") for repeat in range(3))
     advice, _ = advise(summary({"svm": 0.9}, errors=errors))
-    assert advice["warnings"] == ["cnn failed in 3 fits and is judged without them, or not at all: out of paint"]
+    assert advice.warnings == ("cnn failed in 3 fits and is compared without them, or not at all: out of paint",)
 
 
 def test_nothing_that_worked():
-    advice, verdict = advise(summary({}, errors=[{"method": "cnn", "budget": "5", "repeat": 0, "reason": "no"}]))
-    assert advice["method"] is None
+    advice, verdict = advise(summary({}, errors=(failed("cnn", 0, "no"),)))
+    assert advice.method is None
     assert verdict == "No fit succeeded: there is nothing to recommend"
-    assert advice["warnings"] == ["cnn failed in 1 fit and is judged without them, or not at all: no"]
+    assert advice.warnings == ("cnn failed in 1 fit and is compared without them, or not at all: no",)
 
 
 def test_the_largest_budget_at_which_anything_worked_counts():
     made = summary({"svm": 0.9}, {"svm": 0.95})
-    made["scores"][1] = {**made["scores"][1], "n": 0, "accuracy": {"mean": None}}
-    assert advise(made)[0]["budget"] == "5"
+    made = replace(made, scores=made.scores[:1], unmeasured=(UnmeasuredArm("svm", "20", 6),))
+    assert advise(made)[0].budget == "5"
 
 
 def test_small_test_parts_and_rare_classes():
     advice, _ = advise(summary({"svm": 0.9}, images=20))
-    assert advice["warnings"] == [
+    assert advice.warnings == (
         "only 20 test images: differences of a few points cannot be told from chance",
         "class cat has 20 test images: its recall 80.0 % may be 70.0 % to 90.0 %; about 225 more are needed for +-5 "
         "points",
-    ]
+    )
 
 
 def test_uneven_classes_are_told_with_the_method_that_serves_them():
     made = summary({"logistic": 0.90, "svm": 0.905})
-    made["scores"][0]["balanced_accuracy"]["mean"] = 0.6
-    made["scores"][1]["balanced_accuracy"]["mean"] = 0.8
-    advice, _ = advise(made)
-    assert advice["warnings"] == [
-        "classes are uneven: 90.0 % of images are right, but on average only 60.0 % of each class; svm reaches 80.0 %"
-    ]
+    means = zip(made.scores, (0.6, 0.8), strict=True)
+    scores = (replace(s, balanced_accuracy=replace(s.balanced_accuracy, mean=mean)) for s, mean in means)
+    advice, _ = advise(replace(made, scores=tuple(scores)))
+    assert advice.warnings == (
+        "classes are uneven: 90.0 % of images are right, but on average only 60.0 % of each class; svm reaches 80.0 %",
+    )
 
 
 def test_looks_notes_and_gates_are_told():
-    gates = [{"method": "gan-augment", "budget": "5", "repeat": r, "passed": r == 0} for r in range(6)]
-    made = summary({"cnn": 0.9, "gan-augment": 0.89}, gates=gates, notes=["the time ran out"])
-    made["test"]["looks"] = 2
+    gates = tuple(GateRow(r == 0, None, None, None, None, None, "", "gan-augment", "5", r) for r in range(6))
+    made = summary({"cnn": 0.9, "gan-augment": 0.89}, looks=2, gates=gates, notes=("the time ran out",))
     advice, _ = advise(made)
-    assert "generated images passed the gate of gan-augment in 1 of 6 fits" in advice["reasons"]
-    assert "the time ran out" in advice["warnings"]
+    assert "generated images passed the gate of gan-augment in 1 of 6 fits" in reasons(advice, "gate")
+    assert "the time ran out" in advice.warnings
     assert (
-        "the test images were looked at 2 times: what was chosen in between flatters the numbers" in advice["warnings"]
+        "the test labels were opened 2 times: choices made in between make the numbers look too good" in advice.warnings
     )
 
 
 def test_every_other_method_gets_its_reason():
     advice, _ = advise(summary({"svm": 0.965, "cnn": 0.90, "consistency": 0.97, "semi-gan": 0.965}))
-    reasons = {row["method"]: row["reason"] for row in advice["not_chosen"]}
-    assert reasons == {
+    why_not = {row.method: row.reason for row in advice.not_chosen}
+    assert why_not == {
         "consistency": "0.50 points more accurate on average, which may be chance; svm is simpler and took 1 s "
         "instead of 40 s",
         "semi-gan": "as accurate on average; svm is simpler and took 1 s instead of 80 s",
@@ -208,19 +234,17 @@ def test_every_other_method_gets_its_reason():
     }
 
 
-def test_one_label_is_one_label():
+@pytest.mark.parametrize(("budget", "words"), [("1", "1 label a class (10 in all)"), ("all", "all 48,000 labels")])
+def test_one_label_is_one_label(budget, words):
     made = summary({"svm": 0.9})
-    for rows in (made["budgets"], made["scores"], made["tie_groups"]):
-        for row in rows:
-            row["budget"] = "1"
-    made["budgets"][0]["labels"] = 10
-    assert "with 1 label a class (10 in all)" in advise(made)[1]
-    made["budgets"][0]["budget"] = made["scores"][0]["budget"] = made["tie_groups"][0]["budget"] = "all"
-    made["budgets"][0]["labels"] = 48000
-    assert "with all 48,000 labels" in advise(made)[1]
+    rows = {
+        name: tuple(replace(row, budget=budget) for row in getattr(made, name)) for name in ("scores", "tie_groups")
+    }
+    made = replace(made, budgets=(LabelBudget(budget, 10 if budget == "1" else 48000),), **rows)
+    assert f"with {words}" in advise(made)[1]
 
 
 def test_with_few_repeats_the_floor_is_not_named_beside_an_equal_that_learns():
     recommendation, _ = advise(summary({"majority": 0.7, "svm": 0.7}, n=1))
-    assert recommendation["method"] == "svm"
-    assert "smallest p that 1 repeat can reach" in recommendation["warnings"][0]
+    assert recommendation.method == "svm"
+    assert "smallest p that 1 repeat can reach" in recommendation.warnings[0]

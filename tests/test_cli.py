@@ -15,16 +15,19 @@ import pytest
 import summaries
 
 import sparring
+from sparring.classifiers import METHODS
 from sparring.cli import main
 from sparring.cli.app import stem
 from sparring.cli.commands import app
-from sparring.cli.drawings import Telling, draw_data, draw_summary
+from sparring.cli.drawings import StudyLine, draw_data, draw_summary
 from sparring.cli.screen import Screen
 from sparring.cli.signals import Interrupted, Stop
-from sparring.cli.typed import number
+from sparring.cli.typed import typed_number
 from sparring.data import describe
 from sparring.files import folder_name
 from sparring.runs.sampler import save_samples
+from sparring.study.records import Problem, StudyProgress, Trial
+from sparring.study.worker import Task
 
 
 @pytest.fixture(autouse=True)
@@ -54,13 +57,13 @@ def started(*tokens, **options) -> subprocess.Popen:
     [("200k", 200_000), ("1.5M", 1_500_000), ("1e6", 1e6), ("1_000", 1000), ("7", 7), ("0.5", 0.5), ("2K", 2000)],
 )
 def test_numbers(text, value):
-    assert number(text) == value
+    assert typed_number(text) == value
 
 
 @pytest.mark.parametrize("text", ["", "k", "ten", "1,000", "0x10", "5kk"])
 def test_what_is_no_number(text):
     with pytest.raises(ValueError):
-        number(text)
+        typed_number(text)
 
 
 @pytest.mark.parametrize(
@@ -202,34 +205,35 @@ def test_the_end_of_a_study(capsys):
         methods=("majority", "svm", "cnn"), budgets=("5", "all"), classes=3, repeats=6, test=200,
         failed=[("cnn", "5")], name="photos", seed=0,
     )  # fmt: skip
-    summary["recommendation"]["model"] = "model"
     draw_summary(Screen(), summary, Path("out/report.html"))
     out, err = capsys.readouterr()
     lines = out.splitlines()
-    assert lines[0] == summary["verdict"]
-    assert "5 labels a class (15 in all)" in lines and any(line.startswith("all labels (") for line in lines)
-    few, many = out.partition("\n")[2].split("all labels (")
+    assert lines[0] == summary.verdict
+    assert "5 labels a class (15 in all)" in lines and "All 800 labels" in lines
+    few, many = out.partition("\n")[2].split("All 800 labels")
     assert re.search(r"^cnn +failed$", few, re.M) and re.search(r"^svm +\d", few, re.M)
-    best = max((s for s in summary["scores"] if s["budget"] == "all"), key=lambda s: s["accuracy"]["mean"])
+    best = max((s for s in summary.scores if s.budget == "all"), key=lambda s: s.accuracy.mean)
     first = many.splitlines()[2]
-    assert first.split()[0] == best["method"] and f"{100 * best['accuracy']['mean']:.1f} %" in first
+    assert first.split()[0] == best.method and f"{100 * best.accuracy.mean:.1f} %" in first
     assert f"Report: {Path('out/report.html')}" in lines and f"Model:  {Path('out/model')}" in lines
     assert "6 fits failed; the same command with --retry" in err and "sparring classify out/model" in err
 
 
 def test_a_study_on_its_way(capsys):
     screen = Screen()
-    event = {"done": 1, "total": 4, "eta": 9.0, "running": ["cnn-5-0"], "message": "4 fits to do"}
-    failed = {"method": "cnn", "budget": "5", "error": {"reason": "it broke"}}
+    task = Task(Trial("cnn", "5", 0), METHODS["cnn"], Path("train.npy"), np.zeros(3, np.int64), 0, None, 1)
+    row = task.failed(Problem("fit-failed", "it broke", "mend it")).row
+    fits = StudyProgress("fits", 1, 4, "4 fits to do", seconds_left=9.0, running=("cnn-5-0",), finished=row)
     with screen.progress("comparing") as line:
-        tell = Telling(screen, line)
-        tell({"stage": "data", **event, "message": "reading"})
+        tell = StudyLine(screen, line)
+        tell(StudyProgress("data", message="reading"))
         for _ in range(3):
-            tell({"stage": "fit", **event, "row": failed})
-        tell({"stage": "stopped", **event, "message": "1 of 4 fits are saved"})
+            tell(fits)
+        tell(StudyProgress("stopped", 1, 4, "1 of 4 fits are saved"))
     said = capsys.readouterr().err.splitlines()
     assert said == ["4 fits to do", "cnn failed at 5 labels: it broke"]
     assert tell.saved == "1 of 4 fits are saved; "
+    assert tell.fits == 3
 
 
 def test_a_description(capsys):
@@ -333,12 +337,12 @@ def test_train_and_sample(capsys, tmp_path):
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_study_says_how_to_go_on(capsys, monkeypatch, sent):
     def study(*_, progress, **__):
-        progress({"stage": "fit", "done": 1, "total": 4, "eta": None, "running": [], "message": "4 fits to do"})
+        progress(StudyProgress("fits", 1, 4, "4 fits to do"))
         try:
             os.kill(os.getpid(), sent)
             time.sleep(10)
         finally:
-            progress({"stage": "stopped", "done": 1, "total": 4, "eta": None, "running": [], "message": "1 of 4 saved"})
+            progress(StudyProgress("stopped", 1, 4, "1 of 4 saved"))
 
     monkeypatch.setattr("sparring.study.compare", study)
     monkeypatch.setattr(sys, "argv", ["sparring", "compare", "my photos"])

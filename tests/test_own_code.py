@@ -30,8 +30,8 @@ with pathlib.Path("executed.txt").open("a") as file:
 class Louder(NonSaturating):
     loudness: float = 2.0
 
-    def g(self, duel):
-        return self.loudness * super().g(duel)
+    def g(self, real, fake):
+        return self.loudness * super().g(real, fake)
 
 SMALL = MLP(widths=(16,))
 recipe = gan("ours", Louder(), discriminator=Discriminator(net=SMALL), generator=Generator(net=SMALL))

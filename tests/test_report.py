@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import dataclass, replace
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -19,12 +20,12 @@ from summaries import METHODS, study_folder
 from sparring import classifiers, words
 from sparring.errors import FileFormatError, MachineError
 from sparring.reporting import axes, dotplots, figures, html, loss_names, pictures, study_page, typography, write
-from sparring.reporting.sections.classes import confusion_matrix, trust_sentence
+from sparring.reporting.sections.classes import classes_section, confusion_matrix, trust_sentence
 from sparring.reporting.sections.scores import scores_section
 from sparring.reporting.study_view import StudyView
 from sparring.reporting.svg import COLOUR, FAMILY_SHAPES, OTHER_ROLES, OWN_COLOUR, colour_role
 from sparring.stats import Bin
-from sparring.study.records import Summary
+from sparring.study.summary import Summary
 
 CHROMIUM = Path("/usr/bin/chromium")
 HOSTILE = (
@@ -51,6 +52,7 @@ SHAPES = {
     "200 classes": {"classes": 200, "test": 1000, "repeats": 2, "methods": ["svm", "cnn", "gan-augment"]},
     "failed arms": {"failed": [("semi-gan", "5"), ("gan-augment", "5"), ("gan-augment", "20"), ("cnn", "20")]},
     "only the floor": {"methods": ["majority"]},
+    "nothing worked": {"methods": ["svm"], "budgets": ["5"], "failed": [("svm", "5")]},
 }
 FEW = {"methods": ["majority", "svm", "cnn", "gan-augment"], "test": 120}
 
@@ -188,6 +190,24 @@ def test_every_repeat_is_a_dot_in_the_learning_curve(study):
     assert len(dots) == 2 * (view.summary.repeats + 1)
 
 
+def test_names_stand_at_the_ends_of_their_lines_from_top_to_bottom(study):
+    view = view_of(study)
+    svg = figures.learning_figure(view, 780)
+    names = re.findall(r'<text [^>]*font-weight: 700[^>]*y="([\d.]+)"[^>]*>([^<]+)</text>', svg)
+    shown = [name for _, name in sorted((float(y), name) for y, name in names)]
+    assert shown == [s.method for s in view.summary.ranked("20") if s.method != "majority"]
+    assert min(b - a for a, b in pairwise(sorted(float(y) for y, _ in names))) > 15
+
+
+def test_trust_compares_the_recommended_method_with_the_next(study):
+    view = view_of(study)
+    section = classes_section(view)
+    assert section is not None
+    best = [s.method for s in view.summary.ranked(view.main_budget) if s.method != view.chosen]
+    assert [t.method for t in section.trust] == [view.chosen, best[0]]
+    assert [r.recall for r in section.rows] == sorted(r.recall for r in section.rows) and len(section.rows) == 10
+
+
 def test_confusion_keeps_every_answer_and_the_worst_classes():
     names = [f"k{i}" for i in range(30)]
     counts = [[0] * 30 for _ in names]
@@ -266,9 +286,8 @@ def test_prose_lets_names_stand_out_and_escapes_the_rest():
 
 def test_reasons_are_not_told_twice(study, whole):
     given = summary_of(study)["recommendation"]["reasons"]
-    twice = [r["text"] for r in given if r["kind"] == "ablation"]
-    assert twice and not any(text[1:] in whole.text() for text in twice)
-    assert any(r["text"][1:] in whole.text() for r in given)
+    shown = [(r["kind"], re.sub(r"\s+", " ", typography.sentence(r["text"]))[1:] in whole.text()) for r in given]
+    assert ("ablation", False) in shown and all(seen == (kind != "ablation") for kind, seen in shown)
 
 
 def test_curves_are_told_in_words_and_what_belongs_together_is_drawn_together():
@@ -447,7 +466,7 @@ def _mixed(a: str, b: str, share: float) -> str:
 
 def test_a_method_has_one_colour_everywhere():
     assert len({colour_role(m, list(METHODS)) for m in METHODS}) == len(METHODS)
-    assert set(OWN_COLOUR) == set(classifiers.METHODS)
+    assert set(OWN_COLOUR) <= set(classifiers.METHODS)
     others = ["mine", "yours", "svm"]
     assert [colour_role(m, others) for m in others] == [OTHER_ROLES[0], OTHER_ROLES[1], "m-svm"]
 
@@ -458,7 +477,7 @@ def test_a_new_classifier_needs_no_edit_of_the_report(tmp_path):
     (folder / "summary.json").write_text(text)
     page = page_of(folder)
     assert "mine" in page.in_svg and f"color:var(--{OTHER_ROLES[0]})" in {a.get("style") for _, a, _ in page.all("svg")}
-    assert FAMILY_SHAPES.keys() == {m.family for m in classifiers.METHODS.values()}
+    assert FAMILY_SHAPES.keys() <= {m.family for m in classifiers.METHODS.values()}
 
 
 # A table of sections
@@ -543,7 +562,7 @@ def test_pictures_come_from_the_study_only(tmp_path):
         "",
         "\0",
     )
-    for name in (*refused, None, 7, ["ok.png"]):
+    for name in (*refused, None):
         assert pictures.inlined(inside, name) is None, name
 
 

@@ -24,7 +24,7 @@ def random(seed: int = 0) -> np.random.Generator:
 def test_student_is_scipys(df, t):
     assert stats.t_tail(t, df) == pytest.approx(scipy_stats.t.sf(t, df), rel=1e-12)
     assert stats.t_quantile(df) == pytest.approx(scipy_stats.t.ppf(0.975, df), rel=1e-12)
-    assert scipy_stats.norm.ppf(0.975) == pytest.approx(stats.Z, rel=1e-15)
+    assert scipy_stats.norm.ppf(0.975) == pytest.approx(stats.NORMAL_QUANTILE, rel=1e-15)
 
 
 @pytest.mark.parametrize(("right", "of"), [(0, 1), (0, 20), (16, 20), (20, 20), (353, 360), (1, 10_000)])
@@ -206,7 +206,7 @@ def test_the_variance_of_a_difference_is_that_of_draws_and_images():
         means.append(d.mean())
         told.append(stats.crossed(stats.of_mean(d.mean(1)), 6, stats.of_mean(d.mean(0)), 150).variance)
     assert np.var(means) < np.mean(told) < 1.3 * np.var(means)
-    assert stats.paired(a, b).difference.mean == pytest.approx(means[-1])
+    assert stats.paired_test(a, b).difference.mean == pytest.approx(means[-1])
 
 
 def test_with_one_repeat_a_difference_is_about_its_images():
@@ -214,7 +214,7 @@ def test_with_one_repeat_a_difference_is_about_its_images():
     rng = random(9)
     a, b = rng.random((1, 300)) < 0.9, rng.random((1, 300)) < 0.85
     d = np.concatenate([(a.astype(float) - b)[0], [1, -1]])
-    pair = stats.paired(a, b)
+    pair = stats.paired_test(a, b)
     half = stats.t_quantile(299) * d.std(ddof=1) / math.sqrt(302)
     mean, low, high = pair.difference
     np.testing.assert_allclose((low, high), (mean - half, mean + half))
@@ -235,7 +235,7 @@ def better_by(points: float, *, repeats: int = 6, images: int = 2000, wobble: fl
 
 def test_a_clear_difference_is_better_and_from_the_other_side_worse():
     a, b = better_by(3)
-    one, other = stats.with_verdicts([stats.paired(a, b), stats.paired(b, a)])
+    one, other = stats.with_verdicts([stats.paired_test(a, b), stats.paired_test(b, a)])
     assert (one.verdict, other.verdict) == ("better", "worse")
     assert one.p_holm == pytest.approx(2 * one.p)
     assert "better, p < 0.001 after Holm" in one.sentence
@@ -244,31 +244,31 @@ def test_a_clear_difference_is_better_and_from_the_other_side_worse():
 @pytest.mark.parametrize("n", [1, 2, 3, 5])
 def test_fewer_than_six_repeats_are_never_enough(n):
     """Rule 5: not even when every repeat says 30 points."""
-    (pair,) = stats.with_verdicts([stats.paired(*better_by(30, repeats=n))])
+    (pair,) = stats.with_verdicts([stats.paired_test(*better_by(30, repeats=n))])
     assert pair.verdict == "not enough evidence"
     assert f"cannot be significant with n = {n}" in pair.sentence
     if n == 1:
         assert "McNemar" in pair.sentence
     same = better_by(0, repeats=n, images=20_000, wobble=0)
-    assert stats.with_verdicts([stats.paired(*same)])[0].verdict == "not enough evidence"
+    assert stats.with_verdicts([stats.paired_test(*same)])[0].verdict == "not enough evidence"
 
 
 def test_six_repeats_are_enough():
-    assert stats.with_verdicts([stats.paired(*better_by(30, repeats=6))])[0].verdict == "better"
+    assert stats.with_verdicts([stats.paired_test(*better_by(30, repeats=6))])[0].verdict == "better"
 
 
 def test_equal_predictions_are_a_tie_only_on_enough_images():
     right = random().random((6, 4000)) < 0.95
-    (pair,) = stats.with_verdicts([stats.paired(right, right)])
+    (pair,) = stats.with_verdicts([stats.paired_test(right, right)])
     assert pair.verdict == "tie"
     assert "a tie, within 0.50 points either way" in pair.sentence
     few = right[:, :360]
-    assert stats.with_verdicts([stats.paired(few, few)])[0].verdict == "not enough evidence"
+    assert stats.with_verdicts([stats.paired_test(few, few)])[0].verdict == "not enough evidence"
 
 
 def test_a_real_difference_that_does_not_matter_is_a_tie():
     a, b = better_by(0.2, images=60_000, wobble=0)
-    (pair,) = stats.with_verdicts([stats.paired(a, b)])
+    (pair,) = stats.with_verdicts([stats.paired_test(a, b)])
     assert pair.p_holm < 0.05
     assert pair.verdict == "tie"
     assert "real but too small to matter" in pair.sentence
@@ -279,7 +279,7 @@ def test_repeats_that_agree_on_too_few_images_are_not_enough():
     b = np.tile(random().random(100) < 0.9, (6, 1))
     a = b.copy()
     a[:, np.flatnonzero(~b[0])[:2]] = True
-    (pair,) = stats.with_verdicts([stats.paired(a, b)])
+    (pair,) = stats.with_verdicts([stats.paired_test(a, b)])
     assert pair.p_sign_flip == stats.smallest_p(6)
     assert pair.verdict == "not enough evidence"
     assert "100 test images are too few" in pair.sentence
@@ -288,10 +288,10 @@ def test_repeats_that_agree_on_too_few_images_are_not_enough():
 def test_repeats_must_agree():
     """Rule 6: a t-test alone does not make a verdict; one draw against five that say the opposite."""
     a, b = better_by(3, wobble=0)
-    (fine,) = stats.with_verdicts([stats.paired(a, b)])
+    (fine,) = stats.with_verdicts([stats.paired_test(a, b)])
     assert fine.verdict == "better"
     a[0], b[0] = b[0].copy(), a[0].copy()
-    (pair,) = stats.with_verdicts([stats.paired(a, b)])
+    (pair,) = stats.with_verdicts([stats.paired_test(a, b)])
     assert pair.verdict == "not enough evidence"
 
 
@@ -299,8 +299,9 @@ def test_many_comparisons_need_more_evidence():
     """Rule 6, Holm: what is significant alone is not among fifty."""
     rng = random(11)
     alone = next(pair for a, b in (better_by(2, images=1000, wobble=0.012, seed=s) for s in range(100))
-                 if (pair := stats.with_verdicts([stats.paired(a, b)])[0]).verdict == "better" and pair.p > 0.002)  # fmt: skip
-    null = [stats.paired(*studies(rng, arms=2, images=200)) for _ in range(49)]
+                 if (pair := stats.with_verdicts([stats.paired_test(a, b)])[0]).verdict == "better"
+                 and pair.p > 0.002)  # fmt: skip
+    null = [stats.paired_test(*studies(rng, arms=2, images=200)) for _ in range(49)]
     among = stats.with_verdicts([alone, *null])[0]
     assert among.verdict == "not enough evidence"
     assert "among all comparisons" in among.sentence
@@ -310,7 +311,7 @@ def simulated(count: int, seed: int, **settings):
     """For each simulated study: the verdicts of all pairs, and whether a t-test over repeats alone called any."""
     rng = random(seed)
     for _ in range(count):
-        family = [stats.paired(a, b) for a, b in combinations(studies(rng, **settings), 2)]
+        family = [stats.paired_test(a, b) for a, b in combinations(studies(rng, **settings), 2)]
         each = np.array([pair.difference.each for pair in family])
         with np.errstate(divide="ignore", invalid="ignore"):
             t = np.abs(each.mean(1)) / scipy_stats.sem(each, axis=1)

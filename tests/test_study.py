@@ -23,8 +23,9 @@ from sparring.errors import DataError, FileFormatError, MachineError, UsageError
 from sparring.records import read_record, to_json
 from sparring.study import Sealed, compare, summarise
 from sparring.study.plan import Study, chosen_budgets, minutes_each, ordered_trials, seed_of
-from sparring.study.prepared import prepare
-from sparring.study.records import FitNotes, FitRow, HeldOutPart, LabelBudget, StudyProgress, Summary
+from sparring.study.prepared import split_and_seal
+from sparring.study.records import FitNotes, FitRow, HeldOutPart, LabelBudget, StudyProgress
+from sparring.study.summary import Summary
 
 QUICK = {"jobs": 0, "model": False, "labels": (3, 10), "repeats": 6}
 
@@ -185,7 +186,7 @@ def test_other_settings_are_refused_and_change_nothing(done, settings, sentence)
         ({"labels": 2.5}, "2.5"),
         (
             {"labels": "labels.csv"},
-            "'labels.csv' labels a class. Fix: give a whole number from 1 up, or all (a file of",
+            "'labels.csv' labels a class. Fix: give a whole number from 1 up, or all (a labels.csv",
         ),
         (
             {"budgets": 5},
@@ -292,7 +293,7 @@ def noted(tmp_path):
 
 def test_rule_1_methods_never_get_a_test_image_or_label(noted):
     source, seen, out = noted
-    prepared = prepare(source, seed=0, test=0.2)
+    prepared = split_and_seal(source, seed=0, test=0.2)
     test = {image.tobytes() for image in prepared.images[prepared.test]}
     assert len(test) == len(prepared.sealed)
     for given in seen:
@@ -306,7 +307,7 @@ def test_rule_1_methods_never_get_a_test_image_or_label(noted):
 def test_rule_1_the_order_of_images_tells_nothing_about_their_classes(noted):
     """The source lists class after class; neither part does."""
     source, _, _ = noted
-    prepared = prepare(source, seed=0, test=0.2)
+    prepared = split_and_seal(source, seed=0, test=0.2)
     truth = prepared.sealed.opened(lambda: None)
     assert (np.diff(truth) == 0).mean() < 0.6
     assert (np.diff(prepared.labels[prepared.labels >= 0]) == 0).mean() < 0.6
@@ -363,8 +364,8 @@ def test_rule_1_a_spy_in_a_process_finds_no_test_labels(tmp_path):
     record = spied["record"]
     assert record["held"] == record["frames"] == []
     assert set(record["files"]) == {".work/train.npy", ".work/test.npy", "study.json", "sealed.bin"}
-    truth = prepare(source, seed=0, test=0.2).sealed.opened(lambda: None)
-    held_out = {source.origins[i] for i in prepare(source, seed=0, test=0.2).test.tolist()}
+    truth = split_and_seal(source, seed=0, test=0.2).sealed.opened(lambda: None)
+    held_out = {source.origins[i] for i in split_and_seal(source, seed=0, test=0.2).test.tolist()}
     assert not any(f'"{origin}"' in record["study"] for origin in held_out)  # "b/33.png" is a label too
     assert truth.tobytes().hex() not in record["seal"]
     assert stolen["status"] == "error"
@@ -376,7 +377,7 @@ def test_rule_1_looks_are_counted_before_they_happen(tmp_path, monkeypatch):
     assert summarise(out).test.looks == 1  # the same rows show nothing new
     summary = quick(out, methods=SMALL, repeats=1)
     assert summary.test.looks == 2
-    assert any("looked at 2 times" in w for w in summary.recommendation.warnings)
+    assert any("opened 2 times" in w for w in summary.recommendation.warnings)
     monkeypatch.setattr(Sealed, "_plain", lambda self: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         quick(out, methods=SMALL, repeats=2)
@@ -615,7 +616,7 @@ def test_the_gate_of_gan_augment_is_what_a_summary_reads():
 
 
 def test_the_records_of_a_study_load_nothing_heavy():
-    code = "import sys, sparring.study.records; print([m for m in ('torch', 'sklearn', 'scipy') if m in sys.modules])"
+    code = "import sys, sparring.study.summary; print([m for m in ('torch', 'sklearn', 'scipy') if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
 

@@ -1,15 +1,17 @@
 """The statistics of a verdict: intervals, paired tests, verdicts. Pure functions of arrays.
 
-What is right (bool [R,T]) in R repeats on the same T test images varies for two reasons: the repeat (which images were
-labelled, the seed) and the test image. Both are crossed; the variance of the mean is taken as
+`right` (bool [R,T]) says which of T test images are named correctly in each of R repeats. It varies with the repeat
+(which images were labelled, the seed) and with the test image. The variance of its mean is estimated as
 
     V = s_r^2 / R  +  s_t^2 / T
 
-with s_r^2 over the repeats' means and s_t^2 over the images' means: two-way random effects (Searle, Casella & McCulloch
-1992, chapter 4) without subtracting their interaction, which both terms contain: V is a little large, never too small.
-Intervals and verdicts here therefore speak about new label draws **and** new test images of the same kind. A test over
-repeats alone would call 2 images more of 360 "better" as soon as every repeat shows them: in simulated studies of four
-equal methods it did so in 4 to 23 %, this one in at most 5 %. They do not speak about other data or settings.
+where s_r^2 is the variance of the repeats' means and s_t^2 that of the images' means. These are two-way random effects
+(Searle, Casella & McCulloch 1992, chapter 4). Both terms contain the interaction, which is not subtracted, so V is a
+little too large and never too small.
+
+Intervals and verdicts therefore speak about new label draws **and** new test images of the same kind, and not about
+other data or settings. A test over repeats alone would call 2 more images of 360 "better" as soon as every repeat shows
+them. In simulated studies of four equal methods it did so in 4 to 23 % of studies, this test in at most 5 %.
 """
 
 import math
@@ -23,7 +25,7 @@ from .records import record
 from .words import points
 
 LEVEL = 0.95  # of every interval; 1 - LEVEL is the risk of a false "better" in a whole study
-Z = 1.959963984540054  # the normal quantile of LEVEL: ndtri((1 + LEVEL) / 2)
+NORMAL_QUANTILE = 1.959963984540054  # the normal quantile of LEVEL: ndtri((1 + LEVEL) / 2)
 ENOUGH = 6  # paired repeats before a difference may be called real
 MARGIN = 0.005  # differences below this (half a point) do not matter
 BINS = 15  # of equal mass, for calibration
@@ -40,8 +42,13 @@ class Interval:
     low: float
     high: float
 
+    @property
+    def triple(self) -> tuple[float, float, float]:
+        """Mean, low, high."""
+        return self.mean, self.low, self.high
+
     def __iter__(self) -> Iterator[float]:
-        return iter((self.mean, self.low, self.high))
+        return iter(self.triple)
 
 
 @record
@@ -84,13 +91,13 @@ def t_quantile(df: float, level: float = LEVEL) -> float:
 
 
 def wilson(right: float, of: float, *, z: float | None = None) -> Interval:
-    """A share and its interval (Wilson 1927), good at 0 and 1 too. `right` and `of` need not be whole numbers.
+    """Return a share with its interval (Wilson 1927), which holds at 0 and 1 too; NaN for `of` = 0.
 
-    `z`: how many standard errors to go; None for LEVEL.
+    `right` and `of` need not be whole numbers. `z`: how many standard errors wide; None for LEVEL.
     """
     if of <= 0:
         return Interval(math.nan, math.nan, math.nan)
-    share, z = right / of, Z if z is None else z
+    share, z = right / of, NORMAL_QUANTILE if z is None else z
     centre = (share + z * z / (2 * of)) / (1 + z * z / of)
     half = z / (1 + z * z / of) * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of))
     return Interval(share, max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half)))
@@ -104,23 +111,22 @@ class MeanVariance(NamedTuple):
 
 
 def crossed(of_repeats: float, repeats: int, of_images: float, images: int) -> MeanVariance:
-    """V from its two terms; see the top of this file. With one repeat it speaks about test images only."""
+    """Return V from its two terms (see the top of this file); with one repeat it is about test images only."""
     noise = of_repeats**2 / max(repeats - 1, 1) + of_images**2 / max(images - 1, 1)
     variance = of_repeats + of_images
     return MeanVariance(variance, variance**2 / noise if noise else math.inf)
 
 
 def of_mean(values: np.ndarray) -> float:
-    """The variance of the mean of independent values [n]; 0 where one value tells nothing."""
+    """Return the variance of the mean of independent values [n]; 0 for a single value."""
     return float(values.var(ddof=1)) / len(values) if len(values) > 1 else 0.0
 
 
 def share_interval(right: np.ndarray) -> Interval:
-    """Accuracy from what is right, bool [R,T], for new label draws and new test images.
+    """Return the accuracy of `right` (bool [R,T]) with its interval for new label draws and new test images.
 
-    Wilson's interval with the number of images that would give the same variance (Korn & Graubard 1998), never more
-    than T: at 100 % on T images it is Wilson's for T of T. Each part of the variance has its own t: where label draws
-    matter most, Satterthwaite's degrees of freedom covered 2 points less in simulations.
+    Wilson's interval at the effective number of images, that is the number of independent images that would have the
+    same variance (Korn & Graubard 1998). It is never more than T: at 100 % the interval is Wilson's for T of T.
     """
     right = np.asarray(right, float)
     share = float(right.mean())
@@ -131,28 +137,30 @@ def _as_wilson(share: float, binomial: float, of_repeats: float, of_images: floa
     variance = of_repeats + of_images
     if variance * images <= binomial or variance == 0:
         return wilson(share * images, images)
-    worth = binomial / variance
+    effective = binomial / variance
+    # Each part of the variance has its own t. With Satterthwaite's degrees of freedom instead, the coverage in
+    # simulations was 2 points lower where label draws matter most.
     parts = (math.sqrt(v) * t_quantile(n - 1) for v, n in ((of_repeats, repeats), (of_images, images)) if v > 0)
-    return wilson(share * worth, worth, z=math.hypot(*parts) / math.sqrt(variance))
+    return wilson(share * effective, effective, z=math.hypot(*parts) / math.sqrt(variance))
 
 
 def recalls(right: np.ndarray, truth: np.ndarray, classes: int) -> np.ndarray:
-    """Recall [R,K] from what is right [R,T] and true classes [T]; NaN for a class without test images."""
+    """Return recall [R,K] from `right` [R,T] and the true classes [T]; NaN for a class without test images."""
     counts = np.bincount(truth, minlength=classes)
     sums = np.stack([np.bincount(truth, weights=row, minlength=classes) for row in np.asarray(right, float)])
     return np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
 
 
 def balanced_interval(right: np.ndarray, truth: np.ndarray, classes: int) -> Interval:
-    """Balanced accuracy (mean recall over the classes in the test part), as `share_interval`.
+    """Return the balanced accuracy (mean recall over the classes in the test part) with its interval.
 
-    Its variance over test images is that of the recalls, each smoothed by one right and one wrong image: classes with
-    a handful of test images would else look certain.
+    As in `share_interval`, but the variance over test images is that of the recalls.
     """
     recall, counts = recalls(right, truth, classes), np.bincount(truth, minlength=classes)
     there = counts > 0
     recall, counts = recall[:, there], counts[there]
     each = recall.mean(1)
+    # One right and one wrong image more for each class: else a class with a handful of test images would look certain.
     smooth = (recall.mean(0) * counts + 1) / (counts + 2)
     of_images = float((smooth * (1 - smooth) / counts).sum() / len(counts) ** 2)
     typical = float(smooth.mean())
@@ -163,16 +171,17 @@ def balanced_interval(right: np.ndarray, truth: np.ndarray, classes: int) -> Int
 
 
 def sign_flip_p(differences: Sequence[float] | np.ndarray) -> float:
-    """Exact two-sided p: the share of the 2^n ways to flip signs whose mean is at least as far from 0 (Fisher 1935).
+    """Return the exact two-sided p: the share of the 2^n sign flips with a mean at least as far from 0 (Fisher 1935).
 
-    Beyond n = 20 by 100,000 keyed random flips, the observed one included.
+    Above n = 20 it is estimated from 100,000 random flips with a fixed seed, the observed one included.
     """
     d = np.asarray(differences, float)
     n = len(d)
     if n == 0 or not d.any():
         return 1.0
     if n <= 20:
-        half = np.zeros(1)  # the sign of the first is kept: flipping all changes nothing two-sided
+        # The sign of the first is kept, because flipping all signs changes nothing two-sided.
+        half = np.zeros(1)
         for value in d[1:]:
             half = np.concatenate([half + value, half - value])
         sums = half + d[0]
@@ -182,12 +191,15 @@ def sign_flip_p(differences: Sequence[float] | np.ndarray) -> float:
 
 
 def smallest_p(n: int) -> float:
-    """The smallest two-sided p that n paired repeats can reach: 2 / 2^n."""
+    """Return the smallest two-sided p that n paired repeats can reach: 2 / 2^n."""
     return min(1.0, 2.0 ** (1 - n))
 
 
 def holm(ps: Sequence[float]) -> list[float]:
-    """Adjusted p-values of a family (Holm 1979): calling those <= alpha errs anywhere with probability alpha."""
+    """Return the adjusted p-values of a family (Holm 1979).
+
+    If all with adjusted p <= alpha are rejected, the probability of any false rejection is at most alpha.
+    """
     order = np.argsort(ps, kind="stable")
     adjusted, worst = np.empty(len(ps)), 0.0
     for rank, index in enumerate(order):
@@ -221,7 +233,7 @@ def fisher_p(right_a: np.ndarray, right_b: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class Paired:
-    """a against b on the same repeats and test images. Differences are a - b, as shares (0.01 = one point)."""
+    """The test of a against b on the same repeats and test images. Differences are a - b (0.01 = one point)."""
 
     repeats: int
     images: int
@@ -235,15 +247,16 @@ class Paired:
     sentence: str = ""
 
 
-def paired(right_a: np.ndarray, right_b: np.ndarray, *, margin: float = MARGIN) -> Paired:
-    """Compares what two methods get right, bool [R,T] each, row by row on the same labels and images.
+def paired_test(right_a: np.ndarray, right_b: np.ndarray, *, margin: float = MARGIN) -> Paired:
+    """Compare what two methods get right, bool [R,T] each, on the same labels and images in each repeat.
 
-    The images' part of the variance counts two more images, one that only a gets right and one that only b does (Bonett
-    & Price 2012): equal predictions on 40 images do not prove a tie. The verdict is still open: see `with_verdicts`.
+    The verdict is not decided here: see `with_verdicts`.
     """
     difference = np.asarray(right_a, float) - np.asarray(right_b, float)
     repeats, images = difference.shape
     each = difference.mean(1)
+    # Two more images, one that only a gets right and one that only b does (Bonett & Price 2012). So equal predictions
+    # on 40 images do not prove a tie.
     more = np.concatenate([difference.mean(0), [1.0, -1.0]])
     spread = crossed(of_mean(each), repeats, of_mean(more), images)
     mean, error = float(each.mean()), math.sqrt(spread.variance)
@@ -260,7 +273,7 @@ def paired(right_a: np.ndarray, right_b: np.ndarray, *, margin: float = MARGIN) 
 
 
 def tost_p(mean: float, error: float, df: float, *, margin: float = MARGIN) -> float:
-    """p of two one-sided tests (Schuirmann 1987): small when a difference is surely within +-margin."""
+    """Return p of two one-sided tests (Schuirmann 1987): small when a difference is surely within +-margin."""
     if error == 0:
         return 0.0 if abs(mean) < margin else 1.0
     return max(t_tail((margin - mean) / error, df), t_tail((margin + mean) / error, df))
@@ -269,7 +282,7 @@ def tost_p(mean: float, error: float, df: float, *, margin: float = MARGIN) -> f
 def with_verdicts(family: Sequence[Paired], *, margin: float = MARGIN) -> list[Paired]:
     """Return the family (every pair of a study) with adjusted p-values, verdicts and their sentences.
 
-    tie: surely within +-margin (TOST), even where a still smaller difference is real. better, worse: adjusted p
+    tie: surely within +-margin (TOST), also where a difference that small is real. better, worse: adjusted p
     <= 1 - LEVEL, and the repeats agree (sign-flip p <= 1 - LEVEL). Fewer than ENOUGH repeats: not enough evidence.
     """
     adjusted = holm([pair.p for pair in family])
@@ -320,9 +333,9 @@ def _sentence(pair: Paired, real: bool, margin: float) -> str:
 def tie_groups(
     methods: Sequence[str], accuracy: dict[str, float], beaten: Callable[[str, str], bool]
 ) -> list[list[str]]:
-    """Methods in groups, not a ranking: each group is its most accurate method and all that this one does not beat.
+    """Return groups of methods: each is its most accurate method and all others that this one does not beat.
 
-    `beaten(a, b)`: a is better than b.
+    `beaten(a, b)`: whether a is better than b.
     """
     left, groups = sorted(methods, key=lambda m: -accuracy[m]), []
     while left:
@@ -335,19 +348,19 @@ def tie_groups(
 
 
 def log_losses(proba: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """-ln of the true class's probability [..., T], at least SMALLEST; proba [..., T, K]."""
+    """Return -ln of the true class's probability (at least SMALLEST) [..., T], for proba [..., T, K]."""
     of_truth = np.take_along_axis(proba, np.broadcast_to(truth, proba.shape[:-1])[..., None], -1)[..., 0]
     return -np.log(np.maximum(of_truth.astype(float), SMALLEST))
 
 
 def brier_scores(proba: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Squared distance to the true class's corner [..., T], 0 to 2 (Brier 1950); proba [..., T, K]."""
+    """Return the squared distance to the one-hot truth [..., T], 0 to 2 (Brier 1950), for proba [..., T, K]."""
     return ((proba.astype(float) - np.eye(proba.shape[-1])[truth]) ** 2).sum(-1)
 
 
 @record
 class Bin:
-    """Images of similar confidence: their mean confidence, their accuracy, how many."""
+    """Images of similar confidence: their mean confidence, their accuracy, and how many they are."""
 
     confidence: float
     accuracy: float
@@ -357,7 +370,7 @@ class Bin:
 class Calibration:
     """Confidence [T] against what is right [T], in `bins` bins of equal mass.
 
-    Images of equal confidence count as one: where a border cuts through them, each side gets its share of their mean.
+    Where a border of bins cuts through images of equal confidence, both sides get a share of their mean.
     """
 
     def __init__(self, confidence: np.ndarray, right: np.ndarray, *, bins: int = BINS):
@@ -365,7 +378,7 @@ class Calibration:
         self.right, self.bins = np.asarray(right, float), bins
 
     def sums(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(mass, confidence, right) summed per bin [bins], when image i counts weights[i] times."""
+        """Return (mass, confidence, right) summed per bin [bins], when image i counts weights[i] times."""
         mass = np.bincount(self.place, weights, len(self.values))
         right = np.bincount(self.place, weights * self.right, len(self.values))
         ends = np.concatenate([[0.0], np.cumsum(mass)])
@@ -375,7 +388,7 @@ class Calibration:
         return np.diff(borders), confidence, right
 
     def error(self, weights: np.ndarray | None = None) -> float:
-        """ECE (Guo et al. 2017, arXiv:1706.04599, with bins of equal mass): mean |accuracy - confidence|."""
+        """Return ECE (Guo et al. 2017, arXiv:1706.04599, with bins of equal mass): mean |accuracy - confidence|."""
         mass, confidence, right = self.sums(np.ones(len(self.right)) if weights is None else weights)
         return float(np.abs(right - confidence).sum() / mass.sum())
 
@@ -395,33 +408,33 @@ class Calibrated(NamedTuple):
 def calibration(
     proba: np.ndarray, truth: np.ndarray, *, bins: int = BINS, draws: int = 200, seed: int = 0
 ) -> Calibrated:
-    """ECE, NLL and Brier of proba [R,T,K], means over repeats, with bootstrap intervals.
+    """Return ECE, NLL and Brier of proba [R,T,K], means over repeats, with bootstrap intervals.
 
-    Repeats and images are drawn anew independently (the pigeonhole bootstrap, Owen 2007). ECE is never negative and
-    resampling adds to it, so its percentiles are shifted back by the mean addition.
+    Repeats and images are resampled independently (the pigeonhole bootstrap, Owen 2007).
     """
     repeats, images, _ = proba.shape
     random = np.random.default_rng(seed)
     curves = [Calibration(p.max(-1), p.argmax(-1) == truth, bins=bins) for p in proba]
     losses = np.stack([log_losses(proba, truth), brier_scores(proba, truth)])  # [2,R,T]
-    drawn = np.zeros((draws, 3))
-    for row in drawn:
+    resampled = np.zeros((draws, 3))
+    for row in resampled:
         weights = random.multinomial(images, np.full(images, 1 / images)).astype(float)
         shares = random.multinomial(repeats, np.full(repeats, 1 / repeats)) / repeats
         row[0] = sum(share * curve.error(weights) for curve, share in zip(curves, shares, strict=True) if share)
         row[1:] = losses @ weights @ shares / images
     found = [float(np.mean([curve.error() for curve in curves])), *losses.mean((1, 2)).tolist()]
-    drawn[:, 0] -= drawn[:, 0].mean() - found[0]
-    return Calibrated(*(_percentiles(value, column) for value, column in zip(found, drawn.T, strict=True)))
+    # ECE is never negative, and resampling adds to it: its percentiles are shifted back by the mean addition.
+    resampled[:, 0] -= resampled[:, 0].mean() - found[0]
+    return Calibrated(*(_percentiles(value, column) for value, column in zip(found, resampled.T, strict=True)))
 
 
-def _percentiles(found: float, drawn: np.ndarray) -> Interval:
-    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+def _percentiles(found: float, resampled: np.ndarray) -> Interval:
+    low, high = np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(found, max(0.0, min(found, float(low))), max(found, float(high)))
 
 
 def images_needed(share: float, half_width: float = 0.05) -> int:
-    """Test images of a class for an interval of +-half_width around its recall (Wilson's, by bisection)."""
+    """Return how many test images of a class give an interval of +-half_width around its recall (Wilson's)."""
     low, high = 1, 1 << 20
     while low < high:
         middle = (low + high) // 2

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TypeGuard
 
 MISSING = "\u2013"
-Number = float | int | None
+OptionalNumber = float | int | None
 
 
 def is_number(value: object) -> TypeGuard[float]:
@@ -17,7 +17,7 @@ def is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def number(value: Number, digits: int = 1) -> str:
+def number(value: OptionalNumber, digits: int = 1) -> str:
     """Return 1796.96 as `1,797.0`, with no minus before a zero."""
     if not is_number(value):
         return MISSING
@@ -25,17 +25,17 @@ def number(value: Number, digits: int = 1) -> str:
     return text if text.strip("-0.,") else text.lstrip("-")
 
 
-def count(value: Number) -> str:
+def count(value: OptionalNumber) -> str:
     """Return a whole number with thousands separated: `1,797`."""
     return number(value, 0)
 
 
-def mean_count(value: Number) -> str:
+def mean_count(value: OptionalNumber) -> str:
     """Return a mean of counts, with a decimal only where it is no whole number: `36`, `35.8`."""
     return number(value, 0 if is_number(value) and abs(value - round(value)) < 0.05 else 1)
 
 
-def plural(value: Number, one: str, many: str | None = None) -> str:
+def plural(value: OptionalNumber, one: str, many: str | None = None) -> str:
     """Return a count with its noun: `1 image`, `1,797 images`."""
     return f"{count(value)} {one if value == 1 else many or one + 's'}"
 
@@ -55,17 +55,17 @@ def short_count(value: float) -> str:
     return f"{value / 1e6:.3g}M" if value >= 1e6 else f"{value / 1e3:.3g}k" if value >= 1e4 else count(value)
 
 
-def percentage(share: Number, digits: int = 1) -> str:
+def percentage(share: OptionalNumber, digits: int = 1) -> str:
     """Return 0.9731 as `97.3`, for a column whose head says percent."""
     return number(100 * share, digits) if is_number(share) else MISSING
 
 
-def percent(share: Number, digits: int = 1) -> str:
+def percent(share: OptionalNumber, digits: int = 1) -> str:
     """Return 0.9731 as `97.3 %`."""
     return f"{percentage(share, digits)} %" if is_number(share) else MISSING
 
 
-def points(share: Number, digits: int | None = None, *, signed: bool = False) -> str:
+def points(share: OptionalNumber, digits: int | None = None, *, signed: bool = False) -> str:
     """Return a difference of shares in percentage points: 0.0123 as `1.2`, or `+1.2` where signed.
 
     Without `digits` a difference below 0.95 points has two decimals and a larger one has one.
@@ -78,19 +78,19 @@ def points(share: Number, digits: int | None = None, *, signed: bool = False) ->
     return f"+{text}" if signed and not text.startswith("-") and text.strip("0.") else text
 
 
-def interval(low: Number, high: Number, digits: int = 1, scale: float = 100.0) -> str:
+def interval(low: OptionalNumber, high: OptionalNumber, digits: int = 1, scale: float = 100.0) -> str:
     """Return `96.8 to 97.8`, and nothing where a bound is missing."""
     if not (is_number(low) and is_number(high)):
         return ""
     return f"{number(scale * low, digits)} to {number(scale * high, digits)}"
 
 
-def p_value(p: Number) -> str:
+def p_value(p: OptionalNumber) -> str:
     """Return `0.031`, or `< 0.001`."""
     return MISSING if not is_number(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def duration(seconds: Number, missing: str = MISSING) -> str:
+def duration(seconds: OptionalNumber, missing: str = MISSING) -> str:
     """Return a time: `0.02 s`, `1.7 s`, `17 s`, `4.5 min`, `45 min`, `2 h 05 min`."""
     if not is_number(seconds):
         return missing

@@ -9,10 +9,11 @@ from ..words import budget_name, capitalised, plural
 from .screen import Line, Screen
 
 if TYPE_CHECKING:  # numpy is loaded only by commands that need it
-    from ..study.records import StudyProgress, Summary
+    from ..study.records import StudyProgress
+    from ..study.summary import Summary
 
-Row = Mapping[str, Any]
-MOST = 30  # rows of a long table that are shown
+Described = Mapping[str, Any]
+ROWS_SHOWN = 30  # rows of a long table that are shown
 
 
 class StudyLine:
@@ -46,12 +47,12 @@ class StudyLine:
 
 def draw_summary(screen: Screen, summary: "Summary", page: Path) -> None:
     """The verdict, a table for each budget, and where to read on."""
-    from ..study.records import COLUMNS
+    from ..study.summary import TABLE_COLUMNS
 
     screen.line(summary.verdict, style="bold")
     for b in summary.budgets:
         title = f"\n{capitalised(budget_name(b.budget, b.labels))}"
-        screen.table(COLUMNS, summary.table(b.budget), title=title, right=("accuracy",))
+        screen.table(TABLE_COLUMNS, summary.table(b.budget), title=title, right=("accuracy",))
     screen.note("Methods that share a letter were not told apart.")
     for warning in summary.recommendation.warnings:
         screen.note(warning, style="yellow")
@@ -65,7 +66,7 @@ def draw_summary(screen: Screen, summary: "Summary", page: Path) -> None:
         screen.note(f"Next: sparring classify {place} IMAGES...")
 
 
-def draw_data(screen: Screen, about: Row) -> None:
+def draw_data(screen: Screen, about: Described) -> None:
     """What `describe` found: a headline, images per class and part, and what else there is to know."""
     height, width, channels = about["shape"]
     kind = "grey" if channels == 1 else "colour"
@@ -78,11 +79,11 @@ def draw_data(screen: Screen, about: Row) -> None:
     screen.table(("", ""), [(name, printable(text)) for name, text in about_data(about) if text])
 
 
-def draw_counts(screen: Screen, about: Row) -> None:
+def draw_counts(screen: Screen, about: Described) -> None:
     """One row per class, one column per part; the largest 30 classes of many."""
     parts = about["counts"]
     total = {c: sum(part["classes"][c] for part in parts.values()) for c in about["classes"]}
-    shown = sorted(total, key=lambda c: -total[c])[:MOST] if len(total) > MOST else list(total)
+    shown = sorted(total, key=lambda c: -total[c])[:ROWS_SHOWN] if len(total) > ROWS_SHOWN else list(total)
     rows = [(printable(c), *(f"{part['classes'][c]:,}" for part in parts.values())) for c in shown]
     if len(shown) < len(total):
         rest = [sum(n for c, n in part["classes"].items() if c not in shown) for part in parts.values()]
@@ -94,7 +95,7 @@ def draw_counts(screen: Screen, about: Row) -> None:
     screen.table(("class", *names), rows, right=names)
 
 
-def about_data(about: Row) -> Iterator[tuple[str, str]]:
+def about_data(about: Described) -> Iterator[tuple[str, str]]:
     """(name, text) of everything that is not a count."""
     sizes = [f"{size} ({count:,})" for size, count in list(about["sizes"].items())[:5]]
     more = about["distinct_sizes"] - len(sizes)
@@ -114,6 +115,6 @@ def about_data(about: Row) -> Iterator[tuple[str, str]]:
         yield "duplicates", "none"
     bad = about["bad_files"]
     yield "bad files", f"{len(bad):,}, left out" if bad else "none"
-    yield from (("", f"{name}: {reason}") for name, reason in bad[:MOST])
-    yield "", f"... and {len(bad) - MOST:,} more (all of them: --json)" if len(bad) > MOST else ""
+    yield from (("", f"{name}: {reason}") for name, reason in bad[:ROWS_SHOWN])
+    yield "", f"... and {len(bad) - ROWS_SHOWN:,} more (all of them: --json)" if len(bad) > ROWS_SHOWN else ""
     yield from (("mind", text) for text in about["warnings"])

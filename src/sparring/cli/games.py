@@ -11,7 +11,7 @@ from ..files import read_json
 from .app import app, games, go_on, stem
 from .screen import Screen
 from .signals import Interrupted, Stop
-from .typed import Batch, Count, Flag, Minutes, Seed
+from .typed import BatchSize, Count, Flag, Minutes, Seed
 
 if TYPE_CHECKING:
     from ..runs.driver import TrainingProgress
@@ -26,7 +26,7 @@ def train(
     *,
     recipe: Annotated[str, Parameter(alias="-r")] = "auto",
     images: Count = 200_000,
-    batch: Batch | None = None,
+    batch: BatchSize | None = None,
     out: Path | None = None,
     minutes: Minutes | None = None,
     seed: Seed = 0,

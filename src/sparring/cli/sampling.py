@@ -11,20 +11,20 @@ from ..errors import UsageError, printable
 from ..files import new_file, new_folder
 from .app import app, games, stem
 from .screen import Screen
-from .typed import Count, Flag, Seed, between, number
+from .typed import Count, Flag, Seed, number_between, typed_number
 
 if TYPE_CHECKING:
     from ..runs.sampler import Sampler
     from ..runs.sampling import Samples
 
-Number = Annotated[int, Parameter(converter=between(0, 1e6, whole=True))]
+Number = Annotated[int, Parameter(converter=number_between(0, 1e6, whole=True))]
 
 
 def limits(_, tokens) -> list[float]:
     """A converter: 0.7, or several such as 0.3,0.7,1.5."""
     text = ",".join(token.value for token in tokens)
     try:
-        found = [number(item) for item in text.split(",")]
+        found = [typed_number(item) for item in text.split(",")]
     except ValueError:
         found = []
     if not found or not all(0.01 <= value <= 100 for value in found):

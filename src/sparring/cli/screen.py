@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Column, Table
 from rich.text import Text
 
-from ..words import duration
+from ..words import duration, percent
 
 EVERY_SECONDS = 15.0  # between two plain lines of progress
 
@@ -107,5 +107,5 @@ class Line:
             self.bar.update(self.task, completed=done, total=total, state=state)
         elif not self.screen.quiet and now - self.said >= EVERY_SECONDS:
             self.said = now
-            share = f" {100 * done / total:.0f} %" if total else ""
+            share = f" {percent(done / total, 0)}" if total else ""
             self.screen.note(f"{self.what}{share}  {state}".rstrip())

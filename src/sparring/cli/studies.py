@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from ..errors import DataError, MissingData, UsageError, printable
+from ..errors import DataError, UsageError, printable
 from ..files import new_file, new_folder
 from .app import app, go_on, stem, studies, typed
 from .drawings import StudyLine, draw_data, draw_summary
@@ -184,6 +184,7 @@ def classify(
         json: print JSON with the probability of every class.
     """
     from ..classifiers import load_model
+    from ..data.trees import image_files
 
     screen = Screen(as_json=json)
     if not images:
@@ -203,23 +204,6 @@ def classify(
     else:
         shown = [(printable(row["image"]), row["class"], f"{100 * row['confidence']:.1f} %") for row in rows]
         screen.table(("image", "class", "confidence"), shown, right=("confidence",))
-
-
-def image_files(named: Sequence[Path]) -> list[Path]:
-    """The files, and the images in the folders, as they were named. Raises MissingData and DataError."""
-    from ..data.trees import folder_tree
-
-    found: list[Path] = []
-    for path in named:
-        if path.is_dir():
-            found += [path / image for image in folder_tree(path).images]
-        elif path.exists():
-            found.append(path)
-        else:
-            raise MissingData("no-data", f"{path} does not exist", fix="name image files or folders")
-    if not found:
-        raise DataError("data-empty", f"no images in {named[0]}", fix="name image files or folders that hold some")
-    return found
 
 
 def judged(model, paths: Sequence[Path]) -> tuple[list[dict], list[tuple[str, str]]]:

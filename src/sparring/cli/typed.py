@@ -17,20 +17,20 @@ from cyclopts.exceptions import (
 from ..errors import UsageError, suggestion
 
 
-def number(text: str) -> float:
+def typed_number(text: str) -> float:
     """200k, 1.5M, 1e6, 1_000. Raises ValueError."""
     scale = {"k": 1e3, "m": 1e6}.get(text[-1:].lower(), 1)
     return float(text[:-1] if scale > 1 else text) * scale
 
 
-def between(low: float, high: float, *, whole: bool):
+def number_between(low: float, high: float, *, whole: bool):
     """A converter for an option that takes a number from `low` to `high`; refuses by a sentence, rounds nothing."""
     kind = "a whole number" if whole else "a number"
 
     def convert(_, tokens):
         name, text = tokens[0].keyword or "value", tokens[0].value
         try:
-            value = number(text)
+            value = typed_number(text)
         except ValueError:
             value = float("nan")
         if not low <= value <= high or (whole and value != int(value)):
@@ -55,11 +55,11 @@ def whole_or_auto(text: str, name: str) -> int | str:
     raise UsageError("bad-number", f"{name} {text} is neither auto nor a whole number", fix=f"give {name} auto, or 1")
 
 
-Count = Annotated[int, Parameter(converter=between(1, 1e12, whole=True))]
-Batch = Annotated[int, Parameter(converter=between(2, 1e6, whole=True))]
-Seed = Annotated[int, Parameter(converter=between(0, 2**53, whole=True))]
-Minutes = Annotated[float, Parameter(converter=between(0.01, 1e6, whole=False))]
-Share = Annotated[float, Parameter(converter=between(0.01, 0.99, whole=False))]
+Count = Annotated[int, Parameter(converter=number_between(1, 1e12, whole=True))]
+BatchSize = Annotated[int, Parameter(converter=number_between(2, 1e6, whole=True))]
+Seed = Annotated[int, Parameter(converter=number_between(0, 2**53, whole=True))]
+Minutes = Annotated[float, Parameter(converter=number_between(0.01, 1e6, whole=False))]
+Share = Annotated[float, Parameter(converter=number_between(0.01, 0.99, whole=False))]
 Names = Annotated[Sequence[str], Parameter(converter=several, n_tokens=1, show_default=False)]
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 

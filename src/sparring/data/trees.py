@@ -8,7 +8,7 @@ import os
 import stat
 import zipfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -180,3 +180,18 @@ def below(tree: Tree, folder: str) -> Tree:
         for key in ("images", "others", "folders")
     }
     return replace(tree, top=f"{tree.top}/{folder}", read=lambda path: tree.read(prefix + path), **cut)
+
+
+def image_files(named: Sequence[str | Path]) -> list[Path]:
+    """Return the files, and of folders the images in them, in that order. Raises MissingData and DataError."""
+    found: list[Path] = []
+    for path in map(Path, named):
+        if path.is_dir():
+            found += [path / image for image in folder_tree(path).images]
+        elif path.exists():
+            found.append(path)
+        else:
+            raise MissingData("no-data", f"{path} does not exist", fix="name image files or folders")
+    if not found:
+        raise DataError("data-empty", f"no images in {named[0]}", fix="name image files or folders that hold some")
+    return found

@@ -73,7 +73,7 @@ def proportion(metric: str, estimate: Estimate) -> Score:
     fewest = min(count for count in (len(estimate.real), len(estimate.fake)) if count)
     smooth = value if 0 < value < 1 else (value * fewest + 1) / (fewest + 2)
     worth = max(1.0, min(smooth * (1 - smooth) / error**2, fewest)) if error else fewest
-    return Score(metric, *wilson(value * worth, worth), estimate=estimate)
+    return Score(metric, *wilson(value * worth, worth).triple, estimate=estimate)
 
 
 def share(metric: str, hits: np.ndarray, note: str = "") -> Score:

@@ -36,7 +36,7 @@ def _report_html(folder: Path) -> str:
             f"no summary.json and no recipe.json in {folder}",
             fix="pass the folder that sparring compare or sparring train wrote",
         )
-    from ..study.records import Summary
+    from ..study.summary import Summary
     from .study_page import study_page
 
     return study_page(Summary.read(folder))

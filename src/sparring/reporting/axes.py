@@ -99,14 +99,7 @@ def thinned(curve: Sequence[tuple[float, float]], most: int = 120) -> list[tuple
 
 
 def draw_dots(
-    axes: Axes,
-    x: Sequence[float],
-    y: Sequence[float],
-    colour: str,
-    *,
-    size: float,
-    shape: str | None = None,
-    alpha: float = 1.0,
+    axes: Axes, x: Sequence[float], y: Sequence[float], colour: str, *, size: float, shape: str = "", alpha: float = 1.0
 ) -> None:
     """Draw marks without a line; those with a shape get an edge in the page's colour, to stand out."""
     edge = {"marker": shape, "mew": 1, "mec": COLOUR["surface"], "zorder": 5} if shape else {"marker": "o", "mew": 0}

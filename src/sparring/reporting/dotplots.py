@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from ..stats import RepeatedInterval
 from ..study.records import ClassRecall, Comparison, GateRow
-from ..words import number, percent, percentage, points
+from ..words import percent, percentage, points
 from .axes import draw_dots, percent_ticks
 from .study_view import StudyView
 from .svg import COLOUR, figure_style, inline_svg, new_figure
@@ -40,46 +39,30 @@ class DotRow:
 def method_row(study: StudyView, method: str, found: RepeatedInterval) -> DotRow:
     """Return the row of a method, in its colour and shape."""
     look = (study.colour(method), study.shape(method))
-    return DotRow(shown(method, 16), *look, *found, each=found.each, floor=study.is_floor(method))
+    return DotRow(shown(method, 16), *look, *found.triple, each=found.each, floor=study.is_floor(method))
 
 
 def accuracy_plot(study: StudyView, budget: str) -> Markup:
     """Return one budget: every method a row, most accurate first, every repeat a dot."""
     rows = [method_row(study, s.method, s.accuracy) for s in study.summary.ranked(budget)]
-    return _dot_plot(
-        rows,
-        what=f"Accuracy with {study.budget_name(budget)}",
-        said=percent,
-        text=lambda v: number(100 * v, study.digits),
-        axis="accuracy, %",
-        cap=1.0,
-    )
+    what = f"Accuracy with {study.budget_name(budget)}"
+    digits = study.digits
+    return _dot_plot(rows, percent, lambda v: percentage(v, digits), what=what, axis="accuracy, %", cap=1.0)
 
 
 def difference_plot(study: StudyView, budget: str, pairs: Sequence[Comparison]) -> Markup:
     """Return the lead of the most accurate method over each other one; a band shows what counts as no difference."""
-    best = pairs[0].a
-    return _dot_plot(
-        [method_row(study, p.b, p.difference) for p in pairs],
-        what=f"Points by which {shown(best)} is more accurate, with {study.budget_name(budget)}, than",
-        said=_in_points,
-        text=lambda v: points(v, 1, signed=True),
-        axis=f"points by which {shown(best, 16)} is more accurate",
-        zero=True,
-    )
+    rows = [method_row(study, p.b, p.difference) for p in pairs]
+    what = f"Points by which {shown(pairs[0].a)} is more accurate, with {study.budget_name(budget)}, than"
+    axis = f"points by which {shown(pairs[0].a, 16)} is more accurate"
+    return _dot_plot(rows, _in_points, _signed_points, what=what, axis=axis, zero=True)
 
 
 def recall_plot(study: StudyView, rows: Sequence[ClassRecall]) -> Markup:
     """Return the share of each class that was recognised, with its interval."""
-    return _dot_plot(
-        [DotRow(shown(r.class_, 18), study.colour(r.method), "o", r.recall, r.low, r.high) for r in rows],
-        what="Recognised images of each class",
-        said=percent,
-        text=percentage,
-        axis="recognised, %",
-        cap=1.0,
-        methods=False,
-    )
+    found = [DotRow(shown(r.class_, 18), study.colour(r.method), "o", r.recall, r.low, r.high) for r in rows]
+    what, axis = "Recognised images of each class", "recognised, %"
+    return _dot_plot(found, percent, percentage, what=what, axis=axis, cap=1.0, methods=False)
 
 
 def gate_plot(study: StudyView, rows: Sequence[GateRow]) -> Markup:
@@ -94,32 +77,26 @@ def gate_plot(study: StudyView, rows: Sequence[GateRow]) -> Markup:
             found.append(DotRow(label, study.colour(r.method), "D", r.difference, r.low, r.high))
     if not found:
         return Markup("")
-    return _dot_plot(
-        found,
-        what=f"Change by generated images with {study.budget_name(rows[0].budget)}",
-        said=_in_points,
-        text=lambda v: points(v, 1, signed=True),
-        axis="change in points",
-        zero=True,
-    )
+    what = f"Change by generated images with {study.budget_name(rows[0].budget)}"
+    return _dot_plot(found, _in_points, _signed_points, what=what, axis="change in points", zero=True)
+
+
+def _signed_points(value: float) -> str:
+    return points(value, 1, signed=True)
 
 
 def _in_points(value: float) -> str:
-    return f"{points(value, 1, signed=True)} points"
+    return f"{_signed_points(value)} points"
 
 
 def _dot_plot(
-    rows: Sequence[DotRow],
-    *,
-    what: str,
-    said: Callable[[float], str],
-    text: Callable[[float], str],
-    axis: str,
-    cap: float | None = None,
-    zero: bool = False,
-    methods: bool = True,
-) -> Markup:
-    """Return rows of dots with names on the left and means on the right; what is far off is named at the edge."""
+    rows: Sequence[DotRow], said: Callable[[float], str], text: Callable[[float], str], *, what: str, axis: str,
+    cap: float | None = None, zero: bool = False, methods: bool = True,
+) -> Markup:  # fmt: skip
+    """Return rows of dots with names on the left and means on the right; what is far off is named at the edge.
+
+    `said` words a value in the description `what: ...`, `text` on the right; `cap` and `zero` are those of shown_range.
+    """
     left = round(min(158, 14 + (LETTER_WIDTH if methods else 7.6) * max(len(r.label) for r in rows)))
     height = 62 + (30 if len(rows) <= 14 else 24) * len(rows)
     low, high, outside = shown_range(rows, cap=cap, zero=zero)
@@ -140,14 +117,15 @@ def _dot_plot(
 
 
 def _draw_row(axes: Axes, y: int, row: DotRow, mean: str, *, outside: bool, bold: bool) -> None:
-    name: dict[str, Any] = {"color": row.colour, "fontweight": "bold"} if bold else {"color": COLOUR["ink"]}
     to_axes = axes.get_yaxis_transform()
-    axes.text(-0.03, y, row.label, transform=to_axes, ha="right", va="center_baseline", **name)
+    colour, weight = (row.colour, "bold") if bold else (COLOUR["ink"], "normal")
+    name = axes.text(-0.03, y, row.label, transform=to_axes, ha="right", va="center_baseline", color=colour)
+    name.set_fontweight(weight)
     axes.text(1.03, y, mean, transform=to_axes, va="center_baseline", fontweight="bold")
     if outside:
         side = "left" if row.mean < axes.get_xlim()[0] else "right"
-        where = {"x": float(side == "right"), "y": y, "ha": side, "va": "center_baseline"}
-        axes.text(s=_EDGE_WORDS[side], transform=to_axes, color=COLOUR["muted"], **where)
+        x, muted = float(side == "right"), COLOUR["muted"]
+        axes.text(x, y, _EDGE_WORDS[side], transform=to_axes, ha=side, va="center_baseline", color=muted)
         return
     draw_dots(axes, row.each, [y + 0.25] * len(row.each), row.colour, size=3.7, alpha=0.5)
     axes.plot([row.low, row.high], [y, y], color=row.colour, linewidth=2.4, solid_capstyle="butt")

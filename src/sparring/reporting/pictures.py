@@ -1,4 +1,4 @@
-"""Pictures of a study as data: addresses, so that the page is one file; large ones are packed first."""
+"""Pictures as data: addresses, so that a page is one file. Large ones are made smaller first."""
 
 import base64
 import io
@@ -19,9 +19,9 @@ class Picture:
     height: int
 
 
-def inlined(folder: Path, name: object) -> Picture | None:
-    """The picture `name` inside `folder`; None where it is absent, elsewhere on the machine, or not a picture."""
-    if not isinstance(name, str) or not name or "\0" in name:
+def inlined(folder: Path, name: str | None) -> Picture | None:
+    """Return the picture `name` of `folder`; None where it is absent, elsewhere on the machine, or not a picture."""
+    if not name or "\0" in name:
         return None
     path = (folder / name).resolve()
     if not path.is_relative_to(folder.resolve()) or not path.is_file():
@@ -33,7 +33,7 @@ def inlined(folder: Path, name: object) -> Picture | None:
 
 
 def packed(data: bytes) -> Picture | None:
-    """PNG or JPEG bytes; a large picture is made smaller. None for anything else."""
+    """Return PNG or JPEG bytes as a picture, a large one made smaller; None for anything else."""
     from PIL import Image
 
     kind = next((k for start, k in _IMAGE_TYPES.items() if data.startswith(start)), None)
@@ -55,7 +55,7 @@ def _uri(kind: str, data: bytes) -> str:
 
 
 def film(folder: Path, name: str, most: int = 3_000_000) -> Picture | None:
-    """An animated WebP of at most `most` bytes as it is."""
+    """Return an animated WebP as it is; None where there is none, or it has more than `most` bytes."""
     from PIL import Image
 
     path = folder / name

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from ..study.records import Summary
+from ..study.summary import Summary
 from .html import template
 from .sections.accuracy import accuracy_section
 from .sections.classes import classes_section

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from ..study.records import ArmScore, MethodEntry, Summary
+from ..study.records import ArmScore, MethodEntry
+from ..study.summary import Summary
 from ..words import budget_name
 from .pictures import Picture, inlined
 from .svg import COLOUR, colour_role, family_shape

@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from hashlib import sha1
-from typing import Any
 
 import matplotlib
 from markupsafe import Markup, escape
@@ -28,24 +27,6 @@ _VARIABLE = {colour: f"var(--{role})" for role, colour in COLOUR.items()}
 FAMILY_SHAPES = {"floor": "X", "traditional": "s", "network": "o", "gan": "D"}  # matplotlib's names of markers
 
 PIXELS_PER_INCH = 72  # matplotlib's SVG user unit is 1/72 inch; the page shows one unit as one CSS pixel
-_STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "sparring",
-    "text.parse_math": False,  # a class may be called $x$
-    "font.family": ["DejaVu Sans"],  # comes with matplotlib; only used to measure
-    "font.size": 12.5,
-    "text.color": COLOUR["ink"],
-    "axes.labelcolor": COLOUR["muted"],
-    "axes.edgecolor": COLOUR["muted"],
-    "axes.linewidth": 1.0,
-    "xtick.color": COLOUR["muted"],
-    "ytick.color": COLOUR["muted"],
-    "xtick.minor.size": 0,
-    "ytick.minor.size": 0,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.unicode_minus": True,
-}
 
 
 def colour_role(method: str, methods: Sequence[str]) -> str:
@@ -76,7 +57,26 @@ def new_figure(width: int, height: int, *, left: int, right: int, top: int, bott
 
 def figure_style() -> AbstractContextManager[None]:
     """Return a context in which matplotlib draws in the page's style."""
-    return matplotlib.rc_context(_STYLE)
+    return matplotlib.rc_context(
+        {
+            "svg.fonttype": "none",
+            "svg.hashsalt": "sparring",
+            "text.parse_math": False,  # a class may be called $x$
+            "font.family": ["DejaVu Sans"],  # comes with matplotlib; only used to measure
+            "font.size": 12.5,
+            "text.color": COLOUR["ink"],
+            "axes.labelcolor": COLOUR["muted"],
+            "axes.edgecolor": COLOUR["muted"],
+            "axes.linewidth": 1.0,
+            "xtick.color": COLOUR["muted"],
+            "ytick.color": COLOUR["muted"],
+            "xtick.minor.size": 0,
+            "ytick.minor.size": 0,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.unicode_minus": True,
+        }
+    )
 
 
 def inline_svg(figure: Figure, *, alt: str, kind: str = "") -> Markup:

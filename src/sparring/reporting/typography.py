@@ -7,7 +7,7 @@ from datetime import datetime
 from markupsafe import Markup, escape
 
 from ..errors import printable
-from ..words import MISSING, Number, capitalised, is_number
+from ..words import MISSING, OptionalNumber, capitalised, is_number
 
 NARROW_SPACE = "\u202f"  # does not break: between a number and its unit
 MINUS = "\u2212"
@@ -33,7 +33,7 @@ def typeset(text: str) -> str:
     return re.sub(r"(?<![\w.,/-])-(?=\d)", MINUS, text)
 
 
-def one_in(error: Number) -> str:
+def one_in(error: OptionalNumber) -> str:
     """Return a share of mistakes as 0.021 -> `1 in 48 wrong`, which is easier to picture than a percentage."""
     if not is_number(error):
         return MISSING

@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .job import compare, summarise
-    from .records import Summary
     from .sealed import Sealed
+    from .summary import Summary
 
 __all__ = ["Sealed", "Summary", "compare", "summarise"]
 
-_HOMES = {"compare": "job", "summarise": "job", "Summary": "records", "Sealed": "sealed"}
+_HOMES = {"compare": "job", "summarise": "job", "Summary": "summary", "Sealed": "sealed"}
 
 
 def __getattr__(name: str):

@@ -1,13 +1,14 @@
-"""From a measured summary to a recommendation with reasons in plain words. Pure: records in, records out."""
+"""From a measured summary to a recommendation with its reasons in plain words."""
 
 from collections.abc import Iterator
 from math import log
 
 from ..stats import ENOUGH, smallest_p
 from ..words import budget_name, duration, listed, percent, plural, points
-from .records import Ablation, ArmScore, Comparison, NotChosen, Reason, Recommendation, Summary
+from .records import Ablation, ArmScore, Comparison, NotChosen, Reason, Recommendation
+from .summary import Summary
 
-FAMILIES = ("floor", "traditional", "network", "gan")  # simplest first
+SIMPLEST_FIRST = ("floor", "traditional", "network", "gan")  # simplest first
 CLOSE = 0.01  # a simpler method of the best tie group is chosen when its mean is at most this far below the best
 FEW_IMAGES = 30  # test images of a class below which its recall is rough
 SMALL_TEST = 200  # test images below which most differences cannot be seen
@@ -16,9 +17,9 @@ SMALL_TEST = 200  # test images below which most differences cannot be seen
 def advise(summary: Summary) -> tuple[Recommendation, str]:
     """Return the recommendation and the verdict (one sentence) of a summary that has none yet.
 
-    Of the best tie group at the largest budget the simplest and cheapest method is chosen whose mean accuracy is
-    within CLOSE of the best; the floor only where nothing else worked. With fewer than ENOUGH repeats nothing can be
-    told apart: then means alone decide, and a warning says so.
+    The choice is made at the largest budget, among the methods of the best tie group whose mean accuracy is within
+    CLOSE of the best: the simplest of them, and of equally simple ones the fastest. A method of the family "floor" is
+    chosen only where there is no other. With fewer than ENOUGH repeats nothing can be told apart; a warning says so.
     """
     budget = next((b.budget for b in reversed(summary.budgets) if summary.ranked(b.budget)), None)
     if budget is None:
@@ -44,15 +45,15 @@ def difference_words(row: Comparison | Ablation) -> str:
 
 
 def failures(summary: Summary) -> Iterator[str]:
-    """One sentence for every method that failed anywhere."""
+    """Yield a sentence for every method of which a fit failed."""
     for method in dict.fromkeys(e.method for e in summary.errors):
         mine = [e for e in summary.errors if e.method == method]
         fits = plural(len(mine), "fit")
-        yield f"{method} failed in {fits} and is judged without them, or not at all: {mine[0].reason}"
+        yield f"{method} failed in {fits} and is compared without them, or not at all: {mine[0].reason}"
 
 
 class _Advisor:
-    """A summary seen from its largest budget at which anything worked."""
+    """A summary, seen from the largest budget at which a fit succeeded."""
 
     def __init__(self, summary: Summary, budget: str):
         self.summary, self.budget = summary, budget
@@ -67,10 +68,10 @@ class _Advisor:
 
     def simplicity(self, score: ArmScore) -> tuple[int, float]:
         family = self.family[score.method]
-        return FAMILIES.index(family) if family in FAMILIES else len(FAMILIES), score.seconds.median
+        return SIMPLEST_FIRST.index(family) if family in SIMPLEST_FIRST else len(SIMPLEST_FIRST), score.seconds.median
 
     def better_than(self) -> tuple[list[str], list[str]]:
-        """The methods that the chosen one is better than, and the others that it was compared with."""
+        """Return the methods that the chosen one is better than, and the others that it was compared with."""
         beaten, rest = [], []
         for score in self.scores:
             pair = self.summary.comparison(self.chosen.method, score.method, self.budget)
@@ -91,7 +92,7 @@ class _Advisor:
         )
 
     def verdict(self) -> str:
-        """One sentence: what to use, how good it is, how sure that is, and what the GAN brought."""
+        """Return one sentence: what to use, how good it is, how sure that is, and what the GAN brought."""
         text = self.sentence()
         if len(self.scores) > 1:
             text += f"; {self.standing()}"
@@ -121,7 +122,7 @@ class _Advisor:
                 f"{chosen.method}, which is simpler{self.cheaper(best)}",
             )
         elif best.n >= ENOUGH and (beaten := self.better_than()[0]):
-            better = f"it is better than {listed(beaten)} beyond chance, all comparisons of the study considered"
+            better = f"it is better than {listed(beaten)}; the test allows for all comparisons of the study"
             yield Reason("accuracy", better)
         yield from (Reason("ablation", text) for text in self.brought())
         yield Reason("more labels", self.more_labels())
@@ -138,7 +139,7 @@ class _Advisor:
         return next((a for a in self.summary.ablations if (a.kind, a.budget) == (kind, self.budget)), None)
 
     def brought(self) -> Iterator[str]:
-        """What unlabelled images, the GAN and generated images brought."""
+        """Yield what unlabelled images, the GAN and generated images brought."""
         said = {
             "better": "better than without",
             "worse": "worse than without",
@@ -150,7 +151,7 @@ class _Advisor:
                 yield f"{row.what} ({row.a} against {row.b}): {difference_words(row)}, {said[row.verdict]}"
 
     def more_labels(self) -> str:
-        """What more labels brought, and may bring: errors fall about as a power of the number of labels."""
+        """Return what more labels brought and may bring."""
         name = self.chosen.method
         known = {b.labels: s.accuracy.mean for b in self.summary.budgets if (s := self.summary.score(name, b.budget))}
         if len(known) < 2:
@@ -159,12 +160,13 @@ class _Advisor:
         gain = f"from {few:,} to {many:,} labels {name} went from {percent(low)} to {percent(high)}"
         if high <= low or high >= 1:
             return f"{gain}: more labels did not help it here"
+        # Errors fall roughly as a power of the number of labels.
         pace = log((1 - low) / (1 - high)) / log(many / few)
         more = 1 - (1 - high) * 2**-pace
-        return f"{gain}; at this pace twice as many would give about {percent(more)} (reckoned, not measured)"
+        return f"{gain}; at this pace twice as many would give about {percent(more)} (an estimate, not measured)"
 
     def elsewhere(self) -> Iterator[str]:
-        """Budgets at which another method is better than the chosen one."""
+        """Yield the budgets at which other methods are better than the chosen one."""
         name = self.chosen.method
         for budget in (b.budget for b in self.summary.budgets if b.budget != self.budget):
             pairs = [self.summary.comparison(s.method, name, budget) for s in self.summary.ranked(budget)]
@@ -172,7 +174,7 @@ class _Advisor:
                 yield f"with only {self.words(budget)} {listed(better)} {'is' if len(better) == 1 else 'are'} better"
 
     def gates(self) -> Iterator[str]:
-        """How often generated images were let in."""
+        """Yield how often generated images passed the gate."""
         gates = [g for g in self.summary.gates if g.budget == self.budget]
         for method in dict.fromkeys(g.method for g in gates):
             passed = [g.passed for g in gates if g.method == method]
@@ -181,7 +183,7 @@ class _Advisor:
     def why_not(self, score: ArmScore) -> str:
         pair = self.summary.comparison(self.chosen.method, score.method, self.budget)
         if pair is None:
-            return "was not compared: no repeat worked for both"
+            return "was not compared: no repeat succeeded for both"
         mean = pair.difference.mean
         apart = f"{points(abs(mean))} points {'less' if mean > 0 else 'more'} accurate on average"
         if pair.verdict == "better":
@@ -192,7 +194,7 @@ class _Advisor:
         return f"{apart}, {known}{dear}" if abs(mean) >= 5e-5 else f"as accurate on average{dear}"
 
     def warnings(self) -> Iterator[str]:
-        """What to know before relying on the recommendation, most serious first."""
+        """Yield what to know before relying on the recommendation, most serious first."""
         n, tested = self.summary.repeats, self.summary.test.images
         if n < ENOUGH:
             yield (
@@ -208,10 +210,10 @@ class _Advisor:
         yield from self.rare()
         yield from self.uneven()
         if (looks := self.summary.test.looks) > 1:
-            yield f"the test images were looked at {looks} times: what was chosen in between flatters the numbers"
+            yield f"the test labels were opened {looks} times: choices made in between make the numbers look too good"
 
     def rare(self) -> Iterator[str]:
-        """Classes whose recall is rough, and how many more test images would settle it."""
+        """Yield the classes with few test images, and how many more would be needed."""
         place = self.chosen.method, self.budget
         rows = [r for r in self.summary.per_class if (r.method, r.budget) == place and r.of < FEW_IMAGES]
         for row in sorted(rows, key=lambda r: r.of)[:3]:
@@ -225,7 +227,7 @@ class _Advisor:
             yield f"{len(rows) - 3} more classes have fewer than {FEW_IMAGES} test images"
 
     def uneven(self) -> Iterator[str]:
-        """Accuracy that a frequent class carries."""
+        """Yield a sentence where a frequent class raises the accuracy."""
         overall, balanced = self.chosen.accuracy.mean, self.chosen.balanced_accuracy.mean
         if overall - balanced > 0.05:
             best = max(self.scores, key=lambda s: s.balanced_accuracy.mean)

@@ -1,25 +1,23 @@
-"""From rows and predictions to the measured part of a summary: every number, and no opinion.
-
-Pure but for the files it reads: the same rows give the same numbers at any time.
-"""
+"""From rows and predictions to the numbers of a summary, without advice. The same rows give the same numbers."""
 
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from itertools import combinations
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 
 from .. import stats
 from ..devices import hardware, versions
 from ..errors import FileFormatError
+from ..records import Value
 from ..stats import Bin, RepeatedInterval
-from .plan import SLOW, Study, now
+from .plan import SLOW_FAMILIES, Study, now
 from .records import (
-    FORMAT,
     SEAL,
+    STUDY_FORMAT,
     Ablation,
     ArmScore,
     ClassRecall,
@@ -37,14 +35,13 @@ from .records import (
     Recommendation,
     ReliabilityBins,
     StudyMachine,
-    Summary,
     TieGroups,
     Trial,
     UnmeasuredArm,
 )
 from .sealed import Sealed
+from .summary import Summary
 
-Value = TypeVar("Value")
 Ingredient = Literal["unlabelled", "gan", "generated"]
 ABLATIONS: tuple[tuple[Ingredient, str, str, str], ...] = (
     ("unlabelled", "unlabelled images", "consistency", "cnn"),
@@ -60,8 +57,18 @@ class Arm:
     method: str
     budget: str
     rows: list[FitRow]
-    proba: np.ndarray  # float32 [R,T,K]
+    said: np.ndarray  # int64 [R,T]: the most probable class
     right: np.ndarray  # bool [R,T]
+    confidence: np.ndarray  # float32 [R,T]: the probability of that class
+    summed: np.ndarray  # float64 [T,K]: probabilities, added up over repeats
+    calibrated: stats.Calibrated
+
+    @classmethod
+    def of(cls, method: str, budget: str, rows: list[FitRow], proba: np.ndarray, truth: np.ndarray) -> "Arm":
+        """Return the arm of probabilities float32 [R,T,K], which it does not keep: a study has many of them."""
+        said, summed = proba.argmax(-1), proba.sum(0, dtype=float)
+        calibrated = stats.calibration(proba, truth)
+        return cls(method, budget, rows, said, said == truth, proba.max(-1), summed, calibrated)
 
 
 Arms = dict[tuple[str, str], Arm]  # (method, budget) -> arm
@@ -83,15 +90,15 @@ def measure(study: Study) -> tuple[Summary, Arms, np.ndarray]:
     arms, unmeasured = arms_of(study, rows, truth)
     failed = {place: sum(row.status == "error" for row in rows.values() if (row.method, row.budget) == place)
               for place in arms}  # fmt: skip
-    pairs = compared(arms, definition.budgets, names)
+    pairs = comparisons(arms, definition.budgets, names)
     summary = Summary(
-        format=FORMAT,
+        format=STUDY_FORMAT,
         created=now(),
         command=definition.command,
         name=definition.data.name,
         sparring=versions()["sparring"],
         versions=versions(),
-        machine=machine(definition, list(rows.values())),
+        machine=study_machine(definition, list(rows.values())),
         data=definition.data,
         test=HeldOutPart(len(truth), len(definition.looks)),
         repeats=definition.repeats,
@@ -105,14 +112,14 @@ def measure(study: Study) -> tuple[Summary, Arms, np.ndarray]:
         errors=tuple(FailedFit(r.method, r.budget, r.repeat, r.error.id, r.error.reason) for r in rows.values()
                      if r.error),
         pairs=pairs,
-        tie_groups=groups(arms, pairs, definition.budgets),
+        tie_groups=tie_groups_of(arms, pairs, definition.budgets),
         per_class=tuple(row for arm in arms.values() for row in recalled(arm, truth, classes)),
         confusion=tuple(confused(arm, truth, len(classes)) for arm in arms.values()),
         reliability=tuple(reliability(arm) for arm in arms.values()),
-        games=tuple(games(rows.values(), {m.name for m in definition.methods if m.family == "gan"})),
-        gates=tuple(gates(rows.values())),
+        games=tuple(game_curves(rows.values(), {m.name for m in definition.methods if m.family == "gan"})),
+        gates=tuple(gate_rows(rows.values())),
         notes=(*shortened(rows.values()),
-               *unequal(rows.values(), {m.name for m in definition.methods if m.family in SLOW})),
+               *unequal(rows.values(), {m.name for m in definition.methods if m.family in SLOW_FAMILIES})),
         ablations=tuple(ablations(pairs)),
         covers=covers(definition.budgets),
         recommendation=Recommendation(None, None, ""),
@@ -127,7 +134,7 @@ def measure(study: Study) -> tuple[Summary, Arms, np.ndarray]:
 
 
 def refuse_mixed(rows: Iterable[FitRow]) -> None:
-    """Rule 3: all arms of a repeat at a budget saw the same labels and seed."""
+    """Rule 3: raise FileFormatError unless all methods of a repeat at a budget saw the same labels and seed."""
     seen: dict[tuple[str, int], tuple] = {}
     for row in rows:
         given = row.draw, row.labels, row.seed
@@ -140,7 +147,7 @@ def refuse_mixed(rows: Iterable[FitRow]) -> None:
 
 
 def count_look(study: Study, rows: dict[Trial, FitRow]) -> None:
-    """Rule 1: study.json counts the look before it happens. The same rows show nothing new, however often."""
+    """Rule 1: count this look in study.json before it happens; the same rows are counted once."""
     seen = sorted(json.dumps([*trial, row.status, row.digest]) for trial, row in rows.items())
     study.count_look(hashlib.blake2b("\n".join(seen).encode(), digest_size=8).hexdigest(), len(rows))
 
@@ -160,8 +167,7 @@ def arms_of(study: Study, rows: dict[Trial, FitRow], truth: np.ndarray) -> tuple
             found = [(row, proba) for row, proba in found if proba is not None]
             if found:
                 proba = np.stack([proba for _, proba in found])
-                right = proba.argmax(-1) == truth
-                arms[method.name, budget] = Arm(method.name, budget, [row for row, _ in found], proba, right)
+                arms[method.name, budget] = Arm.of(method.name, budget, [row for row, _ in found], proba, truth)
             else:
                 failed = sum(row.status == "error" for row in mine)
                 unmeasured.append(UnmeasuredArm(method.name, budget, failed))
@@ -182,7 +188,6 @@ def six_digits(value: Value) -> Value:
 
 def score(arm: Arm, truth: np.ndarray, classes: int, failed: int) -> ArmScore:
     balanced = np.nanmean(stats.recalls(arm.right, truth, classes), 1)
-    measures = stats.calibration(arm.proba, truth)
     seconds = [row.seconds for row in arm.rows if row.seconds is not None]
     return ArmScore(
         method=arm.method,
@@ -191,46 +196,46 @@ def score(arm: Arm, truth: np.ndarray, classes: int, failed: int) -> ArmScore:
         failed=failed,
         accuracy=repeated(stats.share_interval(arm.right), arm.right.mean(1)),
         balanced_accuracy=repeated(stats.balanced_interval(arm.right, truth, classes), balanced),
-        ece=six_digits(measures.ece),
-        nll=six_digits(measures.nll),
-        brier=six_digits(measures.brier),
+        ece=six_digits(arm.calibrated.ece),
+        nll=six_digits(arm.calibrated.nll),
+        brier=six_digits(arm.calibrated.brier),
         seconds=FitSeconds(float(np.median(seconds)), tuple(seconds)),
     )
 
 
 def repeated(found: stats.Interval, each: np.ndarray) -> RepeatedInterval:
-    return six_digits(RepeatedInterval(found.mean, found.low, found.high, tuple(each.tolist())))
+    return six_digits(RepeatedInterval(*found.triple, tuple(each.tolist())))
 
 
 def confused(arm: Arm, truth: np.ndarray, classes: int) -> ConfusionCounts:
     counts = np.zeros((classes, classes), int)
-    for said in arm.proba.argmax(-1):
+    for said in arm.said:
         np.add.at(counts, (truth, said), 1)
     return ConfusionCounts(arm.method, arm.budget, tuple(map(tuple, counts.tolist())))
 
 
 def reliability(arm: Arm) -> ReliabilityBins:
     """Return a reliability diagram over all repeats; counts are per repeat."""
-    curve = stats.Calibration(arm.proba.max(-1).ravel(), arm.right.ravel())
+    curve = stats.Calibration(arm.confidence.ravel(), arm.right.ravel())
     bins = [Bin(float(b.confidence), float(b.accuracy), float(b.count / len(arm.rows))) for b in curve.table()]
     return ReliabilityBins(arm.method, arm.budget, six_digits(tuple(bins)))
 
 
 def recalled(arm: Arm, truth: np.ndarray, classes: Sequence[str]) -> Iterator[ClassRecall]:
-    """Recall per class of the test part, with the number of images of it; `right` is a mean over repeats."""
+    """Yield the recall of every class of the test part; `right` is a mean over repeats."""
     for k, name in enumerate(classes):
         right = arm.right[:, truth == k]
         if of := right.shape[1]:
             found = stats.share_interval(right)
             hits, needed = float(right.mean(0).sum()), stats.images_needed(round(found.mean, 6))
-            yield six_digits(ClassRecall(arm.method, arm.budget, name, hits, of, *found, needed=needed))
+            yield six_digits(ClassRecall(arm.method, arm.budget, name, hits, of, *found.triple, needed))
 
 
 # Methods against each other.
 
 
-def compared(arms: Arms, budgets: Sequence[str], methods: Sequence[str]) -> tuple[Comparison, ...]:
-    """Every pair at every budget, the more accurate one as a; Holm over all of them."""
+def comparisons(arms: Arms, budgets: Sequence[str], methods: Sequence[str]) -> tuple[Comparison, ...]:
+    """Return every pair at every budget, the more accurate method as a; Holm's adjustment is over all of them."""
     places, family = [], []
     for budget in budgets:
         for first, second in combinations([arms[m, budget] for m in methods if (m, budget) in arms], 2):
@@ -239,7 +244,7 @@ def compared(arms: Arms, budgets: Sequence[str], methods: Sequence[str]) -> tupl
             if common:
                 right = [arm.right[[row.repeat in common for row in arm.rows]] for arm in (a, b)]
                 places.append((budget, a.method, b.method))
-                family.append(stats.paired(*right))
+                family.append(stats.paired_test(*right))
     return tuple(
         six_digits(
             Comparison(
@@ -260,7 +265,7 @@ def compared(arms: Arms, budgets: Sequence[str], methods: Sequence[str]) -> tupl
     )
 
 
-def groups(arms: Arms, pairs: Sequence[Comparison], budgets: Sequence[str]) -> tuple[TieGroups, ...]:
+def tie_groups_of(arms: Arms, pairs: Sequence[Comparison], budgets: Sequence[str]) -> tuple[TieGroups, ...]:
     both = [*pairs, *(pair.reversed() for pair in pairs)]
     better = {(pair.budget, pair.a, pair.b) for pair in both if pair.verdict == "better"}
     found = []
@@ -272,7 +277,7 @@ def groups(arms: Arms, pairs: Sequence[Comparison], budgets: Sequence[str]) -> t
 
 
 def ablations(pairs: Sequence[Comparison]) -> Iterator[Ablation]:
-    """What unlabelled images, the GAN and generated images brought, read off pairs that differ in nothing else."""
+    """Yield what unlabelled images, the GAN and generated images brought: pairs that differ in nothing else."""
     for kind, what, a, b in ABLATIONS:
         for found in pairs:
             if {found.a, found.b} == {a, b}:
@@ -281,7 +286,7 @@ def ablations(pairs: Sequence[Comparison]) -> Iterator[Ablation]:
 
 
 def covers(budgets: Sequence[str]) -> str:
-    """What intervals and verdicts speak about."""
+    """Return what intervals and verdicts speak about."""
     text = (
         "Intervals and verdicts speak about new draws of the labelled images, new random seeds and new test images of "
         "the same kind. They do not speak about other data, other settings or other amounts of unlabelled images."
@@ -293,8 +298,8 @@ def covers(budgets: Sequence[str]) -> str:
 # From the notes of fits.
 
 
-def games(rows: Iterable[FitRow], gans: set[str]) -> Iterator[GameCurves]:
-    """Curves and pictures of GAN arms: the first repeat that worked at each budget."""
+def game_curves(rows: Iterable[FitRow], gans: set[str]) -> Iterator[GameCurves]:
+    """Yield curves and pictures of methods with a GAN: the first repeat that succeeded at each budget."""
     seen = set()
     for row in sorted(rows, key=lambda r: r.repeat):
         place, notes, pictures = (row.method, row.budget), row.notes, row.pictures or {}
@@ -304,14 +309,14 @@ def games(rows: Iterable[FitRow], gans: set[str]) -> Iterator[GameCurves]:
             yield GameCurves(*row.trial, curves, pictures.get("generated"), pictures.get("real"), notes.note)
 
 
-def gates(rows: Iterable[FitRow]) -> Iterator[GateRow]:
+def gate_rows(rows: Iterable[FitRow]) -> Iterator[GateRow]:
     for row in sorted(rows, key=lambda r: r.repeat):
         if row.status == "ok" and (gate := row.notes.gate):
             yield GateRow(**vars(gate), **row.trial._asdict())
 
 
 def shortened(rows: Iterable[FitRow]) -> Iterator[str]:
-    """Networks that the time limit left with less than half of their steps were not tried at their best."""
+    """Yield a note for each budget at which the time limit left networks with less than half of their steps."""
     cut: dict[str, list[tuple[int, int]]] = {}
     for row in rows:
         taken, planned = row.notes.steps, row.notes.planned
@@ -326,7 +331,7 @@ def shortened(rows: Iterable[FitRow]) -> Iterator[str]:
 
 
 def unequal(rows: Iterable[FitRow], networks: set[str]) -> Iterator[str]:
-    """Rule 3, the part that a table can only tell: network arms that took other numbers of steps, and why."""
+    """Rule 3: yield a note for each budget at which networks took different numbers of steps."""
     steps: dict[tuple[str, int], dict[str, int]] = {}
     for row in rows:
         taken = row.notes.steps
@@ -341,8 +346,8 @@ def unequal(rows: Iterable[FitRow], networks: set[str]) -> Iterator[str]:
             yield f"at {budget} labels the networks did not take the same number of steps ({said}): the time ran out"
 
 
-def machine(definition: Definition, rows: list[FitRow]) -> StudyMachine:
-    """Return what the rows ran on: where they differ, that of the last."""
+def study_machine(definition: Definition, rows: list[FitRow]) -> StudyMachine:
+    """Return the machine of the fits; where they ran on several, that of the last row."""
     found = rows[-1].hardware if rows else FitMachine(**hardware())
     precision = next((p for row in rows if (p := row.notes.precision)), None)
     threads, jobs = rows[-1].threads if rows else None, definition.jobs.jobs if definition.jobs else None

@@ -1,4 +1,4 @@
-"""The main job: a study from a source to a summary and a model, in one folder, resumable at every moment."""
+"""Run a study from a source to a summary and a model, in one folder; it can be stopped and resumed at any moment."""
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ from .analysis import measure
 from .model import FOLDER, save_recommended
 from .pictures import draw_pictures
 from .plan import (
-    SLOW,
+    SLOW_FAMILIES,
     Study,
     begun,
     checked_count,
@@ -34,11 +34,11 @@ from .plan import (
     simplest_first,
 )
 from .pool import Pool
-from .prepared import Prepared, label_draws, prepare
+from .prepared import Prepared, label_draws, split_and_seal
 from .records import (
-    FORMAT,
     SEAL,
     STUDY,
+    STUDY_FORMAT,
     SUMMARY,
     Definition,
     LoadOptions,
@@ -46,11 +46,11 @@ from .records import (
     SealedImages,
     StudyProgress,
     StudySettings,
-    Summary,
     Trial,
 )
+from .summary import Summary
 from .timing import Clock, settle_jobs
-from .worker import AnyMethod, Outcome, Task, fit, plain
+from .worker import AnyMethod, Outcome, Task, fit_and_predict, json_ready
 
 WORK = ".work"  # arrays that processes map; gone when the command ends
 OnStudyProgress = Callable[[StudyProgress], None]
@@ -78,9 +78,10 @@ def compare(
 ) -> Summary:
     """Compare methods on the same few labels, and return what `out`/summary.json says.
 
-    Fits what is not in the folder `out` yet: the same call again goes on where it stopped, a call with more methods,
+    Fits what is not in the folder `out` yet. The same call again goes on where it stopped; a call with more methods,
     labels or repeats extends the study. Another `seed`, `test` (share of each class for the test part, where the source
-    has none), `minutes` or other data are refused. A fit that fails is a row with its error, tried again with `retry`.
+    has none) or `minutes` is refused, and so are other data. A fit that fails is a row with its error; `retry` tries it
+    again.
 
     source, size, unlabelled, table: as `sparring.load` takes them; `table` is a labels.csv that lies elsewhere.
     methods: names from METHODS, or {name: anything with the fields and the `make` of a Method}. labels: labels per
@@ -88,8 +89,8 @@ def compare(
     measures, 0 fits in this process. model: fit the recommended method on all labelled images into `out`/model.
     command: how to repeat this, for the report. progress: called with a StudyProgress.
 
-    Raises UsageError, DataError, FileFormatError or MachineError before anything is written, MachineError when the
-    disk fills up, KeyboardInterrupt after saving.
+    Raises UsageError, DataError, FileFormatError or MachineError before anything is written; MachineError when the
+    disk is full; KeyboardInterrupt after saving.
     """
     if budgets is not None:
         raise UsageError(
@@ -110,7 +111,7 @@ def compare(
     if minutes is not None:  # before anything is written; again when the number of processes is known
         minutes_each(minutes, trials, chosen, cores() if jobs == "auto" else int(jobs))
     definition = Definition(
-        format=FORMAT,
+        format=STUDY_FORMAT,
         sparring=SPARRING_VERSION,
         created=now(),
         command=command,
@@ -125,7 +126,7 @@ def compare(
         fingerprint=prepared.fingerprint,
         data=prepared.about,
         test=SealedImages(prepared.test_hashes),
-        load=LoadOptions(plain(size), named(unlabelled), named(table)),
+        load=LoadOptions(json_ready(size), unlabelled and str(unlabelled), table and str(table)),
     )
     with held(folder), Pool(1) as pool:
         study = begun(folder, definition)
@@ -145,12 +146,12 @@ def read_and_split(
     say(reading)
     images = load(source, **options, progress=lambda done, total: say(replace(reading, done=done, total=total)))
     say(StudyProgress("data", message="looking for duplicates"))
-    return images, prepare(images, seed=settings.seed, test=settings.test)
+    return images, split_and_seal(images, seed=settings.seed, test=settings.test)
 
 
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """`folder`, made if need be, for this process alone; nothing that is not whole is left in it."""
+    """Hold `folder` for this process alone; make it if need be, and leave no incomplete file in it."""
     new = not folder.exists()
     files.make_folder(folder)
     try:
@@ -164,10 +165,6 @@ def held(folder: Path) -> Iterator[None]:
         if new and not (folder / STUDY).exists():
             with suppress(OSError):  # not empty
                 folder.rmdir()
-
-
-def named(path: Path | str | None) -> str | None:
-    return None if path is None else str(path)
 
 
 # Fits.
@@ -202,7 +199,7 @@ def run(
 
     say(now_at(message=clock.plan(missing, settled.threads)))
     try:
-        work = partial(fit, test=test, classes=len(prepared.classes))
+        work = partial(fit_and_predict, test=test, classes=len(prepared.classes))
         for running, outcome in pool.run(settled_steps(study, tasks, methods, pool, say), work):
             if outcome is not None:
                 keep(study, outcome)
@@ -220,11 +217,13 @@ def run(
 def settled_steps(
     study: Study, tasks: list[Task], methods: Mapping[str, AnyMethod], pool: Pool, say: OnStudyProgress
 ) -> list[Task]:
-    """Rule 3 where minutes cap the networks: at each budget all take as many steps as the slowest can afford."""
+    """Rule 3 where minutes cap the networks: at each budget all take the steps that the slowest has time for."""
     each, steps = study.definition.minutes_each, dict(study.definition.steps)
     if each is None:
         return tasks
-    firsts = {(t.trial.budget, t.trial.method): t for t in reversed(tasks) if methods[t.trial.method].family in SLOW}
+    firsts = {
+        (t.trial.budget, t.trial.method): t for t in reversed(tasks) if methods[t.trial.method].family in SLOW_FAMILIES
+    }
     tried = [task for (budget, _), task in firsts.items() if budget not in steps]
     if tried:
         say(StudyProgress("fits", message=f"trying how many steps fit into {each:.2g} minutes"))
@@ -258,7 +257,7 @@ def prepared_tasks(
 
 
 def keep(study: Study, outcome: Outcome) -> None:
-    """Files first, then the row that names them: a row is there only with everything it names."""
+    """Write the files of a fit and then the row that names them, so that no row names a file that is not there."""
     folder, row = study.folder, outcome.row
     if outcome.proba is not None and row.predictions:
         files.make_folder(folder / "predictions")

@@ -15,7 +15,8 @@ from ..devices import all_threads
 from .plan import Study, seed_of
 from .pool import KILLED, Pool
 from .prepared import write_images
-from .records import ArmScore, SavedModel, StudyProgress, Summary, Trial
+from .records import ArmScore, SavedModel, StudyProgress, Trial
+from .summary import Summary
 from .worker import AnyMethod, Task, problem_of
 
 FOLDER = "model"

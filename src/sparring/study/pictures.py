@@ -1,4 +1,4 @@
-"""The pictures of a summary: the most confident mistakes of the recommended method, and what the data looks like."""
+"""The pictures of a summary: a contact sheet, and the most confident mistakes of the recommended method."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,8 +12,9 @@ from ..errors import FileFormatError, SparringError
 from ..images import save_png
 from .analysis import Arm, Arms, six_digits
 from .plan import Study
-from .prepared import Prepared, prepare
-from .records import Definition, Mistake, Summary
+from .prepared import Prepared, split_and_seal
+from .records import Definition, Mistake
+from .summary import Summary
 
 MISTAKES = 24
 
@@ -63,7 +64,7 @@ def read_again(
         if images is None:
             images = data.load(definition.source, size=load.size, unlabelled=load.unlabelled, labels=load.table)
         if prepared is None:
-            prepared = prepare(images, seed=settings.seed, test=settings.test)
+            prepared = split_and_seal(images, seed=settings.seed, test=settings.test)
     except SparringError:
         return None, None
     if prepared.fingerprint != definition.fingerprint or prepared.test_hashes != definition.test.hashes:
@@ -72,8 +73,8 @@ def read_again(
 
 
 def drawn_mistakes(folder: Path, arm: Arm, truth: np.ndarray, prepared: Prepared) -> Iterator[Mistake]:
-    """The test images whose mean probability over repeats is highest for a wrong class, most confident first."""
-    mean = arm.proba.sum(0, dtype=float) / len(arm.rows)
+    """Yield the test images with the highest mean probability of a wrong class, most confident first."""
+    mean = arm.summed / len(arm.rows)
     said, confidence = mean.argmax(1), mean.max(1)
     wrong = np.flatnonzero(said != truth)
     for place, i in enumerate(wrong[np.argsort(-confidence[wrong], kind="stable")][:MISTAKES].tolist()):

@@ -13,13 +13,13 @@ import numpy as np
 from .. import files
 from ..errors import DataError, FileFormatError, UsageError, pick
 from ..records import read_record, to_json
-from .records import FORMAT, ROWS, STUDY, Definition, FitRow, LookAtTest, MethodEntry, StudyData, Trial, in_order
+from .records import ROWS, STUDY, STUDY_FORMAT, Definition, FitRow, LookAtTest, MethodEntry, StudyData, Trial, in_order
 from .worker import AnyMethod, array_hash
 
 FIXED = ("seed", "test", "minutes")  # settings that every row of a study shares
 COST = {"floor": 0, "traditional": 1, "network": 2, "gan": 3}
-SLOW = ("network", "gan")  # families that --minutes is divided over
-SHARE = 0.85  # of --minutes that network fits get; the rest is for everything else
+SLOW_FAMILIES = ("network", "gan")  # families that --minutes is divided over
+NETWORK_SHARE = 0.85  # of --minutes that network fits get; the rest is for everything else
 
 
 # What a user may ask for.
@@ -50,13 +50,8 @@ def checked_budget(budget: object) -> str:
     text = str(budget) if isinstance(budget, int | str | np.integer) and not isinstance(budget, bool) else ""
     if text == "all" or (text.isascii() and text.isdigit() and int(text) > 0):
         return text if text == "all" else str(int(text))
-    raise UsageError(
-        "label-budget",
-        f"{str(budget)!r} labels a class" if isinstance(budget, Path) else f"{budget!r} labels a class",
-        fix="give a whole number from 1 up, or all (a file of labels is table=)"
-        if isinstance(budget, Path) or str(budget).endswith(".csv")
-        else "give a whole number from 1 up, or all",
-    )
+    fix = "give a whole number from 1 up, or all (a labels.csv is given as table)"
+    raise UsageError("label-budget", f"{budget!r} labels a class", fix=fix)
 
 
 def checked_count(name: str, value: object, low: int, high: int) -> int:
@@ -93,12 +88,12 @@ def ordered_trials(methods: Mapping[str, AnyMethod], budgets: Sequence[str], rep
 
 def minutes_each(minutes: float, trials: Iterable[Trial], methods: Mapping[str, AnyMethod], jobs: int) -> float | None:
     """Return the cap on each network fit that makes a study end in about `minutes`; None without network fits."""
-    slow = sum(methods[trial.method].family in SLOW for trial in trials)
+    slow = sum(methods[trial.method].family in SLOW_FAMILIES for trial in trials)
     if not slow:
         return None
-    each = SHARE * minutes * max(1, min(jobs, slow)) / slow
+    each = NETWORK_SHARE * minutes * max(1, min(jobs, slow)) / slow
     if each * 60 < 1:
-        least = int(np.ceil(slow / 60 / SHARE / max(1, jobs)))
+        least = int(np.ceil(slow / 60 / NETWORK_SHARE / max(1, jobs)))
         raise UsageError(
             "minutes",
             f"{minutes:g} minutes leave {60 * each:.2g} s for each of {slow} network fits",
@@ -119,7 +114,7 @@ class Study:
 
     @classmethod
     def read(cls, folder: Path | str) -> "Study":
-        """Raises FileFormatError when the folder holds no study of a known format."""
+        """Return the study of a folder. Raises FileFormatError when it holds none of a known format."""
         folder = Path(folder)
         path = folder / STUDY
         if not path.exists():
@@ -129,11 +124,11 @@ class Study:
         data = files.read_json(path)
         found = data.get("format") if isinstance(data, dict) else type(data).__name__
         if found == 1:  # the first format: {} where jobs were not settled yet
-            data |= {"format": FORMAT, "jobs": data.get("jobs") or None}
-        elif found != FORMAT:
+            data |= {"format": STUDY_FORMAT, "jobs": data.get("jobs") or None}
+        elif found != STUDY_FORMAT:
             raise FileFormatError(
                 "study-format",
-                f"{path} has format {found!r}, this version reads 1 and {FORMAT}",
+                f"{path} has format {found!r}, this version reads 1 and {STUDY_FORMAT}",
                 fix="repeat the study in a new folder",
             )
         return cls(folder, read_record(Definition, data, name=str(path)))

@@ -1,7 +1,7 @@
-"""Processes that fit: one task at a time each, started once, gone when the study is.
+"""Processes that fit, one task at a time each. They start once and end with the study.
 
-A process that dies (out of memory, a crash in native code) takes only its own fit with it: what was running beside it
-is run again, one by one, so that the guilty one is known.
+When a process dies (out of memory, a crash in native code), only its own fit fails: the tasks that ran at that moment
+run again one by one, which shows the one at fault.
 """
 
 import os
@@ -13,10 +13,10 @@ from typing import Any
 
 from ..devices import training_speed
 from .records import Problem
-from .worker import Outcome, Task, settle, steps_within
+from .worker import Outcome, Task, prepare_process, steps_within
 
 TICK = 1.0  # seconds between two looks at what runs
-PATIENCE = 5.0  # seconds at most until what was handed over has been taken
+PATIENCE = 5.0  # seconds to wait at most until submitted tasks have started
 KILLED = "the process of this fit was killed, perhaps for lack of memory"
 Event = tuple[list[Task], Outcome | None]  # what runs, and what has just ended
 
@@ -36,9 +36,10 @@ class Pool:
         self.stop()
 
     def stop(self) -> None:
-        """Ends all processes now."""
+        """End all processes now."""
         if self._executor is not None:
-            until = time.monotonic() + PATIENCE  # loky's own thread trips over work that it has not seen yet
+            # loky's own thread fails on tasks that it has not seen yet, so they must have started.
+            until = time.monotonic() + PATIENCE
             while any(not (f.running() or f.done()) for f in self._live) and time.monotonic() < until:
                 time.sleep(0.01)
             self._executor.shutdown(wait=True, kill_workers=True)
@@ -49,7 +50,9 @@ class Pool:
             from loky import ProcessPoolExecutor
 
             env = {name: str(self.threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
-            self._executor = ProcessPoolExecutor(self.jobs, initializer=settle, initargs=(os.getpid(),), env=env)
+            self._executor = ProcessPoolExecutor(
+                self.jobs, initializer=prepare_process, initargs=(os.getpid(),), env=env
+            )
         future = self._executor.submit(function, *given)
         self._live = [f for f in self._live if not f.done()] + [future]
         return future
@@ -96,13 +99,13 @@ class Pool:
         return []
 
     def steps(self, tasks: Sequence[Task]) -> list[int | None]:
-        """What each task's method can afford, tried with all processes busy, as in the study."""
+        """Return the steps that each method can take in its time, tried with all processes busy."""
         if self.jobs == 0:
             return [steps_within(task) for task in tasks]
         return [future.result() for future in [self.submit(steps_within, task) for task in tasks]]
 
     def speeds(self, threads: int) -> dict[str, float]:
-        """Training steps a second in all: `jobs` processes of one thread at once, and one process of `threads`."""
+        """Return training steps a second of `jobs` processes with one thread each, and of one with `threads`."""
         together = [self.submit(training_speed, 1) for _ in range(self.jobs)]
         many = sum(future.result() for future in together)
         return {

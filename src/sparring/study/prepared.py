@@ -1,4 +1,4 @@
-"""From an ImageSet to what a study works on: training images, test images, sealed test labels; what is refused."""
+"""From an ImageSet to training images, test images and sealed test labels; data that would mislead is refused."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from ..errors import DataError
 from .records import DuplicateCounts, StudyData
 from .sealed import Sealed
 
-SHOWN = 200  # bad files that a summary lists
-CHUNK = 64 << 20  # bytes written at a time
+BAD_FILES_LISTED = 200  # bad files that a summary lists
+WRITE_BYTES = 64 << 20  # bytes written at a time
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """Both parts in a keyed random order: nothing about a class can be read off an image's place."""
+    """Training and test part, each in a random order of the seed, so that places say nothing about classes."""
 
-    images: np.ndarray  # uint8 [*,H,W,C]: of the whole set, not copied
+    images: np.ndarray  # uint8 [*,H,W,C] of the whole set, not copied
     train: np.ndarray  # int64 [N]: where the training images are
     test: np.ndarray  # int64 [T]
     labels: np.ndarray  # int64 [N] of the training images, -1 = unlabelled
@@ -33,7 +33,7 @@ class Prepared:
     about: StudyData
 
     def write(self, folder: Path) -> tuple[Path, Path]:
-        """Both parts' images as .npy files, uint8 [N,H,W,C], that processes map into memory."""
+        """Write both parts' images as .npy files, uint8 [N,H,W,C], that processes map into memory; return them."""
         files.make_folder(folder)
         paths = folder / "train.npy", folder / "test.npy"
         for path, index in zip(paths, (self.train, self.test), strict=True):
@@ -42,17 +42,17 @@ class Prepared:
 
 
 def write_images(path: Path, images: np.ndarray, index: np.ndarray) -> None:
-    """images[index] as a .npy file, piece by piece."""
+    """Write images[index] as a .npy file, piece by piece."""
     header = {"descr": "|u1", "fortran_order": False, "shape": (len(index), *images.shape[1:])}
-    step = max(1, CHUNK // max(1, images[0].nbytes))
+    step = max(1, WRITE_BYTES // max(1, images[0].nbytes))
     with files.atomic_file(path) as temporary, temporary.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
         for start in range(0, len(index), step):
             file.write(images[index[start : start + step]].tobytes())
 
 
-def prepare(imageset: ImageSet, *, seed: int, test: float) -> Prepared:
-    """Splits, refuses what would make the verdict dishonest, shuffles and seals."""
+def split_and_seal(imageset: ImageSet, *, seed: int, test: float) -> Prepared:
+    """Split the images, shuffle both parts and seal the test labels. Raises DataError where a verdict would mislead."""
     refuse_generated(imageset)
     split = data.split(imageset, seed=seed, test=test)
     refuse_shared(imageset, split)
@@ -75,7 +75,7 @@ def prepare(imageset: ImageSet, *, seed: int, test: float) -> Prepared:
 
 
 def refuse_generated(imageset: ImageSet) -> None:
-    """Rule 7: a generator may have seen what becomes the test part, and its images may not be tested on."""
+    """Rule 7: raise DataError where a network made some images; it may have seen the test part."""
     generated = imageset.notes.generated
     if generated:
         some = ", ".join(generated[:3]) + (" ..." if len(generated) > 3 else "")
@@ -88,7 +88,7 @@ def refuse_generated(imageset: ImageSet) -> None:
 
 
 def refuse_shared(imageset: ImageSet, split: Split) -> None:
-    """Rule 2, once more after the split: no picture is in both parts, nor nearly the same one."""
+    """Rule 2, checked again after the split: raise DataError where both parts hold (nearly) the same picture."""
     cluster = imageset.duplicates.cluster
     trained = dict(zip(cluster[split.train].tolist(), split.train.tolist(), strict=True))
     for i in split.test.tolist():
@@ -109,6 +109,7 @@ def label_draws(prepared: Prepared, budgets: Sequence[str], *, seed: int, repeat
 
 
 def study_data(imageset: ImageSet, split: Split) -> StudyData:
+    """Return what a summary says about the images."""
     about = data.describe(imageset)
     kept = {name: about[name] for name in ("name", "source", "layout", "images", "unlabelled", "size_rule")}
     counts = {
@@ -121,7 +122,7 @@ def study_data(imageset: ImageSet, split: Split) -> StudyData:
         shape=imageset.shape,
         warnings=tuple(about["warnings"]),
         counts=counts,
-        bad_files=tuple(map(tuple, about["bad_files"][:SHOWN])),
+        bad_files=tuple(map(tuple, about["bad_files"][:BAD_FILES_LISTED])),
         bad_files_count=len(about["bad_files"]),
         duplicates=DuplicateCounts(
             **{key: about["duplicates"][key] for key in ("exact", "near", "across")}, moved=len(split.moved)

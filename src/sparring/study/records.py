@@ -7,24 +7,19 @@ or an accuracy lies between 0 and 1, a difference of accuracies between -1 and 1
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from html import escape
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from .. import files
-from ..errors import FileFormatError, pick, printable
+from ..errors import FileFormatError
 from ..records import Progress, read_record, record
 from ..stats import Bin, Difference, Interval, RepeatedInterval, Verdict, opposite
-from ..words import budget_name, duration, interval, percent
 
-FORMAT = 2  # of study.json and summary.json
+STUDY_FORMAT = 2  # of study.json and summary.json
 STUDY, ROWS, SUMMARY, SEAL = "study.json", "results.jsonl", "summary.json", "sealed.bin"
-COLUMNS = ("method", "accuracy", "95 %", "group", "a fit takes")  # of Summary.table
 Curves = Mapping[str, tuple[tuple[float | None, ...], ...]]  # name -> (step or images seen, value), ...
 
 
 class Trial(NamedTuple):
-    """One fit of a study: a method, with so many labels, for the so manieth time."""
+    """One fit of a study: a method, a label budget, and the number of the repeat."""
 
     method: str
     budget: str  # labels per class: "5", "20", "all"
@@ -68,7 +63,7 @@ class MethodEntry:
 
 @record
 class DuplicateCounts:
-    """Images that show what another one shows; `moved`: to the training part, because of that."""
+    """Copies of other images, and nearly equal ones; `moved`: those that went to the training part for it."""
 
     exact: int
     near: int
@@ -130,7 +125,7 @@ class StudySettings:
 
 @record
 class SealedImages:
-    """Of the test images, in their order; no file names, because folders are classes."""
+    """The hashes of the test images in their order. File names are not kept: folders are classes."""
 
     hashes: tuple[str, ...]
 
@@ -156,7 +151,7 @@ class Jobs:
 
 @record
 class LookAtTest:
-    """The test labels were opened for the rows of this hash."""
+    """One opening of the test labels: when, for rows of which hash, and how many."""
 
     when: str
     rows: str
@@ -165,7 +160,7 @@ class LookAtTest:
 
 @record
 class SavedModel:
-    """What STUDY/model was fitted with."""
+    """The method that STUDY/model is a model of."""
 
     method: str
 
@@ -200,7 +195,7 @@ class Definition:
 
 @record
 class GateNumbers:
-    """Whether generated images may be used: balanced accuracies on held-out labels; None where it was not tried."""
+    """Whether generated images are used: balanced accuracies on held-out labels, None where nothing was tried."""
 
     passed: bool
     without: float | None
@@ -277,7 +272,7 @@ class FitRow:
 
 @record
 class HeldOutPart:
-    """How many test images there are, and how often their labels were looked at."""
+    """How many test images there are, and how often their labels were opened."""
 
     images: int
     looks: int
@@ -359,7 +354,7 @@ class Comparison:
 
 @record
 class TieGroups:
-    """At a budget: the most accurate method and all that it does not beat, then the same of the others, ..."""
+    """The tie groups at a budget: the most accurate method and all that it does not beat, then the rest likewise."""
 
     budget: str
     groups: tuple[tuple[str, ...], ...]
@@ -367,7 +362,7 @@ class TieGroups:
 
 @record
 class ClassRecall:
-    """Of the `of` test images of a class so many were right, in the mean over repeats."""
+    """The recall of a class on `of` test images; `right` of them were right, in the mean over repeats."""
 
     method: str
     budget: str
@@ -437,7 +432,7 @@ class Ablation:
 
 @record
 class Reason:
-    """Why the recommended method: what the reason is about, and the sentence."""
+    """A reason for the recommended method: what it is about, and the sentence."""
 
     kind: Literal["accuracy", "ablation", "more labels", "other budget", "time", "gate"]
     text: str
@@ -445,7 +440,7 @@ class Reason:
 
 @record
 class NotChosen:
-    """Why another method was not recommended."""
+    """A method that was not recommended, and why."""
 
     method: str
     reason: str
@@ -466,7 +461,7 @@ class Recommendation:
 
 @record
 class Mistake:
-    """A test image that the recommended method named wrongly with confidence."""
+    """A test image that the recommended method named wrongly, and with what confidence."""
 
     method: str
     budget: str
@@ -479,133 +474,6 @@ class Mistake:
     origin: str
 
 
-@record
-class Summary:
-    """summary.json: what a study found, and where it lies."""
-
-    format: int
-    created: str
-    command: str | None
-    name: str
-    sparring: str
-    versions: Mapping[str, str]
-    machine: StudyMachine
-    data: StudyData
-    test: HeldOutPart
-    repeats: int
-    seed: int
-    fingerprint: str
-    minutes_each: float | None
-    budgets: tuple[LabelBudget, ...]
-    methods: tuple[MethodEntry, ...]
-    scores: tuple[ArmScore, ...]
-    unmeasured: tuple[UnmeasuredArm, ...]
-    errors: tuple[FailedFit, ...]
-    pairs: tuple[Comparison, ...]
-    tie_groups: tuple[TieGroups, ...]
-    per_class: tuple[ClassRecall, ...]
-    confusion: tuple[ConfusionCounts, ...]
-    reliability: tuple[ReliabilityBins, ...]
-    games: tuple[GameCurves, ...]
-    gates: tuple[GateRow, ...]
-    notes: tuple[str, ...]
-    ablations: tuple[Ablation, ...]
-    covers: str
-    recommendation: Recommendation
-    verdict: str
-    mistakes: tuple[Mistake, ...]
-    folder: Path = field(default=Path(), compare=False, metadata={"written": False})
-
-    @classmethod
-    def read(cls, folder: Path | str) -> "Summary":
-        """Return the summary of a study. Raises FileFormatError where there is none of this format."""
-        folder = Path(folder)
-        path = folder / SUMMARY
-        if not path.exists():
-            raise FileFormatError(
-                "study-summary", f"no {SUMMARY} in {folder}", fix="pass the folder that sparring compare wrote"
-            )
-        data = files.read_json(path)
-        found = data.get("format") if isinstance(data, dict) else type(data).__name__
-        if found != FORMAT:
-            command = data.get("command") if isinstance(data, dict) else None
-            again = f"`{command}`" if isinstance(command, str) else "the command sparring compare ..."
-            raise FileFormatError(
-                "study-format",
-                f"{path} has format {found!r}, this version reads {FORMAT}",
-                fix=f"repeat {again} to write it again; nothing is fitted twice",
-            )
-        return replace(read_record(cls, data, name=str(path)), folder=folder)
-
-    @property
-    def recommended(self) -> str | None:
-        """The name of the method to use; None when no fit succeeded."""
-        return self.recommendation.method
-
-    @property
-    def report(self) -> Path:
-        """The HTML page, once it is written."""
-        return self.folder / "report.html"
-
-    @property
-    def mistake_pictures(self) -> list[Path]:
-        """The files of the pictures in `mistakes`."""
-        return [self.folder / mistake.picture for mistake in self.mistakes]
-
-    def ranked(self, budget: str | None) -> list[ArmScore]:
-        """The scores at a budget, most accurate first."""
-        return sorted((s for s in self.scores if s.budget == budget), key=lambda s: -s.accuracy.mean)
-
-    def score(self, method: str | None, budget: str | None) -> ArmScore | None:
-        return next((s for s in self.scores if (s.method, s.budget) == (method, budget)), None)
-
-    def method(self, name: str) -> MethodEntry:
-        return pick({m.name: m for m in self.methods}, name, "method")
-
-    def labels(self, budget: str) -> int:
-        """How many labels a budget is in all."""
-        return next(b.labels for b in self.budgets if b.budget == budget)
-
-    def comparison(self, a: str, b: str, budget: str) -> Comparison | None:
-        """The paired comparison of a against b at a budget, exchanged where the study has b against a."""
-        for pair in self.pairs:
-            if pair.budget == budget and {pair.a, pair.b} == {a, b}:
-                return pair if pair.a == a else pair.reversed()
-        return None
-
-    def groups(self, budget: str) -> tuple[tuple[str, ...], ...]:
-        """The tie groups at a budget, best first."""
-        return next((row.groups for row in self.tie_groups if row.budget == budget), ())
-
-    def table(self, budget: str) -> list[tuple[str, ...]]:
-        """Return a row of text for each method at a budget, most accurate first; the columns are those of COLUMNS."""
-        groups = self.groups(budget)
-        rows = []
-        for score in self.ranked(budget):
-            mean, low, high = score.accuracy
-            letters = "".join(group_letter(i) for i, group in enumerate(groups) if score.method in group)
-            rows.append((score.method, percent(mean), interval(low, high), letters, duration(score.seconds.median)))
-        return rows + [(arm.method, "failed" if arm.failed else "", "", "", "") for arm in self.unmeasured
-                       if arm.budget == budget]  # fmt: skip
-
-    def _repr_html_(self) -> str:
-        head = "".join(f"<th>{name}</th>" for name in COLUMNS)
-        tables = []
-        for b in self.budgets:
-            rows = ("".join(f"<td>{escape(printable(cell))}</td>" for cell in row) for row in self.table(b.budget))
-            body = "".join(f"<tr>{row}</tr>" for row in rows)
-            caption = f"<caption>{budget_name(b.budget, b.labels)}</caption>"
-            tables.append(f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
-        return f"<p><b>{escape(printable(self.verdict))}</b></p>{''.join(tables)}"
-
-    def __repr__(self) -> str:
-        return f"<Summary of {self.folder}: {self.verdict}>"
-
-
-def group_letter(index: int) -> str:
-    return chr(ord("A") + index) if index < 26 else f"A{index}"
-
-
 def in_order(budgets: Iterable[str]) -> tuple[str, ...]:
-    """Budgets, smallest first, "all" last."""
+    """Return budgets, smallest first and "all" last."""
     return tuple(sorted(budgets, key=lambda b: float("inf") if b == "all" else int(b)))

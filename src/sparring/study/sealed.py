@@ -1,7 +1,7 @@
-"""Test labels under seal: methods never get them, and no look stays uncounted.
+"""Test labels under seal: methods never get them, and every opening is counted.
 
-The seal is against accidents, not against malice: whoever has the data has its labels. What it ensures is that no
-array, pickle, copy or readable file of test labels exists while methods are fitted; a fit that wants them fails.
+The seal prevents accidents, not malice: whoever has the data has its labels. While methods are fitted there is no
+array, pickle, copy or readable file of the test labels, and a fit that asks for them fails.
 """
 
 import hashlib
@@ -47,7 +47,7 @@ class Sealed:
         files.write_bytes(path, self._masked)
 
     def opened(self, count_look: Callable[[], None]) -> np.ndarray:
-        """The labels, after `count_look` has counted this look durably."""
+        """Return the labels, after `count_look` has counted this look on the disk."""
         count_look()
         return np.frombuffer(self._plain(), "<i8").astype(np.int64)
 

@@ -1,4 +1,4 @@
-"""How many processes and threads, and how long still."""
+"""How many processes and threads a study uses, and how long it still takes."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -6,12 +6,12 @@ from dataclasses import replace
 import numpy as np
 
 from ..devices import cores, hardware
-from .plan import SLOW, Study
+from .plan import SLOW_FAMILIES, Study
 from .pool import Pool
 from .records import FitRow, Jobs, StudyProgress, Trial
 from .worker import AnyMethod
 
-GUESS = {"floor": 0.05, "traditional": 2.0, "network": 20.0, "gan": 40.0}  # seconds of a fit nobody has timed yet
+GUESS = {"floor": 0.05, "traditional": 2.0, "network": 20.0, "gan": 40.0}  # seconds of a first fit
 GIB_EACH = 1.5  # of memory that a process with torch may want
 
 
@@ -29,7 +29,7 @@ def settle_jobs(
     trained, whether one process per core beats one process with all cores.
     """
     old, here = study.definition.jobs, cores()
-    networks = sum(methods[trial.method].family in SLOW for trial in missing)
+    networks = sum(methods[trial.method].family in SLOW_FAMILIES for trial in missing)
     measurable = networks > 1 and here > 1
     if jobs != "auto":
         found = Jobs(here, int(jobs), max(1, here // int(jobs)) if jobs else 1)
@@ -55,7 +55,7 @@ def faster(several: Jobs, measured: dict[str, float]) -> Jobs:
 
 
 class Clock:
-    """Estimates from the fits so far: of the same method and budget, or the method, or its family, or a guess."""
+    """Estimates a fit from earlier ones of its method and budget, or of its method, or of its family, or by a guess."""
 
     def __init__(self, rows: Iterable[FitRow], methods: Mapping[str, AnyMethod], minutes: float | None, jobs: int):
         self.methods, self.minutes, self.jobs = methods, minutes, max(1, jobs)
@@ -72,22 +72,22 @@ class Clock:
         return (trial.method, trial.budget), (trial.method,), (self.methods[trial.method].family, "family")
 
     def fit(self, trial: Trial) -> float:
-        """Seconds that this fit will take."""
+        """Return the seconds that a fit will take."""
         for name in self.names(trial):
             if name in self.seconds:
                 return float(np.mean(self.seconds[name]))
         family = self.methods[trial.method].family
         guess = GUESS.get(family, 40.0)
-        return min(guess, 60 * self.minutes) if self.minutes and family in SLOW else guess
+        return min(guess, 60 * self.minutes) if self.minutes and family in SLOW_FAMILIES else guess
 
     def left(self, trials: Iterable[Trial]) -> float:
-        """Seconds until all of these are done: shared by the processes, but no less than the longest one."""
+        """Return the seconds until all of these are done: their sum over the processes, and at least the longest."""
         each = [self.fit(trial) for trial in trials]
         return max(sum(each) / self.jobs, max(each, default=0.0))
 
     def plan(self, missing: list[Trial], threads: int) -> str:
-        """What is about to happen, as a sentence."""
+        """Return what is about to happen, as a sentence."""
         processes = f"{self.jobs} process{'es' * (self.jobs > 1)} of {threads} thread{'s' * (threads > 1)}"
-        capped = any(self.methods[t.method].family in SLOW for t in missing) and self.minutes
+        capped = any(self.methods[t.method].family in SLOW_FAMILIES for t in missing) and self.minutes
         cap = f", at most {self.minutes:.2g} minutes for each network fit" if capped else ""
         return f"{len(missing)} fits to do on {processes}{cap}"

@@ -1,6 +1,6 @@
-"""One fit of one method, in a process of its own: training images and drawn labels in, test probabilities out.
+"""One fit of one method in a process of its own: from training images and labels to test probabilities.
 
-This is all that a method ever sees of a study. Test labels are not in this process.
+This is all that a method sees of a study. Test labels are not in this process.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from ..errors import SparringError
 from ..records import to_json
 from .records import FitMachine, FitRow, Problem, Trial
 
-PICTURES = 64  # of each kind that a row keeps
+PICTURES_KEPT = 64  # of each kind that a row keeps
 
 
 class AnyMethod(Protocol):
@@ -82,26 +82,29 @@ class Outcome:
     pictures: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
-def fit(task: Task, test: Path, classes: int) -> Outcome:
-    """Fit, and predict the test images (.npy of uint8 [T,H,W,C]); whatever a method raises is told in its row."""
+def fit_and_predict(task: Task, test: Path, classes: int) -> Outcome:
+    """Fit, and predict the test images (.npy of uint8 [T,H,W,C]). An exception of the method becomes a row with it."""
     start = time.perf_counter()
     try:
         with warnings.catch_warnings(record=True) as heard:
             warnings.simplefilter("default")
             estimator = task.estimator()
-            with all_threads(task.threads):  # what the method needs is loaded by now, and not part of its seconds
+            # What the method needs is loaded by now, so loading is not part of its seconds.
+            with all_threads(task.threads):
                 start, cpu = time.perf_counter(), time.process_time()
                 estimator.fit(task.pixels(), task.labels.copy())
                 seconds, cpu_seconds = elapsed(start), round(time.process_time() - cpu, 4)
                 start = time.perf_counter()
-                proba = columns(estimator, np.load(test, mmap_mode="c"), classes)
+                proba = class_probabilities(estimator, np.load(test, mmap_mode="c"), classes)
                 predict_seconds = elapsed(start)
     except Exception as error:  # the study goes on
         return task.failed(problem_of(error), elapsed(start))
-    notes = plain(getattr(estimator, "record_", {}))
+    notes = json_ready(getattr(estimator, "record_", {}))
     if said := sorted({f"{w.category.__name__}: {w.message}" for w in heard})[:5]:
         notes |= {"warnings": said}
-    pictures = {name: np.asarray(p)[:PICTURES] for name, p in getattr(estimator, "pictures_", {}).items() if len(p)}
+    pictures = {
+        name: np.asarray(p)[:PICTURES_KEPT] for name, p in getattr(estimator, "pictures_", {}).items() if len(p)
+    }
     row = task.row(
         status="ok",
         error=None,
@@ -146,7 +149,7 @@ def problem_of(error: Exception) -> Problem:
     )
 
 
-def columns(estimator: Any, images: np.ndarray, classes: int) -> np.ndarray:
+def class_probabilities(estimator: Any, images: np.ndarray, classes: int) -> np.ndarray:
     """Return probabilities float32 [T,K] with one column per class of the study.
 
     Raises ValueError when `predict_proba` gives something else.
@@ -162,22 +165,22 @@ def columns(estimator: Any, images: np.ndarray, classes: int) -> np.ndarray:
     return proba
 
 
-def plain(value: Any) -> Any:
+def json_ready(value: Any) -> Any:
     """Return `value` as JSON can hold it: a number that is not finite as None, what is unknown as its text."""
     if is_dataclass(value) and not isinstance(value, type):
-        return plain(to_json(value, kinds=False))
+        return json_ready(to_json(value, kinds=False))
     if isinstance(value, dict):
-        return {str(name): plain(item) for name, item in value.items()}
+        return {str(name): json_ready(item) for name, item in value.items()}
     if isinstance(value, np.ndarray | np.generic):
-        return plain(value.tolist())
+        return json_ready(value.tolist())
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [json_ready(item) for item in value]
     if isinstance(value, float):
         return value if np.isfinite(value) else None
     return value if isinstance(value, str | int | None) else str(value)
 
 
-def settle(parent: int) -> None:
+def prepare_process(parent: int) -> None:
     """Prepare a process: Ctrl-C is its parent's business, and it ends when its parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 

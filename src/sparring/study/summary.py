@@ -1,0 +1,162 @@
+"""summary.json as one record: what a study found, how to look things up in it, and how it shows itself."""
+
+from collections.abc import Mapping
+from dataclasses import field, replace
+from html import escape
+from pathlib import Path
+
+from .. import files
+from ..errors import FileFormatError, pick, printable
+from ..records import read_record, record
+from ..words import budget_name, duration, interval, percent
+from .records import (
+    STUDY_FORMAT,
+    SUMMARY,
+    Ablation,
+    ArmScore,
+    ClassRecall,
+    Comparison,
+    ConfusionCounts,
+    FailedFit,
+    GameCurves,
+    GateRow,
+    HeldOutPart,
+    LabelBudget,
+    MethodEntry,
+    Mistake,
+    Recommendation,
+    ReliabilityBins,
+    StudyData,
+    StudyMachine,
+    TieGroups,
+    UnmeasuredArm,
+)
+
+TABLE_COLUMNS = ("method", "accuracy", "95 %", "group", "a fit takes")  # of Summary.table
+
+
+@record
+class Summary:
+    """summary.json: what a study found, and where it lies."""
+
+    format: int
+    created: str
+    command: str | None
+    name: str
+    sparring: str
+    versions: Mapping[str, str]
+    machine: StudyMachine
+    data: StudyData
+    test: HeldOutPart
+    repeats: int
+    seed: int
+    fingerprint: str
+    minutes_each: float | None
+    budgets: tuple[LabelBudget, ...]
+    methods: tuple[MethodEntry, ...]
+    scores: tuple[ArmScore, ...]
+    unmeasured: tuple[UnmeasuredArm, ...]
+    errors: tuple[FailedFit, ...]
+    pairs: tuple[Comparison, ...]
+    tie_groups: tuple[TieGroups, ...]
+    per_class: tuple[ClassRecall, ...]
+    confusion: tuple[ConfusionCounts, ...]
+    reliability: tuple[ReliabilityBins, ...]
+    games: tuple[GameCurves, ...]
+    gates: tuple[GateRow, ...]
+    notes: tuple[str, ...]
+    ablations: tuple[Ablation, ...]
+    covers: str
+    recommendation: Recommendation
+    verdict: str
+    mistakes: tuple[Mistake, ...]
+    folder: Path = field(default=Path(), compare=False, metadata={"written": False})
+
+    @classmethod
+    def read(cls, folder: Path | str) -> "Summary":
+        """Return the summary of a study. Raises FileFormatError where there is none of this format."""
+        folder = Path(folder)
+        path = folder / SUMMARY
+        if not path.exists():
+            raise FileFormatError(
+                "study-summary", f"no {SUMMARY} in {folder}", fix="pass the folder that sparring compare wrote"
+            )
+        data = files.read_json(path)
+        found = data.get("format") if isinstance(data, dict) else type(data).__name__
+        if found != STUDY_FORMAT:
+            command = data.get("command") if isinstance(data, dict) else None
+            again = f"`{command}`" if isinstance(command, str) else "the command sparring compare ..."
+            raise FileFormatError(
+                "study-format",
+                f"{path} has format {found!r}, this version reads {STUDY_FORMAT}",
+                fix=f"repeat {again} to write it again; nothing is fitted twice",
+            )
+        return replace(read_record(cls, data, name=str(path)), folder=folder)
+
+    @property
+    def recommended(self) -> str | None:
+        """The name of the method to use; None when no fit succeeded."""
+        return self.recommendation.method
+
+    @property
+    def report(self) -> Path:
+        """The HTML page, once it is written."""
+        return self.folder / "report.html"
+
+    @property
+    def mistake_pictures(self) -> list[Path]:
+        """The files of the pictures in `mistakes`."""
+        return [self.folder / mistake.picture for mistake in self.mistakes]
+
+    def ranked(self, budget: str | None) -> list[ArmScore]:
+        """Return the scores at a budget, most accurate first."""
+        return sorted((s for s in self.scores if s.budget == budget), key=lambda s: -s.accuracy.mean)
+
+    def score(self, method: str | None, budget: str | None) -> ArmScore | None:
+        return next((s for s in self.scores if (s.method, s.budget) == (method, budget)), None)
+
+    def method(self, name: str) -> MethodEntry:
+        return pick({m.name: m for m in self.methods}, name, "method")
+
+    def labels(self, budget: str) -> int:
+        """Return how many labels a budget is in all."""
+        return next(b.labels for b in self.budgets if b.budget == budget)
+
+    def comparison(self, a: str, b: str, budget: str) -> Comparison | None:
+        """Return the comparison of a against b at a budget, reversed where the study has b against a."""
+        for pair in self.pairs:
+            if pair.budget == budget and {pair.a, pair.b} == {a, b}:
+                return pair if pair.a == a else pair.reversed()
+        return None
+
+    def groups(self, budget: str) -> tuple[tuple[str, ...], ...]:
+        """Return the tie groups at a budget, best first."""
+        return next((row.groups for row in self.tie_groups if row.budget == budget), ())
+
+    def table(self, budget: str) -> list[tuple[str, ...]]:
+        """Return a row of text under TABLE_COLUMNS for each method at a budget, most accurate first."""
+        groups = self.groups(budget)
+        rows = []
+        for score in self.ranked(budget):
+            mean, low, high = score.accuracy
+            letters = "".join(group_letter(i) for i, group in enumerate(groups) if score.method in group)
+            rows.append((score.method, percent(mean), interval(low, high), letters, duration(score.seconds.median)))
+        return rows + [(arm.method, "failed" if arm.failed else "", "", "", "") for arm in self.unmeasured
+                       if arm.budget == budget]  # fmt: skip
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{name}</th>" for name in TABLE_COLUMNS)
+        tables = []
+        for b in self.budgets:
+            rows = ("".join(f"<td>{escape(printable(cell))}</td>" for cell in row) for row in self.table(b.budget))
+            body = "".join(f"<tr>{row}</tr>" for row in rows)
+            caption = f"<caption>{budget_name(b.budget, b.labels)}</caption>"
+            tables.append(f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+        return f"<p><b>{escape(printable(self.verdict))}</b></p>{''.join(tables)}"
+
+    def __repr__(self) -> str:
+        return f"<Summary of {self.folder}: {self.verdict}>"
+
+
+def group_letter(index: int) -> str:
+    return chr(ord("A") + index) if index < 26 else f"A{index}"
