@@ -200,16 +200,16 @@ def nan_gradient(state, data, first):
 
 def huge_batch(state, data, first):
     if first:
-        given = training.StepContext.given
+        given = training.ShardContext.batch
 
         def once(context, field, pool, ratio):
             x = given(context, field, pool, ratio)
             if field == "x":
-                training.StepContext.given = given
+                training.ShardContext.batch = given
                 return x * 1e4
             return x
 
-        training.StepContext.given = once
+        training.ShardContext.batch = once
 
 
 def faster(times, player):
@@ -334,7 +334,7 @@ def one(case: Case, seed: int, fault: Fault | None = None, *, acts: bool = True)
     recipe, ill, furthest = case.built, {}, Furthest()
     recipe = fault.change(recipe) if fault and fault.change else recipe
     start, last, error = time.process_time(), None, ""
-    given = training.StepContext.given
+    given = training.ShardContext.batch
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         for patch in furthest.patches():
             stack.enter_context(patch)
@@ -353,7 +353,7 @@ def one(case: Case, seed: int, fault: Fault | None = None, *, acts: bool = True)
             *_, last = driver.train_steps(data, recipe, Path(folder) / "run", options)
         except Diverged as diverged:
             error = str(diverged)
-        training.StepContext.given = given
+        training.ShardContext.batch = given
         events = [json.loads(line) for line in (Path(folder) / "run/events.jsonl").read_text().splitlines()]
         model = (Path(folder) / "run/model").is_dir()
     told = [

@@ -504,14 +504,14 @@ def test_what_cannot_be_saved_ends_at_its_best_with_exit_code_6(tmp_path):
 
 
 def test_one_move_that_is_not_finite_is_left_out_and_forgotten(tmp_path):
-    given, count = loop.ShardContext.given, []
+    given, count = loop.ShardContext.batch, []
 
     def once(context, *asked):
         count.append(1)
         return given(context, *asked) * (math.nan if len(count) == 7 else 1)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop.ShardContext, "given", once)
+        patch.setattr(loop.ShardContext, "batch", once)
         steps = go(tmp_path / "run")
     assert steps[-1].skipped == 1 and steps[-1].recovered == 0 and steps[-1].done
 
