@@ -1,8 +1,7 @@
-"""Keyed random numbers: a counter-based generator, SplitMix64, whose numbers are functions of (key, index).
+"""Random numbers and data order as pure functions of (key, index): no generator, no state, nothing to save or to skip.
 
-There is no state to save or to restore. An image's numbers depend on its own index only, so they are the same in any
-process, in any order and for any batch size. Everything is integer arithmetic on whole tensors. Importing this file
-imports no torch. (Torch's own generators have a state, and no numbers of an image by its index.)
+An image's numbers depend on its own index only, so it does not matter who computes them, in which order or how many
+at a time. Integer arithmetic on whole tensors: no Python per image. Importing this file imports no torch.
 """
 
 import hashlib
@@ -22,43 +21,43 @@ Integers = TypeVar("Integers", "Tensor", np.ndarray)  # int64
 GOLDEN = 0x9E3779B97F4A7C15 - 2**64  # as a signed 64-bit number, like all constants here
 
 
-def key(*names: object) -> int:
-    """Return 64 bits, signed, that stand for these numbers, strings and records."""
+def key(*names) -> int:
+    """64 bits that stand for a tuple of numbers, strings and records."""
     return int.from_bytes(hashlib.blake2b(identity(names).encode(), digest_size=8).digest(), "little", signed=True)
 
 
 def bits(key: int, index: "Tensor", count: int) -> "Tensor":
-    """Return int64 [N, count]: for each image index [N] its own stream of SplitMix64 (Steele, Lea & Flood 2014)."""
+    """int64 [N, count]: SplitMix64 (Steele, Lea & Flood 2014), one stream of `count` numbers per image index [N]."""
     import torch
 
-    start = mixed_bits(index * GOLDEN + key)
-    return mixed_bits(start[:, None] + GOLDEN * torch.arange(1, count + 1, device=index.device))
+    start = scrambled(index * GOLDEN + key)
+    return scrambled(start[:, None] + GOLDEN * torch.arange(1, count + 1, device=index.device))
 
 
 def random_integers(key: int, count: int) -> np.ndarray:
     """Return uint64 [count]: the stream of SplitMix64 that starts at `key`, without torch."""
-    return mixed_bits(np.arange(1, count + 1) * GOLDEN + key).view(np.uint64)
+    return scrambled(np.arange(1, count + 1) * GOLDEN + key).view(np.uint64)
 
 
-def mixed_bits(z: Integers) -> Integers:
+def scrambled(z: Integers) -> Integers:
     """Return the mixed bits of int64 numbers, the second half of SplitMix64."""
-    z = (z ^ shifted_right(z, 30)) * (0xBF58476D1CE4E5B9 - 2**64)  # products wrap around
-    z = (z ^ shifted_right(z, 27)) * (0x94D049BB133111EB - 2**64)
-    return z ^ shifted_right(z, 31)
+    z = (z ^ shifted(z, 30)) * (0xBF58476D1CE4E5B9 - 2**64)  # products wrap around
+    z = (z ^ shifted(z, 27)) * (0x94D049BB133111EB - 2**64)
+    return z ^ shifted(z, 31)
 
 
-def shifted_right(z: Integers, by: int) -> Integers:
+def shifted(z: Integers, by: int) -> Integers:
     """Return a logical shift right: that of signed numbers would repeat the sign."""
     return (z >> by) & ((1 << (64 - by)) - 1)
 
 
 def uniform(key: int, index: "Tensor", *shape: int) -> "Tensor":
-    """Return float64 [N, *shape], uniform in [0, 1)."""
-    return (shifted_right(bits(key, index, math.prod(shape)), 11).double() * 2**-53).view(len(index), *shape)
+    """float64 [N, *shape] in [0, 1)."""
+    return (shifted(bits(key, index, math.prod(shape)), 11).double() * 2**-53).view(len(index), *shape)
 
 
 def normal(key: int, index: "Tensor", *shape: int) -> "Tensor":
-    """Return float64 [N, *shape], standard normal, by Box & Muller 1958."""
+    """float64 [N, *shape], by Box & Muller 1958."""
     u = uniform(key, index, 2, *shape)
     return (-2 * (-u[:, 0]).log1p()).sqrt() * (2 * math.pi * u[:, 1]).cos()
 
