@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..data.formats import source_words
 from ..errors import UsageError, printable
 from ..files import new_folder
 from .app import app, games
@@ -67,7 +68,7 @@ def translate(
     loaded = load_translators(model, trust_code=trust_code)
     if score:
         if len(images) > 1:
-            raise UsageError("several", "--score takes one data set", fix="name one folder, .zip, .npz or .parquet")
+            raise UsageError("several", "--score takes one data set", fix=f"name one of {source_words()}")
         intact, undone = restored_images(loaded, str(images[0]), out=new_folder(out) if out else None, seed=seed)
         scores = [_score(name, y, intact) for name, y in zip(WAYS, (undone["baseline"], undone["made"]), strict=True)]
         if json:

@@ -1,62 +1,260 @@
-"""Sources that are arrays already: Python arrays, .npz files, scikit-learn's digits -> ImageSet.
+"""Arrays of any kind -> uint8 images. One rule for every source that is arrays, and for `fit` of a classifier.
 
-Pixels may be uint8, bool, other whole numbers 0..255 or 0..65535, or floats 0..1, -1..1 or 0..255, where that can be
-told from the values; where it cannot, nothing is guessed. Inputs are never changed.
+Pixels may be uint8, bool, other whole numbers 0..255 or 0..65535, or floats 0..1, -1..1 or 0..255, where the values
+show which. Where they do not, nothing is guessed. Inputs are never changed.
 """
 
-import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
 from ..devices import check_memory
-from ..errors import DataError, SparringError, suggestion
-from .imageset import UNLABELLED, ImageSet, Notes
-from .names import ordered
+from ..errors import DataError, SparringError
+from ..images import MIN_SIDE, as_pillow, chunk_slices, is_source, load_image, on_white
+from .formats import LoadOptions
+from .imageset import ImageSet
+from .labels import number_labels, on_cpu
+from .names import PARTS
+from .notes import Notes
 
-MIN_SIDE = 8
-CHUNK = 64 << 20  # bytes worked on at a time
-
-PARTS = ("train", "test", "val", "unlabelled")
-SHAPES = "[N, H, W], [N, H, W, C] or [N, C, H, W] with C = 1, 3 or 4 and sides of at least 8"
+ARRAY_SHAPES = f"[N, H, W], [N, H, W, C] or [N, C, H, W] with C = 1, 3 or 4 and sides of at least {MIN_SIDE}"
 
 
-def digits() -> ImageSet:
-    """scikit-learn's digits: 1,797 grey images 8x8 of handwritten digits, 0..16 scaled to 0..255. No download."""
-    from sklearn.datasets import load_digits
+class Scale(Enum):
+    """Which values are black and white."""
 
-    data: Any = load_digits()
-    images = np.round(data.images * (255 / 16)).astype(np.uint8)[..., None]
-    count = len(images)
-    return ImageSet(
-        images=images,
-        labels=data.target.astype(np.int64),
-        classes=tuple(str(name) for name in data.target_names),
-        origins=tuple(f"digits[{i}]" for i in range(count)),
-        parts=np.full(count, "", "<U5"),
-        name="digits",
-        notes=Notes(source="digits", layout="scikit-learn's digits", modes={"L": count}, sizes={(8, 8): count}),
+    BYTE = "0..255"
+    BOOL = "false and true"
+    UNIT = "0..1"
+    SIGNED = "-1..1"
+    WORD = "16-bit: the high byte kept"
+
+
+TO_UINT8: dict[Scale, Callable[[np.ndarray], np.ndarray]] = {
+    Scale.BYTE: lambda values: values if values.dtype == np.uint8 else np.rint(values).astype(np.uint8),
+    Scale.BOOL: lambda values: values * np.uint8(255),
+    Scale.UNIT: lambda values: np.rint(values * 255.0).astype(np.uint8),
+    Scale.SIGNED: lambda values: np.rint((values + 1.0) * 127.5).astype(np.uint8),
+    Scale.WORD: lambda values: (values >> 8).astype(np.uint8),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Pixels:
+    """images     uint8 [N, H, W, C], C = 1 or 3, contiguous and writeable
+    scale      how the values were read
+    converted  what was done to them, in words
+    """
+
+    images: np.ndarray
+    scale: Scale
+    converted: tuple[str, ...]
+
+
+def as_pixels(given: object, key: str = "images", *, scale: Scale | None = None) -> Pixels:
+    """Return uint8 images of one array, list or tensor: [N, H, W], [N, H, W, C] or [N, C, H, W] with C = 1, 3 or 4.
+
+    A writeable contiguous uint8 array is not copied. `scale`: that of images seen before, such as those a model was
+    fitted to; it decides where these values alone do not. Raises DataError, with `key` as the name of the array.
+    """
+    return _joined_pixels([(key, given)], scale)
+
+
+def as_picture(
+    given: object, *, size: tuple[int, int] | None = None, channels: int | None = None, scale: Scale | None = None
+) -> np.ndarray:
+    """Return one image uint8 [H, W, C] of a path, bytes, a file object, a PIL image or an array.
+
+    An array is [H, W], [H, W, C] or [C, H, W]; see `as_pixels` for its values and `scale`. `size` (height, width) and
+    `channels` fit it as files are fitted. Raises DataError.
+    """
+    if not is_source(given):
+        array = as_array(given, "the image")[None]
+        given = as_pillow(as_pixels(array, "the image", scale=scale).images[0])
+    return load_image(given, size=size, channels=channels)
+
+
+def as_array(given: object, key: str) -> np.ndarray:
+    """Return numbers as a NumPy view of arrays, lists, and tensors on any device, with or without gradients."""
+    try:
+        array = np.asarray(on_cpu(given))
+    except ValueError:  # a ragged list
+        array = np.empty(0, object)
+    if array.dtype.kind not in "buif":
+        raise DataError(
+            "array-type",
+            f"{key} holds {array.dtype} values, not numbers" + (" of one shape" if array.dtype == object else ""),
+            fix="give one array of uint8 pixels, all images of one shape",
+        )
+    return array
+
+
+def _joined_pixels(given: Sequence[tuple[str, object]], scale: Scale | None = None) -> Pixels:
+    """Return the images of several arrays (name, array) of one shape, all read by one scale."""
+    converted: list[str] = []
+    arrays = [(key, _as_nhwc(as_array(array, key), key, converted)) for key, array in given]
+    if len({array.shape[1:] for _, array in arrays}) > 1:
+        shapes = ", ".join(f"{key} {array.shape[1:]}" for key, array in arrays)
+        raise DataError("array-shapes", f"images of different shapes: {shapes}", fix="make all of one height and width")
+    scale, words = _choose_scale(arrays, scale)
+    converted += words
+    height, width, channels = arrays[0][1].shape[1:]
+    if channels == 4:
+        converted.append("transparent pixels put on white")
+    only = arrays[0][1]
+    if len(arrays) == 1 and only.dtype == np.uint8 and channels != 4:
+        images = only if only.flags.c_contiguous and only.flags.writeable else np.array(only, order="C")
+        return Pixels(images, scale, tuple(converted))
+    total = sum(len(array) for _, array in arrays)
+    check_memory(total * height * width * min(channels, 3), "the images")
+    images = np.empty((total, height, width, min(channels, 3)), np.uint8)
+    done = 0
+    for _, array in arrays:
+        for chunk in chunk_slices(array):
+            values = TO_UINT8[scale](array[chunk])
+            images[done : done + len(values)] = on_white(values) if channels == 4 else values
+            done += len(values)
+    return Pixels(images, scale, tuple(converted))
+
+
+def _as_nhwc(array: np.ndarray, key: str, converted: list[str]) -> np.ndarray:
+    """Return a view [N, H, W, C]. Sides are at least 8 and channels at most 4: the order of axes is never in doubt."""
+    shape = array.shape
+    if array.ndim == 3 and shape[2] >= MIN_SIDE:
+        array = array[..., None]
+    elif array.ndim == 4 and shape[3] not in (1, 3, 4) and shape[1] in (1, 3, 4):
+        array = array.transpose(0, 2, 3, 1)
+        converted.append(f"{key}: channels moved from the second to the last axis")
+    if array.ndim != 4 or array.shape[3] not in (1, 3, 4) or min(array.shape[1:3]) < MIN_SIDE or not len(array):
+        one = array.ndim == 3 and 1 <= shape[2] <= 4
+        raise DataError(
+            "array-shape",
+            f"{key} has shape {shape}; accepted: {ARRAY_SHAPES}, and at least one image",
+            fix="add an axis for a single image: images[None]" if one else "reshape or transpose the array",
+        )
+    return array
+
+
+def _choose_scale(arrays: Sequence[tuple[str, np.ndarray]], before: Scale | None) -> tuple[Scale, list[str]]:
+    """Return the scale of all these arrays, and what to say of it. Raises DataError where the values do not show it."""
+    dtypes = {array.dtype for _, array in arrays}
+    if dtypes == {np.dtype(np.uint8)}:
+        return Scale.BYTE, []
+    if dtypes == {np.dtype(bool)}:
+        return Scale.BOOL, ["true and false became 255 and 0"]
+    low, high = _value_range(arrays)
+    whole = all(dtype.kind in "bui" for dtype in dtypes)
+    possible = {
+        Scale.BYTE: low >= 0 and high <= 255,
+        Scale.UNIT: not whole and low >= 0 and high <= 1,
+        Scale.SIGNED: not whole and low >= -1 and high <= 1,
+        Scale.WORD: whole and low >= 0 and high < 2**16,
+    }
+    shown = {
+        Scale.BYTE: high >= 128,
+        Scale.UNIT: high > 0,
+        Scale.SIGNED: low < 0 < high,
+        Scale.WORD: high >= 2**15,
+    }
+    found = next((scale for scale, fits in possible.items() if fits and shown[scale]), None)
+    if before is not None and possible.get(before) and (found is None or before in (Scale.UNIT, Scale.SIGNED)):
+        found = before
+    if found is not None:
+        return found, [f"values {low:g}..{high:g} taken as {found.value}"]
+    keys = ", ".join(key for key, _ in arrays)
+    raise DataError(
+        "array-range",
+        f"{keys} ({arrays[0][1].dtype}) holds values {low:g}..{high:g}, and black and white cannot be told from that",
+        fix=f"scale it to 0..255 yourself, for example (images * (255 / {max(high, 1):g})).astype('uint8')",
     )
 
 
-def from_npz(path: Path, name: str) -> ImageSet:
-    """Keys x_train y_train x_test y_test, or images labels; optional classes. Pickled members are refused."""
+def _value_range(arrays: Sequence[tuple[str, np.ndarray]]) -> tuple[float, float]:
+    """Return the smallest and largest value; raise DataError for values that are not finite."""
+    lows, highs = [], []
+    for key, array in arrays:
+        bad, first = 0, None
+        for chunk in chunk_slices(array):
+            values = array[chunk]
+            if array.dtype.kind == "f" and not (finite := np.isfinite(values)).all():
+                bad += int((~finite).sum())
+                image, *place = np.argwhere(~finite)[0].tolist()
+                first = first or (chunk.start + image, *place)
+                continue
+            lows.append(float(values.min()))
+            highs.append(float(values.max()))
+        if first is not None:
+            raise DataError(
+                "array-nan",
+                f"{key} holds {bad} values NaN or infinite, first at {first} (image, row, column, channel)",
+                fix="replace them, or leave these images out",
+            )
+    return min(lows), max(highs)
+
+
+# --- sources that are arrays -----------------------------------------------------------------------------------------
+
+
+def digits() -> ImageSet:
+    """Return scikit-learn's digits: 1,797 grey images 8x8 of handwritten digits, 0..16 scaled to 0..255."""
+    from sklearn.datasets import load_digits
+
+    pixels, labels = load_digits(return_X_y=True)
+    images = np.round(pixels.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
+    notes = Notes(source="digits", layout="scikit-learn's digits")
+    return _assembled([_Piece("digits", images, labels=labels)], None, "digits", notes)
+
+
+def from_arrays(images: object, labels: object = None) -> ImageSet:
+    """Return images and labels (None: all unlabelled) that are in memory as an ImageSet."""
+    notes = Notes(source="arrays", layout="arrays in memory")
+    return _assembled([_Piece("images", images, labels=labels)], None, "arrays", notes)
+
+
+def from_dict(found: Mapping[str, object], name: str = "arrays", *, source: str = "arrays") -> ImageSet:
+    """Return arrays by name as an ImageSet: {"images", "labels"} or {"x_train", "y_train", "x_test", "y_test"}, and
+    "classes" if there are names."""
+    known = {str(key).lower().replace("unlabeled", "unlabelled"): key for key in found}
+    pieces = [("images", "labels", "")] if "images" in known else []
+    pieces += [(f"x_{part}", f"y_{part}", part) for part in (*PARTS, "unlabelled") if f"x_{part}" in known]
+    if not pieces or (len(pieces) > 1 and pieces[0][0] == "images"):
+        keys = ", ".join(map(str, found)) or "none"
+        raise DataError(
+            "npz-keys",
+            f"{source} has the keys {keys}; looked for images, labels or x_train, y_train, x_test, y_test",
+            fix="rename the arrays, for example numpy.savez(path, images=images, labels=labels)",
+        )
+    used = {key for x, y, _ in pieces for key in (x, y)} | {"classes"}
+    named = {lower: found[key] for lower, key in known.items()}
+    notes = Notes(
+        source=source,
+        layout="arrays " + ", ".join(x for x, _, _ in pieces),
+        ignored={str(key): 1 for lower, key in known.items() if lower not in used},
+    )
+    arrays = [_Piece(x, named[x], y, named.get(y), part if part in PARTS else "") for x, y, part in pieces]
+    return _assembled(arrays, named.get("classes"), name, notes)
+
+
+def read_npz(path: Path, options: LoadOptions) -> ImageSet:
+    """Return the arrays of an .npz file as `from_dict` does. Members that only pickle can read are refused."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             check_memory(sum(entry.file_size for entry in archive.zip.infolist()), str(path))
-            found = {key: member(archive, key, path) for key in archive.files}
+            found = {key: _member(archive, key, path) for key in archive.files}
     except SparringError:
         raise
     except Exception as error:  # a damaged archive or header raises almost anything
         raise DataError(
             "bad-npz", f"cannot read {path}: {first_line(error)}", fix="write it again with numpy.savez"
         ) from None
-    return from_dict(found, name, source=str(path))
+    return from_dict(found, path.stem, source=str(path))
 
 
-def member(archive, key: str, path: Path) -> np.ndarray:
+def _member(archive: Mapping[str, np.ndarray], key: str, path: Path) -> np.ndarray:
     try:
         return archive[key]
     except ValueError as error:
@@ -70,278 +268,38 @@ def member(archive, key: str, path: Path) -> np.ndarray:
 
 
 def first_line(error: Exception) -> str:
-    """What an exception says, on one line and without a full stop."""
+    """Return what an exception says, on one line and without a full stop."""
     return (str(error).strip() or type(error).__name__).partition("\n")[0].rstrip(".")
 
 
-def from_dict(found: Mapping, name: str, *, source: str = "arrays") -> ImageSet:
-    """Arrays by name: {"images", "labels"} or {"x_train", "y_train", "x_test", "y_test"}, and "classes" if wanted."""
-    known = {str(key).lower().replace("unlabeled", "unlabelled"): key for key in found}
-    pieces = [("images", "labels", "")] if "images" in known else []
-    pieces += [(f"x_{part}", f"y_{part}", part) for part in PARTS if f"x_{part}" in known]
-    if not pieces or (len(pieces) > 1 and pieces[0][0] == "images"):
-        keys = ", ".join(map(str, found)) or "none"
-        raise DataError(
-            "npz-keys",
-            f"{source} has the keys {keys}; looked for images, labels or x_train, y_train, x_test, y_test",
-            fix="rename the arrays, for example numpy.savez(path, images=images, labels=labels)",
-        )
-    used = {key for x, y, _ in pieces for key in (x, y)} | {"classes"}
-    ignored = {str(key): 1 for lower, key in known.items() if lower not in used}
-    images = [(x, as_array(found[known[x]], x)) for x, _, _ in pieces]
-    labels = [(y, found[known[y]] if y in known else None) for _, y, _ in pieces]
-    return assembled(
-        images,
-        labels,
-        ["" if part == "unlabelled" else part for _, _, part in pieces],
-        classes=found[known["classes"]] if "classes" in known else None,
-        name=name,
-        notes=Notes(source=source, layout="arrays " + ", ".join(x for x, _, _ in pieces), ignored=ignored),
-    )
+class _Piece(NamedTuple):
+    """Images of one part of a source, with the names of their arrays."""
+
+    key: str
+    images: object
+    label_key: str = "labels"
+    labels: object = None
+    part: str = ""
 
 
-def from_arrays(images, labels=None, *, name: str = "arrays", classes=None) -> ImageSet:
-    """Images and labels (or None: all unlabelled) from Python."""
-    return assembled(
-        [("images", as_array(images, "images"))],
-        [("labels", labels)],
-        [""],
-        classes=classes,
-        name=name,
-        notes=Notes(source="arrays", layout="arrays in memory"),
-    )
-
-
-def assembled(images, labels, parts, *, classes, name, notes) -> ImageSet:
-    """One ImageSet from named arrays of images [(name, array)], labels [(name, array or None)] and part names."""
-    converted: list[str] = []
-    shaped = [(key, as_nhwc(array, key, converted)) for key, array in images]
-    sizes = {array.shape[1:] for _, array in shaped}
-    if len(sizes) > 1:
-        shapes = ", ".join(f"{key} {array.shape[1:]}" for key, array in shaped)
-        raise DataError("array-shapes", f"images of different shapes: {shapes}", fix="make all of one height and width")
-    for (key, array), (label_key, given) in zip(shaped, labels, strict=True):
-        if given is not None and len(given) != len(array):
-            raise DataError(
-                "array-lengths",
-                f"{key} has {len(array)} images, {label_key} has {len(given)} labels",
-                fix="give one label per image (-1 for unlabelled images)",
-            )
-    counts = [len(array) for _, array in shaped]
-    pixels = to_uint8(shaped, converted)
-    numbers, names, warnings = to_labels(labels, counts, classes)
+def _assembled(pieces: Sequence[_Piece], classes: object, name: str, notes: Notes) -> ImageSet:
+    """Return one ImageSet of all pieces."""
+    arrays = [(piece.key, as_array(piece.images, piece.key)) for piece in pieces]
+    pixels, counts = _joined_pixels(arrays), [len(array) for _, array in arrays]
+    labels, names, warnings = number_labels([(piece.label_key, piece.labels) for piece in pieces], counts, classes)
+    images = pixels.images
     return ImageSet(
-        images=pixels,
-        labels=numbers,
+        images=images,
+        labels=labels,
         classes=names,
-        origins=tuple(f"{key}[{i}]" for (key, _), count in zip(shaped, counts, strict=True) for i in range(count)),
-        parts=np.repeat(np.array(parts, "<U5"), counts),
+        origins=tuple(f"{key}[{i}]" for key, array in arrays for i in range(len(array))),
+        parts=np.repeat(np.array([piece.part for piece in pieces], "<U5"), counts),
         name=name,
-        notes=Notes(
-            source=notes.source,
-            layout=notes.layout,
-            modes={"L" if pixels.shape[3] == 1 else "RGB": len(pixels)},
-            sizes={pixels.shape[1:3]: len(pixels)},
-            ignored=notes.ignored,
-            converted=tuple(converted),
+        notes=replace(
+            notes,
+            modes={"L" if images.shape[3] == 1 else "RGB": len(images)},
+            sizes={images.shape[1:3]: len(images)},
+            converted=pixels.converted,
             warnings=tuple(warnings),
         ),
-    )
-
-
-def as_array(given, key: str) -> np.ndarray:
-    """NumPy view of arrays, lists, and tensors on any device, gradients or not."""
-    if hasattr(given, "detach"):
-        given = given.detach().cpu().numpy()
-    try:
-        array = np.asarray(given)
-    except ValueError:  # a ragged list
-        array = np.empty(0, object)
-    if array.dtype.kind not in "buif":
-        raise DataError(
-            "array-type",
-            f"{key} holds {array.dtype} values, not numbers" + (" of one shape" if array.dtype == object else ""),
-            fix="give one array of uint8 pixels, all images of one shape",
-        )
-    return array
-
-
-def as_nhwc(array: np.ndarray, key: str, converted: list[str]) -> np.ndarray:
-    """A view [N, H, W, C]. Sides are at least 8 and channels at most 4, so the order of the axes is never in doubt."""
-    shape = array.shape
-    if array.ndim == 3 and shape[2] >= MIN_SIDE:
-        array = array[..., None]
-    elif array.ndim == 4 and shape[3] not in (1, 3, 4) and shape[1] in (1, 3, 4):
-        array = array.transpose(0, 2, 3, 1)
-        converted.append(f"{key}: channels moved from the second to the last axis")
-    if array.ndim != 4 or array.shape[3] not in (1, 3, 4) or min(array.shape[1:3]) < MIN_SIDE or not len(array):
-        one = array.ndim == 3 and 1 <= shape[2] <= 4
-        raise DataError(
-            "array-shape",
-            f"{key} has shape {shape}; accepted: {SHAPES}, and at least one image",
-            fix="add an axis for a single image: images[None]" if one else "reshape or transpose the array",
-        )
-    return array
-
-
-def to_uint8(shaped: list, converted: list[str]) -> np.ndarray:
-    """uint8 [N, H, W, C] of all arrays, in chunks; no copy where one writable contiguous uint8 array comes in."""
-    arrays = [array for _, array in shaped]
-    scales = scale_of(shaped, converted)
-    if any(array.shape[3] == 4 for array in arrays):
-        converted.append("transparent pixels put on white")
-    only = arrays[0]
-    if len(arrays) == 1 and only.dtype == np.uint8 and only.shape[3] != 4:
-        return only if only.flags.c_contiguous and only.flags.writeable else np.array(only, order="C")
-    channels = min(arrays[0].shape[3], 3)
-    total = sum(map(len, arrays))
-    check_memory(total * int(np.prod(arrays[0].shape[1:3])) * channels, "the images")
-    pixels = np.empty((total, *arrays[0].shape[1:3], channels), np.uint8)
-    at = 0
-    for array in arrays:
-        step = max(1, CHUNK // max(1, array[0].size * 8))
-        for start in range(0, len(array), step):
-            piece = scales(array[start : start + step])
-            pixels[at : at + len(piece)] = on_white(piece) if piece.shape[3] == 4 else piece
-            at += len(piece)
-    return pixels
-
-
-def on_white(rgba: np.ndarray) -> np.ndarray:
-    """uint8 [N, H, W, 3] of uint8 [N, H, W, 4]: colour x alpha + white x (1 - alpha), rounded."""
-    alpha = rgba[..., 3:].astype(np.uint32)
-    return ((rgba[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
-
-
-def scale_of(shaped: list, converted: list[str]):
-    """The function that makes uint8 of every array's values; all arrays are scaled alike."""
-    kinds = {array.dtype.kind + (str(array.dtype.itemsize) if array.dtype.kind == "u" else "") for _, array in shaped}
-    if kinds == {"u1"}:
-        return lambda piece: piece
-    if kinds == {"b"}:
-        converted.append("true and false became 255 and 0")
-        return lambda piece: piece * np.uint8(255)
-    low, high = value_range(shaped)
-    whole = all(array.dtype.kind in "bui" for _, array in shaped)
-    seen = f"{low:g}..{high:g}"
-    if low >= 0 and 128 <= high <= 255:
-        converted.append(f"values {seen} taken as 0..255")
-        return lambda piece: np.rint(piece).astype(np.uint8)
-    if not whole and low >= 0 and 0 < high <= 1:
-        converted.append(f"values {seen} taken as 0..1")
-        return lambda piece: np.rint(piece * 255.0).astype(np.uint8)
-    if not whole and -1 <= low < 0 < high <= 1:
-        converted.append(f"values {seen} taken as -1..1")
-        return lambda piece: np.rint((piece + 1.0) * 127.5).astype(np.uint8)
-    if whole and low >= 0 and 2**15 <= high < 2**16:
-        converted.append(f"values {seen} taken as 16-bit: the high byte kept")
-        return lambda piece: (piece >> 8).astype(np.uint8)
-    keys = ", ".join(key for key, _ in shaped)
-    raise DataError(
-        "array-range",
-        f"{keys} ({shaped[0][1].dtype}) holds values {seen}, and black and white cannot be told from that",
-        fix=f"scale it to 0..255 yourself, for example (images * (255 / {max(high, 1):g})).astype('uint8')",
-    )
-
-
-def value_range(shaped: list) -> tuple[float, float]:
-    """Smallest and largest value; refuses values that are not finite."""
-    lows, highs = [], []
-    for key, array in shaped:
-        step = max(1, CHUNK // max(1, array[0].nbytes))
-        bad, first = 0, None
-        for start in range(0, len(array), step):
-            piece = array[start : start + step]
-            if array.dtype.kind == "f" and not (finite := np.isfinite(piece)).all():
-                bad += int((~finite).sum())
-                first = first or (start + int(np.argwhere(~finite)[0][0]), *np.argwhere(~finite)[0][1:].tolist())
-                continue
-            lows.append(float(piece.min()))
-            highs.append(float(piece.max()))
-        if first is not None:
-            raise DataError(
-                "array-nan",
-                f"{key} holds {bad} values NaN or infinite, first at {first} (image, row, column, channel)",
-                fix="replace them, or leave these images out",
-            )
-    return min(lows), max(highs)
-
-
-def to_labels(labels: list, counts: list[int], classes) -> tuple[np.ndarray, tuple[str, ...], list[str]]:
-    """int64 [N], class names and warnings of labels that are whole numbers or strings, -1 or "" = unlabelled."""
-    given = [(key, label_array(array, key)) for key, array in labels if array is not None]
-    if {array.dtype.kind for _, array in given} >= {"U", "i"}:
-        raise DataError("label-type", "some labels are numbers, some are strings", fix="use one kind in all parts")
-    text = bool(given) and given[0][1].dtype.kind == "U"
-    blank, kind = ("", np.str_) if text else (UNLABELLED, np.int64)
-    everything = np.concatenate(
-        [np.full(n, blank, kind) if array is None else label_array(array, key) for (key, array), n in
-         zip(labels, counts, strict=True)]
-    )  # fmt: skip
-    used = [value for value in np.unique(everything).tolist() if value != blank]
-    if not text and used and used[0] < 0:
-        raise DataError(
-            "label-negative", f"label {used[0]}: below -1", fix="use 0, 1, 2 ... for classes and -1 for unlabelled"
-        )
-    names = class_names(classes, used, text)
-    if text:
-        used = ordered(used) if classes is None else list(names)
-        lookup = {value: number for number, value in enumerate(used)}
-        if strange := [v for v in np.unique(everything).tolist() if v != blank and v not in lookup]:
-            raise unknown_class(strange[0], names)
-        numbers = np.array([lookup.get(value, UNLABELLED) for value in everything.tolist()], np.int64)
-        return numbers, names, []
-    if classes is not None or used == list(range(len(used))):
-        return everything.astype(np.int64), names, []
-    numbers = np.searchsorted(np.array(used, np.int64), everything).astype(np.int64)
-    numbers[everything == UNLABELLED] = UNLABELLED
-    return numbers, names, [f"labels {used[0]}..{used[-1]} numbered anew 0..{len(used) - 1}"]
-
-
-def unknown_class(value, names) -> DataError:
-    return DataError(
-        "label-unknown",
-        f"label {value!r} is not among the {len(names)} classes{suggestion(value, names)}",
-        fix="add it to classes, or correct the label",
-    )
-
-
-def class_names(classes, used: list, text: bool) -> tuple[str, ...]:
-    if classes is None:
-        return tuple(ordered(used)) if text else tuple(str(value) for value in used)
-    names = tuple(unicodedata.normalize("NFC", str(c)) for c in np.asarray(classes).ravel().tolist())
-    if len(set(names)) < len(names):
-        raise DataError("classes-repeated", "a class name comes twice in classes", fix="give each class its own name")
-    if not text and used and used[-1] >= len(names):
-        raise unknown_class(used[-1], names)
-    return names
-
-
-def label_array(given: Sequence | np.ndarray, key: str) -> np.ndarray:
-    """int64 or str [N]."""
-    if hasattr(given, "detach"):
-        given = given.detach().cpu().numpy()  # type: ignore[union-attr]
-    array = np.asarray(given)
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.ndim != 1:
-        raise DataError(
-            "label-shape",
-            f"{key} has shape {array.shape}; accepted: [N], one label per image",
-            fix="for one-hot rows pass labels.argmax(1)",
-        )
-    if array.dtype.kind == "b" or (array.dtype.kind in "ui" and array.dtype.itemsize <= 8):
-        if array.dtype.kind == "u" and array.size and int(array.max()) >= 2**63:
-            raise DataError("label-type", f"{key} holds {array.max()}", fix="use 0, 1, 2 ... for classes")
-        return array.astype(np.int64)
-    if array.dtype.kind == "S":
-        array = np.char.decode(array, "utf-8", "replace")
-    if array.dtype == object and all(isinstance(value, str) for value in array.tolist()):
-        array = array.astype(np.str_)
-    if array.dtype.kind == "U":
-        return np.char.strip(array) if array.size else array
-    raise DataError(
-        "label-type",
-        f"{key} holds {array.dtype} values; accepted: whole numbers or strings",
-        fix="use 0, 1, 2 ... or names for classes, and -1 or an empty string for unlabelled images",
     )

@@ -14,6 +14,7 @@ from ..data import ImageSet, load, resized
 from ..errors import DataError, UsageError
 from ..features import fingerprint
 from ..images import as_size
+from ..records import OnProgress
 from ..runs.folder import read_generator
 from ..runs.sampler import Sampler
 
@@ -25,8 +26,8 @@ def quiet(text: str) -> None:
     pass
 
 
-def counting(what: str, progress: Progress) -> Callable[[int, int], None]:
-    return lambda done, of: progress(f"reading {what} {100 * done // max(1, of)} %")
+def counting(what: str, progress: Progress) -> OnProgress:
+    return lambda p: progress(f"reading {what} {100 * p.done // max(1, p.total)} %")
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,8 +102,7 @@ def side(name: str, images: ImageSet, how: str = "") -> Side:
 def done(images: ImageSet) -> list[str]:
     """What loading did to them, in words."""
     notes = images.notes
-    fitted = notes.size_rule.partition(":")[0].removesuffix(" as asked")
-    said = [f"{fitted}, antialiased"] if " fitted to " in fitted else []
+    said = [f"{notes.size_rule.short}, antialiased"] if notes.size_rule and notes.size_rule.short else []
     said += notes.converted
     if bad := len(notes.bad_files):
         said.append(f"{bad} unreadable file{'s' * (bad > 1)} left out, such as {notes.bad_files[0][0]}")

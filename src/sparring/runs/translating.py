@@ -11,7 +11,7 @@ from .. import files
 from ..data import load
 from ..data.trees import image_files
 from ..errors import DataError, UsageError
-from ..images import BadImage, load_image, opened, save_png
+from ..images import BadImage, load_image, opened_image, save_png
 from .folder import Run
 from .sampler import save_grid
 from .translator import Translating, load_translators
@@ -89,7 +89,7 @@ def _read_image(
         if isinstance(mask, np.ndarray):
             return pixels, mask
         if mask is None:
-            with opened(path) as image:
+            with opened_image(path) as image:
                 missing = np.asarray(image.convert("RGBA"))[:, :, 3] < 128
             if not missing.any():
                 what = f"{path} has no transparent pixels, so there is nothing to fill"

@@ -144,7 +144,7 @@ def read_and_split(
 ) -> tuple[ImageSet, Prepared]:
     reading = StudyProgress("data", message="reading the images")
     say(reading)
-    images = load(source, **options, progress=lambda done, total: say(replace(reading, done=done, total=total)))
+    images = load(source, **options, progress=lambda p: say(replace(reading, done=p.done, total=p.total)))
     say(StudyProgress("data", message="looking for duplicates"))
     return images, split_and_seal(images, seed=settings.seed, test=settings.test)
 
