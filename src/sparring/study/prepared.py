@@ -111,24 +111,25 @@ def label_draws(prepared: Prepared, budgets: Sequence[str], *, seed: int, repeat
 def study_data(imageset: ImageSet, split: Split) -> StudyData:
     """Return what a summary says about the images."""
     found = data.describe(imageset)
-    kept = {name: getattr(found, name) for name in ("name", "source", "layout", "images", "unlabelled", "size_rule")}
     counts = {
         name: {c: int((imageset.labels[index] == k).sum()) for k, c in enumerate(imageset.classes)}
         for name, index in (("train", split.train), ("test", split.test))
     }
     return StudyData(
-        **kept,
+        name=found.name,
+        source=found.source,
+        layout=found.layout,
+        images=found.images,
+        unlabelled=found.unlabelled,
+        size_rule=found.size_rule,
         classes=imageset.classes,
         shape=imageset.shape,
         warnings=tuple(found.warnings),
         counts=counts,
-        bad_files=tuple(map(tuple, found.bad_files[:BAD_FILES_LISTED])),
+        bad_files=tuple((name, reason) for name, reason in found.bad_files[:BAD_FILES_LISTED]),
         bad_files_count=len(found.bad_files),
         duplicates=DuplicateCounts(
-            exact=found.duplicates.exact,
-            near=found.duplicates.near,
-            across=found.duplicates.across,
-            moved=len(split.moved),
+            found.duplicates.exact, found.duplicates.near, found.duplicates.across, moved=len(split.moved)
         ),
         split=split.how,
     )
