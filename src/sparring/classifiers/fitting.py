@@ -74,7 +74,7 @@ def fit(
 ) -> FittedModel:
     """Fit one classifier on all images but the test part, score it there, and save it as a model folder.
 
-    data, size, unlabelled, table: as `sparring.load` takes them (`table`: its `labels`). method: a name of METHODS.
+    data, size, unlabelled, table: as `sparring.load` takes them. method: a name of METHODS.
     out: a new folder, None saves nothing. minutes: the most that training may take. Raises UsageError, DataError and
     MachineError.
     """
@@ -85,7 +85,7 @@ def fit(
         size=size,
         unlabelled=unlabelled,
         table=table,
-        progress=lambda p: progress(Progress("images", p.done, p.total)),
+        progress=progress,
     )
     test = (images.parts == "test") & images.labelled
     progress(Progress("fits", 0, 1, f"fitting {method}"))

@@ -1,4 +1,4 @@
-"""The table of few-label classifiers. Commands, studies, reports and tests read it; it imports nothing heavy."""
+"""The table of few-label classifiers, which commands, studies, reports and tests read; it imports nothing heavy."""
 
 from dataclasses import dataclass, fields
 from importlib import import_module
