@@ -309,6 +309,8 @@ def test_curves_are_told_in_words_and_what_belongs_together_is_drawn_together():
         ("x", False),
     ]
     assert dict(found[0].lines) == {"real": [[[1, 0.5]], [[2, 0.5]]], "generated": [[[2, 0.25]]]}
+    older = [{"curves": {name.replace("FractionReal", "SaysReal"): curve for name, curve in rows[1]["curves"].items()}}]
+    assert loss_names.panels(older) == loss_names.panels(rows[1:])
 
 
 def test_labels_are_moved_apart_and_no_further():

@@ -44,6 +44,13 @@ TERMS = {
     "Sign": "sureness that drives the augmentation",
     "Accuracy": "class named right",
 }
+# What an older log calls them.
+FORMER_LOSSES = {
+    "SaysReal": "FractionReal",
+    "Ahead": "PairAccuracy",
+    "Right": "Accuracy",
+    "GuessSliders": "ContinuousCodeLoss",
+}
 FRACTION = "FractionReal"
 PAIRED = (FRACTION, "MeanScore", "R1")  # real and generated images belong in one picture
 SHARES = (FRACTION, "PairAccuracy", "Accuracy")
@@ -91,6 +98,7 @@ def _name_of(key: str) -> CurveName:
     """Return the name of a curve whose run or study did not write one, such as D/Classify/labelled, from its key."""
     player, _, loss = key.rstrip("+").partition("/")
     kind = loss.split("/")[0]
+    kind = FORMER_LOSSES.get(kind, kind)
     title = TERMS.get(loss) or TERMS.get(kind)
     if not title or player not in PLAYERS:
         return CurveName(key, "", key)

@@ -359,7 +359,7 @@ class ClassRecall:
     recall: float
     low: float
     high: float
-    needed: int  # test images of the class for an interval of +-5 points
+    needed: int  # test images of the class from which on their choice moves its recall by less than 5 points
 
 
 @record
