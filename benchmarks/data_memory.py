@@ -20,17 +20,17 @@ BAR = 2.5
 CHILD = """
 import json, resource, sys, time
 from sparring.data import describe, load
-told = []
+calls = []
 start, cpu = time.perf_counter(), time.process_time()
-images = load(sys.argv[1], progress=lambda done, total: told.append(done))
+images = load(sys.argv[1], progress=calls.append)
 loaded, loaded_cpu = time.perf_counter() - start, time.process_time() - cpu
 held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 found = describe(images)
 print(json.dumps({
-    "images": len(images), "decoded": images.images.nbytes, "after_load": held, "progress_calls": len(told),
+    "images": len(images), "decoded": images.images.nbytes, "after_load": held, "progress_calls": len(calls),
     "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     "load_seconds": loaded, "load_cpu": loaded_cpu, "seconds": time.perf_counter() - start,
-    "cpu": time.process_time() - cpu, "near": found["duplicates"]["near"], "exact": found["duplicates"]["exact"],
+    "cpu": time.process_time() - cpu, "near": found.duplicates.near, "exact": found.duplicates.exact,
 }))
 """
 

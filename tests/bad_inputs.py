@@ -365,7 +365,7 @@ BAD_INPUTS = (
     BadInput("B45-one-image", images_of(lambda: zeros(32, 32, 3)), r"shape \(32, 32, 3\).*images\[None\]"),
     BadInput("B45-none", images_of(lambda: zeros(0, 8, 8)), r"shape \(0, 8, 8\).*at least one image"),
     BadInput("B45-small", images_of(lambda: zeros(6, 7, 7)), r"sides of at least 8"),
-    BadInput("B46-lengths", labels_of([0, 1, 0], images=6), r"images has 6 images, labels has 3 labels"),
+    BadInput("B46-lengths", labels_of([0, 1, 0], images=6), r"labels has 3 labels for 6 images"),
     BadInput(
         "B48-keys", lambda top: npz(top / "d.npz", a=zeros(2, 8, 8)), r"has the keys a; looked for images, labels"
     ),

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +20,12 @@ from sparring.classifiers import METHODS
 from sparring.cli import main
 from sparring.cli.app import stem
 from sparring.cli.commands import app
-from sparring.cli.drawings import StudyLine, draw_data, draw_summary
+from sparring.cli.drawings import StudyLine, draw_description, draw_summary
 from sparring.cli.screen import Screen
 from sparring.cli.signals import Interrupted, Stop
 from sparring.cli.typed import typed_number
 from sparring.data import describe
+from sparring.data.imageset import PartCounts
 from sparring.files import folder_name
 from sparring.runs.sampler import save_samples
 from sparring.study.records import Problem, StudyProgress, Trial
@@ -238,14 +240,14 @@ def test_a_study_on_its_way(capsys):
 
 def test_a_description(capsys):
     about = describe(sparring.load("digits"))
-    draw_data(Screen(), about)
+    draw_description(Screen(), about)
     out = capsys.readouterr().out
     assert out.startswith("digits: 1,797 images of 8x8, grey, 10 classes")
     assert re.search(r"^3 +183$", out, re.M) and re.search(r"^bad files +none$", out, re.M)
     names = {f"class {i}\n": 1 for i in range(40)}
-    about |= {"classes": list(names), "unlabelled": 7, "warnings": ["look out"], "bad_files": [["a\nb", "empty"]] * 40}
-    about |= {"counts": {"train": {"classes": names, "unlabelled": 7}, "test": {"classes": names, "unlabelled": 0}}}
-    draw_data(Screen(), about)
+    bad, parts = (("a\nb", "empty"),) * 40, {"train": PartCounts(names, 7), "test": PartCounts(names, 0)}
+    about = replace(about, classes=tuple(names), unlabelled=7, warnings=("look out",), bad_files=bad, counts=parts)
+    draw_description(Screen(), about)
     out = capsys.readouterr().out
     assert re.search(r"^10 smaller classes +10 +10$", out, re.M) and re.search(r"^\(unlabelled\) +7 +0$", out, re.M)
     assert "a\\nb: empty" in out and "... and 10 more" in out and "look out" in out

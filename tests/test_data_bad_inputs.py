@@ -67,10 +67,11 @@ def test_two_bad_files_in_a_small_folder_are_listed_and_left_out(photos):
 
 def test_a_vanished_file_is_listed(photos, monkeypatch):  # B20
     from sparring.data import sources
+    from sparring.data.formats import LoadOptions
 
-    listing = sources.find(photos, None, False)
+    listing = sources.find_source(photos, LoadOptions())
     (photos / "cat" / "0.png").unlink()
-    got = sources.opened_up(listing, None)
+    got = sources.read_source(listing, None)
     assert got.notes.bad_files == (("cat/0.png", "there is no such file"),)
     assert len(got) == 11
 

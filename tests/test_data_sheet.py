@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from sparring.data import ImageSet, contact_sheet, load
-from sparring.data.sheet import drawn, tile_size
+from sparring.data.sheet import tile_size
 
 
 def some(
@@ -81,8 +81,8 @@ def test_copies_are_shown_last():
     images[10:] = images[0]
     labels = np.zeros(20, np.int64)
     data = ImageSet(images, labels, ("a",), tuple(map(str, range(20))), np.full(20, "", "<U5"), "some")
-    assert len(np.unique(images[drawn(data, np.arange(20), 10)].reshape(10, -1), axis=0)) == 10
-    assert len(drawn(data, np.arange(20), 30)) == 20
+    assert len(np.unique(images[data.by_content(np.arange(20))[:10]].reshape(10, -1), axis=0)) == 10
+    assert sorted(data.by_content(np.arange(20))) == list(range(20))
 
 
 def test_tile_sizes():

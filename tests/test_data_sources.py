@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sparring import devices
-from sparring.data import ImageSet, load
+from sparring.data import ImageSet, describe, load
 from sparring.data.decode import median_size
 from sparring.data.names import natural, ordered
 from sparring.errors import DataError, MissingData, SparringError, UsageError
@@ -158,7 +158,7 @@ def test_every_layout_gives_the_same_images(layout, tmp_path):
     assert len(set(got.origins)) == len(got) == 12
     assert got.notes.bad_files == () and got.notes.warnings == ()
     assert sum(got.notes.sizes.values()) == sum(got.notes.modes.values()) == 12
-    json.dumps(got.notes.to_json(), allow_nan=False)
+    json.dumps(describe(got).to_json(), allow_nan=False)
     again = load(source)
     assert again.fingerprint == got.fingerprint and again.origins == got.origins
 
@@ -247,6 +247,8 @@ def test_unlabelled_from_elsewhere(tmp_path):
     extra = npz(tmp_path / "extra.npz", images=IMAGES, labels=LABELS)
     assert (load(folder, unlabelled=extra).labels[8:] == -1).all()
     assert load(folder, unlabelled=extra).shape == (12, 10, 1)
+    with_labels = load(folder, unlabelled=parquet_file(tmp_path / "x.parquet", range(12)))
+    assert (with_labels.labels[8:] == -1).all() and with_labels.classes == ("cat", "dog")
 
 
 def test_unlabelled_images_change_the_size_rule_like_others(tmp_path):
@@ -306,8 +308,11 @@ def test_table_elsewhere_and_images_without_a_line(tmp_path):
     said = "\n".join(got.notes.warnings)
     assert "9 images are not in the table of labels: taken as unlabelled" in said
     assert "1 lines of" in said and "empty label" in said
+    assert (load(folder, table=tmp_path / "my.csv").labels == got.labels).all()
     with pytest.raises(MissingData, match="cannot read .*none.csv"):
-        load(folder, labels=tmp_path / "none.csv")
+        load(folder, table=tmp_path / "none.csv")
+    with pytest.raises(UsageError, match="a table of labels goes with a folder or a zip"):
+        load(IMAGES, table=tmp_path / "my.csv")
 
 
 def test_table_labels_are_never_numbers(tmp_path):
@@ -428,7 +433,7 @@ def test_parquet_reads_rows_in_any_order(tmp_path, monkeypatch):
     from sparring.data import parquet
     from sparring.data.parquet import list_parquet
 
-    monkeypatch.setattr(parquet, "BATCH", 4)
+    monkeypatch.setattr(parquet, "ROWS_HELD", 4)
     path = Path(parquet_file(tmp_path / "x.parquet", range(12), groups=5))
     listing = list_parquet([path], path)
     for row in (0, 11, 3, 3, 7, 0):
@@ -497,7 +502,7 @@ def test_mixed_sizes_follow_the_stated_rule(tmp_path):
     got = load(tmp_path / "photos")
     assert got.shape == (64, 32, 1)
     assert got.notes.sizes[(200, 100)] == 1 and len(got.notes.sizes) == 5
-    assert got.notes.size_rule.startswith(
+    assert got.notes.size_rule.words.startswith(
         "5 sizes from 100x100 to 300x140 fitted to 64x32 (the median height and width"
     )
     from sparring.images import load_image
@@ -519,7 +524,7 @@ def test_size_is_obeyed_for_all_kinds(tmp_path):
     for source in (folder, (IMAGES, LABELS), parquet_file(tmp_path / "x.parquet", range(12))):
         got = load(source, size=(16, 24))
         assert got.shape == (16, 24, 3)
-        assert "12x10 fitted to 16x24" in got.notes.size_rule
+        assert got.notes.size_rule.short == "12x10 fitted to 16x24"
     a, b = (load(source, size=(16, 24)) for source in (folder, (IMAGES, LABELS)))
     assert (a.images == b.images).all()
     assert (load(folder, size="12x10").images == load(folder).images).all()
@@ -594,12 +599,12 @@ def test_what_does_not_fit_into_memory_is_refused(tmp_path, monkeypatch):
 def test_progress(tmp_path):
     told = []
     folder = class_folders(tmp_path / "photos", each=60)
-    load(folder, progress=lambda done, total: told.append((done, total)))
+    load(folder, progress=lambda p: told.append((p.done, p.total)))
     assert told[-1] == (120, 120) and told[0] == (0, 120)
     assert [done for done, _ in told] == sorted(done for done, _ in told)
     told.clear()
     write_image(folder / "cat" / "x.png", 1, height=20)
-    load(folder, progress=lambda done, total: told.append(done / total))
+    load(folder, progress=lambda p: told.append(p.done / p.total))
     assert told == sorted(told) and told[-1] == 1
 
 

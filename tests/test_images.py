@@ -14,11 +14,11 @@ from sparring.images import (
     as_size,
     decoded,
     encode_png,
-    fit,
+    fit_pixels,
     grid,
     is_generated,
     load_image,
-    opened,
+    opened_image,
     read_header,
     save_png,
 )
@@ -134,7 +134,7 @@ def test_exif_orientation_1_to_8(kind, orientation):  # B25, S27
     exif[0x0112] = orientation
     options = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"lossless": True}}.get(kind, {})
     raw = encoded(image, kind, exif=exif, **options)
-    with opened(raw) as stored:
+    with opened_image(raw) as stored:
         header = read_header(stored)
     assert header.size == (16, 24)
     got = load_image(raw)
@@ -150,10 +150,10 @@ def test_the_first_of_several_frames():  # B19
         raw = encoded(
             frames[0], kind, save_all=True, append_images=frames[1:], **({"lossless": True} if kind == "WEBP" else {})
         )
-        with opened(raw) as image:
+        with opened_image(raw) as image:
             assert read_header(image).frames
         assert (load_image(raw)[..., 0] == GREY).all()
-    with opened(encoded(frames[0])) as image:
+    with opened_image(encoded(frames[0])) as image:
         assert not read_header(image).frames
 
 
@@ -199,7 +199,7 @@ def test_fit_keeps_the_aspect_ratio_and_cuts_at_most_a_tenth():
     image = np.full((40, 80, 1), 50, np.uint8)
     image[:, :2] = image[:, -2:] = 255  # in the ends that are cut: 10 % of 80 in all
     image[18:22, 38:42] = 200
-    got = fit(image, (40, 40))[..., 0]
+    got = fit_pixels(image, (40, 40))[..., 0]
     filled = np.rint(got[12:28].mean()).astype(int)
     assert np.abs(got[:9].astype(int) - filled).max() <= 8  # above: the mean colour
     assert (got[10:30] < 210).all()  # the ends are gone
@@ -211,26 +211,26 @@ def test_fit_keeps_the_aspect_ratio_and_cuts_at_most_a_tenth():
 
 def test_fit_leaves_a_small_excess_to_the_cut():
     image = RNG.integers(0, 256, (40, 43, 3), dtype=np.uint8)
-    got = fit(image, (20, 20))
+    got = fit_pixels(image, (20, 20))
     want = np.asarray(Image.fromarray(image).resize((20, 20), Image.Resampling.BICUBIC, box=(1.5, 0, 41.5, 40)))
     assert (got == want).all()
 
 
 def test_fit_is_antialiased():
     board = (np.indices((64, 64)).sum(0) % 2 * 255).astype(np.uint8)[..., None]
-    got = fit(board, (16, 16))[2:-2, 2:-2]
+    got = fit_pixels(board, (16, 16))[2:-2, 2:-2]
     assert np.abs(got.astype(int) - 127).max() <= 3
 
 
 @given(st.integers(8, 40), st.integers(8, 40), st.integers(8, 40), st.integers(8, 40), st.sampled_from([1, 3]))
 def test_fit_gives_the_size_asked_for(height, width, tall, wide, channels):
     image = np.random.default_rng(height * width).integers(0, 256, (height, width, channels), dtype=np.uint8)
-    assert fit(image, (tall, wide)).shape == (tall, wide, channels)
+    assert fit_pixels(image, (tall, wide)).shape == (tall, wide, channels)
 
 
 def test_load_image_fits_as_fit_does(tmp_path):
     Image.fromarray(COLOUR).save(tmp_path / "a.png")
-    assert (load_image(tmp_path / "a.png", size=(8, 8)) == fit(COLOUR, (8, 8))).all()
+    assert (load_image(tmp_path / "a.png", size=(8, 8)) == fit_pixels(COLOUR, (8, 8))).all()
 
 
 def test_a_large_jpeg_is_shrunk_on_decoding_with_the_same_look():
@@ -238,13 +238,13 @@ def test_a_large_jpeg_is_shrunk_on_decoding_with_the_same_look():
     large = np.stack([127 + 120 * np.sin(y), 127 + 120 * np.cos(x), 127 + 60 * np.sin(x + y)], 2).astype(np.uint8)
     raw = encoded(Image.fromarray(large), "JPEG", quality=95)
     got = load_image(raw, size=(32, 48)).astype(int)
-    assert np.abs(got - fit(large, (32, 48)).astype(int)).max() <= 6
+    assert np.abs(got - fit_pixels(large, (32, 48)).astype(int)).max() <= 6
 
 
 @pytest.mark.parametrize(("side", "want"), [(90, 90), (97, 97), (193, 97), (400, 100), (2000, 250)])
 def test_a_jpeg_is_never_decoded_below_twice_the_wanted_size(side, want):
     raw = encoded(Image.new("RGB", (side, side)), "JPEG")
-    with opened(raw) as image:
+    with opened_image(raw) as image:
         size = decoded(image, 3, (48, 48)).size
     assert size == (want, want)
 

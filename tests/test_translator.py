@@ -213,12 +213,13 @@ def test_pairs_are_matched_by_file_name_whatever_the_ending(tmp_path):
 
 
 def test_sources_are_made_alike_or_refused(tmp_path):
-    from sparring.data import alike
+    from sparring.data.pairs import matching_channels
 
     photos, sketches = pair_folders(tmp_path)
     grey = replace(sketches, images=sketches.images[..., :1])
-    assert (alike(grey, photos).images == grey.images).all() and alike(grey, photos).shape[2] == 3
+    same = matching_channels(grey, photos)
+    assert (same.images == grey.images).all() and same.shape[2] == 3
     with pytest.raises(DataError, match="their colours would be lost"):
-        alike(photos, grey)
+        matching_channels(photos, grey)
     with pytest.raises(DataError, match=r"Fix: use --size 16x8"):
-        alike(photos, replace(sketches, images=sketches.images[:, :, :8]))
+        matching_channels(photos, replace(sketches, images=sketches.images[:, :, :8]))

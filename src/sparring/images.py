@@ -1,4 +1,4 @@
-"""The image contract: files of many kinds -> uint8 [H, W, C], C = 1 (grey) or 3 (RGB); grids; PNG files.
+"""The image contract: files of many kinds -> uint8 [H, W, C], C = 1 (grey) or 3 (RGB); grids; files of pictures.
 
 How a file becomes pixels (the same everywhere, so that a model sees at work what it saw in training):
 
@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, PngImagePlugin, UnidentifiedImageError
@@ -42,12 +42,13 @@ FIT_RULE = (
 )
 
 GREY = {"1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N"}
-TURNED = {5, 6, 7, 8}  # EXIF orientations that exchange height and width
-ORIENTATION = 0x0112
+ROTATED = {5, 6, 7, 8}  # EXIF orientations that exchange height and width
+ORIENTATION = 0x0112  # EXIF tag
 GENERATED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 
 Source = bytes | str | Path  # an encoded image
 ImageLike = Source | IO[bytes] | Image.Image
+SizeLike = int | str | tuple[int, int] | None  # a side, or (height, width), or "48x64"
 
 
 class BadImage(DataError):
@@ -59,19 +60,19 @@ class BadImage(DataError):
         )
         self.reason = reason
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, Any]:
         return BadImage, (self.reason,)
 
 
 class Header(NamedTuple):
-    """What a file says of itself, height and width upright."""
+    """What a file says of itself; height and width are those of the upright image."""
 
     height: int
     width: int
     mode: str
     grey: bool
-    frames: bool  # more than one
-    generated: bool = False  # a network made it, it says
+    frames: bool  # whether there is more than one
+    generated: bool = False  # whether it says that a network made it
 
     @property
     def size(self) -> tuple[int, int]:
@@ -82,7 +83,7 @@ class Header(NamedTuple):
         return 1 if self.grey else 3
 
 
-def is_source(given: Any) -> bool:
+def is_source(given: object) -> TypeGuard[ImageLike]:
     """Return whether `load_image` takes it: a path, bytes, an open file or a PIL image."""
     return isinstance(given, bytes | str | Path | Image.Image) or hasattr(given, "read")
 
@@ -94,7 +95,7 @@ def load_image(source: ImageLike, *, size: tuple[int, int] | None = None, channe
     """
     with quiet_decoders():
         try:
-            with opened(source) as image:
+            with opened_image(source) as image:
                 picture = decoded(image, channels or read_header(image).channels, size)
         except BadImage as error:
             raise BadImage(error.reason, str(source) if isinstance(source, str | Path) else "image") from None
@@ -103,7 +104,7 @@ def load_image(source: ImageLike, *, size: tuple[int, int] | None = None, channe
 
 @contextmanager
 def quiet_decoders() -> Iterator[None]:
-    """Pillow's remarks about odd files are not the user's concern: what matters is refused by a sentence."""
+    """Silence Pillow's warnings of odd files, and refuse truncated ones: errors say all that a user must know."""
     filled_up = ImageFile.LOAD_TRUNCATED_IMAGES  # some programs switch it on for the whole process
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")
@@ -116,7 +117,7 @@ def quiet_decoders() -> Iterator[None]:
 
 
 @contextmanager
-def opened(source: ImageLike) -> Iterator[Image.Image]:
+def opened_image(source: ImageLike) -> Iterator[Image.Image]:
     """Yield the image with its header read and nothing decoded; every failure inside becomes a BadImage."""
     file: IO[bytes] | None = None
     try:
@@ -129,23 +130,23 @@ def opened(source: ImageLike) -> Iterator[Image.Image]:
                 file = Path(source).open("rb") if isinstance(source, str | Path) else source  # noqa: SIM115 closed below
             image = Image.open(file, formats=DECODERS)
         if image.width * image.height > PIXEL_LIMIT:
-            raise BadImage(too_large(f"{image.width} x {image.height}"))
+            raise BadImage(_too_large(f"{image.width} x {image.height}"))
         yield image
     except BadImage:
         raise
     except Exception as error:  # decoders of untrusted bytes raise almost anything
-        raise BadImage(reason_of(error, file)) from error
+        raise BadImage(_reason_for(error, file)) from error
     finally:
         if file is not None and file is not source:
             file.close()
 
 
-def too_large(what: str) -> str:
+def _too_large(what: str) -> str:
     return f"{what} pixels, more than the limit of {PIXEL_LIMIT // 1_000_000} million"
 
 
-def reason_of(error: Exception, file: IO[bytes] | None) -> str:
-    """The failure in a few words for people."""
+def _reason_for(error: Exception, file: IO[bytes] | None) -> str:
+    """Return the failure in a few words for people."""
     if isinstance(error, FileNotFoundError):
         return "there is no such file"
     if isinstance(error, PermissionError):
@@ -153,11 +154,11 @@ def reason_of(error: Exception, file: IO[bytes] | None) -> str:
     if isinstance(error, IsADirectoryError):
         return "it is a folder"
     if isinstance(error, Image.DecompressionBombError):
-        return too_large("far too many")
+        return _too_large("far too many")
     if isinstance(error, MemoryError):
         return "too large for the memory"
     if isinstance(error, UnidentifiedImageError):
-        return kind_of(start_of(file))
+        return _what_it_is(_first_bytes(file))
     text = str(error).strip() or type(error).__name__
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
@@ -166,7 +167,7 @@ def reason_of(error: Exception, file: IO[bytes] | None) -> str:
     return f"damaged: {text}"
 
 
-def start_of(file: IO[bytes] | None) -> bytes:
+def _first_bytes(file: IO[bytes] | None) -> bytes:
     try:
         if file is None:
             return b""
@@ -177,12 +178,12 @@ def start_of(file: IO[bytes] | None) -> bytes:
 
 
 def looks_like_image(start: bytes) -> bool:
-    """Whether these first bytes are those of a file that we decode."""
+    """Return whether these first bytes are those of a file that we decode."""
     return start.startswith((b"\x89PNG", b"\xff\xd8", b"GIF8", b"RIFF", b"BM", b"II", b"MM"))
 
 
-def kind_of(start: bytes) -> str:
-    """What a file that is no image of ours begins with."""
+def _what_it_is(start: bytes) -> str:
+    """Return what a file is that we cannot decode, from its first bytes."""
     known = {b"8BPS": "Photoshop", b"%PDF": "PDF", b"%!PS": "PostScript", b"PK": "a zip archive"}
     if not start:
         return "empty file (0 bytes)"
@@ -200,35 +201,37 @@ def kind_of(start: bytes) -> str:
 
 
 def read_header(image: Image.Image) -> Header:
-    """Of an opened image, before decoding."""
+    """Return the header of an opened image, before decoding."""
     width, height = image.size
-    if "exif" in image.info and image.format != "TIFF" and orientation(image) in TURNED:  # of a TIFF Pillow has done it
+    if (
+        "exif" in image.info and image.format != "TIFF" and _orientation(image) in ROTATED
+    ):  # of a TIFF Pillow has done it
         width, height = height, width
-    grey = image.mode in GREY or (image.mode == "P" and grey_palette(image))
-    return Header(height, width, image.mode, grey, bool(getattr(image, "is_animated", False)), marked(image))
+    grey = image.mode in GREY or (image.mode == "P" and _grey_palette(image))
+    return Header(height, width, image.mode, grey, bool(getattr(image, "is_animated", False)), _says_generated(image))
 
 
-def marked(image: Image.Image) -> bool:
-    """Whether an opened image says that a network made it: PNG text, a GIF's comment, the XMP of WebP."""
-    said = (image.info.get("Generated", ""), image.info.get("comment", ""), image.info.get("xmp", ""))
-    texts = [text.decode("latin-1") if isinstance(text, bytes) else str(text) for text in said]
+def _says_generated(image: Image.Image) -> bool:
+    """Return whether an opened image says that a network made it: PNG text, a GIF's comment, the XMP of WebP."""
+    texts = [image.info.get(key, "") for key in ("Generated", "comment", "xmp")]
+    texts = [text.decode("latin-1") if isinstance(text, bytes) else str(text) for text in texts]
     return texts[0] == "true" or any(GENERATED in text for text in texts[1:])
 
 
-def orientation(image: Image.Image) -> int:
+def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(ORIENTATION, 1))
     except Exception:  # EXIF that cannot be read says nothing
         return 1
 
 
-def grey_palette(image: Image.Image) -> bool:
+def _grey_palette(image: Image.Image) -> bool:
     colours = np.array(image.getpalette("RGB") or [0, 0, 1]).reshape(-1, 3)
     return bool((colours == colours[:, :1]).all())
 
 
 def decoded(image: Image.Image, channels: int, near: tuple[int, int] | None = None) -> Image.Image:
-    """Mode L (1 channel) or RGB (3) of an opened image, by the rules above.
+    """Return an opened image in mode L (1 channel) or RGB (3), by the rules above.
 
     `near`: the (height, width) that it will be fitted to; a much larger JPEG is then decoded at a half, a quarter or an
     eighth of its size, never below twice the wanted one.
@@ -236,17 +239,17 @@ def decoded(image: Image.Image, channels: int, near: tuple[int, int] | None = No
     if near and image.format == "JPEG" and min(image.size) > 2 * max(near):
         image.draft(None, (2 * max(near), 2 * max(near)))
     image.load()
-    return plain(upright(image), channels)
+    return _to_mode(_upright(image), channels)
 
 
 def pixels_of(image: Image.Image, size: tuple[int, int] | None = None) -> np.ndarray:
-    """uint8 [H, W, C] of a decoded image, fitted to `size` = (height, width) if given."""
+    """Return uint8 [H, W, C] of a decoded image, fitted to `size` = (height, width) if given."""
     if size and (image.height, image.width) != tuple(size):
         image = fitted(image, *size)
     return np.asarray(image).reshape(image.height, image.width, -1)
 
 
-def upright(image: Image.Image) -> Image.Image:
+def _upright(image: Image.Image) -> Image.Image:
     if not ({"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"} & image.info.keys()):
         return image
     try:
@@ -255,8 +258,8 @@ def upright(image: Image.Image) -> Image.Image:
         return image
 
 
-def plain(image: Image.Image, channels: int) -> Image.Image:
-    """Mode L (1 channel) or RGB (3)."""
+def _to_mode(image: Image.Image, channels: int) -> Image.Image:
+    """Return the image in mode L (1 channel) or RGB (3). Raises BadImage for 32-bit numbers."""
     wanted = "L" if channels == 1 else "RGB"
     if image.mode == wanted and "transparency" not in image.info:
         return image
@@ -277,7 +280,7 @@ def on_white(rgba: np.ndarray) -> np.ndarray:
 
 
 def fitted(image: Image.Image, height: int, width: int) -> Image.Image:
-    """Antialiased, the aspect ratio kept; little is cut, nothing is bent: see FIT_RULE."""
+    """Return the image at another size by FIT_RULE: antialiased, the aspect ratio kept, little of it cut."""
     cover, whole = sorted((image.width / width, image.height / height))  # source pixels per pixel
     scale = max(cover, whole * (1 - CUT))
     wide, tall = min(image.width, scale * width), min(image.height, scale * height)
@@ -293,10 +296,9 @@ def fitted(image: Image.Image, height: int, width: int) -> Image.Image:
     return sheet
 
 
-def fit(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """uint8 [H, W, C] at another (height, width), by the same rule as files."""
-    image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-    return np.asarray(fitted(image, *size)).reshape(*size, pixels.shape[2])
+def fit_pixels(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return uint8 [H, W, C] at another (height, width), by the same rule as files."""
+    return pixels_of(as_pillow(pixels), size)
 
 
 def colour_channels(images: np.ndarray, channels: int) -> np.ndarray:
@@ -310,18 +312,15 @@ def colour_channels(images: np.ndarray, channels: int) -> np.ndarray:
     )
 
 
-def chunk_slices(array: np.ndarray, bytes_each: float | None = None, most: int = 1 << 26) -> Iterator[slice]:
-    """Yield slices over the first axis that hold at most `most` bytes together.
-
-    `bytes_each`: what one value takes while it is worked on; by default what it takes in the array.
-    """
-    if len(array):
-        step = max(1, int(most // max(1, array[0].size * (bytes_each or array.itemsize))))
-        yield from (slice(start, start + step) for start in range(0, len(array), step))
+def chunk_slices(images: np.ndarray, count: int | None = None, *, most: int = 1 << 23) -> Iterator[slice]:
+    """Yield slices of `count` images like these (by default of these) that hold at most `most` values together."""
+    count = len(images) if count is None else count
+    step = max(1, most // max(1, math.prod(images.shape[1:])))
+    yield from (slice(start, start + step) for start in range(0, count, step))
 
 
-def as_size(size) -> tuple[int, int] | None:
-    """(height, width) from None, 64, (48, 64), "64" or "48x64" (height x width). Raises UsageError."""
+def as_size(size: SizeLike) -> tuple[int, int] | None:
+    """Return (height, width) of 64, (48, 64), "64" or "48x64" (height x width); None of None. Raises UsageError."""
     if size is None:
         return None
     try:
@@ -339,7 +338,7 @@ def as_size(size) -> tuple[int, int] | None:
 
 
 def to_unit(images: "np.ndarray | Tensor", dtype: Any = None) -> "Tensor":
-    """uint8 [N,H,W,C] -> float [N,C,H,W] in [-1,1], channels last in memory; float32, or the torch `dtype`."""
+    """Return uint8 [N,H,W,C] as float [N,C,H,W] in [-1,1], channels last in memory; float32, or the torch `dtype`."""
     import torch
 
     x = images if isinstance(images, torch.Tensor) else torch.tensor(images)
@@ -347,7 +346,7 @@ def to_unit(images: "np.ndarray | Tensor", dtype: Any = None) -> "Tensor":
 
 
 def to_uint8(x: "Tensor") -> np.ndarray:
-    """float [N,C,H,W] -> uint8 [N,H,W,C]: -1 becomes 0, 1 becomes 255, what lies outside the nearer of the two."""
+    """Return float [N,C,H,W] as uint8 [N,H,W,C]: -1 becomes 0, 1 becomes 255; values beyond are clipped."""
     import torch
 
     return x.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
@@ -356,9 +355,10 @@ def to_uint8(x: "Tensor") -> np.ndarray:
 def grid(
     images: np.ndarray, *, columns: int | None = None, scale: int | None = None, gap: int = 2, paper: int = 255
 ) -> np.ndarray:
-    """One picture uint8 [H', W', C] of uint8 [N, H, W, C] in rows, first row first.
+    """Return one picture uint8 [H', W', C] of images uint8 [N, H, W, C], row by row from the top left.
 
-    `columns`: as near to a square as it goes. `scale`: whole, so that small images show their pixels; at least 48.
+    `columns`: by default so many that the picture is nearly square. `scale`: a whole factor, by default so large that
+    an image has 48 pixels a side. `gap`: pixels of the grey level `paper` between images.
     """
     count, height, width, channels = images.shape
     if not count:
@@ -377,16 +377,19 @@ def grid(
 
 
 def encode_png(picture: np.ndarray, *, text: Mapping[str, str] | None = None, generated: bool = False) -> bytes:
-    """PNG bytes of uint8 [H, W], [H, W, 1] or [H, W, 3]; `generated` says in the file that a network made it."""
+    """Return a PNG of uint8 [H, W], [H, W, 1] or [H, W, 3]; `generated`: it says that a network made it."""
     buffer = BytesIO()
-    as_pillow(picture).save(buffer, "PNG", pnginfo=png_text(text, generated))
+    as_pillow(picture).save(buffer, "PNG", pnginfo=_png_text(text, generated))
     return buffer.getvalue()
 
 
 def save_png(
     path: Path | str, picture: np.ndarray, *, text: Mapping[str, str] | None = None, generated: bool = False
 ) -> Path:
-    """The file is whole or not there; see encode_png. Raises MachineError (disk full, no permission)."""
+    """Write a PNG as `encode_png` makes it; the file is whole or not there.
+
+    Raises MachineError (disk full, no permission).
+    """
     data = encode_png(picture, text=text, generated=generated)
     with atomic_file(path) as temporary:
         temporary.write_bytes(data)
@@ -394,7 +397,7 @@ def save_png(
 
 
 def film_kind(path: Path | str) -> str:
-    """WEBP or GIF, as a file's name ends; else raises UsageError."""
+    """Return WEBP or GIF, as a file's name ends. Raises UsageError for another ending."""
     kind = Path(path).suffix.lower()
     if kind not in (".webp", ".gif"):
         raise UsageError("animation-kind", f"{path} does not end in .webp or .gif", fix="name a .webp or .gif file")
@@ -404,33 +407,31 @@ def film_kind(path: Path | str) -> str:
 def save_animation(
     path: Path | str, frames: np.ndarray, *, seconds: float = 0.2, hold: float = 1.5, generated: bool = False
 ) -> Path:
-    """Frames uint8 [T, H, W, C] as WebP or GIF, as the name ends, without end; the last one stays for `hold` seconds.
+    """Write frames uint8 [T, H, W, C] as an endless WebP or GIF, as the name ends; the file is whole or not there.
 
-    The file is whole or not there. Raises UsageError for another ending, MachineError as save_png.
+    The last frame stays for `hold` seconds. Raises UsageError for another ending, MachineError as save_png.
     """
     path, kind = Path(path), film_kind(path)
     first, *rest = [as_pillow(frame) for frame in frames]
     times = [round(1000 * seconds)] * len(rest) + [round(1000 * hold)]
-    said: dict = {"lossless": True, "xmp": XMP.encode()} if kind == "WEBP" else {"comment": f"sparring {GENERATED}"}
-    said = said if generated else {name: value for name, value in said.items() if name == "lossless"}
+    options: dict[str, Any] = {"lossless": True} if kind == "WEBP" else {}
+    if generated:
+        options |= {"xmp": XMP.encode()} if kind == "WEBP" else {"comment": f"sparring {GENERATED}"}
     with atomic_file(path) as temporary:
-        first.save(temporary, kind, save_all=True, append_images=rest, duration=times, loop=0, **said)
+        first.save(temporary, kind, save_all=True, append_images=rest, duration=times, loop=0, **options)
     return path
 
 
 def as_pillow(picture: np.ndarray) -> Image.Image:
+    """Return uint8 [H, W], [H, W, 1] or [H, W, 3] as a PIL image."""
     picture = np.asarray(picture)
-    if (
-        picture.dtype != np.uint8
-        or picture.ndim not in (2, 3)
-        or (picture.ndim == 3 and picture.shape[2] not in (1, 3))
-    ):
+    if picture.dtype != np.uint8 or picture.ndim not in (2, 3) or picture.shape[2:] not in ((), (1,), (3,)):
         raise TypeError(f"a picture is uint8 [H, W], [H, W, 1] or [H, W, 3], not {picture.dtype} {picture.shape}")
-    return Image.fromarray(picture[..., 0] if picture.ndim == 3 and picture.shape[2] == 1 else picture)
+    return Image.fromarray(picture[..., 0] if picture.shape[2:] == (1,) else picture)
 
 
-def png_text(text: Mapping[str, str] | None, generated: bool) -> PngImagePlugin.PngInfo:
-    """Text chunks; for generated images also IPTC's word for them, as XMP."""
+def _png_text(text: Mapping[str, str] | None, generated: bool) -> PngImagePlugin.PngInfo:
+    """Return PNG text chunks; for generated images also IPTC's word for them, as XMP."""
     info = PngImagePlugin.PngInfo()
     if generated:
         info.add_text("Software", "sparring")
@@ -450,6 +451,6 @@ XMP = (
 
 
 def is_generated(source: ImageLike) -> bool:
-    """Whether a PNG, WebP or GIF says that a network made it."""
-    with quiet_decoders(), opened(source) as image:
+    """Return whether a PNG, WebP or GIF says that a network made it."""
+    with quiet_decoders(), opened_image(source) as image:
         return read_header(image).generated

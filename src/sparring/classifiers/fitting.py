@@ -74,19 +74,13 @@ def fit(
 ) -> FittedModel:
     """Fit one classifier on all images but the test part, score it there, and save it as a model folder.
 
-    data, size, unlabelled, table: as `sparring.load` takes them (`table`: its `labels`). method: a name of METHODS.
+    data, size, unlabelled, table: as `sparring.load` takes them. method: a name of METHODS.
     out: a new folder, None saves nothing. minutes: the most that training may take. Raises UsageError, DataError and
     MachineError.
     """
     row = METHODS[method]
     folder = None if out is None else new_folder(out, data=data)
-    images = load(
-        data,
-        size=size,
-        unlabelled=unlabelled,
-        labels=table,
-        progress=lambda done, total: progress(Progress("images", done, total)),
-    )
+    images = load(data, size=size, unlabelled=unlabelled, table=table, progress=progress)
     test = (images.parts == "test") & images.labelled
     progress(Progress("fits", 0, 1, f"fitting {method}"))
     model = row.make(random_state=seed, minutes=minutes).fit(images.take(images.parts != "test"))

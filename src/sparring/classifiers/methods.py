@@ -1,4 +1,4 @@
-"""The table of few-label classifiers. The command line, studies, reports and tests read it; it imports nothing heavy."""
+"""The table of few-label classifiers, read by the command line, studies, reports and tests; it imports little."""
 
 from dataclasses import dataclass, fields
 from importlib import import_module

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cyclopts import App, Group, Parameter
 
+from ..data.formats import file_suffixes
 from ..devices import SPARRING_VERSION
 
 studies = Group("Which method is better", sort_key=0)
@@ -28,7 +29,7 @@ app = App(
 def stem(source: str | Path) -> str:
     """A short name for output, from what was typed: photos/, my.zip/images -> photos, my."""
     path = Path(source)
-    inside = next((p for p in (path, *path.parents) if p.suffix in (".zip", ".npz", ".parquet", ".py")), path)
+    inside = next((p for p in (path, *path.parents) if p.suffix in (*file_suffixes(), ".py")), path)
     name = inside.stem.split(":")[0] if inside.name not in ("", "..") else Path.cwd().name
     return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "images"
 

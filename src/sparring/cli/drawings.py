@@ -1,18 +1,18 @@
 """What results look like on a terminal: a study, a data set, and a study on its way."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import printable
 from ..words import budget_name, capitalised, plural
 from .screen import Line, Screen
 
 if TYPE_CHECKING:  # numpy is loaded only by commands that need it
+    from ..data import Description
     from ..study.records import StudyProgress
     from ..study.summary import Summary
 
-Described = Mapping[str, Any]
 ROWS_SHOWN = 30  # rows of a long table that are shown
 
 
@@ -66,55 +66,52 @@ def draw_summary(screen: Screen, summary: "Summary", page: Path) -> None:
         screen.note(f"Next: sparring classify {place} IMAGES...")
 
 
-def draw_data(screen: Screen, about: Described) -> None:
-    """What `describe` found: a headline, images per class and part, and what else there is to know."""
-    height, width, channels = about["shape"]
-    kind = "grey" if channels == 1 else "colour"
-    images = f"{about['images']:,} images of {height}x{width}, {kind}"
-    screen.line(
-        f"{printable(about['name'])}: {images}, {len(about['classes'])} classes ({about['layout']})", style="bold"
-    )
-    draw_counts(screen, about)
+def draw_description(screen: Screen, found: "Description") -> None:
+    """Print what `describe` found: a headline, images of each class and part, and what else there is to know."""
+    height, width, channels = found.shape
+    images = f"{found.images:,} images of {height}x{width}, {'grey' if channels == 1 else 'colour'}"
+    screen.line(f"{printable(found.name)}: {images}, {len(found.classes)} classes ({found.layout})", style="bold")
+    _draw_counts(screen, found)
     screen.line()
-    screen.table(("", ""), [(name, printable(text)) for name, text in about_data(about) if text])
+    screen.table(("", ""), [(name, printable(text)) for name, text in _description_rows(found) if text])
 
 
-def draw_counts(screen: Screen, about: Described) -> None:
-    """One row per class, one column per part; the largest 30 classes of many."""
-    parts = about["counts"]
-    total = {c: sum(part["classes"][c] for part in parts.values()) for c in about["classes"]}
+def _draw_counts(screen: Screen, found: "Description") -> None:
+    """Print one row for each class, one column for each part; the largest 30 classes of many."""
+    parts = found.counts
+    total = {c: sum(part.classes[c] for part in parts.values()) for c in found.classes}
     shown = sorted(total, key=lambda c: -total[c])[:ROWS_SHOWN] if len(total) > ROWS_SHOWN else list(total)
-    rows = [(printable(c), *(f"{part['classes'][c]:,}" for part in parts.values())) for c in shown]
+    rows = [(printable(c), *(f"{part.classes[c]:,}" for part in parts.values())) for c in shown]
     if len(shown) < len(total):
-        rest = [sum(n for c, n in part["classes"].items() if c not in shown) for part in parts.values()]
+        rest = [sum(n for c, n in part.classes.items() if c not in shown) for part in parts.values()]
         rows.append((f"{len(total) - len(shown)} smaller classes", *(f"{n:,}" for n in rest)))
-    if about["unlabelled"]:
-        rows.append(("(unlabelled)", *(f"{part['unlabelled']:,}" for part in parts.values())))
+    if found.unlabelled:
+        rows.append(("(unlabelled)", *(f"{part.unlabelled:,}" for part in parts.values())))
     names = [name.replace(" ", "\u00a0") for name in parts]
     screen.line()
     screen.table(("class", *names), rows, right=names)
 
 
-def about_data(about: Described) -> Iterator[tuple[str, str]]:
-    """(name, text) of everything that is not a count."""
-    sizes = [f"{size} ({count:,})" for size, count in list(about["sizes"].items())[:5]]
-    more = about["distinct_sizes"] - len(sizes)
+def _description_rows(found: "Description") -> Iterator[tuple[str, str]]:
+    """Yield (name, text) of everything that is not a count."""
+    sizes = [f"{size} ({count:,})" for size, count in list(found.sizes.items())[:5]]
+    more = found.distinct_sizes - len(sizes)
     yield "sizes", ", ".join(sizes) + (f" and {more:,} more" if more > 0 else "")
-    yield "fitted", about["size_rule"]
-    yield "modes", ", ".join(f"{mode} ({count:,})" for mode, count in about["modes"].items())
-    yield "converted", "; ".join(about["converted"])
-    yield "ignored", ", ".join(f"{count:,} {what}" for what, count in about["ignored"].items())
-    found = about["duplicates"]
-    if found["exact"] or found["near"]:
-        across = f"; {found['across']:,} across parts" if found["across"] else ""
-        yield "duplicates", f"{found['exact']:,} exact, {found['near']:,} near{across}"
+    yield "fitted", found.size_rule
+    yield "modes", ", ".join(f"{mode} ({count:,})" for mode, count in found.modes.items())
+    yield "converted", "; ".join(found.converted)
+    yield "ignored", ", ".join(f"{count:,} {what}" for what, count in found.ignored.items())
+    twins = found.duplicates
+    if twins.exact or twins.near:
+        across = f"; {twins.across:,} across parts" if twins.across else ""
+        yield "duplicates", f"{twins.exact:,} exact, {twins.near:,} near{across}"
         for kind in ("two_classes", "across", "exact", "near"):
-            for group in found["examples"][kind][:2]:
+            for group in getattr(twins.examples, kind)[:2]:
                 yield "", f"{kind.replace('_', ' ')}: {' = '.join(group)}"
     else:
         yield "duplicates", "none"
-    bad = about["bad_files"]
+    bad = found.bad_files
     yield "bad files", f"{len(bad):,}, left out" if bad else "none"
     yield from (("", f"{name}: {reason}") for name, reason in bad[:ROWS_SHOWN])
     yield "", f"... and {len(bad) - ROWS_SHOWN:,} more (all of them: --json)" if len(bad) > ROWS_SHOWN else ""
-    yield from (("mind", text) for text in about["warnings"])
+    yield from (("mind", text) for text in found.warnings)

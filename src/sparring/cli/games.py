@@ -11,7 +11,7 @@ from ..files import read_json
 from .app import app, games, go_on, stem
 from .screen import Screen
 from .signals import Interrupted, Stop
-from .typed import BatchSize, Count, Flag, Minutes, Seed
+from .typed import BatchSize, Count, DataSet, Flag, Minutes, Seed
 
 if TYPE_CHECKING:
     from ..runs.driver import TrainingProgress
@@ -21,7 +21,7 @@ Precision = Literal["auto", "fp32", "bf16"]
 
 @app.command(group=games)
 def train(
-    data: str,
+    data: DataSet,
     /,
     *,
     recipe: Annotated[str, Parameter(alias="-r")] = "auto",
@@ -46,7 +46,6 @@ def train(
     The same command again goes on where it stopped.
 
     Args:
-        data: digits, a folder, .zip, .npz or .parquet.
         recipe: a name from `sparring recipes`, my.py:recipe, or auto: by the labels of the data.
         images: how many images to train on, such as 200k or 1.5M.
         batch: images in each step [default: the recipe's own, 4 to 64, chosen for minutes on a CPU].

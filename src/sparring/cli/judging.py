@@ -42,7 +42,7 @@ def judge(
     NAME=FAKES names a set. Sets of one name are trainings of one generator, and the verdict is about training it.
 
     Args:
-        real: digits, a folder, .zip, .npz or .parquet. Its test part, if it has one, is what fakes are compared with.
+        real: images, whatever `sparring data` takes. Its test part, if it has one, is what fakes are compared with.
         fakes: the same, or runs of `sparring train`, or model folders.
         metrics: names from `sparring metrics`, separated by commas [default: all but the slow ones].
         features: own is a small network that learns from the real images; pixels and hog are hand-made; inception,

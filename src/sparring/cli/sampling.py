@@ -72,7 +72,7 @@ def sample(
         interpolate: strips of so many images, from one to another.
         walk: strips from class to class, such as 3:8.
         directions: strips along so many directions of noise that change images most.
-        nearest: under each sample the nearest images of this data set: digits, a folder, .zip, .npz or .parquet.
+        nearest: under each sample the nearest images of this data set (whatever `sparring data` takes).
         animate: a .webp or .gif file of the strips, or without strips of the training.
         inside: all of it into RUN/inside, for `sparring report RUN`; with --nearest beside images too.
         seed: another number, other images; image i is always the same.

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Column, Table
 from rich.text import Text
 
+from ..records import Progress as Step
 from ..words import duration, percent
 
 EVERY_SECONDS = 15.0  # between two plain lines of progress
@@ -92,6 +93,11 @@ class Line:
     def __exit__(self, *_) -> None:
         if self.live:
             self.bar.stop()
+
+    def show(self, progress: "Step") -> None:
+        """Show a Progress, as functions report it."""
+        text = progress.message or f"{progress.what} {progress.done:,} of {progress.total:,}"
+        self(progress.done, progress.total or None, text, left=progress.seconds_left)
 
     def __call__(self, done: float, total: float | None, text: str = "", *, left: float | None = None) -> None:
         """`done` of `total` (None: unknown); `left`: seconds, worked out from the pace so far when not given."""

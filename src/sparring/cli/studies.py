@@ -12,15 +12,15 @@ from ..errors import UsageError, printable
 from ..files import new_file
 from ..words import percent
 from .app import app, go_on, stem, studies, typed
-from .drawings import StudyLine, draw_data, draw_summary
+from .drawings import StudyLine, draw_description, draw_summary
 from .screen import Screen
 from .signals import Interrupted
-from .typed import Count, Flag, Minutes, Names, Seed, Share, whole_or_auto
+from .typed import Count, DataSet, Flag, Minutes, Names, Seed, Share, whole_or_auto
 
 
 @app.command(group=studies)
 def compare(
-    data: str,
+    data: DataSet,
     /,
     *,
     methods: Names | None = None,
@@ -44,7 +44,6 @@ def compare(
     goes on where it stopped; more methods, labels or repeats extend the study.
 
     Args:
-        data: digits, a folder, .zip, .npz or .parquet.
         methods: names from `sparring methods`, such as svm,cnn [default: all].
         labels: labels a class to learn from, such as 5,20,all [default: 5,20].
         repeats: how often, each time with other labels; at least 6 for a difference to be called real.
@@ -100,7 +99,7 @@ def compare(
 
 @app.command(group=studies)
 def fit(
-    data: str,
+    data: DataSet,
     /,
     *,
     method: Annotated[str, Parameter(alias="-m")],
@@ -116,7 +115,6 @@ def fit(
     """One classifier on all training labels, as a model folder.
 
     Args:
-        data: digits, a folder, .zip, .npz or .parquet.
         method: a name from `sparring methods`.
         out: folder of the model [default: DATA-METHOD].
         minutes: the most that training may take.
@@ -141,7 +139,7 @@ def fit(
             size=size,
             unlabelled=unlabelled,
             table=table,
-            progress=lambda p: line(p.done, p.total or None, p.message),
+            progress=line.show,
         )
     record, score = fitted.model.record_, fitted.test
     if json:
@@ -205,8 +203,8 @@ def report(folder: Path, /, *, nearest: str | None = None, json: Flag = False):
 
     Args:
         folder: what `sparring compare` or `sparring train` wrote.
-        nearest: of a run, the images that it was trained on: digits, a folder, .zip, .npz or .parquet. The page then
-            shows those nearest to its samples.
+        nearest: of a run, the images that it was trained on (whatever `sparring data` takes). The page then shows those
+            nearest to its samples.
         json: print JSON.
     """
     from ..reporting import write
@@ -225,7 +223,7 @@ def report(folder: Path, /, *, nearest: str | None = None, json: Flag = False):
 
 @app.command(group=studies)
 def data(
-    data: str,
+    data: DataSet,
     /,
     *,
     size: str | None = None,
@@ -240,7 +238,6 @@ def data(
     Counts per class and part, sizes, modes, bad files, exact and near duplicates, and a contact sheet.
 
     Args:
-        data: digits, a folder, .zip, .npz or .parquet.
         size: side, or height x width such as 48x64, that images are fitted to.
         unlabelled: a folder of further images without labels.
         table: a labels.csv that lies elsewhere.
@@ -254,12 +251,12 @@ def data(
     screen = Screen(as_json=json, quiet=quiet)
     sheet = new_file(sheet or f"{stem(data)}-sheet.png", data=data)
     with screen.progress("reading") as line:
-        images = load(data, size=size, unlabelled=unlabelled, labels=table, progress=line)
+        images = load(data, size=size, unlabelled=unlabelled, table=table, progress=line.show)
         line(0, None, "looking for duplicates")
-        about = describe(images)
+        found = describe(images)
     save_png(sheet, contact_sheet(images), text={"Software": "sparring", "Title": f"contact sheet of {images.name}"})
     if json:
-        screen.show_json(about | {"contact_sheet": str(sheet)})
+        screen.show_json(found.to_json() | {"contact_sheet": str(sheet)})
     else:
-        draw_data(screen, about)
+        draw_description(screen, found)
         screen.line(f"\nContact sheet: {sheet}")

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ..data.formats import source_words
 from ..errors import DataError, UsageError, printable
 from ..files import make_folder, new_folder
 from .app import app, games
@@ -65,14 +66,14 @@ def read(path: Path, loaded, mask: Path | None):
     """The image, and bool [H,W] of what is missing, if the model wants to know."""
     import numpy as np
 
-    from ..images import BadImage, load_image, opened
+    from ..images import BadImage, load_image, opened_image
 
     try:
         pixels = load_image(path, channels=loaded.data_spec.channels)
         if not any(spec.mask for spec in loaded.specs.values()):
             return pixels, None
         if mask is None:
-            with opened(path) as image:
+            with opened_image(path) as image:
                 missing = np.asarray(image.convert("RGBA"))[:, :, 3] < 128
             if not missing.any():
                 what = f"{path} has no transparent pixels, so there is nothing to fill"
@@ -106,7 +107,7 @@ def scored(screen: Screen, loaded, images, out: Path | None, *, seed: int, json:
 
     data_spec = loaded.data_spec
     if len(images) > 1:
-        raise UsageError("several", "--score takes one data set", fix="name one folder, .zip, .npz or .parquet")
+        raise UsageError("several", "--score takes one data set", fix=f"name one of {source_words()}")
     found = load(str(images[0]), size=(data_spec.height, data_spec.width))
     if found.shape[2] != data_spec.channels:
         raise DataError("channels", f"the model takes {data_spec.channels} channels, the images have {found.shape[2]}",

@@ -14,6 +14,7 @@ from cyclopts.exceptions import (
     UnusedCliTokensError,
 )
 
+from ..data.formats import source_words
 from ..errors import UsageError, suggestion
 
 
@@ -61,6 +62,7 @@ Seed = Annotated[int, Parameter(converter=number_between(0, 2**53, whole=True))]
 Minutes = Annotated[float, Parameter(converter=number_between(0.01, 1e6, whole=False))]
 Share = Annotated[float, Parameter(converter=number_between(0.01, 0.99, whole=False))]
 Names = Annotated[Sequence[str], Parameter(converter=several, n_tokens=1, show_default=False)]
+DataSet = Annotated[str, Parameter(help=f"{source_words()}.", show_default=False)]
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 
 

@@ -1,30 +1,50 @@
 """Images from anywhere to an ImageSet: sources, checks, duplicates, splits and label draws.
 
-sources   what the user named -> a listing or arrays      trees folders tables arrays parquet: one file per kind
-decode    a listing -> one array, fitted by one rule       duplicates   the same picture twice
-checks    describe    pairs   sources and targets    sheet   contact_sheet               splits       split, label_draw
+sources    what the user named -> a listing or arrays; formats: the table of kinds, one file for each kind
+decode     a listing -> one array, fitted by one rule
+arrays     arrays of any kind -> uint8 images; labels: labels of any kind -> numbers
+imageset   ImageSet; duplicates: the same picture twice; sheet: contact_sheet
+checks     describe; splits: split, label_draw; pairs: sources and targets
+
+Names load their file when they are first used; importing this package imports nothing heavy.
 """
 
-from .checks import describe, require_classes
-from .imageset import ImageSet, Notes
-from .labels import UNLABELLED
-from .pairs import alike, paired
-from .sheet import contact_sheet
-from .sources import load, resized
-from .splits import Split, label_draw, split
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "UNLABELLED",
-    "ImageSet",
-    "Notes",
-    "Split",
-    "alike",
-    "contact_sheet",
-    "describe",
-    "label_draw",
-    "load",
-    "paired",
-    "resized",
-    "require_classes",
-    "split",
-]
+PUBLIC_NAMES = {
+    "UNLABELLED": "labels",
+    "Description": "checks",
+    "ImageSet": "imageset",
+    "Notes": "notes",
+    "SizeRule": "notes",
+    "Split": "splits",
+    "contact_sheet": "sheet",
+    "describe": "checks",
+    "label_draw": "splits",
+    "load": "sources",
+    "paired": "pairs",
+    "resized": "sources",
+    "split": "splits",
+}  # public name -> the file that holds it
+__all__ = list(PUBLIC_NAMES)  # pyright: ignore[reportUnsupportedDunderAll]
+
+if TYPE_CHECKING:  # the same names for editors and type checkers
+    from .checks import Description, describe
+    from .imageset import ImageSet
+    from .labels import UNLABELLED
+    from .notes import Notes, SizeRule
+    from .pairs import paired
+    from .sheet import contact_sheet
+    from .sources import load, resized
+    from .splits import Split, label_draw, split
+
+
+def __getattr__(name: str):
+    if name not in PUBLIC_NAMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{PUBLIC_NAMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

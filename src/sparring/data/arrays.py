@@ -8,18 +8,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ..devices import check_memory
 from ..errors import DataError, SparringError
 from ..images import MIN_SIDE, as_pillow, chunk_slices, is_source, load_image, on_white
-from .imageset import ImageSet, Notes
-from .labels import number_labels
+from .formats import LoadOptions
+from .imageset import ImageSet
+from .labels import number_labels, on_cpu
 from .names import PARTS
+from .notes import Notes
 
-SHAPES = f"[N, H, W], [N, H, W, C] or [N, C, H, W] with C = 1, 3 or 4 and sides of at least {MIN_SIDE}"
+ARRAY_SHAPES = f"[N, H, W], [N, H, W, C] or [N, C, H, W] with C = 1, 3 or 4 and sides of at least {MIN_SIDE}"
 
 
 class Scale(Enum):
@@ -53,7 +55,7 @@ class Pixels:
     converted: tuple[str, ...]
 
 
-def as_pixels(given: Any, key: str = "images", *, scale: Scale | None = None) -> Pixels:
+def as_pixels(given: object, key: str = "images", *, scale: Scale | None = None) -> Pixels:
     """Return uint8 images of one array, list or tensor: [N, H, W], [N, H, W, C] or [N, C, H, W] with C = 1, 3 or 4.
 
     A writeable contiguous uint8 array is not copied. `scale`: that of images seen before, such as those a model was
@@ -63,7 +65,7 @@ def as_pixels(given: Any, key: str = "images", *, scale: Scale | None = None) ->
 
 
 def as_picture(
-    given: Any, *, size: tuple[int, int] | None = None, channels: int | None = None, scale: Scale | None = None
+    given: object, *, size: tuple[int, int] | None = None, channels: int | None = None, scale: Scale | None = None
 ) -> np.ndarray:
     """Return one image uint8 [H, W, C] of a path, bytes, a file object, a PIL image or an array.
 
@@ -76,12 +78,10 @@ def as_picture(
     return load_image(given, size=size, channels=channels)
 
 
-def as_array(given: Any, key: str) -> np.ndarray:
+def as_array(given: object, key: str) -> np.ndarray:
     """Return numbers as a NumPy view of arrays, lists, and tensors on any device, with or without gradients."""
-    if hasattr(given, "detach"):
-        given = given.detach().cpu().numpy()
     try:
-        array = np.asarray(given)
+        array = np.asarray(on_cpu(given))
     except ValueError:  # a ragged list
         array = np.empty(0, object)
     if array.dtype.kind not in "buif":
@@ -93,7 +93,7 @@ def as_array(given: Any, key: str) -> np.ndarray:
     return array
 
 
-def _joined_pixels(given: Sequence[tuple[str, Any]], scale: Scale | None = None) -> Pixels:
+def _joined_pixels(given: Sequence[tuple[str, object]], scale: Scale | None = None) -> Pixels:
     """Return the images of several arrays (name, array) of one shape, all read by one scale."""
     converted: list[str] = []
     arrays = [(key, _as_nhwc(as_array(array, key), key, converted)) for key, array in given]
@@ -114,7 +114,7 @@ def _joined_pixels(given: Sequence[tuple[str, Any]], scale: Scale | None = None)
     images = np.empty((total, height, width, min(channels, 3)), np.uint8)
     done = 0
     for _, array in arrays:
-        for chunk in chunk_slices(array, 8):
+        for chunk in chunk_slices(array):
             values = TO_UINT8[scale](array[chunk])
             images[done : done + len(values)] = on_white(values) if channels == 4 else values
             done += len(values)
@@ -133,7 +133,7 @@ def _as_nhwc(array: np.ndarray, key: str, converted: list[str]) -> np.ndarray:
         one = array.ndim == 3 and 1 <= shape[2] <= 4
         raise DataError(
             "array-shape",
-            f"{key} has shape {shape}; accepted: {SHAPES}, and at least one image",
+            f"{key} has shape {shape}; accepted: {ARRAY_SHAPES}, and at least one image",
             fix="add an axis for a single image: images[None]" if one else "reshape or transpose the array",
         )
     return array
@@ -203,19 +203,19 @@ def digits() -> ImageSet:
     """Return scikit-learn's digits: 1,797 grey images 8x8 of handwritten digits, 0..16 scaled to 0..255."""
     from sklearn.datasets import load_digits
 
-    data: Any = load_digits()
+    pixels, labels = load_digits(return_X_y=True)
+    images = np.round(pixels.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
     notes = Notes(source="digits", layout="scikit-learn's digits")
-    images = np.round(data.images * (255 / 16)).astype(np.uint8)
-    return _assembled([_Piece("digits", images, labels=data.target)], data.target_names, "digits", notes)
+    return _assembled([_Piece("digits", images, labels=labels)], None, "digits", notes)
 
 
-def from_arrays(images: Any, labels: Any = None) -> ImageSet:
+def from_arrays(images: object, labels: object = None) -> ImageSet:
     """Return images and labels (None: all unlabelled) that are in memory as an ImageSet."""
     notes = Notes(source="arrays", layout="arrays in memory")
     return _assembled([_Piece("images", images, labels=labels)], None, "arrays", notes)
 
 
-def from_dict(found: Mapping, name: str = "arrays", *, source: str = "arrays") -> ImageSet:
+def from_dict(found: Mapping[str, object], name: str = "arrays", *, source: str = "arrays") -> ImageSet:
     """Return arrays by name as an ImageSet: {"images", "labels"} or {"x_train", "y_train", "x_test", "y_test"}, and
     "classes" if there are names."""
     known = {str(key).lower().replace("unlabeled", "unlabelled"): key for key in found}
@@ -239,7 +239,7 @@ def from_dict(found: Mapping, name: str = "arrays", *, source: str = "arrays") -
     return _assembled(arrays, named.get("classes"), name, notes)
 
 
-def from_npz(path: Path) -> ImageSet:
+def read_npz(path: Path, options: LoadOptions) -> ImageSet:
     """Return the arrays of an .npz file as `from_dict` does. Members that only pickle can read are refused."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
@@ -254,7 +254,7 @@ def from_npz(path: Path) -> ImageSet:
     return from_dict(found, path.stem, source=str(path))
 
 
-def _member(archive: Any, key: str, path: Path) -> np.ndarray:
+def _member(archive: Mapping[str, np.ndarray], key: str, path: Path) -> np.ndarray:
     try:
         return archive[key]
     except ValueError as error:
@@ -276,22 +276,15 @@ class _Piece(NamedTuple):
     """Images of one part of a source, with the names of their arrays."""
 
     key: str
-    images: Any
+    images: object
     label_key: str = "labels"
-    labels: Any = None
+    labels: object = None
     part: str = ""
 
 
-def _assembled(pieces: Sequence[_Piece], classes: Any, name: str, notes: Notes) -> ImageSet:
+def _assembled(pieces: Sequence[_Piece], classes: object, name: str, notes: Notes) -> ImageSet:
     """Return one ImageSet of all pieces."""
     arrays = [(piece.key, as_array(piece.images, piece.key)) for piece in pieces]
-    for piece, (key, array) in zip(pieces, arrays, strict=True):
-        if piece.labels is not None and len(piece.labels) != len(array):
-            raise DataError(
-                "array-lengths",
-                f"{key} has {len(array)} images, {piece.label_key} has {len(piece.labels)} labels",
-                fix="give one label per image (-1 for unlabelled images)",
-            )
     pixels, counts = _joined_pixels(arrays), [len(array) for _, array in arrays]
     labels, names, warnings = number_labels([(piece.label_key, piece.labels) for piece in pieces], counts, classes)
     images = pixels.images

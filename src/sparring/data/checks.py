@@ -1,121 +1,165 @@
 """What there is to know about a data set before anything is trained on it."""
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from ..errors import DataError
-from .imageset import ImageSet
+from ..images import chunk_slices
+from .imageset import ImageSet, PartCounts
+from .labels import UNLABELLED
+from .notes import size_words
 
 EXAMPLES = 20  # of each kind are listed
-CHUNK = 1 << 24  # pixels looked at together
+SIZES = 20  # the most frequent ones are listed
 LOPSIDED = 20  # times as many images in the largest class as in the smallest
-PART_NAMES = ("train", "val", "test", "")
 
 
-def describe(imageset: ImageSet) -> dict:
-    """JSON-able: counts per class and part, sizes, modes, bad files, duplicates within and across parts, warnings."""
-    height, width, channels = imageset.shape
-    notes = imageset.notes.to_json()
-    labelled = int(imageset.labelled.sum())
-    return {
-        "name": imageset.name,
-        "source": notes["source"],
-        "layout": notes["layout"],
-        "images": len(imageset),
-        "labelled": labelled,
-        "unlabelled": len(imageset) - labelled,
-        "classes": list(imageset.classes),
-        "shape": [height, width, channels],
-        "size_rule": notes["size_rule"],
-        "counts": counts(imageset),
-        "sizes": notes["sizes"],
-        "distinct_sizes": notes["distinct_sizes"],
-        "modes": notes["modes"],
-        "converted": notes["converted"],
-        "ignored": notes["ignored"],
-        "bad_files": notes["bad_files"],
-        "duplicates": duplicates(imageset),
-        "warnings": notes["warnings"] + doubts(imageset),
-        "fingerprint": imageset.fingerprint,
-    }
+@dataclass(frozen=True)
+class DuplicateExamples:
+    """Origins of duplicates, by group; at most 20 groups of each kind and 5 images of a group."""
+
+    exact: list[list[str]]
+    near: list[list[str]]
+    across: list[list[str]]
+    two_classes: list[list[str]]
 
 
-def counts(imageset: ImageSet) -> dict[str, dict]:
-    """part -> {"classes": {class: images}, "unlabelled": images}; the part is "all" where the source has none."""
-    table = {}
-    for part in PART_NAMES:
-        here = imageset.parts == part
-        if not here.any():
-            continue
-        numbers = np.bincount(imageset.labels[here] + 1, minlength=len(imageset.classes) + 1).tolist()
-        row = dict(zip(imageset.classes, numbers[1:], strict=True))
-        table[part or ("all" if here.all() else "no part")] = {"classes": row, "unlabelled": numbers[0]}
-    return table
-
-
-def duplicates(imageset: ImageSet) -> dict:
-    """exact: copies of an earlier image. near: images that show what an earlier one shows, copies not counted.
-
-    across: images of the test or validation part with a twin in another part. two_classes: groups of equal images with
-    different labels.
+@dataclass(frozen=True)
+class DuplicateSummary:
+    """exact        copies of an earlier image
+    near         images that show what an earlier one shows, copies not counted
+    across       images of the test or validation part with a twin in another part
+    two_classes  groups of equal images with different labels
     """
-    found = imageset.duplicates
-    exact = sum(len(group) - 1 for group in found.exact)
-    clashes = [group for group in found.exact if len(classes_of(imageset, group)) > 1]
+
+    exact: int
+    near: int
+    across: int
+    two_classes: int
+    examples: DuplicateExamples
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a set of images holds, what was done to it, and what may go wrong with it.
+
+    `shape` is (height, width, channels), `counts` is by part, `sizes` are the 20 most frequent ones of the files:
+    "height x width" -> count. `size_rule` is a sentence.
+    """
+
+    name: str
+    source: str
+    layout: str
+    images: int
+    labelled: int
+    unlabelled: int
+    classes: tuple[str, ...]
+    shape: tuple[int, int, int]
+    size_rule: str
+    counts: Mapping[str, PartCounts]
+    sizes: Mapping[str, int]
+    distinct_sizes: int
+    modes: Mapping[str, int]
+    converted: tuple[str, ...]
+    ignored: Mapping[str, int]
+    bad_files: tuple[tuple[str, str], ...]
+    duplicates: DuplicateSummary
+    warnings: tuple[str, ...]
+    fingerprint: str
+
+    def to_json(self) -> dict[str, object]:
+        """Return the fields as `sparring data --json` prints them."""
+        return asdict(self)
+
+
+def describe(imageset: ImageSet) -> Description:
+    """Return counts of classes and parts, sizes, modes, bad files, duplicates within and across parts, and warnings."""
+    notes = imageset.notes
+    labelled = int(imageset.labelled.sum())
+    sizes = sorted(notes.sizes.items(), key=lambda item: (-item[1], item[0]))
+    return Description(
+        name=imageset.name,
+        source=notes.source,
+        layout=notes.layout,
+        images=len(imageset),
+        labelled=labelled,
+        unlabelled=len(imageset) - labelled,
+        classes=imageset.classes,
+        shape=imageset.shape,
+        size_rule=notes.size_rule.words if notes.size_rule else "",
+        counts=imageset.counts,
+        sizes={size_words(size): count for size, count in sizes[:SIZES]},
+        distinct_sizes=len(sizes),
+        modes=notes.modes,
+        converted=notes.converted,
+        ignored=notes.ignored,
+        bad_files=notes.bad_files,
+        duplicates=_count_duplicates(imageset),
+        warnings=(*notes.warnings, *_set_warnings(imageset)),
+        fingerprint=imageset.fingerprint,
+    )
+
+
+def _count_duplicates(imageset: ImageSet) -> DuplicateSummary:
+    found, names, hashes = imageset.duplicates, imageset.origins, imageset.hashes
+    clashes = contradictions(imageset)
     across = [group for group in found.near if len(set(imageset.parts[list(group)].tolist())) > 1]
-    names = imageset.origins
-    near_only = [group for group in found.near if len({imageset.hashes[i] for i in group}) > 1]
-    return {
-        "exact": exact,
-        "near": sum(len({imageset.hashes[i] for i in group}) - 1 for group in near_only),
-        "across": sum(imageset.parts[i] in ("test", "val") for group in across for i in group),
-        "two_classes": len(clashes),
-        "examples": {
-            "exact": [[names[i] for i in group[:5]] for group in found.exact[:EXAMPLES]],
-            "near": [[names[i] for i in group[:5]] for group in near_only[:EXAMPLES]],
-            "across": [[names[i] for i in group[:5]] for group in across[:EXAMPLES]],
-            "two_classes": [
-                [f"{names[i]} ({imageset.classes[imageset.labels[i]]})" for i in group[:5] if imageset.labels[i] >= 0]
-                for group in clashes[:EXAMPLES]
-            ],
-        },
-    }
+    near = [group for group in found.near if len({hashes[i] for i in group}) > 1]
+
+    def examples(groups: Iterable[tuple[int, ...]]) -> list[list[str]]:
+        return [[names[i] for i in group[:5]] for group, _ in zip(groups, range(EXAMPLES), strict=False)]
+
+    return DuplicateSummary(
+        exact=sum(len(group) - 1 for group in found.exact),
+        near=sum(len({hashes[i] for i in group}) - 1 for group in near),
+        across=sum(imageset.parts[i] in ("test", "val") for group in across for i in group),
+        two_classes=len(clashes),
+        examples=DuplicateExamples(
+            exact=examples(found.exact),
+            near=examples(near),
+            across=examples(across),
+            two_classes=[with_classes(imageset, group[:5]) for group in clashes[:EXAMPLES]],
+        ),
+    )
 
 
-def classes_of(imageset: ImageSet, group: tuple[int, ...]) -> set[int]:
-    return set(imageset.labels[list(group)].tolist()) - {-1}
+def contradictions(imageset: ImageSet) -> list[list[int]]:
+    """Return the groups of labelled images with equal pixels and different labels."""
+    groups = ([i for i in group if imageset.labels[i] != UNLABELLED] for group in imageset.duplicates.exact)
+    return [group for group in groups if len(set(imageset.labels[group].tolist())) > 1]
 
 
-def doubts(imageset: ImageSet) -> list[str]:
-    """Sentences about what may go wrong with this set."""
-    said = []
+def with_classes(imageset: ImageSet, index: Iterable[int]) -> list[str]:
+    """Return the origins of labelled images, with their classes."""
+    return [f"{imageset.origins[i]} ({imageset.classes[imageset.labels[i]]})" for i in index]
+
+
+def _set_warnings(imageset: ImageSet) -> list[str]:
+    """Return sentences about what may go wrong with this set."""
+    words = []
     numbers = np.bincount(imageset.labels[imageset.labelled], minlength=len(imageset.classes))
     if len(numbers) and numbers.max() >= LOPSIDED * max(1, numbers.min()):
         large, small = int(numbers.argmax()), int(numbers.argmin())
-        said.append(
+        words.append(
             f"class {imageset.classes[large]!r} has {numbers[large]} images, {imageset.classes[small]!r} has "
             f"{numbers[small]}: look at the recall of each class, not only at accuracy"
         )
     if len(numbers) == 1:
-        said.append("there is one class: enough for a generator, not for a classifier")
-    if clashes := [group for group in imageset.duplicates.exact if len(classes_of(imageset, group)) > 1]:
-        said.append(f"{len(clashes)} images have two different labels")
-    flat = even(imageset.images)
-    if flat:
-        said.append(f"{flat} images are of one even colour")
-    return said
-
-
-def even(images: np.ndarray) -> int:
-    """How many images have one value everywhere."""
-    step = max(1, CHUNK // images[0].size) if len(images) else 1
-    pieces = (images[start : start + step].reshape(-1, images[0].size) for start in range(0, len(images), step))
-    return sum(int((piece == piece[:, :1]).all(axis=1).sum()) for piece in pieces)
+        words.append("there is one class: enough for a generator, not for a classifier")
+    if clashes := len(contradictions(imageset)):
+        words.append(f"{clashes} images have two different labels")
+    images = imageset.images
+    pieces = (images[chunk].reshape(-1, images[0].size) for chunk in chunk_slices(images, most=1 << 24))
+    if even := sum(int((piece == piece[:, :1]).all(axis=1).sum()) for piece in pieces):
+        words.append(f"{even} images are of one even colour")
+    return words
 
 
 def require_classes(imageset: ImageSet) -> None:
-    """Raises DataError unless at least two classes have labelled images."""
+    """Raise DataError unless at least two classes have labelled images."""
     there = Counter(imageset.labels[imageset.labelled].tolist())
     if len(there) < 2:
         found = f"only the class {imageset.classes[next(iter(there))]!r}" if there else "no labelled image"

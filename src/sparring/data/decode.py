@@ -1,28 +1,38 @@
 """A listing of encoded images -> ImageSet: one array for all, filled image by image, nothing held twice.
 
-Where all images are of one size this takes one pass; else a pass over the headers settles height, width and channels
-first. Sizes that differ are fitted by one stated rule; what cannot be read is left out and listed.
+Where all images are of one size this takes one pass. Else a pass over the headers settles height, width and channels
+first. Sizes that differ are fitted by one stated rule. What cannot be read is left out and listed.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import numpy as np
 
 from ..devices import check_memory
 from ..errors import DataError, MachineError
-from ..images import FIT_RULE, MIN_SIDE, BadImage, Header, decoded, opened, pixels_of, quiet_decoders, read_header
-from .folders import Listing
-from .imageset import ImageSet, Notes
+from ..images import (
+    MIN_SIDE,
+    BadImage,
+    Header,
+    chunk_slices,
+    decoded,
+    opened_image,
+    pixels_of,
+    quiet_decoders,
+    read_header,
+)
+from ..records import OnProgress, Progress, no_progress
+from .imageset import ImageSet
 from .labels import UNLABELLED
+from .listing import Listing
+from .notes import Notes, SizeRule, size_words
 
-LARGEST_SIDE = 64  # of images that have to be fitted anyway, unless a size is asked for
-SLICE = 32 << 20  # bytes looked at together
-Progress = Callable[[int, int], None]
+LARGEST_FITTED = 64  # of images that have to be fitted anyway, unless a size is asked for
 
 
-class Mixed(Exception):
-    """Not all images are of one size and number of channels."""
+class SeveralShapes(Exception):
+    """Not all images are of one size and number of channels, or there is no memory for as many as the first."""
 
 
 def decode(
@@ -30,119 +40,112 @@ def decode(
     *,
     size: tuple[int, int] | None = None,
     channels: int | None = None,
-    progress: Progress | None = None,
+    progress: OnProgress = no_progress,
 ) -> ImageSet:
-    """All readable images; `size` (height, width) and `channels` are settled from the images where not given.
+    """Return all readable images; `size` (height, width) and `channels` are settled from the images where not given.
 
     Raises DataError when too many files are bad or when a class has none left.
     """
-    reader = Reader(listing, progress)
+    reader = _Reader(listing, progress)
     with quiet_decoders():
-        try:
-            images = reader.one_pass(size, channels)
-        except Mixed:
-            images = reader.two_passes(size, channels)
+        images = reader.read(size, channels)
     reader.refuse_if_too_many_are_bad()
-    return finished(listing, reader, images, channels)
+    return _finished(listing, reader, images, channels)
 
 
-class Reader:
+class _Reader:
     """Reads a listing's images into one array and remembers what it saw."""
 
-    def __init__(self, listing: Listing, progress: Progress | None):
+    def __init__(self, listing: Listing, progress: OnProgress):
         self.listing, self.progress = listing, progress
         self.bad: dict[int, str] = {}
         self.headers: dict[int, Header] = {}
-        self.rule = ""
+        self.rule: SizeRule | None = None
 
-    def one_pass(self, size: tuple[int, int] | None, channels: int | None) -> np.ndarray:
-        """Decodes at once, trusting that all images are like the first; raises Mixed where one is not."""
-        images, done = None, 0
-        for i in self.counted(range(len(self.listing))):
-            try:
-                with opened(self.listing.read(i)) as image:
-                    header = self.headers[i] = checked(read_header(image))
-                    height, width = size or header.size
-                    shape = (height, width, channels or header.channels)
-                    if images is None:
-                        images = self.guess(shape)
-                    if images.shape[1:] != shape:
-                        break
-                    picture = decoded(image, shape[2], size)
-            except BadImage as error:
-                self.leave_out(i, error)
-                continue
-            images[done] = pixels_of(picture, (height, width))
-            done += 1
-        else:
-            self.rule = self.settle(size)[1] if done else ""
-            return np.empty((0, MIN_SIDE, MIN_SIDE, 1), np.uint8) if images is None else images[:done]
-        raise Mixed
-
-    def guess(self, shape: tuple[int, int, int]) -> np.ndarray:
+    def read(self, size: tuple[int, int] | None, channels: int | None) -> np.ndarray:
+        """Return uint8 [N, H, W, C] of the images that can be read."""
+        count = len(self.listing)
         try:
-            return room(len(self.listing), shape)
-        except MachineError:  # if all were like the first; perhaps the others are smaller: no array fits this one
-            return np.empty((0, 0, 0, 0), np.uint8)
-
-    def two_passes(self, size: tuple[int, int] | None, channels: int | None) -> np.ndarray:
-        """Headers first, then pixels."""
-        total = 2 * len(self.listing)
-        for i in self.counted(range(len(self.listing)), total):
-            if i in self.headers or i in self.bad:
-                continue
-            try:
-                with opened(self.listing.read(i)) as image:
-                    self.headers[i] = checked(read_header(image))
-            except BadImage as error:
-                self.leave_out(i, error)
+            images = self.pixels(size, channels, self.counted(count))
+            self.rule = self.settle(size) if self.headers else None
+            return images
+        except SeveralShapes:
+            for i in self.counted(2 * count):
+                if i not in self.headers and i not in self.bad:
+                    self.header(i)
         self.refuse_if_too_many_are_bad()
-        target, self.rule = self.settle(size)
+        self.rule = self.settle(size)
         channels = channels or max(header.channels for header in self.headers.values())
-        images, done = room(len(self.headers), (*target, channels)), 0
-        for i in self.counted(range(len(self.listing)), total, len(self.listing)):
+        images = _empty_images(len(self.headers), (*self.rule.target, channels))
+        return self.pixels(self.rule.target, channels, self.counted(2 * count, count), images)
+
+    def pixels(
+        self, size: tuple[int, int] | None, channels: int | None, items: Iterable[int], images: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Decode every image into `images`, or into an array for images that are all like the first.
+
+        Raises SeveralShapes where they are not.
+        """
+        done = 0
+        for i in items:
             if i in self.bad:
                 continue
             try:
-                with opened(self.listing.read(i)) as image:
-                    picture = decoded(image, channels, target)
+                with opened_image(self.listing.read(i)) as image:
+                    header = self.headers[i] = self.headers.get(i) or _large_enough(read_header(image))
+                    shape = (*(size or header.size), channels or header.channels)
+                    alike = images is None or images.shape[1:] == shape
+                    picture = decoded(image, shape[2], size) if alike else None
             except BadImage as error:
                 self.leave_out(i, error)
                 continue
-            images[done] = pixels_of(picture, target)
+            if picture is None:
+                raise SeveralShapes
+            if images is None:
+                images = self.trusting(shape)
+            images[done] = pixels_of(picture, shape[:2])
             done += 1
-        return images[:done]
+        return np.empty((0, MIN_SIDE, MIN_SIDE, 1), np.uint8) if images is None else images[:done]
 
-    def counted(self, items: Iterable[int], total: int | None = None, start: int = 0) -> Iterable[int]:
-        """The items, with progress told after each hundred and at the end."""
-        total = total or len(self.listing)
-        for done, item in enumerate(items, start):
-            if self.progress and done % 100 == 0:
-                self.progress(done, total)
-            yield item
-        if self.progress and start + len(self.listing) == total:
-            self.progress(total, total)
+    def trusting(self, shape: tuple[int, int, int]) -> np.ndarray:
+        try:
+            return _empty_images(len(self.listing), shape)
+        except MachineError:  # perhaps the others are smaller than the first
+            raise SeveralShapes from None
+
+    def header(self, i: int) -> None:
+        try:
+            with opened_image(self.listing.read(i)) as image:
+                self.headers[i] = _large_enough(read_header(image))
+        except BadImage as error:
+            self.leave_out(i, error)
+
+    def counted(self, total: int, start: int = 0) -> Iterable[int]:
+        """Yield the number of every image, with progress reported at each hundred and at the end."""
+        for i in range(len(self.listing)):
+            if (start + i) % 100 == 0:
+                self.progress(Progress("images", start + i, total))
+            yield i
+        if start + len(self.listing) == total:
+            self.progress(Progress("images", total, total))
 
     def leave_out(self, i: int, error: BadImage) -> None:
         self.bad[i] = error.reason
         self.headers.pop(i, None)
 
-    def settle(self, size: tuple[int, int] | None) -> tuple[tuple[int, int], str]:
-        """((height, width), the rule as a sentence) for the headers seen."""
-        sizes = Counter(header.size for header in self.headers.values())
-        (common, _), *rest = sizes.most_common()
-        seen = f"{len(sizes)} sizes from {written(min(sizes))} to {written(max(sizes))}" if rest else written(common)
-        if size and (rest or common != size):
-            return size, f"{seen} fitted to {written(size)} as asked: {FIT_RULE}"
-        if not rest:
-            return common, f"all {written(common)}, left as they are"
-        target = median_size([header.size for header in self.headers.values()])
-        rule = f"the median height and width, at most {LARGEST_SIDE}, rounded to eights"
-        return target, f"{seen} fitted to {written(target)} ({rule}): {FIT_RULE}"
+    def settle(self, size: tuple[int, int] | None) -> SizeRule:
+        """Return the size of all images, from the headers seen."""
+        sizes = [header.size for header in self.headers.values()]
+        distinct, smallest, largest = len(set(sizes)), min(sizes), max(sizes)
+        if size and (distinct > 1 or smallest != size):
+            return SizeRule(distinct, smallest, largest, size, "asked")
+        if distinct == 1:
+            return SizeRule(1, smallest, largest, smallest, "kept")
+        return SizeRule(distinct, smallest, largest, median_size(sizes), "median")
 
     def refuse_if_too_many_are_bad(self) -> None:
         """More than half, or more than 20 and more than a tenth: then it is not the odd broken file."""
-        bad = [(self.listing.origins[i], reason) for i, reason in sorted(self.bad.items())]
+        bad = [(self.listing.items[i].origin, reason) for i, reason in sorted(self.bad.items())]
         bad += self.listing.bad_files
         count, total = len(bad), len(self.listing) + len(self.listing.bad_files)
         if self.headers and count <= total / 2 and (count <= 20 or count <= total / 10):
@@ -156,88 +159,77 @@ class Reader:
         )
 
 
-def written(size: tuple[int, int]) -> str:
-    return f"{size[0]}x{size[1]}"
-
-
-def checked(header: Header) -> Header:
-    if min(header.height, header.width) < MIN_SIDE:
-        raise BadImage(f"{header.height}x{header.width} pixels; sides from {MIN_SIDE} up are needed")
+def _large_enough(header: Header) -> Header:
+    if min(header.size) < MIN_SIDE:
+        raise BadImage(f"{size_words(header.size)} pixels; sides from {MIN_SIDE} up are needed")
     return header
 
 
 def median_size(sizes: list[tuple[int, int]]) -> tuple[int, int]:
-    """The median height and width, shrunk together until the longer is at most 64, each rounded to a multiple of 8."""
+    """Return the median height and width, shrunk together until the longer is at most 64, rounded to multiples of 8."""
     middle = np.median(np.array(sizes, float), axis=0)
-    middle *= min(1.0, LARGEST_SIDE / middle.max())
+    middle *= min(1.0, LARGEST_FITTED / middle.max())
     height, width = np.maximum(MIN_SIDE, 8 * np.round(middle / 8)).astype(int).tolist()
     return height, width
 
 
-def room(count: int, shape: tuple[int, int, int]) -> np.ndarray:
-    check_memory(count * int(np.prod(shape)), f"{count} images of {written(shape[:2])}")
+def _empty_images(count: int, shape: tuple[int, int, int]) -> np.ndarray:
+    check_memory(count * int(np.prod(shape)), f"{count} images of {size_words(shape)}")
     return np.empty((count, *shape), np.uint8)
 
 
-def finished(listing: Listing, reader: Reader, images: np.ndarray, channels: int | None) -> ImageSet:
-    """The ImageSet of what was read, with everything that was seen on the way."""
-    kept = sorted(reader.headers)
-    headers = [reader.headers[i] for i in kept]
-    labels, classes = numbered(listing, kept, reader.bad)
-    converted = conversions(headers, images)
-    if not channels and images.shape[3] == 3 and is_grey(images):
+def _finished(listing: Listing, reader: _Reader, images: np.ndarray, channels: int | None) -> ImageSet:
+    """Return the ImageSet of what was read, with everything that was seen on the way."""
+    kept = [(listing.items[i], header) for i, header in sorted(reader.headers.items())]
+    headers = [header for _, header in kept]
+    number = {name: i for i, name in enumerate(listing.classes)} | {None: UNLABELLED}
+    labels = np.array([number[item.label] for item, _ in kept], np.int64)
+    _refuse_unreadable_class(listing, reader.bad, {item.label for item, _ in kept})
+    converted = _conversions(headers, images)
+    if not channels and images.shape[3] == 3 and _all_grey(images):
         images = np.ascontiguousarray(images[..., 0])[..., None]
         converted.append("all images are grey though stored as colour: kept with one channel")
+    bad_files = listing.bad_files + [(listing.items[i].origin, reason) for i, reason in reader.bad.items()]
     return ImageSet(
         images=images,
         labels=labels,
-        classes=classes,
-        origins=tuple(listing.origins[i] for i in kept),
-        parts=np.array([listing.parts[i] for i in kept], "<U5"),
+        classes=tuple(listing.classes),
+        origins=tuple(item.origin for item, _ in kept),
+        parts=np.array([item.part for item, _ in kept], "<U5"),
         name=listing.name,
         notes=Notes(
             source=listing.source,
             layout=listing.layout,
-            bad_files=tuple(
-                sorted(listing.bad_files + [(listing.origins[i], reason) for i, reason in reader.bad.items()])
-            ),
+            bad_files=tuple(sorted(bad_files)),
             modes=dict(Counter(header.mode for header in headers).most_common()),
             sizes=dict(Counter(header.size for header in headers).most_common()),
             size_rule=reader.rule,
             ignored=dict(listing.ignored),
             converted=tuple(converted),
-            generated=tuple(listing.origins[i] for i in kept if reader.headers[i].generated),
-            warnings=tuple(listing.warnings + doubts(headers, images)),
+            generated=tuple(item.origin for item, header in kept if header.generated),
+            warnings=tuple(listing.warnings + _size_warnings(headers, images)),
         ),
     )
 
 
-def numbered(listing: Listing, kept: list[int], bad: dict[int, str]) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Labels as numbers. Raises DataError for a class whose files are all bad."""
-    lookup = {name: number for number, name in enumerate(listing.classes)}
-    labels = np.array([UNLABELLED if (name := listing.labels[i]) is None else lookup[name] for i in kept], np.int64)
-    left = set(labels.tolist())
+def _refuse_unreadable_class(listing: Listing, bad: dict[int, str], left: set[str | None]) -> None:
     for i, reason in bad.items():
-        name = listing.labels[i]
-        if name is not None and lookup[name] not in left:
+        origin, label, _ = listing.items[i]
+        if label is not None and label not in left:
             raise DataError(
                 "class-unreadable",
-                f"no image of class {name!r} can be read: {listing.origins[i]} ({reason})",
+                f"no image of class {label!r} can be read: {origin} ({reason})",
                 fix="replace these files, or remove the class",
             )
-    return labels, tuple(listing.classes)
 
 
-def is_grey(images: np.ndarray) -> bool:
-    step = max(1, SLICE // images[0].size) if len(images) else 1
-    for start in range(0, len(images), step):
-        piece = images[start : start + step]
-        if (piece[..., 0] != piece[..., 1]).any() or (piece[..., 0] != piece[..., 2]).any():
-            return False
-    return len(images) > 0
+def _all_grey(images: np.ndarray) -> bool:
+    """Return whether there are images and red, green and blue are equal in all of them."""
+    pieces = (images[chunk] for chunk in chunk_slices(images, most=32 << 20))
+    return len(images) > 0 and all((piece == piece[..., :1]).all() for piece in pieces)
 
 
-RULES = {
+MODE_RULES = {  # Pillow's modes
     "1": "1 bit: 0 and 255",
     "P": "palettes: colours, or grey where all are grey",
     "LA": "grey with transparency: put on white",
@@ -249,33 +241,33 @@ RULES = {
 }
 
 
-def conversions(headers: list[Header], images: np.ndarray) -> list[str]:
+def _conversions(headers: list[Header], images: np.ndarray) -> list[str]:
     modes = Counter(header.mode for header in headers)
-    said = [f"{count} images {RULES[mode]}" for mode, count in modes.items() if mode in RULES]
+    words = [f"{count} images {MODE_RULES[mode]}" for mode, count in modes.items() if mode in MODE_RULES]
     if deep := sum(count for mode, count in modes.items() if mode.startswith("I;16")):
-        said.append(f"{deep} images 16 bit: the high byte kept")
+        words.append(f"{deep} images 16 bit: the high byte kept")
     if images.shape[3] == 3 and (grey := sum(header.grey for header in headers)):
-        said.append(f"{grey} grey images among colour ones: three equal channels")
+        words.append(f"{grey} grey images among colour ones: three equal channels")
     if several := sum(header.frames for header in headers):
-        said.append(f"{several} images of several frames: the first taken")
-    return said
+        words.append(f"{several} images of several frames: the first taken")
+    return words
 
 
-def doubts(headers: list[Header], images: np.ndarray) -> list[str]:
-    """What a careful person would want to know before going on."""
-    said = []
+def _size_warnings(headers: list[Header], images: np.ndarray) -> list[str]:
+    """Return what a careful person would want to know of sizes and values before going on."""
+    words = []
     if not headers:
-        return said
+        return words
     heights, widths = np.array([header.size for header in headers]).T
     aspects = widths / heights
     if aspects.max() > 2 * aspects.min():
         wide, tall = f"{aspects.max():.2g}", f"{aspects.min():.2g}"
-        said.append(
+        words.append(
             f"width : height goes from {tall} to {wide}, more than a factor of 2: much of the fitted images is filling"
         )
     height, width = images.shape[1:3]
     if small := int(((heights < height) | (widths < width)).sum()):
-        said.append(f"{small} images are smaller than {height}x{width} and were enlarged; a smaller size may do")
+        words.append(f"{small} images are smaller than {height}x{width} and were enlarged; a smaller size may do")
     if any(header.mode.startswith("I;16") for header in headers) and images.max() < 32:
-        said.append("16-bit images use less than an eighth of the range and look nearly black: scale them first")
-    return said
+        words.append("16-bit images use less than an eighth of the range and look nearly black: scale them first")
+    return words

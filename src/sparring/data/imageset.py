@@ -1,51 +1,27 @@
 """ImageSet: images, labels, class names, and where each image came from."""
 
 import hashlib
+import html
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from .duplicates import Duplicates
+from .. import keyed_random
+from ..errors import printable
+from .duplicates import Duplicates, find_duplicates
+from .names import PARTS
+from .notes import Notes
+from .sheet import sheet_tag
 
 
 @dataclass(frozen=True)
-class Notes:
-    """What loading saw and did, so that nothing happens silently.
+class PartCounts:
+    """How many images one part has of each class, and without a label."""
 
-    Sizes and modes are those of the files, before anything was converted; `sizes` has (height, width) as its keys.
-    """
-
-    source: str = ""
-    layout: str = ""
-    bad_files: tuple[tuple[str, str], ...] = ()
-    modes: Mapping[str, int] = field(default_factory=dict)
-    sizes: Mapping[tuple[int, int], int] = field(default_factory=dict)
-    size_rule: str = ""
-    ignored: Mapping[str, int] = field(default_factory=dict)
-    converted: tuple[str, ...] = ()
-    generated: tuple[str, ...] = ()  # origins of images that say that a network made them
-    warnings: tuple[str, ...] = ()
-
-    def to_json(self) -> dict:
-        """JSON-able; of the sizes, as "height x width", the 20 most frequent."""
-        sizes = sorted(self.sizes.items(), key=lambda item: (-item[1], item[0]))
-        return {
-            "source": self.source,
-            "layout": self.layout,
-            "bad_files": [list(pair) for pair in self.bad_files],
-            "modes": dict(self.modes),
-            "sizes": {f"{height}x{width}": count for (height, width), count in sizes[:20]},
-            "distinct_sizes": len(sizes),
-            "size_rule": self.size_rule,
-            "ignored": dict(self.ignored),
-            "converted": list(self.converted),
-            "generated": list(self.generated),
-            "warnings": list(self.warnings),
-        }
+    classes: Mapping[str, int]
+    unlabelled: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,11 +58,29 @@ class ImageSet:
         return len(self.images)
 
     def __repr__(self) -> str:
-        _, height, width, channels = self.images.shape
-        labelled = int((self.labels >= 0).sum())
+        height, width, channels = self.shape
         return (
-            f"<ImageSet {self.name}: {len(self)} images {height}x{width}x{channels}, {labelled} labelled, "
-            f"{len(self.classes)} classes>"
+            f"<ImageSet {self.name}: {len(self)} images {height}x{width}x{channels}, {int(self.labelled.sum())} "
+            f"labelled, {len(self.classes)} classes>"
+        )
+
+    def _repr_html_(self) -> str:
+        """Return a table of counts and a small contact sheet, for notebooks."""
+        counts = self.counts
+        shown = self.classes[:20]
+        rows: list[tuple[object, ...]] = [(name, *(part.classes[name] for part in counts.values())) for name in shown]
+        if len(shown) < len(self.classes):
+            rows.append((f"... {len(self.classes) - len(shown)} more classes", *("" for _ in counts)))
+        if not self.labelled.all():
+            rows.append(("unlabelled", *(part.unlabelled for part in counts.values())))
+        cells = "".join(
+            f"<tr><th>{html.escape(printable(str(name)))}</th>{''.join(f'<td>{n}</td>' for n in numbers)}</tr>"
+            for name, *numbers in rows
+        )
+        return (
+            f"<p>{html.escape(printable(repr(self)))}</p><table><tr><th>class</th>"
+            f"{''.join(f'<th>{part}</th>' for part in counts)}</tr>{cells}</table>"
+            f"{sheet_tag(self) if len(self) else ''}"
         )
 
     @property
@@ -100,8 +94,20 @@ class ImageSet:
         """bool [N]."""
         return self.labels >= 0
 
+    @property
+    def counts(self) -> dict[str, PartCounts]:
+        """Images of every part; the part is "all" where the source names none, "no part" beside named ones."""
+        table = {}
+        for part in (*PARTS, ""):
+            here = self.parts == part
+            if here.any():
+                numbers = np.bincount(self.labels[here] + 1, minlength=len(self.classes) + 1).tolist()
+                name = part or ("all" if here.all() else "no part")
+                table[name] = PartCounts(dict(zip(self.classes, numbers[1:], strict=True)), numbers[0])
+        return table
+
     def take(self, index) -> "ImageSet":
-        """The images at `index` (whole numbers, a mask or a slice), in that order; classes and notes stay."""
+        """Return the images at `index` (whole numbers, a mask or a slice), in that order; classes and notes stay."""
         index = np.arange(len(self))[index]
         return replace(
             self,
@@ -110,6 +116,20 @@ class ImageSet:
             origins=tuple(self.origins[i] for i in index.tolist()),
             parts=self.parts[index],
         )
+
+    def by_content(self, index: np.ndarray, *, distinct: bool = True) -> np.ndarray:
+        """Return these indices in a random order that is keyed by content, so always the same.
+
+        `distinct`: the second and further of near duplicates come last; finding them may take long.
+        """
+        ranked = sorted(index.tolist(), key=lambda i: keyed_random.key("sheet", self.hashes[i]) % 2**64)
+        if distinct:
+            first: dict[int, int] = {}
+            for i in ranked:
+                first.setdefault(int(self.duplicates.cluster[i]), i)
+            fresh = set(first.values())
+            ranked.sort(key=lambda i: i not in fresh)
+        return np.array(ranked, np.int64)
 
     @cached_property
     def hashes(self) -> tuple[str, ...]:
@@ -121,11 +141,9 @@ class ImageSet:
         )
 
     @cached_property
-    def duplicates(self) -> "Duplicates":
+    def duplicates(self) -> Duplicates:
         """Equal and nearly equal images, found when first asked for."""
-        from .duplicates import find_duplicates
-
-        return find_duplicates(self)
+        return find_duplicates(self.images, self.hashes)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -8,7 +8,6 @@ import math
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -39,7 +38,13 @@ class EncodedLabels:
         return [str(value if self.text else int(value)) for value in self.values.tolist()]
 
 
-def encode_labels(given: Any, key: str = "y") -> EncodedLabels:
+def on_cpu(given: object) -> object:
+    """Return a tensor of any device as a NumPy array, anything else as it is."""
+    detach = getattr(given, "detach", None)
+    return given if detach is None else detach().cpu().numpy()
+
+
+def encode_labels(given: object, key: str = "y") -> EncodedLabels:
     """Return the codes and the distinct values of N labels: an array, a list or a tensor, [N] or [N, 1].
 
     Raises DataError, with `key` as the name of the labels, for another shape, for values that are neither whole numbers
@@ -66,9 +71,8 @@ def _spread(codes: np.ndarray, labelled: np.ndarray) -> np.ndarray:
     return every
 
 
-def _one_column(given: Any, key: str) -> np.ndarray:
-    if hasattr(given, "detach"):
-        given = given.detach().cpu().numpy()
+def _one_column(given: object, key: str) -> np.ndarray:
+    given = on_cpu(given)
     try:
         labels = np.asarray(given, object if isinstance(given, list | tuple) and None in given else None)
     except ValueError:  # a ragged list
@@ -84,7 +88,7 @@ def _one_column(given: Any, key: str) -> np.ndarray:
     return labels
 
 
-def _stripped(label: Any) -> Any:
+def _stripped(label: object) -> object:
     """Return a label without blanks around it, None for what means unlabelled."""
     label = label.decode("utf-8", "replace") if isinstance(label, bytes) else label
     label = label.strip() if isinstance(label, str) else label
@@ -116,19 +120,27 @@ def _whole_numbers(labels: np.ndarray, key: str) -> np.ndarray:
 
 
 def number_labels(
-    given: Sequence[tuple[str, Any]], counts: Sequence[int], classes: Any = None
+    given: Sequence[tuple[str, object]], counts: Sequence[int], classes: object = None
 ) -> tuple[np.ndarray, tuple[str, ...], list[str]]:
     """Return labels int64 [N] of several parts together, the class names, and warnings.
 
     `given`: (name, labels or None) of each part, `counts`: its number of images. `classes`: names; numbers are then
     places among them. Without, strings are numbered in their natural order and numbers in theirs. Raises DataError as
-    `encode_labels` does, for numbers in one part and strings in another, and for a label that is not among `classes`.
+    `encode_labels` does, for another number of labels than of images, for numbers in one part and strings in another,
+    and for a label that is not among `classes`.
     """
     none = np.empty(0, np.int64)
     found = [
         EncodedLabels(np.full(count, UNLABELLED, np.int64), none) if labels is None else encode_labels(labels, key)
         for (key, labels), count in zip(given, counts, strict=True)
     ]
+    for (key, _), part, count in zip(given, found, counts, strict=True):
+        if len(part.codes) != count:
+            raise DataError(
+                "label-count",
+                f"{key} has {len(part.codes)} labels for {count} images",
+                fix="give one label per image (-1 for unlabelled images)",
+            )
     filled = [part for part in found if len(part.values)]
     if len({part.text for part in filled}) > 1:
         raise DataError("label-type", "some labels are numbers, some are strings", fix="use one kind in all parts")
@@ -137,7 +149,7 @@ def number_labels(
     rows = [np.searchsorted(values, part.values) if len(part.values) else none for part in found]
     codes = [np.append(row, UNLABELLED)[part.codes] for row, part in zip(rows, found, strict=True)]
     every = EncodedLabels(np.concatenate(codes), values)
-    names = tuple(ordered(every.names)) if classes is None else _class_names(classes)
+    names = tuple(ordered(every.names)) if classes is None else _given_classes(classes)
     if every.text or classes is None:
         place = {name: number for number, name in enumerate(names)}
         numbers = [place.get(name, UNLABELLED) for name in every.names]
@@ -155,7 +167,7 @@ def number_labels(
     return np.append(np.array(numbers, np.int64), UNLABELLED)[every.codes], names, warnings
 
 
-def _class_names(classes: Any) -> tuple[str, ...]:
+def _given_classes(classes: object) -> tuple[str, ...]:
     names = tuple(unicodedata.normalize("NFC", str(name)) for name in np.asarray(classes).ravel().tolist())
     if len(set(names)) < len(names):
         raise DataError("classes-repeated", "a class name comes twice in classes", fix="give each class its own name")

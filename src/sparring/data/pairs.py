@@ -1,21 +1,22 @@
-"""Two image sets side by side: the images to make, and those to make them from."""
+"""Two image sets that belong together: the images to make, and those to make them from."""
 
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-import numpy as np
-
 from ..errors import DataError
+from ..images import colour_channels
 from .imageset import ImageSet
+from .notes import size_words
 
 
 def paired(targets: ImageSet, sources: ImageSet) -> tuple[ImageSet, ImageSet]:
-    """The images of both sets whose files have the same name, ending aside, in the order of `targets`.
+    """Return the images of both sets whose files have the same name, whatever its ending, in the order of `targets`.
 
     Raises DataError when no names match, or the shapes differ.
     """
     of_target, of_source = (
-        {without_suffix(origin): i for i, origin in enumerate(s.origins)} for s in (targets, sources)
+        {str(PurePosixPath(origin).with_suffix("")): i for i, origin in enumerate(s.origins)}
+        for s in (targets, sources)
     )
     both = [name for name in of_target if name in of_source]
     if not both:
@@ -26,17 +27,20 @@ def paired(targets: ImageSet, sources: ImageSet) -> tuple[ImageSet, ImageSet]:
             fix="give each source the file name of its target",
         )
     targets, sources = targets.take([of_target[n] for n in both]), sources.take([of_source[n] for n in both])
-    return targets, alike(sources, targets)
+    return targets, matching_channels(sources, targets)
 
 
-def alike(images: ImageSet, others: ImageSet) -> ImageSet:
-    """The images with as many channels as `others`; raises DataError when sizes differ, or colour would be lost."""
+def matching_channels(images: ImageSet, others: ImageSet) -> ImageSet:
+    """Return the images with as many channels as `others`.
+
+    Raises DataError when sizes differ, or colour would be lost.
+    """
     if images.shape[:2] != others.shape[:2]:
-        (height, width), (high, wide) = images.shape[:2], others.shape[:2]
+        here, there = size_words(images.shape), size_words(others.shape)
         raise DataError(
             "size",
-            f"{images.name} has images {height}x{width} (height x width), {others.name} {high}x{wide}",
-            fix=f"use --size {high}x{wide}, which fits both to one size",
+            f"{images.name} has images {here} (height x width), {others.name} {there}",
+            fix=f"use --size {there}, which fits both to one size",
         )
     if images.shape[2] == others.shape[2]:
         return images
@@ -46,8 +50,4 @@ def alike(images: ImageSet, others: ImageSet) -> ImageSet:
             f"{images.name} has colour images and {others.name} grey ones: their colours would be lost",
             fix="convert the sources to grey first",
         )
-    return replace(images, images=np.repeat(images.images, 3, axis=3))
-
-
-def without_suffix(origin: str) -> str:
-    return str(PurePosixPath(origin).with_suffix(""))
+    return replace(images, images=colour_channels(images.images, 3))

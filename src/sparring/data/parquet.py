@@ -14,29 +14,36 @@ from typing import Any
 from ..errors import DataError
 from ..images import Source
 from .arrays import first_line
-from .folders import Listing
+from .formats import LoadOptions
 from .labels import UNLABELLED, encode_labels
-from .names import PART_NAMES, PARTS, natural, ordered, shown
+from .listing import ListedImage, Listing
+from .names import PART_NAMES, PARTS, natural, shown_path
 
 IMAGE_COLUMNS = ("image", "img", "picture", "jpg", "png")
 LABEL_COLUMNS = ("label", "labels", "class", "target", "category", "fine_label")
-BATCH = 512  # rows held encoded at a time
+ROWS_HELD = 512  # rows held encoded at a time
+
+
+def read_parquet(file: Path, options: LoadOptions) -> Listing:
+    """Return the images of one file."""
+    return list_parquet([file], file)
 
 
 def list_parquet(files: list[Path], top: Path) -> Listing:
-    """One or several files of the same columns. Raises DataError where they are not as described above."""
-    tables = sorted((Table(file, top) for file in files), key=lambda t: (t.order, natural(t.name)))
-    names = class_names(tables)
-    labels = [label for table in tables for label in table.labels(names)]
+    """Return the images of one or several files of the same columns. Raises DataError where they are not as above."""
+    tables = sorted((_ParquetFile(file, top) for file in files), key=lambda t: (t.order, natural(t.name)))
+    names = _schema_classes(tables)
     listing = Listing(
         name=top.stem if len(files) == 1 else top.resolve().name,
-        source=shown(str(top)),
+        source=shown_path(str(top)),
         layout=f"Parquet, images in column {tables[0].image!r}",
-        origins=[f"{table.name}[{row}]" for table in tables for row in range(table.rows)],
-        labels=labels,
-        parts=[table.part for table in tables for _ in range(table.rows)],
-        read=Rows(tables).read,
-        classes=list(names) if names else ordered({label for label in labels if label is not None}),
+        items=[
+            ListedImage(f"{table.name}[{row}]", label, table.part)
+            for table in tables
+            for row, label in enumerate(table.labels(names))
+        ],
+        read=_ParquetImages(tables).read,
+        classes=names or [],
         ignored=Counter({f"column {name}": 1 for table in tables for name in table.others}),
     )
     if not len(listing):
@@ -45,8 +52,8 @@ def list_parquet(files: list[Path], top: Path) -> Listing:
 
 
 @contextmanager
-def readable(path: Path) -> Iterator[None]:
-    """What Arrow raises inside becomes a DataError that names the file."""
+def _named_error(path: Path) -> Iterator[None]:
+    """Turn what Arrow raises inside into a DataError that names the file."""
     import pyarrow as arrow
 
     try:
@@ -55,21 +62,21 @@ def readable(path: Path) -> Iterator[None]:
         raise DataError("bad-parquet", f"cannot read {path}: {first_line(error)}", fix="get the file anew") from None
 
 
-def next_column(batches: Iterator[Any], path: Path) -> Any:
-    with readable(path):
+def _next_column(batches: Iterator[Any], path: Path) -> Any:
+    with _named_error(path):
         batch = next(batches, None)
     return None if batch is None else batch.column(0)
 
 
-class Table:
-    """One Parquet file: where its images and labels are."""
+class _ParquetFile:
+    """One Parquet file, and which of its columns hold images and labels."""
 
     def __init__(self, path: Path, top: Path):
         from pyarrow.parquet import ParquetFile
 
         self.path = path
-        self.name = shown(path.relative_to(top).as_posix() if path != top else path.name)
-        with readable(path):
+        self.name = shown_path(path.relative_to(top).as_posix() if path != top else path.name)
+        with _named_error(path):
             self.file = ParquetFile(path)
         self.schema, self.rows = self.file.schema_arrow, self.file.metadata.num_rows
         self.image = self.pick_image()
@@ -79,7 +86,7 @@ class Table:
         self.order = PARTS.index(self.part) if self.part else 0
 
     def pick_image(self) -> str:
-        """The column that holds encoded images: a struct with bytes, or plain bytes."""
+        """Return the column that holds encoded images: a struct with bytes, or bytes alone. Raises DataError."""
         from pyarrow import types
 
         def holds_bytes(kind: Any) -> bool:
@@ -99,23 +106,20 @@ class Table:
         )
 
     def metadata_names(self) -> list[str] | None:
-        """Class names of the label column as `datasets` writes them, or None."""
+        """Return the class names of the label column as `datasets` writes them, or None."""
         try:
             features = json.loads((self.schema.metadata or {})[b"huggingface"])["info"]["features"]
             names = features[self.label]["names"]
         except (KeyError, TypeError, ValueError):
             return None
-        return (
-            [str(name) for name in names]
-            if isinstance(names, list) and len(set(map(str, names))) == len(names)
-            else None
-        )
+        unique = isinstance(names, list) and len(set(map(str, names))) == len(names)
+        return [str(name) for name in names] if unique else None
 
     def labels(self, names: list[str] | None) -> list[str | None]:
-        """Class name or None of every row. Raises DataError for labels of another kind or beyond the names."""
+        """Return the class of every row, None where unlabelled. Raises DataError for labels beyond the names."""
         if self.label is None:
             return [None] * self.rows
-        with readable(self.path):
+        with _named_error(self.path):
             values = self.file.read(columns=[self.label]).column(0).to_pylist()
         found = encode_labels(values, f"column {self.label} in {self.path}")
         if not found.text and names and (wrong := next((v for v in found.values.tolist() if v >= len(names)), None)):
@@ -128,10 +132,10 @@ class Table:
         return [None if code == UNLABELLED else shown[code] for code in found.codes.tolist()]
 
 
-class Rows:
-    """Random access to encoded images, quick where it goes row by row: a few hundred rows are held at a time."""
+class _ParquetImages:
+    """Random access to encoded images, fast where it goes row by row: a few hundred rows are held at a time."""
 
-    def __init__(self, tables: list[Table]):
+    def __init__(self, tables: list[_ParquetFile]):
         self.tables = tables
         self.restart()
 
@@ -141,8 +145,8 @@ class Rows:
 
     def batched(self):
         for table in self.tables:
-            batches = table.file.iter_batches(batch_size=BATCH, columns=[table.image])
-            while (column := next_column(batches, table.path)) is not None:
+            batches = table.file.iter_batches(batch_size=ROWS_HELD, columns=[table.image])
+            while (column := _next_column(batches, table.path)) is not None:
                 yield (column.field("bytes") if hasattr(column, "field") else column).to_pylist()
 
     def read(self, row: int) -> Source:
@@ -154,8 +158,8 @@ class Rows:
         return self.held[row - self.start] or b""
 
 
-def class_names(tables: list[Table]) -> list[str] | None:
-    """The same in all files that name classes."""
+def _schema_classes(tables: list[_ParquetFile]) -> list[str] | None:
+    """Return the class names, which must be the same in all files that have any. Raises DataError."""
     found = [names for table in tables if (names := table.metadata_names()) is not None]
     if any(names != found[0] for names in found):
         raise DataError(
@@ -167,7 +171,7 @@ def class_names(tables: list[Table]) -> list[str] | None:
 
 
 def part_of(name: str) -> str:
-    """train-00000-of-00001.parquet, data/validation.parquet, test/0.parquet -> train, val, test; else nothing."""
+    """Return the part that a file's path names, or "": train-00000-of-00001.parquet, data/validation.parquet."""
     *folders, file = name.lower().split("/")
     for piece in (file.removesuffix(".parquet").partition("-")[0].partition("_")[0], *reversed(folders)):
         if piece in PART_NAMES:

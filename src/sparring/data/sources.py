@@ -1,112 +1,130 @@
-"""What the user named -> ImageSet. The kinds of source are told apart here, by content and not by name."""
+"""What the user named -> ImageSet. The kind of a source is recognised by its content, not by its name."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from zipfile import is_zipfile
 
 import numpy as np
 
 from ..devices import check_memory
 from ..errors import DataError, MachineError, MissingData, UsageError, suggestion
-from ..images import FIT_RULE, BadImage, as_size, colour_channels, fit, opened, quiet_decoders
-from .arrays import digits, from_arrays, from_dict, from_npz
-from .decode import Progress, decode
-from .folders import Listing, list_tree, list_unlabelled, merged
+from ..images import (
+    BadImage,
+    SizeLike,
+    as_size,
+    chunk_slices,
+    colour_channels,
+    fit_pixels,
+    opened_image,
+    quiet_decoders,
+)
+from ..records import OnProgress, no_progress
+from .arrays import from_arrays, from_dict
+from .decode import decode
+from .formats import EMBEDDED, FORMATS, Format, LoadOptions, file_suffixes, resolve, source_words
 from .imageset import ImageSet
 from .labels import UNLABELLED
-from .parquet import list_parquet
-from .trees import folder_tree, zip_tree
-
-EMBEDDED = {"digits": digits}
-KINDS = "digits, a folder, a .zip, .npz or .parquet file, or file.zip/folder"
+from .listing import ListedImage, Listing
+from .notes import SizeRule, size_words
+from .trees import folder_tree
 
 
 def load(
-    source: Any,
+    source: object,
     *,
-    size=None,
+    size: SizeLike = None,
     unlabelled: str | Path | None = None,
-    labels: Any = None,
-    progress: Progress | None = None,
+    table: str | Path | None = None,
+    labels: object = None,
+    progress: OnProgress = no_progress,
     follow_links: bool = False,
     alike: bool = False,
 ) -> ImageSet:
-    """Images of any source as one ImageSet; `notes` says what was done, left out and doubtful.
+    """Return the images of any source as one ImageSet; its `notes` say what was done, left out and doubtful.
 
     source      "digits" | folder | zip, npz or parquet file | "file.zip/folder" | (images, labels) | images |
                 {"x_train": ..., "y_train": ...} | list of image files | ImageSet
     size        None: as the images are if all are equal, else settled from them (`notes.size_rule`); 64; (48, 64)
     unlabelled  a further source whose images are added without labels
-    labels      a table of labels that does not lie in the folder, or the labels of an array of images
-    progress    called with (done, total)
+    table       a table of labels (file,label) that lies elsewhere than the images
+    labels      the labels of an array of images
+    progress    called with a Progress that counts images
     alike       take images that are all the same, too, from which nothing can be learned
 
     Raises MissingData, DataError, UsageError, MachineError. Never changes what it reads.
     """
     wanted = as_size(size)
-    found = find(source, labels, follow_links)
-    extra = find(unlabelled, None, follow_links, plain=True) if unlabelled is not None else None
-    if isinstance(found, Listing) and isinstance(extra, Listing):
-        found, extra = merged(found, extra), None
-    imageset = opened_up(found, wanted, progress=progress)
-    if extra is not None:
-        more = opened_up(extra, imageset.shape[:2], channels=imageset.shape[2], progress=progress)
-        imageset = joined(imageset, more)
+    if table is None and isinstance(labels, str | Path):
+        table, labels = labels, None
+    options = LoadOptions(table=None if table is None else Path(table), follow_links=follow_links)
+    found, more = find_source(source, options, labels), None
+    if unlabelled is not None:
+        more = find_source(unlabelled, LoadOptions(follow_links=follow_links, unlabelled=True))
+    if isinstance(found, Listing) and isinstance(more, Listing):
+        found, more = found.with_more(more), None
+    imageset = read_source(found, wanted, progress=progress)
+    if more is not None:
+        added = read_source(more, imageset.shape[:2], channels=imageset.shape[2], progress=progress)
+        imageset = _with_unlabelled(imageset, added)
     if not alike:
-        refuse_no_variation(imageset)
+        _refuse_no_variation(imageset)
     return imageset
 
 
-def opened_up(found: Listing | ImageSet, size, *, channels=None, progress=None) -> ImageSet:
+def read_source(
+    found: Listing | ImageSet,
+    size: tuple[int, int] | None,
+    *,
+    channels: int | None = None,
+    progress: OnProgress = no_progress,
+) -> ImageSet:
+    """Return the images of what was found, decoded and fitted."""
     if isinstance(found, Listing):
         return decode(found, size=size, channels=channels, progress=progress)
     return resized(found, size or found.shape[:2], channels or found.shape[2])
 
 
-def find(source: Any, labels: Any, follow_links: bool, *, plain: bool = False) -> Listing | ImageSet:
-    """A listing where files have yet to be decoded, an ImageSet where there are arrays. `plain`: without labels."""
-    if isinstance(source, str | Path):
-        return find_path(source, labels, follow_links, plain)
-    if labels is not None and (isinstance(source, ImageSet | dict) or is_pair(source)):
+def find_source(source: object, options: LoadOptions, labels: object = None) -> Listing | ImageSet:
+    """Return a listing where files have yet to be decoded, an ImageSet where there are arrays."""
+    pair = isinstance(source, tuple) and len(source) == 2
+    if labels is not None and (isinstance(source, str | Path | ImageSet | dict) or pair):
         raise UsageError("labels-twice", "labels were given, and the source has its own", fix="leave one of them out")
+    if isinstance(source, str | Path):
+        return _find_path(source, options)
+    if options.table is not None:
+        raise UsageError("table", "a table of labels goes with a folder or a zip", fix="pass labels, one per image")
     if isinstance(source, ImageSet):
         return source
     if isinstance(source, dict):
         return from_dict(source)
-    if is_pair(source):
-        return from_arrays(*source)
+    if isinstance(source, tuple) and len(source) == 2:
+        return from_arrays(source[0], source[1])
     if isinstance(source, list) and source and all(isinstance(item, str | Path) for item in source):
-        return list_files(source)
+        return _list_files(source)
     return from_arrays(source, labels)
 
 
-def is_pair(source: Any) -> bool:
-    return isinstance(source, tuple) and len(source) == 2
-
-
-def find_path(source: str | Path, labels: Any, follow_links: bool, plain: bool) -> Listing | ImageSet:
-    if str(source) in EMBEDDED and not plain:
-        return EMBEDDED[str(source)]()
-    path, inside = existing(source)
+def _find_path(source: str | Path, options: LoadOptions) -> Listing | ImageSet:
+    if str(source) in EMBEDDED and not options.unlabelled:
+        return resolve(EMBEDDED[str(source)])()
+    path, inside = _existing(source)
     if inside and not is_zipfile(path):
-        raise MissingData("no-data", f"{source} does not exist: {path} is a file, not a folder", fix=f"name {KINDS}")
-    kind = "zip" if inside else kind_of(path)
-    if kind in ("folder", "zip"):
-        tree = folder_tree(path, follow_links=follow_links) if kind == "folder" else zip_tree(path, inside)
-        if not tree.images and any(other.endswith(".parquet") for other in tree.others) and kind == "folder":
-            return list_parquet([path / other for other in tree.others if other.endswith(".parquet")], path)
-        return list_unlabelled(tree) if plain else list_tree(tree, Path(labels) if labels is not None else None)
-    if labels is not None:
+        raise MissingData("no-data", f"{source} does not exist: {path} is a file, not a folder", fix=_name_another())
+    kind = _format_of(path)
+    if options.table is not None and not kind.takes_table:
         raise UsageError("labels-twice", f"{source} has its own labels", fix="leave the table of labels out")
-    return from_npz(path) if kind == "npz" else list_parquet([path], path)
+    return kind.read(path, replace(options, inside=inside))
 
 
-def existing(source: str | Path) -> tuple[Path, str]:
-    """(what is on disk, folder inside it) of a path; the nearest names where there is nothing."""
+def _name_another() -> str:
+    return f"name {source_words()}, or file.zip/folder"
+
+
+def _existing(source: str | Path) -> tuple[Path, str]:
+    """Return what is on disk of a path, and the rest of it, a folder in an archive. Raises MissingData."""
     if "\0" in str(source) or not str(source).strip():
-        raise MissingData("no-data", f"{str(source)!r} is not a path", fix=f"name {KINDS}")
+        raise MissingData("no-data", f"{str(source)!r} is not a path", fix=_name_another())
     path = Path(source).expanduser()
     inside: list[str] = []
     while not path.exists():
@@ -116,38 +134,36 @@ def existing(source: str | Path) -> tuple[Path, str]:
         path = path.parent
     if not inside or path.is_file():
         return path, "/".join(inside)
-    near = suggestion(inside[0], [*(entry.name for entry in neighbours(path)), *EMBEDDED])
-    raise MissingData("no-data", f"{source} does not exist{near}", fix=f"name {KINDS}")
-
-
-def neighbours(path: Path) -> list[Path]:
     try:
-        return [entry for entry, _ in zip(path.iterdir(), range(2000), strict=False)]
+        names = [entry.name for entry, _ in zip(path.iterdir(), range(2000), strict=False)]
     except OSError:
-        return []
+        names = []
+    near = suggestion(inside[0], [*names, *EMBEDDED])
+    raise MissingData("no-data", f"{source} does not exist{near}", fix=_name_another())
 
 
-def kind_of(path: Path) -> str:
-    """folder, zip, npz or parquet, by what is in it."""
-    if path.is_dir():
-        return "folder"
-    if not path.is_file():
-        raise DataError("data-kind", f"{path} is neither a file nor a folder", fix=f"name {KINDS}")
-    try:
-        with path.open("rb") as file:
-            start = file.read(32)
-    except OSError as error:
-        raise MachineError("no-permission", f"cannot read {path}: {error.strerror}", fix="make it readable") from None
-    if start.startswith(b"PAR1"):
-        return "parquet"
-    if start.startswith(b"PK\x03\x04") or start.startswith(b"PK\x05\x06"):
-        return "npz" if path.suffix.lower() == ".npz" else "zip"
-    raise other_kind(path, start)
+def _format_of(path: Path) -> Format:
+    """Return the format of what lies at a path, by its content. Raises DataError and MachineError."""
+    start = b""
+    if not path.is_dir():
+        if not path.is_file():
+            raise DataError("data-kind", f"{path} is neither a file nor a folder", fix=_name_another())
+        try:
+            with path.open("rb") as file:
+                start = file.read(32)
+        except OSError as error:
+            raise MachineError(
+                "no-permission", f"cannot read {path}: {error.strerror}", fix="make it readable"
+            ) from None
+    found = next((row for row in FORMATS if row.recognises(path, start)), None)
+    if found is None:
+        raise _unknown_format(path, start)
+    return found
 
 
-def other_kind(path: Path, start: bytes) -> DataError:
-    """The error for a file that is no source, with what it is."""
-    if path.suffix.lower() in (".zip", ".npz", ".parquet"):
+def _unknown_format(path: Path, start: bytes) -> DataError:
+    """Return the error for a file of no format, with what it is."""
+    if path.suffix.lower() in file_suffixes():
         return DataError(
             "data-kind", f"{path} is damaged: it does not start like a {path.suffix} file", fix="get it anew"
         )
@@ -155,58 +171,52 @@ def other_kind(path: Path, start: bytes) -> DataError:
         fix = "save images and labels together with numpy.savez, or load the array in Python"
         return DataError("data-kind", f"{path} is a single NumPy array", fix=fix)
     try:
-        with quiet_decoders(), opened(path):
+        with quiet_decoders(), opened_image(path):
             return DataError("data-kind", f"{path} is a single image", fix=f"pass its folder, {path.parent}")
     except BadImage:
         what = f"a {path.suffix} file" if path.suffix else "a file"
         return DataError(
-            "data-kind", f"{path} is {what}, which holds no images that are understood", fix=f"name {KINDS}"
+            "data-kind", f"{path} is {what}, which holds no images that are understood", fix=_name_another()
         )
 
 
-def list_files(paths: Iterable[str | Path]) -> Listing:
-    """Image files and folders of them, named one by one, without labels."""
+def _list_files(paths: Sequence[str | Path]) -> Listing:
+    """Return image files and folders of them, named one by one, without labels."""
     files: list[tuple[str, Path]] = []
     for path in map(Path, paths):
         if path.is_dir():
-            tree = folder_tree(path)
-            files += [(f"{path}/{image}", path / image) for image in tree.images]
+            files += [(f"{path}/{image}", path / image) for image in folder_tree(path).images]
         else:
             files.append((str(path), path))
-    return Listing(
-        name="files",
-        source=f"{len(files)} files",
-        layout="files named one by one",
-        origins=[origin for origin, _ in files],
-        labels=[None] * len(files),
-        parts=[""] * len(files),
-        read=lambda i: files[i][1],
-    )
+    items = [ListedImage(origin) for origin, _ in files]
+    return Listing("files", f"{len(files)} files", "files named one by one", items, read=lambda i: files[i][1])
 
 
 def resized(imageset: ImageSet, size: tuple[int, int], channels: int) -> ImageSet:
-    """Fitted by the rule for files; grey becomes three equal channels, colour becomes grey, where asked for."""
-    height, width, now = imageset.shape
-    if ((height, width), now) == (tuple(size), channels):
+    """Return the set fitted to (height, width) by the rule for files, with so many channels.
+
+    Grey becomes three equal channels, colour becomes its luma.
+    """
+    before, now = imageset.shape[:2], imageset.shape[2]
+    if (before, now) == (tuple(size), channels):
         return imageset
     images, notes = imageset.images, imageset.notes
-    if (height, width) != tuple(size):
-        check_memory(len(images) * size[0] * size[1] * now, f"{len(images)} images of {size[0]}x{size[1]}")
+    if before != tuple(size):
+        check_memory(len(images) * size[0] * size[1] * now, f"{len(images)} images of {size_words(size)}")
         fitted = np.empty((len(images), *size, now), np.uint8)
         for i, image in enumerate(images):
-            fitted[i] = fit(image, size)
+            fitted[i] = fit_pixels(image, size)
         images = fitted
-        rule = f"{height}x{width} fitted to {size[0]}x{size[1]}: {FIT_RULE}"
-        notes = replace(notes, size_rule=rule)
-    images = colour_channels(images, channels)
+        notes = replace(notes, size_rule=SizeRule(1, before, before, (size[0], size[1]), "matched"))
     if now != channels:
-        said = "made grey" if now > channels else "grey shown as three equal channels"
-        notes = replace(notes, converted=(*notes.converted, said))
+        images = colour_channels(images, channels)
+        words = "made grey" if now > channels else "grey shown as three equal channels"
+        notes = replace(notes, converted=(*notes.converted, words))
     return replace(imageset, images=images, notes=notes)
 
 
-def joined(first: ImageSet, second: ImageSet) -> ImageSet:
-    """The second's images added without labels."""
+def _with_unlabelled(first: ImageSet, second: ImageSet) -> ImageSet:
+    """Return a set with the images of another one added without labels."""
     notes = first.notes
     return replace(
         first,
@@ -224,10 +234,11 @@ def joined(first: ImageSet, second: ImageSet) -> ImageSet:
     )
 
 
-def refuse_no_variation(imageset: ImageSet) -> None:
-    """All images equal: nothing can be learned from them."""
-    images, step = imageset.images, max(1, (32 << 20) // imageset.images[0].size)
-    if len(images) > 1 and all((images[i : i + step] == images[0]).all() for i in range(0, len(images), step)):
+def _refuse_no_variation(imageset: ImageSet) -> None:
+    """Raise DataError where all images are equal: nothing can be learned from them."""
+    images = imageset.images
+    pieces = (images[chunk] for chunk in chunk_slices(images, most=32 << 20))
+    if len(images) > 1 and all((piece == images[0]).all() for piece in pieces):
         what = "black" if not images[0].any() else "the same"
         raise DataError(
             "no-variation", f"all {len(images)} images of {imageset.name} are {what}", fix="check how they were written"

@@ -1,80 +1,54 @@
 """Which images may be used for fitting, which are kept for the test, and which labels a method gets to see.
 
-Random numbers are keyed by (seed, content of the image): nothing depends on the order or the names of files, and one
-image more does not shuffle all others.
+Random numbers are keyed by (seed, content of the image). So nothing depends on the order or the names of files, and one
+more image does not shuffle all others.
 """
 
-import hashlib
-from collections import Counter, defaultdict
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from ..errors import DataError, FileFormatError, UsageError
-from .checks import require_classes
+from .. import keyed_random
+from ..errors import DataError, UsageError
+from .checks import contradictions, require_classes, with_classes
 from .imageset import ImageSet
 from .labels import UNLABELLED
 
-ROLES = ("train", "test", "out")
 CONTRADICTIONS = 0.05  # of the labelled images: more are refused
+
+
+@dataclass(frozen=True)
+class MovedImage:
+    """An image whose side a duplicate decided: where it comes from, its twin, and what was done."""
+
+    origin: str
+    twin: str
+    what: str
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
     """A part for fitting and a part for the test, with no picture on both sides.
 
-    train   int64 indices of images that may be used for fitting, labelled and unlabelled
-    test    int64 indices of labelled images that are only for the test
-    moved   what was decided by duplicates and not by chance: {"origin", "twin", "what"}
-    how     the rule, as a sentence
-    hashes  content hash of every image of the set
+    train  int64 indices of images that may be used for fitting, labelled and unlabelled
+    test   int64 indices of labelled images that are only for the test
+    moved  the images whose side a duplicate decided, not chance
+    part   the source's own part that is the test, "" where images were chosen at random
+    how    the rule, as a sentence
     """
 
     train: np.ndarray
     test: np.ndarray
-    moved: tuple[dict, ...]
+    moved: tuple[MovedImage, ...]
+    part: str
     how: str
-    hashes: tuple[str, ...]
-
-    def to_json(self) -> dict:
-        """JSON-able, keyed by content: which image of the set has which role, in order."""
-        roles = np.full(len(self.hashes), ROLES.index("out"))
-        roles[self.train], roles[self.test] = ROLES.index("train"), ROLES.index("test")
-        images = [[name, ROLES[role]] for name, role in zip(self.hashes, roles.tolist(), strict=True)]
-        return {"format": 1, "how": self.how, "moved": list(self.moved), "images": images}
-
-    @classmethod
-    def from_json(cls, data: dict, imageset: ImageSet) -> "Split":
-        """The stored split for a set of the same images, in whatever order. Raises DataError where they changed."""
-        try:
-            stored = [(str(name), ROLES.index(role)) for name, role in data["images"]]
-            moved, how = tuple(dict(item) for item in data["moved"]), str(data["how"])
-        except (KeyError, TypeError, ValueError):
-            raise FileFormatError("bad-split", "this is not a stored split", fix="make the split anew") from None
-        hashes = imageset.hashes
-        if Counter(name for name, _ in stored) != Counter(hashes):
-            raise changed(Counter(name for name, _ in stored), Counter(hashes))
-        if [name for name, _ in stored] == list(hashes):
-            roles = np.array([role for _, role in stored], np.int64)
-        else:
-            waiting = defaultdict(list)
-            for name, role in reversed(stored):
-                waiting[name].append(role)
-            roles = np.array([waiting[name].pop() for name in hashes], np.int64)
-        return cls(np.flatnonzero(roles == 0), np.flatnonzero(roles == 1), moved, how, hashes)
-
-
-def changed(before: Counter, now: Counter) -> DataError:
-    added, removed = (now - before).total(), (before - now).total()
-    return DataError(
-        "data-changed",
-        f"the images are not those of the stored split: {added} new or edited, {removed} gone",
-        fix="restore the data, or start anew with another --out",
-    )
 
 
 def split(imageset: ImageSet, *, seed: int = 0, test: float = 0.2) -> Split:
-    """The source's own test part, or a stratified, seeded one of `test` x the labelled images of each class.
+    """Return the source's own test part, or a stratified, seeded one of `test` x the labelled images of each class.
 
     Near duplicates are kept on one side. Raises UsageError for `test` outside (0, 1), DataError for sets that cannot be
     split: fewer than two classes, a class too small, labels that contradict each other.
@@ -82,20 +56,20 @@ def split(imageset: ImageSet, *, seed: int = 0, test: float = 0.2) -> Split:
     if isinstance(test, bool) or not isinstance(test, int | float) or not 0 < test < 1:
         raise UsageError("test-share", f"test share {test!r}", fix="give a number between 0 and 1, such as 0.2")
     require_classes(imageset)
-    refuse_contradictions(imageset)
-    labelled = imageset.labelled
-    for part in ("test", "val"):
-        if (labelled & (imageset.parts == part)).any():
-            made = split_given(imageset, part)
-            break
-    else:
-        made = split_drawn(imageset, seed=seed, share=test)
-    require_all_classes(imageset, made)
+    _refuse_contradictions(imageset)
+    labelled = imageset.parts[imageset.labelled]
+    part = next((part for part in ("test", "val") if part in labelled), "")
+    made = _source_split(imageset, part) if part else _random_split(imageset, seed=seed, share=test)
+    _require_all_classes(imageset, made)
     return made
 
 
-def split_given(imageset: ImageSet, part: str) -> Split:
-    """The test (or validation) part as it is, less the images that show what an image outside it shows."""
+def _moved(imageset: ImageSet, i: int, twin: int, what: str) -> MovedImage:
+    return MovedImage(imageset.origins[i], imageset.origins[twin], what)
+
+
+def _source_split(imageset: ImageSet, part: str) -> Split:
+    """Return the test (or validation) part as it is, less the images that show what an image outside it shows."""
     inside = imageset.parts == part
     cluster = imageset.duplicates.cluster
     twin = dict(zip(cluster[~inside].tolist(), np.flatnonzero(~inside).tolist(), strict=True))
@@ -105,51 +79,53 @@ def split_given(imageset: ImageSet, part: str) -> Split:
         if (other := twin.get(int(cluster[i]))) is None:
             test.append(i)
         else:
-            moved.append(note(imageset, i, other, "left out of the test part"))
+            moved.append(_moved(imageset, i, other, "left out of the test part"))
     unused = int((inside & ~imageset.labelled).sum())
-    said = f"the source's {part} part" + (
-        ", its val part used for training" if part == "test" and has_val(imageset) else ""
-    )
-    said += f", {len(moved)} images left out of it that show the same as an image outside" if moved else ""
-    said += f", {unused} unlabelled images of it not used" if unused else ""
-    return Split(np.flatnonzero(outside), np.array(test, np.int64), tuple(moved), said, imageset.hashes)
+    how = f"the source's {part} part"
+    how += ", its val part used for training" if part == "test" and "val" in imageset.parts else ""
+    how += f", {len(moved)} images left out of it that show the same as an image outside" if moved else ""
+    how += f", {unused} unlabelled images of it not used" if unused else ""
+    return Split(np.flatnonzero(outside), np.array(test, np.int64), tuple(moved), part, how)
 
 
-def has_val(imageset: ImageSet) -> bool:
-    return bool((imageset.parts == "val").any())
+def _random_split(imageset: ImageSet, *, seed: int, share: float) -> Split:
+    """Return a split that takes whole clusters of near duplicates at random.
 
-
-def note(imageset: ImageSet, i: int, other: int, what: str) -> dict:
-    return {"origin": imageset.origins[i], "twin": imageset.origins[other], "what": what}
-
-
-def split_drawn(imageset: ImageSet, *, seed: int, share: float) -> Split:
-    """Whole clusters of near duplicates are drawn; those of several classes or with unlabelled images go to train.
-
-    `moved`: the images that a draw of single images would have put into the test while a twin was in train.
+    Clusters of several classes or with unlabelled images go to train.
+    `moved`: the images that chance, image by image, would have put into the test while a twin was in train.
     """
     usable = imageset.parts != "test"  # only unlabelled ones can be there
-    cluster, rank = imageset.duplicates.cluster, [keyed("split", seed, name) for name in imageset.hashes]
-    mixed = mixed_clusters(imageset)
-    chosen, plain = np.zeros(len(imageset), bool), np.zeros(len(imageset), bool)
+    cluster, labels = imageset.duplicates.cluster, imageset.labels
+    rank = [keyed_random.key("split", seed, name) % 2**64 for name in imageset.hashes]
+    near = imageset.duplicates.near
+    several = {int(cluster[group[0]]) for group in near if len(set(labels[list(group)].tolist())) > 1}
+    chosen, by_chance = np.zeros(len(imageset), bool), np.zeros(len(imageset), bool)
     for number in range(len(imageset.classes)):
-        members = np.flatnonzero(imageset.labels == number).tolist()
+        members = np.flatnonzero(labels == number).tolist()
         members.sort(key=lambda i: (rank[i], i))
         wanted = min(max(1, round(share * len(members))), len(members) - 1)
-        plain[members[:wanted]] = True
+        by_chance[members[:wanted]] = True
         groups: dict[int, list[int]] = {}
         for i in members:
             groups.setdefault(int(cluster[i]), []).append(i)
-        for group in fitting([group for name, group in groups.items() if name not in mixed], wanted, len(members)):
+        for group in _fitting([group for name, group in groups.items() if name not in several], wanted, len(members)):
             chosen[group] = True
-    said = f"{share:g} of the labelled images of each class, seed {seed}"
+    moved = []
+    train_twin = {int(cluster[i]): i for i in np.flatnonzero(~by_chance & usable).tolist()}
+    for i in np.flatnonzero(by_chance).tolist():
+        if (other := train_twin.get(int(cluster[i]))) is not None:
+            what = "kept together in the test part" if chosen[i] else "moved to the training part"
+            moved.append(_moved(imageset, i, other, what))
+    how = f"{share:g} of the labelled images of each class, seed {seed}"
     if unused := int((~usable).sum()):
-        said += f", {unused} unlabelled images of the test part not used"
-    return drawn_split(imageset, chosen, plain, usable, said)
+        how += f", {unused} unlabelled images of the test part not used"
+    if moved:
+        how += f", near duplicates kept on one side ({len(moved)} image{'s' * (len(moved) > 1)} concerned)"
+    return Split(np.flatnonzero(~chosen & usable), np.flatnonzero(chosen), tuple(moved), "", how)
 
 
-def fitting(groups: list[list[int]], wanted: int, total: int) -> list[list[int]]:
-    """Groups in their order as long as they fit into `wanted`; where none does the smallest, if that leaves others."""
+def _fitting(groups: list[list[int]], wanted: int, total: int) -> list[list[int]]:
+    """Return groups in their order as long as they fit into `wanted`; where none does, the smallest if some remain."""
     taken = []
     for group in groups:
         if len(group) <= wanted:
@@ -160,43 +136,13 @@ def fitting(groups: list[list[int]], wanted: int, total: int) -> list[list[int]]
     return taken
 
 
-def drawn_split(imageset: ImageSet, chosen, plain, usable, rule: str) -> Split:
-    """With the notes on what plain chance would have torn apart."""
-    cluster, moved = imageset.duplicates.cluster, []
-    train_twin = {int(cluster[i]): i for i in np.flatnonzero(~plain & usable).tolist()}
-    for i in np.flatnonzero(plain).tolist():
-        if (other := train_twin.get(int(cluster[i]))) is not None:
-            side = "kept together in the test part" if chosen[i] else "moved to the training part"
-            moved.append(note(imageset, i, other, side))
-    said = rule + (
-        f", near duplicates kept on one side ({len(moved)} image{'s' * (len(moved) > 1)} concerned)" if moved else ""
-    )
-    return Split(np.flatnonzero(~chosen & usable), np.flatnonzero(chosen), tuple(moved), said, imageset.hashes)
-
-
-def mixed_clusters(imageset: ImageSet) -> set[int]:
-    """Clusters that are not of one class."""
-    mixed = set()
-    for group in imageset.duplicates.near:
-        if len(set(imageset.labels[list(group)].tolist())) > 1:
-            mixed.add(int(imageset.duplicates.cluster[group[0]]))
-    return mixed
-
-
-def refuse_contradictions(imageset: ImageSet) -> None:
-    """Many equal images under two classes: then the labels are wrong, not a few of them."""
-    clashing = []
-    for group in imageset.duplicates.exact:
-        labels = set(imageset.labels[list(group)].tolist()) - {UNLABELLED}
-        if len(labels) > 1:
-            clashing.append([i for i in group if imageset.labels[i] >= 0])
-    count = sum(map(len, clashing))
+def _refuse_contradictions(imageset: ImageSet) -> None:
+    """Raise DataError for many equal images under two classes: then the labels are wrong, not a few of them."""
+    clashes = contradictions(imageset)
+    count = sum(map(len, clashes))
     if count <= CONTRADICTIONS * imageset.labelled.sum():
         return
-    pairs = "; ".join(
-        " and ".join(f"{imageset.origins[i]} ({imageset.classes[imageset.labels[i]]})" for i in group[:2])
-        for group in clashing[:5]
-    )
+    pairs = "; ".join(" and ".join(with_classes(imageset, group[:2])) for group in clashes[:5])
     raise DataError(
         "two-classes",
         f"{count} images of {imageset.name} lie with equal pixels in several classes: {pairs}",
@@ -204,8 +150,8 @@ def refuse_contradictions(imageset: ImageSet) -> None:
     )
 
 
-def require_all_classes(imageset: ImageSet, made: Split) -> None:
-    """Every class of the test part must be known from training, and a test part that we drew must have every class."""
+def _require_all_classes(imageset: ImageSet, made: Split) -> None:
+    """Raise DataError where a class of the test part is not in training, or a random test part lacks a class."""
     train = Counter(imageset.labels[made.train].tolist())
     test = Counter(imageset.labels[made.test].tolist())
     for number, name in enumerate(imageset.classes):
@@ -216,7 +162,7 @@ def require_all_classes(imageset: ImageSet, made: Split) -> None:
                 f"class {name!r} is in the test part ({test[number]} images) and not in the training part",
                 fix="put some of its images into the training part, or remove the class",
             )
-        if total and not test[number] and "source's" not in made.how:
+        if total and not test[number] and not made.part:
             why = (
                 "near duplicates of each other or of another class"
                 if total > 1
@@ -233,24 +179,25 @@ def require_all_classes(imageset: ImageSet, made: Split) -> None:
         )
 
 
-def keyed(*names) -> int:
-    """64 random bits that depend on the names only."""
-    return int.from_bytes(hashlib.blake2b(repr(names).encode(), digest_size=8).digest(), "little")
-
-
 def label_draw(
-    labels, budget: int | str, *, seed: int, repeat: int, classes: tuple[str, ...] | None = None
+    labels: np.ndarray | Sequence[int],
+    budget: int | str,
+    *,
+    seed: int,
+    repeat: int,
+    classes: Sequence[str] | None = None,
 ) -> np.ndarray:
-    """int64 [N]: `labels` with all but `budget` per class hidden as -1.
+    """Return int64 [N]: `labels` with all but `budget` of each class hidden as -1.
 
     Stratified, the same for every method, and nested: of one repeat, the smaller draw is part of the larger. "all"
-    hides nothing. Raises UsageError naming the class where there are too few; `classes`: names for that sentence.
+    hides nothing. Raises UsageError with the class that has too few; `classes`: names for that sentence.
     """
     labels = np.array(labels, np.int64)
-    if budget == "all":
+    asked = as_budget(budget)
+    if asked == "all":
         return labels
-    count = as_budget(budget)
-    drawn = np.full_like(labels, UNLABELLED)
+    count = int(asked)
+    kept = np.full_like(labels, UNLABELLED)
     for number in np.unique(labels[labels >= 0]).tolist():
         members = np.flatnonzero(labels == number)
         if len(members) < count:
@@ -260,22 +207,17 @@ def label_draw(
                 f"class {name!r} has {len(members)} labelled training images, {count} requested",
                 fix=f"ask for at most {len(members)} labels a class, or for all",
             )
-        order = np.argsort(stream(keyed("labels", seed, repeat, number), len(members)), kind="stable")
-        drawn[members[order[:count]]] = number
-    return drawn
+        key = keyed_random.key("labels", seed, repeat, number)
+        order = np.argsort(keyed_random.random_integers(key, len(members)), kind="stable")
+        kept[members[order[:count]]] = number
+    return kept
 
 
-def as_budget(budget) -> int:
-    """A whole number from 1 up. Raises UsageError."""
-    text = str(budget).strip()
-    if isinstance(budget, bool) or not (text.isascii() and text.isdecimal()) or int(text) < 1:
-        raise UsageError("label-budget", f"{budget!r} labels a class", fix="give a whole number from 1 up, or all")
-    return int(text)
-
-
-def stream(key: int, count: int) -> np.ndarray:
-    """uint64 [count]: SplitMix64 (Steele, Lea & Flood 2014) started at `key`."""
-    z = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(key)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
+def as_budget(budget: object) -> str:
+    """Return labels per class as text, a whole number from 1 up or "all". Raises UsageError."""
+    text = str(budget).strip() if isinstance(budget, int | str | np.integer) and not isinstance(budget, bool) else ""
+    if text == "all" or (text.isascii() and text.isdecimal() and int(text) > 0):
+        return text if text == "all" else str(int(text))
+    table = " (a file of labels is table=)" if str(budget).endswith(".csv") else ""
+    shown = str(budget) if isinstance(budget, Path) else budget
+    raise UsageError("label-budget", f"{shown!r} labels a class", fix=f"give a whole number from 1 up, or all{table}")

@@ -7,6 +7,7 @@ bar; UTF-8 with or without BOM. Labels are strings, never numbers; an empty labe
 import csv
 from io import StringIO
 from pathlib import Path
+from typing import NamedTuple
 
 from ..errors import DataError, MissingData, suggestion
 from .labels import BLANK_LABELS
@@ -14,67 +15,76 @@ from .names import PART_NAMES
 from .trees import Tree
 
 TABLE = "labels.csv"
-LIMIT = 1 << 28  # bytes
-COLUMNS = {
+TABLE_LIMIT = 1 << 28  # bytes
+TABLE_COLUMNS = {
     "file": ("file", "filename", "file_name", "path", "filepath", "image", "img"),
     "label": ("label", "class", "class_name", "category", "target"),
     "part": ("part", "split", "subset", "set"),
 }
 
-Rows = dict[str, tuple[str | None, str]]  # path -> label or None, part
+
+class TableRow(NamedTuple):
+    """The label of a file, None where it has none, and its part, "" where none is named."""
+
+    label: str | None
+    part: str = ""
 
 
 def find_table(tree: Tree) -> bool:
+    """Return whether the tree has a labels.csv at its top."""
     return TABLE in tree.others
 
 
-def read_table(tree: Tree, table: Path | None, warnings: list[str]) -> Rows:
-    """The labels of a tree's images, from its own labels.csv or from `table`. Raises DataError naming the line."""
+def read_table(tree: Tree, table: Path | None, warnings: list[str]) -> dict[str, TableRow]:
+    """Return path -> label and part of a tree's images, from its own labels.csv or from `table`.
+
+    Raises DataError with the line.
+    """
     name = str(table) if table else f"{tree.top}/{TABLE}"
-    text = decoded(raw_table(tree, table), name)
-    reader = csv.reader(StringIO(text, newline=""), delimiter=delimiter_of(text), strict=True)
-    rows: Rows = {}
+    text = _table_text(_table_bytes(tree, table), name)
+    reader = csv.reader(StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
+    rows: dict[str, TableRow] = {}
     lines: dict[str, int] = {}
     missing: list[tuple[int, str]] = []
     there, known = set(tree.images), {path for path, _ in tree.bad_files}
     try:
-        columns = header(next(reader, []), name)
+        columns = _columns(next(reader, []), name)
         for cells in reader:
             if not any(cell.strip() for cell in cells):
                 continue
-            path, label, part = row(cells, columns, reader.line_num, name)
+            path, row = _table_row(cells, columns, reader.line_num, name)
             if path not in there:
                 missing += [(reader.line_num, path)] if path not in known else []
                 continue
-            if path in rows and rows[path] != (label, part):
+            if path in rows and rows[path] != row:
                 raise DataError(
                     "labels-twice",
-                    f"{name} labels {path} as {rows[path][0]!r} in line {lines[path]} and as {label!r} in line "
+                    f"{name} labels {path} as {rows[path].label!r} in line {lines[path]} and as {row.label!r} in line "
                     f"{reader.line_num}",
                     fix="keep one of the two lines",
                 )
-            rows[path], lines[path] = (label, part), reader.line_num
+            rows[path], lines[path] = row, reader.line_num
     except csv.Error as error:
         raise DataError(
             "labels-csv", f"{name}, line {reader.line_num}: {error}", fix="check the quotes in and before this line"
         ) from None
     if missing:
-        raise missing_files(name, missing, tree)
+        raise _missing_files(name, missing, tree)
     if not rows:
         raise DataError("labels-csv", f"{name} labels no image", fix="write one line file,label for every image")
-    if blank := sum(label is None for label, _ in rows.values()):
+    if blank := sum(row.label is None for row in rows.values()):
         warnings.append(f"{blank} lines of {name} have an empty label or -1: taken as unlabelled")
     return rows
 
 
-def raw_table(tree: Tree, table: Path | None) -> bytes:
+def _table_bytes(tree: Tree, table: Path | None) -> bytes:
     if table is None:
         source = tree.read(TABLE)
         if isinstance(source, bytes):
             return source
         table = Path(source)
     try:
-        if table.stat().st_size > LIMIT or not table.is_file():
+        if table.stat().st_size > TABLE_LIMIT or not table.is_file():
             raise DataError("labels-csv", f"{table} is not a table of at most 256 MiB", fix="pass a .csv file")
         return table.read_bytes()
     except OSError as error:
@@ -83,7 +93,7 @@ def raw_table(tree: Tree, table: Path | None) -> bytes:
         ) from None
 
 
-def decoded(raw: bytes, name: str) -> str:
+def _table_text(raw: bytes, name: str) -> str:
     encoding = "utf-16" if raw.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
     try:
         text = raw.decode(encoding)
@@ -96,20 +106,16 @@ def decoded(raw: bytes, name: str) -> str:
     return text
 
 
-def delimiter_of(text: str) -> str:
-    """The separator that the first line has most of."""
-    first = text.partition("\n")[0]
-    return max(",;\t|", key=first.count)
+def _delimiter(text: str) -> str:
+    """Return the separator that the first line has most of."""
+    return max(",;\t|", key=text.partition("\n")[0].count)
 
 
-def header(cells: list[str], name: str) -> dict[str, int]:
-    """Which column holds what."""
+def _columns(cells: list[str], name: str) -> dict[str, int]:
+    """Return the place of the columns file, label and part. Raises DataError where one of the first two is missing."""
     found = [cell.strip().lower() for cell in cells]
-    columns = {}
-    for what, names in COLUMNS.items():
-        for candidate in names:
-            if candidate in found:
-                columns.setdefault(what, found.index(candidate))
+    named = {what: next((name for name in names if name in found), None) for what, names in TABLE_COLUMNS.items()}
+    columns = {what: found.index(name) for what, name in named.items() if name is not None}
     if {"file", "label"} <= columns.keys():
         return columns
     shown = ", ".join(repr(cell) for cell in cells[:8]) or "nothing"
@@ -121,8 +127,8 @@ def header(cells: list[str], name: str) -> dict[str, int]:
     )
 
 
-def row(cells: list[str], columns: dict[str, int], line: int, name: str) -> tuple[str, str | None, str]:
-    """(path, label or None, part) of one line."""
+def _table_row(cells: list[str], columns: dict[str, int], line: int, name: str) -> tuple[str, TableRow]:
+    """Return the path of one line, and its label and part."""
     if len(cells) <= max(columns.values()):
         raise DataError(
             "labels-csv",
@@ -136,10 +142,10 @@ def row(cells: list[str], columns: dict[str, int], line: int, name: str) -> tupl
         raise DataError(
             "labels-part", f"{name}, line {line}: part {part!r}", fix="use train, test or val, or leave it empty"
         )
-    return path, None if label in BLANK_LABELS else label, PART_NAMES.get(part, "")
+    return path, TableRow(None if label in BLANK_LABELS else label, PART_NAMES.get(part, ""))
 
 
-def missing_files(name: str, missing: list[tuple[int, str]], tree: Tree) -> DataError:
+def _missing_files(name: str, missing: list[tuple[int, str]], tree: Tree) -> DataError:
     first = "; ".join(f"line {line}: {path}" for line, path in missing[:5])
     more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
     near = suggestion(missing[0][1], tree.images[:2000])

@@ -1,7 +1,7 @@
 """Folders and zip archives as one thing: a tree of files, of which images are read one at a time.
 
 A zip is read member by member in memory; nothing is written to disk, so a name cannot lead anywhere. Of a folder only
-plain files are opened: links may not leave it unless asked for, a loop of links ends, FIFOs and devices stay closed.
+regular files are opened. Links may not leave it unless asked for, a loop of links ends, FIFOs and devices stay closed.
 """
 
 import os
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ..errors import DataError, MachineError, MissingData, suggestion
 from ..images import FILE_LIMIT, SUFFIXES, BadImage, Source, looks_like_image
-from .names import hidden, natural, shown
+from .names import hidden, natural, shown_path
 
 HIDDEN = "hidden or system files"
 SPECIAL = "pipes, sockets and devices"
@@ -22,7 +22,7 @@ SPECIAL = "pipes, sockets and devices"
 
 @dataclass(eq=False)
 class Tree:
-    """`images` and `others`: paths below the top, with "/" on every system, valid Unicode, sorted."""
+    """A tree of files. `images` and `others` are paths below the top, with "/", valid Unicode, sorted."""
 
     top: str
     name: str
@@ -49,7 +49,7 @@ def suffix(path: str) -> str:
 
 
 def folder_tree(top: Path, *, follow_links: bool = False) -> Tree:
-    """Everything below a folder. Raises MachineError when it may not be read."""
+    """Return everything below a folder. Raises MachineError when it may not be read."""
     raw: dict[str, str] = {}  # only names that are not valid Unicode are kept under another
     tree = Tree(top=str(top), name=top.resolve().name or "images", read=lambda path: str(top / raw.get(path, path)))
     real = os.path.realpath(top)
@@ -61,27 +61,27 @@ def folder_tree(top: Path, *, follow_links: bool = False) -> Tree:
             with os.scandir(top / here) as entries:
                 status = (top / here).stat()
                 if (status.st_dev, status.st_ino) in seen:
-                    tree.bad_files.append((shown(here), "a link to a folder that is already in here"))
+                    tree.bad_files.append((shown_path(here), "a link to a folder that is already in here"))
                     continue
                 seen.add((status.st_dev, status.st_ino))
                 found = sorted(entries, key=lambda entry: entry.name)
         except PermissionError:
             if not here:
                 raise MachineError("no-permission", f"cannot read {top}: permission denied", fix="chmod it") from None
-            tree.bad_files.append((shown(here), "permission denied"))
+            tree.bad_files.append((shown_path(here), "permission denied"))
             continue
         if here:
-            tree.folders.append(shown(here))
+            tree.folders.append(shown_path(here))
         for entry in found:
             path = f"{here}/{entry.name}" if here else entry.name
-            if shown(path) != path:
-                raw[shown(path)] = path
+            if shown_path(path) != path:
+                raw[shown_path(path)] = path
             _place(tree, entry, path, real, waiting, linked, follow_links)
     return tree.sort()
 
 
 def _place(tree: Tree, entry: os.DirEntry, path: str, real: str, waiting: list, linked: list, follow: bool) -> None:
-    """Where one entry of a folder belongs."""
+    """Put one entry of a folder where it belongs in the tree."""
     if hidden(entry.name):
         tree.ignored[HIDDEN] += 1
     elif entry.is_symlink():
@@ -89,38 +89,38 @@ def _place(tree: Tree, entry: os.DirEntry, path: str, real: str, waiting: list, 
             status = entry.stat()
         except OSError:
             if suffix(path) in SUFFIXES or not suffix(path):
-                tree.bad_files.append((shown(path), "a link that leads nowhere"))
+                tree.bad_files.append((shown_path(path), "a link that leads nowhere"))
             return
         target = os.path.realpath(entry.path)
         if not follow and target != real and not target.startswith(real + os.sep):
-            tree.bad_files.append((shown(path), "a link to a place outside the folder, not followed"))
+            tree.bad_files.append((shown_path(path), "a link to a place outside the folder, not followed"))
         elif stat.S_ISDIR(status.st_mode):
             linked.append(path)
         elif stat.S_ISREG(status.st_mode):
-            tree.add(shown(path))
+            tree.add(shown_path(path))
         else:
             tree.ignored[SPECIAL] += 1
     elif entry.is_dir():
         waiting.append(path)
     elif entry.is_file():
-        tree.add(shown(path))
+        tree.add(shown_path(path))
     else:
         tree.ignored[SPECIAL] += 1
 
 
 def zip_tree(file: Path, inside: str) -> Tree:
-    """The members of a zip below the folder `inside` ("" for all)."""
+    """Return the members of a zip below the folder `inside` ("" for all). Raises DataError and MissingData."""
     try:
         archive = zipfile.ZipFile(file)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise DataError("bad-zip", f"cannot read {file}: {error}", fix="make the zip again") from None
     members: dict[str, zipfile.ZipInfo] = {}
-    name = shown(f"{file}/{inside}" if inside else str(file))
+    name = shown_path(f"{file}/{inside}" if inside else str(file))
     tree = Tree(top=name, name=file.stem, read=lambda path: zip_member(archive, members[path]))
     prefix = inside + "/" if inside else ""
     folders: set[str] = set()
     for info in archive.infolist():
-        path = shown(info.filename.replace("\\", "/"))
+        path = shown_path(info.filename.replace("\\", "/"))
         pieces = path.rstrip("/").split("/")
         if path.startswith("/") or ".." in pieces or ":" in pieces[0] or "\0" in path:
             tree.bad_files.append((path, "its name leads outside the archive"))
@@ -157,7 +157,7 @@ def _folders(archive: zipfile.ZipFile) -> set[str]:
 
 
 def zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    """One member, in memory; never more than its stated size, and that is limited."""
+    """Return one member, in memory; never more than its stated size, which is limited. Raises BadImage."""
     if info.flag_bits & 1:
         raise BadImage("encrypted")
     if info.file_size > FILE_LIMIT:
@@ -173,7 +173,7 @@ def zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
 
 
 def below(tree: Tree, folder: str) -> Tree:
-    """The part of a tree under one of its folders; paths then start there."""
+    """Return what lies under one of the tree's folders; paths then start there."""
     prefix = folder + "/"
     cut = {
         key: [path[len(prefix) :] for path in getattr(tree, key) if path.startswith(prefix)]

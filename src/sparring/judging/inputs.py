@@ -1,7 +1,7 @@
 """What is compared with what: real images in two parts, and the fakes of each generator or folder."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -87,8 +87,7 @@ def with_classes(images: ImageSet, classes: tuple[str, ...]) -> ImageSet:
 
 def _what_loading_did(images: ImageSet) -> list[str]:
     notes = images.notes
-    fitted = notes.size_rule.partition(":")[0].removesuffix(" as asked")
-    said = [f"{fitted}, antialiased"] if " fitted to " in fitted else []
+    said = [f"{notes.size_rule.short}, antialiased"] if notes.size_rule and notes.size_rule.short else []
     said += notes.converted
     if bad := notes.bad_files:
         said.append(f"{plural(len(bad), 'unreadable file')} left out, such as {bad[0][0]}")
@@ -141,8 +140,8 @@ def read_real(
     )
 
 
-def _reading(what: str, on_progress: OnProgress) -> Callable[[int, int], None]:
-    return lambda done, total: on_progress(Progress(f"reading {what}", done, total))
+def _reading(what: str, on_progress: OnProgress) -> OnProgress:
+    return lambda p: on_progress(Progress(f"reading {what}", p.done, p.total))
 
 
 def _without(held_out: ImageSet, training: ImageSet) -> tuple[ImageSet, int]:

@@ -4,7 +4,8 @@ import numpy as np
 import torch
 
 from .. import keyed_random
-from ..data import ImageSet, alike, paired
+from ..data import ImageSet, paired
+from ..data.pairs import matching_channels
 from ..errors import UsageError
 from ..games.builders import Recipe
 from ..games.losses import AdversarialLoss
@@ -60,6 +61,6 @@ def pools(
             targets, beside = paired(images, source)
             data["pairs"] = {"x": torch.from_numpy(targets.images), "source": torch.from_numpy(beside.images)}
         else:
-            others = alike(source, images)
+            others = matching_channels(source, images)
             data["a"], data["b"] = data["all"], {"x": torch.from_numpy(others.images[used(others)])}
     return {pool: {name: t.to(device) for name, t in fields.items()} for pool, fields in data.items()}

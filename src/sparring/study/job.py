@@ -105,7 +105,7 @@ def compare(
     repeats = checked_count("repeats", repeats, 1, 1000)
     jobs = jobs if jobs == "auto" else checked_count("jobs", jobs, 0, 1024)
     folder = new_folder(out, ours=(STUDY, SEAL), data=source)
-    images, prepared = read_and_split(source, settings, progress, size=size, unlabelled=unlabelled, labels=table)
+    images, prepared = read_and_split(source, settings, progress, size=size, unlabelled=unlabelled, table=table)
     counted = {b: int((y >= 0).sum()) for b, y in label_draws(prepared, per_class, seed=seed).items()}
     trials = ordered_trials(chosen, per_class, repeats)
     if minutes is not None:  # before anything is written; again when the number of processes is known
@@ -144,7 +144,7 @@ def read_and_split(
 ) -> tuple[ImageSet, Prepared]:
     reading = StudyProgress("data", message="reading the images")
     say(reading)
-    images = load(source, **options, progress=lambda done, total: say(replace(reading, done=done, total=total)))
+    images = load(source, **options, progress=lambda p: say(replace(reading, done=p.done, total=p.total)))
     say(StudyProgress("data", message="looking for duplicates"))
     return images, split_and_seal(images, seed=settings.seed, test=settings.test)
 

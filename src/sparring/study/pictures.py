@@ -62,7 +62,7 @@ def read_again(
     load, settings = definition.load, definition.settings
     try:
         if images is None:
-            images = data.load(definition.source, size=load.size, unlabelled=load.unlabelled, labels=load.table)
+            images = data.load(definition.source, size=load.size, unlabelled=load.unlabelled, table=load.table)
         if prepared is None:
             prepared = split_and_seal(images, seed=settings.seed, test=settings.test)
     except SparringError:

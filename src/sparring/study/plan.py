@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import files
+from ..data.splits import as_budget
 from ..errors import DataError, FileFormatError, UsageError, pick
 from ..records import read_record, to_json
 from .records import ROWS, STUDY, STUDY_FORMAT, Definition, FitRow, LookAtTest, MethodEntry, StudyData, Trial, in_order
@@ -43,15 +44,7 @@ def chosen_budgets(labels: Iterable[int | str] | int | str) -> tuple[str, ...]:
     given = list(labels) if isinstance(labels, Iterable) and not isinstance(labels, str) else [labels]
     if not given:
         raise UsageError("label-budget", "no number of labels", fix="give one such as 5, or all")
-    return in_order({checked_budget(budget) for budget in given})
-
-
-def checked_budget(budget: object) -> str:
-    text = str(budget) if isinstance(budget, int | str | np.integer) and not isinstance(budget, bool) else ""
-    if text == "all" or (text.isascii() and text.isdigit() and int(text) > 0):
-        return text if text == "all" else str(int(text))
-    fix = "give a whole number from 1 up, or all (a labels.csv is given as table)"
-    raise UsageError("label-budget", f"{budget!r} labels a class", fix=fix)
+    return in_order({as_budget(budget) for budget in given})
 
 
 def checked_count(name: str, value: object, low: int, high: int) -> int:

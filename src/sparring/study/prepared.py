@@ -111,21 +111,24 @@ def label_draws(prepared: Prepared, budgets: Sequence[str], *, seed: int, repeat
 def study_data(imageset: ImageSet, split: Split) -> StudyData:
     """Return what a summary says about the images."""
     about = data.describe(imageset)
-    kept = {name: about[name] for name in ("name", "source", "layout", "images", "unlabelled", "size_rule")}
     counts = {
         name: {c: int((imageset.labels[index] == k).sum()) for k, c in enumerate(imageset.classes)}
         for name, index in (("train", split.train), ("test", split.test))
     }
+    twins = about.duplicates
     return StudyData(
-        **kept,
+        name=about.name,
+        source=about.source,
+        layout=about.layout,
+        images=about.images,
+        unlabelled=about.unlabelled,
+        size_rule=about.size_rule,
         classes=imageset.classes,
         shape=imageset.shape,
-        warnings=tuple(about["warnings"]),
+        warnings=about.warnings,
         counts=counts,
-        bad_files=tuple(map(tuple, about["bad_files"][:BAD_FILES_LISTED])),
-        bad_files_count=len(about["bad_files"]),
-        duplicates=DuplicateCounts(
-            **{key: about["duplicates"][key] for key in ("exact", "near", "across")}, moved=len(split.moved)
-        ),
+        bad_files=about.bad_files[:BAD_FILES_LISTED],
+        bad_files_count=len(about.bad_files),
+        duplicates=DuplicateCounts(twins.exact, twins.near, twins.across, moved=len(split.moved)),
         split=split.how,
     )

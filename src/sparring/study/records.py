@@ -134,7 +134,7 @@ class SealedImages:
 class LoadOptions:
     """How the images were read: arguments of `sparring.load`."""
 
-    size: int | str | tuple[int, ...] | None
+    size: int | str | tuple[int, int] | None
     unlabelled: str | None
     table: str | None
 
