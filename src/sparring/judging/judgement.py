@@ -16,9 +16,10 @@ from ..features import EXTRACTORS, Extractor, encoder, own
 from ..features.encoders import FAMILIES
 from ..features.extractor import handmade
 from ..files import content_hash
+from ..images import SizeLike
 from ..records import OnProgress, Progress, no_progress
 from .catalogue import METRICS, metric_name
-from .inputs import Fakes, RealImages, Size, as_generator, at_most, common_size, random_subset, read_fakes, read_real
+from .inputs import Fakes, RealImages, as_generator, at_most, common_size, random_subset, read_fakes, read_real
 from .results import (
     FORMAT_OF_JUDGEMENT,
     LEAST_IMAGES,
@@ -61,7 +62,7 @@ class JudgeOptions:
     weights: str | Path | None = None
     weights_hash: str | None = None
     held_out: object = None
-    size: Size = None
+    size: SizeLike = None
     images: int = MOST_IMAGES
     seed: int = 0
 
@@ -80,7 +81,7 @@ class JudgeOptions:
             raise UsageError("bad-number", f"images={self.images!r} is not a whole number of {LEAST_IMAGES} or more",
                              fix=f"compare {LEAST_IMAGES} images a side, or more")  # fmt: skip
 
-    def read(self, real: object, size: Size, on_progress: OnProgress) -> tuple[RealImages, Extractor]:
+    def read(self, real: object, size: SizeLike, on_progress: OnProgress) -> tuple[RealImages, Extractor]:
         """Return the real images, fitted to `size` where none was chosen, and the extractor.
 
         `own` learns from the real images that fakes are not compared with.
@@ -231,7 +232,7 @@ def judge(
     weights_hash: str | None = None,
     held_out: object = None,
     per_class: bool = False,
-    size: Size = None,
+    size: SizeLike = None,
     images: int = MOST_IMAGES,
     seed: int = 0,
     on_progress: OnProgress = no_progress,

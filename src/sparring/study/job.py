@@ -105,7 +105,7 @@ def compare(
     repeats = checked_count("repeats", repeats, 1, 1000)
     jobs = jobs if jobs == "auto" else checked_count("jobs", jobs, 0, 1024)
     folder = new_folder(out, ours=(STUDY, SEAL), data=source)
-    images, prepared = read_and_split(source, settings, progress, size=size, unlabelled=unlabelled, table=table)
+    images, prepared = read_and_split(source, settings, progress, size=size, unlabelled=unlabelled, labels=table)
     counted = {b: int((y >= 0).sum()) for b, y in label_draws(prepared, per_class, seed=seed).items()}
     trials = ordered_trials(chosen, per_class, repeats)
     if minutes is not None:  # before anything is written; again when the number of processes is known
