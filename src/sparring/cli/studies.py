@@ -139,7 +139,7 @@ def fit(
             size=size,
             unlabelled=unlabelled,
             table=table,
-            progress=lambda p: line(p.done, p.total or None, p.message),
+            progress=line.show,
         )
     record, score = fitted.model.record_, fitted.test
     if json:
