@@ -1,6 +1,6 @@
 """Scores of images: agreement with other libraries, speed and memory side by side, false alarms.
 
-    python benchmarks/judge.py agree|frechet|neighbours|kernel|false-alarms|errors|trainings|command
+    python benchmarks/judge.py agree|frechet|neighbours|nearest|kernel|false-alarms|errors|trainings|command
                                [--threads 2] [--small]
 
 Each row runs pairs of ours and theirs in turn, at least 5, and gives the median ratio with its range. Seconds are of
@@ -295,6 +295,89 @@ def neighbours(options) -> list[str]:
     return lines
 
 
+SEARCHES = """
+from judge import features, searches
+real, fake = features({n}, {width}, 0), features({n}, {width}, 5, shift=0.05).astype(np.{kind})
+real = real.astype(np.{kind})
+work = searches(real, fake)[{search!r}][{who}]
+searches(real[:300], fake[:300])[{search!r}][{who}]()
+# measure
+work()
+"""
+
+
+def searches(real: np.ndarray, fake: np.ndarray) -> dict[str, tuple[Callable, Callable]]:
+    """What the judge searches for: by ours, and by scikit-learn's ArgKmin. Indices [N,k] and distances [N,k] each."""
+    from sklearn.metrics import pairwise_distances_argmin_min
+    from sklearn.neighbors import NearestNeighbors
+
+    from sparring.metrics.nearest import Points, nearest_others, nearest_points
+
+    def ours(k: int):
+        frame = Points.frame(real, fake)
+        found = nearest_points(Points(fake, *frame), Points(real, *frame), k=k)
+        return found.index, np.sqrt(found.squared) / frame[1]
+
+    def ours_among(k: int):
+        frame = Points.frame(real)
+        found = nearest_others(Points(real, *frame), k=k)
+        return found.index, np.sqrt(found.squared) / frame[1]
+
+    def theirs(k: int):
+        if k == 1:
+            index, apart = pairwise_distances_argmin_min(fake, real)
+            return index[:, None], apart[:, None]
+        return NearestNeighbors(n_neighbors=k, algorithm="brute").fit(real).kneighbors(fake)[::-1]
+
+    def theirs_among(k: int):
+        return NearestNeighbors(n_neighbors=k, algorithm="brute").fit(real).kneighbors()[::-1]
+
+    return {
+        "the nearest real image of each fake": (lambda: ours(1), lambda: theirs(1)),
+        "the two nearest": (lambda: ours(2), lambda: theirs(2)),
+        "the six nearest others of each real image": (lambda: ours_among(6), lambda: theirs_among(6)),
+    }
+
+
+def both_clocks(work: Callable[[], object]) -> tuple[float, float]:
+    """Seconds of the wall and of the processor."""
+    wall, processor = time.perf_counter(), time.process_time()
+    work()
+    return time.perf_counter() - wall, time.process_time() - processor
+
+
+def nearest(options) -> list[str]:
+    """metrics/nearest.py against scikit-learn. Unset OPENBLAS_CORETYPE and OPENBLAS_L2_SIZE where they are set."""
+    rows, width, differ = [], 64 if options.small else 512, []
+    for n in (1000,) if options.small else (10_000, 20_000):
+        for kind in ("float32", "float64"):
+            real, fake = (features(n, width, seed, shift=shift).astype(kind) for seed, shift in ((0, 0.0), (5, 0.05)))
+            for search, (ours, theirs) in searches(real, fake).items():
+                (index, apart), (other_index, other_apart) = ours(), theirs()
+                differ.append((int((index != other_index).sum()), float(np.abs(apart - other_apart).max())))
+                times = np.array([(both_clocks(ours), both_clocks(theirs)) for _ in range(PAIRS)])  # [pair,who,clock]
+                memory = [
+                    measured(
+                        "import numpy as np\n" + SEARCHES.format(n=n, width=width, kind=kind, search=search, who=who)
+                    )
+                    for who in (0, 1)
+                ]
+                cells = [f"{np.median(times[:, who, 0]):.2f}" for who in (0, 1)]
+                for clock in (0, 1):
+                    ratio = times[:, 1, clock] / times[:, 0, clock]
+                    cells.append(f"{np.median(ratio):.2f} ({ratio.min():.2f} to {ratio.max():.2f})")
+                rows.append((f"{n:,}", kind, search, *cells, *(f"{mib:,.0f}" for mib, _ in memory)))
+                print(rows[-1], differ[-1], flush=True)
+    head = "images each | type | search | ours, s | scikit-learn, s | theirs / ours, wall | theirs / ours, processor"
+    head += " | ours, MiB | theirs, MiB"
+    return [
+        *table(head, rows),
+        "",
+        f"{width} features. Seconds are of the wall. MiB: peak beyond the inputs. Neighbours that are another image: "
+        f"{sum(d[0] for d in differ):,}; distances differ by at most {max(d[1] for d in differ):.1e}.",
+    ]
+
+
 KERNEL = """
 from judge import features
 from sparring import metrics
@@ -378,6 +461,7 @@ ROWS = {
     "agree": ("Agreement with other libraries", agree),
     "frechet": ("Frechet distance", frechet),
     "neighbours": ("Precision, recall, density, coverage", neighbours),
+    "nearest": ("Nearest neighbours", nearest),
     "kernel": ("Kernel distance", kernel),
     "false-alarms": ("False alarms", false_alarms),
     "errors": ("Errors", errors),

@@ -29,13 +29,14 @@ from games import device_name
 from scipy.ndimage import gaussian_filter
 from scoring import real_images
 
+from sparring.data import ImageSet
 from sparring.features import Extractor, own
 from sparring.features.extractor import handmade
 from sparring.features.learned import HANDMADE
 from sparring.judging.catalogue import METRICS
-from sparring.judging.inputs import Reals, Side
-from sparring.judging.scores import SCORERS, Pair, Score
-from sparring.judging.verdicts import compared, different, in_words
+from sparring.judging.inputs import RealImages
+from sparring.judging.scores import MetricScore, Pair
+from sparring.judging.verdicts import compare_generators, sentences_about, tests_of_difference
 from sparring.metrics import difference
 
 HERE = Path(__file__).parent
@@ -54,7 +55,7 @@ NAMES = [name for name, metric in METRICS.items() if not metric.asked and name !
 class Looked:
     """A side, and what the extractor makes of it."""
 
-    side: Side
+    side: ImageSet
     features: np.ndarray
     logits: np.ndarray
     plain: np.ndarray  # features for copies
@@ -71,10 +72,10 @@ class Looked:
         features, logits, plain = self.features.copy(), self.logits.copy(), self.plain.copy()
         images[at], labels[at] = others.side.images, others.side.labels
         features[at], logits[at], plain[at] = others.features, others.logits, others.plain
-        return Looked(Side(self.side.name, images, labels, self.side.origins), features, logits, plain)
+        return Looked(replace(self.side, images=images, labels=labels), features, logits, plain)
 
 
-def looked(side: Side, extractor: Extractor) -> Looked:
+def looked(side: ImageSet, extractor: Extractor) -> Looked:
     logits = extractor.logits(side.images)
     assert logits is not None
     plain = handmade(HANDMADE[side.images.shape[3]]).features(side.images)
@@ -95,7 +96,8 @@ class World:
     def of(cls, data: str) -> "World":
         real = real_images(data)
         classes = tuple(map(str, range(int(real.y.max()) + 1)))
-        whole = Side(data, real.x, real.y, tuple(map(str, range(len(real.x)))))
+        origins = tuple(map(str, range(len(real.x))))
+        whole = ImageSet(real.x, real.y, classes, origins, np.full(len(real.x), "", "<U5"), data)
         order = np.random.default_rng(0).permutation(len(whole))
         seen, rest = whole.take(order[:SEEN]), whole.take(order[SEEN:])
         extractor = own(seen.images, seen.labels, classes)
@@ -104,7 +106,7 @@ class World:
         return cls(data, extractor, classes, looked(seen, extractor), looked(rest, extractor))
 
     def pair(self, held: Looked, fake: Looked) -> Pair:
-        reals = Reals(self.data, self.classes, self.seen.side, held.side, True, "")
+        reals = RealImages(self.data, self.classes, self.seen.side, held.side, True, "")
         pair = Pair(reals, fake.side, self.extractor)
         vars(pair).update(real_features=held.features, fake_features=fake.features)
         vars(pair).update(three=[self.seen.plain, held.plain, fake.plain])
@@ -117,8 +119,8 @@ class World:
         return [self.rest.take(part) for part in np.split(at, parts)]
 
 
-def scores(pair: Pair, names: Sequence[str] = NAMES) -> dict[str, Score]:
-    return {name: SCORERS[name](pair) for name in names}
+def scores(pair: Pair, names: Sequence[str] = NAMES) -> dict[str, MetricScore]:
+    return {name: METRICS[name].score(pair) for name in names}
 
 
 # --- what may be wrong -----------------------------------------------------------------------------------------------
@@ -137,7 +139,7 @@ def changing(change: Callable[[np.ndarray, np.random.Generator], np.ndarray]) ->
         at = chosen(fake, share, random)
         some = fake.side.take(at)
         images = np.clip(np.rint(change(some.images.astype(np.float64), random)), 0, 255).astype(np.uint8)
-        return fake.swapped_in(at, looked(Side(some.name, images, some.labels, some.origins), world.extractor))
+        return fake.swapped_in(at, looked(replace(some, images=images), world.extractor))
 
     return harm
 
@@ -179,7 +181,7 @@ HARMS: dict[str, Harm] = {
 # --- who sees it -----------------------------------------------------------------------------------------------------
 
 
-def sees(name: str, spoilt: Score, clean: Score) -> bool:
+def sees(name: str, spoilt: MetricScore, clean: MetricScore) -> bool:
     """Is the spoilt set worse, beyond the doubt of both?"""
     assert spoilt.estimate is not None and clean.estimate is not None  # noqa: PT018
     apart = difference(spoilt.estimate, clean.estimate)
@@ -205,8 +207,8 @@ def power(world: World, repeats: int, count: int) -> dict[tuple[str, float], dic
     return found
 
 
-def complaints(scores: dict[str, Score]) -> list[str]:
-    return [words for words in in_words("these", [scores]) if not words.startswith("no test tells")]
+def complaints(scores: dict[str, MetricScore]) -> list[str]:
+    return [words for words in sentences_about("these", [scores]) if not words.startswith("no test tells")]
 
 
 def alarms(world: World, repeats: int, count: int) -> dict[str, float]:
@@ -215,9 +217,9 @@ def alarms(world: World, repeats: int, count: int) -> dict[str, float]:
     for repeat in range(repeats):
         held, *sets = world.drawn(np.random.default_rng(10_000 + repeat), 4, count)
         each = {name: scores(world.pair(held, side), TOLD) for name, side in zip("abc", sets, strict=True)}
-        of_a, said = each["a"], in_words("a", [each["a"]])
+        of_a, said = each["a"], sentences_about("a", [each["a"]])
         fired = {
-            "the judge says: different from real images": bool(different(of_a)[1]),
+            "the judge says: different from real images": bool(tests_of_difference(of_a)[1]),
             "the judge says: near-copies": any("copies" in words for words in said),
             "the judge says: memorised": any("by heart" in words for words in said),
             "the judge says: one of two sets is better in a score": ranks({k: [each[k]] for k in "ab"}, count),
@@ -232,7 +234,7 @@ def alarms(world: World, repeats: int, count: int) -> dict[str, float]:
 
 
 def ranks(generators: dict, count: int) -> bool:
-    return any(verdict.verdict in ("better", "worse") for verdict in compared(generators, count))
+    return any(verdict.verdict in ("better", "worse") for verdict in compare_generators(generators, count))
 
 
 # --- the tables ------------------------------------------------------------------------------------------------------

@@ -7,8 +7,8 @@ from scoring import real_images
 
 from sparring import metrics
 from sparring.features import extract
-from sparring.judging.scores import Score
-from sparring.judging.verdicts import compared
+from sparring.judging.scores import MetricScore
+from sparring.judging.verdicts import compare_generators
 from sparring.metrics import Estimate
 
 REPEATS = 200
@@ -138,12 +138,12 @@ def false_alarms(options) -> list[str]:
 WORSE, SEEN = 0.5, "a worse one is seen"
 
 
-def of_training(random: np.random.Generator, real: np.ndarray, spread: float, better: float) -> dict[str, Score]:
+def of_training(random: np.random.Generator, real: np.ndarray, spread: float, better: float) -> dict[str, MetricScore]:
     """Fakes of one training: a shift of its own beside the generator's."""
     shift = better + spread * random.normal(size=real.shape[1])
     fake = random.normal(size=real.shape) + shift
     named = {"kernel": metrics.kernel_distance(real, fake), "coverage": metrics.neighbours(real, fake).coverage}
-    return {name: Score(name, e.value, *e.interval, estimate=e) for name, e in named.items()}
+    return {name: MetricScore(e.value, *e.interval, estimate=e) for name, e in named.items()}
 
 
 def trainings(options) -> list[str]:
@@ -157,8 +157,8 @@ def trainings(options) -> list[str]:
             real = random.normal(size=(each, 8))
             a, b = ([of_training(random, real, spread, 0.0) for _ in range(n)] for n in (of_a, of_b))
             worse = [of_training(random, real, spread, WORSE) for _ in range(of_b)]
-            said = {verdict.metric: verdict for verdict in compared({"a": a, "b": b}, each)}
-            seen = compared({"a": a, "b": worse}, each)
+            said = {verdict.metric: verdict for verdict in compare_generators({"a": a, "b": b}, each)}
+            seen = compare_generators({"a": a, "b": worse}, each)
             fired["kernel at 5 %"] += said["kernel"].p <= 0.05
             fired["coverage at 5 %"] += said["coverage"].p <= 0.05
             fired["better or worse"] += any(verdict.verdict in ("better", "worse") for verdict in said.values())

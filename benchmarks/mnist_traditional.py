@@ -44,7 +44,7 @@ def measured(name: str, file: dict[str, np.ndarray], labels: int, draw: int) -> 
         "fit": middle[1] - begin[1],
         "wall": middle[0] - begin[0],
         "predict": end - middle[1],
-        "chosen": estimator.record_.get("chosen", {}),
+        "chosen": estimator.record_.chosen or {},
     }
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from sparring.data import load
 from sparring.judging import judge
-from sparring.reporting.judgement_page import write
+from sparring.reporting.judgement_page import write_judgement_page
 
 
 def main(report: str | None = None) -> dict[str, str]:
@@ -25,9 +25,9 @@ def main(report: str | None = None) -> dict[str, str]:
         print(sentence)
     for one in found.judged:
         kernel = one.scores["kernel"]
-        print(f"{one.fake.name}: kernel distance {kernel.value:.4f} ({kernel.low:.4f} to {kernel.high:.4f})")
+        print(f"{one.name}: kernel distance {kernel.value:.4f} ({kernel.low:.4f} to {kernel.high:.4f})")
     if report:
-        write(report, found.to_json(), found.pictures())
+        write_judgement_page(report, found.result, found.pictures())
     return {verdict.metric: verdict.verdict for verdict in found.verdicts}
 
 

@@ -17,7 +17,7 @@ from sparring.classifiers.base import Classifier
 from sparring.errors import FileFormatError, UsageError
 from sparring.files import sha256_of
 
-NAMES = np.array(["stripe", "<b>|*`\n", "líne"])
+NAMES = np.array(["stripe", "<b>|*`\nb", "líne"])
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_the_card_tells_where_it_is_from_and_takes_names_as_text(written):
     for told in ("accuracy 0.9", "all of it", "abc", "60 labels", "12 x 10 grey", "- stripe", "- líne", "Cortes"):
         assert told in card
     assert "photos &#60;i&#62;" in card and "<b>" not in card and "<i>" not in card
-    assert "- &#60;b&#62;&#124;&#42;&#96;&#92;n\n" in card
+    assert "- &#60;b&#62;&#124;&#42;&#96;&#92;nb\n" in card
     assert "holds every image" not in card
 
 
@@ -225,7 +225,30 @@ def test_trees_come_back():
         "g": np.float32(0.5),
         "h": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
     }
-    back = models.read(json.loads(json.dumps(models.written(tree, "t", arrays), allow_nan=False)), arrays)
+    back = models.tree_from_json(
+        json.loads(json.dumps(models.tree_to_json(tree, "t", arrays), allow_nan=False)), arrays
+    )
     assert back["a"] == tree["a"] and back["b"] == tree["b"] and back["g"] == 0.5 and back["c"]["f"] == float("inf")
     assert (back["c"]["d"] == np.arange(3)).all() and back["c"]["e"].tolist() == ["p", "q"]
     assert (back["h"] == tree["h"]).all()
+
+
+FORMER = {
+    "graph_directions_": "graph_turn_",
+    "discriminator_": "judge_",
+    "data_spec_": "facts_",
+}
+
+
+@pytest.mark.parametrize("name", ["spreading", "cnn"])
+def test_models_with_former_names_are_read(tmp_path, name):
+    x, y = (tensor.numpy() for tensor in striped(40))
+    made = METHODS[name].make(steps=2, threads=1).fit(x, y)
+    save_model(made, tmp_path / "model")
+
+    def back(config):
+        config["state"] = {FORMER.get(key, key): value for key, value in config["state"].items()}
+        del config["state"]["pixel_scale_"]
+
+    rewritten(tmp_path / "model", back)
+    assert (load_model(tmp_path / "model").predict_proba(x) == made.predict_proba(x)).all()

@@ -13,12 +13,19 @@ from oracles.flat import BATCH
 from scipy import stats
 from toys import striped
 
-from sparring.classifiers import METHODS, consistency, gan_augment, network, pseudo_labels
+from sparring.classifiers import (
+    METHODS,
+    ConsistencyClassifier,
+    GANAugmentClassifier,
+    SemiGANClassifier,
+    consistency,
+    gan_augment,
+    network,
+    pseudo_labels,
+)
 from sparring.classifiers.cnn import unsmoothed
-from sparring.classifiers.consistency import ConsistencyClassifier
-from sparring.classifiers.gan_augment import GANAugment
+from sparring.classifiers.fit_record import FitRecord, GraphCheck
 from sparring.classifiers.network import Look, Plan, Start, look_for, plan_for, pools
-from sparring.classifiers.semi_gan import SemiGAN
 from sparring.games.nodes import Batch, Discriminated
 from sparring.games.players import Discriminator
 from sparring.games.training import new_state, training
@@ -38,12 +45,12 @@ def graph(monkeypatch):
     """The graph's place is taken by the true labels of these images, believed."""
     x, y = striped()
 
-    def code_params(images, labels, seed):
+    def true_labels(images, labels, seed):
         table = {image.tobytes(): label for image, label in zip(x.numpy(), y.tolist(), strict=True)}
         codes = np.array([table.get(image.tobytes(), 0) for image in images])
         return Start(np.eye(labels.max() + 1, dtype=np.float32)[codes], 1.0)
 
-    monkeypatch.setattr(consistency, "ask_graph", code_params)
+    monkeypatch.setattr(consistency, "ask_graph", true_labels)
 
 
 def few(count=12):
@@ -70,7 +77,7 @@ def test_fit_predict_and_record(name):
     made = make(name).fit(x, y)
     p = made.predict_proba(x)
     assert p.shape == (150, 3) and np.allclose(p.sum(1), 1) and np.isfinite(p).all()
-    record = json.loads(json.dumps(made.record_, allow_nan=False))
+    record = json.loads(json.dumps(made.record_.to_json(), allow_nan=False))
     assert record["steps"] == 6 and record["labels"] == 12 and record["unlabelled"] == 138
     assert record["shortened"] is False and record["precision"] == "fp32"
     assert record["curves"]["D/Classify/labelled"][-1][0] == 6 * 32
@@ -85,10 +92,10 @@ def test_pickled_and_restored_models_say_the_same(name):
     made = make(name).fit(x, y)
     p = made.predict_proba(x)
     assert np.array_equal(pickle.loads(pickle.dumps(made)).predict_proba(x), p)
-    state = made.state_()
+    state = made._state()
     assert all(not isinstance(value, torch.nn.Module) for value in state.values())
     other = make(name)
-    other.restore_({**state, "judge_": from_json(to_json(state["judge_"]))})
+    other._restore({**state, "discriminator_": from_json(to_json(state["discriminator_"]))})
     assert np.array_equal(other.predict_proba(x), p)
 
 
@@ -113,15 +120,15 @@ def test_networks_learn():
 def test_minutes_shorten_training_and_say_so():
     x, y = few()
     made = make("cnn", steps=5000, minutes=0.01).fit(x, y)
-    assert made.record_["shortened"] and made.record_["steps"] < made.record_["planned"] == 5000
-    assert made.record_["seconds"]["train"] < 30
+    assert made.record_.shortened and made.record_.steps < made.record_.planned == 5000
+    assert made.record_.seconds["train"] < 30
 
 
 def test_all_methods_take_the_same_steps_and_labelled_images():
     x, y = few()
     records = [make(name, steps=4).fit(x, y).record_ for name in NETWORKS]
     for key in ("steps", "images_a_step", "parameters"):
-        assert all(record[key] == records[0][key] for record in records)
+        assert all(getattr(record, key) == getattr(records[0], key) for record in records)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +168,7 @@ def test_norms_are_means_over_views_of_training_images():
 
 
 def replace_precision():
-    return make("cnn").recipe(Plan(1, 32, 1), Look(), Start())
+    return make("cnn")._recipe(Plan(1, 32, 1), Look(), Start())
 
 
 # --- what it computes ------------------------------------------------------------------------------------------------
@@ -182,9 +189,9 @@ def played(change=lambda recipe: recipe, threshold=0.34):
 def game(threshold):
     x, y = few(20)
     start = Start(np.array([PRIOR] * 100 + [[0.2, 0.2, 0.6]] * 50), 1.0)
-    start = Start(start.code_params - start.code_params.mean(0) + np.array(PRIOR), 1.0)
+    start = Start(start.guess - start.guess.mean(0) + np.array(PRIOR), 1.0)
     assert start.prior == PRIOR
-    recipe = ConsistencyClassifier(net=THIN).recipe(PLAN, LOOK, start)
+    recipe = ConsistencyClassifier(net=THIN)._recipe(PLAN, LOOK, start)
     recipe = edited(recipe, '"threshold": 0.95', f'"threshold": {threshold}')
     return recipe, pools(x, y, start), DataSpec(1, 12, 10, 3)
 
@@ -264,8 +271,8 @@ def test_without_a_graph_the_network_teaches_itself_from_the_start(monkeypatch):
     x, y = few()
     monkeypatch.setattr(consistency, "ask_graph", lambda *_: Start(None, 0.5))
     made = make("consistency").fit(x, y)
-    assert made.record_["graph"] == {"accuracy": 0.5, "believed": False, "class_shares": []}
-    assert "D/Classify/guess" not in made.record_["curves"] and "D/Agree" in made.record_["curves"]
+    assert made.record_.graph == GraphCheck(0.5, False, ())
+    assert "D/Classify/guess" not in made.record_.curves and "D/Agree" in made.record_.curves
 
 
 # --- the game --------------------------------------------------------------------------------------------------------
@@ -285,14 +292,14 @@ def test_semi_gan_shows_what_it_made_and_how_the_game_went():
     made = make("semi-gan", 20).fit(x, y)
     assert made.pictures_["generated"].shape == made.pictures_["real"].shape == (64, 12, 10, 1)
     assert made.pictures_["generated"].dtype == np.uint8
-    curves = made.record_["curves"]
+    curves = made.record_.curves
     assert {"D/TeacherMatching", "G/TeacherMatching", "D/FractionReal/real", "D/FractionReal/fake"} <= curves.keys()
     seen = [images / 32 / 20 for images, _ in curves["G/TeacherMatching"]]
     assert min(seen) >= 0.1 and max(seen) <= 0.8  # enters late, leaves early
 
 
 def test_fakes_leave_no_trace_in_batch_norm():
-    recipe = SemiGAN(net=THIN).recipe(PLAN, LOOK, Start())
+    recipe = SemiGANClassifier(net=THIN)._recipe(PLAN, LOOK, Start())
     D = new_state(recipe, DataSpec(1, 12, 10, 3)).nets["D"].train()
     before = {name: value.clone() for name, value in D.named_buffers()}
     with pseudo_labels.without_trace(D):
@@ -309,30 +316,30 @@ def test_the_gate_by_hand():
     y = np.array([0] * 10 + [1] * 20)
     without, with_made = np.zeros(30), np.zeros(30)
     without[:5], with_made[:8], with_made[10:15] = 1, 1, 1
-    gate = gan_augment.verdict(without, with_made, y)
+    gate = gan_augment.gate_of(without, with_made, y)
     differences = [(with_made - without)[y == c] for c in (0, 1)]
     mean = np.mean([d.mean() for d in differences])
     error = np.sqrt(sum(stats.sem(d) ** 2 for d in differences)) / 2
-    assert gate["difference"] == pytest.approx(mean, abs=1e-5) == pytest.approx(0.275, abs=1e-5)
-    assert gate["low"] == pytest.approx(mean - stats.t.ppf(0.975, 28) * error, abs=1e-5)
-    assert gate["without"] == pytest.approx(0.25) and gate["with"] == pytest.approx(0.525)
-    assert gate["passed"] is True and "27.5 points" in gate["sentence"] and gate["sentence"].endswith("were used.")
+    assert gate.difference == pytest.approx(mean, abs=1e-5) == pytest.approx(0.275, abs=1e-5)
+    assert gate.low == pytest.approx(mean - stats.t.ppf(0.975, 28) * error, abs=1e-5)
+    assert gate.without == pytest.approx(0.25) and gate.with_ == pytest.approx(0.525)
+    assert gate.passed is True and "27.5 points" in gate.sentence and gate.sentence.endswith("were used.")
 
 
 @pytest.mark.parametrize("with_made", ["same", "worse", "a little better"])
 def test_the_gate_refuses_what_it_is_not_sure_of(with_made):
     y, without = np.arange(40) % 2, np.arange(40) < 20
     right = {"same": without, "worse": np.arange(40) < 4, "a little better": np.arange(40) < 22}[with_made]
-    gate = gan_augment.verdict(without.astype(float), right.astype(float), y)
-    assert gate["passed"] is False and "not used" in gate["sentence"]
+    gate = gan_augment.gate_of(without.astype(float), right.astype(float), y)
+    assert gate.passed is False and "not used" in gate.sentence
 
 
-class Rigged(GANAugment):
+class Rigged(GANAugmentClassifier):
     """A generator that is given its images; notes what it saw."""
 
     useful = True
 
-    def generated(self, images, labels, seed, held=()):
+    def _generated(self, images, labels, seed, held=()):
         vars(self).setdefault("seen", []).append(len(images) - len(held))
         x, y = (a.numpy() for a in striped(300, seed=9))
         return x, y if self.useful else (y + 1) % 3  # all labels right, or all wrong
@@ -354,7 +361,7 @@ def noisy(count, seed, share=0.75):
 def test_the_gate_refuses_useless_images_and_the_fit_is_that_of_cnn():
     x, y = few()
     made = rigged(False, 10).fit(x, y)
-    assert made.record_["gate"]["passed"] is False
+    assert made.record_.gate.passed is False
     assert np.array_equal(made.predict_proba(x), make("cnn", 10).fit(x, y).predict_proba(x))
     assert made.pictures_["generated"].shape == (24, 12, 10, 1)
 
@@ -365,21 +372,21 @@ class Knowing:
     def __init__(self, made):
         self.made = made
 
-    def judge(self, images):
+    def _predict_proba(self, images):
         truth = {image.tobytes(): y for image, y in zip(*(a.numpy() for a in striped()), strict=True)}
         said = [(truth[x.tobytes()] + (self.made is None and n % 2)) % 3 for n, x in enumerate(images)]
         return np.eye(3)[said]
 
 
 def test_the_gate_lets_useful_images_in(monkeypatch):
-    monkeypatch.setattr(Rigged, "trial", lambda self, images, labels, made, seed: Knowing(made))
+    monkeypatch.setattr(Rigged, "_trial", lambda self, images, labels, made, seed: Knowing(made))
     x, y = few(30)
     made = rigged(True, 8).fit(x, y)
-    gate = made.record_["gate"]
-    assert gate["passed"] is True and 0 < gate["low"] < gate["difference"] < gate["high"]
-    assert gate["with"] == 1 and gate["without"] == pytest.approx(0.5, abs=0.1)
+    gate = made.record_.gate
+    assert gate.passed is True and 0 < gate.low < gate.difference < gate.high
+    assert gate.with_ == 1 and gate.without == pytest.approx(0.5, abs=0.1)
     assert made.seen == [135, 135, 150]  # two halves, then all images
-    assert "D/Classify/y" in made.record_["curves"]
+    assert "D/Classify/y" in made.record_.curves
     assert not np.array_equal(made.predict_proba(x), make("cnn", 8).fit(x, y).predict_proba(x))
 
 
@@ -403,26 +410,26 @@ def test_no_generator_sees_the_fold_it_is_judged_on(monkeypatch):
 def test_one_label_a_class_cannot_be_judged():
     x, y = few(3)
     made = make("gan-augment", 2).fit(x, y)
-    assert made.record_["gate"]["passed"] is False and "one labelled image" in made.record_["gate"]["sentence"]
+    assert made.record_.gate.passed is False and "one labelled image" in made.record_.gate.sentence
 
 
 def test_a_conditional_gan_makes_images_of_every_class():
     x, y = few(30)
     method = make("gan-augment")
-    method.classes_, method.record_ = np.arange(3), {}
-    images, labels = method.generated(x, y, 0)
+    method.classes_, method.record_ = np.arange(3), FitRecord()
+    images, labels = method._generated(x, y, 0)
     assert images.dtype == np.uint8 and images.shape[1:] == (12, 10, 1)
     assert (np.bincount(labels) == len(labels) // 3).all()
-    again = method.generated(x, y, 0)
+    again = method._generated(x, y, 0)
     assert np.array_equal(images, again[0])
 
 
 def test_plain_replace_of_the_recipe_keeps_cnn():
     """Without generated images the recipe of gan-augment is cnn's, so their weights are."""
-    recipes = [make(name).recipe(PLAN, LOOK, Start()) for name in ("cnn", "gan-augment")]
+    recipes = [make(name)._recipe(PLAN, LOOK, Start()) for name in ("cnn", "gan-augment")]
     assert recipes[0] == recipes[1]
-    made = Start(made=(np.zeros((3, 12, 10, 1), np.uint8), np.arange(3)))
-    assert recipes[0] != replace(make("gan-augment").recipe(PLAN, LOOK, made), source="")
+    made = Start(generated=(np.zeros((3, 12, 10, 1), np.uint8), np.arange(3)))
+    assert recipes[0] != replace(make("gan-augment")._recipe(PLAN, LOOK, made), source="")
 
 
 def test_unsmoothed_undoes_smoothing():

@@ -15,11 +15,12 @@ from sklearn.svm import SVC
 from toys import striped
 
 from sparring.classifiers import METHODS, graph, selection, spreading
-from sparring.classifiers.logistic import Space, regression
-from sparring.classifiers.selection import choose, fit_temperature, folds, near, subset
-from sparring.classifiers.spreading import assumed_shares, graph_guess, places, within
+from sparring.classifiers.logistic import StandardisedFeatures, regression
+from sparring.classifiers.selection import choose, fit_temperature, stratified_folds, subset, within_error
+from sparring.classifiers.spreading import assumed_shares, graph_guess, graph_members, same_image
 from sparring.classifiers.svm import best_features, pair_weights
-from sparring.features import CACHE, extract
+from sparring.features import extract
+from sparring.features.cache import CACHE
 
 
 @cache
@@ -44,11 +45,11 @@ def drawn(true, count, seed, among=None):
 
 def test_folds_have_every_class_and_end_where_a_class_has_one_label():
     labels = np.repeat([0, 1, 2], [9, 3, 20])
-    split = folds(labels, 0)
+    split = stratified_folds(labels, 0)
     assert len(split) == 3 and sorted(np.concatenate([held for _, held in split])) == list(range(32))
     for train, held in split:
         assert set(labels[train]) == set(labels[held]) == {0, 1, 2} and not set(train) & set(held)
-    assert folds(np.array([0, 0, 1]), 0) == []
+    assert stratified_folds(np.array([0, 0, 1]), 0) == []
 
 
 def test_subset_keeps_shares_and_rare_classes():
@@ -99,7 +100,11 @@ def test_as_good_as_the_best_is_within_half_a_standard_error():
     excess = np.random.default_rng(0).normal(size=100)
     excess = (excess - excess.mean()) / excess.std()  # the standard error of their mean is 0.1
     weight = np.full(100, 0.01)
-    assert near(excess + 0.045, weight) and not near(excess + 0.055, weight) and near(excess - 9, weight)
+    assert (
+        within_error(excess + 0.045, weight)
+        and not within_error(excess + 0.055, weight)
+        and within_error(excess - 9, weight)
+    )
 
 
 # Logistic regression and support vector machine
@@ -124,12 +129,12 @@ def test_logistic_regression_is_scikit_learns(count, classes):
 
 def test_a_turned_space_keeps_distances():
     features = np.random.default_rng(0).normal(size=(12, 50)).astype(np.float32)
-    space = Space(features)
+    space = StandardisedFeatures(features)
     assert space.points.shape == (12, 12)
     scaled = StandardScaler().fit_transform(features.astype(float))
     assert np.allclose(space.points @ space.points.T, scaled @ scaled.T)
     weights, offset = regression(space.points, np.arange(12) % 3, 0.1)
-    back, back_offset = space.unturned(weights, offset)
+    back, back_offset = space.for_raw_features(weights, offset)
     assert np.allclose(features @ back + back_offset, space.points @ weights + offset, atol=1e-4)
 
 
@@ -142,8 +147,8 @@ def test_the_machine_decides_as_scikit_learn(classes):
     model = SVC(C=0.1, gamma=made.gamma_, class_weight="balanced", decision_function_shape="ovo")
     expected = model.fit(extract("hog", x).astype(float), y).decision_function(extract("hog", new).astype(float))
     expected = -expected[:, None] if classes == 2 else expected  # its sign for a single pair
-    assert np.allclose(made.decisions(new), expected, atol=1e-3)
-    assert made.decisions(x)[y == 0, 0].mean() > 0 > made.decisions(x)[y == 1, 0].mean()
+    assert np.allclose(made._decisions(new), expected, atol=1e-3)
+    assert made._decisions(x)[y == 0, 0].mean() > 0 > made._decisions(x)[y == 1, 0].mean()
     assert pair_weights(made.dual_, made.vector_classes_).shape == (len(made.vectors_), classes * (classes - 1) // 2)
 
 
@@ -203,11 +208,11 @@ def test_nearest_is_exact(monkeypatch):
         apart = ((asked[:, None].astype(float) - known) ** 2).sum(2)
         if same:
             np.fill_diagonal(apart, np.inf)
-        index, distance = graph.nearest(asked, known, 7, same=same)
+        index, distance = graph.nearest_points(asked, known, 7, same=same)
         order = np.argsort(apart, axis=1)[:, :7]
         assert (index == order).mean() > 0.99  # ties within rounding
         assert np.allclose(distance, np.take_along_axis(apart, order, 1), atol=1e-4)
-    assert graph.nearest(points[:3], points[:3], 7, same=True)[0].shape == (3, 2)
+    assert graph.nearest_points(points[:3], points[:3], 7, same=True)[0].shape == (3, 2)
 
 
 def test_principal_components_keep_what_varies():
@@ -240,7 +245,7 @@ def slow_distortion(a, b, move, stride):
 
 @pytest.mark.parametrize(("height", "width", "move", "stride"), [(8, 10, 1, 1), (28, 28, 2, 2)])
 def test_distortion_is_what_a_loop_over_patches_gives(height, width, move, stride):
-    assert graph.freedom(height, width) == move
+    assert graph.patch_shift(height, width) == move
     a, b = (cloud(1, 2 * height * width, seed=s).reshape(2, height, width) for s in (0, 1))
     found = graph.distortion(torch.tensor(a)[None], torch.tensor(b)[None])
     assert np.isclose(found.item(), slow_distortion(a, b, move, stride), rtol=1e-4)
@@ -257,7 +262,7 @@ def test_a_moved_image_is_near_after_distortion():
 
 def test_larger_images_are_shrunk_and_too_many_are_not_distorted():
     images = np.random.default_rng(0).integers(0, 255, (3, 64, 100, 1), dtype=np.uint8)
-    small = graph.prepare(images, "hog")
+    small = graph.distortable(images, "hog")
     assert small.shape == (3, 32, 50, 1)
     assert abs(int(small[0, 0, 0, 0]) - images[0, :2, :2, 0].mean()) <= 0.5
     assert graph.distorts(images) and not graph.distorts(images.repeat(3, axis=3))
@@ -267,7 +272,7 @@ def test_larger_images_are_shrunk_and_too_many_are_not_distorted():
 
 def test_labels_flow_as_the_equation_says():
     """Against the dense solution of (I - alpha D^-1/2 W D^-1/2) F = Y, float64."""
-    index, distance = graph.nearest(cloud(60), cloud(60), 5, same=True)
+    index, distance = graph.nearest_points(cloud(60), cloud(60), 5, same=True)
     net = graph.Graph(np.zeros(1), np.zeros((1, 1)), cloud(60), index.astype(np.int32), distance)
     W = np.zeros((60, 60))
     sigma = np.sqrt(distance[:, -1])
@@ -280,7 +285,7 @@ def test_labels_flow_as_the_equation_says():
     assert np.allclose(graph.affinity(net).toarray(), S, atol=1e-5)
     sources = np.eye(60, dtype=np.float32)[:, :3]
     for alpha in (0.5, 0.99):
-        flow = graph.spread(graph.affinity(net), sources, alpha)
+        flow = graph.spread_labels(graph.affinity(net), sources, alpha)
         assert np.allclose(flow, np.linalg.solve(np.eye(60) - alpha * S, sources), rtol=1e-2, atol=1e-4)
 
 
@@ -292,7 +297,7 @@ def test_duplicates_and_islands_do_no_harm():
     made = METHODS["spreading"].make().fit(x, y)
     proba = made.predict_proba(x)
     assert np.isfinite(proba).all() and (proba[:20].argmax(1) == 0).all() and (proba[20:40].argmax(1) == 1).all()
-    assert scipy.sparse.issparse(graph.affinity(made.graph))
+    assert scipy.sparse.issparse(graph.affinity(made._graph))
 
 
 def test_class_shares_of_a_mixture_are_found():
@@ -364,8 +369,8 @@ def test_a_known_image_has_its_own_value_and_a_new_one_its_neighbours():
     proba = made.predict_proba(x[:700])
     expected = made.spread_.astype(float)
     assert np.allclose(proba[:600], expected / expected.sum(1, keepdims=True))
-    index, distance = graph.neighbours_of(made.graph, made.images_, x[600:700], made.extractor_)
-    own, others = np.sqrt(distance[:, -1:]), np.sqrt(made.graph.distance[:, -1])[index]
+    index, distance = graph.neighbours_of(made._graph, made.images_, x[600:700], made.extractor_)
+    own, others = np.sqrt(distance[:, -1:]), np.sqrt(made._graph.distance[:, -1])[index]
     weight = np.exp(-distance / (own * others))
     mean = (weight[..., None] * expected[index]).sum(1) / weight.sum(1)[:, None]
     assert np.allclose(proba[600:], mean, atol=1e-5)
@@ -375,16 +380,16 @@ def test_places_are_found_pixel_for_pixel():
     known = np.random.default_rng(0).integers(0, 255, (50, 5, 7, 1), dtype=np.uint8)
     asked = known[[4, 9, 4]].copy()
     asked[1, 2, 3, 0] ^= 1
-    assert places(known, asked).tolist() == [4, -1, 4]
-    assert places(known, known).tolist() == list(range(50))
+    assert same_image(known, asked).tolist() == [4, -1, 4]
+    assert same_image(known, known).tolist() == list(range(50))
 
 
 def test_a_graph_is_built_once_for_all_labels(monkeypatch):
     x, true = digits()
     CACHE.clear()
     calls = []
-    whole = graph.built
-    monkeypatch.setattr(graph, "built", lambda images, extractor: calls.append(1) or whole(images, extractor))
+    whole = graph.built_graph
+    monkeypatch.setattr(graph, "built_graph", lambda images, extractor: calls.append(1) or whole(images, extractor))
     for draw in range(3):
         METHODS["spreading"].make(features="hog", random_state=draw).fit(x[:300], drawn(true[:300], 3, draw))
     assert len(calls) == 1
@@ -407,12 +412,14 @@ def test_the_guess_for_networks_says_how_good_it_is():
 def test_more_images_than_a_graph_takes_are_guessed_from_it(monkeypatch):
     x, true = digits()
     y = drawn(true[:900], 8, 0)
-    assert (np.diff(within(y, 500, 0)) > 0).all() and set(np.flatnonzero(y >= 0)) <= set(within(y, 500, 0))
-    monkeypatch.setattr(spreading, "LARGEST", 500)
+    assert (np.diff(graph_members(y, 500, 0)) > 0).all() and set(np.flatnonzero(y >= 0)) <= set(
+        graph_members(y, 500, 0)
+    )
+    monkeypatch.setattr(spreading, "LARGEST_GRAPH", 500)
     proba, _ = graph_guess(x[:900], y, 0)
     assert (proba.argmax(1) == true[:900])[y < 0].mean() > 0.9
     made = METHODS["spreading"].make().fit(x[:900], y)
-    assert len(made.images_) == 500 and made.record_["chosen"]["images"] == 500
+    assert len(made.images_) == 500 and made.record_.chosen["images"] == 500
 
 
 def test_probabilities_fit_held_out_labels():

@@ -307,7 +307,10 @@ def test_fit_and_classify(capsys, tmp_path):
     code, out, _ = run(capsys, "classify", "model", "new/00000.png")
     assert re.search(rf"^new/00000.png +{rows[0]['class']} +\d+\.\d %$", out, re.M)
     code, out, err = run(capsys, "classify", "model", "new/odd:x:.png")
-    assert (code, out) == (3, "") and "none of 1 images can be read" in err.splitlines()[1]
+    assert (code, out) == (
+        3,
+        "",
+    ) and "none of 1 images can be read, such as new/odd:x:.png: not an image" in err.splitlines()[0]
 
 
 def test_train_and_sample(capsys, tmp_path):

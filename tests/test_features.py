@@ -7,18 +7,9 @@ import pytest
 import torch
 
 from sparring.errors import UsageError
-from sparring.features import (
-    CACHE,
-    EXTRACTORS,
-    Cache,
-    candidates,
-    colours,
-    deskew,
-    extract,
-    gradient_histograms,
-    hog,
-    pixels,
-)
+from sparring.features import EXTRACTORS, colours, deskew, extract, gradient_histograms, hog, pixels
+from sparring.features.cache import CACHE, Cache
+from sparring.features.handcrafted import candidate_features
 
 
 @pytest.fixture(autouse=True)
@@ -107,9 +98,9 @@ def test_every_extractor_takes_every_size(name, shape):
 
 def test_candidates_exist_and_fit_the_colours():
     for shape in ((28, 28, 1), (32, 32, 3)):
-        for name in candidates(shape):
+        for name in candidate_features(shape):
             extract(name, noise(2, *shape))
-    assert not any("deskewed" in name for name in candidates((32, 32, 3)))
+    assert not any("deskewed" in name for name in candidate_features((32, 32, 3)))
 
 
 def test_pixels_and_colours():

@@ -77,7 +77,7 @@ def folders(tmp_path_factory):
 def expected_features(folder, images, pool):
     """By the library's own image processor and model."""
     transformers = importlib.import_module("transformers")
-    with encoders.quiet(transformers):
+    with encoders.quiet_transformers(transformers):
         model = transformers.AutoModel.from_pretrained(folder, local_files_only=True).eval()
         process = transformers.AutoImageProcessor.from_pretrained(folder, local_files_only=True)
     x = process([Image.fromarray(image) for image in images], return_tensors="pt")["pixel_values"]
@@ -383,5 +383,5 @@ def test_preparations_that_are_written_otherwise():
     [{"resample": 0}, {"rescale_factor": 1}, {"size": {"longest_edge": 32}}, {"crop_pct": 0.9}, {"image_mean": 1}],
 )
 def test_preparations_that_cannot_be_followed_are_refused(change):
-    with pytest.raises(FileFormatError, match=re.escape("here says what cannot be followed")):
+    with pytest.raises(FileFormatError, match=re.escape("here asks for what is not supported")):
         preparation_of({**PREPROCESSOR, **change}, "here")

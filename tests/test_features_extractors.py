@@ -15,7 +15,7 @@ from sparring.features import Extractor, extract, handmade, hog, learned, own, p
 from sparring.features.cache import cache_at
 from sparring.games.nodes import Batch
 from sparring.games.views import View
-from sparring.records import walk
+from sparring.records import Progress, walk
 
 
 @pytest.fixture(autouse=True)
@@ -41,14 +41,14 @@ def counting(width=4, **more):
         sums = images.reshape(len(images), -1).sum(1, dtype=np.float32)
         return np.repeat(sums[:, None], width, 1), None
 
-    return Extractor(name="sums", hash="0" * 12, resize="", see=see, **more), sizes
+    return Extractor(name="sums", hash="0" * 12, resize="", compute=see, **more), sizes
 
 
 def test_features_come_in_chunks_once_and_then_from_the_disk():
     extractor, sizes = counting(batch=3)
-    images, told = noise(8, 5, 6, 3), []
-    features = extractor.features(images, lambda *what: told.append(what))
-    assert sizes == [3, 3, 2] and told == [(n, 8, "features sums") for n in (3, 6, 8)]
+    images, reported = noise(8, 5, 6, 3), []
+    features = extractor.features(images, reported.append)
+    assert sizes == [3, 3, 2] and reported == [Progress("images", n, 8, "features sums") for n in (3, 6, 8)]
     assert features.dtype == np.float32 and (features[:, 0] == images.sum((1, 2, 3))).all()
     for _ in range(2):
         assert (extractor.features(images) == features).all() and len(sizes) == 3
@@ -72,27 +72,26 @@ def test_several_threads_give_the_same_features_in_order():
         assert torch.get_num_threads() == 1
         return hog(chunk, cell=4), None
 
-    extractor = Extractor(name="threads", hash="3" * 12, resize="", see=see, batch=10)
+    extractor = Extractor(name="threads", hash="3" * 12, resize="", compute=see, batch=10)
     try:
         torch.set_num_threads(3)
-        told = []
-        found = extractor.computed(images, lambda *what: told.append(what), ())["features"]
-        later = threading.Thread(target=lambda: told.append(torch.get_num_threads()))
+        reported, threads = [], []
+        found = extractor._computed(images, reported.append, ())["features"]
+        later = threading.Thread(target=lambda: threads.append(torch.get_num_threads()))
         later.start()
         later.join()
-        assert told.pop() == 3  # threads that begin later are as before
+        assert threads == [3]  # threads that begin later are as before
         assert torch.get_num_threads() == 3 and names and threading.get_ident() not in names
     finally:
         torch.set_num_threads(before)
     assert np.allclose(found, hog(images, cell=4), atol=1e-6)
-    assert [done for done, _, _ in told] == list(range(10, 301, 10))
+    assert [progress.done for progress in reported] == list(range(10, 301, 10))
 
 
-def test_read_only_images_are_as_good(monkeypatch):
-    monkeypatch.setattr(learned, "shown_for", lambda images, data_spec: 128)
+def test_read_only_images_are_as_good():
     images = noise(40, 12, 12, 1)
     images.flags.writeable = False
-    for extractor in (handmade("hog"), own(images, precision="fp32")):
+    for extractor in (handmade("hog"), own(images, precision="fp32", length=128)):
         assert len(extractor.features(images)) == 40 and not images.flags.writeable
 
 
@@ -113,7 +112,7 @@ def test_features_that_are_not_finite_name_the_image(origins, name):
         return features, None
 
     images = np.arange(9, dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 4, 1), np.uint8)
-    extractor = Extractor(name="broken", hash="2" * 12, resize="", see=see, batch=4)
+    extractor = Extractor(name="broken", hash="2" * 12, resize="", compute=see, batch=4)
     for _ in range(2):  # and nothing was kept
         with pytest.raises(DataError, match=f"features of {name} by the extractor broken are not finite"):
             extractor.features(images, origins=origins)
@@ -154,11 +153,6 @@ def test_a_change_of_a_handmade_extractor_needs_a_new_version():
 # The network that learns from the images
 
 
-@pytest.fixture
-def quick(monkeypatch):
-    monkeypatch.setattr(learned, "shown_for", lambda images, data_spec: 8_000)
-
-
 def digits(count=600):
     """Embedded handwritten digits, uint8 [N,8,8,1] from 0 to 255, and their classes."""
     found = load_digits()
@@ -168,10 +162,10 @@ def digits(count=600):
 NAMES = tuple("zero one two three four five six seven eight nine".split())
 
 
-def test_it_learns_the_classes_of_its_images_and_says_how_well(quick):
+def test_it_learns_the_classes_of_its_images_and_says_how_well():
     x, y = digits(1000)
-    told = []
-    extractor = own(x[:800], y[:800], NAMES, lambda *what: told.append(what), precision="fp32")
+    reported = []
+    extractor = own(x[:800], y[:800], NAMES, reported.append, precision="fp32", length=8_000)
     fresh = (extractor.named(x[800:]) == y[800:]).mean()
     assert fresh > 0.85  # chance: 0.1
     held = learned.held_out(y[:800], 0)
@@ -181,53 +175,51 @@ def test_it_learns_the_classes_of_its_images_and_says_how_well(quick):
     assert extractor.classes == NAMES and extractor.logits(x[:5]).shape == (5, 10)
     features = extractor.features(x[:800])
     assert features.shape == (800, extractor.width) and np.square(features).mean() == pytest.approx(1, abs=1e-3)
-    assert told[-1] == (8_000, 8_000, "training the extractor") and len(told) == 63
+    assert reported[-1] == Progress("images", 8_000, 8_000, "training the extractor") and len(reported) == 63
 
 
-def test_held_out_images_are_not_learned_from(quick, monkeypatch):
+def test_held_out_images_are_not_learned_from(monkeypatch):
     x, y = digits(200)
     seen = {}
     monkeypatch.setattr(learned, "training", lambda recipe, state, data, **more: seen.update(data["all"]) or iter(()))
-    own(x, y, precision="fp32")
+    own(x, y, precision="fp32", length=8_000)
     held = learned.held_out(y, 0)
     assert (seen["x"].numpy() == x[~held]).all() and (seen["y"].numpy() == y[~held]).all()
     assert all(held[y == k].sum() == round((y == k).sum() / 10) for k in range(10))
 
 
-def test_the_same_images_give_the_same_network_once(quick, monkeypatch):
+def test_the_same_images_give_the_same_network_once(monkeypatch):
     x, y = digits(250)
-    first = own(x, y, precision="fp32")
+    first = own(x, y, precision="fp32", length=8_000)
     forget()
     monkeypatch.setattr(learned, "trained", None)  # a second training would fail
-    again = own(x, y, precision="fp32")
+    again = own(x, y, precision="fp32", length=8_000)
     assert again.hash == first.hash and (again.features(x) == first.features(x)).all()
     monkeypatch.undo()
 
 
 def test_training_again_gives_the_same_network_and_another_seed_another(monkeypatch, tmp_path):
-    monkeypatch.setattr(learned, "shown_for", lambda images, data_spec: 1000)
     x, y = digits(250)
     hashes = []
     for place, seed in (("a", 0), ("b", 0), ("c", 1)):
         monkeypatch.setenv("SPARRING_CACHE", str(tmp_path / place))
-        hashes.append(own(x, y, precision="fp32", seed=seed).hash)
+        hashes.append(own(x, y, precision="fp32", length=1000, seed=seed).hash)
     assert hashes[0] == hashes[1] != hashes[2]
 
 
-def test_nothing_but_the_images_content_decides(monkeypatch):
-    monkeypatch.setattr(learned, "shown_for", lambda images, data_spec: 128)
+def test_nothing_but_the_images_content_decides():
     x, y = digits(250)
-    first = own(x, y, precision="fp32").hash
+    first = own(x, y, precision="fp32", length=128).hash
     other = x.copy()
     other[3, 3, 3] ^= 1
-    assert own(other, y, precision="fp32").hash != first
-    assert own(x, y[::-1].copy(), precision="fp32").hash != first
-    assert own(x.copy(), y.copy(), precision="fp32").hash == first
+    assert own(other, y, precision="fp32", length=128).hash != first
+    assert own(x, y[::-1].copy(), precision="fp32", length=128).hash != first
+    assert own(x.copy(), y.copy(), precision="fp32", length=128).hash == first
 
 
-def test_without_labels_it_tells_clusters_apart(quick):
+def test_without_labels_it_tells_clusters_apart():
     x, y = digits(900)
-    extractor = own(x, precision="fp32")
+    extractor = own(x, precision="fp32", length=8_000)
     assert extractor.classes == () and extractor.logits(x) is None and extractor.named(x) is None
     assert extractor.accuracy > 0.3 and extractor.accuracy_of.endswith("held-out training images, clusters")
     features = extractor.features(x)
@@ -240,26 +232,24 @@ def test_without_labels_it_tells_clusters_apart(quick):
 def test_too_few_labels_count_as_none(known, classes):
     _, y = digits()
     labels = np.where(np.arange(600) < known, y % classes, -1)
-    assert learned.usable(labels) is None
+    assert learned._usable(labels) is None
 
 
-def test_enough_labels_are_used_and_those_without_left_out(monkeypatch):
-    monkeypatch.setattr(learned, "shown_for", lambda images, data_spec: 128)
+def test_enough_labels_are_used_and_those_without_left_out():
     x, y = digits()
     labels = np.where(np.arange(600) < 200, y, -1)
-    assert learned.usable(labels) is labels
-    assert own(x, labels, NAMES, precision="fp32").accuracy_of.startswith("20 held-out")
-    assert own(x, labels, precision="fp32").classes == tuple("0123456789")
+    assert learned._usable(labels) is labels
+    assert own(x, labels, NAMES, precision="fp32", length=128).accuracy_of.startswith("20 held-out")
+    assert own(x, labels, precision="fp32", length=128).classes == tuple("0123456789")
 
 
 @pytest.mark.parametrize("shape", [(40, 9, 33, 3), (40, 130, 90, 1), (40, 28, 28, 1)])
-def test_any_size_and_colour(monkeypatch, shape):
-    monkeypatch.setattr(learned, "shown_for", lambda images, data_spec: 256)
+def test_any_size_and_colour(shape):
     images = noise(*shape)
-    extractor = own(images, precision="fp32")
+    extractor = own(images, precision="fp32", length=256)
     features = extractor.features(images)
     assert np.isfinite(features).all() and len(features) == 40
-    alone = np.concatenate([extractor.see(images[i : i + 1])[0] for i in range(40)])
+    alone = np.concatenate([extractor.compute(images[i : i + 1])[0] for i in range(40)])
     assert np.allclose(features, alone, atol=1e-3)  # an image's features do not depend on those beside it
     other = noise(4, shape[1], shape[2] + 1, shape[3])
     with pytest.raises(DataError, match=re.escape(f"{shape[1]} x {shape[2] + 1} x {shape[3]}, the extractor own")):
@@ -274,8 +264,8 @@ def test_what_cannot_be_learned_from_is_said():
 
 
 def test_large_images_are_shrunk_as_pillow_does_it():
-    assert learned.fitting(64, 64) == (64, 64) and learned.fitting(128, 96) == (64, 48)
-    assert learned.fitting(1000, 20) == (64, 8) and learned.fitting(5, 200) == (5, 64)
+    assert learned.seen_size(64, 64) == (64, 64) and learned.seen_size(128, 96) == (64, 48)
+    assert learned.seen_size(1000, 20) == (64, 8) and learned.seen_size(5, 200) == (5, 64)
     images = noise(3, 150, 100, 3)
     for image, small in zip(images, learned.shrunk(images), strict=True):
         wanted = np.asarray(Image.fromarray(image).resize((43, 64), Image.Resampling.BILINEAR)).astype(int)
@@ -291,18 +281,17 @@ def test_no_image_is_mirrored():
 def test_training_grows_more_slowly_than_the_data_and_has_an_end():
     from sparring.nets.layers import DataSpec
 
-    shown = [learned.shown_for(n, DataSpec(3, 32, 32, 10)) for n in (100, 1000, 10_000, 100_000)]
+    shown = [learned.training_length(n, DataSpec(3, 32, 32, 10)) for n in (100, 1000, 10_000, 100_000)]
     assert shown[2] == pytest.approx(251_189, rel=0.01) and shown[3] == 400_000
     assert shown[0] < shown[1] < shown[2] and shown[0] / 100 > shown[1] / 1000 > shown[2] / 10_000
-    assert learned.shown_for(10_000, DataSpec(3, 47, 47, 10)) < shown[2] / 2
+    assert learned.training_length(10_000, DataSpec(3, 47, 47, 10)) < shown[2] / 2
 
 
-def test_the_global_random_state_is_left_alone(monkeypatch):
-    monkeypatch.setattr(learned, "shown_for", lambda images, data_spec: 128)
+def test_the_global_random_state_is_left_alone():
     torch.manual_seed(5)
     before = torch.random.get_rng_state()
     x, y = digits(250)
-    own(x, y, precision="fp32").features(x)
+    own(x, y, precision="fp32", length=128).features(x)
     assert (torch.random.get_rng_state() == before).all()
 
 
@@ -322,13 +311,12 @@ def test_centred_features_vary_alike_but_what_hardly_varies_stays_small():
 
 
 def test_the_number_of_threads_does_not_change_the_network(monkeypatch, tmp_path):
-    monkeypatch.setattr(learned, "shown_for", lambda images, data_spec: 600)
     images, before, found = noise(60, 32, 32, 3), torch.get_num_threads(), []
     try:
         for threads in (1, 2):
             monkeypatch.setenv("SPARRING_CACHE", str(tmp_path / str(threads)))
             torch.set_num_threads(threads)
-            found.append(own(images, precision="fp32").hash)
+            found.append(own(images, precision="fp32", length=600).hash)
             assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)

@@ -13,17 +13,30 @@ from toys import striped
 from sparring import metrics
 from sparring.cli import main
 from sparring.data import ImageSet
-from sparring.errors import DataError, UsageError
+from sparring.errors import DataError, FileFormatError, UsageError
 from sparring.features import Extractor, handmade
 from sparring.games.recipes import RECIPES
-from sparring.judging import METRICS, inputs, judge, scores, train_on_generated, verdicts
-from sparring.judging.inputs import Reals, Side
-from sparring.judging.judgement import distinct, generators_of, real_parts
-from sparring.judging.over_time import over_time, samplers
-from sparring.judging.scores import Pair, Score
-from sparring.judging.verdicts import Compared, compared, different, in_words, ranked
+from sparring.judging import (
+    METRICS,
+    JudgementResult,
+    JudgeOptions,
+    MetricScore,
+    inputs,
+    judge,
+    scores,
+    train_on_generated,
+    verdicts,
+)
+from sparring.judging.catalogue import Metric
+from sparring.judging.inputs import RealImages
+from sparring.judging.judgement import name_generators, number_repeats, split_real
+from sparring.judging.over_time import kept_generators, over_time
+from sparring.judging.results import GeneratorComparison, by_metric
+from sparring.judging.scores import Pair
+from sparring.judging.scoring import compute_scores, scores_per_class
+from sparring.judging.verdicts import compare_generators, sentence_on_two, sentences_about
 from sparring.metrics import Estimate
-from sparring.reporting.judgement_page import page
+from sparring.reporting.judgement_page import judgement_page
 from sparring.runs.driver import train
 from sparring.runs.folder import Run
 from sparring.stats import Interval, wilson
@@ -47,9 +60,9 @@ def halves(count=240):
     return np.where(np.arange(count) % 2 == 0, "train", "test")
 
 
-def of(x, y=None, name="some") -> Side:
+def of(x, y=None, name="some") -> ImageSet:
     y = np.full(len(x), -1) if y is None else y
-    return Side(name, x, y, tuple(f"{name}[{i}]" for i in range(len(x))))
+    return ImageSet(x, y, NAMES, tuple(f"{name}[{i}]" for i in range(len(x))), np.full(len(x), "", "<U5"), name)
 
 
 def namer(classes=NAMES) -> Extractor:
@@ -62,14 +75,16 @@ def namer(classes=NAMES) -> Extractor:
         logits = (mean @ (masks / np.linalg.norm(masks, axis=1, keepdims=True)).T / 10).astype(np.float32)
         return mean.astype(np.float32) / 100, logits
 
-    return Extractor(name="namer", hash="0", resize="none", see=see, classes=classes, accuracy=1.0, accuracy_of="all")
+    return Extractor(
+        name="namer", hash="0", resize="none", compute=see, classes=classes, accuracy=1.0, accuracy_of="all"
+    )
 
 
 def pair(real=None, fake=None, *, apart=True, extractor=None) -> Pair:
     real = real or images(240)
-    seen, held = (inputs.side("real", real.take(np.arange(len(real)) % 2 == k)) for k in (0, 1))
-    fake = fake or inputs.side("fake", images(150, seed=5))
-    return Pair(Reals("toys", NAMES, seen, held, apart, ""), fake, extractor or namer())
+    train, test = (real.take(np.arange(len(real)) % 2 == k) for k in (0, 1))
+    reals = RealImages("toys", NAMES, train, test, apart, "")
+    return Pair(reals, fake or images(150, seed=5), extractor or namer())
 
 
 # --- sides -----------------------------------------------------------------------------------------------------------
@@ -77,63 +92,63 @@ def pair(real=None, fake=None, *, apart=True, extractor=None) -> Pair:
 
 def test_a_test_part_is_what_fakes_are_compared_with():
     reals = inputs.read_real(images(parts=halves()), most=1000)
-    assert reals.apart
-    assert reals.held.origins == tuple(f"s0[{i}]" for i in range(1, 240, 2))
-    assert reals.seen.origins == tuple(f"s0[{i}]" for i in range(0, 240, 2))
+    assert reals.disjoint
+    assert reals.test.origins == tuple(f"s0[{i}]" for i in range(1, 240, 2))
+    assert reals.train.origins == tuple(f"s0[{i}]" for i in range(0, 240, 2))
 
 
 def test_without_one_the_extractor_gets_one_half_and_the_fakes_the_other():
     reals = inputs.read_real(images(241), most=1000)
-    assert not reals.apart
-    assert (len(reals.seen), len(reals.held)) == (120, 121)
-    assert sorted(reals.seen.origins + reals.held.origins) == sorted(f"s0[{i}]" for i in range(241))
-    assert inputs.read_real(images(241), most=1000).held.origins == reals.held.origins
-    assert inputs.read_real(images(241), most=1000, seed=1).held.origins != reals.held.origins
+    assert not reals.disjoint
+    assert (len(reals.train), len(reals.test)) == (120, 121)
+    assert sorted(reals.train.origins + reals.test.origins) == sorted(f"s0[{i}]" for i in range(241))
+    assert inputs.read_real(images(241), most=1000).test.origins == reals.test.origins
+    assert inputs.read_real(images(241), most=1000, seed=1).test.origins != reals.test.origins
 
 
 def test_images_that_were_held_out_are_compared_with_and_the_rest_is_seen():
-    reals = inputs.read_real(images(), held=images(50, seed=3), most=1000)
-    assert reals.apart
-    assert (len(reals.seen), len(reals.held)) == (240, 50)
-    assert reals.held.origins[0] == "s3[0]"
+    reals = inputs.read_real(images(), held_out=images(50, seed=3), most=1000)
+    assert reals.disjoint
+    assert (len(reals.train), len(reals.test)) == (240, 50)
+    assert reals.test.origins[0] == "s3[0]"
 
 
 def test_at_most_so_many_are_compared():
     reals = inputs.read_real(images(parts=halves()), most=40)
-    assert len(reals.held) == 40
-    assert len(reals.seen) == 120
+    assert len(reals.test) == 40
+    assert len(reals.train) == 120
     assert reals.how == "compared with 40 drawn of the test part"
 
 
 def test_labels_are_matched_by_the_names_of_classes():
-    fake = inputs.matched(images(9, names=("two", "none", "zero")), NAMES)
+    fake = inputs.with_classes(images(9, names=("two", "none", "zero")), NAMES)
     assert fake.labels.tolist() == [2, -1, 0] * 3
 
 
 def test_fakes_of_another_size_or_colour_are_fitted_and_that_is_said():
     reals = inputs.read_real(images(), most=1000)
-    fake = inputs.read_fake("f", images(60, height=24, width=20, channels=3), reals)
-    assert fake.images.shape == (60, 12, 10, 1)
+    fake = inputs.read_fakes("f", images(60, height=24, width=20, channels=3), reals)
+    assert fake.images.images.shape == (60, 12, 10, 1)
     assert "24x20 fitted to 12x10, antialiased" in fake.how
     assert "made grey" in fake.how
-    strange = inputs.read_fake("f", images(60, names=("zero", "a", "b")), reals)
+    strange = inputs.read_fakes("f", images(60, names=("zero", "a", "b")), reals)
     assert "of their 3 classes 2 (a, b) are not among the real ones" in strange.how
 
 
 def test_no_more_fakes_than_real_images_are_compared():
     reals = inputs.read_real(images(), most=1000)
-    fake = inputs.read_fake("f", images(200, seed=1), reals)
-    assert len(fake) == 120
+    fake = inputs.read_fakes("f", images(200, seed=1), reals)
+    assert len(fake.images) == 120
     assert "200 images, of which 120 were drawn, as many as there are real ones" in fake.how
     few = images(10, seed=2)
-    again = inputs.read_fake("f", few.take(np.arange(60) % 10), reals)
+    again = inputs.read_fakes("f", few.take(np.arange(60) % 10), reals)
     assert again.how == "60 images, 50 of which repeat others"
 
 
 def test_what_loading_did_is_told(tmp_path):
     real, fake = folders(tmp_path)
     (tmp_path / "fake" / "000.png").write_bytes(b"broken")
-    made = inputs.read_fake("f", fake, inputs.read_real(real, most=1000))
+    made = inputs.read_fakes("f", fake, inputs.read_real(real, most=1000))
     assert "1 unreadable file left out, such as 000.png" in made.how
 
 
@@ -141,17 +156,17 @@ def test_held_out_images_that_are_training_images_are_left_out():
     real = images()
     more = images(50, seed=3)
     mixed = replace(more, images=np.concatenate([more.images[:40], real.images[:10]]))
-    reals = inputs.read_real(real, held=mixed, most=1000)
-    assert len(reals.held) == 40
+    reals = inputs.read_real(real, held_out=mixed, most=1000)
+    assert len(reals.test) == 40
     assert "all 40 images of toys, kept apart; 10 more that equal a training image were left out" in reals.how
     with pytest.raises(UsageError, match="all 240 held-out images are among the training images"):
-        inputs.read_real(real, held=real, most=1000)
+        inputs.read_real(real, held_out=real, most=1000)
 
 
 def test_a_collapsed_generator_is_judged():
     fake = images(80, seed=1)
     fake = replace(fake, images=np.repeat(fake.images[:1], 80, 0))
-    found = judge(images(400), fake, features="pixels", scores=[*QUICK, "authentic"])
+    found = judge(images(400), fake, features="pixels", metrics=[*QUICK, "authentic"])
     assert found.judged[0].scores["diversity"].value == pytest.approx(0, abs=1e-6)
     assert any("can be told from the real images" in words for words in found.sentences)
     json.dumps(found.to_json(), allow_nan=False)
@@ -171,32 +186,32 @@ def test_a_generator_draws_as_many_as_are_real_in_the_real_images_proportions(ru
     real = images(400)
     real = real.take(real.labels != 1)
     reals = inputs.read_real(real, most=100_000)
-    fake = inputs.read_fake("g", run, reals)
-    assert len(fake) == len(reals.held)
-    shares, held = (np.bincount(side.labels, minlength=3) / len(side) for side in (fake, reals.held))
+    fake = inputs.read_fakes("g", run, reals)
+    assert len(fake.images) == len(reals.test)
+    shares, held = (np.bincount(side.labels, minlength=3) / len(side) for side in (fake.images, reals.test))
     assert np.abs(shares - held).max() < 0.15
     assert shares.tolist() != held.tolist()  # a random sample, as real images are
     assert fake.how.startswith(str(run))
-    assert len(inputs.read_fake("g", run, inputs.read_real(real, most=30))) == 30
+    assert len(inputs.read_fakes("g", run, inputs.read_real(real, most=30)).images) == 30
 
 
 def test_a_generator_may_stand_in_the_real_images_place(run):
     reals = inputs.read_real(run, most=90)
-    assert (len(reals.seen), len(reals.held)) == (45, 45)
-    assert np.bincount(np.concatenate([reals.seen.labels, reals.held.labels])).tolist() == [30, 30, 30]
-    found = judge(run, run, features="pixels", scores=["kernel"], images=400)
+    assert (len(reals.train), len(reals.test)) == (45, 45)
+    assert np.bincount(np.concatenate([reals.train.labels, reals.test.labels])).tolist() == [30, 30, 30]
+    found = judge(run, run, features="pixels", metrics=["kernel"], images=400)
     assert found.sentences == ["no test tells cgan from the real images: kernel distance"]
     assert inputs.read_real(run, most=90, size=(16, 16)).shape == (16, 16, 1)
 
 
 def test_real_images_are_fitted_to_what_a_generator_draws(run):
-    assert inputs.sizes([inputs.generator_of(run)]) == (12, 10)
-    assert inputs.generator_of(images()) is None
-    other = judge(images(240), run, features="hog", scores=["diversity"], size=(16, 16))
-    assert other.protocol["pixels"] == "uint8, 0 to 255, 16x16x1"
-    assert "12x10 fitted to 16x16" in other.judged[0].fake.how
-    found = judge(images(240, height=24, width=20), run, features="hog", scores=["diversity"])
-    assert found.protocol["pixels"] == "uint8, 0 to 255, 12x10x1"
+    assert inputs.common_size([inputs.as_generator(run)]) == (12, 10)
+    assert inputs.as_generator(images()) is None
+    other = judge(images(240), run, features="hog", metrics=["diversity"], size=(16, 16))
+    assert other.protocol.pixels == "uint8, 0 to 255, 16x16x1"
+    assert "12x10 fitted to 16x16" in other.judged[0].fakes.how
+    found = judge(images(240, height=24, width=20), run, features="hog", metrics=["diversity"])
+    assert found.protocol.pixels == "uint8, 0 to 255, 12x10x1"
 
 
 # --- scores ----------------------------------------------------------------------------------------------------------
@@ -205,23 +220,23 @@ def test_real_images_are_fitted_to_what_a_generator_draws(run):
 def test_fidelity_is_the_share_of_fakes_named_as_their_class_with_wilsons_interval():
     x, y = striped(150, seed=5)
     wrong = np.where(np.arange(150) < 15, (y.numpy() + 1) % 3, y.numpy())
-    found = scores.fidelity(pair(fake=of(x.numpy(), wrong)))
-    assert (found.value, found.low, found.high) == wilson(135, 150)
+    found = scores.score_fidelity(pair(fake=of(x.numpy(), wrong)))
+    assert (found.value, found.low, found.high) == wilson(135, 150).triple
 
 
 def test_classes_out_of_balance_is_total_variation_with_pearsons_test():
     x, y = striped(150, seed=5)
     fake = of(x.numpy()[y.numpy() != 2])  # a class is never drawn
-    found = scores.classes(pair(fake=fake))
+    found = scores.score_class_balance(pair(fake=fake))
     table = np.array([[40, 40, 40], [50, 50, 0]])
     assert math.isclose(found.value, np.abs(table[0] / 120 - table[1] / 100).sum() / 2)
-    assert found.p == 1 / (1 + scores.MORE)
-    assert scores.classes(pair()).value == pytest.approx(0)
-    assert scores.classes(pair()).p == pytest.approx(1)
+    assert found.p == 1 / (1 + scores.MORE_DIVISIONS)
+    assert scores.score_class_balance(pair()).value == pytest.approx(0)
+    assert scores.score_class_balance(pair()).p == pytest.approx(1)
 
 
 def test_equal_shares_of_classes_are_not_without_doubt():
-    found = scores.classes(pair(images(480), inputs.side("f", images(240, seed=5))))
+    found = scores.score_class_balance(pair(images(480), images(240, seed=5)))
     assert (found.value, found.low) == (0, 0)
     by_chance = metrics.balance_by_chance(np.arange(240) % 3, 240, 3)
     assert found.high == np.quantile(by_chance, 0.95) > 0.03
@@ -232,62 +247,64 @@ def test_errors_of_classes_and_of_frechet_within_classes_are_those_of_a_bootstra
     random, real, fake = np.random.default_rng(0), images(480), images(210, seed=5)
     uneven = fake.take(np.sort(random.permutation(210)[:180]))
     uneven = uneven.take((uneven.labels != 2) | (np.arange(180) % 2 == 0))
-    here = pair(real, inputs.side("f", uneven))
+    here = pair(real, uneven)
 
     def again():
-        held = here.reals.held.take(random.integers(0, 240, 240))
+        held = here.reals.test.take(random.integers(0, 240, 240))
         made = here.fake.take(random.integers(0, len(here.fake), len(here.fake)))
-        return Pair(replace(here.reals, held=held), made, here.extractor)
+        return Pair(replace(here.reals, test=held), made, here.extractor)
 
     drawn = [again() for _ in range(120)]
-    balance = scores.classes(here)
-    assert balance.estimate.error == pytest.approx(np.std([scores.classes(d).value for d in drawn]), rel=0.25)
-    within = scores.class_frechet(here)
-    of_draws = np.std([scores.class_frechet(d).value for d in drawn])
+    balance = scores.score_class_balance(here)
+    assert balance.estimate.error == pytest.approx(
+        np.std([scores.score_class_balance(d).value for d in drawn]), rel=0.25
+    )
+    within = scores.score_class_frechet(here)
+    of_draws = np.std([scores.score_class_frechet(d).value for d in drawn])
     assert 0.6 < (within.high - within.low) / 3.92 / of_draws < 2.2
 
 
 def test_fidelity_is_tested_against_that_of_real_images():
     x, y = striped(150, seed=5)
     wrong = np.where(np.arange(150) < 15, (y.numpy() + 1) % 3, y.numpy())
-    found = scores.fidelity(pair(fake=of(x.numpy(), wrong)))
+    found = scores.score_fidelity(pair(fake=of(x.numpy(), wrong)))
     assert found.p == pytest.approx(fisher_exact([[135, 15], [120, 0]], alternative="less").pvalue, rel=1e-6)
-    assert scores.fidelity(pair()).p == 1
+    assert scores.score_fidelity(pair()).p == 1
     weak = replace(
-        namer(), hash="1", see=lambda x: (x.mean((1, 3)).astype(np.float32), np.zeros((len(x), 3), np.float32))
+        namer(), hash="1", compute=lambda x: (x.mean((1, 3)).astype(np.float32), np.zeros((len(x), 3), np.float32))
     )
-    assert "names only 33.3 % of real images right" in scores.fidelity(pair(extractor=weak)).note
+    assert "names only 33.3 % of real images right" in scores.score_fidelity(pair(extractor=weak)).note
 
 
 def test_shares_have_intervals_that_end_at_all_and_nothing():
-    every = scores.proportion("coverage", Estimate(1.0, real=np.zeros(40), fake=np.zeros(60)))
+    every = scores.proportion(Estimate(1.0, real=np.zeros(40), fake=np.zeros(60)))
     assert (every.low, every.high) == (wilson(40, 40).low, 1)
     random = np.random.default_rng(0)
     hits = random.random(200) < 0.4
-    one = scores.proportion("coverage", Estimate(hits.mean(), real=hits - hits.mean()))
-    assert (one.low, one.high) == pytest.approx(wilson(hits.sum(), 200)[1:], rel=1e-2)
-    sure = scores.proportion("coverage", Estimate(0.4, real=(hits - hits.mean()) / 10))  # never surer than binomial
-    assert (sure.low, sure.high) == pytest.approx(wilson(80, 200)[1:])
-    wild = scores.proportion("precision", Estimate(1.0, real=np.array([-10.0, 10.0] * 20), fake=np.zeros(30)))
+    one = scores.proportion(Estimate(hits.mean(), real=hits - hits.mean()))
+    assert (one.low, one.high) == pytest.approx(wilson(hits.sum(), 200).triple[1:], rel=1e-2)
+    sure = scores.proportion(Estimate(0.4, real=(hits - hits.mean()) / 10))  # never surer than binomial
+    assert (sure.low, sure.high) == pytest.approx(wilson(80, 200).triple[1:])
+    wild = scores.proportion(Estimate(1.0, real=np.array([-10.0, 10.0] * 20), fake=np.zeros(30)))
     assert wild.value == 1
     assert 0.05 < wild.low < 0.6
     assert wild.high == 1
 
 
 def test_the_frechet_distance_within_classes_is_the_mean_of_the_classes():
-    here = pair(images(480), inputs.side("f", images(210, seed=5)))
+    here = pair(images(480), images(210, seed=5))
     expected = []
     for k in range(3):
-        real, fake = (s.images[s.labels == k].mean((1, 3)) / 100 for s in (here.reals.held, here.fake))
+        real, fake = (s.images[s.labels == k].mean((1, 3)) / 100 for s in (here.reals.test, here.fake))
         expected.append(metrics.frechet_distance(real, fake).value)
-    assert scores.class_frechet(here).value == pytest.approx(np.mean(expected), rel=1e-4)
+    assert scores.score_class_frechet(here).value == pytest.approx(np.mean(expected), rel=1e-4)
 
 
 def test_a_class_is_judged_by_its_own_images():
-    here = pair(images(480), inputs.side("f", images(300, seed=5)))
-    found = scores.per_class(here, {})
+    here = pair(images(480), images(300, seed=5))
+    found = scores_per_class(here, {})
     assert list(found) == list(NAMES)
-    seen = [s.images[s.labels == 1].mean((1, 3)).astype(np.float32) / 100 for s in (here.reals.held, here.fake)]
+    seen = [s.images[s.labels == 1].mean((1, 3)).astype(np.float32) / 100 for s in (here.reals.test, here.fake)]
     assert found["one"]["kernel"].value == pytest.approx(metrics.kernel_distance(*seen).value)
     assert found["one"]["fidelity"].value == 1
 
@@ -295,13 +312,13 @@ def test_a_class_is_judged_by_its_own_images():
 def test_what_fakes_teach_is_also_said_class_by_class(monkeypatch):
     right = np.zeros((3, 120), bool)
     here = pair()
-    right[:, here.reals.held.labels != 2] = True
-    right[0, here.reals.held.labels == 1] = False
+    right[:, here.reals.test.labels != 2] = True
+    right[0, here.reals.test.labels == 1] = False
     taught = train_on_generated.Worth(right, np.ones((3, 120), bool), 100, ((50, 0.5), (100, 1.0)), 0.4)
-    monkeypatch.setattr(scores, "measured", lambda *_: taught)
-    whole = {"train-on-generated": scores.train_on_generated(here)}
-    monkeypatch.setattr(scores, "SOME", 30)
-    rows = scores.per_class(here, whole)
+    monkeypatch.setattr(scores, "measure_worth", lambda *_: taught)
+    whole = {"train-on-generated": scores.score_train_on_generated(here)}
+    monkeypatch.setattr(scores, "LEAST_IMAGES", 30)
+    rows = scores_per_class(here, whole)
     assert [rows[name]["train-on-generated"].value for name in NAMES] == pytest.approx([1, 2 / 3, 0])
     assert whole["train-on-generated"].value == pytest.approx(5 / 9)
     assert whole["train-on-generated"].note.startswith("100 real images teach 100.0 %; one fake is worth 0.5")
@@ -319,17 +336,17 @@ def test_what_fakes_teach_is_also_said_class_by_class(monkeypatch):
     ],
 )
 def test_a_score_that_cannot_be_had_says_why(name, changed, words):
-    found = scores.scored(pair(**changed), [name])[name]
+    found = compute_scores(pair(**changed), [name])[name]
     assert found.value is None
     assert words in found.note
 
 
 def test_the_frechet_distance_at_infinity_says_how_many_images_it_takes():
-    many = pair(images(240), inputs.side("f", images(150, seed=5)))  # 10 features: 8 times as many are enough
-    found = scores.scored(many, ["frechet-infinity"])["frechet-infinity"]
-    seen = [side.images.mean((1, 3)).astype(np.float32) / 100 for side in (many.reals.held, many.fake)]
+    many = pair(images(240), images(150, seed=5))  # 10 features: 8 times as many are enough
+    found = compute_scores(many, ["frechet-infinity"])["frechet-infinity"]
+    seen = [side.images.mean((1, 3)).astype(np.float32) / 100 for side in (many.reals.test, many.fake)]
     assert found.value == pytest.approx(metrics.frechet_at_infinity(*seen).value)
-    few = scores.scored(pair(extractor=handmade("pixels")), ["frechet-infinity", "diversity"])  # 120 features
+    few = compute_scores(pair(extractor=handmade("pixels")), ["frechet-infinity", "diversity"])  # 120 features
     assert few["frechet-infinity"].value is None
     assert few["frechet-infinity"].note == "needs 960 images on each side, as there are 120 features"
     assert few["diversity"].value is not None
@@ -339,18 +356,18 @@ def test_copies_of_either_half_are_found_where_nothing_was_kept_apart():
     real = images(240)
     fake = np.concatenate([real.images[:6], images(94, seed=7).images])  # three of each half
     here = pair(real, of(fake), apart=False, extractor=handmade("pixels"))
-    found = scores.copies(here)
+    found = scores.score_copies(here)
     assert found.value == pytest.approx(0.06)
     whole, pairs = here.reals.all, found.shows["pairs"].tolist()
     assert {(i, whole.origins[j]) for i, j in pairs[:6]} == {(i, f"s0[{i}]") for i in range(6)}
     assert len(pairs) == scores.COPIES_SHOWN
     twice = replace(real, images=np.concatenate([real.images[:230], real.images[1:11]]))  # ten are in both halves
-    twins = scores.copies(pair(twice, of(fake), apart=False, extractor=handmade("pixels"))).shows["twins"]
+    twins = scores.score_copies(pair(twice, of(fake), apart=False, extractor=handmade("pixels"))).shows["twins"]
     looked = pair(twice, of(fake), extractor=handmade("pixels"))
     halves_ = [metrics.near_copies(a, b, looked.three[2])[2] for a, b in (looked.three[:2], looked.three[1::-1])]
     assert min(halves_) > 0
     assert twins[0] == pytest.approx(sum(halves_))
-    assert scores.copies(pair(real, of(fake), extractor=handmade("pixels"))).value == pytest.approx(0.03)
+    assert scores.score_copies(pair(real, of(fake), extractor=handmade("pixels"))).value == pytest.approx(0.03)
 
 
 def test_a_score_is_computed_anew_when_anything_it_depends_on_is_other():
@@ -365,8 +382,8 @@ def test_a_score_is_computed_anew_when_anything_it_depends_on_is_other():
         pair(extractor=replace(namer(), hash="1")).key,
         replace(here, fake=with_labels(here.fake)).key,
         replace(here, fake=here.fake.take(np.arange(150)[::-1])).key,
-        replace(here, reals=replace(here.reals, held=with_labels(here.reals.held))).key,
-        replace(here, reals=replace(here.reals, seen=here.reals.held)).key,
+        replace(here, reals=replace(here.reals, test=with_labels(here.reals.test))).key,
+        replace(here, reals=replace(here.reals, train=here.reals.test)).key,
         replace(here, reals=replace(here.reals, classes=(*NAMES, "more"))).key,
     ]
     assert len(set(keys)) == len(keys)
@@ -378,7 +395,7 @@ def test_copies_are_not_looked_for_with_what_learned_from_the_training_images():
     assert own.unlearned.name == "hog"
     assert pair().unlearned.name == "namer"
     seen = own.three[0]
-    np.testing.assert_array_equal(seen, handmade("hog").features(own.reals.seen.images))
+    np.testing.assert_array_equal(seen, handmade("hog").features(own.reals.train.images))
 
 
 def test_own_learns_from_the_images_that_fakes_are_not_compared_with(monkeypatch):
@@ -390,26 +407,26 @@ def test_own_learns_from_the_images_that_fakes_are_not_compared_with(monkeypatch
 
     monkeypatch.setattr("sparring.judging.judgement.own", own)
     real = images(parts=halves())
-    judge(real, images(80, seed=1), scores=["diversity"])
+    judge(real, images(80, seed=1), metrics=["diversity"])
     np.testing.assert_array_equal(taught[0], real.images[real.parts == "train"])
 
 
 def test_memorised_is_silent_where_held_out_images_are_of_another_kind():
     real, other = images(), images(120, seed=4)
     other = replace(other, images=255 - other.images)
-    reals = inputs.read_real(real, held=other, most=1000)
-    fresh = inputs.side("f", images(100, seed=9))
-    found = scores.memorised(Pair(reals, fresh, handmade("pixels")))
+    reals = inputs.read_real(real, held_out=other, most=1000)
+    fresh = images(100, seed=9)
+    found = scores.score_memorised(Pair(reals, fresh, handmade("pixels")))
     assert found.value is None
     assert "training and held-out images differ" in found.note
-    alike = scores.memorised(
-        Pair(inputs.read_real(real, held=images(120, seed=4), most=1000), fresh, handmade("pixels"))
+    alike = scores.score_memorised(
+        Pair(inputs.read_real(real, held_out=images(120, seed=4), most=1000), fresh, handmade("pixels"))
     )
     assert alike.p > 0.01
-    copied = scores.memorised(
+    copied = scores.score_memorised(
         Pair(
-            inputs.read_real(real, held=images(120, seed=4), most=1000),
-            reals.seen.take(np.arange(90)),
+            inputs.read_real(real, held_out=images(120, seed=4), most=1000),
+            reals.train.take(np.arange(90)),
             handmade("pixels"),
         )
     )
@@ -420,19 +437,20 @@ def test_memorised_is_silent_where_held_out_images_are_of_another_kind():
 def test_authenticity_looks_at_both_halves_where_nothing_was_kept_apart():
     real = images(240)
     fake = of(real.images[:60])  # half of them from either half
-    assert scores.authentic(pair(real, fake, apart=False, extractor=handmade("pixels"))).value == 0
-    assert scores.authentic(pair(real, fake, extractor=handmade("pixels"))).value > 0.1
+    assert scores.score_authentic(pair(real, fake, apart=False, extractor=handmade("pixels"))).value == 0
+    assert scores.score_authentic(pair(real, fake, extractor=handmade("pixels"))).value > 0.1
 
 
 def test_a_score_is_computed_once_for_the_same_content(monkeypatch):
-    first = scores.scored(pair(), ["frechet", "copies"])
-    monkeypatch.setattr(scores, "SCORERS", {})  # nothing can be computed any more
-    again = scores.scored(pair(), ["frechet", "copies"])
+    first = compute_scores(pair(), ["frechet", "copies"])
+    for name in first:  # nothing can be computed any more
+        monkeypatch.setitem(METRICS, name, replace(METRICS[name], score=lambda pair: 1 / 0))
+    again = compute_scores(pair(), ["frechet", "copies"])
     for name, score in first.items():
-        assert again[name].to_json() == score.to_json()
+        assert again[name].row(name) == score.row(name)
         assert np.array_equal(again[name].estimate.fake, score.estimate.fake)
-    with pytest.raises(KeyError):
-        scores.scored(pair(fake=inputs.side("other", images(150, seed=6))), ["frechet"])
+    with pytest.raises(ZeroDivisionError):
+        compute_scores(pair(fake=images(150, seed=6)), ["frechet"])
 
 
 # --- verdicts --------------------------------------------------------------------------------------------------------
@@ -442,7 +460,7 @@ def told(value, error, count=100, metric="coverage", seed=0):
     """A score whose estimate has this error, from the fakes alone."""
     noise = np.random.default_rng(seed).normal(size=count)
     noise = (noise - noise.mean()) / noise.std(ddof=1) * error * math.sqrt(count)
-    return {metric: Score(metric, value, estimate=Estimate(value, real=np.zeros(10), fake=noise))}
+    return {metric: MetricScore(value, estimate=Estimate(value, real=np.zeros(10), fake=noise))}
 
 
 @pytest.mark.parametrize(
@@ -455,41 +473,43 @@ def told(value, error, count=100, metric="coverage", seed=0):
     ],
 )
 def test_two_generators_are_told_apart_only_by_what_is_beyond_doubt(a, b, verdict):
-    (found,) = compared({"a": [told(*a)], "b": [told(*b, seed=1)]}, 100)
+    (found,) = compare_generators({"a": [told(*a)], "b": [told(*b, seed=1)]}, 100)
     assert found.verdict == verdict
     assert found.mean == pytest.approx(a[0] - b[0])
     assert found.half == pytest.approx(1.96 * math.hypot(a[1], b[1]), rel=0.02)
 
 
 def test_of_distances_less_is_better():
-    (found,) = compared({"a": [told(0.1, 0.001, metric="kernel")], "b": [told(0.3, 0.001, metric="kernel")]}, 100)
+    (found,) = compare_generators(
+        {"a": [told(0.1, 0.001, metric="kernel")], "b": [told(0.3, 0.001, metric="kernel")]}, 100
+    )
     assert found.verdict == "better"
-    assert ranked("a", "b", [found]) == "a is better than b in kernel distance"
+    assert sentence_on_two("a", "b", [found]) == "a is better than b in kernel distance"
 
 
 def test_a_generator_trained_several_times_is_compared_over_its_trainings():
     values = [0.60, 0.66, 0.72], [0.50, 0.53, 0.52, 0.49]
     a, b = ([told(v, 1e-9, seed=i) for i, v in enumerate(side)] for side in values)
-    (found,) = compared({"a": a, "b": b}, 100)
+    (found,) = compare_generators({"a": a, "b": b}, 100)
     theirs = ttest_ind(*values, equal_var=False)
     assert found.p == pytest.approx(theirs.pvalue, rel=1e-6)
     assert found.half == pytest.approx(np.diff(theirs.confidence_interval(0.95))[0] / 2, rel=1e-6)
     assert found.verdict == "better"
-    (fewer,) = compared({"a": a[:2], "b": b[:2]}, 100)
+    (fewer,) = compare_generators({"a": a[:2], "b": b[:2]}, 100)
     assert fewer.verdict == "not enough evidence"
-    assert compared({"a": a, "b": b[:1]}, 100) == []
-    assert "b was trained once" in ranked("a", "b", [], (3, 1))
-    assert ranked("a", "b", [found], (3, 4)) == "over 3 and 4 trainings, a is better than b in coverage"
+    assert compare_generators({"a": a, "b": b[:1]}, 100) == ()
+    assert "b was trained once" in sentence_on_two("a", "b", [], (3, 1))
+    assert sentence_on_two("a", "b", [found], (3, 4)) == "over 3 and 4 trainings, a is better than b in coverage"
 
 
 def test_what_real_images_do_to_trainings_does_not_cancel_where_it_differs():
     def scored(value, slope):
         real = slope * np.linspace(-1, 1, 50)
-        return {"coverage": Score("coverage", value, estimate=Estimate(value, real=real, fake=np.zeros(9)))}
+        return {"coverage": MetricScore(value, estimate=Estimate(value, real=real, fake=np.zeros(9)))}
 
-    same = compared({"a": [scored(0.6, 1), scored(0.62, 1)], "b": [scored(0.5, 1), scored(0.52, 1)]}, 100)[0]
+    same = compare_generators({"a": [scored(0.6, 1), scored(0.62, 1)], "b": [scored(0.5, 1), scored(0.52, 1)]}, 100)[0]
     assert same.half == pytest.approx(t.ppf(0.975, 2) * math.sqrt(2 * 0.0002 / 2))
-    other = compared({"a": [scored(0.6, 1), scored(0.62, 1)], "b": [scored(0.5, 0), scored(0.52, 0)]}, 100)[0]
+    other = compare_generators({"a": [scored(0.6, 1), scored(0.62, 1)], "b": [scored(0.5, 0), scored(0.52, 0)]}, 100)[0]
     of_real = np.linspace(-1, 1, 50).var(ddof=1) / 50
     variance = 0.0002 + of_real
     df = variance**2 / (2 * 0.0001**2 + of_real**2 / 49)
@@ -498,18 +518,18 @@ def test_what_real_images_do_to_trainings_does_not_cancel_where_it_differs():
 
 def test_a_mean_over_trainings_covers_what_trainings_and_real_images_do_to_it():
     real = np.linspace(-1, 1, 50)
-    each = [Score("coverage", v, estimate=Estimate(v, real=real, fake=np.zeros(9))) for v in (0.5, 0.53, 0.56)]
-    found = verdicts.over_trainings(each)
+    each = [MetricScore(v, estimate=Estimate(v, real=real, fake=np.zeros(9))) for v in (0.5, 0.53, 0.56)]
+    found = verdicts.mean_over_trainings(each)
     parts = np.array([0.03**2 / 3, real.var(ddof=1) / 50])
     df = parts.sum() ** 2 / (parts**2 / [2, 49]).sum()
-    assert found.mean == pytest.approx(0.53)
+    assert found.value == pytest.approx(0.53)
     assert found.half == pytest.approx(t.ppf(0.975, df) * math.sqrt(parts.sum()))
-    none = scores.share("copies", np.zeros(400, bool))
-    assert verdicts.over_trainings([none, none]).half > 0.004
+    none = scores.share_of_fakes(np.zeros(400, bool))
+    assert verdicts.mean_over_trainings([none, none]).half > 0.004
     noisy = [told(v, 0.05, seed=k)["coverage"] for k, v in enumerate((0.5, 0.5, 0.5))]  # equal by chance
-    assert verdicts.over_trainings(noisy).half == pytest.approx(t.ppf(0.975, 2) * 0.05 / math.sqrt(3), rel=0.02)
-    bare = [Score("class-frechet", v) for v in (1.0, 2.0, 3.0)]
-    assert verdicts.over_trainings(bare).half == pytest.approx(t.ppf(0.975, 2) / math.sqrt(3))
+    assert verdicts.mean_over_trainings(noisy).half == pytest.approx(t.ppf(0.975, 2) * 0.05 / math.sqrt(3), rel=0.02)
+    bare = [MetricScore(v) for v in (1.0, 2.0, 3.0)]
+    assert verdicts.mean_over_trainings(bare).half == pytest.approx(t.ppf(0.975, 2) / math.sqrt(3))
 
 
 def test_intervals_over_trainings_cover_new_trainings_and_new_real_images():
@@ -521,63 +541,66 @@ def test_intervals_over_trainings_cover_new_trainings_and_new_real_images():
         for _ in range(4):
             fake = random.normal(0.2 * random.normal(), 1, 40)
             value = fake.mean() - real.mean()
-            each.append(Score("kernel", value, estimate=Estimate(value, real.mean() - real, fake - fake.mean())))
-        spread = verdicts.over_trainings(each)
-        covered += abs(spread.mean) <= spread.half
+            each.append(MetricScore(value, estimate=Estimate(value, real.mean() - real, fake - fake.mean())))
+        spread = verdicts.mean_over_trainings(each)
+        covered += abs(spread.value) <= spread.half
     assert covered >= 105
 
 
 def test_sentences_about_trainings_say_in_how_many():
-    told, silent = {"kernel": Score("kernel", 1.0, p=0.001)}, {"kernel": Score("kernel", 1.0, p=0.5)}
-    assert in_words("g", [told, silent, told]) == [
+    told, silent = {"kernel": MetricScore(1.0, p=0.001)}, {"kernel": MetricScore(1.0, p=0.5)}
+    assert sentences_about("g", [told, silent, told]) == [
         "g can be told from the real images in 2 of 3 trainings, by kernel distance"
     ]
-    assert in_words("g", [silent, silent]) == ["no test tells g from the real images: kernel distance"]
-    some, many = ({"copies": Score("copies", v, v - 0.05, v + 0.05)} for v in (0.1, 0.4))
-    none = {"copies": Score("copies", 0.0, 0.0, 0.01)}
-    assert in_words("g", [some, none, many]) == [
+    assert sentences_about("g", [silent, silent]) == ["no test tells g from the real images: kernel distance"]
+    some, many = ({"copies": MetricScore(v, v - 0.05, v + 0.05)} for v in (0.1, 0.4))
+    none = {"copies": MetricScore(0.0, 0.0, 0.01)}
+    assert sentences_about("g", [some, none, many]) == [
         "10 to 40 % of g are nearly copies of training images in 2 of 3 trainings: look at the pairs"
     ]
 
 
 def test_two_shares_of_nothing_tie_when_there_are_enough_images():
-    none = {"copies": scores.share("copies", np.zeros(1000, bool))}
-    (found,) = compared({"a": [none], "b": [none]}, 1000)
+    none = {"copies": scores.share_of_fakes(np.zeros(1000, bool))}
+    (found,) = compare_generators({"a": [none], "b": [none]}, 1000)
     assert found.verdict == "tie"
-    few = {"copies": scores.share("copies", np.zeros(60, bool))}
-    assert compared({"a": [few], "b": [few]}, 60)[0].verdict == "not enough evidence"
+    few = {"copies": scores.share_of_fakes(np.zeros(60, bool))}
+    assert compare_generators({"a": [few], "b": [few]}, 60)[0].verdict == "not enough evidence"
 
 
 def test_a_frechet_distance_of_few_images_is_no_headline():
     a, b = told(1.0, 0.01, metric="frechet"), told(2.0, 0.01, metric="frechet", seed=1)
-    assert compared({"a": [a], "b": [b]}, 2047) == []
-    assert compared({"a": [a], "b": [b]}, 2048)[0].verdict == "better"
+    assert compare_generators({"a": [a], "b": [b]}, 2047) == ()
+    assert compare_generators({"a": [a], "b": [b]}, 2048)[0].verdict == "better"
 
 
 def test_fakes_are_different_when_a_test_says_so_after_holms_correction():
-    classes = Score("classes", 1, p=0.5)
-    assert different({"kernel": Score("kernel", 1.0, p=0.008)}) == (["kernel"], ["kernel"])
-    assert different({"kernel": Score("kernel", 1.0, p=0.008), "classes": classes}) == (["kernel", "classes"], [])
-    assert different({"kernel": Score("kernel", 1.0, p=0.02)}) == (["kernel"], [])
-    assert different({}) == ([], [])
-    assert in_words("g", [{"kernel": Score("kernel", 1.0, p=0.005)}]) == [
+    classes = MetricScore(1, p=0.5)
+    assert verdicts.tests_of_difference({"kernel": MetricScore(1.0, p=0.008)}) == (["kernel"], ["kernel"])
+    assert verdicts.tests_of_difference({"kernel": MetricScore(1.0, p=0.008), "classes": classes}) == (
+        ["kernel", "classes"],
+        [],
+    )
+    assert verdicts.tests_of_difference({"kernel": MetricScore(1.0, p=0.02)}) == (["kernel"], [])
+    assert verdicts.tests_of_difference({}) == ([], [])
+    assert sentences_about("g", [{"kernel": MetricScore(1.0, p=0.005)}]) == [
         "g can be told from the real images, by kernel distance"
     ]
-    assert in_words("g", [{"kernel": Score("kernel", 1.0, p=0.5), "classes": classes}]) == [
+    assert sentences_about("g", [{"kernel": MetricScore(1.0, p=0.5), "classes": classes}]) == [
         "no test tells g from the real images: kernel distance and classes out of balance"
     ]
-    assert in_words("g", [{"coverage": Score("coverage", 0.5)}]) == []
+    assert sentences_about("g", [{"coverage": MetricScore(0.5)}]) == []
 
 
 def test_copies_come_first_and_are_measured_against_twins_among_real_images():
-    near, kernel = Score("copies", 0.2, 0.15, 0.25), Score("kernel", 1.0, p=0.5)
-    assert in_words("g", [{"kernel": kernel, "copies": near}])[0] == (
+    near, kernel = MetricScore(0.2, 0.15, 0.25), MetricScore(1.0, p=0.5)
+    assert sentences_about("g", [{"kernel": kernel, "copies": near}])[0] == (
         "20 % of g are nearly copies of training images: look at the pairs"
     )
     twins = replace(near, shows={"twins": np.array([0.14])})  # so many real images are as near
-    assert not any("nearly copies" in words for words in in_words("g", [{"copies": twins}]))
-    assert "learned by heart" in in_words("g", [{"memorised": Score("memorised", 1.0, p=0.001)}])[0]
-    assert in_words("g", [{"memorised": Score("memorised", 1.0, p=0.02)}]) == []
+    assert not any("nearly copies" in words for words in sentences_about("g", [{"copies": twins}]))
+    assert "learned by heart" in sentences_about("g", [{"memorised": MetricScore(1.0, p=0.001)}])[0]
+    assert sentences_about("g", [{"memorised": MetricScore(1.0, p=0.02)}]) == []
 
 
 def test_one_family_of_p_values_over_all_scores_and_all_pairs():
@@ -585,10 +608,10 @@ def test_one_family_of_p_values_over_all_scores_and_all_pairs():
         return told(value, 0.01, seed=seed) | told(value, 0.01, metric="copies", seed=seed + 9)
 
     a, b = both(0.500, 0), both(0.5305, 1)  # p = 0.031 each
-    alone = compared({"a": [told(0.500, 0.01)], "b": [told(0.5305, 0.01, seed=1)]}, 100)
+    alone = compare_generators({"a": [told(0.500, 0.01)], "b": [told(0.5305, 0.01, seed=1)]}, 100)
     assert [v.verdict for v in alone] == ["better" if v.mean > 0 else "worse" for v in alone] == ["worse"]
-    assert {v.verdict for v in compared({"a": [a], "b": [b]}, 100)} == {"not enough evidence"}
-    three = compared(
+    assert {v.verdict for v in compare_generators({"a": [a], "b": [b]}, 100)} == {"not enough evidence"}
+    three = compare_generators(
         {"a": [told(0.500, 0.01)], "b": [told(0.5305, 0.01, seed=1)], "c": [told(0.51, 0.01, seed=2)]}, 100
     )
     assert [(v.a, v.b) for v in three] == [("a", "b"), ("a", "c"), ("b", "c")]
@@ -600,8 +623,8 @@ def test_distances_tie_within_a_twentieth_and_not_beyond():
     def kernel(value, seed):
         return told(value, 1e-5, metric="kernel", seed=seed)
 
-    (near,) = compared({"a": [kernel(1.00, 0)], "b": [kernel(1.04, 1)]}, 100)
-    (far,) = compared({"a": [kernel(1.00, 0)], "b": [kernel(1.10, 1)]}, 100)
+    (near,) = compare_generators({"a": [kernel(1.00, 0)], "b": [kernel(1.04, 1)]}, 100)
+    (far,) = compare_generators({"a": [kernel(1.00, 0)], "b": [kernel(1.10, 1)]}, 100)
     assert (near.verdict, far.verdict) == ("tie", "better")
 
 
@@ -610,11 +633,13 @@ def test_distances_tie_within_a_twentieth_and_not_beyond():
 
 def test_worth_is_read_off_the_learning_curve():
     curve = ((100, 0.5), (400, 0.75), (1600, 0.875))  # the error halves when images quadruple
-    assert train_on_generated.worth(0.75, curve) == pytest.approx(400)
-    assert train_on_generated.worth(1 - 0.5 / math.sqrt(2), curve) == pytest.approx(200)
-    assert train_on_generated.worth(0.99, curve) == pytest.approx(1600)
-    assert math.isnan(train_on_generated.worth(0.4, curve))
-    assert train_on_generated.worth(0.75, ((100, 0.5), (400, 0.75), (800, 0.7), (1600, 0.875))) == pytest.approx(800)
+    assert train_on_generated.images_worth(0.75, curve) == pytest.approx(400)
+    assert train_on_generated.images_worth(1 - 0.5 / math.sqrt(2), curve) == pytest.approx(200)
+    assert train_on_generated.images_worth(0.99, curve) == pytest.approx(1600)
+    assert math.isnan(train_on_generated.images_worth(0.4, curve))
+    assert train_on_generated.images_worth(0.75, ((100, 0.5), (400, 0.75), (800, 0.7), (1600, 0.875))) == pytest.approx(
+        800
+    )
 
 
 def test_worth_is_said_with_its_doubt_and_only_where_there_is_something_to_say():
@@ -629,6 +654,10 @@ def test_worth_is_said_with_its_doubt_and_only_where_there_is_something_to_say()
     assert words(0.3) == "the fakes taught nothing"
 
 
+def worth_of(train, test, fake):
+    return train_on_generated.measure_worth(RealImages("toys", NAMES, train, test, True, ""), fake)
+
+
 def test_classifiers_are_tested_on_the_held_images(monkeypatch):
     tested = []
 
@@ -636,26 +665,26 @@ def test_classifiers_are_tested_on_the_held_images(monkeypatch):
         tested.append(test.origins)
         return np.ones(len(test), bool)
 
-    monkeypatch.setattr(train_on_generated, "right", right)
-    seen, held, fake = (inputs.side("s", images(120, seed=k)) for k in range(3))
-    found = train_on_generated.measured(seen, held, fake, NAMES)
+    monkeypatch.setattr(train_on_generated, "_right", right)
+    seen, held, fake = (images(120, seed=k) for k in range(3))
+    found = worth_of(seen, held, fake)
     assert set(tested) == {held.origins}
     assert [n for n, _ in found.curve] == [60, 120]
 
 
 def test_parts_of_one_class_are_left_out_of_the_curve(monkeypatch):
-    monkeypatch.setattr(train_on_generated, "right", lambda training, test, classes, seed: np.ones(len(test), bool))
+    monkeypatch.setattr(train_on_generated, "_right", lambda training, test, classes, seed: np.ones(len(test), bool))
     x = images(2000).images
-    rare = Side("s", x, (np.arange(2000) == 7).astype(np.int64), tuple(map(str, range(2000))))
-    found = train_on_generated.measured(rare, rare, rare, NAMES[:2])
+    rare = of(x, (np.arange(2000) == 7).astype(np.int64))
+    found = worth_of(rare, rare, rare)
     assert len(found.curve) < 5
 
 
 def test_fakes_with_too_few_labels_have_no_worth():
-    real, few = inputs.side("r", images(240)), inputs.side("f", images(57, seed=4))
-    assert train_on_generated.measured(real, real, few, NAMES) is None  # 19 a class
+    real, few = images(240), images(57, seed=4)
+    assert worth_of(real, real, few) is None  # 19 a class
     one = few.take(np.flatnonzero(few.labels == 0))
-    assert train_on_generated.measured(real, real, replace(one, labels=one.labels), NAMES) is None
+    assert worth_of(real, real, one) is None
 
 
 def test_fakes_with_wrong_labels_teach_less(monkeypatch):
@@ -670,11 +699,11 @@ def test_fakes_with_wrong_labels_teach_less(monkeypatch):
 
     monkeypatch.setattr(train_on_generated, "own", nearest_mean)
     real, fake = images(240), images(120, seed=4)
-    seen, held = inputs.side("r", real.take(slice(0, 120))), inputs.side("r", real.take(slice(120, 240)))
-    good = train_on_generated.measured(seen, held, inputs.side("f", fake), NAMES)
+    train, test = real.take(slice(0, 120)), real.take(slice(120, 240))
+    good = worth_of(train, test, fake)
     assert good.fakes.mean() == good.real.mean() == 1
-    swapped = Side("f", fake.images, (fake.labels + 1) % 3, fake.origins)
-    assert train_on_generated.measured(seen, held, swapped, NAMES).fakes.mean() == 0
+    swapped = replace(fake, labels=(fake.labels + 1) % 3)
+    assert worth_of(train, test, swapped).fakes.mean() == 0
 
 
 # --- a judgement -----------------------------------------------------------------------------------------------------
@@ -684,28 +713,28 @@ def test_more_of_the_same_cannot_be_told_from_real_images_and_noise_can():
     good, noise = images(200, seed=1), images(200, seed=2)
     noise = ImageSet(np.random.default_rng(0).integers(0, 256, noise.images.shape, np.uint8), noise.labels, NAMES,
                      noise.origins, noise.parts, "noise")  # fmt: skip
-    found = judge(images(400, seed=3), good, noise, names=["good", "noise"], features="pixels", scores=QUICK)
+    found = judge(images(400, seed=3), good, noise, names=["good", "noise"], features="pixels", metrics=QUICK)
     assert "no test tells good from the real images: kernel distance and spectrum" in found.sentences
     assert any(words.startswith("noise can be told") for words in found.sentences)
     assert any(words.startswith("good is better than noise") for words in found.sentences)
     assert next(v for v in found.verdicts if v.metric == "coverage").verdict == "better"
     assert all(v.metric != "frechet" for v in found.verdicts)  # no headline of so few
-    assert abs(found.floor["kernel"].value) < 0.1 * found.judged[1].scores["kernel"].value
+    assert abs(found.reference["kernel"].value) < 0.1 * found.judged[1].scores["kernel"].value
     json.dumps(found.to_json(), allow_nan=False)
 
 
 def test_several_sets_of_fakes_are_cut_to_the_smallest():
-    found = judge(images(), images(90, seed=1), images(70, seed=2), features="pixels", scores=["diversity"])
-    assert [len(one.fake) for one in found.judged] == [70, 70]
-    assert found.judged[0].fake.name == "toys"
-    assert found.judged[1].fake.name == "toys (2)"
-    assert "70 were drawn" in found.judged[0].fake.how
+    found = judge(images(), images(90, seed=1), images(70, seed=2), features="pixels", metrics=["diversity"])
+    assert [len(one.fakes.images) for one in found.judged] == [70, 70]
+    assert found.judged[0].name == "toys"
+    assert found.judged[1].name == "toys (2)"
+    assert "70 were drawn" in found.judged[0].fakes.how
 
 
 def test_sets_of_one_name_are_trainings_of_one_generator():
     fakes = [images(80, seed=seed) for seed in (1, 2, 3, 4)]
-    found = judge(images(), *fakes, names=["g", "g", "h", "h"], features="pixels", scores=["coverage", "diversity"])
-    assert [one.fake.name for one in found.judged] == ["g", "g (2)", "h", "h (2)"]
+    found = judge(images(), *fakes, names=["g", "g", "h", "h"], features="pixels", metrics=["coverage", "diversity"])
+    assert [one.name for one in found.judged] == ["g", "g (2)", "h", "h (2)"]
     assert {(v.a, v.b) for v in found.verdicts} == {("g", "h")}
     assert found.sentences[-1].startswith("over 2 and 2 trainings, g and h")
     written = found.to_json()
@@ -713,39 +742,39 @@ def test_sets_of_one_name_are_trainings_of_one_generator():
     values = [one.scores["diversity"].value for one in found.judged[:2]]
     assert g["trainings"] == 2
     assert g["scores"][1]["value"] == pytest.approx(np.mean(values))
-    html = page(written, found.pictures())
+    html = judgement_page(found.result, found.pictures())
     assert "Each training" in html
     assert "2 trainings" in html
 
 
 def test_names_of_paths_never_repeat():
-    assert distinct(["photos (2)", "photos", "photos"]) == ["photos (2)", "photos", "photos (3)"]
-    assert generators_of(["a/g", "b/x"], ["", "g"]) == ["g (2)", "g"]
+    assert number_repeats(["photos (2)", "photos", "photos"]) == ["photos (2)", "photos", "photos (3)"]
+    assert name_generators(["a/g", "b/x"], ["", "g"]) == ["g (2)", "g"]
 
 
 def test_the_same_images_in_another_order_are_the_same():
     fake = images(80, seed=1)
     turned = fake.take(np.arange(80)[::-1])
     with pytest.raises(UsageError, match="two of the trainings of g are the same images"):
-        judge(images(), fake, turned, names=["g", "g"], features="pixels", scores=["diversity"])
-    found = judge(images(), fake, turned, features="pixels", scores=["coverage"])
+        judge(images(), fake, turned, names=["g", "g"], features="pixels", metrics=["diversity"])
+    found = judge(images(), fake, turned, features="pixels", metrics=["coverage"])
     assert found.sentences[-1] == "toys and toys (2) are the same images"
-    assert found.verdicts == []
+    assert found.verdicts == ()
 
 
 def test_a_name_may_be_given_to_some_sets_and_never_joins_another_by_its_path():
-    assert generators_of(["x/run", "y/run", "z"], []) == ["run", "run (2)", "z"]
-    assert generators_of(["x/run", "y/run", "z"], ["", "run"]) == ["run (2)", "run", "z"]
-    assert generators_of(["x", "y", "z"], ["a", "", "a"]) == ["a", "y", "a"]
+    assert name_generators(["x/run", "y/run", "z"], []) == ["run", "run (2)", "z"]
+    assert name_generators(["x/run", "y/run", "z"], ["", "run"]) == ["run (2)", "run", "z"]
+    assert name_generators(["x", "y", "z"], ["a", "", "a"]) == ["a", "y", "a"]
 
 
 def test_the_stamp_changes_with_what_a_number_depends_on():
     def stamp(real=None, **changed):
         return judge(
-            real or images(), images(80, seed=1), **{"features": "pixels", "scores": ["diversity"]} | changed
+            real or images(), images(80, seed=1), **{"features": "pixels", "metrics": ["diversity"]} | changed
         ).stamp
 
-    assert stamp() == stamp() == stamp(scores=["spectrum"])
+    assert stamp() == stamp() == stamp(metrics=["spectrum"])
     others = {
         stamp(features="hog"),
         stamp(images=60),
@@ -763,7 +792,7 @@ def test_the_stamp_changes_with_what_a_number_depends_on():
 
 def test_what_cannot_be_judged_is_refused_by_a_sentence():
     with pytest.raises(UsageError, match=r"unknown metric 'kernal', did you mean kernel"):
-        judge(images(), images(seed=1), scores=["kernal"])
+        judge(images(), images(seed=1), metrics=["kernal"])
     with pytest.raises(UsageError, match=r"needs weights"):
         judge(images(), images(seed=1), features="dinov2")
     with pytest.raises(UsageError, match=r"no fakes"):
@@ -778,87 +807,141 @@ def test_what_cannot_be_judged_is_refused_by_a_sentence():
         judge(images(), images(seed=1), images=10)
     with pytest.raises(UsageError, match=r"has no weights whose hash"):
         judge(images(), images(seed=1), weights_hash="12345678")
-    assert judge(images(), images(80, seed=1), features="pixels", scores="kid").judged[0].scores["kernel"].value
+    assert judge(images(), images(80, seed=1), features="pixels", metrics="kid").judged[0].scores["kernel"].value
 
 
 def test_real_images_in_the_fakes_place_are_in_the_same_proportion():
-    found = judge(images(400), images(100, seed=1), features="pixels", scores=["coverage", "frechet", "copies"])
+    found = judge(images(400), images(100, seed=1), features="pixels", metrics=["coverage", "frechet", "copies"])
     held = inputs.read_real(images(400), most=1000)
-    parts, other = real_parts(held, 100 / 300, 0)
-    assert (len(other), len(parts.held)) == (67, 133)
-    assert not set(other.origins) & set(parts.held.origins)
-    seen = [handmade("pixels").features(side.images) for side in (parts.held, other)]
-    assert found.floor["coverage"].value == metrics.neighbours(*seen, k=5).coverage.value
-    assert "frechet" not in found.floor  # it depends on how many there are
-    assert found.floor["copies"].value < 0.03
-    assert real_parts(held, 0.1, 0) is None
+    parts, other = split_real(held, 100 / 300, 0)
+    assert (len(other), len(parts.test)) == (67, 133)
+    assert not set(other.origins) & set(parts.test.origins)
+    seen = [handmade("pixels").features(side.images) for side in (parts.test, other)]
+    assert found.reference["coverage"].value == metrics.neighbours(*seen, k=5).coverage.value
+    assert "frechet" not in found.reference  # it depends on how many there are
+    assert found.reference["copies"].value < 0.03
+    assert split_real(held, 0.1, 0) is None
 
 
 def test_a_generator_of_grey_images_is_not_judged_against_colour(run):
     with pytest.raises(DataError, match="draws grey images, the real ones are colour"):
-        judge(images(channels=3), run, features="pixels", scores=["diversity"])
+        judge(images(channels=3), run, features="pixels", metrics=["diversity"])
 
 
 def test_every_metric_explains_itself_and_every_one_is_computed():
-    assert set(METRICS) == set(scores.SCORERS)
-    for metric in METRICS.values():
+    both = pair(images(480), images(240, seed=5))  # 80 of each class
+    for name, metric in METRICS.items():
+        if name != "train-on-generated":  # it trains networks
+            assert isinstance(metric.score(both), MetricScore)
         assert metric.means.endswith(".")
         assert metric.misses.endswith(".")
         assert metric.source
     assert METRICS["coverage"].shown(0.5) == "50.0 %"
     assert METRICS["kernel"].shown(0.0012) == "1.20"
     assert METRICS["frechet"].shown(12345.0) == "12,345"
-    assert METRICS["coverage"].apart(-0.1, 0.02) == "-10.0 +- 2.0 points"
-    assert METRICS["kernel"].around(0.0319, 0.027, 0.0368) == "31.9 +-4.9"
-    assert METRICS["coverage"].around(0.5, None, None) == "50.0 %"
-    assert METRICS["coverage"].within(-0.1, 1.2) == (0, 1)
-    assert METRICS["kernel"].within(-0.1, 1.2) == (-0.1, 1.2)
+    assert METRICS["coverage"].shown_difference(-0.1, 0.02) == "-10.0 +- 2.0 points"
+    assert METRICS["kernel"].shown_score(MetricScore(0.0319, 0.027, 0.0368).row("kernel")) == "31.9 +-4.9"
+    assert METRICS["coverage"].shown_score(MetricScore(0.5).row("coverage")) == "50.0 %"
+    assert METRICS["coverage"].shown_score(None) == ""
+    assert METRICS["coverage"].cut(-0.1, 1.2) == (0, 1)
+    assert METRICS["kernel"].cut(-0.1, 1.2) == (-0.1, 1.2)
+
+
+def brightness(pair: Pair) -> MetricScore:
+    real, fake = (x.images.mean((1, 2, 3)) / 255 for x in (pair.reals.test, pair.fake))
+    apart = fake.mean() - real.mean()
+    return scores.from_estimate(Estimate(float(apart), real=real.mean() - real, fake=fake - fake.mean()))
+
+
+def test_a_metric_is_added_by_a_function_and_a_row(monkeypatch, tmp_path, capsys):
+    row = Metric("Brightness", "lower", brightness, "How much brighter fakes are.", "All else.", "this test",
+                 headline=True, per_class=True, lowest=-math.inf)  # fmt: skip
+    monkeypatch.setitem(METRICS, "brightness", row)
+    real, fake = images(600), images(240, seed=1)
+    dark = replace(images(240, seed=2), images=images(240, seed=2).images // 2, name="dark")
+    found = judge(real, fake, dark, features="pixels", metrics=["brightness"], per_class=True)
+    score = found.judged[1].scores["brightness"]
+    test = inputs.read_real(real, most=1000).test.images
+    assert score.value == pytest.approx((dark.images.mean() - test.mean()) / 255)
+    assert score.low < score.value < score.high
+    assert [v.metric for v in found.verdicts] == ["brightness"]
+    assert found.verdicts[0].verdict == "worse"
+    assert "brightness" in found.judged[0].classes["one"]
+    assert abs(found.reference["brightness"].value) < 0.05
+    html = judgement_page(found.result, found.pictures())
+    assert "How much brighter fakes are." in html
+    assert "\u00b1" in html
+    assert "+-" not in html.partition("Which is better")[2]
+    assert 'alt="Real images" class="pixels"' in html
+    assert html.count("Brightness") >= 4  # scores, verdicts, classes, what it means
+    assert main(["metrics", "brightness"]) == 0
+    assert "What it misses: All else." in capsys.readouterr().out
+    assert main(["metrics", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[-1]["source"] == "this test"
+    assert main(["judge", *folders(tmp_path), "--features", "pixels", "--metrics", "brightness", "--quiet"]) == 0
+    assert "Brightness" in capsys.readouterr().out
+
+
+def test_a_judgement_is_read_from_its_json_and_older_ones_are_refused():
+    found = judge(images(400), images(200, seed=1), images(200, seed=2), features="pixels", metrics=QUICK,
+                  per_class=True)  # fmt: skip
+    written = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    assert JudgementResult.from_json(written) == found.result
+    assert {"format", "stamp", "protocol", "sentences", "notes", "real", "fakes", "generators", "verdicts"} == set(
+        written
+    )
+    assert written["fakes"][0]["classes"]["one"][0]["metric"] == "kernel"
+    for change in ({"format": 0}, {"stampp": 1}, {"fakes": [{"name": "a"}]}):
+        with pytest.raises(FileFormatError, match="judge again|this version of sparring"):
+            JudgementResult.from_json(written | change)
+    with pytest.raises(FileFormatError, match="is no judgement of format 1"):
+        JudgementResult.from_json([])
 
 
 # --- checkpoints -----------------------------------------------------------------------------------------------------
 
 
 def test_the_best_checkpoint_is_chosen_by_one_half_and_reported_by_the_other(run):
-    found = over_time(images(400, seed=8), run, features="pixels")
-    kernels = {at["images"]: value(at["scores"], "kernel") for at in found["checkpoints"]}
-    assert found["best"]["images"] == min(kernels, key=kernels.__getitem__)
-    reported = value(found["best"]["scores"], "kernel")
-    assert "half of these chose the checkpoint" in found["protocol"]["real"]["how"]
-    choosing, reporting = real_parts(inputs.read_real(images(400, seed=8), most=10_000), 1 / 2, 0)
-    assert not set(choosing.held.origins) & set(reporting.origins)
-    sampler = dict(samplers(Run.read(run)))[found["best"]["images"]]
-    made = inputs.read_fake("g", sampler, replace(choosing, held=reporting), seed=1)  # others than those that chose
-    seen = [handmade("pixels").features(x) for x in (reporting.images, made.images)]
+    found = over_time(images(400, seed=8), run, JudgeOptions(features="pixels"))
+    kernels = {at.images: value(at.scores, "kernel") for at in found.checkpoints}
+    assert found.best.images == min(kernels, key=kernels.__getitem__)
+    reported = value(found.best.scores, "kernel")
+    assert "half of these chose the checkpoint" in found.protocol.real.how
+    choosing, reporting = split_real(inputs.read_real(images(400, seed=8), most=10_000), 1 / 2, 0)
+    assert not set(choosing.test.origins) & set(reporting.origins)
+    sampler = dict(kept_generators(Run.read(run)))[found.best.images]
+    made = inputs.read_fakes("g", sampler, replace(choosing, test=reporting), seed=1)  # others than those that chose
+    seen = [handmade("pixels").features(x) for x in (reporting.images, made.images.images)]
     assert reported == pytest.approx(metrics.kernel_distance(*seen).value)
     shown = json.loads((run / "scores.json").read_text())
     assert shown[0]["value"] == pytest.approx(1000 * reported)
-    assert found["stamp"] in shown[0]["what"]
+    assert found.stamp in shown[0]["what"]
 
 
 def test_the_half_that_reports_does_not_choose(run, monkeypatch):
     """Two checkpoints, and the halves disagree about which is better."""
-    choosing, _ = real_parts(inputs.read_real(images(400, seed=8), most=10_000, size=(12, 10)), 1 / 2, 0)
+    choosing, _ = split_real(inputs.read_real(images(400, seed=8), most=10_000, size=(12, 10)), 1 / 2, 0)
     module = importlib.import_module("sparring.judging.over_time")
-    sampler = samplers(Run.read(run))[0][1]
-    monkeypatch.setattr(module, "samplers", lambda run: [(1, sampler), (2, sampler)])
+    sampler = kept_generators(Run.read(run))[0][1]
+    monkeypatch.setattr(module, "kept_generators", lambda run: [(1, sampler), (2, sampler)])
 
     def scored(pair, names):
-        chooses = pair.reals.held.origins == choosing.held.origins
+        chooses = pair.reals.test.origins == choosing.test.origins
         first = pair.fake.name == "1 images"
-        return {"kernel": Score("kernel", 0.1 if chooses == first else 0.2)}
+        return {"kernel": MetricScore(0.1 if chooses == first else 0.2)}
 
-    monkeypatch.setattr(module, "scored", scored)
-    found = over_time(images(400, seed=8), run, features="pixels")
-    assert found["best"]["images"] == 1
-    assert value(found["best"]["scores"], "kernel") == 0.2
+    monkeypatch.setattr(module, "compute_scores", scored)
+    found = over_time(images(400, seed=8), run, JudgeOptions(features="pixels"))
+    assert found.best.images == 1
+    assert value(found.best.scores, "kernel") == 0.2
 
 
 def test_checkpoints_are_scored_as_asked(run, capsys):
     held = images(200, seed=9)
-    found = over_time(images(400, seed=8), run, features="pixels", scores="authentic", held=held)
-    assert [row["metric"] for row in found["best"]["scores"]][-1] == "authentic"
-    assert found["protocol"]["real"]["training"] == 400
-    assert "kept apart" in found["protocol"]["real"]["how"]
+    found = over_time(images(400, seed=8), run, JudgeOptions(metrics="authentic", features="pixels", held_out=held))
+    assert [row.metric for row in found.best.scores][-1] == "authentic"
+    assert found.protocol.real.training == 400
+    assert "kept apart" in found.protocol.real.how
     with pytest.raises(UsageError, match="is a generator, not real images"):
         over_time(run, run)
     assert main(["judge", "digits", str(run), "--over-time", "--report", "x.html"]) == 2
@@ -874,7 +957,7 @@ def test_a_run_on_embedded_images_needs_no_second_name_and_others_do(run, capsys
 
 
 def value(rows, name):
-    return next(row["value"] for row in rows if row["metric"] == name)
+    return by_metric(rows)[name].value
 
 
 # --- the page and the command ----------------------------------------------------------------------------------------
@@ -882,32 +965,32 @@ def value(rows, name):
 
 def test_a_page_of_sets_that_are_called_as_the_page_calls_real_images():
     found = judge(images(), images(80, seed=1), images(80, seed=2), names=["real images", "b"], features="pixels",
-                  scores=["spectrum", "coverage"])  # fmt: skip
-    html = page(found.to_json(), found.pictures())
+                  metrics=["spectrum", "coverage"])  # fmt: skip
+    html = judgement_page(found.result, found.pictures())
     assert html.count('class="figure spectra"') == 1
     assert "real images at most" in html
 
 
 def test_a_page_says_why_there_is_nothing_class_by_class():
-    found = judge(images(), images(80, seed=1), features="pixels", scores=["coverage"], classes=True)
+    found = judge(images(), images(80, seed=1), features="pixels", metrics=["coverage"], per_class=True)
     assert found.judged[0].left_out == "class by class: fewer than 50 images on a side of zero, one, two"
-    assert "fewer than 50 images on a side of zero, one, two" in page(found.to_json(), found.pictures())
+    assert "fewer than 50 images on a side of zero, one, two" in judgement_page(found.result, found.pictures())
 
 
 def test_the_learning_curve_is_drawn():
     shows = {"curve": np.array([[100, 0.8], [200, 0.9]]), "real": np.ones(4)}
-    score = Score("train-on-generated", 0.85, 0.8, 0.9, note="one fake is worth 0.7 real ones", shows=shows)
-    found = judge(images(), images(80, seed=1), features="pixels", scores=["coverage"])
+    score = MetricScore(0.85, 0.8, 0.9, note="one fake is worth 0.7 real ones", shows=shows)
+    found = judge(images(), images(80, seed=1), features="pixels", metrics=["coverage"])
     found.judged[0].scores["train-on-generated"] = score
-    html = page(found.to_json(), found.pictures())
+    html = judgement_page(found.result, found.pictures())
     assert "200 of toys 85.0" in html
     assert "What <bdi>toys</bdi> teaches a classifier" in html
 
 
 def test_the_page_holds_the_scores_and_escapes_names():
     fake = images(80, seed=1)
-    found = judge(images(), fake, names=["<b>bold</b>"], features="pixels", scores=QUICK)
-    html = page(found.to_json(), found.pictures())
+    found = judge(images(), fake, names=["<b>bold</b>"], features="pixels", metrics=QUICK)
+    html = judgement_page(found.result, found.pictures())
     assert "<b>bold</b>" not in html
     assert "&lt;b&gt;bold" in html
     assert METRICS["coverage"].shown(found.judged[0].scores["coverage"].value).split()[0] in html
@@ -965,8 +1048,8 @@ def test_the_table_of_metrics_is_printed(capsys):
 
 
 def test_remarks_say_of_which_fakes_they_are_and_why_a_score_is_lacking():
-    a = {"fidelity": Score("fidelity", 0.9, note="fine"), "memorised": Score("memorised", note="needs more")}
-    b = {"fidelity": Score("fidelity", note="no labels"), "memorised": Score("memorised", note="needs more")}
+    a = {"fidelity": MetricScore(0.9, note="fine"), "memorised": MetricScore(note="needs more")}
+    b = {"fidelity": MetricScore(note="no labels"), "memorised": MetricScore(note="needs more")}
     assert verdicts.remarks({"a": a, "b": b}) == [
         "Class fidelity of a: fine",
         "Not computed: memorised: needs more",
@@ -990,23 +1073,18 @@ def test_the_command_takes_names_of_generators(tmp_path, capsys):
 
 def test_one_sentence_over_all_scores_knows_every_verdict():
     def about(**ways):
-        row = Compared("kernel", "a", "b", 0.0, 0.0, 1.0, 1.0, 0.0, "tie")
+        row = GeneratorComparison("kernel", "a", "b", 0.0, 0.0, 1.0, 1.0, 0.0, "tie")
         return [replace(row, metric=metric, verdict=verdict) for metric, verdict in ways.items()]
 
     tie, open_ = "tie", "not enough evidence"
-    assert ranked("a", "b", about(kernel="better", coverage=tie)) == (
+    assert sentence_on_two("a", "b", about(kernel="better", coverage=tie)) == (
         "a is better than b in kernel distance; they tie in coverage"
     )
-    assert ranked("a", "b", about(kernel="worse")) == "b is better than a in kernel distance"
-    assert ranked("a", "b", about(kernel="better", coverage="worse")) == (
+    assert sentence_on_two("a", "b", about(kernel="worse")) == "b is better than a in kernel distance"
+    assert sentence_on_two("a", "b", about(kernel="better", coverage="worse")) == (
         "a is better than b in kernel distance, worse in coverage"
     )
-    assert ranked("a", "b", about(kernel=open_, coverage=tie)) == (
+    assert sentence_on_two("a", "b", about(kernel=open_, coverage=tie)) == (
         "a and b: they tie in coverage; nothing shows which is better in kernel distance"
     )
-    assert ranked("a", "b", []) == "a and b have no headline score in common"
-
-
-def test_lists_in_words():
-    assert verdicts.listed(["a"]) == "a"
-    assert verdicts.listed(["a", "b", "c"]) == "a, b and c"
+    assert sentence_on_two("a", "b", []) == "a and b have no headline score in common"

@@ -18,6 +18,7 @@ from arms import SMALL, Arm, stripes, table
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix
 
 from sparring import files, stats
+from sparring.classifiers.fit_record import FitRecord, Gate
 from sparring.data import Notes
 from sparring.errors import DataError, FileFormatError, MachineError, UsageError
 from sparring.records import read_record, to_json
@@ -607,11 +608,11 @@ def test_a_summary_shows_itself(done):
 
 
 def test_the_gate_of_gan_augment_is_what_a_summary_reads():
-    from sparring.classifiers.gan_augment import refusal, verdict
+    from sparring.classifiers.gan_augment import gate_of
 
     y = np.arange(40) % 2
-    for gate in (refusal("too few"), verdict(y * 0.0, np.ones(40), y)):
-        assert FitNotes.of({"gate": gate, "curves": "none", "steps": "many"}).gate is not None
+    for gate in (Gate(False, None, None, None, None, None, "too few"), gate_of(y * 0.0, np.ones(40), y)):
+        assert FitNotes.of({**FitRecord(gate=gate).to_json(), "curves": "none", "steps": "many"}).gate == gate
     assert FitNotes.of({"curves": [1], "steps": "many", "gate": {"passed": 1}}) == FitNotes()
 
 
@@ -633,9 +634,9 @@ def test_the_recommended_method_is_fitted_on_all_labels_and_saved(tmp_path):
     assert summary.recommendation.model == "model"
     model = load_model(out / "model")
     assert model.class_names_ == ["a", "b", "c"]
-    assert model.record_["labels"] == 180
+    assert model.record_.labels == 180
     known = source.labels >= 0
-    assert (model.predict(source.images)[known] == source.labels[known]).mean() > 0.9
+    assert (model.predict(source.images)[known] == np.array(source.classes)[source.labels[known]]).mean() > 0.9
     card = (out / "model" / "README.md").read_text()
     assert "those of its test part included" in card
     assert "the model itself was not tested" in card
@@ -656,12 +657,12 @@ def test_another_recommendation_is_another_model(tmp_path):
 
     out = tmp_path / "study"
     quick(out, methods=["majority"], labels=3, repeats=2, model=True)
-    assert type(load_model(out / "model")).__name__ == "Majority"
+    assert type(load_model(out / "model")).__name__ == "MajorityClassifier"
     quick(out, methods=["logistic"], labels=3, repeats=2, model=False)
     assert summarise(out).recommendation.model is None  # the old one is not the recommended one
     summary = quick(out, methods=["majority"], labels=3, repeats=2, model=True)
     assert summary.recommended == "logistic"  # though this command did not name it
-    assert type(load_model(out / "model")).__name__ != "Majority"
+    assert type(load_model(out / "model")).__name__ != "MajorityClassifier"
 
 
 def test_a_model_that_cannot_be_saved_is_a_warning(tmp_path):

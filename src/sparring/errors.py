@@ -4,8 +4,11 @@ One grammar for the command line and for Python: what is wrong, where, what came
 built-in exception that a Python user would expect (ValueError, FileNotFoundError and so on).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from typing import Generic, TypeVar
+
+Row = TypeVar("Row")
 
 
 class SparringError(Exception):
@@ -36,6 +39,10 @@ class UsageError(SparringError, ValueError):
     """An option, name or combination that cannot work."""
 
     exit_code = 2
+
+
+class UnknownName(UsageError, KeyError):
+    """A name that is not in a table; the sentence suggests the nearest."""
 
 
 class DataError(SparringError, ValueError):
@@ -77,12 +84,45 @@ def suggestion(name: object, known: Iterable[str]) -> str:
     return f", did you mean {close[0]}?" if close else ""
 
 
-def pick(table: dict, name: str, what: str):
-    """table[name], or a UsageError that suggests the nearest name."""
+def pick(table: Mapping[str, Row], name: str, what: str) -> Row:
+    """Return table[name]. Raises UnknownName, a UsageError and KeyError, which suggests the nearest name."""
     if name in table:
         return table[name]
-    raise UsageError(
+    raise UnknownName(
         f"unknown-{what}",
         f"unknown {what} {name!r}{suggestion(name, table)}",
         fix=f"choose one of {', '.join(table)}",
     )
+
+
+class Table(dict[str, Row], Generic[Row]):
+    """Rows by name, such as the methods or the recipes. `table["smv"]` raises UnknownName, which suggests `svm`.
+
+    `what` is one row ("method"); `columns` are the attributes of a row that are shown beside its name.
+    """
+
+    def __init__(self, what: str, rows: Mapping[str, Row], *, columns: Sequence[str] = ()):
+        super().__init__(rows)
+        self.what, self.columns = what, tuple(columns)
+
+    def __missing__(self, name: str) -> Row:
+        return pick(self, name, self.what)
+
+    def _lines(self) -> list[tuple[str, ...]]:
+        return [(name, *(str(getattr(row, column)) for column in self.columns)) for name, row in self.items()]
+
+    def __repr__(self) -> str:
+        lines = self._lines()
+        widths = [max(map(len, texts)) for texts in zip(*lines, strict=True)]
+        return "\n".join(
+            "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in lines
+        )
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        def line(texts: Iterable[str], tag: str) -> str:
+            return f"<tr>{''.join(f'<{tag}>{escape(text)}</{tag}>' for text in texts)}</tr>"
+
+        body = "".join(line(texts, "td") for texts in self._lines())
+        return f"<table>{line((self.what, *self.columns), 'th')}{body}</table>"

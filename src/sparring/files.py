@@ -256,7 +256,7 @@ def content_hash(*content: Any) -> str:
     for item in content:
         if hasattr(item, "dtype"):
             digest.update(f"{item.shape} {item.dtype.str} ".encode())
-            digest.update(item.tobytes())
+            digest.update(item.data if item.flags.c_contiguous and item.dtype.kind in "biuf" else item.tobytes())
         else:
             data = item if isinstance(item, bytes) else repr(item).encode()
             digest.update(f"({len(data)},) |u1 ".encode() + data)

@@ -46,8 +46,6 @@ ROTATED = {5, 6, 7, 8}  # EXIF orientations that exchange height and width
 ORIENTATION = 0x0112  # EXIF tag
 GENERATED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # grey of red, green and blue (ITU-R BT.601)
-
 Source = bytes | str | Path  # an encoded image
 ImageLike = Source | IO[bytes] | Image.Image
 SizeLike = int | str | tuple[int, int] | None  # a side, or (height, width), or "48x64"
@@ -307,7 +305,11 @@ def colour_channels(images: np.ndarray, channels: int) -> np.ndarray:
     """Return uint8 [..., 1 or 3] with so many channels: grey as three equal ones, colour as its luma."""
     if images.shape[-1] == channels:
         return images
-    return images.repeat(3, axis=-1) if channels == 3 else np.rint(images @ LUMA).astype(np.uint8)[..., None]
+    return (
+        images.repeat(3, axis=-1)
+        if channels == 3
+        else np.rint(images @ np.array(LUMA, np.float32)).astype(np.uint8)[..., None]
+    )
 
 
 def chunk_slices(images: np.ndarray, count: int | None = None, *, most: int = 1 << 23) -> Iterator[slice]:

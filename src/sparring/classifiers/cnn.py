@@ -1,4 +1,4 @@
-"""An end-to-end convolutional network on the labelled images alone, strongly augmented: the bar for the others."""
+"""A convolutional network on the labelled images alone, strongly augmented: what the other networks must beat."""
 
 from dataclasses import dataclass
 
@@ -9,29 +9,27 @@ from ..games.heads import Classes
 from ..games.players import Discriminator
 from .network import Look, NetworkClassifier, Plan, Start, learner, supervised
 
-SMOOTHING = 0.1  # of the labels: a network that has learned its few images by heart should not be sure of others
+SMOOTHING = 0.1  # of the labels: a network that has memorised its few images should not be sure of others
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class CNN(NetworkClassifier):
-    """A small network, AdamW to 0, weight averaging, views of each image drawn anew at every step.
+class CNNClassifier(NetworkClassifier):
+    """A small network, AdamW to 0, weight averaging, new views of each image at every step.
 
-    Unlabelled images are not learned from, but count for the number of steps, which is that of `consistency` and
-    `semi-gan`, and batch norm's statistics are of all training images.
+    It does not learn from unlabelled images. But they count for the number of steps, which is that of `consistency` and
+    `semi-gan`, and batch norm's statistics are those of all training images.
     """
 
-    def recipe(self, plan: Plan, look: Look, start: Start) -> Recipe:
-        judge = Discriminator("D", self.net, Classes())
-        return Recipe(
-            "supervised, strong views", (learner(judge, (supervised(look, smoothing=SMOOTHING),)),), plan.labelled
-        )
+    def _recipe(self, plan: Plan, look: Look, start: Start) -> Recipe:
+        player = learner(Discriminator("D", self.net, Classes()), (supervised(look, smoothing=SMOOTHING),))
+        return Recipe("supervised, strong views", (player,), plan.labelled)
 
-    def judge(self, images: np.ndarray) -> np.ndarray:
-        return unsmoothed(super().judge(images))
+    def _predict_proba(self, images: np.ndarray) -> np.ndarray:
+        return unsmoothed(super()._predict_proba(images))
 
 
 def unsmoothed(p: np.ndarray) -> np.ndarray:
-    """Class probabilities from those of smoothed labels, [N,K]: the network's answer is an estimate of
-    (1 - SMOOTHING) y + SMOOTHING / K, solved for y; at least 0.001 for a class that it all but rules out. Ours."""
+    """Return class probabilities [N,K] from those of a network that learned smoothed labels. Ours."""
+    # The network estimates (1 - SMOOTHING) y + SMOOTHING / K. This is solved for y; a class gets at least 0.001.
     p = ((p - SMOOTHING / p.shape[1]) / (1 - SMOOTHING)).clip(0.001)
     return p / p.sum(1, keepdims=True)

@@ -1,4 +1,4 @@
-"""The network of `cnn` with unlabelled images: it agrees with its own average about views of the same image."""
+"""The network of `cnn` with unlabelled images, on which it must agree with the average of its own weights."""
 
 from dataclasses import dataclass
 
@@ -10,65 +10,66 @@ from ..games.losses import Classify
 from ..games.nodes import Batch, Buffer, Discriminated
 from ..games.players import Discriminator
 from ..games.schedules import Window
+from ..nets.classifiers import SmallCNN
 from .cnn import SMOOTHING
+from .fit_record import GraphCheck
 from .network import Look, NetworkClassifier, Plan, Start, learner, supervised
 from .pseudo_labels import Agree, Apart, Belief, Running
 from .spreading import graph_guess
 
-START = 0.4  # share of training on the graph's labels, where the graph is believed
-SURE = 0.8  # threshold where labels are smoothed, so that 0.91 of 10 classes is as sure as the network gets
-TRUSTED = 0.85  # accuracy of the graph on labelled images that were hidden from it, from which it is believed
+GRAPH_PHASE = 0.4  # share of training on the graph's labels, where the graph is believed
+SURE = 0.8  # threshold where labels are smoothed: of 10 classes a network then gives at most 0.91
+TRUSTED = 0.85  # of labelled images that were hidden from the graph, from which on it is believed
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class ConsistencyClassifier(NetworkClassifier):
-    """Weak and strong views, an averaged teacher, thresholds and class shares that adapt: FixMatch and FreeMatch.
+    """FixMatch and FreeMatch: weak and strong views, an averaged teacher, adaptive thresholds and class shares.
 
-    Where label spreading over a graph of image features is right about labelled images that were hidden from it, its
-    labels teach the first 40 % of the steps; they are worth more than any later refinement (2.4 % error without, 1.0 %
-    with them on MNIST with 100 labels). Then, or from the start where the graph is not to be believed, the network's
-    own average is the teacher: it sees a weak view, and what it is sure of is asked of the student on a strong one.
+    First label spreading over a graph of image features is checked on labelled images that were hidden from it. Where
+    it is right about TRUSTED of them, its labels teach the first 40 % of the steps. No later refinement is worth as
+    much: on MNIST with 100 labels the error was 2.4 % without them, 1.0 % with them. After that, or from the start, the
+    network's own average is the teacher: it sees a weak view, and the student must agree with it on a strong view.
 
     Sohn et al. 2020, arXiv:2001.07685; Wang et al. 2023, arXiv:2205.07246; Berthelot et al. 2020, arXiv:1911.09785.
     """
 
-    def start(self, images: np.ndarray, labels: np.ndarray, seed: int) -> Start:
+    def _prepare(self, images: np.ndarray, labels: np.ndarray, seed: int) -> Start:
         start = ask_graph(images, labels, seed)
-        self.record_["graph"] = {
-            "accuracy": start.accuracy,
-            "believed": start.code_params is not None,
-            "class_shares": list(start.prior),
-        }
+        self._note(graph=GraphCheck(start.accuracy, start.guess is not None, start.prior))
         return start
 
-    def recipe(self, plan: Plan, look: Look, start: Start) -> Recipe:
-        judge, losses = agreement(self.net, Classes(), plan, look, start)
-        return Recipe("FixMatch and FreeMatch, started by label spreading", (learner(judge, losses),), plan.labelled)
+    def _recipe(self, plan: Plan, look: Look, start: Start) -> Recipe:
+        discriminator, losses = agreement(self.net, Classes(), plan, look, start)
+        return Recipe(
+            "FixMatch and FreeMatch, started by label spreading", (learner(discriminator, losses),), plan.labelled
+        )
 
 
 def ask_graph(images: np.ndarray, labels: np.ndarray, seed: int) -> Start:
-    """Label spreading over all images; its guess is left out where it is not to be believed."""
-    code_params, accuracy = graph_guess(images, labels, seed)
-    return Start(code_params if accuracy >= TRUSTED else None, accuracy)
+    """Return label spreading over all images; its guess is left out where it is not to be believed."""
+    guess, accuracy = graph_guess(images, labels, seed)
+    return Start(guess if accuracy >= TRUSTED else None, accuracy)
 
 
-def agreement(net, head: Classes, plan: Plan, look: Look, start: Start) -> tuple[Discriminator, tuple]:
-    """The classifier that learns from all images, and what it minimises."""
+def agreement(net: SmallCNN, head: Classes, plan: Plan, look: Look, start: Start) -> tuple[Discriminator, tuple]:
+    """Return the classifier that learns from all images, and its losses."""
     x = Batch("x", "all", plan.ratio)
     student = Discriminated("D", look.strong(x))
     teacher = Discriminated("D", look.weak(x), averaged=True)
-    begin = 0.0 if start.code_params is None else START
-    belief = Belief(Window(1.0, max(0.0, begin - 0.05), 1.0), of=teacher)  # a little earlier, to be ready
+    begin = 0.0 if start.guess is None else GRAPH_PHASE
+    # The running mean starts a little before it is needed.
+    belief = Belief(Window(1.0, max(0.0, begin - 0.05), 1.0), of=teacher)
     agree = Agree(
         Window(1.0, begin, 1.0, ramp=0.0 if begin else 0.3),
         teacher=teacher,
         student=student,
         belief=Buffer("D", "belief"),
         prior=start.prior,
-        threshold=SURE if start.code_params is None else 0.95,
+        threshold=SURE if start.guess is None else 0.95,
     )
-    judge = Discriminator("D", net, head, (Running("belief", belief),))
-    if start.code_params is None:
-        return judge, (supervised(look, judged=Apart, smoothing=SMOOTHING), agree)
-    guessed = Classify(Window(1.0, 0.0, START), of=student, label=Batch("guess", "all", plan.ratio))
-    return judge, (supervised(look, judged=Apart, weight=0.25), guessed, agree)
+    discriminator = Discriminator("D", net, head, (Running("belief", belief),))
+    if start.guess is None:
+        return discriminator, (supervised(look, through=Apart, smoothing=SMOOTHING), agree)
+    guessed = Classify(Window(1.0, 0.0, GRAPH_PHASE), of=student, label=Batch("guess", "all", plan.ratio))
+    return discriminator, (supervised(look, through=Apart, weight=0.25), guessed, agree)

@@ -1,9 +1,8 @@
-"""The neighbour graph of a set of images, built without labels, and what flows along it.
+"""The neighbour graph of a set of images, and how labels spread along it.
 
-A graph depends on the images alone, so one graph, cached by content, serves every label draw of a study.
+A graph depends on the images alone, not on labels. So one graph, cached by content, serves every label draw of a study.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -12,71 +11,78 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..features import CACHE, deskew, extract, fingerprint, gradients
+from ..features import deskew, extract, gradients
+from ..features.cache import CACHE
+from ..files import content_hash
 
 NEIGHBOURS = 8  # kept of each image
 CANDIDATES = 12  # nearest by features, from which the distortion distance picks the neighbours
 DIMENSIONS = 96  # principal components of the features
-LARGEST_SIDE = 32  # pixels; larger images are shrunk before they are distorted
+DISTORTED_SIDE = 32  # pixels; larger images are shrunk before they are distorted
 AFFORDABLE = 3e10  # pixel comparisons of all distortions together, about a minute on two cores
-SETTINGS = (NEIGHBOURS, CANDIDATES, DIMENSIONS, LARGEST_SIDE, AFFORDABLE)
-PAIRS = 96  # pairs of images distorted at a time: what fits in a processor's cache
+SETTINGS = (NEIGHBOURS, CANDIDATES, DIMENSIONS, DISTORTED_SIDE, AFFORDABLE)
+PAIRS_AT_ONCE = 96  # pairs of images distorted at a time: what fits in a processor's cache
 
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """Neighbours of N images, and what is needed to find those of a new one."""
+    """Neighbours of N images, and what is needed to find those of a new one.
 
-    mean: np.ndarray  # [F] of the features
-    turn: np.ndarray  # [F,D] principal directions
-    points: np.ndarray  # float32 [N,D]
-    index: np.ndarray  # int32 [N,k] neighbours, the nearest first
-    distance: np.ndarray  # float32 [N,k] squared distances, by features or after distortion
+    `mean` [F] of the features and their principal `directions` [F,D]; `points` float32 [N,D], the features along these.
+    `index` int32 [N,k]: neighbours, the nearest first; `distance` float32 [N,k]: squared, by features or after
+    distortion.
+    """
+
+    mean: np.ndarray
+    directions: np.ndarray
+    points: np.ndarray
+    index: np.ndarray
+    distance: np.ndarray
 
     @property
-    def reach(self) -> np.ndarray:
-        """[N] distance to the last neighbour: how wide an image's surroundings are (Zelnik-Manor & Perona 2004)."""
-        return reach(self.distance)
+    def scale(self) -> np.ndarray:
+        """Return the distance to the last neighbour [N] (Zelnik-Manor & Perona 2004)."""
+        return local_scale(self.distance)
 
 
-def build(images: np.ndarray, extractor: str) -> Graph:
-    """The graph of uint8 images [N,H,W,C], from the cache where it has been built before."""
-    key = ("graph", 1, SETTINGS, extractor, fingerprint(images))
-    return Graph(**CACHE.get(key, lambda: built(images, extractor)))
+def neighbour_graph(images: np.ndarray, extractor: str) -> Graph:
+    """Return the graph of uint8 images [N,H,W,C], from the cache where it has been built before."""
+    key = ("graph", 2, SETTINGS, extractor, content_hash(images))
+    return Graph(**CACHE.get(key, lambda: built_graph(images, extractor)))
 
 
-def built(images: np.ndarray, extractor: str) -> dict[str, np.ndarray]:
+def built_graph(images: np.ndarray, extractor: str) -> dict[str, np.ndarray]:
     features = extract(extractor, images)
-    mean, turn = principal(features)
-    points = projected(features, mean, turn)
-    index, distance = nearest(points, points, CANDIDATES if distorts(images) else NEIGHBOURS, same=True)
+    mean, directions = principal(features)
+    points = projected(features, mean, directions)
+    index, distance = nearest_points(points, points, CANDIDATES if distorts(images) else NEIGHBOURS, same=True)
     if distorts(images):
-        prepared = prepare(images, extractor)
+        prepared = distortable(images, extractor)
         index, distance = reranked(prepared, prepared, index)
-    arrays = Graph(mean, turn, points, index.astype(np.int32), distance)
+    arrays = Graph(mean, directions, points, index.astype(np.int32), distance)
     return {field.name: getattr(arrays, field.name) for field in fields(Graph)}
 
 
 def neighbours_of(graph: Graph, known: np.ndarray, images: np.ndarray, extractor: str) -> tuple[np.ndarray, np.ndarray]:
-    """(index [M,k], squared distance [M,k]) of new images among the `known` ones that the graph was built from."""
+    """Return index [M,k] and squared distance [M,k] of new images' neighbours among the `known` ones of the graph."""
 
     def compute() -> dict[str, np.ndarray]:
-        points = projected(extract(extractor, images), graph.mean, graph.turn)
+        points = projected(extract(extractor, images), graph.mean, graph.directions)
         distort = distorts(known)
-        index, distance = nearest(points, graph.points, CANDIDATES if distort else NEIGHBOURS)
+        index, distance = nearest_points(points, graph.points, CANDIDATES if distort else NEIGHBOURS)
         if distort:
-            index, distance = reranked(prepare(images, extractor), prepare(known, extractor), index)
+            index, distance = reranked(distortable(images, extractor), distortable(known, extractor), index)
         return {"index": index, "distance": distance}
 
-    found = CACHE.get(("neighbours", 1, SETTINGS, extractor, fingerprint(known), fingerprint(images)), compute)
+    found = CACHE.get(("neighbours", 1, SETTINGS, extractor, content_hash(known), content_hash(images)), compute)
     return found["index"], found["distance"]
 
 
-# Nearest by features
+# --- nearest by features
 
 
 def principal(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(mean [F], directions [F,D]) of the largest variance, from at most 20,000 rows spread over all."""
+    """Return mean [F] and directions [F,D] of the largest variance, from at most 20,000 rows spread over all."""
     x = torch.tensor(features[:: max(1, len(features) // 20_000)])
     mean = x.mean(0)
     values, vectors = torch.linalg.eigh((x - mean).T @ (x - mean))
@@ -84,88 +90,89 @@ def principal(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean.numpy(), vectors[:, -kept:].contiguous().numpy()
 
 
-def projected(features: np.ndarray, mean: np.ndarray, turn: np.ndarray) -> np.ndarray:
-    rows = [(torch.tensor(chunk) - torch.tensor(mean)) @ torch.tensor(turn) for chunk in split(features, 4096)]
-    return torch.cat(rows).numpy()
+def projected(features: np.ndarray, mean: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """Return float32 [N,D]: the features along the directions."""
+    chunks = (torch.tensor(features[start : start + 4096]) for start in range(0, len(features), 4096))
+    return torch.cat([(chunk - torch.tensor(mean)) @ torch.tensor(directions) for chunk in chunks]).numpy()
 
 
-def nearest(
+def nearest_points(
     queries: np.ndarray, points: np.ndarray, count: int, *, same: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(index int64 [M,k], squared distance float32 [M,k]) of the nearest points, nearest first, exact.
+    """Return index int64 [M,k] and squared distance float32 [M,k] of the nearest points, nearest first, exact.
 
     `same`: queries are the points themselves, and none is its own neighbour. k is `count`, or as many as there are.
     """
+    # NearestNeighbors(algorithm="brute") of scikit-learn takes as long (0.9 to 1.3 times, from 5,000 x 64 to 60,000 x
+    # 96). But it rounds otherwise: one image in 10,000 gets its neighbours in another order, so results would change.
     known = torch.tensor(points)
     half, count = known.square().sum(1) / 2, min(count, len(points) - same)
     indices, distances = [], []
     step = max(16, min(512, (1 << 25) // len(points)))
     for start in range(0, len(queries), step):
         chunk = torch.tensor(queries[start : start + step])
-        closeness = torch.addmm(half, chunk, known.T, beta=-1)  # x.y - y.y/2
+        nearness = torch.addmm(half, chunk, known.T, beta=-1)  # x.y - y.y/2
         if same:
             own = torch.arange(len(chunk))
-            closeness[own, own + start] = -torch.inf
-        best, index = closeness.topk(count, dim=1)
+            nearness[own, own + start] = -torch.inf
+        best, index = nearness.topk(count, dim=1)
         indices.append(index)
         distances.append((chunk.square().sum(1, keepdim=True) - 2 * best).clamp_min(0))
     return torch.cat(indices).numpy(), torch.cat(distances).numpy()
 
 
-def split(array: np.ndarray, step: int) -> Iterator[np.ndarray]:
-    return (array[start : start + step] for start in range(0, len(array), step))
-
-
-# Nearest after distortion
+# --- nearest after distortion
 
 
 def distorts(images: np.ndarray) -> bool:
-    """Whether to compare every image with its candidates under distortion: where that is affordable, and only for grey
-    images, because it made no difference on CIFAR-10 (40.2 % right with and without, 40 labels a class)."""
+    """Return whether to compare every image with its candidates under distortion: of grey images, if affordable."""
+    # Of colour images it made no difference: on CIFAR-10 with 40 labels a class 40.2 % were right with it and without.
     if images.shape[3] != 1:
         return False
-    height, width = shrunk_size(images)
-    shifts = (2 * freedom(height, width) + 1) ** 2
+    height, width = distorted_size(images)
+    shifts = (2 * patch_shift(height, width) + 1) ** 2
     return len(images) * CANDIDATES * height * width * shifts <= AFFORDABLE
 
 
-def shrunk_size(images: np.ndarray) -> tuple[int, int]:
+def distorted_size(images: np.ndarray) -> tuple[int, int]:
+    """Return the (height, width) at which images are compared under distortion."""
     height, width = images.shape[1:3]
-    shrink = -(-min(height, width) // LARGEST_SIDE)
+    shrink = -(-min(height, width) // DISTORTED_SIDE)
     return height // shrink, width // shrink
 
 
-def freedom(height: int, width: int) -> int:
-    """How far a patch may move, in pixels: 2 of 28."""
+def patch_shift(height: int, width: int) -> int:
+    """Return how far a patch may move, in pixels: 2 of 28."""
     return max(1, round(min(height, width) / 14))
 
 
-def prepare(images: np.ndarray, extractor: str) -> np.ndarray:
-    """Images [N,h,w,C] as the distortion distance compares them: deskewed if the features are, shrunk if large."""
-    size = shrunk_size(images)
-    key = ("prepared", extractor.startswith("deskewed"), size, fingerprint(images))
+def distortable(images: np.ndarray, extractor: str) -> np.ndarray:
+    """Return uint8 [N,h,w,C] for the distortion distance: deskewed if the features are, shrunk if large."""
+    size = distorted_size(images)
+    key = ("prepared", extractor.startswith("deskewed"), size, content_hash(images))
 
     def compute() -> dict[str, np.ndarray]:
         upright = deskew(images) if extractor.startswith("deskewed") else images
         if size == images.shape[1:3]:
             return {"images": upright.copy()}
-        chunks = [torch.tensor(chunk).permute(0, 3, 1, 2).float() for chunk in split(upright, 512)]
-        small = [F.adaptive_avg_pool2d(chunk, size).round().byte().permute(0, 2, 3, 1) for chunk in chunks]
+        chunks = (torch.tensor(upright[start : start + 512]) for start in range(0, len(upright), 512))
+        planes = (chunk.permute(0, 3, 1, 2).float() for chunk in chunks)
+        small = [F.adaptive_avg_pool2d(x, size).round().byte().permute(0, 2, 3, 1) for x in planes]
         return {"images": torch.cat(small).contiguous().numpy()}
 
     return CACHE.get(key, compute)["images"]
 
 
 def reranked(queries: np.ndarray, known: np.ndarray, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The NEIGHBOURS of `index` [M,c] into `known` images that are nearest after distortion, with those distances."""
-    apart = np.empty(index.shape, np.float32)
-    step = max(1, PAIRS // index.shape[1])
+    """Return those NEIGHBOURS of `index` [M,c] into `known` that are nearest after distortion, and their distances."""
+    found = np.empty(index.shape, np.float32)
+    step = max(1, PAIRS_AT_ONCE // index.shape[1])
     for start in range(0, len(index), step):
         rows = index[start : start + step]
         x = gradient_pair(queries[start : start + step]).repeat_interleave(rows.shape[1], 0)
-        apart[start : start + step] = distortion(x, gradient_pair(known[rows.ravel()])).numpy().reshape(rows.shape)
-    order = np.argsort(apart, axis=1, kind="stable")[:, :NEIGHBOURS]
-    return np.take_along_axis(index, order, 1), np.take_along_axis(apart, order, 1)
+        found[start : start + step] = distortion(x, gradient_pair(known[rows.ravel()])).numpy().reshape(rows.shape)
+    order = np.argsort(found, axis=1, kind="stable")[:, :NEIGHBOURS]
+    return np.take_along_axis(index, order, 1), np.take_along_axis(found, order, 1)
 
 
 def gradient_pair(images: np.ndarray) -> Tensor:
@@ -173,13 +180,13 @@ def gradient_pair(images: np.ndarray) -> Tensor:
 
 
 def distortion(x: Tensor, y: Tensor) -> Tensor:
-    """[N] squared distances of gradient images [N,2,H,W] when every 3x3 patch of `x` may find its best place in `y`.
+    """Return squared distances [N] of gradient images [N,2,H,W], every 3x3 patch of `x` at its best place in `y`.
 
-    The image distortion model of Keysers et al. 2007 (doi:10.1109/TPAMI.2007.1153): each patch moves by up to `freedom`
-    pixels on its own. Patches stand at every second pixel of images larger than 16.
+    The image distortion model of Keysers et al. 2007 (doi:10.1109/TPAMI.2007.1153): each patch moves on its own, by up
+    to `patch_shift` pixels. Patches lie at every second pixel of images larger than 16.
     """
     _, _, height, width = x.shape
-    step, stride = freedom(height, width), 2 if min(height, width) > 16 else 1
+    step, stride = patch_shift(height, width), 2 if min(height, width) > 16 else 1
     padded, best = F.pad(y, (step, step, step, step)), None
     for dy in range(2 * step + 1):
         for dx in range(2 * step + 1):
@@ -191,29 +198,30 @@ def distortion(x: Tensor, y: Tensor) -> Tensor:
 
 
 def patch_sums(x: Tensor, stride: int) -> Tensor:
-    """[N,H,W] -> sums over 3x3 patches inside the image, every `stride` pixels."""
+    """Return the sums over 3x3 patches inside images [N,H,W], every `stride` pixels."""
     height, width = x.shape[1:]
     rows = x[:, 0 : height - 2 : stride] + x[:, 1 : height - 1 : stride] + x[:, 2:height:stride]
     return rows[:, :, 0 : width - 2 : stride] + rows[:, :, 1 : width - 1 : stride] + rows[:, :, 2:width:stride]
 
 
-# Along the graph
+# --- along the graph
 
 
-def reach(distance: np.ndarray) -> np.ndarray:
+def local_scale(distance: np.ndarray) -> np.ndarray:
+    """Return the distance to the last neighbour [N], at least 0.001 of its median: duplicates are at distance 0."""
     widths = np.sqrt(distance[:, -1].astype(np.float64))
-    return np.maximum(widths, 1e-3 * max(float(np.median(widths)), 1e-9))  # duplicates are at no distance
+    return np.maximum(widths, 1e-3 * max(float(np.median(widths)), 1e-9))
 
 
-def closeness(distance: np.ndarray, own: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Self-tuned Gaussian weights exp(-d^2 / (own * other)) (Zelnik-Manor & Perona 2004), none of them zero."""
+def edge_weights(distance: np.ndarray, own: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return exp(-d^2 / (own * other)), the self-tuned weights of Zelnik-Manor & Perona 2004, at least 1e-6."""
     return np.maximum(np.exp(-distance / (own[:, None] * others)), 1e-6)
 
 
 def affinity(graph: Graph) -> scipy.sparse.csr_array:
-    """Symmetric float32 [N,N] with D^-1/2 W D^-1/2, the normalised weights between neighbours."""
+    """Return symmetric float32 [N,N]: D^-1/2 W D^-1/2, the normalised weights between neighbours."""
     count, kept = graph.index.shape
-    weights = closeness(graph.distance, graph.reach, graph.reach[graph.index])
+    weights = edge_weights(graph.distance, graph.scale, graph.scale[graph.index])
     ends = np.arange(0, count * kept + 1, kept)
     W = scipy.sparse.csr_array((weights.ravel(), graph.index.ravel(), ends), shape=(count, count))
     W = ((W + W.T) / 2).tocoo()
@@ -222,8 +230,8 @@ def affinity(graph: Graph) -> scipy.sparse.csr_array:
     return scipy.sparse.csr_array((scaled.astype(np.float32), (W.row, W.col)), shape=W.shape)
 
 
-def spread(S: scipy.sparse.csr_array, sources: np.ndarray, alpha: float) -> np.ndarray:
-    """Where labels get to: (I - alpha S)^-1 sources, float32 [N,M] (Zhou et al. 2004), by conjugate gradients."""
+def spread_labels(S: scipy.sparse.csr_array, sources: np.ndarray, alpha: float) -> np.ndarray:
+    """Return (I - alpha S)^-1 sources, float32 [N,M] (Zhou et al. 2004), by conjugate gradients."""
     x, r = np.zeros_like(sources), sources.copy()
     p, length = r.copy(), (r * r).sum(0)
     enough = 1e-8 * length
@@ -241,9 +249,9 @@ def spread(S: scipy.sparse.csr_array, sources: np.ndarray, alpha: float) -> np.n
 
 
 def class_shares(density: np.ndarray, base: np.ndarray, strength: float) -> np.ndarray:
-    """The mixture of K densities over N images ([N,K], columns sum to one) that explains all images best: shares [K].
+    """Return the shares [K] of the mixture of K densities [N,K] (columns sum to 1) that explains N images best.
 
-    Expectation maximisation with a Dirichlet prior around `base` that counts as `strength` times all images.
+    By expectation maximisation, with a Dirichlet prior around `base` that counts as `strength` times all images.
     """
     shares = base.copy()
     for _ in range(500):

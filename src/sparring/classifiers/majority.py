@@ -8,11 +8,11 @@ from .base import Classifier
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class Majority(Classifier):
-    """Says the most frequent class of the labelled images; probabilities are the classes' shares."""
+class MajorityClassifier(Classifier):
+    """Predicts the most frequent class of the labelled images; probabilities are the classes' shares."""
 
-    def learn(self, images: np.ndarray, labels: np.ndarray) -> None:
+    def _fit(self, images: np.ndarray, labels: np.ndarray) -> None:
         self.shares_ = np.bincount(labels[labels >= 0]) / (labels >= 0).sum()
 
-    def judge(self, images: np.ndarray) -> np.ndarray:
+    def _predict_proba(self, images: np.ndarray) -> np.ndarray:
         return np.tile(self.shares_, (len(images), 1))

@@ -1,6 +1,6 @@
 """Model folders: a fitted classifier as JSON and safetensors, without pickle.
 
-The folder is an artifact (artifacts.py). An estimator's `state_()` is a tree of numbers, strings, records and arrays:
+The folder is an artifact (artifacts.py). An estimator's `_state()` is a tree of numbers, strings, records and arrays:
 arrays go to model.safetensors, the rest to config.json. Reading runs nothing that the folder names: methods come from
 METHODS, records from their closed table, and everything else is data.
 """
@@ -18,19 +18,20 @@ from .. import records
 from ..artifacts import read_artifact, write_artifact
 from ..devices import SPARRING_VERSION
 from ..errors import FileFormatError, UsageError, printable
-from . import METHODS
-from .base import Classifier, size_of
+from .base import Classifier
+from .image_inputs import size_text
+from .methods import METHODS, Method
 
-KINDS = {"uint8", "int32", "int64", "float32", "float64", "bool"}
+ARRAY_KINDS = {"uint8", "int32", "int64", "float32", "float64", "bool"}
 
 
 def save_model(estimator: Classifier, folder: str | Path, **card: Any) -> Path:
-    """Writes a fitted classifier into a new or empty folder, whole or not at all; returns the folder.
+    """Write a fitted classifier into a new or empty folder, whole or not at all; return the folder.
 
-    `card` is told in the model card: `data` (its name), `trained_on`, `measured` (sentences), `fingerprint`. Raises
+    `card`, for the model card: `data` (its name), `trained_on`, `measured` (sentences), `fingerprint`. Raises
     UsageError when the estimator is not fitted or the folder holds files, MachineError when it cannot be written.
     """
-    folder, method = Path(folder), method_of(estimator)
+    folder, row = Path(folder), method_of(estimator)
     try:
         check_is_fitted(estimator, "classes_")
     except NotFittedError:
@@ -44,65 +45,13 @@ def save_model(estimator: Classifier, folder: str | Path, **card: Any) -> Path:
     if isinstance(parameters["random_state"], np.random.RandomState):  # noqa: NPY002 it has gone on since
         parameters["random_state"] = None
     config = {
-        "method": method,
-        "parameters": written(parameters, "parameters", arrays),
-        "state": written(estimator.state_(), "state", arrays),
+        "method": row.name,
+        "parameters": tree_to_json(parameters, "parameters", arrays),
+        "state": tree_to_json(estimator._state(), "state", arrays),
         "card": {name: str(value) for name, value in card.items() if value is not None},
     }
-    text = model_card(estimator, method, config["card"])
-    return write_artifact(folder, "classifier", arrays, config, preprocess=preprocessing(estimator), card=text)
-
-
-def load_model(folder: str | Path) -> Classifier:
-    """The classifier that `save_model` wrote; its predictions are the same to the last bit.
-
-    Raises FileFormatError when the folder is missing, damaged, changed, of another program or of a later version.
-    """
-    folder = Path(folder)
-    found = read_artifact(folder, "classifier", fix="name a folder such as STUDY/model")
-    config, arrays = found.config, found.tensors
-    try:
-        cls = METHODS[config["method"]].estimator_class()
-        parameters, state = (read(config[key], arrays) for key in ("parameters", "state"))
-        known = {field.name for field in fields(cls)}
-        if not known >= parameters.keys() or not all(n.endswith("_") and n[0] != "_" for n in state):
-            raise ValueError(f"{sorted(parameters.keys() - known)} are no parameters of {config['method']}")
-        estimator = cls(**parameters)
-        estimator.restore_(state)
-        estimator.pictures_ = {}
-        try_out(estimator)
-    except FileFormatError:
-        raise
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:
-        what = f"the model in {folder} is damaged: its content does not fit together ({printable(str(error))[:200]})"
-        raise FileFormatError("model-damaged", what, fix="fit it again") from error
-    return estimator
-
-
-def try_out(estimator: Classifier) -> None:
-    """One empty image through the whole model: what does not fit together shows here, not at work."""
-    shape, classes = tuple(estimator.image_shape_), len(estimator.classes_)
-    if len(shape) != 3 or not all(isinstance(side, int) and 0 < side < 1 << 16 for side in shape):
-        raise ValueError(f"image shape {shape}")
-    proba = estimator.predict_proba(np.zeros((1, *shape), np.uint8))
-    if len(estimator.class_names_) != classes or proba.shape != (1, classes) or not np.isfinite(proba).all():
-        raise ValueError(f"probabilities of shape {proba.shape} for {classes} classes")
-
-
-def method_of(estimator: Classifier) -> str:
-    cls = type(estimator)
-    for name, method in METHODS.items():
-        if f"{__package__}.{method.estimator.replace(':', '.')}" == f"{cls.__module__}.{cls.__qualname__}":
-            return name
-    raise UsageError(
-        "unknown-method", f"{cls.__name__} is not one of the methods", fix=f"save one of {', '.join(METHODS)}"
-    )
-
-
-def preprocessing(estimator: Classifier) -> dict:
-    """How an image file becomes this model's input."""
     height, width, channels = estimator.image_shape_
-    return {
+    preprocess = {
         "height": height,
         "width": width,
         "channels": channels,
@@ -111,41 +60,87 @@ def preprocessing(estimator: Classifier) -> dict:
         "range": [0, 255],
         "files": "sparring.images.load_image(path, size=(height, width), channels=channels)",
     }
+    text = model_card(estimator, row, config["card"])
+    return write_artifact(folder, "classifier", arrays, config, preprocess=preprocess, card=text)
 
 
-# Trees of data as JSON and arrays
+def load_model(folder: str | Path) -> Classifier:
+    """Return the classifier that `save_model` wrote; its predictions are the same to the last bit.
+
+    Raises FileFormatError when the folder is missing, damaged, changed, of another program or of a later version.
+    """
+    folder = Path(folder)
+    found = read_artifact(folder, "classifier", fix="name a folder such as STUDY/model")
+    config, arrays = found.config, found.tensors
+    try:
+        cls = METHODS[config["method"]].estimator_class()
+        parameters, state = (tree_from_json(config[key], arrays) for key in ("parameters", "state"))
+        known = {field.name for field in fields(cls)}
+        if not known >= parameters.keys() or not all(n.endswith("_") and n[0] != "_" for n in state):
+            raise ValueError(f"{sorted(parameters.keys() - known)} are no parameters of {config['method']}")
+        estimator = cls(**parameters)
+        estimator._restore(state)
+        _try_out(estimator)
+    except FileFormatError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:
+        what = f"the model in {folder} is damaged: its content does not fit together ({printable(str(error))[:200]})"
+        raise FileFormatError("model-damaged", what, fix="fit it again") from error
+    return estimator
 
 
-def written(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
-    """JSON for `value`; its arrays are added to `arrays` under `name`."""
+def _try_out(estimator: Classifier) -> None:
+    """Predict one empty image, so that a model whose parts do not fit together is refused now, not in use."""
+    shape, classes = tuple(estimator.image_shape_), len(estimator.classes_)
+    if len(shape) != 3 or not all(isinstance(side, int) and 0 < side < 1 << 16 for side in shape):
+        raise ValueError(f"image shape {shape}")
+    proba = estimator.predict_proba(np.zeros((1, *shape), np.uint8))
+    if len(estimator.class_names_) != classes or proba.shape != (1, classes) or not np.isfinite(proba).all():
+        raise ValueError(f"probabilities of shape {proba.shape} for {classes} classes")
+
+
+def method_of(estimator: Classifier) -> Method:
+    """Return the row of METHODS that makes such an estimator. Raises UsageError where there is none."""
+    for row in METHODS.values():
+        if row.estimator_class() is type(estimator):
+            return row
+    kind = type(estimator).__name__
+    raise UsageError("unknown-method", f"{kind} is not one of the methods", fix=f"save one of {', '.join(METHODS)}")
+
+
+# --- trees of data as JSON and arrays ---
+
+
+def tree_to_json(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
+    """Return JSON for `value`; its arrays are added to `arrays` under `name`. Raises TypeError for other values."""
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, np.generic):
-        return written(value.item(), name, arrays)
+        return tree_to_json(value.item(), name, arrays)
     if isinstance(value, float):
         return value if math.isfinite(value) else {"$float": str(value)}
     if isinstance(value, np.ndarray):
         if value.dtype.kind == "U":
             return {"$strings": value.tolist()}
-        if value.dtype.name not in KINDS:
+        if value.dtype.name not in ARRAY_KINDS:
             raise TypeError(f"{name} is an array of {value.dtype}")
         arrays[name] = np.ascontiguousarray(value)
         return {"$array": name}
     if is_dataclass(value) and not isinstance(value, type):
         return {"$part": records.to_json(value)}
     if isinstance(value, tuple):
-        return {"$tuple": written(list(value), name, arrays)}
+        return {"$tuple": tree_to_json(list(value), name, arrays)}
     if isinstance(value, list):
-        return [written(item, f"{name}/{place}", arrays) for place, item in enumerate(value)]
+        return [tree_to_json(item, f"{name}/{place}", arrays) for place, item in enumerate(value)]
     if isinstance(value, dict) and all(isinstance(key, str) and not key.startswith("$") for key in value):
-        return {key: written(item, f"{name}/{key}", arrays) for key, item in value.items()}
+        return {key: tree_to_json(item, f"{name}/{key}", arrays) for key, item in value.items()}
     raise TypeError(f"{name} is a {type(value).__name__}, which a model folder cannot hold")
 
 
-def read(value: Any, arrays: dict[str, np.ndarray]) -> Any:
-    """The inverse of `written`."""
+def tree_from_json(value: Any, arrays: dict[str, np.ndarray]) -> Any:
+    """Return what `tree_to_json` was given."""
     if isinstance(value, list):
-        return [read(item, arrays) for item in value]
+        return [tree_from_json(item, arrays) for item in value]
     if not isinstance(value, dict):
         return value
     match value:
@@ -156,29 +151,22 @@ def read(value: Any, arrays: dict[str, np.ndarray]) -> Any:
         case {"$float": "nan" | "inf" | "-inf" as number}:
             return float(number)
         case {"$tuple": list(items)}:
-            return tuple(read(items, arrays))
-        case {"$part": part}:
-            return records.from_json(part)
-    return {key: read(item, arrays) for key, item in value.items()}
+            return tuple(tree_from_json(items, arrays))
+        case {"$part": record}:
+            return records.from_json(record)
+    return {key: tree_from_json(item, arrays) for key, item in value.items()}
 
 
-# The model card
+# --- the model card ---
 
 
-def model_card(estimator: Classifier, method: str, card: dict[str, str]) -> str:
-    """Markdown with the front matter of a Hub model card."""
-    row, record = METHODS[method], estimator.record_
-    told = {name: quoted(value) for name, value in card.items()}
+def model_card(estimator: Classifier, row: Method, card: dict[str, str]) -> str:
+    """Return Markdown with the front matter of a Hub model card."""
+    record, said = estimator.record_, {name: quoted(value) for name, value in card.items()}
     classes = "\n".join(f"- {quoted(name)}" for name in estimator.class_names_)
-    shortcoming = (
-        "\n- It holds every image that it learned from: whoever has this folder has those images."
-        if method == "spreading"
-        else ""
-    )
-    data = f", data {told['data']}" if "data" in told else ""
-    source = f"{told.get('trained_on', 'labelled images')}{data}"
-    labels = f"{record.get('labels', 0):,} labels and {record.get('unlabelled', 0):,} unlabelled images"
-    measured = told.get("measured", "not measured; `sparring compare` measures a method on images that it did not see")
+    limits = "".join(f"\n- {sentence}" for sentence in estimator._limits)
+    source = said.get("trained_on", "labelled images") + (f", data {said['data']}" if "data" in said else "")
+    measured = said.get("measured", "not measured; `sparring compare` measures a method on images that it did not see")
     sources = "\n".join(f"- {cite}" for cite in row.cites) or "- none"
     return f"""---
 library_name: sparring
@@ -189,10 +177,10 @@ pipeline_tag: image-classification
 
 {row.what}
 
-- Learned from: {source}; {labels}
-- Images: {size_of(estimator.image_shape_)}, uint8; files are fitted to that size (`preprocess.json`)
+- Learned from: {source}; {record.labels:,} labels and {record.unlabelled:,} unlabelled images
+- Images: {size_text(estimator.image_shape_)}, uint8; files are fitted to that size (`preprocess.json`)
 - Measured: {measured}
-- Fingerprint of the data: {told.get("fingerprint", "not told")}
+- Fingerprint of the data: {said.get("fingerprint", "unknown")}
 - Written by sparring {SPARRING_VERSION}
 
 ## Classes
@@ -209,9 +197,9 @@ pipeline_tag: image-classification
 
 ## Limits
 
-- It says one of the classes above for any image, also for one that shows none of them.
-- Its figures hold for images taken as those it learned from were; a probability is no better than the few labels by
-  which it was calibrated.{shortcoming}
+- It predicts one of the classes above for any image, also for one that shows none of them.
+- Its figures hold for images taken in the same way as those it learned from. A probability is no better than the few
+  labels by which it was calibrated.{limits}
 
 ## Sources
 
@@ -220,6 +208,6 @@ pipeline_tag: image-classification
 
 
 def quoted(text: str) -> str:
-    """A name on one line that Markdown and HTML take as text."""
+    """Return a name on one line that Markdown and HTML take as text."""
     special = {character: f"&#{ord(character)};" for character in "<>&`*_[]|#\\"}
     return "".join(special.get(character, character) for character in printable(text))

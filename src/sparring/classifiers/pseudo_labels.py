@@ -1,4 +1,4 @@
-"""Pseudo-labels: what a teacher says of unlabelled images, brought into line and believed where it is sure enough.
+"""Pseudo-labels: what a teacher predicts for unlabelled images, aligned and used where it is sure enough.
 
 FixMatch (Sohn et al. 2020, arXiv:2001.07685) with the self-adaptive threshold of FreeMatch (Wang et al. 2023,
 arXiv:2205.07246, eq. 4 to 8) and distribution alignment (Berthelot et al. 2020, arXiv:1911.09785, section 3.1).
@@ -21,7 +21,7 @@ from ..records import record
 
 @record
 class Apart(Discriminated):
-    """A verdict that leaves no trace in batch norm's running statistics: those are of the real, unlabelled images."""
+    """D's output, computed without changing batch norm's running statistics: those are of real, unlabelled images."""
 
     def __call__(self, context: StepContext) -> DiscriminatorOutput:
         if self.averaged:
@@ -44,7 +44,7 @@ def without_trace(net: nn.Module) -> Iterator[None]:
 
 @record
 class Belief(Loss):
-    """A gauge: the teacher's class probabilities and the largest of them, [N,K+1]."""
+    """Monitored, not minimised: the teacher's class probabilities and the largest of them, [N,K+1]."""
 
     of: Discriminated = Discriminated()
     reads = ("logits",)
@@ -56,7 +56,7 @@ class Belief(Loss):
 
 @record
 class Running(TrackedBuffer):
-    """A running mean [K+1] of a Belief, starting from no opinion: every number is 1/K."""
+    """A running mean [K+1] of a Belief; every number is 1/K at first."""
 
     decay: float = 0.99
 
@@ -69,12 +69,11 @@ class Running(TrackedBuffer):
 
 @record
 class Agree(Loss):
-    """The student agrees, on a strong view, with what the teacher says of a weak one, where it is sure enough.
+    """The student's cross-entropy [N] on a strong view, with the teacher's class of a weak view; 0 where it is unsure.
 
     `belief`: the running mean [K+1] of the teacher's probabilities and largest probability. `prior`: the class shares
-    that the teacher's are brought to, or () to leave them. `threshold`: a fixed one, eq. 4 of FixMatch; 0 adapts it:
-    the mean largest probability times how often this class is said, relative to the most frequent (FreeMatch, eq. 8).
-    Counts 0 where unsure.
+    that the teacher's are aligned to, () to leave them. `threshold`: a fixed one (FixMatch, eq. 4); 0 adapts it to the
+    mean largest probability times the frequency of the class relative to the most frequent (FreeMatch, eq. 8).
     """
 
     teacher: Discriminated = Discriminated()
@@ -89,13 +88,13 @@ class Agree(Loss):
     def __call__(self, context: StepContext) -> Tensor:
         p, belief = context[self.teacher].logits.detach().softmax(1), context[self.belief]
         shares = belief[:-1]
-        sure, code_params = aligned(p, shares, self.prior).max(1)
-        limit = self.threshold or belief[-1] * (shares / shares.max())[code_params]
-        return (sure >= limit) * cross_entropy(context[self.student].logits, code_params, reduction="none")
+        sure, label = aligned(p, shares, self.prior).max(1)
+        limit = self.threshold or belief[-1] * (shares / shares.max())[label]
+        return (sure >= limit) * cross_entropy(context[self.student].logits, label, reduction="none")
 
 
 def aligned(p: Tensor, shares: Tensor, prior: tuple) -> Tensor:
-    """Probabilities [N,K], their running mean brought from `shares` [K] to `prior` (() leaves them); rows sum to 1."""
+    """Return probabilities [N,K] with their running mean moved from `shares` [K] to `prior`; () leaves them."""
     if not prior:
         return p
     p = p * (torch.tensor(prior, dtype=p.dtype, device=p.device) / shares)

@@ -1,4 +1,4 @@
-"""The network of `consistency` as the discriminator of a GAN: K classes of real images, and made ones beside them."""
+"""The network of `consistency` as the discriminator of a GAN: K classes of real images, and generated images."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ from .network import Look, Plan, Start, learner
 from .pseudo_labels import Apart
 
 SHOWN = 64  # images of a picture
-Z = 64
+Z = 64  # width of the noise
 
 
 @record
@@ -38,10 +38,10 @@ class Latents(Noise):
 
 @record
 class TeacherMatching(FeatureMatching):
-    """D tells real from made images, K+1 classes; G matches the mean features that D's average sees in `target` images.
+    """D tells real from generated images, K+1 classes; G matches the mean features that D's average sees in `target`.
 
-    Salimans et al. 2016, arXiv:1606.03498, sections 3.1 and 5. The features are of the average, which does not change
-    under G's feet and has seen no fakes in batch norm's statistics. One number per batch: fakes and real images differ
+    Salimans et al. 2016, arXiv:1606.03498, sections 3.1 and 5. The features are those of the averaged weights, which
+    change slowly and have no fakes in batch norm's statistics. One number per batch, since fakes and real images differ
     in number.
     """
 
@@ -58,19 +58,18 @@ class TeacherMatching(FeatureMatching):
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class SemiGAN(ConsistencyClassifier):
+class SemiGANClassifier(ConsistencyClassifier):
     """`consistency`, whose network also plays a game: a generator makes images, the network tells them from real ones.
 
     Salimans et al. 2016, arXiv:1606.03498: the score "real" is the log-sum-exp of the K class logits, and G matches
-    the mean of features. The game enters at 10 % of training and leaves by 75 % (`game` is its weight in between): what
-    a generator that is nearly right has to say about the borders between classes comes early. With `game=0` the fit is
-    that of `consistency`, bit for bit.
+    the mean of features. `game`: the weight of the game between 10 % and 75 % of training. Then a generator is nearly
+    right and shows where the borders between classes are. With `game=0` the fit is that of `consistency`, bit for bit.
     """
 
     game: float = 0.3
 
-    def recipe(self, plan: Plan, look: Look, start: Start) -> Recipe:
-        judge, losses = agreement(self.net, ClassesAsScore(), plan, look, start)
+    def _recipe(self, plan: Plan, look: Look, start: Start) -> Recipe:
+        discriminator, losses = agreement(self.net, ClassesAsScore(), plan, look, start)
         ratio = max(1, plan.ratio // 4)  # fakes for each labelled image: a quarter of the unlabelled ones
         made = Output("G", Latents(Z, ratio))
         adversarial = TeacherMatching(
@@ -82,24 +81,20 @@ class SemiGAN(ConsistencyClassifier):
         )
         generator = Generator("G", DCGAN(width=16), z=Z)
         players = (
-            learner(judge, (*losses, adversarial)),
+            learner(discriminator, (*losses, adversarial)),
             Player("G", (generator,), (adversarial,), Adam(4e-3, (0.5, 0.99)), steps=2, average=0.99),
         )
         return Recipe("Salimans et al. 2016, arXiv:1606.03498, with consistency", players, plan.labelled)
 
-    def train(self, images: np.ndarray, labels: np.ndarray, seed: int) -> State:
-        state = super().train(images, labels, seed)
-        self.pictures_ = {"generated": made_images(state, seed), "real": some_images(images, seed)}
+    def _train(self, images: np.ndarray, labels: np.ndarray, seed: int) -> State:
+        state = super()._train(images, labels, seed)
+        order = keyed_random.order(keyed_random.key(seed, "real"), len(images))
+        self.pictures_ = {"generated": generated_images(state, seed), "real": images[order[:SHOWN].numpy()]}
         return state
 
 
 @torch.no_grad()
-def made_images(state: State, seed: int) -> np.ndarray:
-    """uint8 [64,H,W,C] from the averaged generator."""
+def generated_images(state: State, seed: int) -> np.ndarray:
+    """Return uint8 [64,H,W,C] from the averaged generator."""
     z = keyed_random.normal(keyed_random.key(seed, "shown"), torch.arange(SHOWN), Z).float()
     return to_uint8(state.best("G")(z))
-
-
-def some_images(images: np.ndarray, seed: int) -> np.ndarray:
-    """64 of the images, drawn, or all in that order where there are fewer."""
-    return images[keyed_random.order(keyed_random.key(seed, "real"), len(images))[:SHOWN].numpy()]

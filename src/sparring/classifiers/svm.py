@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import scipy.sparse
@@ -9,89 +10,95 @@ import torch
 from scipy.special import log_expit, softmax
 from sklearn.svm import SVC
 
-from ..features import candidates, extract
+from ..features.handcrafted import candidate_features, extract
 from .base import Classifier
+from .fit_record import CrossValidation
 from .selection import MOST, choose, subset
 
-STRENGTHS = (10.0, 1.0)  # C, the preferred one first
+PENALTIES = (10.0, 1.0)  # C, the preferred one first
 WIDTHS = (1.0, 0.3)  # gamma, times the inverse of the features' total variance
-SETTLED = 20_000  # kernel rows computed at a time, divided by the support vectors
+KERNEL_VALUES = 20_000_000  # computed at a time
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class SVM(Classifier):
+class SVMClassifier(Classifier):
     """One-against-one support vector machines with RBF kernel (Cortes & Vapnik 1995).
 
-    Features, C and the kernel's width are chosen by cross-validation on the labels (HOG, 10 and 1 where a class has a
-    single label). Probabilities: each class's product of sigmoids of its pairwise decisions, normalised, at a
-    temperature fitted to held-out labels: one number, where Platt's two for every pair of classes ask for more labels
-    than there are. `features`: a name of `features.EXTRACTORS`, or "auto". At most `most` labelled images are used,
-    the same share of every class, because the time grows with their square.
+    Features, C and the kernel's width are chosen by cross-validation on the labels. Where a class has a single label
+    these are HOG, 10 and 1. The probability of a class is the product of the sigmoids of its pairwise decisions,
+    normalised, at a temperature that is fitted to held-out labels. Platt's method (SVC(probability=True)) fits two
+    numbers for every pair of classes instead, which takes more labels than there are.
+
+    `features`: a name of `features.EXTRACTORS`, or "auto" to choose. `C`, `width` (gamma times the total variance of
+    the features): None to choose. `most`: labelled images that are used, the same share of every class, because the
+    time grows with their square.
     """
 
     features: str = "auto"
-    C: float | None = None  # None: chosen
-    width: float | None = None  # gamma times the features' total variance; None: chosen
+    C: float | None = None
+    width: float | None = None
     most: int = 10_000
 
-    def learn(self, images: np.ndarray, labels: np.ndarray) -> None:
-        seed, labelled = self.seed(), np.flatnonzero(labels >= 0)
+    def _fit(self, images: np.ndarray, labels: np.ndarray) -> None:
+        seed, labelled = self._seed(), np.flatnonzero(labels >= 0)
         labelled = labelled[subset(labels[labelled], self.most, seed)]
         known = labels[labelled]
-        names = candidates(images.shape[1:]) if self.features == "auto" else (self.features,)
-        strengths = STRENGTHS if self.C is None else (self.C,)
+        names = candidate_features(images.shape[1:]) if self.features == "auto" else (self.features,)
+        strengths = PENALTIES if self.C is None else (self.C,)
         widths = WIDTHS if self.width is None else (self.width,)
         few = subset(known, MOST, seed)
-        apart = {name: relative_distances(extract(name, images[labelled[few]])) for name in names}
+        distances = {name: relative_distances(extract(name, images[labelled[few]])) for name in names}
 
         def held_out(setting: tuple[str, float, float], train: np.ndarray, held: np.ndarray) -> np.ndarray:
             name, strength, width = setting
-            kernel = np.exp(-width * apart[name])
-            model = machine(strength, "precomputed").fit(kernel[np.ix_(train, train)], known[few][train])
-            return pairwise_scores(columns(model.decision_function(kernel[np.ix_(held, train)])), classes)
+            kernel = np.exp(-width * distances[name])
+            model = svc_of(strength, "precomputed").fit(kernel[np.ix_(train, train)], known[few][train])
+            return pairwise_scores(as_pair_columns(model.decision_function(kernel[np.ix_(held, train)])), classes)
 
         classes = int(known.max()) + 1
         settings = [(name, strength, width) for name in names for strength in strengths for width in widths]
         chosen = choose(known[few], settings, held_out, seed=seed, temperature=1.0)
         self.extractor_, strength, width = chosen.settings
         self.temperature_ = chosen.temperature
-        self.keep(extract(self.extractor_, images[labelled]), known, strength, width)
-        self.record_["chosen"] = {
-            "features": self.extractor_,
-            "C": strength,
-            "width": width,
-            "temperature": self.temperature_,
-            "labels_used": len(known),
-            "support_vectors": len(self.vectors_),
-        }
-        self.record_["cross_validation"] = {"accuracy": chosen.accuracy, "table": chosen.table}
+        self._keep(extract(self.extractor_, images[labelled]), known, strength, width)
+        self._note(
+            chosen={
+                "features": self.extractor_,
+                "C": strength,
+                "width": width,
+                "temperature": self.temperature_,
+                "labels_used": len(known),
+                "support_vectors": len(self.vectors_),
+            },
+            cross_validation=CrossValidation(chosen.accuracy, tuple(chosen.table)),
+        )
 
-    def keep(self, features: np.ndarray, labels: np.ndarray, strength: float, width: float) -> None:
-        """Fits scikit-learn's SVC and keeps its numbers, so that a saved model holds nothing but arrays."""
+    def _keep(self, features: np.ndarray, labels: np.ndarray, strength: float, width: float) -> None:
+        """Fit scikit-learn's SVC and keep its numbers: a saved model holds nothing but arrays."""
         self.gamma_ = width / total_variance(features)
-        model = machine(strength, "rbf", gamma=self.gamma_).fit(features.astype(np.float64), labels)
+        model = svc_of(strength, "rbf", gamma=self.gamma_).fit(features.astype(np.float64), labels)
         self.vectors_ = model.support_vectors_.astype(np.float32)
         self.vector_classes_ = np.repeat(np.arange(len(model.n_support_)), model.n_support_)
         self.dual_, self.intercept_ = model.dual_coef_.astype(np.float32), model.intercept_.astype(np.float32)
-        if len(model.n_support_) == 2:  # scikit-learn turns the sign of a single pair
+        if len(model.n_support_) == 2:  # scikit-learn flips the sign of a single pair
             self.dual_, self.intercept_ = -self.dual_, -self.intercept_
 
-    def decisions(self, images: np.ndarray) -> np.ndarray:
-        """Decisions float32 [N, K(K-1)/2], above zero for the first of a pair: (0,1), (0,2) ... (1,2) and so on."""
+    def _decisions(self, images: np.ndarray) -> np.ndarray:
+        """Return decisions float32 [N, K(K-1)/2] of pairs (0,1), (0,2) ... (1,2) ...; the first class is above 0."""
         features, vectors = torch.tensor(extract(self.extractor_, images)), torch.tensor(self.vectors_)
         pairs = pair_weights(self.dual_, self.vector_classes_)
         length, out = vectors.square().sum(1), []
-        for chunk in features.split(max(64, SETTLED * 1000 // max(1, len(vectors)))):
+        for chunk in features.split(max(64, KERNEL_VALUES // max(1, len(vectors)))):
             squared = (chunk.square().sum(1)[:, None] + length - 2 * chunk @ vectors.T).clamp_min(0)
             out.append((-self.gamma_ * squared).exp().numpy() @ pairs + self.intercept_)
         return np.concatenate(out)
 
-    def judge(self, images: np.ndarray) -> np.ndarray:
-        scores = pairwise_scores(self.decisions(images).astype(np.float64), len(self.classes_))
+    def _predict_proba(self, images: np.ndarray) -> np.ndarray:
+        scores = pairwise_scores(self._decisions(images).astype(np.float64), len(self.classes_))
         return softmax(scores / self.temperature_, axis=1)
 
 
-def machine(strength: float, kernel, **settings) -> SVC:
+def svc_of(strength: float, kernel: str, **settings: Any) -> SVC:
     return SVC(C=strength, kernel=kernel, class_weight="balanced", decision_function_shape="ovo", **settings)
 
 
@@ -100,19 +107,19 @@ def total_variance(features: np.ndarray) -> float:
 
 
 def relative_distances(features: np.ndarray) -> np.ndarray:
-    """Squared distances [N,N] of features, in units of their total variance."""
+    """Return squared distances [N,N] of features, in units of their total variance."""
     x = features.astype(np.float64)
     length = (x * x).sum(1)
     return np.maximum(length[:, None] + length - 2 * x @ x.T, 0) / total_variance(features)
 
 
-def columns(decisions: np.ndarray) -> np.ndarray:
-    """scikit-learn gives one class pair as [N] with the sign turned; here always [N, pairs], first class above zero."""
+def as_pair_columns(decisions: np.ndarray) -> np.ndarray:
+    """Return decisions [N, pairs], above zero for the first class; scikit-learn flips the sign of a single pair [N]."""
     return -decisions[:, None] if decisions.ndim == 1 else decisions
 
 
 def pair_weights(dual: np.ndarray, classes: np.ndarray) -> scipy.sparse.csc_array:
-    """[vectors, pairs]: what each support vector adds to each pairwise decision (libsvm keeps K-1 numbers a vector)."""
+    """Return [vectors, pairs]: what a support vector adds to each pairwise decision, from libsvm's `dual` [K-1,V]."""
     pairs = list(combinations(range(len(dual) + 1), 2))
     rows, data = [], []
     for first, second in pairs:
@@ -124,7 +131,10 @@ def pair_weights(dual: np.ndarray, classes: np.ndarray) -> scipy.sparse.csc_arra
 
 
 def pairwise_scores(decisions: np.ndarray, classes: int) -> np.ndarray:
-    """log of the product over its pairs of sigmoid(2 * decision), float64 [N,K]: 2 is the logit's scale of a margin."""
+    """Return each class's sum over its pairs of log sigmoid(2 * decision), float64 [N,K].
+
+    2 is the scale of a logit on a margin.
+    """
     scores = np.zeros((len(decisions), classes))
     for column, (first, second) in enumerate(combinations(range(classes), 2)):
         scores[:, first] += log_expit(2 * decisions[:, column])
@@ -133,7 +143,7 @@ def pairwise_scores(decisions: np.ndarray, classes: int) -> np.ndarray:
 
 
 def best_features(images: np.ndarray, labels: np.ndarray, names: tuple[str, ...], seed: int) -> str:
-    """The name of the features by which such a machine tells held-out labels best; the first where none is better."""
+    """Return the name of the features with which an SVM is best on held-out labels; the first where none is better."""
     if len(names) == 1:
         return names[0]
     few = subset(labels, MOST, seed)
@@ -142,7 +152,7 @@ def best_features(images: np.ndarray, labels: np.ndarray, names: tuple[str, ...]
 
     def held_out(name: str, train: np.ndarray, held: np.ndarray) -> np.ndarray:
         kernel = kernels[name]
-        model = machine(STRENGTHS[0], "precomputed").fit(kernel[np.ix_(train, train)], known[train])
-        return pairwise_scores(columns(model.decision_function(kernel[np.ix_(held, train)])), classes)
+        model = svc_of(PENALTIES[0], "precomputed").fit(kernel[np.ix_(train, train)], known[train])
+        return pairwise_scores(as_pair_columns(model.decision_function(kernel[np.ix_(held, train)])), classes)
 
     return choose(known, names, held_out, seed=seed, temperature=1.0).settings

@@ -2,21 +2,20 @@
 
 import shlex
 import signal
-from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from ..errors import DataError, UsageError, printable
-from ..files import new_file, new_folder
+from ..errors import UsageError, printable
+from ..files import new_file
+from ..words import percent
 from .app import app, go_on, stem, studies, typed
 from .drawings import StudyLine, draw_description, draw_summary
 from .screen import Screen
 from .signals import Interrupted
 from .typed import Count, DataSet, Flag, Minutes, Names, Seed, Share, whole_or_auto
-
-ON_TEST = "On {images:,} test images: {accuracy:.1%} right (95 % interval {low:.1%} to {high:.1%})"
 
 
 @app.command(group=studies)
@@ -126,43 +125,34 @@ def fit(
         json: print JSON.
         quiet: print nothing but results.
     """
-    from ..classifiers import method as row
-    from ..classifiers import save_model
-    from ..data import load
+    from ..classifiers import fit as fit_classifier
 
     screen = Screen(as_json=json, quiet=quiet)
-    chosen = row(method)
-    out = new_folder(out or f"{stem(data)}-{method}", data=data)
-    with screen.progress("reading") as line:
-        images = load(data, size=size, unlabelled=unlabelled, table=table, progress=line.show)
-    held = (images.parts == "test") & images.labelled
-    with screen.progress(f"fitting {method}"):
-        model = chosen.make(random_state=seed, minutes=minutes).fit(images.take(images.parts != "test"))
-    told = {"model": str(out), "method": method, "seconds": model.record_["seconds"]["fit"], "test": None}
-    card = {"data": images.name, "fingerprint": images.fingerprint}
-    card["trained_on"] = "{labels:,} labelled and {unlabelled:,} unlabelled images".format(**model.record_)
-    if held.any():
-        told["test"] = tested(model, images.take(held))
-        card["measured"] = ON_TEST.format(**told["test"])
-    save_model(model, out, **card)
+    out = out or Path(f"{stem(data)}-{method}")
+    with screen.progress("fitting") as line:
+        fitted = fit_classifier(
+            data,
+            method=method,
+            out=out,
+            minutes=minutes,
+            seed=seed,
+            size=size,
+            unlabelled=unlabelled,
+            table=table,
+            progress=lambda p: line(p.done, p.total or None, p.message),
+        )
+    record, score = fitted.model.record_, fitted.test
     if json:
-        screen.show_json(told)
+        seconds = (record.seconds or {}).get("fit")
+        test = None if score is None else asdict(score)
+        screen.show_json({"model": str(out), "method": method, "seconds": seconds, "test": test})
         return
-    screen.line(f"{method}: fitted on {model.record_['labels']:,} labels, saved in {out}")
-    if told["test"]:
-        screen.line(ON_TEST.format(**told["test"]))
+    screen.line(f"{method}: fitted on {record.labels:,} labels, saved in {out}")
+    if score is not None:
+        screen.line(str(score))
     else:
         screen.note(f"How good is it? sparring compare {shlex.quote(data)} --methods {method} measures that")
     screen.note(f"Next: sparring classify {shlex.quote(str(out))} IMAGES...")
-
-
-def tested(model, images) -> dict:
-    """Accuracy on labelled images, with Wilson's interval."""
-    from ..stats import wilson
-
-    names = [model.class_names_[k] for k in model.predict_proba(images).argmax(1)]
-    right = sum(name == images.classes[k] for name, k in zip(names, images.labels.tolist(), strict=True))
-    return {"images": len(images), **dict(zip(("accuracy", "low", "high"), wilson(right, len(images)), strict=True))}
 
 
 @app.command(group=studies)
@@ -181,56 +171,30 @@ def classify(
         csv: print CSV with the probability of every class.
         json: print JSON with the probability of every class.
     """
+    from ..classifiers import classify as predictions_of
     from ..classifiers import load_model
-    from ..data.trees import image_files
 
     screen = Screen(as_json=json)
     if not images:
         raise UsageError(
             "missing", "there are no images to classify", fix="name image files or folders after the model"
         )
-    loaded = load_model(model)
-    rows, bad = judged(loaded, image_files(images))
-    for name, reason in bad:
-        screen.note(f"left out {printable(name)}: {reason}", style="yellow")
-    if not rows:
-        raise DataError("bad-image", f"none of {len(bad)} images can be read", fix="name image files that are whole")
+    classifier = load_model(model)
+    found = predictions_of(classifier, images)
+    good, bad = [p for p in found if not p.problem], [p for p in found if p.problem]
+    for p in bad:
+        screen.note(f"left out {printable(p.image)}: {p.problem}", style="yellow")
     if json:
-        screen.show_json([*rows, *({"image": name, "error": reason} for name, reason in bad)])
+        rows = [{"image": p.image, "class": p.label, "confidence": p.confidence, "probabilities": p.probabilities}
+                for p in good]  # fmt: skip
+        screen.show_json([*rows, *({"image": p.image, "error": p.problem} for p in bad)])
     elif csv:
-        screen.csv(("image", "class", "confidence", *loaded.class_names_), [flat(row) for row in rows])
+        lines = [(p.image, p.label, *(f"{q:.6f}" for q in (p.confidence, *(p.probabilities or {}).values())))
+                 for p in good]  # fmt: skip
+        screen.csv(("image", "class", "confidence", *classifier.class_names_), lines)
     else:
-        shown = [(printable(row["image"]), row["class"], f"{100 * row['confidence']:.1f} %") for row in rows]
+        shown = [(printable(p.image), p.label, percent(p.confidence)) for p in good]
         screen.table(("image", "class", "confidence"), shown, right=("confidence",))
-
-
-def judged(model, paths: Sequence[Path]) -> tuple[list[dict], list[tuple[str, str]]]:
-    """A row per image that can be read, and (file, reason) of the others; a few at a time, so memory stays small."""
-    import numpy as np
-
-    from ..images import BadImage, load_image
-
-    height, width, channels = model.image_shape_
-    rows, bad = [], []
-    for start in range(0, len(paths), 256):
-        good, pixels = [], []
-        for path in paths[start : start + 256]:
-            try:
-                pixels.append(load_image(path, size=(height, width), channels=channels))
-                good.append(str(path))
-            except BadImage as error:
-                bad.append((str(path), error.reason))
-        if not good:
-            continue
-        for name, proba in zip(good, model.predict_proba(np.stack(pixels)).tolist(), strict=True):
-            said = dict(zip(model.class_names_, proba, strict=True))
-            best = max(said, key=said.__getitem__)
-            rows.append({"image": name, "class": best, "confidence": said[best], "probabilities": said})
-    return rows, bad
-
-
-def flat(row: dict) -> list:
-    return [row["image"], row["class"], *(f"{p:.6f}" for p in (row["confidence"], *row["probabilities"].values()))]
 
 
 @app.command(group=studies)

@@ -1,28 +1,24 @@
-"""Images -> features: hand-made ones by name, extractors for judging, and a cache keyed by content.
+"""Images -> features: handcrafted ones by name, extractors for judging, and a cache keyed by content.
 
 A classifier takes `extract(name, images)`. The judge takes an `Extractor`: `handmade("hog")`, `own(images, labels)`,
 a small network trained on the user's own images, or `encoder("dinov2", folder)`, a published one.
 """
 
-from .cache import CACHE, Cache, fingerprint, user_cache
+from .cache import user_cache
 from .deskewing import deskew
 from .encoders import encoder
 from .extractor import Extractor, handmade
 from .gradient_histograms import gradients, hog
-from .handcrafted import EXTRACTORS, candidates, colours, extract, pixels
+from .handcrafted import EXTRACTORS, colours, extract, pixels
 from .learned import own
 
 __all__ = [
-    "CACHE",
     "EXTRACTORS",
-    "Cache",
     "Extractor",
-    "candidates",
     "colours",
     "deskew",
     "encoder",
     "extract",
-    "fingerprint",
     "gradients",
     "handmade",
     "hog",

@@ -1,4 +1,4 @@
-"""Arrays kept by the content that they were computed from: in memory, and in a folder for other processes."""
+"""A cache of arrays by the content that they were computed from: in memory, and in a folder for other processes."""
 
 import hashlib
 import threading
@@ -17,25 +17,16 @@ from ..files import TEMPORARY, atomic_file, cache_folder
 
 Arrays = dict[str, np.ndarray]
 
-DISK = 4 << 30  # bytes that the user's cache may take on the disk
+DISK_LIMIT = 4 << 30  # bytes that the user's cache may take on the disk
 ABANDONED = 3600.0  # seconds after which a half-written file belongs to a process that is dead
-
-
-def fingerprint(*arrays: np.ndarray) -> str:
-    """32 hexadecimal digits that stand for these arrays' shapes, kinds and contents."""
-    digest = hashlib.blake2b(digest_size=16)
-    for array in arrays:
-        digest.update(f"{array.shape} {array.dtype.str} ".encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
 
 
 class Cache:
     """Arrays by key, the most recently used kept in memory up to `limit` bytes; in `folder` too where one is set.
 
     A study sets `folder`, so that its processes compute features and graphs once. Files are .npz without pickle,
-    written whole or not at all, so several processes may read and write at once; one that cannot be read is computed
-    again. `disk`: bytes that the folder may hold; beyond them the files that were not used for longest are dropped.
+    written whole or not at all, so several processes may read and write at once; what cannot be read is computed again.
+    `disk`: bytes that the folder may hold; beyond them the files that were not used for longest are dropped.
     """
 
     def __init__(self, limit: int = 1 << 29, *, folder: Path | None = None, disk: int | None = None):
@@ -44,22 +35,22 @@ class Cache:
         self.lock = threading.Lock()
 
     def get(self, key: tuple, compute: Callable[[], Arrays]) -> Arrays:
-        """What `compute` gives, or gave for the same key; arrays are read-only."""
+        """Return what `compute` gives, or gave for the same key; arrays are read-only."""
         name = hashlib.blake2b(repr((1, key)).encode(), digest_size=16).hexdigest()
         with self.lock:
             if name in self.kept:
                 self.kept.move_to_end(name)
                 return self.kept[name]
-        arrays = self.read(name)
+        arrays = self._read(name)
         if arrays is None:
             arrays = compute()
-            self.write(name, arrays)
+            self._write(name, arrays)
         for array in arrays.values():
             array.flags.writeable = False
-        self.keep(name, arrays)
+        self._keep(name, arrays)
         return arrays
 
-    def keep(self, name: str, arrays: Arrays) -> None:
+    def _keep(self, name: str, arrays: Arrays) -> None:
         with self.lock:
             self.kept[name] = arrays
             while (
@@ -67,7 +58,7 @@ class Cache:
             ):
                 self.kept.popitem(last=False)
 
-    def read(self, name: str) -> Arrays | None:
+    def _read(self, name: str) -> Arrays | None:
         path = self.folder / f"{name}.npz" if self.folder else None
         if path is None or not path.exists():
             return None
@@ -80,19 +71,19 @@ class Cache:
             path.touch()  # used now: the last to be dropped
         return found
 
-    def write(self, name: str, arrays: Arrays) -> None:
+    def _write(self, name: str, arrays: Arrays) -> None:
         if self.folder is None:
             return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with atomic_file(self.folder / f"{name}.npz") as temporary, temporary.open("wb") as file:
                 np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
-            self.shrink(name)
+            self._shrink(name)
         except (MachineError, OSError):
             pass  # a cache that cannot be written is only slower
 
-    def shrink(self, newest: str) -> None:
-        """Drops the files that were not used for longest until the folder holds at most `disk` bytes."""
+    def _shrink(self, newest: str) -> None:
+        """Drop the files that were not used for longest until the folder holds at most `disk` bytes."""
         if self.folder is None or self.disk is None:
             return
         files, now = [], time.time()
@@ -121,9 +112,9 @@ CACHE = Cache()
 
 @lru_cache
 def cache_at(folder: Path) -> Cache:
-    return Cache(folder=folder, disk=DISK)
+    return Cache(folder=folder, disk=DISK_LIMIT)
 
 
 def user_cache() -> Cache:
-    """The cache that outlives this process: the folder `features` in the user's cache folder, at most DISK bytes."""
+    """Return the cache that outlives this process: `features` in the user's cache folder, at most DISK_LIMIT bytes."""
     return cache_at(cache_folder() / "features")

@@ -5,22 +5,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .gradient_histograms import chunks
+from .gradient_histograms import cached_chunks
 
 
 def deskew(images: np.ndarray) -> np.ndarray:
-    """Grey images [N,H,W,1] sheared along the rows until what stands out from the border's grey is upright, centred.
+    """Return grey images uint8 [N,H,W,1] sheared until the drawing is upright, and centred.
 
-    The shear is the regression of columns on rows, weighted by the distance from the border's median grey; it is
-    limited to 45 degrees. The ground around is filled with that grey. uint8 [N,H,W,1].
+    The drawing is what differs from the border's median grey. The shear is the regression of columns on rows, weighted
+    by that difference, at most 45 degrees; what becomes free is filled with that grey.
+    Raises ValueError for colour images.
     """
     if images.shape[3] != 1:
         raise ValueError(f"deskew takes grey images, got {images.shape[3]} channels")
-    return np.concatenate([sheared(torch.from_numpy(chunk[..., 0])).numpy() for chunk in chunks(images)])[..., None]
+    return np.concatenate([_sheared(torch.from_numpy(chunk[..., 0])).numpy() for chunk in cached_chunks(images)])[
+        ..., None
+    ]
 
 
-def sheared(images: Tensor) -> Tensor:
-    """uint8 [N,H,W] -> uint8 [N,H,W]; see `deskew`."""
+def _sheared(images: Tensor) -> Tensor:
     _, height, width = images.shape
     border = torch.cat([images[:, 0], images[:, -1], images[:, 1:-1, 0], images[:, 1:-1, -1]], dim=1)
     ground = border.median(dim=1).values.float()[:, None, None]

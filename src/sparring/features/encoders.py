@@ -20,13 +20,13 @@ from torch import Tensor, nn
 
 from ..devices import choose_device
 from ..errors import FileFormatError, MachineError, SparringError, UsageError, pick
-from ..files import read_json
-from .extractor import Extractor, hash_of
+from ..files import content_hash, read_json
+from .extractor import HASH_DIGITS, Extractor
 from .inception import SIDE, load_inception
 from .preprocessing import Preparation, preparation_of
 
-VERSION = 1  # of what is read from an encoder
-BATCH = 32  # images at a time
+ENCODER_VERSION = 1  # to be raised with any change of what is read from an encoder
+ENCODER_BATCH = 32  # images
 PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".msgpack", ".h5"}
 FAMILIES = {  # name -> the model types of transformers that it may be; none: any
     "dinov2": ("dinov2", "dinov2_with_registers"),
@@ -39,7 +39,7 @@ SQUARE = Preparation((0.5,) * 3, (0.5,) * 3, "bilinear", size=(SIDE, SIDE))
 
 
 def encoder(name: str, source: str | Path, *, expected: str = "", device: str = "auto") -> Extractor:
-    """A published encoder as an extractor.
+    """Return a published encoder as an extractor.
 
     name: `dinov2`, `clip`, `encoder` for any image model that transformers knows, or `inception`. source: a folder
     with config.json, model.safetensors and preprocessor_config.json, or the name of one in the hub's cache on this
@@ -48,8 +48,8 @@ def encoder(name: str, source: str | Path, *, expected: str = "", device: str = 
     pools (of DINOv2 the class token, of CLIP the projected image embedding where there is one), in float32 and not
     scaled.
 
-    Inception sees images at 299 x 299, bilinear like the usual PyTorch copies, but antialiased and in whole numbers:
-    Frechet distances are near the published kind, and equal only to others with the same resize rule.
+    Images are resized to 299 x 299 for Inception: bilinear like the usual PyTorch copies, but antialiased and rounded.
+    So Frechet distances are near published ones, but equal only to those with the same resize rule.
 
     Raises UsageError for an unknown name, FileFormatError for files that are missing, unsafe or other than expected,
     MachineError where transformers is missing or torchvision is broken.
@@ -57,48 +57,48 @@ def encoder(name: str, source: str | Path, *, expected: str = "", device: str = 
     types, where = pick(FAMILIES, name, "encoder"), choose_device(device)
     folder = folder_of(source, "*" if name == "inception" else "model.safetensors")
     files = weight_files(folder)
-    found = sha256(files)
+    found = weights_hash(files)
     check_hash(found, expected, folder)
     if name == "inception":
-        return extractor_of(name, load_inception(files).to(where), SQUARE, found, where)
-    config = read_dict(folder / "config.json", "the architecture of the model")
+        return encoder_extractor(name, load_inception(files).to(where), SQUARE, found, where)
+    config = read_config(folder / "config.json", "the architecture of the model")
     if types and config.get("model_type") not in types:
         raise UsageError("other-encoder", f"{folder} holds a model of type {config.get('model_type')!r}, not {name}",
                          fix="name a folder that holds one, or call the extractor encoder")  # fmt: skip
     path = folder / "preprocessor_config.json"
-    prepare = preparation_of(read_dict(path, "how its images are resized and normalised"), path)
+    prepare = preparation_of(read_config(path, "how its images are resized and normalised"), path)
     built = {key: value for key, value in sorted(config.items()) if key[0] != "_" and key not in UNIMPORTANT}
     try:
-        return extractor_of(name, loaded(folder).to(where), prepare, found, where, str(built))
+        return encoder_extractor(name, loaded_model(folder).to(where), prepare, found, where, str(built))
     except (RuntimeError, AttributeError, TypeError, ValueError) as error:
         if isinstance(error, SparringError):
             raise
         raise unreadable(folder, error) from error
 
 
-def extractor_of(
+def encoder_extractor(
     name: str, model: nn.Module, prepare: Preparation, weights: str, device: str, built: str = ""
 ) -> Extractor:
-    """The extractor of a loaded model; one empty image goes through it, so that what does not fit shows here."""
+    """Return the extractor of a loaded model; it is tried on one empty image, so that an error shows here."""
 
     @torch.inference_mode()
-    def see(images: np.ndarray) -> tuple[np.ndarray, None]:
+    def compute(images: np.ndarray) -> tuple[np.ndarray, None]:
         return pooled(model, prepare(images, device)).float().cpu().numpy(), None
 
     return Extractor(
-        width=see(np.zeros((1, 32, 32, 3), np.uint8))[0].shape[1],
+        width=compute(np.zeros((1, 32, 32, 3), np.uint8))[0].shape[1],
         name=name,
-        hash=hash_of("encoder", VERSION, weights, prepare, built),
+        hash=content_hash("encoder", ENCODER_VERSION, weights, prepare, built)[:HASH_DIGITS],
         weights=weights,
         resize=prepare.rule,
-        see=see,
-        batch=BATCH,
+        compute=compute,
+        batch=ENCODER_BATCH,
         alone=True,
     )
 
 
 def pooled(model: nn.Module, x: Tensor) -> Tensor:
-    """[N,F] of images [N,3,h,w]: what the model itself makes of a whole image."""
+    """Return the model's own features [N,F] of whole images [N,3,h,w]."""
     out: Any = model.get_image_features(pixel_values=x) if hasattr(model, "get_image_features") else model(x)  # type: ignore
     if isinstance(out, Tensor):
         return out
@@ -110,7 +110,7 @@ def pooled(model: nn.Module, x: Tensor) -> Tensor:
 
 
 def folder_of(source: str | Path, takes: str) -> Path:
-    """The folder or the file itself, or the place of a hub's name in the cache. Raises FileFormatError, UsageError.
+    """Return the folder or file itself, or the folder of a hub's name in the cache. Raises FileFormatError, UsageError.
 
     `takes`: which files may stand for their folder; `*`: any may stand for itself.
     """
@@ -123,15 +123,15 @@ def folder_of(source: str | Path, takes: str) -> Path:
         return path if takes == "*" else path.parent
     if not path.is_dir() and path.suffix == ".safetensors":
         raise FileFormatError("encoder-missing", f"there is no file {path}", fix="name the file, or the model's folder")
-    return path if path.is_dir() else cached(str(source))
+    return path if path.is_dir() else hub_folder(str(source))
 
 
-def cached(name: str) -> Path:
+def hub_folder(name: str) -> Path:
     try:
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
     except ImportError:
-        raise missing("transformers") from None
+        raise missing_package("transformers") from None
     try:
         return Path(snapshot_download(name, local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError, OSError) as error:
@@ -143,14 +143,14 @@ def cached(name: str) -> Path:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The file itself, model.safetensors, or the parts that its index names. Raises FileFormatError."""
+    """Return the file itself, model.safetensors, or the parts that its index names. Raises FileFormatError."""
     if folder.is_file():
         return [folder]
     single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
     if single.is_file():
         return [single]
     if index.is_file():
-        parts = read_dict(index, "where its weights are").get("weight_map") or {}
+        parts = read_config(index, "where its weights are").get("weight_map") or {}
         return [folder / Path(str(name)).name for name in sorted(set(parts.values()))]
     refuse_pickle(sorted(folder.iterdir()))
     raise FileFormatError(
@@ -170,8 +170,8 @@ def refuse_pickle(paths: list[Path]) -> None:
             )
 
 
-def sha256(files: list[Path]) -> str:
-    """Of one file, as sha256sum prints it; of several, of their hashes one after the other."""
+def weights_hash(files: list[Path]) -> str:
+    """Return the SHA-256 of one file, as sha256sum prints it; of several that of their hashes one after the other."""
     digests = []
     for path in files:
         try:
@@ -197,8 +197,8 @@ def check_hash(found: str, expected: str, where: Path) -> None:
         )
 
 
-def read_dict(path: Path, says: str) -> dict[str, Any]:
-    """Of a JSON file beside the weights. Raises FileFormatError."""
+def read_config(path: Path, says: str) -> dict[str, Any]:
+    """Return the content of a JSON file beside the weights. Raises FileFormatError."""
     if not path.is_file():
         raise FileFormatError(
             "bad-encoder",
@@ -214,18 +214,18 @@ def read_dict(path: Path, says: str) -> dict[str, Any]:
 # --- transformers ----------------------------------------------------------------------------------------------------
 
 
-def loaded(folder: Path) -> nn.Module:
-    """The model in eval mode, float32, all its weights from the file. Raises FileFormatError, MachineError."""
-    transformers = imported()
-    with quiet(transformers):
+def loaded_model(folder: Path) -> nn.Module:
+    """Return the model in eval mode, float32, all its weights from the file. Raises FileFormatError, MachineError."""
+    transformers = transformers_module()
+    with quiet_transformers(transformers):
         try:
-            model, told = transformers.AutoModel.from_pretrained(
+            model, report = transformers.AutoModel.from_pretrained(
                 folder, local_files_only=True, use_safetensors=True, trust_remote_code=False,
                 dtype=torch.float32, output_loading_info=True,
             )  # fmt: skip
         except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
             raise unreadable(folder, error) from error
-    if absent := sorted(told["missing_keys"]):
+    if absent := sorted(report["missing_keys"]):
         raise FileFormatError(
             "bad-encoder",
             f"{folder} lacks {len(absent)} weights that its config.json asks for, such as {absent[0]}",
@@ -241,10 +241,10 @@ def unreadable(folder: Path, error: Exception) -> FileFormatError:
     )
 
 
-def imported() -> Any:
-    """The module transformers. A torchvision that does not fit this torch would break every model of it."""
+def transformers_module() -> Any:
+    """Import transformers. Raises MachineError where torchvision does not fit torch, which would break its models."""
     if importlib.util.find_spec("transformers") is None:
-        raise missing("transformers")
+        raise missing_package("transformers")
     if importlib.util.find_spec("torchvision") is not None:
         try:
             importlib.import_module("torchvision")
@@ -258,7 +258,7 @@ def imported() -> Any:
     return importlib.import_module("transformers")
 
 
-def missing(package: str) -> MachineError:
+def missing_package(package: str) -> MachineError:
     return MachineError(
         "no-encoders",
         f"published encoders need the package {package}, which is not installed",
@@ -267,7 +267,7 @@ def missing(package: str) -> MachineError:
 
 
 @contextmanager
-def quiet(transformers: Any) -> Iterator[None]:
+def quiet_transformers(transformers: Any) -> Iterator[None]:
     """No progress bars and no warnings of transformers on the screen."""
     logging = transformers.utils.logging
     before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()

@@ -1,4 +1,4 @@
-"""What the judge looks through: an extractor with a name, a hash, a stated resize rule, and a cache on the disk."""
+"""Extractors, by which images are judged: each has a name, a hash, a stated resize rule, and a cache on the disk."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,34 +9,35 @@ import numpy as np
 import torch
 
 from ..errors import DataError, pick
-from .cache import Arrays, fingerprint, user_cache
+from ..files import content_hash
+from ..records import OnProgress, Progress, no_progress
+from .cache import Arrays, user_cache
 from .handcrafted import EXTRACTORS
 
-Progress = Callable[[int, int, str], None]  # done, of how many, what
-See = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
+Compute = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
 
-DIGITS = 12  # of a hash, hexadecimal
-HANDMADE_VERSION = 1  # of the definitions in handmade.py: a change that moves a feature needs a new one
-CHUNK = 1 << 19  # pixels that go through an extractor at a time
-MOST_AT_ONCE = 16  # chunks
+HASH_DIGITS = 12
+HANDMADE_VERSION = 1  # of the features in handcrafted.py: to be raised with any change of a value
+PIXELS_AT_ONCE = 1 << 19
+LARGEST_POOL = 16  # threads
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Extractor:
     """Images -> features; two scores are comparable only where `hash` is the same.
 
-    `hash` (12 hexadecimal digits) stands for weights, definition and resize rule; `resize` says in one sentence what
-    happens to an image before it is looked at; `width` is F, None where it depends on the size of the images. `shape`:
-    the (H, W, C) that it takes, None where it takes any. `classes`: names, in the order of `logits`. `accuracy`: the
-    share of images that are given their right class, and `accuracy_of` which images these are. `weights`: the sha256
-    of the file that they come from, if any. `see`: uint8 [n,H,W,C] -> features float32 [n,F] and logits float32 [n,K],
-    or None; `batch` images at a time. `alone`: what it looks through takes all of the machine for one chunk.
+    `hash` (12 hexadecimal digits) stands for weights, definition and resize rule; `resize` says in one sentence how an
+    image is resized first; `width` is F, None where it depends on the size of the images. `shape`: the (H, W, C) that
+    it takes, None where it takes any. `classes`: names, in the order of `logits`. `accuracy`: the share of images that
+    are classified right, and `accuracy_of` which images these are. `weights`: the sha256 of the file that they come
+    from, if any. `compute`: uint8 [n,H,W,C] -> features float32 [n,F] and logits float32 [n,K] or None, `batch` images
+    at a time. `alone`: whether one call of `compute` uses all of the machine.
     """
 
     name: str
     hash: str
     resize: str
-    see: See
+    compute: Compute
     width: int | None = None
     shape: tuple[int, int, int] | None = None
     classes: tuple[str, ...] = ()
@@ -47,37 +48,35 @@ class Extractor:
     alone: bool = False
 
     def features(
-        self, images: np.ndarray, progress: Progress | None = None, *, origins: Sequence[str] = ()
+        self, images: np.ndarray, progress: OnProgress = no_progress, *, origins: Sequence[str] = ()
     ) -> np.ndarray:
-        """float32 [N,F] of uint8 images [N,H,W,C], read-only because cached: a second call costs a read of the disk.
+        """Return features float32 [N,F] of uint8 images [N,H,W,C], read-only: they are cached on the disk by content.
 
-        Chunks go to as many threads as torch has, each of them whole to one: on two cores about 1.5 times as fast as
-        one thread, as two processes are; torch's own division of every operation was slower than one thread wherever
-        something else was running. Memory holds the features and a few chunks. Raises DataError for another shape than
-        `shape`, and where features are not finite, naming the first such image by `origins` or its number.
+        Memory holds the features and a few chunks of images. Raises DataError for another shape than `shape`, and where
+        features are not finite, naming the first such image by `origins` or its number.
         """
-        return self.seen(images, progress, origins)["features"]
+        return self._outputs(images, progress, origins)["features"]
 
     def logits(
-        self, images: np.ndarray, progress: Progress | None = None, *, origins: Sequence[str] = ()
+        self, images: np.ndarray, progress: OnProgress = no_progress, *, origins: Sequence[str] = ()
     ) -> np.ndarray | None:
-        """Class logits float32 [N,K], None for an extractor that names no classes; see `features`."""
-        return self.seen(images, progress, origins).get("logits") if self.classes else None
+        """Return class logits float32 [N,K], None for an extractor without classes; see `features`."""
+        return self._outputs(images, progress, origins).get("logits") if self.classes else None
 
     def named(
-        self, images: np.ndarray, progress: Progress | None = None, *, origins: Sequence[str] = ()
+        self, images: np.ndarray, progress: OnProgress = no_progress, *, origins: Sequence[str] = ()
     ) -> np.ndarray | None:
-        """The class that each image is taken for, int64 [N] as index of `classes`; None where it names none."""
+        """Return the most probable class, int64 [N] as index of `classes`; None for an extractor without classes."""
         logits = self.logits(images, progress, origins=origins)
         return None if logits is None else logits.argmax(1)
 
-    def seen(self, images: np.ndarray, progress: Progress | None, origins: Sequence[str]) -> Arrays:
-        """Features and logits, from the cache where these images were seen before."""
-        self.check(images)
-        key = ("seen", self.name, self.hash, fingerprint(images))
-        return user_cache().get(key, lambda: self.computed(images, progress, origins))
+    def _outputs(self, images: np.ndarray, progress: OnProgress, origins: Sequence[str]) -> Arrays:
+        """Return features and logits, from the cache where these images were seen before."""
+        self._check(images)
+        key = ("seen", self.name, self.hash, content_hash(images))
+        return user_cache().get(key, lambda: self._computed(images, progress, origins))
 
-    def check(self, images: np.ndarray) -> None:
+    def _check(self, images: np.ndarray) -> None:
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3) or not images.size:
             raise DataError(
                 "image-shape",
@@ -92,26 +91,27 @@ class Extractor:
                 fix="load both sides at one size, or train an extractor on images of this one",
             )
 
-    def computed(self, images: np.ndarray, progress: Progress | None, origins: Sequence[str]) -> Arrays:
-        """Chunk by chunk into arrays that are made once."""
-        step = self.batch or max(16, CHUNK // (images.shape[1] * images.shape[2]))
+    def _computed(self, images: np.ndarray, progress: OnProgress, origins: Sequence[str]) -> Arrays:
+        """Compute chunk by chunk, into arrays that are made once."""
+        # Each chunk goes whole to one of torch's threads: on two cores 1.5 times as fast as one thread. Torch's own
+        # division of every operation was slower than one thread wherever something else was running.
+        step = self.batch or max(16, PIXELS_AT_ONCE // (images.shape[1] * images.shape[2]))
         starts = range(0, len(images), step)
-        workers = 1 if self.alone else min(torch.get_num_threads(), MOST_AT_ONCE, len(starts))
-        found = at_once(lambda start: self.see(writeable(images[start : start + step])), starts, workers)
+        workers = 1 if self.alone else min(torch.get_num_threads(), LARGEST_POOL, len(starts))
+        found = in_threads(lambda start: self.compute(writeable(images[start : start + step])), starts, workers)
         arrays: Arrays = {}
         for start, both in zip(starts, found, strict=True):
             for name, values in zip(("features", "logits"), both, strict=True):
                 if values is None:
                     continue
-                self.check_finite(values, start, origins)
+                self._check_finite(values, start, origins)
                 if name not in arrays:
                     arrays[name] = np.empty((len(images), values.shape[1]), np.float32)
                 arrays[name][start : start + step] = values
-            if progress:
-                progress(min(start + step, len(images)), len(images), f"features {self.name}")
+            progress(Progress("images", min(start + step, len(images)), len(images), f"features {self.name}"))
         return arrays
 
-    def check_finite(self, values: np.ndarray, start: int, origins: Sequence[str]) -> None:
+    def _check_finite(self, values: np.ndarray, start: int, origins: Sequence[str]) -> None:
         bad = np.flatnonzero(~np.isfinite(values).all(1))
         if len(bad):
             first = start + int(bad[0])
@@ -124,12 +124,12 @@ class Extractor:
 
 
 def writeable(images: np.ndarray) -> np.ndarray:
-    """The images, copied only where torch would warn about read-only memory."""
+    """Return the images, copied only where torch would warn about read-only memory."""
     return np.require(images, requirements=["C", "W"])
 
 
-def at_once(do: Callable[[int], Any], items: Iterable[int], workers: int) -> Iterator[Any]:
-    """What `do` gives for each item, in order; several at once, each in one thread."""
+def in_threads(do: Callable[[int], Any], items: Iterable[int], workers: int) -> Iterator[Any]:
+    """Yield what `do` gives for each item, in order; several at once, each in one thread."""
     if workers <= 1:
         yield from map(do, items)
         return
@@ -143,20 +143,11 @@ def at_once(do: Callable[[int], Any], items: Iterable[int], workers: int) -> Ite
 
 
 def handmade(name: str) -> Extractor:
-    """One of EXTRACTORS, such as `pixels` or `hog`, for the judge. Raises UsageError for an unknown name.
-
-    Its hash stands for its name and the version of these definitions.
-    """
-    compute = pick(EXTRACTORS, name, "extractor")
+    """Return one of EXTRACTORS, such as `pixels` or `hog`, as an Extractor. Raises UsageError for an unknown name."""
+    features_of = pick(EXTRACTORS, name, "extractor")
     return Extractor(
         name=name,
-        hash=hash_of("handmade", name, HANDMADE_VERSION),
+        hash=content_hash("handmade", name, HANDMADE_VERSION)[:HASH_DIGITS],
         resize="images are looked at in their own size",
-        see=lambda images: (compute(images), None),
+        compute=lambda images: (features_of(images), None),
     )
-
-
-def hash_of(*what: object) -> str:
-    """DIGITS hexadecimal digits that stand for names, numbers and arrays."""
-    arrays = [item if isinstance(item, np.ndarray) else np.frombuffer(repr(item).encode(), np.uint8) for item in what]
-    return fingerprint(*arrays)[:DIGITS]

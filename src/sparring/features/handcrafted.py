@@ -1,6 +1,6 @@
 """Features without learned weights, by name: uint8 [N,H,W,C] -> float32 [N,F].
 
-None is fitted, so none can leak from one part of the data to another.
+None is fitted to data, so none can carry information from test images to training images.
 """
 
 from collections.abc import Callable
@@ -9,40 +9,41 @@ import numpy as np
 import torch
 
 from ..errors import pick
-from .cache import CACHE, fingerprint
+from ..files import content_hash
+from .cache import CACHE
 from .deskewing import deskew
-from .gradient_histograms import box_windows, chunks, hog
+from .gradient_histograms import box_windows, cached_chunks, hog
 
 
 def extract(name: str, images: np.ndarray) -> np.ndarray:
-    """The features called `name` of uint8 images [N,H,W,C], float32 [N,F], read-only because cached."""
+    """Return the features called `name` of uint8 images [N,H,W,C], float32 [N,F], read-only because cached."""
     compute = pick(EXTRACTORS, name, "extractor")
-    return CACHE.get(("features", name, fingerprint(images)), lambda: {"features": compute(images)})["features"]
+    return CACHE.get(("features", name, content_hash(images)), lambda: {"features": compute(images)})["features"]
 
 
 def pixels(images: np.ndarray) -> np.ndarray:
-    """Grey or colour values from 0 to 1, float32 [N, H*W*C]."""
+    """Return grey or colour values from 0 to 1, float32 [N, H*W*C]."""
     return images.reshape(len(images), -1).astype(np.float32) / 255
 
 
 def colours(images: np.ndarray) -> np.ndarray:
-    """Mean colour of the cells of a 4 x 4 grid, float32 [N, 16*C] from 0 to 1."""
+    """Return the mean colour of the cells of a 4 x 4 grid, float32 [N, 16*C] from 0 to 1."""
     _, height, width, _ = images.shape
     rows, columns = box_windows(height, 4), box_windows(width, 4)
     parts = [
         (rows @ torch.from_numpy(chunk).permute(0, 3, 1, 2).float() @ columns.T).flatten(1) / 255
-        for chunk in chunks(images)
+        for chunk in cached_chunks(images)
     ]
     return torch.cat(parts).numpy()
 
 
 def coarse_hog(images: np.ndarray) -> np.ndarray:
-    """`hog` with cells of a quarter of the shorter side: 7 pixels at 28."""
+    """Return `hog` with cells of a quarter of the shorter side: 7 pixels at 28."""
     return hog(images, cell=cell_size(images, 4))
 
 
 def fine_hog(images: np.ndarray) -> np.ndarray:
-    """`hog` with cells of a sixth of the shorter side: 5 pixels at 28."""
+    """Return `hog` with cells of a sixth of the shorter side: 5 pixels at 28."""
     return hog(images, cell=cell_size(images, 6))
 
 
@@ -51,7 +52,7 @@ def cell_size(images: np.ndarray, parts: int) -> int:
     return max(3 if parts <= 4 else 2, round(side / parts))
 
 
-def joined(*extractors: Callable) -> Callable[[np.ndarray], np.ndarray]:
+def _joined(*extractors: Callable) -> Callable[[np.ndarray], np.ndarray]:
     return lambda images: np.concatenate([compute(images) for compute in extractors], axis=1)
 
 
@@ -59,14 +60,16 @@ EXTRACTORS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "pixels": pixels,
     "hog": coarse_hog,
     "fine-hog": fine_hog,
-    "hog+colours": joined(coarse_hog, colours),
+    "hog+colours": _joined(coarse_hog, colours),
     "deskewed pixels": lambda images: pixels(deskew(images)),
     "deskewed hog": lambda images: coarse_hog(deskew(images)),
     "deskewed fine-hog": lambda images: fine_hog(deskew(images)),
 }
 
 
-def candidates(shape: tuple[int, ...]) -> tuple[str, ...]:
-    """Names of the extractors worth trying on images of this shape (H, W, C), the first to be used unless another is
-    clearly better: deskewing is for grey images, colours are for colour images."""
+def candidate_features(shape: tuple[int, ...]) -> tuple[str, ...]:
+    """Return the names of the extractors worth trying on images of this shape (H, W, C), the usual best first.
+
+    Deskewing is for grey images, colours are for colour images.
+    """
     return ("hog", "deskewed hog", "pixels", "deskewed pixels") if shape[-1] == 1 else ("hog", "hog+colours", "pixels")

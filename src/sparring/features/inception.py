@@ -1,8 +1,8 @@
 """Inception v3 as published Frechet distances use it. Szegedy et al. 2016, arXiv:1512.00567; weights of 2015-12-05.
 
-It differs from the network that ImageNet weights are usually given for: means at the border leave the padding out,
-the last block takes a maximum where others take a mean, and it names 1,008 classes. Tensors are called as in the
-usual PyTorch copies of those weights: `Conv2d_1a_3x3.conv.weight`, `Mixed_5b.branch1x1.bn.running_mean`, `fc.weight`.
+It differs from the usual network with ImageNet weights: means at the border leave out the padding, the last block pools
+by the maximum, not the mean, and there are 1,008 classes. Tensors have the names of the usual PyTorch copies:
+`Conv2d_1a_3x3.conv.weight`, `Mixed_5b.branch1x1.bn.running_mean`, `fc.weight`.
 """
 
 from collections.abc import Iterable
@@ -16,14 +16,14 @@ from torch.nn.functional import avg_pool2d, max_pool2d, relu
 
 from ..errors import FileFormatError
 
-WIDTH, OUTPUTS = 2048, 1008
+INCEPTION_WIDTH, OUTPUTS = 2048, 1008
 SIDE = 299  # pixels
 
 Sizes = int | tuple[int, int]
 Chain = tuple[str, ...]  # layers one after the other; "a|b" stands for both beside each other
 
 
-class Conv(nn.Module):
+class InceptionConv(nn.Module):
     """Convolution, batch norm, ReLU."""
 
     def __init__(self, before: int, after: int, kernel: Sizes, stride: int = 1, padding: Sizes | str = "same"):
@@ -35,10 +35,10 @@ class Conv(nn.Module):
         return relu(self.bn(self.conv(x)), inplace=True)
 
 
-class Block(nn.Module):
-    """Chains of layers that all start from the same map; what they give is joined. "mean", "max" and "half" pool."""
+class InceptionBlock(nn.Module):
+    """Chains of layers from the same map, their outputs concatenated. "mean", "max" and "half" are pools."""
 
-    def __init__(self, chains: Iterable[Chain], layers: dict[str, Conv]):
+    def __init__(self, chains: Iterable[Chain], layers: dict[str, InceptionConv]):
         super().__init__()
         self.chains = tuple(chains)
         for name, layer in layers.items():
@@ -63,83 +63,83 @@ class Block(nn.Module):
         return self.get_submodule(name)(x)
 
 
-def block_a(before: int, pooled: int) -> Block:
+def block_a(before: int, pooled: int) -> InceptionBlock:
     """35 x 35: figure 5 of the paper."""
     layers = {
-        "branch1x1": Conv(before, 64, 1),
-        "branch5x5_1": Conv(before, 48, 1),
-        "branch5x5_2": Conv(48, 64, 5),
-        "branch3x3dbl_1": Conv(before, 64, 1),
-        "branch3x3dbl_2": Conv(64, 96, 3),
-        "branch3x3dbl_3": Conv(96, 96, 3),
-        "branch_pool": Conv(before, pooled, 1),
+        "branch1x1": InceptionConv(before, 64, 1),
+        "branch5x5_1": InceptionConv(before, 48, 1),
+        "branch5x5_2": InceptionConv(48, 64, 5),
+        "branch3x3dbl_1": InceptionConv(before, 64, 1),
+        "branch3x3dbl_2": InceptionConv(64, 96, 3),
+        "branch3x3dbl_3": InceptionConv(96, 96, 3),
+        "branch_pool": InceptionConv(before, pooled, 1),
     }
     double = ("branch3x3dbl_1", "branch3x3dbl_2", "branch3x3dbl_3")
-    return Block((("branch1x1",), ("branch5x5_1", "branch5x5_2"), double, ("mean", "branch_pool")), layers)
+    return InceptionBlock((("branch1x1",), ("branch5x5_1", "branch5x5_2"), double, ("mean", "branch_pool")), layers)
 
 
-def block_b(before: int) -> Block:
+def block_b(before: int) -> InceptionBlock:
     """35 x 35 -> 17 x 17: figure 10."""
     layers = {
-        "branch3x3": Conv(before, 384, 3, 2, 0),
-        "branch3x3dbl_1": Conv(before, 64, 1),
-        "branch3x3dbl_2": Conv(64, 96, 3),
-        "branch3x3dbl_3": Conv(96, 96, 3, 2, 0),
+        "branch3x3": InceptionConv(before, 384, 3, 2, 0),
+        "branch3x3dbl_1": InceptionConv(before, 64, 1),
+        "branch3x3dbl_2": InceptionConv(64, 96, 3),
+        "branch3x3dbl_3": InceptionConv(96, 96, 3, 2, 0),
     }
-    return Block((("branch3x3",), ("branch3x3dbl_1", "branch3x3dbl_2", "branch3x3dbl_3"), ("half",)), layers)
+    return InceptionBlock((("branch3x3",), ("branch3x3dbl_1", "branch3x3dbl_2", "branch3x3dbl_3"), ("half",)), layers)
 
 
-def block_c(before: int, inside: int) -> Block:
+def block_c(before: int, inside: int) -> InceptionBlock:
     """17 x 17: figure 6, with n = 7."""
     wide, tall = (1, 7), (7, 1)
     layers = {
-        "branch1x1": Conv(before, 192, 1),
-        "branch7x7_1": Conv(before, inside, 1),
-        "branch7x7_2": Conv(inside, inside, wide),
-        "branch7x7_3": Conv(inside, 192, tall),
-        "branch7x7dbl_1": Conv(before, inside, 1),
-        "branch7x7dbl_2": Conv(inside, inside, tall),
-        "branch7x7dbl_3": Conv(inside, inside, wide),
-        "branch7x7dbl_4": Conv(inside, inside, tall),
-        "branch7x7dbl_5": Conv(inside, 192, wide),
-        "branch_pool": Conv(before, 192, 1),
+        "branch1x1": InceptionConv(before, 192, 1),
+        "branch7x7_1": InceptionConv(before, inside, 1),
+        "branch7x7_2": InceptionConv(inside, inside, wide),
+        "branch7x7_3": InceptionConv(inside, 192, tall),
+        "branch7x7dbl_1": InceptionConv(before, inside, 1),
+        "branch7x7dbl_2": InceptionConv(inside, inside, tall),
+        "branch7x7dbl_3": InceptionConv(inside, inside, wide),
+        "branch7x7dbl_4": InceptionConv(inside, inside, tall),
+        "branch7x7dbl_5": InceptionConv(inside, 192, wide),
+        "branch_pool": InceptionConv(before, 192, 1),
     }
     once, twice = (
         tuple(name for name in layers if name.startswith(f"{kind}_")) for kind in ("branch7x7", "branch7x7dbl")
     )
-    return Block((("branch1x1",), once, twice, ("mean", "branch_pool")), layers)
+    return InceptionBlock((("branch1x1",), once, twice, ("mean", "branch_pool")), layers)
 
 
-def block_d(before: int) -> Block:
+def block_d(before: int) -> InceptionBlock:
     """17 x 17 -> 8 x 8."""
     layers = {
-        "branch3x3_1": Conv(before, 192, 1),
-        "branch3x3_2": Conv(192, 320, 3, 2, 0),
-        "branch7x7x3_1": Conv(before, 192, 1),
-        "branch7x7x3_2": Conv(192, 192, (1, 7)),
-        "branch7x7x3_3": Conv(192, 192, (7, 1)),
-        "branch7x7x3_4": Conv(192, 192, 3, 2, 0),
+        "branch3x3_1": InceptionConv(before, 192, 1),
+        "branch3x3_2": InceptionConv(192, 320, 3, 2, 0),
+        "branch7x7x3_1": InceptionConv(before, 192, 1),
+        "branch7x7x3_2": InceptionConv(192, 192, (1, 7)),
+        "branch7x7x3_3": InceptionConv(192, 192, (7, 1)),
+        "branch7x7x3_4": InceptionConv(192, 192, 3, 2, 0),
     }
     names = tuple(layers)
-    return Block((names[:2], names[2:], ("half",)), layers)
+    return InceptionBlock((names[:2], names[2:], ("half",)), layers)
 
 
-def block_e(before: int, pool: str) -> Block:
+def block_e(before: int, pool: str) -> InceptionBlock:
     """8 x 8: figure 7."""
     layers = {
-        "branch1x1": Conv(before, 320, 1),
-        "branch3x3_1": Conv(before, 384, 1),
-        "branch3x3_2a": Conv(384, 384, (1, 3)),
-        "branch3x3_2b": Conv(384, 384, (3, 1)),
-        "branch3x3dbl_1": Conv(before, 448, 1),
-        "branch3x3dbl_2": Conv(448, 384, 3),
-        "branch3x3dbl_3a": Conv(384, 384, (1, 3)),
-        "branch3x3dbl_3b": Conv(384, 384, (3, 1)),
-        "branch_pool": Conv(before, 192, 1),
+        "branch1x1": InceptionConv(before, 320, 1),
+        "branch3x3_1": InceptionConv(before, 384, 1),
+        "branch3x3_2a": InceptionConv(384, 384, (1, 3)),
+        "branch3x3_2b": InceptionConv(384, 384, (3, 1)),
+        "branch3x3dbl_1": InceptionConv(before, 448, 1),
+        "branch3x3dbl_2": InceptionConv(448, 384, 3),
+        "branch3x3dbl_3a": InceptionConv(384, 384, (1, 3)),
+        "branch3x3dbl_3b": InceptionConv(384, 384, (3, 1)),
+        "branch_pool": InceptionConv(before, 192, 1),
     }
     once = ("branch3x3_1", "branch3x3_2a|branch3x3_2b")
     twice = ("branch3x3dbl_1", "branch3x3dbl_2", "branch3x3dbl_3a|branch3x3dbl_3b")
-    return Block((("branch1x1",), once, twice, (pool, "branch_pool")), layers)
+    return InceptionBlock((("branch1x1",), once, twice, (pool, "branch_pool")), layers)
 
 
 class Inception(nn.Module):
@@ -147,11 +147,11 @@ class Inception(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.Conv2d_1a_3x3 = Conv(3, 32, 3, 2, 0)
-        self.Conv2d_2a_3x3 = Conv(32, 32, 3, 1, 0)
-        self.Conv2d_2b_3x3 = Conv(32, 64, 3)
-        self.Conv2d_3b_1x1 = Conv(64, 80, 1)
-        self.Conv2d_4a_3x3 = Conv(80, 192, 3, 1, 0)
+        self.Conv2d_1a_3x3 = InceptionConv(3, 32, 3, 2, 0)
+        self.Conv2d_2a_3x3 = InceptionConv(32, 32, 3, 1, 0)
+        self.Conv2d_2b_3x3 = InceptionConv(32, 64, 3)
+        self.Conv2d_3b_1x1 = InceptionConv(64, 80, 1)
+        self.Conv2d_4a_3x3 = InceptionConv(80, 192, 3, 1, 0)
         self.Mixed_5b = block_a(192, 32)
         self.Mixed_5c = block_a(256, 64)
         self.Mixed_5d = block_a(288, 64)
@@ -163,7 +163,7 @@ class Inception(nn.Module):
         self.Mixed_7a = block_d(768)
         self.Mixed_7b = block_e(1280, "mean")
         self.Mixed_7c = block_e(2048, "max")
-        self.fc = nn.Linear(WIDTH, OUTPUTS)
+        self.fc = nn.Linear(INCEPTION_WIDTH, OUTPUTS)
 
     def forward(self, x: Tensor) -> Tensor:
         for name, layer in self.named_children():
@@ -176,7 +176,7 @@ class Inception(nn.Module):
 
 
 def load_inception(files: list[Path]) -> nn.Module:
-    """The network with the weights of these files, in eval mode. Raises FileFormatError."""
+    """Return the network with the weights of these files, in eval mode. Raises FileFormatError."""
     tensors: dict[str, Tensor] = {}
     try:
         for path in files:
@@ -185,9 +185,9 @@ def load_inception(files: list[Path]) -> nn.Module:
         outputs = len(tensors.get("fc.bias", net.fc.bias))
         if outputs != OUTPUTS:
             raise ValueError(f"it names {outputs:,} classes; the network of Frechet distances names {OUTPUTS:,}")
-        told = net.load_state_dict(tensors, strict=False)
-        absent = [key for key in told.missing_keys if not key.endswith("num_batches_tracked") and key[:3] != "fc."]
-        if wrong := [*absent, *told.unexpected_keys]:
+        loaded = net.load_state_dict(tensors, strict=False)
+        absent = [key for key in loaded.missing_keys if not key.endswith("num_batches_tracked") and key[:3] != "fc."]
+        if wrong := [*absent, *loaded.unexpected_keys]:
             raise ValueError(f"{len(wrong)} tensors are missing or too many, such as {wrong[0]}")
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().replace("\n", " ")[:200]

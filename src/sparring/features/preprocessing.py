@@ -1,5 +1,6 @@
-"""How an encoder wants its images: size, crop and normalisation, as the preprocessor_config.json beside it says."""
+"""How an encoder wants its images: size, crop and normalisation, by the preprocessor_config.json beside it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +31,7 @@ class Preparation:
 
     @property
     def rule(self) -> str:
-        """In one sentence."""
+        """Return what is done, in one sentence."""
         steps = []
         if self.shorter:
             steps.append(f"the shorter side is resized to {self.shorter} pixels ({self.filter}, antialiased)")
@@ -42,13 +43,13 @@ class Preparation:
         return f"{', '.join(steps or ['images are looked at in their own size'])}, mean {mean}, deviation {std}"
 
     def __call__(self, images: np.ndarray, device: str) -> Tensor:
-        small = resized(images, self.target(*images.shape[1:3]), self.filter).to(device)
-        x = cropped(small, self.crop).expand(-1, 3, -1, -1).float()
+        small = antialiased(images, self.target(*images.shape[1:3]), self.filter).to(device)
+        x = middle_of(small, self.crop).expand(-1, 3, -1, -1).float()
         mean, std = (x.new_tensor(values)[:, None, None] for values in (self.mean, self.std))
         return (x / 255 - mean) / std
 
     def target(self, height: int, width: int) -> tuple[int, int]:
-        """(height, width) after resizing."""
+        """Return (height, width) after resizing."""
         if self.size:
             return self.size
         if not self.shorter:
@@ -58,14 +59,14 @@ class Preparation:
         return int(self.shorter * height / width), self.shorter
 
 
-def resized(images: np.ndarray, size: tuple[int, int], filter: str) -> Tensor:
-    """uint8 [N,C,h,w] of uint8 [N,H,W,C]: antialiased and rounded between the two passes, as Pillow does it."""
+def antialiased(images: np.ndarray, size: tuple[int, int], filter: str) -> Tensor:
+    """Return uint8 [N,C,h,w] of uint8 [N,H,W,C]: antialiased and rounded between the two passes, as Pillow does it."""
     x = torch.tensor(images).permute(0, 3, 1, 2)
     return x if size == images.shape[1:3] else interpolate(x, size, mode=filter, antialias=True, align_corners=False)
 
 
-def cropped(x: Tensor, size: tuple[int, int] | None) -> Tensor:
-    """The middle, with black around it where the image is smaller."""
+def middle_of(x: Tensor, size: tuple[int, int] | None) -> Tensor:
+    """Return the middle of images [N,C,H,W], with black around it where they are smaller."""
     if size is None:
         return x
     missing = [max(0, wanted - side) for side, wanted in zip(x.shape[2:], size, strict=True)]
@@ -76,8 +77,8 @@ def cropped(x: Tensor, size: tuple[int, int] | None) -> Tensor:
     return x[:, :, top : top + size[0], left : left + size[1]]
 
 
-def preparation_of(config: Any, where: object) -> Preparation:
-    """From the content of a preprocessor_config.json. Raises FileFormatError for what it cannot follow."""
+def preparation_of(config: Mapping[str, Any], where: object) -> Preparation:
+    """Return what a preprocessor_config.json asks for. Raises FileFormatError for what is not supported."""
     try:
         size = config.get("size") if config.get("do_resize", True) else None
         size = {"shortest_edge": size} if isinstance(size, int) else size or {}
@@ -89,8 +90,8 @@ def preparation_of(config: Any, where: object) -> Preparation:
             raise ValueError(f"crop_pct {config['crop_pct']}")
         normal = config.get("do_normalize", True)
         return Preparation(
-            mean=numbers(config["image_mean"]) if normal else (0.0,) * 3,
-            std=numbers(config["image_std"]) if normal else (1.0,) * 3,
+            mean=rgb_of(config["image_mean"]) if normal else (0.0,) * 3,
+            std=rgb_of(config["image_std"]) if normal else (1.0,) * 3,
             filter=FILTERS[config.get("resample", 3)],
             shorter=size.get("shortest_edge"),
             size=(size["height"], size["width"]) if "height" in size else None,
@@ -99,12 +100,12 @@ def preparation_of(config: Any, where: object) -> Preparation:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise FileFormatError(
             "bad-preprocessor",
-            f"{where} says what cannot be followed here ({error})",
+            f"{where} asks for what is not supported ({error})",
             fix="use an encoder whose images are resized (bilinear or bicubic), cropped and normalised",
         ) from error
 
 
-def numbers(values: Any) -> tuple[float, ...]:
+def rgb_of(values: Any) -> tuple[float, ...]:
     red, green, blue = values
     return float(red), float(green), float(blue)
 

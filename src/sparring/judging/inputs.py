@@ -1,111 +1,94 @@
-"""The two sides of a judgement: real images, and the fakes of each generator or folder."""
+"""What is compared with what: real images in two parts, and the fakes of each generator or folder."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TypeGuard
 
 import numpy as np
 
 from .. import keyed_random
-from ..data import ImageSet, load, resized
+from ..data import UNLABELLED, ImageSet, load, resized
 from ..errors import DataError, UsageError
-from ..features import fingerprint
-from ..images import as_size
-from ..records import OnProgress
+from ..files import content_hash
+from ..images import SizeLike, as_size
+from ..records import OnProgress, Progress, no_progress
 from ..runs.folder import read_generator
 from ..runs.sampler import Sampler
-
-UNKNOWN = -1
-Progress = Callable[[str], None]
-
-
-def quiet(text: str) -> None:
-    pass
-
-
-def counting(what: str, progress: Progress) -> OnProgress:
-    return lambda p: progress(f"reading {what} {100 * p.done // max(1, p.total)} %")
+from ..words import plural
 
 
 @dataclass(frozen=True, eq=False)
-class Side:
-    """Images uint8 [N,H,W,C], their class by the real images' numbering int64 [N] (-1: none), where each came from."""
+class Fakes:
+    """Generated images, with the labels of the real images' classes, and in words where they come from."""
 
-    name: str
-    images: np.ndarray
-    labels: np.ndarray
-    origins: tuple[str, ...]
-    how: str = ""
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """Of the images in their order, with their labels."""
-        return fingerprint(self.images, self.labels)
-
-    @cached_property
-    def content(self) -> str:
-        """A fingerprint of the images in any order."""
-        each = sorted(hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in self.images)
-        return fingerprint(np.frombuffer(b"".join(each), np.uint8))
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def take(self, index: np.ndarray) -> "Side":
-        origins = tuple(self.origins[i] for i in np.arange(len(self))[index].tolist())
-        return replace(self, images=self.images[index], labels=self.labels[index], origins=origins)
-
-    def some(self, most: int, seed: int) -> "Side":
-        """At most so many, drawn once for all."""
-        return self if len(self) <= most else self.take(drawn(len(self), most, seed))
-
-
-@dataclass(frozen=True, eq=False)
-class Reals:
-    """Real images in two parts. `seen`: what an extractor may learn from, and where copies are looked for. `held`: what
-    fakes are compared with. `apart`: whether generators are known not to have been trained on `held`. `how`: what was
-    done, in words."""
-
-    name: str
-    classes: tuple[str, ...]
-    seen: Side
-    held: Side
-    apart: bool
+    images: ImageSet
     how: str
 
     @cached_property
-    def all(self) -> Side:
-        """Both parts, `seen` first."""
-        images, labels = (
-            np.concatenate([getattr(s, name) for s in (self.seen, self.held)]) for name in ("images", "labels")
-        )
-        return Side(self.name, images, labels, self.seen.origins + self.held.origins)
+    def fingerprint(self) -> str:
+        """32 hexadecimal digits that stand for the images in any order."""
+        each = (hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in self.images.images)
+        return content_hash(b"".join(sorted(each)))
+
+
+@dataclass(frozen=True, eq=False)
+class RealImages:
+    """Real images in two parts.
+
+    train      what an extractor may learn from, and where copies are looked for
+    test       what fakes are compared with
+    disjoint   whether generators are known not to have been trained on `test`
+    how        what was done, in words
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    train: ImageSet
+    test: ImageSet
+    disjoint: bool
+    how: str
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        height, width, channels = self.held.images.shape[1:]
-        return height, width, channels
+        return self.test.shape
+
+    @cached_property
+    def all(self) -> ImageSet:
+        """Both parts, `train` first."""
+        both = (self.train, self.test)
+        images, labels, parts = (
+            np.concatenate([getattr(images, name) for images in both]) for name in ("images", "labels", "parts")
+        )
+        origins = self.train.origins + self.test.origins
+        return replace(self.train, images=images, labels=labels, parts=parts, origins=origins, classes=self.classes)
 
 
-def drawn(count: int, most: int, seed: int) -> np.ndarray:
-    """Numbers of `most` of `count` images, in rising order."""
+def random_subset(count: int, most: int, seed: int) -> np.ndarray:
+    """Return the numbers of at most `most` of `count` images, in rising order."""
     return np.sort(keyed_random.order(keyed_random.key(seed, "judge"), count)[:most].numpy())
 
 
-def side(name: str, images: ImageSet, how: str = "") -> Side:
-    return Side(name, images.images, images.labels, images.origins, how)
+def at_most(images: ImageSet, most: int, seed: int) -> ImageSet:
+    """Return at most so many of the images, the same ones for the same seed."""
+    return images if len(images) <= most else images.take(random_subset(len(images), most, seed))
 
 
-def done(images: ImageSet) -> list[str]:
-    """What loading did to them, in words."""
+def with_classes(images: ImageSet, classes: tuple[str, ...]) -> ImageSet:
+    """Return the images with labels of these classes, matched by name; unlabelled where a name is not among them."""
+    number = {name: k for k, name in enumerate(classes)}
+    table = np.array([number.get(name, UNLABELLED) for name in images.classes] + [UNLABELLED])
+    return replace(images, labels=table[images.labels], classes=classes)
+
+
+def _what_loading_did(images: ImageSet) -> list[str]:
     notes = images.notes
     said = [f"{notes.size_rule.short}, antialiased"] if notes.size_rule and notes.size_rule.short else []
     said += notes.converted
-    if bad := len(notes.bad_files):
-        said.append(f"{bad} unreadable file{'s' * (bad > 1)} left out, such as {notes.bad_files[0][0]}")
+    if bad := notes.bad_files:
+        said.append(f"{plural(len(bad), 'unreadable file')} left out, such as {bad[0][0]}")
     return said
 
 
@@ -113,80 +96,92 @@ def done(images: ImageSet) -> list[str]:
 
 
 def read_real(
-    source: Any, *, held: Any = None, size: Any = None, most: int, seed: int = 0, progress: Progress = quiet
-) -> Reals:
-    """The real images of any source that `sparring.data.load` takes, or of a generator in their place, parted.
+    source: object,
+    *,
+    held_out: object = None,
+    size: SizeLike = None,
+    most: int,
+    seed: int = 0,
+    on_progress: OnProgress = no_progress,
+) -> RealImages:
+    """Read real images from what `sparring.data.load` takes, or draw them from a generator, and part them.
 
-    With a test part in the source, or with `held`, a further source of images that no generator was trained on, fakes
-    are compared with these; those that equal a training image are left out. Without, an extractor learns from one half
-    and fakes are compared with the other, for a network treats images that it learned from as no others. Raises
-    UsageError where all held-out images are among the others.
+    With a test part in the source, or with `held_out` (a further source of images that no generator was trained on),
+    fakes are compared with these; those that equal a training image are left out. Otherwise the images are halved: an
+    extractor learns from one half, and fakes are compared with the other, because a network's features of its own
+    training images differ from those of unseen images. Raises UsageError where all held-out images are among the
+    others.
     """
-    sampler = generator_of(source)
-    counted = counting("real images", progress)
-    images = load(source, size=size, progress=counted) if sampler is None else drawn_by(sampler, most, seed)
+    sampler, done = as_generator(source), _reading("real images", on_progress)
+    images = load(source, size=size, progress=done) if sampler is None else _drawn_by(sampler, most, seed)
     images = resized(images, as_size(size) or images.shape[:2], images.shape[2])
-    said, test = done(images), images.parts == "test"
-    apart = held is not None or bool(test.any() and not test.all())
-    if held is not None:
-        more = resized(load(held, size=images.shape[:2], progress=counted), images.shape[:2], images.shape[2])
-        other, twins = without(more, images)
-        parts = side(images.name, images), matched(other, images.classes)
-        how = f"{more.name}, kept apart"
-        said += done(more)
-    elif apart:
-        other, twins = without(images.take(test), images.take(~test))
-        parts = side(images.name, images.take(~test)), side(images.name, other)
+    said, in_test, twins = _what_loading_did(images), images.parts == "test", 0
+    disjoint = held_out is not None or bool(in_test.any() and not in_test.all())
+    if held_out is not None:
+        more = resized(load(held_out, size=images.shape[:2], progress=done), images.shape[:2], images.shape[2])
+        test, twins = _without(more, images)
+        train, test, how = images, with_classes(test, images.classes), f"{more.name}, kept apart"
+        said += _what_loading_did(more)
+    elif disjoint:
+        train = images.take(~in_test)
+        test, twins = _without(images.take(in_test), train)
         how = "the test part"
     else:
         half = np.zeros(len(images), bool)
-        half[drawn(len(images), len(images) // 2, seed)] = True
-        parts, twins = (side(images.name, images.take(half)), side(images.name, images.take(~half))), 0
-        how = "one half; the other is for extractors that learn"
-    seen, other = parts
-    first = f"compared with {f'{most:,} drawn' if len(other) > most else f'all {len(other):,} images'} of {how}"
+        half[random_subset(len(images), len(images) // 2, seed)] = True
+        train, test, how = images.take(half), images.take(~half), "one half; the other is for extractors that learn"
+    first = f"compared with {f'{most:,} drawn' if len(test) > most else f'all {len(test):,} images'} of {how}"
     if twins:
         first += f"; {twins:,} more that equal a training image were left out"
-    how = "; ".join([first, *said])
-    return Reals(images.name, images.classes, seen, other.some(most, seed), apart, how)
+    return RealImages(
+        images.name, images.classes, train, at_most(test, most, seed), disjoint, how="; ".join([first, *said])
+    )
 
 
-def without(held: ImageSet, training: ImageSet) -> tuple[ImageSet, int]:
-    """Held-out images without those that are also training images, and how many these are."""
+def _reading(what: str, on_progress: OnProgress) -> OnProgress:
+    return lambda p: on_progress(Progress(f"reading {what}", p.done, p.total))
+
+
+def _without(held_out: ImageSet, training: ImageSet) -> tuple[ImageSet, int]:
+    """Return the held-out images that are no training images, and how many are."""
     known = set(training.hashes)
-    new = np.array([of_image not in known for of_image in held.hashes])
+    new = np.array([of_image not in known for of_image in held_out.hashes])
     if not new.any():
-        raise UsageError("held-out", f"all {len(held):,} held-out images are among the training images",
+        raise UsageError("held-out", f"all {len(held_out):,} held-out images are among the training images",
                          fix="hold out images that no generator was trained on")  # fmt: skip
-    return held.take(new), int((~new).sum())
+    return held_out.take(new), int((~new).sum())
 
 
-def drawn_by(sampler: Sampler, count: int, seed: int) -> ImageSet:
-    """Images of a generator in the place of real ones, classes in turn."""
-    labels = np.arange(count) % len(sampler.classes) if sampler.spec.labels else np.full(count, UNKNOWN)
+def _drawn_by(sampler: Sampler, count: int, seed: int) -> ImageSet:
+    """Return images of a generator, classes in turn, to stand for real ones."""
+    labels = np.arange(count) % len(sampler.classes) if sampler.spec.labels else np.full(count, UNLABELLED)
     images = sampler.draw(count, labels=labels if sampler.spec.labels else None, seed=seed + 1)
-    origins = tuple(f"generated[{i}]" for i in range(count))
-    return ImageSet(images, labels, sampler.classes, origins, np.full(count, "", "<U5"), "generated images")
+    return _generated(images, labels, sampler.classes, "generated", "generated images")
+
+
+def _generated(images: np.ndarray, labels: np.ndarray, classes: tuple[str, ...], origin: str, name: str) -> ImageSet:
+    origins = tuple(f"{origin}[{i}]" for i in range(len(images)))
+    return ImageSet(images, labels, classes, origins, np.full(len(images), "", "<U5"), name)
 
 
 # --- fakes -----------------------------------------------------------------------------------------------------------
 
 
-def generator_of(source: Any) -> Sampler | None:
-    """The generator of a Sampler, a run or a model folder; None of anything else."""
+def as_generator(source: object) -> Sampler | None:
+    """Return the generator of a Sampler, a run or a model folder; None of anything else."""
     if isinstance(source, Sampler):
         return source
     return read_generator(source) if is_generator(source) else None
 
 
-def is_generator(source: Any) -> bool:
+def is_generator(source: object) -> TypeGuard[str | Path]:
+    """Return whether a path is that of a run or a model folder."""
     names = ("recipe.json", "config.json", "model/config.json")
-    there = isinstance(source, str | Path) and any((Path(source) / name).is_file() for name in names)
-    return there or isinstance(source, Sampler)
+    return isinstance(source, str | Path) and any((Path(source) / name).is_file() for name in names)
 
 
-def sizes(samplers: Sequence[Sampler]) -> tuple[int, int] | None:
-    """The size that generators draw at: real images are fitted to it. Raises DataError where they differ."""
+def common_size(samplers: Sequence[Sampler]) -> tuple[int, int] | None:
+    """Return the (height, width) that all generators draw; None without any. Raises DataError where they differ."""
     found = {(s.data_spec.height, s.data_spec.width) for s in samplers}
     if len(found) > 1:
         listed = " and ".join(f"{h}x{w}" for h, w in sorted(found))
@@ -194,55 +189,46 @@ def sizes(samplers: Sequence[Sampler]) -> tuple[int, int] | None:
     return next(iter(found), None)
 
 
-def read_fake(name: str, source: Any, reals: Reals, *, seed: int = 0, progress: Progress = quiet) -> Side:
-    """As many fakes as there are real images to compare with, or all if there are fewer."""
-    sampler = generator_of(source)
-    if sampler is not None:
-        progress(f"drawing {name}")
-        made = sampled(name, sampler, reals, len(reals.held), seed)
-        return replace(made, how="; ".join([*place(source), made.how]))
-    loaded = load(source, size=reals.shape[:2], alike=True, progress=counting(name, progress))
+def read_fakes(
+    name: str, source: object, reals: RealImages, *, seed: int = 0, on_progress: OnProgress = no_progress
+) -> Fakes:
+    """Read or draw as many fakes as there are real images to compare with, or all if there are fewer."""
+    place = [str(source)] if isinstance(source, str | Path) else []
+    most = len(reals.test)
+    if (sampler := as_generator(source)) is not None:
+        on_progress(Progress(f"drawing {name}"))
+        images, drawn = _sampled(name, sampler, reals, most, seed)
+        return Fakes(images, "; ".join([*place, drawn, *_what_loading_did(images)]))
+    loaded = load(source, size=reals.shape[:2], alike=True, progress=_reading(name, on_progress))
     images = resized(loaded, reals.shape[:2], reals.shape[2])
-    count = f"{len(images):,} image{'s' * (len(images) > 1)}"
+    count = plural(len(images), "image")
     if repeats := len(images) - len(set(images.hashes)):
         count += f", {repeats:,} of which repeat others"
-    if len(images) > len(reals.held):
-        count += f", of which {len(reals.held):,} were drawn, as many as there are real ones"
-    how = "; ".join([*place(source), count, *done(images), *strangers(images, reals.classes)])
-    return replace(matched(images, reals.classes), name=name, how=how).some(len(reals.held), seed)
+    if len(images) > most:
+        count += f", of which {most:,} were drawn, as many as there are real ones"
+    how = "; ".join([*place, count, *_what_loading_did(images), *_unknown_classes(images, reals.classes)])
+    return Fakes(at_most(replace(with_classes(images, reals.classes), name=name), most, seed), how)
 
 
-def place(source: Any) -> list[str]:
-    """Where fakes come from, if that has a name."""
-    return [str(source)] if isinstance(source, str | Path) else []
-
-
-def matched(images: ImageSet, classes: tuple[str, ...]) -> Side:
-    """Labels by the numbers of `classes`, matched by name; -1 for a name that is not among them."""
-    number = {name: k for k, name in enumerate(classes)}
-    table = np.array([number.get(name, UNKNOWN) for name in images.classes] + [UNKNOWN])
-    return replace(side(images.name, images), labels=table[images.labels])
-
-
-def strangers(images: ImageSet, classes: tuple[str, ...]) -> list[str]:
-    """What to say of classes that real images do not have."""
+def _unknown_classes(images: ImageSet, classes: tuple[str, ...]) -> list[str]:
+    """Return what to say of classes that real images do not have."""
     if not classes or not (names := [name for name in images.classes if name not in classes]):
         return []
     listed = ", ".join(names[:3]) + ", ..." * (len(names) > 3)
     return [f"of their {len(images.classes)} classes {len(names)} ({listed}) are not among the real ones"]
 
 
-def sampled(name: str, sampler: Sampler, reals: Reals, count: int, seed: int) -> Side:
-    """Drawn by a generator; of one that takes labels, in the proportions of the real images."""
-    labels, how = np.full(count, UNKNOWN), f"{count:,} drawn with seed {seed}"
-    chosen = None
+def _sampled(name: str, sampler: Sampler, reals: RealImages, count: int, seed: int) -> tuple[ImageSet, str]:
+    """Return images of a generator, and how they were drawn; one that takes labels is asked for classes at random, in
+    the proportions of the real images, as new real images would have them."""
+    labels, how, chosen = np.full(count, UNLABELLED), f"{count:,} drawn with seed {seed}", None
     if sampler.spec.labels:
         number = {c: k for k, c in enumerate(reals.classes)}
-        known = np.array([number.get(c, UNKNOWN) for c in sampler.classes])
-        wanted = reals.held.labels[np.isin(reals.held.labels, known[known >= 0])]
+        known = np.array([number.get(c, UNLABELLED) for c in sampler.classes])
+        wanted = reals.test.labels[np.isin(reals.test.labels, known[known >= 0])]
         back = {int(k): i for i, k in enumerate(known)}
         if len(wanted):
-            at_random = np.random.default_rng([seed, 1]).choice(wanted, count)  # as new real images would have them
+            at_random = np.random.default_rng([seed, 1]).choice(wanted, count)
             chosen = np.array([back[int(k)] for k in at_random])
             how += ", classes at random in the proportions of the real images"
         else:
@@ -250,16 +236,11 @@ def sampled(name: str, sampler: Sampler, reals: Reals, count: int, seed: int) ->
         labels = known[chosen]
     images = sampler.draw(count, labels=chosen, seed=seed)
     if images.shape[3] != reals.shape[2]:
+        theirs, real = ("grey" if channels == 1 else "colour" for channels in (images.shape[3], reals.shape[2]))
         raise DataError(
             "channels",
-            f"{name} draws {kind(images.shape[3])} images, the real ones are {kind(reals.shape[2])}",
+            f"{name} draws {theirs} images, the real ones are {real}",
             fix="judge it against images like those it was trained on",
         )
-    origins = tuple(f"{name}[{i}]" for i in range(count))
-    made = ImageSet(images, labels, reals.classes, origins, np.full(count, "", "<U5"), name)
-    fitted = resized(made, reals.shape[:2], reals.shape[2])
-    return side(name, fitted, "; ".join([how, *done(fitted)]))
-
-
-def kind(channels: int) -> str:
-    return "grey" if channels == 1 else "colour"
+    made = _generated(images, labels, reals.classes, name, name)
+    return resized(made, reals.shape[:2], reals.shape[2]), how

@@ -1,390 +1,424 @@
 """From images to a judgement, in one call."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import chain, combinations, count
 from numbers import Integral
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from .. import keyed_random
+from ..data import ImageSet
 from ..devices import SPARRING_VERSION
 from ..errors import DataError, UsageError, pick
-from ..features import EXTRACTORS, Extractor, encoder, fingerprint, own
+from ..features import EXTRACTORS, Extractor, encoder, own
 from ..features.encoders import FAMILIES
-from ..features.extractor import handmade, hash_of
-from .catalogue import METRICS, SOME, metric_name
-from .inputs import Progress, Reals, Side, drawn, generator_of, quiet, read_fake, read_real, sizes
-from .scores import NEIGHBOURS, VERSION, Pair, Score, finite, per_class, scored
-from .verdicts import Compared, compared, in_words, over_trainings, ranked, remarks
+from ..features.extractor import handmade
+from ..files import content_hash
+from ..images import SizeLike
+from ..records import OnProgress, Progress, no_progress
+from .catalogue import METRICS, metric_name
+from .inputs import Fakes, RealImages, as_generator, at_most, common_size, random_subset, read_fakes, read_real
+from .results import (
+    FORMAT_OF_JUDGEMENT,
+    LEAST_IMAGES,
+    ExtractorUsed,
+    FakesResult,
+    GeneratorComparison,
+    GeneratorResult,
+    JudgementResult,
+    JudgeProtocol,
+    NearestPair,
+    RealImagesUsed,
+    ScoreResult,
+)
+from .scores import NEIGHBOUR_COUNT, MetricScore, Pair
+from .scoring import SCORES_VERSION, compute_scores, scores_per_class
+from .verdicts import compare_generators, mean_over_trainings, remarks, sentence_on_two, sentences_about
 
-MOST = 10_000  # images a side
-FORMAT = 1
-SHOWN = 48  # images of each side in a report
-OF_TRAINING = ("copies", "authentic", "memorised")  # of real images they say nothing
-COUNTED = ("frechet", "class-frechet")  # depend on the number of images, of which parts have fewer
+MOST_IMAGES = 10_000  # a side
+IMAGES_SHOWN = 48  # of each side in a report
+
+
+@dataclass(frozen=True)
+class JudgeOptions:
+    """What may be chosen of a judgement, as on the command line.
+
+    metrics        names of METRICS, or fid, kid, is, cas, also as one text with commas; none: all but those `asked` for
+    features       own, one of features.EXTRACTORS such as pixels or hog, inception, dinov2, clip, or encoder
+    weights        of the last four: a folder, or a name in the Hugging Face cache
+    weights_hash   what the sha256 of these weights must begin with
+    held_out       real images that no generator was trained on, to be compared with
+    size           what all images are fitted to
+    images         at most so many a side
+    seed           of what is drawn
+
+    Raises UsageError for what could not be judged, before anything is read.
+    """
+
+    metrics: Sequence[str] | str = ()
+    features: str = "own"
+    weights: str | Path | None = None
+    weights_hash: str | None = None
+    held_out: object = None
+    size: SizeLike = None
+    images: int = MOST_IMAGES
+    seed: int = 0
+
+    def __post_init__(self):
+        object.__setattr__(self, "metrics", tuple(map(metric_name, _split_names(self.metrics))))
+        name, weights = self.features, self.weights
+        pick({"own": own, **EXTRACTORS, **FAMILIES}, name, "extractor")
+        if (name in FAMILIES) != (weights is not None):
+            what = f"the extractor {name} {'needs' if weights is None else 'takes no'} weights"
+            fix = f"give {', '.join(FAMILIES)} a folder, or a name in the Hugging Face cache, with --weights; no other"
+            raise UsageError("weights", what, fix=fix)
+        if self.weights_hash and weights is None:
+            raise UsageError("no-weights", f"the extractor {name} has no weights whose hash could be checked",
+                             fix=f"leave the hash out, or take {', '.join(FAMILIES)}")  # fmt: skip
+        if not isinstance(self.images, Integral) or self.images < LEAST_IMAGES:
+            raise UsageError("bad-number", f"images={self.images!r} is not a whole number of {LEAST_IMAGES} or more",
+                             fix=f"compare {LEAST_IMAGES} images a side, or more")  # fmt: skip
+
+    def read(self, real: object, size: SizeLike, on_progress: OnProgress) -> tuple[RealImages, Extractor]:
+        """Return the real images, fitted to `size` where none was chosen, and the extractor.
+
+        `own` learns from the real images that fakes are not compared with.
+        """
+        found = read_real(
+            real, held_out=self.held_out, size=self.size or size, most=self.images, seed=self.seed,
+            on_progress=on_progress,
+        )  # fmt: skip
+        if self.weights is not None:
+            return found, encoder(self.features, self.weights, expected=self.weights_hash or "")
+        if self.features != "own":
+            return found, handmade(self.features)
+        train = found.train
+        return found, own(train.images, train.labels, found.classes, on_progress, seed=self.seed)
+
+
+def _split_names(names: Sequence[str] | str) -> list[str]:
+    return [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names or ())
 
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """The scores of one set of fakes; `classes`: within each class, `left_out` says of which there are none.
-    `generator`: sets with the same one come from as many trainings of it."""
+    """One set of fakes and its scores; `classes`: within each class, `left_out` says of which there are none.
+
+    `generator`: sets with the same one come from as many trainings of it.
+    """
 
     generator: str
-    fake: Side
-    scores: dict[str, Score]
-    classes: dict[str, dict[str, Score]]
+    fakes: Fakes
+    scores: dict[str, MetricScore]
+    classes: dict[str, dict[str, MetricScore]]
     left_out: str = ""
 
     @property
-    def nearest(self) -> np.ndarray:
-        """Pairs of a fake and the image of Reals.all that it is nearest to, int64 [P,2], nearest first."""
-        shows = self.scores["copies"].shows if "copies" in self.scores else {}
-        return shows.get("pairs", np.zeros((0, 2), np.int64))
+    def name(self) -> str:
+        return self.fakes.images.name
 
-    def to_json(self, reals: Reals) -> dict[str, Any]:
-        origins = reals.all.origins
-        return {
-            "name": self.fake.name,
-            "generator": self.generator,
-            "images": len(self.fake),
-            "how": self.fake.how,
-            "fingerprint": self.fake.content,
-            "scores": [score.to_json() for score in self.scores.values()],
-            "classes_left_out": self.left_out,
-            "classes": {name: [s.to_json() for s in found.values()] for name, found in self.classes.items()},
-            "nearest": [{"fake": self.fake.origins[i], "training": origins[j]} for i, j in self.nearest.tolist()],
-        }
+    @property
+    def nearest(self) -> np.ndarray:
+        """Pairs of a fake and the image of RealImages.all that it is nearest to, int64 [P,2], nearest first."""
+        shows = self.scores["copies"].shows if "copies" in self.scores else {}
+        return shows["pairs"] if "pairs" in shows else np.zeros((0, 2), np.int64)
+
+    def result(self, reals: RealImages) -> FakesResult:
+        made = self.fakes.images.origins
+        real = reals.train.origins + reals.test.origins
+        return FakesResult(
+            name=self.name,
+            generator=self.generator,
+            images=len(self.fakes.images),
+            how=self.fakes.how,
+            fingerprint=self.fakes.fingerprint,
+            scores=score_rows(self.scores),
+            classes_left_out=self.left_out,
+            classes={name: score_rows(scores) for name, scores in self.classes.items()},
+            nearest=tuple(NearestPair(made[i], real[j]) for i, j in self.nearest.tolist()),
+        )
+
+
+def score_rows(scores: Mapping[str, MetricScore]) -> tuple[ScoreResult, ...]:
+    return tuple(score.row(name) for name, score in scores.items())
 
 
 @dataclass(frozen=True, eq=False)
 class Judgement:
-    """The protocol that stamps every number, the scores of each set of fakes, and how they compare."""
+    """The protocol that stamps every number, the scores of each set of fakes, and how they compare.
 
-    protocol: dict[str, Any]
-    reals: Reals
+    `reference`: the scores of real images in the fakes' place.
+    """
+
+    protocol: JudgeProtocol
+    reals: RealImages
     judged: list[Judged]
-    verdicts: list[Compared]
-    floor: dict[str, Score]  # real images in the fakes' place
+    verdicts: tuple[GeneratorComparison, ...]
+    reference: dict[str, MetricScore]
 
     @property
     def sentences(self) -> list[str]:
         """What it comes to; without full stops."""
-        said = [words for name, each in self.generators.items() for words in in_words(name, each)]
-        for a, b in combinations(self.generators, 2):
-            times = len(self.generators[a]), len(self.generators[b])
+        each, same = _by_generator(self.judged), _same_images(self.judged)
+        said = [words for name, trainings in each.items() for words in sentences_about(name, trainings)]
+        for a, b in combinations(each, 2):
             about = [v for v in self.verdicts if (v.a, v.b) == (a, b)]
-            said.append(f"{a} and {b} are the same images" if {a, b} in self.same else ranked(a, b, about, times))
+            on_two = sentence_on_two(a, b, about, (len(each[a]), len(each[b])))
+            said.append(f"{a} and {b} are the same images" if {a, b} in same else on_two)
         return said
-
-    @property
-    def same(self) -> list[set[str]]:
-        """Pairs of generators whose fakes are the same images."""
-        return same_images(self.judged)
-
-    @property
-    def generators(self) -> dict[str, list[dict[str, Score]]]:
-        """The scores of each training of each generator."""
-        return by_generator(self.judged)
 
     @property
     def notes(self) -> list[str]:
         """What is to be known about single scores; without full stops."""
-        return remarks({one.fake.name: one.scores for one in self.judged})
+        return remarks({one.name: one.scores for one in self.judged})
 
     @property
     def stamp(self) -> str:
-        return stamp(self.protocol)
+        return stamp_of(self.protocol)
+
+    @property
+    def result(self) -> JudgementResult:
+        """All that it says, as a record: what --json prints and the page shows."""
+        generators = _by_generator(self.judged).items()
+        return JudgementResult(
+            format=FORMAT_OF_JUDGEMENT,
+            stamp=self.stamp,
+            protocol=self.protocol,
+            sentences=tuple(self.sentences),
+            notes=tuple(self.notes),
+            real=score_rows(self.reference),
+            fakes=tuple(one.result(self.reals) for one in self.judged),
+            generators=tuple(
+                GeneratorResult(n, len(each), score_rows(_over_trainings(each))) for n, each in generators
+            ),
+            verdicts=self.verdicts,
+        )
+
+    def to_json(self) -> object:
+        return self.result.to_json()
 
     def pictures(self) -> dict[str, np.ndarray]:
-        """uint8 [N,H,W,C] for a report: "real", "fakes 0" and so on, "nearest 0": fakes, each before its image."""
-        seed = self.protocol["seed"]
-        shown = {"real": some_of(self.reals.held, seed)}
+        """Return images uint8 [N,H,W,C] for a report: "real", "fakes 0" and so on, "nearest 0" and so on.
+
+        The last hold pairs: a fake, the image that it is nearest to, the next fake.
+        """
+        seed = self.protocol.seed
+        shown = {"real": _some_images(self.reals.test, seed)}
         for number, one in enumerate(self.judged):
-            shown[f"fakes {number}"] = some_of(one.fake, seed)
+            fakes = one.fakes.images
+            shown[f"fakes {number}"] = _some_images(fakes, seed)
             if len(one.nearest):
                 fake, training = one.nearest.T
-                shown[f"nearest {number}"] = np.stack(
-                    [one.fake.images[fake], self.reals.all.images[training]], 1
-                ).reshape(-1, *one.fake.images.shape[1:])
+                pairs = np.stack([fakes.images[fake], self.reals.all.images[training]], 1)
+                shown[f"nearest {number}"] = pairs.reshape(-1, *fakes.shape)
         return shown
 
-    def by_generator(self) -> list[dict[str, Any]]:
-        """JSON of each generator's scores, over its trainings."""
-        return [
-            {"name": name, "trainings": len(each), "scores": [score.to_json() for score in of_generator(each)]}
-            for name, each in self.generators.items()
-        ]
 
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "format": FORMAT,
-            "stamp": self.stamp,
-            "protocol": self.protocol,
-            "sentences": self.sentences,
-            "notes": self.notes,
-            "real": [score.to_json() for score in self.floor.values()],
-            "fakes": [one.to_json(self.reals) for one in self.judged],
-            "generators": self.by_generator(),
-            "verdicts": [{name: finite(v) for name, v in asdict(verdict).items()} for verdict in self.verdicts],
-        }
-
-
-def some_of(side: Side, seed: int) -> np.ndarray:
-    """SHOWN images drawn at random: the first of a folder may all be of one class."""
-    order = keyed_random.order(keyed_random.key(seed, "shown"), len(side))[:SHOWN]
-    return side.images[order.numpy()]
+def _some_images(images: ImageSet, seed: int) -> np.ndarray:
+    """Return IMAGES_SHOWN images drawn at random: the first of a folder may all be of one class."""
+    order = keyed_random.order(keyed_random.key(seed, "shown"), len(images))[:IMAGES_SHOWN]
+    return images.images[order.numpy()]
 
 
 def judge(
-    real: Any,
-    *fakes: Any,
-    names: Sequence[str] = (),
-    scores: Sequence[str] = (),
+    real: object,
+    *fakes: object,
+    names: Sequence[str] | str = (),
+    metrics: Sequence[str] | str = (),
     features: str = "own",
     weights: str | Path | None = None,
     weights_hash: str | None = None,
-    held: Any = None,
-    size: Any = None,
-    classes: bool = False,
-    images: int = MOST,
+    held_out: object = None,
+    per_class: bool = False,
+    size: SizeLike = None,
+    images: int = MOST_IMAGES,
     seed: int = 0,
-    progress: Progress = quiet,
+    on_progress: OnProgress = no_progress,
 ) -> Judgement:
-    """Scores of fakes against real images, each with its interval at 95 %.
+    """Score fakes against real images, each score with its interval at 95 %, and compare generators.
 
-    real, held   what `sparring.data.load` takes; see `read_real` for what is compared with what
-    fakes        the same, or a run, a model folder or a Sampler
-    names        of fakes, "" where the path does; sets with the same name are taken for so many trainings of one
-                 generator, and verdicts are then about generators
-    scores       names of METRICS, or fid, kid, is, cas; all but those marked `asked` when left out
-    features     own, one of features.EXTRACTORS such as pixels or hog, dinov2, clip, or encoder
-    weights      of the last three: a folder, or a name in the hub's cache; `weights_hash`: what the sha256 of its
-                 weights must begin with
-    classes      also within each class
-    images       at most so many a side; several sets of fakes are cut to the size of the smallest
+    real        what `sparring.load` takes; see `inputs.read_real` for what is compared with what
+    fakes       the same, or a run, a model folder or a Sampler; several sets are cut to the size of the smallest
+    names       of fakes, "" where the path gives one; sets with the same name are taken for so many trainings of one
+                generator, and verdicts are then about generators
+    per_class   also within each class
 
-    Raises UsageError, DataError, MissingData, FileFormatError.
+    The other options are those of JudgeOptions. Raises UsageError, DataError, MissingData, FileFormatError.
     """
-    usual = [name for name, metric in METRICS.items() if not metric.asked]
-    chosen = [metric_name(name) for name in names_of(scores)] or usual
-    check_features(features, weights, weights_hash)
-    names = names_of(names)
-    check_fakes(fakes, names, images)
-    samplers = [generator_of(source) for source in fakes]
-    size = size or sizes([sampler for sampler in samplers if sampler])
-    opened = [sampler or source for sampler, source in zip(samplers, fakes, strict=True)]
-    reals = read_real(real, held=held, size=size, most=images, seed=seed, progress=progress)
-    generators = generators_of(fakes, names)
-    sides = [
-        read_fake(name, fake, reals, seed=seed, progress=progress)
-        for name, fake in zip(distinct(generators), opened, strict=True)
-    ]
-    refuse_twice(generators, sides)
-    fewest = min(map(len, sides))
-    extractor = look(features, reals, weights, weights_hash, seed, progress)
-    judged = []
-    for generator, side in zip(generators, sides, strict=True):
-        pair = Pair(reals, alike(side, fewest, seed), extractor, progress)
-        found = scored(pair, chosen)
-        each = per_class(pair, found) if classes else {}
-        judged.append(Judged(generator, pair.fake, found, each, few_of(pair, each) if classes else ""))
-    refuse_nothing(judged)
-    verdicts = compared(by_generator(judged), fewest, same_images(judged))
-    floor = floor_of(Pair(reals, judged[0].fake, extractor, progress), judged[0].scores, seed)
-    return Judgement(protocol(reals, extractor, fewest, seed), reals, judged, verdicts, floor)
-
-
-def names_of(names: Sequence[str]) -> list[str]:
-    """Of a list, or of a text with commas."""
-    return [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names or ())
-
-
-def check_features(name: str, weights: Any, weights_hash: str | None) -> None:
-    """Raises UsageError for what could not be looked through, before anything is read."""
-    pick({"own": own, **EXTRACTORS, **FAMILIES}, name, "extractor")
-    if (name in FAMILIES) != (weights is not None):
-        what = f"the extractor {name} {'needs' if weights is None else 'takes no'} weights"
-        fix = f"give {', '.join(FAMILIES)} a folder, or a name in the Hugging Face cache, with --weights; no other"
-        raise UsageError("weights", what, fix=fix)
-    if weights_hash and weights is None:
-        raise UsageError("no-weights", f"the extractor {name} has no weights whose hash could be checked",
-                         fix=f"leave the hash out, or take {', '.join(FAMILIES)}")  # fmt: skip
-
-
-def check_fakes(fakes: Sequence[Any], names: Sequence[str], images: int) -> None:
-    """Raises UsageError for what could not be judged, before anything is read."""
+    options = JudgeOptions(metrics, features, weights, weights_hash, held_out, size, images, seed)
+    chosen = options.metrics or [name for name, metric in METRICS.items() if not metric.asked]
+    names = _split_names(names)
     if not fakes:
         raise UsageError("missing", "there are no fakes to judge", fix="name a folder, a run or a model after REAL")
     if len(names) > len(fakes):
         raise UsageError("names", f"{len(names)} names for {len(fakes)} sets of fakes", fix="give a name to each")
-    if not isinstance(images, Integral) or images < SOME:
-        raise UsageError("bad-number", f"images={images!r} is not a whole number of {SOME} or more",
-                         fix=f"compare {SOME} images a side, or more")  # fmt: skip
+    samplers = [as_generator(source) for source in fakes]
+    common = None if size else common_size([sampler for sampler in samplers if sampler])
+    reals, extractor = options.read(real, common, on_progress)
+    generators = name_generators(fakes, names)
+    opened = [sampler or source for sampler, source in zip(samplers, fakes, strict=True)]
+    sets = [
+        read_fakes(name, source, reals, seed=seed, on_progress=on_progress)
+        for name, source in zip(number_repeats(generators), opened, strict=True)
+    ]
+    _refuse_equal_trainings(generators, sets)
+    fewest = min(len(one.images) for one in sets)
+    judged = []
+    for generator, whole in zip(generators, sets, strict=True):
+        cut = _cut(whole, fewest, seed)
+        pair = Pair(reals, cut.images, extractor, on_progress)
+        scores = compute_scores(pair, chosen)
+        each = scores_per_class(pair, scores) if per_class else {}
+        judged.append(Judged(generator, cut, scores, each, _too_few_of(pair, each) if per_class else ""))
+    _refuse_nothing(judged)
+    verdicts = compare_generators(_by_generator(judged), fewest, _same_images(judged))
+    first = judged[0]
+    reference = reference_scores(Pair(reals, first.fakes.images, extractor, on_progress), first.scores, seed)
+    return Judgement(protocol_of(reals, extractor, fewest, seed), reals, judged, verdicts, reference)
 
 
-def generators_of(fakes: Sequence[Any], names: Sequence[str]) -> list[str]:
-    """The name given to each set of fakes, or that of its path, which is no other's."""
+def name_generators(fakes: Sequence[object], names: Sequence[str]) -> list[str]:
+    """Return the name given to each set of fakes, or that of its path, numbered where another set has it."""
     given = [*names, *[""] * (len(fakes) - len(names))]
     taken = [name for name in given if name]
-    paths = iter(distinct([*taken, *(name_of(f) for f, name in zip(fakes, given, strict=True) if not name)]))
-    for _ in taken:
-        next(paths)
+    of_paths = [_name_of(source) for source, name in zip(fakes, given, strict=True) if not name]
+    paths = iter(number_repeats([*taken, *of_paths])[len(taken) :])
     return [name or next(paths) for name in given]
 
 
-def refuse_twice(generators: Sequence[str], sides: Sequence[Side]) -> None:
-    """Raises UsageError where two trainings of a generator gave the same images: they would count as two."""
-    found = set()
-    for name, side in zip(generators, sides, strict=True):
-        if (name, side.content) in found:
-            raise UsageError("same-images", f"two of the trainings of {name} are the same images",
-                             fix="name each training once, or give the sets different names")  # fmt: skip
-        found.add((name, side.content))
-
-
-def few_of(pair: Pair, found: Mapping[str, Any]) -> str:
-    """Which classes have too few images to be judged."""
-    left = [name for name in pair.reals.classes if name not in found]
-    if not (pair.fake.labels >= 0).any():
-        return "class by class: its fakes have no labels that real images have"
-    return f"class by class: fewer than {SOME} images on a side of {', '.join(left)}" if left else ""
-
-
-def by_generator(judged: Sequence[Judged]) -> dict[str, list[dict[str, Score]]]:
-    found: dict[str, list[dict[str, Score]]] = {}
-    for one in judged:
-        found.setdefault(one.generator, []).append(one.scores)
-    return found
-
-
-def of_generator(trainings: Sequence[dict[str, Score]]) -> list[Score]:
-    """Its scores: of one training as they are; of several the means, for other trainings and other images."""
-    if len(trainings) == 1:
-        return list(trainings[0].values())
-    found = []
-    for name in trainings[0]:
-        each = [scores[name] for scores in trainings]
-        classes = {tuple(score.shows["classes"]) for score in each if "classes" in score.shows}
-        if any(score.value is None for score in each) or len(classes) > 1:  # no mean of means over other classes
-            found.append(Score(name))
-            continue
-        mean, half = (spread := over_trainings(each)).mean, spread.half
-        found.append(Score(name, mean, *METRICS[name].within(mean - half, mean + half)))
-    return found
-
-
-def same_images(judged: Sequence[Judged]) -> list[set[str]]:
-    alone = [one for one in judged if sum(other.generator == one.generator for other in judged) == 1]
-    return [{a.generator, b.generator} for a, b in combinations(alone, 2) if a.fake.content == b.fake.content]
-
-
-def refuse_nothing(judged: Sequence[Judged]) -> None:
-    """Raises DataError where not one score could be had."""
-    scores = [score for one in judged for score in one.scores.values()]
-    if all(score.value is None for score in scores):
-        what = f"none of these scores can be had: {scores[0].metric} {scores[0].note}"
-        raise DataError("no-score", what, fix="give more images")
-
-
-def floor_of(pair: Pair, scores: Mapping[str, Score], seed: int) -> dict[str, Score]:
-    """What these scores are of real images in the fakes' place: of one part of them against the rest, in the proportion
-    of fakes and real images; none of those that depend on how many there are."""
-    pair.progress("real images against each other")
-    parts = real_parts(pair.reals, len(pair.fake) / (len(pair.fake) + len(pair.reals.held)), seed)
-    by_chance = {"classes": "chance", "copies": "twins", "train-on-generated": "real"}  # where the score itself knows
-    left = {*OF_TRAINING, *COUNTED, *by_chance}
-    names = [name for name in scores if name not in left and not METRICS[name].asked]
-    found = scored(Pair(*parts, pair.extractor, pair.progress), names) if parts else {}
-    known = {name: scores[name].shows.get(what) for name, what in by_chance.items() if name in scores}
-    return found | {name: Score(name, float(value.mean())) for name, value in known.items() if value is not None}
-
-
-def real_parts(reals: Reals, share: float, seed: int) -> tuple[Reals, Side] | None:
-    """The real images that fakes are compared with, a share of them in the fakes' place; None where these are few."""
-    count = round(share * len(reals.held))
-    if min(count, len(reals.held) - count) < SOME:
-        return None
-    first = np.isin(np.arange(len(reals.held)), drawn(len(reals.held), count, seed + 1))
-    other = replace(reals.held.take(np.flatnonzero(first)), name="real images")
-    return replace(reals, held=reals.held.take(np.flatnonzero(~first))), other
-
-
-def look(name: str, reals: Reals, weights: Any, weights_hash: str | None, seed: int, progress: Progress) -> Extractor:
-    """The extractor with this name; `own` learns from the real images that fakes are not compared with."""
-    if weights is not None:
-        return encoder(name, weights, expected=weights_hash or "")
-    if name != "own":
-        return handmade(name)
-    seen = reals.seen
-    return own(
-        seen.images,
-        seen.labels,
-        reals.classes,
-        lambda done, of, what: progress(f"{what} {100 * done // of} %"),
-        seed=seed,
-    )
-
-
-def alike(side: Side, count: int, seed: int) -> Side:
-    """As many images as the others."""
-    if len(side) == count:
-        return side
-    return replace(side.some(count, seed), how=f"{side.how}, of which {count:,} were drawn, as many as of the others")
-
-
-def name_of(source: Any) -> str:
+def _name_of(source: object) -> str:
     if isinstance(source, str | Path):
         return Path(source).name or str(source)
-    return getattr(source, "name", "fakes")
+    return source.name if isinstance(source, ImageSet) else "fakes"
 
 
-def distinct(names: Sequence[str]) -> list[str]:
-    """Numbered where they repeat."""
+def number_repeats(names: Sequence[str]) -> list[str]:
+    """Return the names, with a number where one was there before."""
     found: list[str] = []
     for name in names:
         found.append(next(new for new in chain([name], (f"{name} ({i})" for i in count(2))) if new not in found))
     return found
 
 
+def _refuse_equal_trainings(generators: Sequence[str], sets: Sequence[Fakes]) -> None:
+    """Raise UsageError where two trainings of a generator gave the same images: they would count as two."""
+    found = set()
+    for name, one in zip(generators, sets, strict=True):
+        if (name, one.fingerprint) in found:
+            raise UsageError("same-images", f"two of the trainings of {name} are the same images",
+                             fix="name each training once, or give the sets different names")  # fmt: skip
+        found.add((name, one.fingerprint))
+
+
+def _cut(fakes: Fakes, count: int, seed: int) -> Fakes:
+    """Return as many images as the other sets have."""
+    if len(fakes.images) == count:
+        return fakes
+    how = f"{fakes.how}, of which {count:,} were drawn, as many as of the others"
+    return Fakes(at_most(fakes.images, count, seed), how)
+
+
+def _too_few_of(pair: Pair, found: Mapping[str, Mapping[str, MetricScore]]) -> str:
+    """Return which classes have too few images to be judged."""
+    left = [name for name in pair.reals.classes if name not in found]
+    if not pair.fake.labelled.any():
+        return "class by class: its fakes have no labels that real images have"
+    return f"class by class: fewer than {LEAST_IMAGES} images on a side of {', '.join(left)}" if left else ""
+
+
+def _by_generator(judged: Sequence[Judged]) -> dict[str, list[dict[str, MetricScore]]]:
+    """Return the scores of each training of each generator."""
+    found: dict[str, list[dict[str, MetricScore]]] = {}
+    for one in judged:
+        found.setdefault(one.generator, []).append(one.scores)
+    return found
+
+
+def _over_trainings(trainings: Sequence[dict[str, MetricScore]]) -> dict[str, MetricScore]:
+    """Return a generator's scores: those of one training, or the means over several, for new trainings and images."""
+    if len(trainings) == 1:
+        return trainings[0]
+    found = {}
+    for name in trainings[0]:
+        each = [scores[name] for scores in trainings]
+        classes = {tuple(score.shows["classes"]) for score in each if "classes" in score.shows}
+        found[name] = MetricScore()
+        # Scores that are means over classes have a mean only where these are the same classes.
+        if all(score.value is not None for score in each) and len(classes) < 2:
+            mean = mean_over_trainings(each)
+            ends = METRICS[name].cut(mean.value - mean.half, mean.value + mean.half)
+            found[name] = MetricScore(mean.value, *ends)
+    return found
+
+
+def _same_images(judged: Sequence[Judged]) -> list[set[str]]:
+    """Return the pairs of generators, trained once each, whose fakes are the same images."""
+    alone = [one for one in judged if sum(other.generator == one.generator for other in judged) == 1]
+    pairs = combinations(alone, 2)
+    return [{a.generator, b.generator} for a, b in pairs if a.fakes.fingerprint == b.fakes.fingerprint]
+
+
+def _refuse_nothing(judged: Sequence[Judged]) -> None:
+    """Raise DataError where not one score could be had."""
+    scores = [(name, score) for one in judged for name, score in one.scores.items()]
+    if all(score.value is None for _, score in scores):
+        what = f"none of these scores can be had: {scores[0][0]} {scores[0][1].note}"
+        raise DataError("no-score", what, fix="give more images")
+
+
+def reference_scores(pair: Pair, scores: Mapping[str, MetricScore], seed: int) -> dict[str, MetricScore]:
+    """Return the same scores with one part of the real images in the fakes' place, and the rest as real images.
+
+    They are split in the ratio of fakes to real images. Scores that depend on how many images there are, or on training
+    images, are left out.
+    """
+    pair.on_progress(Progress("real images against each other"))
+    split = split_real(pair.reals, len(pair.fake) / (len(pair.fake) + len(pair.reals.test)), seed)
+    names = [name for name in scores if METRICS[name].reference == "same" and not METRICS[name].asked]
+    found = compute_scores(Pair(*split, pair.extractor, pair.on_progress), names) if split else {}
+    for name in METRICS:
+        if name in scores and METRICS[name].reference in scores[name].shows:
+            found[name] = MetricScore(float(scores[name].shows[METRICS[name].reference].mean()))
+    return found
+
+
+def split_real(reals: RealImages, share: float, seed: int) -> tuple[RealImages, ImageSet] | None:
+    """Return the real images that fakes are compared with in two: those that stay, and a share to stand for fakes.
+
+    None where either would be fewer than LEAST_IMAGES.
+    """
+    test = reals.test
+    count = round(share * len(test))
+    if min(count, len(test) - count) < LEAST_IMAGES:
+        return None
+    first = np.isin(np.arange(len(test)), random_subset(len(test), count, seed + 1))
+    return replace(reals, test=test.take(~first)), replace(test.take(first), name="real images")
+
+
 # --- the protocol ----------------------------------------------------------------------------------------------------
 
 
-def protocol(reals: Reals, extractor: Extractor, count: int, seed: int) -> dict[str, Any]:
-    """What a number depends on beside the fakes themselves."""
+def protocol_of(reals: RealImages, extractor: Extractor, fakes: int, seed: int) -> JudgeProtocol:
+    """Return what a number depends on beside the fakes themselves."""
     height, width, channels = reals.shape
-    return {
-        "extractor": {
-            "name": extractor.name,
-            "hash": extractor.hash,
-            "resize": extractor.resize,
-            "accuracy": extractor.accuracy,
-            "accuracy_of": extractor.accuracy_of,
-            "classes": len(extractor.classes),
-        },
-        "real": {
-            "name": reals.name,
-            "compared": len(reals.held),
-            "training": len(reals.seen),
-            "apart": reals.apart,
-            "how": reals.how,
-            "fingerprint": fingerprint(reals.held.images, reals.held.labels),
-            "training_fingerprint": fingerprint(reals.seen.images, reals.seen.labels),
-        },
-        "fakes": count,
-        "pixels": f"uint8, 0 to 255, {height}x{width}x{channels}",
-        "neighbours": NEIGHBOURS,
-        "seed": seed,
-        "scores": VERSION,
-        "sparring": SPARRING_VERSION,
-    }
+    e, train, test = extractor, reals.train, reals.test
+    fingerprint, of_train = (content_hash(images.images, images.labels) for images in (test, train))
+    return JudgeProtocol(
+        extractor=ExtractorUsed(e.name, e.hash, e.resize, e.accuracy, e.accuracy_of, len(e.classes)),
+        real=RealImagesUsed(reals.name, len(test), len(train), reals.disjoint, reals.how, fingerprint, of_train),
+        fakes=fakes,
+        pixels=f"uint8, 0 to 255, {height}x{width}x{channels}",
+        neighbours=NEIGHBOUR_COUNT,
+        seed=seed,
+        scores=SCORES_VERSION,
+        sparring=SPARRING_VERSION,
+    )
 
 
-def stamp(protocol: dict[str, Any]) -> str:
-    """Eight hexadecimal digits: numbers with different stamps are not to be compared."""
-    real, extractor = protocol["real"], protocol["extractor"]
-    parts = [real[name] for name in ("fingerprint", "training_fingerprint", "apart")]
-    parts += [protocol[name] for name in ("fakes", "pixels", "neighbours", "seed", "scores", "sparring")]
-    return hash_of(extractor["hash"], *parts)[:8]
+def stamp_of(protocol: JudgeProtocol) -> str:
+    """Return eight hexadecimal digits: numbers with different stamps are not to be compared."""
+    p, real = protocol, protocol.real
+    of_real = (real.fingerprint, real.training_fingerprint, real.apart)
+    return content_hash(p.extractor.hash, *of_real, p.fakes, p.pixels, p.neighbours, p.seed, p.scores, p.sparring)[:8]

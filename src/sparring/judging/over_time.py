@@ -5,95 +5,86 @@ not on the same fakes.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from ..errors import FileFormatError, UsageError
 from ..files import write_json
+from ..records import OnProgress, no_progress, to_json
 from ..runs.checkpoints import load_state
 from ..runs.folder import Run
 from ..runs.sampler import Sampler
-from .catalogue import METRICS, metric_name
-from .inputs import Progress, Reals, is_generator, quiet, read_fake, read_real
-from .judgement import MOST, check_features, look, names_of, protocol, real_parts, stamp
-from .scores import Pair, Score, scored
-from .verdicts import compared, remarks
+from .catalogue import METRICS
+from .inputs import RealImages, is_generator, read_fakes
+from .judgement import JudgeOptions, protocol_of, score_rows, split_real, stamp_of
+from .results import BestScore, CheckpointScores, OverTime
+from .scores import MetricScore, Pair
+from .scoring import compute_scores
+from .verdicts import compare_generators, remarks
 
-NAMES = ("kernel", "frechet", "precision", "recall", "coverage", "diversity", "fidelity")
+FORMAT_OF_OVER_TIME = 1
 
 
 def over_time(
-    real: Any,
-    folder: Path | str,
-    *,
-    scores: Sequence[str] = (),
-    features: str = "own",
-    weights: str | Path | None = None,
-    weights_hash: str | None = None,
-    held: Any = None,
-    size: Any = None,
-    images: int = MOST,
-    seed: int = 0,
-    progress: Progress = quiet,
-) -> dict[str, Any]:
-    """Scores of every checkpoint that the run has kept, and RUN/scores.json for its report.
+    real: object, folder: Path | str, options: JudgeOptions | None = None, *, on_progress: OnProgress = no_progress
+) -> OverTime:
+    """Score every checkpoint that a run has kept, and write RUN/scores.json for its report.
 
-    {"format", "checkpoints": [{"images", "scores"}], "best": {"images", "scores"}, "notes", "protocol", "stamp"}: the
-    best has the lowest kernel distance to one half of the real images, and its scores are of other fakes against the
-    other half. Arguments as for `judge`; `scores`: names of METRICS beside NAMES. Raises UsageError for a run without a
+    The best has the lowest kernel distance to one half of the real images, and its scores are of other fakes against
+    the other half. Metrics are those with `per_class`, and those that are named. Raises UsageError for a run without a
     generator or checkpoints, and what `judge` raises.
     """
-    check_features(features, weights, weights_hash)
-    run = Run.read(folder)
-    names = list(dict.fromkeys([*NAMES, *map(metric_name, names_of(scores))]))
-    if is_generator(real):
+    options = options or JudgeOptions()
+    run, seed = Run.read(folder), options.seed
+    names = list(dict.fromkeys([*(name for name, m in METRICS.items() if m.per_class), *options.metrics]))
+    if isinstance(real, Sampler) or is_generator(real):
         raise UsageError("real-generator", f"{real} is a generator, not real images", fix="name real images first")
-    size = size or (run.data_spec.height, run.data_spec.width)
-    reals = read_real(real, held=held, size=size, most=images, seed=seed, progress=progress)
-    halves = real_parts(reals, 1 / 2, seed)
+    reals, extractor = options.read(real, (run.data_spec.height, run.data_spec.width), on_progress)
+    halves = split_real(reals, 1 / 2, seed)
     if halves is None:
-        raise UsageError("few-images", f"{len(reals.held)} real images cannot be parted to choose a checkpoint",
+        raise UsageError("few-images", f"{len(reals.test)} real images cannot be parted to choose a checkpoint",
                          fix="give more real images")  # fmt: skip
-    extractor = look(features, reals, weights, weights_hash, seed, progress)
     how = f"{reals.how}; half of these chose the checkpoint, the other half is reported"
-    choosing, reporting = halves[0], replace(reals, held=halves[1], how=how)
-    generators = samplers(run)
+    choosing, reporting = halves[0], replace(reals, test=halves[1], how=how)
 
-    def judged(at: int, sampler: Sampler, against: Reals, seed: int) -> dict[str, Score]:
-        fake = read_fake(f"{at:,} images", sampler, against, seed=seed)
-        return scored(Pair(against, fake, extractor, progress), names)
+    def score(images: int, sampler: Sampler, against: RealImages, seed: int) -> dict[str, MetricScore]:
+        fakes = read_fakes(f"{images:,} images", sampler, against, seed=seed)
+        return compute_scores(Pair(against, fakes.images, extractor, on_progress), names)
 
-    found = [(at, sampler, judged(at, sampler, choosing, seed)) for at, sampler in generators]
-    at, sampler, _ = min(found, key=lambda row: infinite_if_none(row[2]["kernel"].value))
-    best = judged(at, sampler, reporting, seed + 1)
-    about = protocol(reporting, extractor, len(reporting.held), seed + 1)
-    write_json(run.folder / "scores.json", for_report(at, reporting, best, stamp(about)))
-    return {
-        "format": 1,
-        "stamp": stamp(about),
-        "protocol": about,
-        "checkpoints": [{"images": at, "scores": rows(each)} for at, _, each in found],
-        "best": {"images": at, "scores": rows(best)},
-        "notes": [*remarks({f"{at:,} images": best}), *as_good(at, {row[0]: row[2] for row in found})],
-    }
+    found = [(images, sampler, score(images, sampler, choosing, seed)) for images, sampler in kept_generators(run)]
+    best, sampler, _ = min(found, key=lambda row: _or_infinite(row[2]["kernel"].value))
+    reported = score(best, sampler, reporting, seed + 1)
+    protocol = protocol_of(reporting, extractor, len(reporting.test), seed + 1)
+    where = f"{len(reporting.test):,} real ones of {reporting.name}; stamp {stamp_of(protocol)}"
+    where = f"Of the checkpoint at {best:,} images, against {where}"
+    known = ((name, score) for name, score in reported.items() if score.value is not None)
+    lines = [_report_line(name, score, where) for name, score in known]
+    write_json(run.folder / "scores.json", [to_json(line, kinds=False) for line in lines])
+    return OverTime(
+        format=FORMAT_OF_OVER_TIME,
+        stamp=stamp_of(protocol),
+        protocol=protocol,
+        checkpoints=tuple(CheckpointScores(images, score_rows(scores)) for images, _, scores in found),
+        best=CheckpointScores(best, score_rows(reported)),
+        notes=(*remarks({f"{best:,} images": reported}), *_as_good(best, {row[0]: row[2] for row in found})),
+    )
 
 
-def as_good(best: int, checkpoints: Mapping[int, Mapping[str, Score]]) -> list[str]:
-    """How many of the others the choosing half of the real images does not tell from the best."""
-    kernels = {f"{at:,}": [{"kernel": scores["kernel"]}] for at, scores in checkpoints.items()}
-    about = [v for v in compared(kernels, 0) if f"{best:,}" in (v.a, v.b)]
+def _as_good(best: int, checkpoints: Mapping[int, Mapping[str, MetricScore]]) -> list[str]:
+    """Return how many of the others the choosing half of the real images does not tell from the best."""
+    kernels = {f"{images:,}": [{"kernel": scores["kernel"]}] for images, scores in checkpoints.items()}
+    about = [v for v in compare_generators(kernels, 0) if f"{best:,}" in (v.a, v.b)]
     left = sum(v.verdict not in ("better", "worse") for v in about)
     return [f"{left} of {len(about)} other checkpoints may be as good in kernel distance"] if left else []
 
 
-def infinite_if_none(value: float | None) -> float:
+def _or_infinite(value: float | None) -> float:
     return math.inf if value is None else value
 
 
-def samplers(run: Run) -> list[tuple[int, Sampler]]:
-    """(images seen, generator) of every checkpoint and healthy copy that verifies, oldest first."""
+def kept_generators(run: Run) -> list[tuple[int, Sampler]]:
+    """Return (images seen, generator) of every checkpoint and healthy copy that verifies, oldest first."""
     spec = run.recipe.generator
     if spec is None:
         raise UsageError("no-generator", f"{run.folder} has no generator", fix="judge a run of a recipe that has one")
@@ -110,24 +101,8 @@ def samplers(run: Run) -> list[tuple[int, Sampler]]:
     return sorted(found.items(), key=lambda item: item[0])
 
 
-def rows(scores: Mapping[str, Score]) -> list[dict]:
-    return [score.to_json() for score in scores.values()]
-
-
-def for_report(at: int, reals: Reals, scores: Mapping[str, Score], stamped: str) -> list[dict]:
-    """As `sparring report RUN` shows them."""
-    where = (
-        f"Of the checkpoint at {at:,} images, against {len(reals.held):,} real ones of {reals.name}; stamp {stamped}"
-    )
-    return [
-        {
-            "name": METRICS[name].title,
-            "value": METRICS[name].times * score.value,
-            "low": None if score.low is None else METRICS[name].times * score.low,
-            "high": None if score.high is None else METRICS[name].times * score.high,
-            "unit": "%" if METRICS[name].times == 100 else "",
-            "what": f"{METRICS[name].means} {where}",
-        }
-        for name, score in scores.items()
-        if score.value is not None
-    ]
+def _report_line(name: str, score: MetricScore, where: str) -> BestScore:
+    metric = METRICS[name]
+    value, low, high = (None if x is None else metric.times * x for x in (score.value, score.low, score.high))
+    unit = "%" if metric.times == 100 else ""
+    return BestScore(metric.title, value, low, high, unit, f"{metric.means} {where}")

@@ -30,7 +30,7 @@ class SmallCNN(Architecture):
         return "batch norm"
 
     def trunk(self, data_spec: DataSpec, channels: int) -> tuple[nn.Module, int]:
-        fold = 2 ** max(0, int(math.log2(min(data_spec.height, data_spec.width) / MAP)))
+        fold = fold_of(data_spec)
         layers: list[nn.Module] = [Fold(fold)]
         before = channels * fold**2
         for number, width in enumerate(self.widths):
@@ -38,6 +38,11 @@ class SmallCNN(Architecture):
             layers += [nn.Conv2d(before, width, 3, stride, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
             before = width
         return nn.Sequential(*layers, AverageAndMaximum()), 2 * before
+
+
+def fold_of(data_spec: DataSpec) -> int:
+    """Return how many pixels of a side SmallCNN folds into one: 2 of 28, 4 of 64."""
+    return 2 ** max(0, int(math.log2(min(data_spec.height, data_spec.width) / MAP)))
 
 
 class Fold(nn.Module):

@@ -1,167 +1,188 @@
 """A judgement as one HTML page: what it comes to, the scores, the pictures, and what each score means and misses."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from markupsafe import Markup
 
-from ..files import atomic_file
+from ..files import write_text
 from ..images import encode_png, grid
-from ..judging.catalogue import METRICS
+from ..judging.catalogue import METRICS, Metric
+from ..judging.results import (
+    FakesResult,
+    GeneratorComparison,
+    GeneratorResult,
+    JudgementResult,
+    ScoreResult,
+    by_metric,
+)
 from ..words import MISSING
 from .html import template
 from .line_figures import spectrum_figure, teaching_figure
 from .pictures import Picture, packed
-from .typography import NARROW_SPACE, typeset
+from .typography import typeset
 
-COLUMNS = 8  # of a grid of images
-PILLS = {"better": "better", "worse": "worse", "tie": "tie"}
+GRID_COLUMNS = 8  # of a grid of images
 
 
-def write(path: Path | str, judgement: Mapping[str, Any], pictures: Mapping[str, np.ndarray]) -> Path:
-    """Writes the page of Judgement.to_json() and Judgement.pictures().
+class ShownScore(NamedTuple):
+    """A value, and what stands below it in small letters."""
+
+    value: str
+    below: str = ""
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """A metric in the table of scores; `cells`: one for each column."""
+
+    metric: Metric
+    headline: bool
+    cells: list[ShownScore]
+    real: ShownScore
+
+
+@dataclass(frozen=True)
+class PairOfGenerators:
+    """The verdicts on two generators, and for each its metric and the difference in words."""
+
+    a: str
+    b: str
+    rows: list[tuple[GeneratorComparison, Metric, str]]
+
+
+@dataclass(frozen=True)
+class ClassTable:
+    """Scores within classes: a row for each class, a column for each metric in `heads`."""
+
+    name: str
+    heads: list[str]
+    rows: list[tuple[str, list[ShownScore]]]
+    left_out: str
+
+
+@dataclass(frozen=True)
+class ShownFakes:
+    """The figures of one set of fakes; None where there is nothing to show."""
+
+    result: FakesResult
+    picture: Picture | None
+    nearest: Picture | None
+    teaching: Markup | None
+    taught: str
+
+
+def write_judgement_page(path: Path | str, judgement: JudgementResult, pictures: Mapping[str, np.ndarray]) -> Path:
+    """Write the page of Judgement.result and Judgement.pictures().
 
     An older page stays as it was until the new one is complete. Raises MachineError.
     """
-    with atomic_file(path) as temporary:
-        temporary.write_text(page(judgement, pictures), encoding="utf-8")
+    write_text(path, judgement_page(judgement, pictures))
     return Path(path)
 
 
-def page(judgement: Mapping[str, Any], pictures: Mapping[str, np.ndarray]) -> str:
-    """The whole page as text."""
-    fakes, generators = judgement["fakes"], judgement["generators"]
-    rows = rows_of(judgement, generators)
+def judgement_page(judgement: JudgementResult, pictures: Mapping[str, np.ndarray]) -> str:
+    """Return the whole page as text."""
+    fakes, generators = judgement.fakes, judgement.generators
+    tables = [_class_table(fake) for fake in fakes]
     return template("judgement.html").render(
         date=datetime.now(UTC).isoformat(timespec="minutes"),
-        protocol=judgement["protocol"],
-        stamp=judgement["stamp"],
-        sentences=judgement["sentences"],
-        fakes=fakes,
-        generators=generators,
-        trainings=rows_of(judgement, fakes) if len(generators) < len(fakes) else [],
-        names=[fake["name"] for fake in fakes],
-        rows=rows,
-        notes=judgement["notes"],
-        classes=[table for table in (class_table(fake) for fake in fakes) if table["rows"] or table["left_out"]],
-        verdicts=by_pair(judgement["verdicts"]),
-        real=picture(pictures.get("real")),
-        made=[picture(pictures.get(f"fakes {number}")) for number in range(len(fakes))],
-        nearest=[pairs(fake, pictures.get(f"nearest {number}")) for number, fake in enumerate(fakes)],
-        spectra=spectra(fakes),
-        curves=[learning(fake) for fake in fakes],
-        metrics=[METRICS[row["metric"]] for row in rows],
-    )  # fmt: skip
+        j=judgement,
+        names=[fake.name for fake in fakes],
+        rows=_table_rows(judgement, generators),
+        trainings=_table_rows(judgement, fakes) if len(generators) < len(fakes) else [],
+        classes=[table for table in tables if table.rows or table.left_out],
+        pairs=_by_pair(judgement.verdicts),
+        real=_picture(pictures, "real", GRID_COLUMNS),
+        shown_fakes=[_shown_fakes(number, fake, pictures) for number, fake in enumerate(fakes)],
+        spectra=_spectra(fakes),
+    )
 
 
-def verdict_row(verdict: Mapping[str, Any]) -> dict[str, Any]:
-    metric = METRICS[verdict["metric"]]
-    apart = typeset(metric.apart(verdict["mean"], verdict["half"]))
-    return {
-        **verdict,
-        "pill": PILLS.get(verdict["verdict"], "open"),
-        "title": metric.title,
-        "apart": apart,
-    }
-
-
-def by_pair(verdicts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """In their order, the verdicts on every two generators together."""
-    found: dict[tuple[str, str], list] = {}
-    for verdict in verdicts:
-        found.setdefault((verdict["a"], verdict["b"]), []).append(verdict_row(verdict))
-    return [{"a": a, "b": b, "rows": rows} for (a, b), rows in found.items()]
-
-
-def rows_of(judgement: Mapping[str, Any], sides: Sequence[Mapping[str, Any]]) -> list[dict]:
-    """Of the table of scores, a column for each side: generators, or each of their trainings."""
-    names = [score["metric"] for score in judgement["fakes"][0]["scores"]]
-    return [row for name in names if (row := row_of(name, judgement, sides))]
-
-
-def row_of(name: str, judgement: Mapping[str, Any], sides: Sequence[Mapping[str, Any]]) -> dict | None:
-    """None where no side has this score."""
-    metric = METRICS[name]
-    each = [score_of(side, name) for side in sides]
-    real = next((score for score in judgement["real"] if score["metric"] == name), None)
-    if all(score["value"] is None for score in each):
-        return None
-    return {
-        "metric": name,
-        "title": metric.title,
-        "better": metric.better,
-        "headline": metric.leads(min(judgement["protocol"]["fakes"], judgement["protocol"]["real"]["compared"])),
-        "cells": [(shown(name, score["value"]), interval(name, score)) for score in each],
-        "real": cell(name, real),
-    }
-
-
-def class_table(fake: Mapping[str, Any]) -> dict[str, Any]:
-    names = list(dict.fromkeys(score["metric"] for scores in fake["classes"].values() for score in scores))
-    rows = [
-        (name, [cell(m, next((s for s in scores if s["metric"] == m), None)) for m in names])
-        for name, scores in fake["classes"].items()
+def _by_pair(verdicts: Sequence[GeneratorComparison]) -> list[PairOfGenerators]:
+    """Return the verdicts on every two generators together."""
+    return [
+        PairOfGenerators(
+            a, b, [(v, m := METRICS[v.metric], _in_type(m.shown_difference(v.mean, v.half))) for v in rows]
+        )
+        for (a, b), rows in groupby(verdicts, key=lambda v: (v.a, v.b))
     ]
-    heads = [METRICS[m].title for m in names]
-    return {"name": fake["name"], "heads": heads, "rows": rows, "left_out": fake["classes_left_out"]}
 
 
-def cell(name: str, score: Mapping[str, Any] | None) -> tuple[str, str]:
-    """A value, and below it its interval and what is to be said of it."""
-    if score is None:
-        return MISSING, ""
-    said = typeset(score["note"]) if name == "train-on-generated" else ""
-    return shown(name, score["value"]), "; ".join(filter(None, (interval(name, score), said)))
+def _in_type(difference: str) -> str:
+    return typeset(difference).replace("+-", "\u00b1")
 
 
-def shown(name: str, value: float | None) -> str:
-    """As this metric's values are printed."""
-    if value is None:
-        return MISSING
-    return typeset(METRICS[name].shown(value))
+def _table_rows(
+    judgement: JudgementResult, columns: Sequence[FakesResult] | Sequence[GeneratorResult]
+) -> list[TableRow]:
+    """Return the table of scores, a column for each generator, or for each of their trainings."""
+    protocol, real = judgement.protocol, by_metric(judgement.real)
+    scores, rows = [by_metric(column.scores) for column in columns], []
+    for name in scores[0]:
+        each = [column[name] for column in scores]
+        if any(score.value is not None for score in each):
+            headline = METRICS[name].is_headline(min(protocol.fakes, protocol.real.compared))
+            reference = _shown_score(real[name]) if name in real else _NOTHING
+            rows.append(TableRow(METRICS[name], headline, list(map(_shown_score, each)), reference))
+    return rows
 
 
-def interval(name: str, score: Mapping[str, Any]) -> str:
-    if score["low"] is None or score["high"] is None:
-        return ""
-    return f"{shown(name, score['low'])} to {shown(name, score['high'])}".replace(f"{NARROW_SPACE}%", "", 1)
+def _class_table(fake: FakesResult) -> ClassTable:
+    each = {name: by_metric(scores) for name, scores in fake.classes.items()}
+    metrics = list(dict.fromkeys(metric for scores in each.values() for metric in scores))
+    rows = [
+        (name, [_shown_score(scores[m], noted=m == "train-on-generated") if m in scores else _NOTHING for m in metrics])
+        for name, scores in each.items()
+    ]
+    return ClassTable(fake.name, [METRICS[m].title for m in metrics], rows, fake.classes_left_out)
 
 
-def picture(images: np.ndarray | None, columns: int = COLUMNS) -> Picture | None:
-    return None if images is None or not len(images) else packed(encode_png(grid(images, columns=columns)))
+_NOTHING = ShownScore(MISSING)
 
 
-def pairs(fake: Mapping[str, Any], images: np.ndarray | None) -> dict[str, Any] | None:
-    """Fakes above the training images that they are nearest to."""
-    if images is None or not len(images):
+def _shown_score(score: ScoreResult | None, *, noted: bool = False) -> ShownScore:
+    """Return a value, and below it its interval and, if it is to be `noted`, what is to be said of it."""
+    if score is None or score.value is None:
+        return _NOTHING
+    metric = METRICS[score.metric]
+    below = filter(None, (metric.shown_interval(score), score.note * noted))
+    return ShownScore(typeset(metric.shown(score.value)), typeset("; ".join(below)))
+
+
+def _picture(pictures: Mapping[str, np.ndarray], name: str, columns: int) -> Picture | None:
+    if name not in pictures or not len(pictures[name]):
         return None
-    both = np.concatenate([images[0::2], images[1::2]])
-    return {"name": fake["name"], "picture": picture(both, len(images) // 2), "rows": ["fake", "training image"],
-            "origins": [(pair["fake"], pair["training"]) for pair in fake["nearest"]]}  # fmt: skip
+    return packed(encode_png(grid(pictures[name], columns=columns)))
 
 
-def score_of(fake: Mapping[str, Any], metric: str) -> Mapping[str, Any]:
-    return next((score for score in fake["scores"] if score["metric"] == metric), {})
+def _shown_fakes(number: int, fake: FakesResult, pictures: Mapping[str, np.ndarray]) -> ShownFakes:
+    scores, nearest, name = by_metric(fake.scores), None, f"nearest {number}"
+    if name in pictures and len(pictures[name]):
+        # fakes in the first row, and below each the real image that it is nearest to
+        both = np.concatenate([pictures[name][0::2], pictures[name][1::2]])
+        nearest = packed(encode_png(grid(both, columns=len(both) // 2)))
+    teaching, taught = None, ""
+    if "train-on-generated" in scores and (score := scores["train-on-generated"]).value is not None:
+        teaching = teaching_figure(np.array(score.shows["curve"]).tolist(), score.value, fake.name)
+        taught = score.note
+    return ShownFakes(fake, _picture(pictures, f"fakes {number}", GRID_COLUMNS), nearest, teaching, taught)
 
 
-def spectra(fakes: Sequence[Mapping[str, Any]]) -> Markup | None:
-    """Of real images and of each generator that has one, a mean over its trainings."""
-    known: dict[str, list] = {}
+def _spectra(fakes: Sequence[FakesResult]) -> Markup | None:
+    """Return the spectra of real images and of each generator that has one, a mean over its trainings."""
+    found: dict[str, list[ScoreResult]] = {}
     for fake in fakes:
-        if shows := score_of(fake, "spectrum").get("shows"):
-            known.setdefault(fake["generator"], []).append(shows)
-    if not known:
+        for score in fake.scores:
+            if score.metric == "spectrum" and score.shows:
+                found.setdefault(fake.generator, []).append(score)
+    if not found:
         return None
-    means = [(name, np.mean([shows["fake"] for shows in each], 0).tolist()) for name, each in known.items()]
-    return spectrum_figure(next(iter(known.values()))[0]["real"], means)
-
-
-def learning(fake: Mapping[str, Any]) -> dict[str, Any] | None:
-    score = score_of(fake, "train-on-generated")
-    if not score or score["value"] is None:
-        return None
-    figure = teaching_figure(score["shows"]["curve"], score["value"], fake["name"])
-    return {"name": fake["name"], "figure": figure, "note": score["note"]}
+    means = [(name, np.mean([np.array(s.shows["fake"]) for s in scores], 0).tolist()) for name, scores in found.items()]
+    first = next(iter(found.values()))[0]
+    return spectrum_figure(np.array(first.shows["real"]).tolist(), means)

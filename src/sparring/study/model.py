@@ -84,7 +84,7 @@ def refit(task: Task, imageset: Callable[..., ImageSet], folder: Path, card: Map
         with all_threads(task.threads):
             images = imageset(images=task.pixels())
             estimator = task.estimator()
-            estimator.fit(images, images.labels)
+            estimator.fit(images)  # its class names are what the model predicts
             with files.atomic_folder(folder) as temporary:
                 save_model(estimator, temporary, **card)
     except Exception as error:  # said in the summary

@@ -62,8 +62,7 @@ def read_again(
     load, settings = definition.load, definition.settings
     try:
         if images is None:
-            size = (load.size[0], load.size[1]) if isinstance(load.size, tuple) else load.size
-            images = data.load(definition.source, size=size, unlabelled=load.unlabelled, labels=load.table)
+            images = data.load(definition.source, size=load.size, unlabelled=load.unlabelled, table=load.table)
         if prepared is None:
             prepared = split_and_seal(images, seed=settings.seed, test=settings.test)
     except SparringError:

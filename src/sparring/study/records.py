@@ -9,13 +9,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
+from ..classifiers.fit_record import Curves, Gate
 from ..errors import FileFormatError
 from ..records import Progress, read_record, record
 from ..stats import Bin, Difference, Interval, RepeatedInterval, Verdict, opposite
 
 STUDY_FORMAT = 2  # of study.json and summary.json
 STUDY, ROWS, SUMMARY, SEAL = "study.json", "results.jsonl", "summary.json", "sealed.bin"
-Curves = Mapping[str, tuple[tuple[float | None, ...], ...]]  # name -> (step or images seen, value), ...
 
 
 class Trial(NamedTuple):
@@ -134,7 +134,7 @@ class SealedImages:
 class LoadOptions:
     """How the images were read: arguments of `sparring.load`."""
 
-    size: int | str | tuple[int, ...] | None
+    size: int | str | tuple[int, int] | None
     unlabelled: str | None
     table: str | None
 
@@ -194,19 +194,6 @@ class Definition:
 
 
 @record
-class GateNumbers:
-    """Whether generated images are used: balanced accuracies on held-out labels, None where nothing was tried."""
-
-    passed: bool
-    without: float | None
-    with_: float | None
-    difference: float | None
-    low: float | None
-    high: float | None
-    sentence: str
-
-
-@record
 class FitNotes:
     """What a summary uses of the notes that an estimator leaves in `record_`."""
 
@@ -216,7 +203,7 @@ class FitNotes:
     note: str | None = None
     curves: Curves = field(default_factory=dict)
     gan_curves: Curves = field(default_factory=dict)
-    gate: GateNumbers | None = None
+    gate: Gate | None = None
 
     @classmethod
     def of(cls, noted: Mapping[str, Any]) -> "FitNotes":
@@ -407,7 +394,7 @@ class GameCurves:
 
 
 @record
-class GateRow(GateNumbers):
+class GateRow(Gate):
     """The gate of one fit."""
 
     method: str

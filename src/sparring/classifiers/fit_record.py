@@ -1,0 +1,98 @@
+"""What a fit leaves for reports, as records that go to JSON and back: choices, curves, the gate's numbers."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..records import read_record, record, to_json
+
+Curves = Mapping[str, tuple[tuple[float | None, ...], ...]]  # name -> ((images seen, mean since the last), ...)
+
+
+@record
+class CrossValidation:
+    """What was measured on held-out labels.
+
+    `accuracy`: of the chosen settings, classes weighted alike; None where a class has too few labels to hold one out.
+    `table`: {"settings", "log_loss", "accuracy"} of all settings.
+    """
+
+    accuracy: float | None
+    table: tuple[Mapping[str, Any], ...]
+
+
+@record
+class GraphCheck:
+    """Label spreading over the neighbour graph, asked before a network trains.
+
+    `accuracy`: on hidden labels. `believed`: whether its labels teach the network. `class_shares`: as it sees them, ()
+    where it is not believed.
+    """
+
+    accuracy: float | None
+    believed: bool
+    class_shares: tuple[float, ...]
+
+
+@record
+class Gate:
+    """Whether generated images were used, and the test on held-out labels that decided it.
+
+    `without`, `with_`: balanced accuracy of networks that learned without and with them. `difference`: its mean, and
+    `low` to `high` its 95 % interval. All are None where no label could be held out.
+    """
+
+    passed: bool
+    without: float | None
+    with_: float | None
+    difference: float | None
+    low: float | None
+    high: float | None
+    sentence: str
+
+
+@record
+class GANFit:
+    """A GAN that was trained inside a fit: `steps`, the `images` that it learned from, its `recipe` as Python."""
+
+    steps: int
+    images: int
+    recipe: str
+
+
+@record
+class FitRecord:
+    """What one fit did; None where a method has nothing to say.
+
+    `labels`, `unlabelled`: images with and without a label. `seconds`: by phase, such as "fit" (wall) and "fit_cpu".
+    `chosen`: settings by name. Of networks: `planned` steps, the `steps` that were taken, whether `minutes` shortened
+    them, images a step, `parameters` (a count), `recipe` as Python, `curves`, and the steps that were `skipped` because
+    they were not finite.
+    """
+
+    labels: int = 0
+    unlabelled: int = 0
+    chosen: Mapping[str, Any] | None = None
+    cross_validation: CrossValidation | None = None
+    graph: GraphCheck | None = None
+    gan: GANFit | None = None
+    gan_curves: Curves | None = None
+    gate: Gate | None = None
+    steps: int | None = None
+    shortened: bool | None = None
+    planned: int | None = None
+    images_a_step: Mapping[str, int] | None = None
+    parameters: int | None = None
+    precision: str | None = None
+    recipe: str | None = None
+    curves: Curves | None = None
+    skipped: int | None = None
+    seconds: Mapping[str, float] | None = None
+
+    def to_json(self) -> Mapping[str, Any]:
+        """Return the fields that are set."""
+        return {name: value for name, value in to_json(self, kinds=False).items() if value is not None}
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> "FitRecord":
+        """Return the record that `to_json` wrote. Raises FileFormatError for anything else."""
+        return read_record(FitRecord, dict(data), name="the record of the fit")

@@ -1,0 +1,159 @@
+"""One classifier on a whole data set, and what it says of new images: `sparring fit` and `sparring classify`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..data import ImageSet, load
+from ..data.arrays import Scale, as_picture
+from ..data.trees import image_files
+from ..errors import DataError
+from ..files import new_folder
+from ..images import BadImage
+from ..records import OnProgress, Progress, no_progress
+from ..stats import wilson
+from .base import Classifier
+from .methods import METHODS
+from .models import load_model, save_model
+
+PICTURES_AT_ONCE = 256  # so that memory stays small
+
+
+@dataclass(frozen=True)
+class TestScore:
+    """The share of labelled test `images` that were classified right, and its 95 % interval (Wilson's)."""
+
+    images: int
+    accuracy: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        interval = f"(95 % interval {self.low:.1%} to {self.high:.1%})"
+        return f"On {self.images:,} test images: {self.accuracy:.1%} right {interval}"
+
+
+@dataclass(frozen=True, eq=False)
+class FittedModel:
+    """A fitted classifier; `folder`: where it was saved, `test`: None where the data have no test part."""
+
+    model: Classifier
+    method: str
+    folder: Path | None
+    test: TestScore | None
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of one image: the most probable class, its probability, and that of each class.
+
+    `problem`: why the image cannot be read; then there is no class.
+    """
+
+    image: str
+    label: str | None = None
+    confidence: float | None = None
+    probabilities: dict[str, float] | None = None
+    problem: str = ""
+
+
+def fit(
+    data: Any,
+    *,
+    method: str,
+    out: str | Path | None = None,
+    minutes: float | None = None,
+    seed: int = 0,
+    size: Any = None,
+    unlabelled: str | Path | None = None,
+    table: str | Path | None = None,
+    progress: OnProgress = no_progress,
+) -> FittedModel:
+    """Fit one classifier on all images but the test part, score it there, and save it as a model folder.
+
+    data, size, unlabelled, table: as `sparring.load` takes them. method: a name of METHODS.
+    out: a new folder, None saves nothing. minutes: the most that training may take. Raises UsageError, DataError and
+    MachineError.
+    """
+    row = METHODS[method]
+    folder = None if out is None else new_folder(out, data=data)
+    images = load(
+        data,
+        size=size,
+        unlabelled=unlabelled,
+        table=table,
+        progress=progress,
+    )
+    test = (images.parts == "test") & images.labelled
+    progress(Progress("fits", 0, 1, f"fitting {method}"))
+    model = row.make(random_state=seed, minutes=minutes).fit(images.take(images.parts != "test"))
+    score = _test_score(model, images.take(test)) if test.any() else None
+    if folder is not None:
+        record = model.record_
+        save_model(
+            model,
+            folder,
+            data=images.name,
+            fingerprint=images.fingerprint,
+            trained_on=f"{record.labels:,} labelled and {record.unlabelled:,} unlabelled images",
+            measured=score,
+        )
+    return FittedModel(model, method, folder, score)
+
+
+def _test_score(model: Classifier, images: ImageSet) -> TestScore:
+    names = np.array(model.class_names_)[model.predict_proba(images).argmax(1)]
+    right = names == np.array(images.classes)[images.labels]
+    found = wilson(int(right.sum()), len(images))
+    return TestScore(len(images), found.mean, found.low, found.high)
+
+
+def classify(model: Classifier | str | Path, images: Any) -> list[Prediction]:
+    """Return what a model says of each image, in their order.
+
+    model: a fitted classifier, or a model folder. images: a path, bytes, an open file, a PIL image or an array, or a
+    list of these; of a folder, all images in it. Images of any size are fitted to the model. Raises FileFormatError for
+    the model, MissingData for a path that is not there, DataError where no image can be read.
+    """
+    classifier = model if isinstance(model, Classifier) else load_model(model)
+    named = _named_images(images if isinstance(images, list | tuple) else [images])
+    found: list[Prediction] = []
+    for start in range(0, len(named), PICTURES_AT_ONCE):
+        found += _predictions(classifier, named[start : start + PICTURES_AT_ONCE])
+    if all(prediction.problem for prediction in found):
+        what = f"none of {len(found)} images can be read, such as {found[0].image}: {found[0].problem}"
+        raise DataError("bad-image", what, fix="name image files that are whole")
+    return found
+
+
+def _named_images(images: Sequence[Any]) -> list[tuple[str, Any]]:
+    """Return (name, image) of all images, those in folders one by one."""
+    if not images:
+        raise DataError("data-empty", "there are no images to classify", fix="name image files or folders")
+    named: list[tuple[str, Any]] = []
+    for number, image in enumerate(images):
+        files = image_files([image]) if isinstance(image, str | Path) else []
+        named += [(str(path), path) for path in files] or [(f"image {number}", image)]
+    return named
+
+
+def _predictions(model: Classifier, named: Sequence[tuple[str, Any]]) -> list[Prediction]:
+    height, width, channels = model.image_shape_
+    scale = Scale(model.pixel_scale_)
+    pictures: dict[int, np.ndarray] = {}
+    found = [Prediction(name) for name, _ in named]
+    for place, (name, image) in enumerate(named):
+        try:
+            pictures[place] = as_picture(image, size=(height, width), channels=channels, scale=scale)
+        except BadImage as error:
+            found[place] = Prediction(name, problem=error.reason)
+    if pictures:
+        proba = model.predict_proba(np.stack(list(pictures.values())))
+        for place, row in zip(pictures, proba.tolist(), strict=True):
+            said = dict(zip(model.class_names_, row, strict=True))
+            best = max(said, key=said.__getitem__)
+            found[place] = Prediction(named[place][0], best, said[best], said)
+    return found

@@ -1,0 +1,121 @@
+"""The table of few-label classifiers, which commands, studies, reports and tests read; it imports nothing heavy."""
+
+from dataclasses import dataclass, fields
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..errors import Table
+
+if TYPE_CHECKING:
+    from .base import Classifier
+
+_SHARED = {"random_state", "minutes", "steps", "threads"}  # settings that every method may be given
+
+
+@dataclass(frozen=True)
+class Method:
+    """One row of the table: what a report says about a method, and how to make its estimator.
+
+    `what`: one sentence. `estimator`: the class, or "file:Class" inside this folder, which is imported when needed.
+    """
+
+    name: str
+    title: str
+    what: str
+    family: Literal["floor", "traditional", "network", "gan"]
+    estimator: "str | type[Classifier]"
+    cites: tuple[str, ...] = ()
+
+    def estimator_class(self) -> "type[Classifier]":
+        if not isinstance(self.estimator, str):
+            return self.estimator
+        file, name = self.estimator.split(":")
+        return getattr(import_module(f".{file}", __package__), name)
+
+    def make(self, **settings: Any) -> "Classifier":
+        """Return the estimator with these settings.
+
+        `random_state`, `minutes`, `steps` and `threads` are left out where the estimator has no such parameter; any
+        other unknown name raises TypeError.
+        """
+        cls = self.estimator_class()
+        known = {field.name for field in fields(cls)}
+        return cls(**{name: value for name, value in settings.items() if name in known or name not in _SHARED})
+
+
+_ROWS = (
+    Method(
+        "majority",
+        "Majority class",
+        "The floor: class shares of the labelled images, whatever the image shows.",
+        "floor",
+        "majority:MajorityClassifier",
+    ),
+    Method(
+        "logistic",
+        "Logistic regression on image features",
+        "Gradient histograms or pixels, chosen by cross-validation, and multinomial logistic regression.",
+        "traditional",
+        "logistic:LogisticClassifier",
+        ("Dalal & Triggs 2005, doi:10.1109/CVPR.2005.177",),
+    ),
+    Method(
+        "svm",
+        "Support vector machine on image features",
+        "Gradient histograms or pixels, chosen by cross-validation, and a support vector machine with RBF kernel.",
+        "traditional",
+        "svm:SVMClassifier",
+        ("Cortes & Vapnik 1995, doi:10.1007/BF00994018", "Dalal & Triggs 2005, doi:10.1109/CVPR.2005.177"),
+    ),
+    Method(
+        "spreading",
+        "Label spreading over a neighbour graph",
+        "Gradient histograms, a graph of nearest neighbours over all images, and labels that spread along it: the "
+        "traditional use of unlabelled images.",
+        "traditional",
+        "spreading:SpreadingClassifier",
+        (
+            "Zhou et al. 2004, Learning with local and global consistency, NIPS 16",
+            "Keysers et al. 2007, doi:10.1109/TPAMI.2007.1153",
+        ),
+    ),
+    Method(
+        "cnn",
+        "Convolutional network",
+        "A small network on the labelled images alone, with strong augmentation and weight averaging.",
+        "network",
+        "cnn:CNNClassifier",
+        ("LeCun et al. 1998, doi:10.1109/5.726791", "Simard et al. 2003, doi:10.1109/ICDAR.2003.1227801"),
+    ),
+    Method(
+        "consistency",
+        "Convolutional network with unlabelled images",
+        "The same network, which must also agree with its own average about two views of an unlabelled image.",
+        "network",
+        "consistency:ConsistencyClassifier",
+        (
+            "Sohn et al. 2020 (FixMatch), arXiv:2001.07685",
+            "Wang et al. 2023 (FreeMatch), arXiv:2205.07246",
+            "Zhou et al. 2004, Learning with local and global consistency, NIPS 16",
+        ),
+    ),
+    Method(
+        "semi-gan",
+        "Semi-supervised GAN",
+        "The same network with unlabelled images, which must also tell real images from those of a generator.",
+        "gan",
+        "semi_gan:SemiGANClassifier",
+        ("Salimans et al. 2016, arXiv:1606.03498", "Sohn et al. 2020 (FixMatch), arXiv:2001.07685"),
+    ),
+    Method(
+        "gan-augment",
+        "Convolutional network with generated images",
+        "The convolutional network with images of a conditional GAN beside the real ones, if a test on held-out "
+        "labels says that they help.",
+        "gan",
+        "gan_augment:GANAugmentClassifier",
+        ("Mirza & Osindero 2014, arXiv:1411.1784", "Ravuri & Vinyals 2019, arXiv:1905.10887"),
+    ),
+)
+
+METHODS = Table("method", {row.name: row for row in _ROWS}, columns=("family", "what"))
