@@ -114,8 +114,7 @@ def in_python(command: str):
     if what == "data":
         return lambda: sparring.load(source, size=settings.get("size"))
     if what == "compare":
-        lists = {"methods": "methods", "labels": "budgets"}
-        settings = {lists.get(k, k): v.split(",") if k in lists else v for k, v in settings.items()}
+        settings = {k: v.split(",") if k in ("methods", "labels") else v for k, v in settings.items()}
         return lambda: sparring.compare(source, out, **settings)
     if what == "train":
         recipe = settings.pop("r")
