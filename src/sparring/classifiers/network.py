@@ -8,7 +8,7 @@ the labelled images of a step are the same. So `consistency` - `cnn` is what unl
 import math
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -193,8 +193,7 @@ class NetworkClassifier(Classifier):
 
     def _keep(self, state: State, data: Data, look: Look, seed: int) -> None:
         """Keep the averaged classifier as arrays, its batch norm measured anew on training images."""
-        net = state.best("D")
-        assert isinstance(net, DiscriminatorNet)
+        net = cast(DiscriminatorNet, state.best("D"))
         measure_norms(net, data.get("all", data["labelled"])["x"], look, seed)
         self.discriminator_, self.data_spec_ = net.spec, state.data_spec
         self.weights_ = {name: value.numpy().copy() for name, value in net.state_dict().items()}
