@@ -186,7 +186,7 @@ def test_other_settings_are_refused_and_change_nothing(done, settings, sentence)
         ({"labels": 2.5}, "2.5"),
         (
             {"labels": "labels.csv"},
-            "'labels.csv' labels a class. Fix: give a whole number from 1 up, or all (a labels.csv",
+            "'labels.csv' labels a class. Fix: give a whole number from 1 up, or all (a file of labels",
         ),
         (
             {"budgets": 5},
