@@ -311,11 +311,11 @@ def searches(real: np.ndarray, fake: np.ndarray) -> dict[str, tuple[Callable, Ca
     from sklearn.metrics import pairwise_distances_argmin_min
     from sklearn.neighbors import NearestNeighbors
 
-    from sparring.metrics.nearest import Points, nearest, nearest_others
+    from sparring.metrics.nearest import Points, nearest_others, nearest_points
 
     def ours(k: int):
         frame = Points.frame(real, fake)
-        found = nearest(Points(fake, *frame), Points(real, *frame), k=k)
+        found = nearest_points(Points(fake, *frame), Points(real, *frame), k=k)
         return found.index, np.sqrt(found.squared) / frame[1]
 
     def ours_among(k: int):

@@ -138,13 +138,13 @@ class Furthest:
         self.values[name] = max(value, self.values.get(name, -math.inf))
 
     def read(self, name: str, given: tuple) -> None:
-        if name == "alike":
+        if name == "collapsed":
             kind = "alike class" if len(given) == 4 else "alike"
             if given[2]:
                 self.least(f"{kind}, late", given[0])
             if given[1] > 0.2:
                 self.least(f"{kind} of best", given[0] / given[1])
-        elif name == "mixed_up":
+        elif name == "class_lost":
             if given[1] > 0.6:
                 self.least("mixed of best", given[0] / given[1])
         elif name == "one_sided":
@@ -153,7 +153,7 @@ class Furthest:
                 self.least("D loses", min(given[:2]))
         elif name == "overfitting":
             self.most("D overfits", 2 * (given[0] - given[1]))
-        elif name == "copied":
+        elif name == "copies_found":
             self.least("copies", given[0] / given[1])
         elif name == "exploding" and len(given[2]) >= 50 and given[1]:
             middle = statistics.median(given[2])
@@ -163,13 +163,14 @@ class Furthest:
             self.most(
                 "gradient z, 3 of 5", max(sorted(z[i : i + 5])[-3] for i in range(max(1, len(z) - 4)) if len(z) > 2)
             )
-        elif name == "faded" and (given[1] > 0.6 or given[2]):
+        elif name == "off_colours" and (given[1] > 0.6 or given[2]):
             self.most("colour", given[0])
-        elif name == "leaked":
+        elif name == "augmentation_leaks":
             self.most("leak", given[0])
 
     def patches(self):
-        for name in ("alike", "mixed_up", "one_sided", "overfitting", "copied", "exploding", "faded", "leaked"):
+        for name in ("collapsed", "class_lost", "one_sided", "overfitting", "copies_found", "exploding", "off_colours",
+                     "augmentation_leaks"):  # fmt: skip
             real = getattr(monitor, name)
 
             def wrapped(*given, name=name, real=real):
@@ -177,7 +178,7 @@ class Furthest:
                 return real(*given)
 
             yield mock.patch.object(monitor, name, wrapped)
-        moved = monitor.Samples.moved
+        moved = monitor.SampleCheck.standing_still
 
         def change(samples, fakes, record):
             before, found = record.seen, moved(samples, fakes, record)
@@ -185,7 +186,7 @@ class Furthest:
                 self.least("change", math.sqrt(np.square(np.subtract(record.seen, before)).mean()))
             return found
 
-        yield mock.patch.object(monitor.Samples, "moved", change)
+        yield mock.patch.object(monitor.SampleCheck, "standing_still", change)
 
 
 # --- faults -----------------------------------------------------------------------------------------------------------
@@ -199,16 +200,16 @@ def nan_gradient(state, data, first):
 
 def huge_batch(state, data, first):
     if first:
-        given = training.StepContext.given
+        given = training.ShardContext.batch
 
         def once(context, field, pool, ratio):
             x = given(context, field, pool, ratio)
             if field == "x":
-                training.StepContext.given = given
+                training.ShardContext.batch = given
                 return x * 1e4
             return x
 
-        training.StepContext.given = once
+        training.ShardContext.batch = once
 
 
 def faster(times, player):
@@ -333,7 +334,7 @@ def one(case: Case, seed: int, fault: Fault | None = None, *, acts: bool = True)
     recipe, ill, furthest = case.built, {}, Furthest()
     recipe = fault.change(recipe) if fault and fault.change else recipe
     start, last, error = time.process_time(), None, ""
-    given = training.StepContext.given
+    given = training.ShardContext.batch
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         for patch in furthest.patches():
             stack.enter_context(patch)
@@ -352,7 +353,7 @@ def one(case: Case, seed: int, fault: Fault | None = None, *, acts: bool = True)
             *_, last = driver.train_steps(data, recipe, Path(folder) / "run", options)
         except Diverged as diverged:
             error = str(diverged)
-        training.StepContext.given = given
+        training.ShardContext.batch = given
         events = [json.loads(line) for line in (Path(folder) / "run/events.jsonl").read_text().splitlines()]
         model = (Path(folder) / "run/model").is_dir()
     told = [

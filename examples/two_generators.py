@@ -9,7 +9,7 @@ import numpy as np
 
 from sparring.data import load
 from sparring.judging import judge
-from sparring.reporting.judgement_page import write
+from sparring.reporting.judgement_page import write_judgement_page
 
 
 def main(report: str | None = None) -> dict[str, str]:
@@ -27,7 +27,7 @@ def main(report: str | None = None) -> dict[str, str]:
         kernel = one.scores["kernel"]
         print(f"{one.name}: kernel distance {kernel.value:.4f} ({kernel.low:.4f} to {kernel.high:.4f})")
     if report:
-        write(report, found.result, found.pictures())
+        write_judgement_page(report, found.result, found.pictures())
     return {verdict.metric: verdict.verdict for verdict in found.verdicts}
 
 

@@ -59,7 +59,7 @@ def test_an_augmentation_that_is_asked_for_is_used_or_refused():
     assert with_augment(RECIPES["dcgan"], "none", 10) == (RECIPES["dcgan"], "")
     assert with_augment(augmented(RECIPES["dcgan"], DiffAugment()), "none", 10)[0] == RECIPES["dcgan"]
     assert with_augment(RECIPES["vae"], "none", 10) == (RECIPES["vae"], "")
-    with pytest.raises(UsageError, match="no discriminator that could see its images changed"):
+    with pytest.raises(UsageError, match="no discriminator whose images could be changed"):
         with_augment(RECIPES["inpaint"], "ada", 10)
     with pytest.raises(UsageError, match="did you mean diffaugment"):
         with_augment(RECIPES["dcgan"], "difaugment", 10)

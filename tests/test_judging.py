@@ -205,8 +205,8 @@ def test_a_generator_may_stand_in_the_real_images_place(run):
 
 
 def test_real_images_are_fitted_to_what_a_generator_draws(run):
-    assert inputs.common_size([inputs.generator_of(run)]) == (12, 10)
-    assert inputs.generator_of(images()) is None
+    assert inputs.common_size([inputs.as_generator(run)]) == (12, 10)
+    assert inputs.as_generator(images()) is None
     other = judge(images(240), run, features="hog", metrics=["diversity"], size=(16, 16))
     assert other.protocol.pixels == "uint8, 0 to 255, 16x16x1"
     assert "12x10 fitted to 16x16" in other.judged[0].fakes.how
@@ -220,23 +220,23 @@ def test_real_images_are_fitted_to_what_a_generator_draws(run):
 def test_fidelity_is_the_share_of_fakes_named_as_their_class_with_wilsons_interval():
     x, y = striped(150, seed=5)
     wrong = np.where(np.arange(150) < 15, (y.numpy() + 1) % 3, y.numpy())
-    found = scores.fidelity(pair(fake=of(x.numpy(), wrong)))
-    assert (found.value, found.low, found.high) == tuple(wilson(135, 150))
+    found = scores.score_fidelity(pair(fake=of(x.numpy(), wrong)))
+    assert (found.value, found.low, found.high) == wilson(135, 150).triple
 
 
 def test_classes_out_of_balance_is_total_variation_with_pearsons_test():
     x, y = striped(150, seed=5)
     fake = of(x.numpy()[y.numpy() != 2])  # a class is never drawn
-    found = scores.class_balance(pair(fake=fake))
+    found = scores.score_class_balance(pair(fake=fake))
     table = np.array([[40, 40, 40], [50, 50, 0]])
     assert math.isclose(found.value, np.abs(table[0] / 120 - table[1] / 100).sum() / 2)
     assert found.p == 1 / (1 + scores.MORE_DIVISIONS)
-    assert scores.class_balance(pair()).value == pytest.approx(0)
-    assert scores.class_balance(pair()).p == pytest.approx(1)
+    assert scores.score_class_balance(pair()).value == pytest.approx(0)
+    assert scores.score_class_balance(pair()).p == pytest.approx(1)
 
 
 def test_equal_shares_of_classes_are_not_without_doubt():
-    found = scores.class_balance(pair(images(480), images(240, seed=5)))
+    found = scores.score_class_balance(pair(images(480), images(240, seed=5)))
     assert (found.value, found.low) == (0, 0)
     by_chance = metrics.balance_by_chance(np.arange(240) % 3, 240, 3)
     assert found.high == np.quantile(by_chance, 0.95) > 0.03
@@ -255,23 +255,25 @@ def test_errors_of_classes_and_of_frechet_within_classes_are_those_of_a_bootstra
         return Pair(replace(here.reals, test=held), made, here.extractor)
 
     drawn = [again() for _ in range(120)]
-    balance = scores.class_balance(here)
-    assert balance.estimate.error == pytest.approx(np.std([scores.class_balance(d).value for d in drawn]), rel=0.25)
-    within = scores.class_frechet(here)
-    of_draws = np.std([scores.class_frechet(d).value for d in drawn])
+    balance = scores.score_class_balance(here)
+    assert balance.estimate.error == pytest.approx(
+        np.std([scores.score_class_balance(d).value for d in drawn]), rel=0.25
+    )
+    within = scores.score_class_frechet(here)
+    of_draws = np.std([scores.score_class_frechet(d).value for d in drawn])
     assert 0.6 < (within.high - within.low) / 3.92 / of_draws < 2.2
 
 
 def test_fidelity_is_tested_against_that_of_real_images():
     x, y = striped(150, seed=5)
     wrong = np.where(np.arange(150) < 15, (y.numpy() + 1) % 3, y.numpy())
-    found = scores.fidelity(pair(fake=of(x.numpy(), wrong)))
+    found = scores.score_fidelity(pair(fake=of(x.numpy(), wrong)))
     assert found.p == pytest.approx(fisher_exact([[135, 15], [120, 0]], alternative="less").pvalue, rel=1e-6)
-    assert scores.fidelity(pair()).p == 1
+    assert scores.score_fidelity(pair()).p == 1
     weak = replace(
         namer(), hash="1", compute=lambda x: (x.mean((1, 3)).astype(np.float32), np.zeros((len(x), 3), np.float32))
     )
-    assert "names only 33.3 % of real images right" in scores.fidelity(pair(extractor=weak)).note
+    assert "names only 33.3 % of real images right" in scores.score_fidelity(pair(extractor=weak)).note
 
 
 def test_shares_have_intervals_that_end_at_all_and_nothing():
@@ -280,9 +282,9 @@ def test_shares_have_intervals_that_end_at_all_and_nothing():
     random = np.random.default_rng(0)
     hits = random.random(200) < 0.4
     one = scores.proportion(Estimate(hits.mean(), real=hits - hits.mean()))
-    assert (one.low, one.high) == pytest.approx(tuple(wilson(hits.sum(), 200))[1:], rel=1e-2)
+    assert (one.low, one.high) == pytest.approx(wilson(hits.sum(), 200).triple[1:], rel=1e-2)
     sure = scores.proportion(Estimate(0.4, real=(hits - hits.mean()) / 10))  # never surer than binomial
-    assert (sure.low, sure.high) == pytest.approx(tuple(wilson(80, 200))[1:])
+    assert (sure.low, sure.high) == pytest.approx(wilson(80, 200).triple[1:])
     wild = scores.proportion(Estimate(1.0, real=np.array([-10.0, 10.0] * 20), fake=np.zeros(30)))
     assert wild.value == 1
     assert 0.05 < wild.low < 0.6
@@ -295,7 +297,7 @@ def test_the_frechet_distance_within_classes_is_the_mean_of_the_classes():
     for k in range(3):
         real, fake = (s.images[s.labels == k].mean((1, 3)) / 100 for s in (here.reals.test, here.fake))
         expected.append(metrics.frechet_distance(real, fake).value)
-    assert scores.class_frechet(here).value == pytest.approx(np.mean(expected), rel=1e-4)
+    assert scores.score_class_frechet(here).value == pytest.approx(np.mean(expected), rel=1e-4)
 
 
 def test_a_class_is_judged_by_its_own_images():
@@ -314,7 +316,7 @@ def test_what_fakes_teach_is_also_said_class_by_class(monkeypatch):
     right[0, here.reals.test.labels == 1] = False
     taught = train_on_generated.Worth(right, np.ones((3, 120), bool), 100, ((50, 0.5), (100, 1.0)), 0.4)
     monkeypatch.setattr(scores, "measure_worth", lambda *_: taught)
-    whole = {"train-on-generated": scores.train_on_generated(here)}
+    whole = {"train-on-generated": scores.score_train_on_generated(here)}
     monkeypatch.setattr(scores, "LEAST_IMAGES", 30)
     rows = scores_per_class(here, whole)
     assert [rows[name]["train-on-generated"].value for name in NAMES] == pytest.approx([1, 2 / 3, 0])
@@ -354,18 +356,18 @@ def test_copies_of_either_half_are_found_where_nothing_was_kept_apart():
     real = images(240)
     fake = np.concatenate([real.images[:6], images(94, seed=7).images])  # three of each half
     here = pair(real, of(fake), apart=False, extractor=handmade("pixels"))
-    found = scores.copies(here)
+    found = scores.score_copies(here)
     assert found.value == pytest.approx(0.06)
     whole, pairs = here.reals.all, found.shows["pairs"].tolist()
     assert {(i, whole.origins[j]) for i, j in pairs[:6]} == {(i, f"s0[{i}]") for i in range(6)}
     assert len(pairs) == scores.COPIES_SHOWN
     twice = replace(real, images=np.concatenate([real.images[:230], real.images[1:11]]))  # ten are in both halves
-    twins = scores.copies(pair(twice, of(fake), apart=False, extractor=handmade("pixels"))).shows["twins"]
+    twins = scores.score_copies(pair(twice, of(fake), apart=False, extractor=handmade("pixels"))).shows["twins"]
     looked = pair(twice, of(fake), extractor=handmade("pixels"))
     halves_ = [metrics.near_copies(a, b, looked.three[2])[2] for a, b in (looked.three[:2], looked.three[1::-1])]
     assert min(halves_) > 0
     assert twins[0] == pytest.approx(sum(halves_))
-    assert scores.copies(pair(real, of(fake), extractor=handmade("pixels"))).value == pytest.approx(0.03)
+    assert scores.score_copies(pair(real, of(fake), extractor=handmade("pixels"))).value == pytest.approx(0.03)
 
 
 def test_a_score_is_computed_anew_when_anything_it_depends_on_is_other():
@@ -414,14 +416,14 @@ def test_memorised_is_silent_where_held_out_images_are_of_another_kind():
     other = replace(other, images=255 - other.images)
     reals = inputs.read_real(real, held_out=other, most=1000)
     fresh = images(100, seed=9)
-    found = scores.memorised(Pair(reals, fresh, handmade("pixels")))
+    found = scores.score_memorised(Pair(reals, fresh, handmade("pixels")))
     assert found.value is None
     assert "training and held-out images differ" in found.note
-    alike = scores.memorised(
+    alike = scores.score_memorised(
         Pair(inputs.read_real(real, held_out=images(120, seed=4), most=1000), fresh, handmade("pixels"))
     )
     assert alike.p > 0.01
-    copied = scores.memorised(
+    copied = scores.score_memorised(
         Pair(
             inputs.read_real(real, held_out=images(120, seed=4), most=1000),
             reals.train.take(np.arange(90)),
@@ -435,8 +437,8 @@ def test_memorised_is_silent_where_held_out_images_are_of_another_kind():
 def test_authenticity_looks_at_both_halves_where_nothing_was_kept_apart():
     real = images(240)
     fake = of(real.images[:60])  # half of them from either half
-    assert scores.authentic(pair(real, fake, apart=False, extractor=handmade("pixels"))).value == 0
-    assert scores.authentic(pair(real, fake, extractor=handmade("pixels"))).value > 0.1
+    assert scores.score_authentic(pair(real, fake, apart=False, extractor=handmade("pixels"))).value == 0
+    assert scores.score_authentic(pair(real, fake, extractor=handmade("pixels"))).value > 0.1
 
 
 def test_a_score_is_computed_once_for_the_same_content(monkeypatch):
@@ -852,7 +854,7 @@ def brightness(pair: Pair) -> MetricScore:
 
 
 def test_a_metric_is_added_by_a_function_and_a_row(monkeypatch, tmp_path, capsys):
-    row = Metric("Brightness", "lower", "How much brighter fakes are.", "All else.", "this test", brightness,
+    row = Metric("Brightness", "lower", brightness, "How much brighter fakes are.", "All else.", "this test",
                  headline=True, per_class=True, lowest=-math.inf)  # fmt: skip
     monkeypatch.setitem(METRICS, "brightness", row)
     real, fake = images(600), images(240, seed=1)
@@ -868,6 +870,9 @@ def test_a_metric_is_added_by_a_function_and_a_row(monkeypatch, tmp_path, capsys
     assert abs(found.reference["brightness"].value) < 0.05
     html = judgement_page(found.result, found.pictures())
     assert "How much brighter fakes are." in html
+    assert "\u00b1" in html
+    assert "+-" not in html.partition("Which is better")[2]
+    assert 'alt="Real images" class="pixels"' in html
     assert html.count("Brightness") >= 4  # scores, verdicts, classes, what it means
     assert main(["metrics", "brightness"]) == 0
     assert "What it misses: All else." in capsys.readouterr().out

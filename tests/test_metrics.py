@@ -25,7 +25,7 @@ def samples(n=40, m=30, width=6, shift=0.5, seed=0):
 def small_chunks(monkeypatch, request):
     """Chunks that end in the middle, but for tests that measure memory or repeat much."""
     if not any(name in request.node.name for name in ("memory", "error_is_right", "keeps_its_level")):
-        monkeypatch.setattr(arrays.chunks, "__defaults__", (7,))
+        monkeypatch.setattr(arrays.row_chunks, "__defaults__", (7,))
         monkeypatch.setattr(nearest, "TILE", 32)
 
 
@@ -290,7 +290,10 @@ def test_nearest_are_those_of_all_distances():
     x, y = samples(100, 70, 4)
     x[20:30] = x[5]
     p, q = (nearest.Points(s, *nearest.Points.frame(x, y)) for s in (x, y))
-    for found, apart in ((nearest.nearest(q, p, k=6), cdist(y, x)), (nearest.nearest_others(p, k=6), cdist(x, x))):
+    for found, apart in (
+        (nearest.nearest_points(q, p, k=6), cdist(y, x)),
+        (nearest.nearest_others(p, k=6), cdist(x, x)),
+    ):
         if len(apart) == len(x):
             np.fill_diagonal(apart, np.inf)
         np.testing.assert_allclose(np.sqrt(found.squared) / p.scale, np.sort(apart, 1)[:, :6], rtol=1e-12)
@@ -466,14 +469,14 @@ def test_copies_are_those_of_loops():
     assert found.c_t == pytest.approx((u - 50 * 40 / 2) / np.sqrt(50 * 40 * 91 / 12))
     limit = np.quantile(held, 0.01) / 2
     np.testing.assert_array_equal(found.nearest, to_t.argmin(1))
-    np.testing.assert_allclose(found.apart, own / limit, rtol=1e-6)
+    np.testing.assert_allclose(found.relative_distance, own / limit, rtol=1e-6)
 
 
 def test_copies_are_found():
     clean, copied = (metrics.copies(*three(held=300, copied=n)) for n in (0, 40))
     assert clean.memorised.interval[0] < 0 < clean.memorised.interval[1]
     assert abs(clean.c_t) < 3
-    assert (clean.apart < 1).mean() < 0.02
+    assert (clean.relative_distance < 1).mean() < 0.02
     assert copied.memorised.interval[0] > 0
     assert copied.memorised.value - clean.memorised.value == pytest.approx(0.2, abs=0.1)
     assert copied.c_t < clean.c_t - 1
@@ -481,7 +484,7 @@ def test_copies_are_found():
         metrics.authenticity(t, m).value for t, _, m in (three(held=300), three(held=300, copied=40))
     )
     assert of_copied < of_clean - 0.1
-    assert (copied.apart[:40] < 1).all()
+    assert (copied.relative_distance[:40] < 1).all()
     assert copied.nearest[:40].tolist() == list(range(7, 47))
     assert copied.twins < 0.01
 
@@ -529,17 +532,27 @@ def test_c_t_weighs_cells_by_held_out_images():
     assert found == pytest.approx((200 * first + 50 * second) / 250)
 
 
+def test_median_nearness_falls_with_copies_of_most_images():
+    t, h, _ = three(60, 40)
+    among = cdist(t, t)
+    np.fill_diagonal(among, np.inf)
+    fresh, copied = (metrics.median_nearness(cdist(m, t).min(1), among.min(1)) for m in (h, t[:40] + 1e-3))
+    assert fresh == pytest.approx(np.median(cdist(h, t).min(1)) / np.median(among.min(1)))
+    assert 0.8 < fresh < 1.2
+    assert copied < 0.01
+
+
 def test_twins_among_real_images_do_not_hide_copies():
     t, h, m = three(300, 200, 100, copied=30)
     h[:20] = t[:20]  # a tenth of the held-out images is also among the training images
     found = metrics.copies(t, h, m)
     assert found.twins == pytest.approx(0.1, abs=0.01)
-    assert (found.apart < 1).mean() == pytest.approx(0.3, abs=0.02)
+    assert (found.relative_distance < 1).mean() == pytest.approx(0.3, abs=0.02)
     same = metrics.copies(t, t, m)
-    assert (same.apart == np.inf).all()
-    assert (metrics.copies(t, t, t[:10]).apart == 0).all()
+    assert (same.relative_distance == np.inf).all()
+    assert (metrics.copies(t, t, t[:10]).relative_distance == 0).all()
     apart, nearest_to, twins = metrics.near_copies(t, h, m)
-    assert (apart == found.apart).all() and (nearest_to == found.nearest).all() and twins == found.twins  # noqa: PT018
+    assert (apart == found.relative_distance).all() and (nearest_to == found.nearest).all() and twins == found.twins  # noqa: PT018
 
 
 def test_memorised_influences_are_those_of_leaving_out(monkeypatch):
@@ -550,7 +563,7 @@ def test_memorised_influences_are_those_of_leaving_out(monkeypatch):
     def memorised(t, h):
         frame = nearest.Points.frame(t, h, m)
         a, b, c = (nearest.Points(x, *frame) for x in (t, h, m))
-        return module.excess(nearest.nearest(c, a, k=2), nearest.nearest(c, b, k=2), len(t), len(h))
+        return module._excess(nearest.nearest_points(c, a, k=2), nearest.nearest_points(c, b, k=2), len(t), len(h))
 
     found = memorised(t, h)
     of_t = np.array([29 * (found.value - memorised(np.delete(t, i, 0), h).value) for i in range(30)])

@@ -42,7 +42,7 @@ odd = torch.tensor([0, 9.0, 0])
 
 
 def leak(*groups):
-    return signals.leaked(signals.leaning(*groups))
+    return signals.augmentation_leaks(signals.looks_augmented(*groups))
 
 
 SPEAK = {
@@ -51,11 +51,11 @@ SPEAK = {
     "D wins": lambda: signals.one_sided(0.999, 0.998, 0.998),
     "D loses": lambda: signals.one_sided(0.9, 0.01, 0.6),
     "D overfits": lambda: signals.overfitting(0.9, 0.6),
-    "alike": lambda: signals.alike(0.3, 0.9, False),
-    "alike 3": lambda: signals.alike(0.1, 0.6, False, "3"),
-    "mixed 3": lambda: signals.mixed_up(0.3, 0.9, "3"),
-    "colour": lambda: signals.faded(signals.off_colour(bright, dim), 0.9, False),
-    "copies": lambda: signals.copied(0.1, 1.0),
+    "alike": lambda: signals.collapsed(0.3, 0.9, False),
+    "alike 3": lambda: signals.collapsed(0.1, 0.6, False, "3"),
+    "mixed 3": lambda: signals.class_lost(0.3, 0.9, "3"),
+    "colour": lambda: signals.off_colours(signals.off_colour(bright, dim), 0.9, False),
+    "copies": lambda: signals.copies_found(0.1, 1.0),
     "leak": lambda: leak(plain[:200] + turned, plain, plain + turned, plain + odd),
 }
 SILENT = {
@@ -65,14 +65,14 @@ SILENT = {
     "D right on one side": lambda: signals.one_sided(0.999, 0.8, 0.9),
     "a young D that calls everything real": lambda: signals.one_sided(0.99, 0.01, 0.3),
     "D knows as much of new images": lambda: signals.overfitting(0.9, 0.7),
-    "samples as diverse as ever": lambda: signals.alike(0.8, 0.9, True),
-    "a class that is mostly right": lambda: signals.mixed_up(0.7, 0.9, "3"),
-    "a class that was never right": lambda: signals.mixed_up(0.2, 0.5, "3"),
-    "the images' own colours": lambda: signals.faded(signals.off_colour(dim * 0.8, dim), 0.9, True),
-    "colours that a young G has not found": lambda: signals.faded(signals.off_colour(bright, dim), 0.1, False),
-    "samples of a young G": lambda: signals.alike(0.01, 0.1, False),
+    "samples as diverse as ever": lambda: signals.collapsed(0.8, 0.9, True),
+    "a class that is mostly right": lambda: signals.class_lost(0.7, 0.9, "3"),
+    "a class that was never right": lambda: signals.class_lost(0.2, 0.5, "3"),
+    "the images' own colours": lambda: signals.off_colours(signals.off_colour(dim * 0.8, dim), 0.9, True),
+    "colours that a young G has not found": lambda: signals.off_colours(signals.off_colour(bright, dim), 0.1, False),
+    "samples of a young G": lambda: signals.collapsed(0.01, 0.1, False),
     "odd samples": lambda: leak(plain[:200] + odd, plain, plain + turned, plain + odd),
-    "samples as far as real images": lambda: signals.copied(0.8, 1.0),
+    "samples as far as real images": lambda: signals.copies_found(0.8, 1.0),
     "samples like plain images": lambda: leak(plain[:200], plain, plain + turned, plain + odd),
     "an augmentation that changes nothing": lambda: leak(plain[:200], plain, plain, plain + odd),
 }
@@ -93,7 +93,7 @@ def test_a_single_enormous_gradient_speaks():
 
 
 def test_total_collapse_is_certain_and_others_need_a_second_vote():
-    assert signals.alike(0.01, 1.0, False).hard and not signals.alike(0.3, 1.0, False).hard
+    assert signals.collapsed(0.01, 1.0, False).hard and not signals.collapsed(0.3, 1.0, False).hard
     a, b, c = Finding("a", "D", "."), Finding("b", "D", "."), Finding("c", "samples", ".")
     hard, told = Finding("h", "numbers", ".", hard=True), Finding("t", "samples", ".", acts=False)
     assert confirmed([a], []) == confirmed([a, b], ["c"]) == confirmed([a, told], ["t"]) == []
@@ -111,7 +111,7 @@ def test_features_tell_images_apart_and_the_probe_reads_classes():
     x = monitor.to_float(X)
     eye = signals.RandomFeatures(x)
     features = eye(x)
-    assert signals.spread(features[:1].expand(9, -1)) < 1e-2 < 0.1 < signals.spread(features[:90])
+    assert signals.diversity(features[:1].expand(9, -1)) < 1e-2 < 0.1 < signals.diversity(features[:90])
     probe = signals.Probe(features[:300], Y[:300], 3)
     assert (probe.recall(features[300:], Y[300:]) > 0.9).all()
     swapped = signals.Probe(features[:300], (Y[:300] + 1) % 3, 3)
@@ -280,7 +280,7 @@ def test_one_reading_of_odd_samples_is_no_leak():
     state.nets["G"].forward = lambda z, **_: monitor.to_float(OTHER[: len(z)])
     state.round, told = 0, []
     for share in (0.0, 0.3, 0.0, 0.3, 0.3, 0.3):
-        look.samples.leaning = lambda *_, share=share: share
+        look.samples.augmented_look = lambda *_, share=share: share
         state.round += monitor.WINDOW * look.tick
         told.append("leak" in {f.signal for f in look.look(state)})
     assert told == [*[False] * 4, True, True]
@@ -504,14 +504,14 @@ def test_what_cannot_be_saved_ends_at_its_best_with_exit_code_6(tmp_path):
 
 
 def test_one_move_that_is_not_finite_is_left_out_and_forgotten(tmp_path):
-    given, count = loop.ShardContext.given, []
+    given, count = loop.ShardContext.batch, []
 
     def once(context, *asked):
         count.append(1)
         return given(context, *asked) * (math.nan if len(count) == 7 else 1)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop.ShardContext, "given", once)
+        patch.setattr(loop.ShardContext, "batch", once)
         steps = go(tmp_path / "run")
     assert steps[-1].skipped == 1 and steps[-1].recovered == 0 and steps[-1].done
 

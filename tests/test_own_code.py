@@ -30,8 +30,8 @@ with pathlib.Path("executed.txt").open("a") as file:
 class Louder(NonSaturating):
     loudness: float = 2.0
 
-    def g(self, duel):
-        return self.loudness * super().g(duel)
+    def g(self, real, fake):
+        return self.loudness * super().g(real, fake)
 
 SMALL = MLP(widths=(16,))
 recipe = gan("ours", Louder(), discriminator=Discriminator(net=SMALL), generator=Generator(net=SMALL))
@@ -67,6 +67,7 @@ def here(trained, tmp_path):
 
 def test_the_run_keeps_a_copy_of_the_file_and_its_hash(here):
     own = json.loads((here / "run" / "recipe.json").read_text())["own"]
+    assert "from mine import Louder" in json.loads((here / "run" / "recipe.json").read_text())["python"]
     assert own["file"] == "mine.py" and (here / "run" / "own" / "mine.py").read_text() == LOSS
     assert json.loads((here / "run" / "model" / "config.json").read_text()).get("own") is None
 

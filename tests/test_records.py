@@ -5,10 +5,13 @@ import json
 import pytest
 
 from sparring.errors import FileFormatError
+from sparring.games.builders import gan
+from sparring.games.losses import ContinuousCodeLoss, NonSaturating
+from sparring.games.nodes import Batch, ContinuousCode, Discriminated, Noise, Output
 from sparring.games.players import Generator
 from sparring.games.recipes import RECIPES
 from sparring.nets.dcgan import DCGAN
-from sparring.records import RECORDS, as_python, from_json, pretty, record, to_json, walk
+from sparring.records import RECORDS, as_python, from_json, identity, pretty, record, to_json, walk
 
 
 def test_a_record_prints_what_differs_from_its_defaults():
@@ -66,3 +69,21 @@ def test_python_of_a_recipe_runs_as_it_is(name):
         line.split(" import ")[0] for line in as_python(RECIPES[name], "mine").splitlines() if " import " in line
     }
     assert all(line.startswith("from sparring.") for line in imported)
+
+
+def test_files_with_first_names_are_read_and_random_numbers_keep_their_keys():
+    """Names of classes and fields as they were at first: in old runs, and in what random numbers are keyed by."""
+    old = {
+        "kind": "Recipe",
+        "source": "ours",
+        "players": [
+            {"kind": "Player", "name": "D", "nets": [{"kind": "Judge", "name": "D", "memories": []}],
+             "terms": [{"kind": "NonSaturating", "real": {"kind": "Judged", "by": "D", "of": {"kind": "Given"}}}]},
+            {"kind": "Player", "name": "G", "nets": [{"kind": "Generator", "name": "G", "sliders": 0}],
+             "terms": [{"kind": "NonSaturating"}], "gauges": [], "average": 0.999},
+        ],
+    }  # fmt: skip
+    assert from_json(old) == gan("ours", NonSaturating())
+    node = Discriminated("D", Output("G", (Noise(8), ContinuousCode(3))), condition=Batch("y"))
+    assert identity(node) == "Judged(of=Made(by='G', of=(Noise(dim=8), Sliders(dim=3))), about=Given(field='y'))"
+    assert identity(ContinuousCodeLoss(code=ContinuousCode(3))) == "GuessSliders(sliders=Sliders(dim=3))"

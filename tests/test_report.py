@@ -309,7 +309,6 @@ def test_curves_are_told_in_words_and_what_belongs_together_is_drawn_together():
         ("x", False),
     ]
     assert dict(found[0].lines) == {"real": [[[1, 0.5]], [[2, 0.5]]], "generated": [[[2, 0.25]]]}
-    assert loss_names.panels([{"curves": None}, {}]) == []
 
 
 def test_labels_are_moved_apart_and_no_further():

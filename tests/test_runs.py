@@ -294,7 +294,7 @@ def test_training_that_is_not_finite_ends_with_a_sentence(tmp_path):
     wild = gan(
         "ours", LeastSquares(), discriminator=Discriminator(net=THIN["mlp"].players[0].nets[0].net), optim=Adam(1e18)
     )
-    with pytest.raises(Diverged, match="moves were not finite, after 2 new attempts; it was never healthy"):
+    with pytest.raises(Diverged, match="steps were not finite, after 2 new attempts; it was never healthy"):
         train(tmp_path / "run", wild, images=100 * 64)
 
 

@@ -18,6 +18,7 @@ from arms import SMALL, Arm, stripes, table
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix
 
 from sparring import files, stats
+from sparring.classifiers.fit_record import FitRecord, Gate
 from sparring.data import Notes
 from sparring.errors import DataError, FileFormatError, MachineError, UsageError
 from sparring.records import read_record, to_json
@@ -607,7 +608,6 @@ def test_a_summary_shows_itself(done):
 
 
 def test_the_gate_of_gan_augment_is_what_a_summary_reads():
-    from sparring.classifiers.fit_record import FitRecord, Gate
     from sparring.classifiers.gan_augment import gate_of
 
     y = np.arange(40) % 2
@@ -662,7 +662,7 @@ def test_another_recommendation_is_another_model(tmp_path):
     assert summarise(out).recommendation.model is None  # the old one is not the recommended one
     summary = quick(out, methods=["majority"], labels=3, repeats=2, model=True)
     assert summary.recommended == "logistic"  # though this command did not name it
-    assert type(load_model(out / "model")).__name__ != "Majority"
+    assert type(load_model(out / "model")).__name__ != "MajorityClassifier"
 
 
 def test_a_model_that_cannot_be_saved_is_a_warning(tmp_path):

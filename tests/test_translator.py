@@ -15,9 +15,11 @@ from sparring.games.degradations import Grey, Hole, Shrunk
 from sparring.games.players import Translator
 from sparring.games.recipes import RECIPES
 from sparring.games.training import new_state
+from sparring.images import save_png
 from sparring.nets.layers import DataSpec
 from sparring.nets.unet import UNet
 from sparring.runs import translator
+from sparring.runs.translating import translate
 from sparring.runs.translator import Translating, load_translators, made_from, preview, save_translators, tiled
 
 COLOUR = DataSpec(3, 16, 12, 0)
@@ -223,3 +225,29 @@ def test_sources_are_made_alike_or_refused(tmp_path):
         matching_channels(photos, grey)
     with pytest.raises(DataError, match=r"Fix: use --size 16x8"):
         matching_channels(photos, replace(sketches, images=sketches.images[:, :, :8]))
+
+
+def test_translate_in_python_takes_files_folders_and_arrays(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    recipe = thin("upscale")
+    nets = {s.name: new_state(recipe, FACTS).best(s.name) for s in recipe.nets.values() if isinstance(s, Translator)}
+    save_translators(nets, recipe, FACTS, tmp_path / "model", recipe_name="upscale", source="x", images=5)
+    images = [noise(14, 9, 1), noise(6, 8, 1)]
+    (tmp_path / "photos").mkdir()
+    for number, image in enumerate(images):
+        save_png(tmp_path / "photos" / f"{number}.png", image)
+    made = translate("model", images, out="made")
+    assert [image.shape for image in made] == [(28, 18, 1), (12, 16, 1)]
+    for source in ("photos", sorted((tmp_path / "photos").iterdir()), np.stack(images[:1])):
+        again = translate(load_translators("model"), source)
+        assert all(np.array_equal(a, b) for a, b in zip(again, made, strict=False)) and again
+    assert sorted(path.name for path in (tmp_path / "made").iterdir()) == ["00000.png", "00001.png"]
+    hole = thin("inpaint")
+    nets = {s.name: new_state(hole, FACTS).best(s.name) for s in hole.nets.values() if isinstance(s, Translator)}
+    save_translators(nets, hole, FACTS, tmp_path / "hole", recipe_name="inpaint", source="x", images=5)
+    mask = np.zeros((14, 9), bool)
+    mask[2:5, 2:5] = True
+    (filled,) = translate("hole", images[0], mask=mask)
+    assert (filled[~mask] == images[0][~mask]).all()
+    with pytest.raises(UsageError, match="no mask"):
+        translate("hole", images[0])

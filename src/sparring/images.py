@@ -46,6 +46,8 @@ ROTATED = {5, 6, 7, 8}  # EXIF orientations that exchange height and width
 ORIENTATION = 0x0112  # EXIF tag
 GENERATED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 
+LUMA_ARRAY = np.array(LUMA, np.float32)
+
 Source = bytes | str | Path  # an encoded image
 ImageLike = Source | IO[bytes] | Image.Image
 SizeLike = int | str | tuple[int, int] | None  # a side, or (height, width), or "48x64"
@@ -305,11 +307,7 @@ def colour_channels(images: np.ndarray, channels: int) -> np.ndarray:
     """Return uint8 [..., 1 or 3] with so many channels: grey as three equal ones, colour as its luma."""
     if images.shape[-1] == channels:
         return images
-    return (
-        images.repeat(3, axis=-1)
-        if channels == 3
-        else np.rint(images @ np.array(LUMA, np.float32)).astype(np.uint8)[..., None]
-    )
+    return images.repeat(3, axis=-1) if channels == 3 else np.rint(images @ LUMA_ARRAY).astype(np.uint8)[..., None]
 
 
 def chunk_slices(images: np.ndarray, count: int | None = None, *, most: int = 1 << 23) -> Iterator[slice]:

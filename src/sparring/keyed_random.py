@@ -1,4 +1,4 @@
-"""Keyed random numbers: a counter-based generator, SplitMix64, whose numbers are functions of (key, index).
+"""Random numbers and data order as pure functions of (key, index): no generator, no state, nothing to save or to skip.
 
 There is no state to save or to restore. An image's numbers depend on its own index only, so they are the same in any
 process, in any order and for any batch size. Everything is integer arithmetic on whole tensors. Importing this file
@@ -22,8 +22,8 @@ Integers = TypeVar("Integers", "Tensor", np.ndarray)  # int64
 GOLDEN = 0x9E3779B97F4A7C15 - 2**64  # as a signed 64-bit number, like all constants here
 
 
-def key(*names: object) -> int:
-    """Return 64 bits, signed, that stand for these numbers, strings and records."""
+def key(*names) -> int:
+    """64 bits that stand for a tuple of numbers, strings and records."""
     return int.from_bytes(hashlib.blake2b(identity(names).encode(), digest_size=8).digest(), "little", signed=True)
 
 

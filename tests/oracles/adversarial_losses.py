@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import torch
 
 from sparring.games.nodes import FAKE, REAL, Code, ContinuousCode, Interpolated
-from sparring.games.views import Strong, count, seen
+from sparring.games.views import Strong, view_numbers, viewed
 
 from .flat import BATCH, adam, follow, images, normal, step, uniform
 
@@ -195,7 +195,7 @@ def infogan(nets, averages, data, rounds):
             code_params = torch.distributions.Normal(said[:, 10:12], (said[:, 12:14] / 2).exp())
             placed = -code_params.log_prob(continuous).sum(1).mean()
             if player == "D":
-                turned = seen(x, uniform("D", n, Strong(), count(*x.shape[2:])), Strong())
+                turned = viewed(x, uniform("D", n, Strong(), view_numbers(*x.shape[2:])), Strong())
                 named = named - 2 * (q.detach() * read(D.body(turned))[:, :10].log_softmax(1)).sum(1).mean()
             step(optimiser, fooled + named + 0.1 * placed)
         follow(averages["G"], G, 0.999, n)

@@ -1,4 +1,4 @@
-"""The table of few-label classifiers, read by the command line, studies, reports and tests; it imports little."""
+"""The table of few-label classifiers, which commands, studies, reports and tests read; it imports nothing heavy."""
 
 from dataclasses import dataclass, fields
 from importlib import import_module

@@ -8,7 +8,7 @@ the labelled images of a step are the same. So `consistency` - `cnn` is what unl
 import math
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ from ..games.training import Data, State, new_state, training
 from ..games.views import Strong, Weak, view_numbers, viewed
 from ..images import to_unit
 from ..nets.classifiers import SmallCNN
-from ..nets.layers import DataSpec, parameters
+from ..nets.layers import DataSpec, channels_last, parameters
 from .base import Classifier
 from .fit_record import Curves
 
@@ -193,8 +193,7 @@ class NetworkClassifier(Classifier):
 
     def _keep(self, state: State, data: Data, look: Look, seed: int) -> None:
         """Keep the averaged classifier as arrays, its batch norm measured anew on training images."""
-        net = state.best("D")
-        assert isinstance(net, DiscriminatorNet)
+        net = cast(DiscriminatorNet, state.best("D"))
         measure_norms(net, data.get("all", data["labelled"])["x"], look, seed)
         self.discriminator_, self.data_spec_ = net.spec, state.data_spec
         self.weights_ = {name: value.numpy().copy() for name, value in net.state_dict().items()}
@@ -207,8 +206,7 @@ class NetworkClassifier(Classifier):
         if "_network" not in vars(self):
             net = self.discriminator_.build(self.data_spec_)
             net.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in self.weights_.items()})
-            layout: Any = {"memory_format": torch.channels_last}
-            self._network = net.to(**layout).eval()
+            self._network = channels_last(net).eval()
         return self._network
 
     def _predict_proba(self, images: np.ndarray) -> np.ndarray:

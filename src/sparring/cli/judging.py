@@ -37,24 +37,24 @@ def judge(
 ):
     """Score generated images against real ones, with intervals.
 
-    Of several sets of fakes: which is better, a tie, or not enough evidence.
+    Several sets of fakes are compared: one is better, or they tie, or there is not enough evidence.
 
     NAME=FAKES names a set. Sets of one name are trainings of one generator, and the verdict is about training it.
 
     Args:
         real: images, whatever `sparring data` takes. Its test part, if it has one, is what fakes are compared with.
         fakes: the same, or runs of `sparring train`, or model folders.
-        metrics: names from `sparring metrics`, with commas between them [default: all but the slow ones].
-        features: own: a small network that learns from the real images. pixels, hog: hand-made. With --weights:
-            inception, dinov2, clip, or encoder for any other image model.
-        weights: folder of such a model, or its name in the Hugging Face cache; inception: a .safetensors file.
+        metrics: names from `sparring metrics`, separated by commas [default: all but the slow ones].
+        features: own is a small network that learns from the real images; pixels and hog are hand-made; inception,
+            dinov2, clip, or encoder for any other image model, need --weights.
+        weights: folder of such a model, or its name in the Hugging Face cache; of inception a .safetensors file.
         weights_hash: what the sha256 of these weights must begin with.
-        held_out: real images that no generator was trained on, to be compared with.
-        per_class: also within each class.
-        over_time: every checkpoint of one run; the best by one half of the real images, its scores by the other.
-        images: at most so many on each side.
-        size: side, or height x width such as 48x64, that all images are fitted to.
-        seed: of what is drawn.
+        held_out: real images that no generator was trained on; fakes are compared with them.
+        per_class: score each class, too.
+        over_time: judge every checkpoint of one run. Half of the real images choose the best, the others score it.
+        images: at most this many on each side.
+        size: what all images are fitted to: a side, or height x width such as 48x64.
+        seed: of all random choices.
         report: write an HTML page, such as judge.html.
         json: print JSON.
         quiet: print nothing but results.
@@ -88,9 +88,10 @@ def _judge_sets(
         found = judge_images(real, *sources, names=names, per_class=per_class, on_progress=_on(line), **chosen)
     result = found.result
     if page:
-        from ..reporting.judgement_page import write  # it draws with matplotlib, which takes a while to load
+        # it draws with matplotlib, which takes a while to load
+        from ..reporting.judgement_page import write_judgement_page
 
-        write(page, result, found.pictures())
+        write_judgement_page(page, result, found.pictures())
     if screen.as_json:
         screen.show_json(result.to_json())
         return

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..images import LUMA, chunk_slices
+from ..images import LUMA_ARRAY, chunk_slices
 
 if TYPE_CHECKING:
     from scipy.spatial import KDTree
@@ -123,7 +123,7 @@ def _background_distance(
 
 def _shrunk_grey(images: np.ndarray, side: int) -> np.ndarray:
     """Return float32 [N, min(H, side), min(W, side)]: area means of the luma of uint8 [N, H, W, C]."""
-    pictures = images[..., 0].astype(np.float32) if images.shape[3] == 1 else images @ np.array(LUMA, np.float32)
+    pictures = images[..., 0].astype(np.float32) if images.shape[3] == 1 else images @ LUMA_ARRAY
     for axis in (1, 2):
         length = pictures.shape[axis]
         if length > side:

@@ -13,7 +13,6 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -33,7 +32,7 @@ from ..games.training import fastest_precision, new_state, training
 from ..games.views import Weak
 from ..images import to_unit
 from ..nets.classifiers import SmallCNN, fold_of
-from ..nets.layers import DataSpec
+from ..nets.layers import DataSpec, channels_last
 from ..records import OnProgress, Progress, no_progress
 from .cache import Arrays, user_cache
 from .extractor import HASH_DIGITS, Extractor, writeable
@@ -261,8 +260,7 @@ def own_network(data_spec: DataSpec, arrays: Arrays, device: str) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         net = RECIPE.nets["D"].build(data_spec)  # without an optimiser, which loads half of torch
     net.load_state_dict({name: torch.tensor(value) for name, value in arrays.items() if "/" not in name})
-    placed: Any = {"device": device, "memory_format": torch.channels_last}
-    return net.to(**placed).eval().requires_grad_(False)
+    return channels_last(net, device).eval().requires_grad_(False)
 
 
 @torch.inference_mode()

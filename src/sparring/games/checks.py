@@ -10,11 +10,11 @@ from .measures import Loss
 from .nodes import Discriminated, Features, GeneratorInput, Output, Weights
 from .players import Discriminator, Generator, NetworkSpec, Player, constraint_of, networks_of
 
-Problem = tuple[str, str]  # what does not fit, and the fix
+RecipeProblem = tuple[str, str]  # what does not fit, and the fix
 Networks = dict[str, NetworkSpec]
 
 
-def problems(players: tuple[Player, ...]) -> Iterator[Problem]:
+def problems(players: tuple[Player, ...]) -> Iterator[RecipeProblem]:
     """Yield each way in which the players of a recipe, their networks and their losses do not fit together."""
     nets = networks_of(players)
     averaged = {name for player in players if player.average is not None for name in player.owns}
@@ -37,7 +37,7 @@ def _repeated(values: Iterable[Hashable]) -> Hashable | None:
     return next((value for value, count in Counter(values).items() if count > 1), None)
 
 
-def _unbuildable(spec: NetworkSpec) -> Iterator[Problem]:
+def _unbuildable(spec: NetworkSpec) -> Iterator[RecipeProblem]:
     """Yield why a network cannot be built, or would have no effect."""
     chain, wanted = [spec.net], spec.architecture_method
     # An architecture that adds a layer to another one holds it as `net`.
@@ -65,7 +65,7 @@ def _unbuildable(spec: NetworkSpec) -> Iterator[Problem]:
         )
 
 
-def _misfits(player: Player, loss: Loss, nets: Networks, averaged: set[str]) -> Iterator[Problem]:
+def _misfits(player: Player, loss: Loss, nets: Networks, averaged: set[str]) -> Iterator[RecipeProblem]:
     """Yield what a loss of a player asks that its networks cannot answer."""
     kind = type(loss).__name__
     nodes = [node for node in walk(loss) if isinstance(node, (Output, Discriminated, Weights))]
@@ -97,7 +97,7 @@ def _misfits(player: Player, loss: Loss, nets: Networks, averaged: set[str]) -> 
         yield from _unbounded(kind, player, nets[loss.real.by])
 
 
-def _wrong_codes(kind: str, loss: Loss, of: Discriminated, discriminator: Discriminator) -> Iterator[Problem]:
+def _wrong_codes(kind: str, loss: Loss, of: Discriminated, discriminator: Discriminator) -> Iterator[RecipeProblem]:
     """Yield that a loss asks for codes that the generator never got, or that the head has no room for."""
     code = loss.code_input()
     if code is None:
@@ -115,7 +115,7 @@ def _wrong_codes(kind: str, loss: Loss, of: Discriminated, discriminator: Discri
         )
 
 
-def _unbounded(kind: str, player: Player, discriminator: NetworkSpec) -> Iterator[Problem]:
+def _unbounded(kind: str, player: Player, discriminator: NetworkSpec) -> Iterator[RecipeProblem]:
     name = discriminator.name
     penalised = any(isinstance(loss, InputGradientPenalty) and loss.at.by == name for loss in player.losses)
     if not penalised and not constraint_of(discriminator).lipschitz:
@@ -125,7 +125,7 @@ def _unbounded(kind: str, player: Player, discriminator: NetworkSpec) -> Iterato
         )
 
 
-def _unreadable(kind: str, loss: Loss, discriminator: Discriminator) -> Iterator[Problem]:
+def _unreadable(kind: str, loss: Loss, discriminator: Discriminator) -> Iterator[RecipeProblem]:
     if lacking := [what for what in loss.reads if what not in discriminator.head.gives]:
         yield (
             f"{kind} needs {lacking[0]} from {discriminator.name}, whose head {discriminator.head!r} gives "
@@ -139,7 +139,7 @@ def _unreadable(kind: str, loss: Loss, discriminator: Discriminator) -> Iterator
         )
 
 
-def _wrong_images(kind: str, node: Discriminated, discriminator: NetworkSpec) -> Iterator[Problem]:
+def _wrong_images(kind: str, node: Discriminated, discriminator: NetworkSpec) -> Iterator[RecipeProblem]:
     """Yield that a discriminator is shown something that it cannot read."""
     if not isinstance(discriminator, Discriminator):
         yield f"{kind} asks {node.by} for a score, but it is a {type(discriminator).__name__}", "ask a Discriminator"
@@ -168,7 +168,7 @@ def _wrong_images(kind: str, node: Discriminated, discriminator: NetworkSpec) ->
         yield f"{discriminator.name} is given a source image beside each image, and {what}", "drop one of the two"
 
 
-def _wrong_inputs(kind: str, node: Output, net: NetworkSpec) -> Iterator[Problem]:
+def _wrong_inputs(kind: str, node: Output, net: NetworkSpec) -> Iterator[RecipeProblem]:
     """Yield that a network is fed other inputs than it takes."""
     wanted = 1 if isinstance(net, Discriminator) else net.inputs
     if len(node.inputs) != wanted:

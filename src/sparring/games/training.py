@@ -18,7 +18,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from .. import keyed_random
 from ..errors import DataError, Diverged, UsageError, suggestion
 from ..images import to_unit
-from ..nets.layers import DataSpec
+from ..nets.layers import DataSpec, channels_last
 from ..records import walk
 from .builders import Recipe
 from .losses import InputGradientPenalty
@@ -81,8 +81,7 @@ def new_state(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(keyed_random.key(seed, spec.name))
             net = spec.build(data_spec)
-        placed = {"device": device, "dtype": dtype, "memory_format": torch.channels_last}
-        nets[spec.name] = cast(Any, net).to(**placed)  # torch declares no overload with all three
+        nets[spec.name] = channels_last(net, device, dtype)
     averages = {
         name: copy.deepcopy(nets[name]).eval().requires_grad_(False)
         for player in recipe.players

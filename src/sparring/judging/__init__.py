@@ -14,7 +14,7 @@ Names load when they are first used: the table can be read without torch.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-_HOMES = {
+_MODULES = {
     "METRICS": "catalogue",
     "JudgeOptions": "judgement",
     "Judgement": "judgement",
@@ -32,6 +32,6 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str):
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'sparring.judging' has no attribute {name!r}")
-    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    return getattr(import_module(f".{_MODULES[name]}", __name__), name)

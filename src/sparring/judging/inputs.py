@@ -13,13 +13,11 @@ from .. import keyed_random
 from ..data import UNLABELLED, ImageSet, load, resized
 from ..errors import DataError, UsageError
 from ..files import content_hash
-from ..images import as_size
+from ..images import SizeLike, as_size
 from ..records import OnProgress, Progress, no_progress
 from ..runs.folder import read_generator
 from ..runs.sampler import Sampler
 from ..words import plural
-
-Size = int | str | tuple[int, int] | None  # a side, or (height, width), or "48x64"
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +99,7 @@ def read_real(
     source: object,
     *,
     held_out: object = None,
-    size: Size = None,
+    size: SizeLike = None,
     most: int,
     seed: int = 0,
     on_progress: OnProgress = no_progress,
@@ -114,7 +112,7 @@ def read_real(
     training images differ from those of unseen images. Raises UsageError where all held-out images are among the
     others.
     """
-    sampler, done = generator_of(source), _reading("real images", on_progress)
+    sampler, done = as_generator(source), _reading("real images", on_progress)
     images = load(source, size=size, progress=done) if sampler is None else _drawn_by(sampler, most, seed)
     images = resized(images, as_size(size) or images.shape[:2], images.shape[2])
     said, in_test, twins = _what_loading_did(images), images.parts == "test", 0
@@ -169,7 +167,7 @@ def _generated(images: np.ndarray, labels: np.ndarray, classes: tuple[str, ...],
 # --- fakes -----------------------------------------------------------------------------------------------------------
 
 
-def generator_of(source: object) -> Sampler | None:
+def as_generator(source: object) -> Sampler | None:
     """Return the generator of a Sampler, a run or a model folder; None of anything else."""
     if isinstance(source, Sampler):
         return source
@@ -197,7 +195,7 @@ def read_fakes(
     """Read or draw as many fakes as there are real images to compare with, or all if there are fewer."""
     place = [str(source)] if isinstance(source, str | Path) else []
     most = len(reals.test)
-    if (sampler := generator_of(source)) is not None:
+    if (sampler := as_generator(source)) is not None:
         on_progress(Progress(f"drawing {name}"))
         images, drawn = _sampled(name, sampler, reals, most, seed)
         return Fakes(images, "; ".join([*place, drawn, *_what_loading_did(images)]))

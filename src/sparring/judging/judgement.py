@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from itertools import chain, combinations, count
 from numbers import Integral
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,9 +16,10 @@ from ..features import EXTRACTORS, Extractor, encoder, own
 from ..features.encoders import FAMILIES
 from ..features.extractor import handmade
 from ..files import content_hash
+from ..images import SizeLike
 from ..records import OnProgress, Progress, no_progress
 from .catalogue import METRICS, metric_name
-from .inputs import Fakes, RealImages, Size, at_most, common_size, generator_of, random_subset, read_fakes, read_real
+from .inputs import Fakes, RealImages, as_generator, at_most, common_size, random_subset, read_fakes, read_real
 from .results import (
     FORMAT_OF_JUDGEMENT,
     LEAST_IMAGES,
@@ -31,14 +31,14 @@ from .results import (
     JudgeProtocol,
     NearestPair,
     RealImagesUsed,
-    ScoreRow,
+    ScoreResult,
 )
-from .scores import NEIGHBOURS, MetricScore, Pair
+from .scores import NEIGHBOUR_COUNT, MetricScore, Pair
 from .scoring import SCORES_VERSION, compute_scores, scores_per_class
 from .verdicts import compare_generators, mean_over_trainings, remarks, sentence_on_two, sentences_about
 
 MOST_IMAGES = 10_000  # a side
-PICTURES = 48  # of each side in a report
+IMAGES_SHOWN = 48  # of each side in a report
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class JudgeOptions:
     weights: str | Path | None = None
     weights_hash: str | None = None
     held_out: object = None
-    size: Size = None
+    size: SizeLike = None
     images: int = MOST_IMAGES
     seed: int = 0
 
@@ -81,7 +81,7 @@ class JudgeOptions:
             raise UsageError("bad-number", f"images={self.images!r} is not a whole number of {LEAST_IMAGES} or more",
                              fix=f"compare {LEAST_IMAGES} images a side, or more")  # fmt: skip
 
-    def read(self, real: object, size: Size, on_progress: OnProgress) -> tuple[RealImages, Extractor]:
+    def read(self, real: object, size: SizeLike, on_progress: OnProgress) -> tuple[RealImages, Extractor]:
         """Return the real images, fitted to `size` where none was chosen, and the extractor.
 
         `own` learns from the real images that fakes are not compared with.
@@ -141,7 +141,7 @@ class Judged:
         )
 
 
-def score_rows(scores: Mapping[str, MetricScore]) -> tuple[ScoreRow, ...]:
+def score_rows(scores: Mapping[str, MetricScore]) -> tuple[ScoreResult, ...]:
     return tuple(score.row(name) for name, score in scores.items())
 
 
@@ -196,7 +196,7 @@ class Judgement:
             verdicts=self.verdicts,
         )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> object:
         return self.result.to_json()
 
     def pictures(self) -> dict[str, np.ndarray]:
@@ -217,8 +217,8 @@ class Judgement:
 
 
 def _some_images(images: ImageSet, seed: int) -> np.ndarray:
-    """Return PICTURES images drawn at random: the first of a folder may all be of one class."""
-    order = keyed_random.order(keyed_random.key(seed, "shown"), len(images))[:PICTURES]
+    """Return IMAGES_SHOWN images drawn at random: the first of a folder may all be of one class."""
+    order = keyed_random.order(keyed_random.key(seed, "shown"), len(images))[:IMAGES_SHOWN]
     return images.images[order.numpy()]
 
 
@@ -232,7 +232,7 @@ def judge(
     weights_hash: str | None = None,
     held_out: object = None,
     per_class: bool = False,
-    size: Size = None,
+    size: SizeLike = None,
     images: int = MOST_IMAGES,
     seed: int = 0,
     on_progress: OnProgress = no_progress,
@@ -254,7 +254,7 @@ def judge(
         raise UsageError("missing", "there are no fakes to judge", fix="name a folder, a run or a model after REAL")
     if len(names) > len(fakes):
         raise UsageError("names", f"{len(names)} names for {len(fakes)} sets of fakes", fix="give a name to each")
-    samplers = [generator_of(source) for source in fakes]
+    samplers = [as_generator(source) for source in fakes]
     common = None if size else common_size([sampler for sampler in samplers if sampler])
     reals, extractor = options.read(real, common, on_progress)
     generators = name_generators(fakes, names)
@@ -403,27 +403,14 @@ def split_real(reals: RealImages, share: float, seed: int) -> tuple[RealImages, 
 def protocol_of(reals: RealImages, extractor: Extractor, fakes: int, seed: int) -> JudgeProtocol:
     """Return what a number depends on beside the fakes themselves."""
     height, width, channels = reals.shape
+    e, train, test = extractor, reals.train, reals.test
+    fingerprint, of_train = (content_hash(images.images, images.labels) for images in (test, train))
     return JudgeProtocol(
-        extractor=ExtractorUsed(
-            name=extractor.name,
-            hash=extractor.hash,
-            resize=extractor.resize,
-            accuracy=extractor.accuracy,
-            accuracy_of=extractor.accuracy_of,
-            classes=len(extractor.classes),
-        ),
-        real=RealImagesUsed(
-            name=reals.name,
-            compared=len(reals.test),
-            training=len(reals.train),
-            apart=reals.disjoint,
-            how=reals.how,
-            fingerprint=content_hash(reals.test.images, reals.test.labels),
-            training_fingerprint=content_hash(reals.train.images, reals.train.labels),
-        ),
+        extractor=ExtractorUsed(e.name, e.hash, e.resize, e.accuracy, e.accuracy_of, len(e.classes)),
+        real=RealImagesUsed(reals.name, len(test), len(train), reals.disjoint, reals.how, fingerprint, of_train),
         fakes=fakes,
         pixels=f"uint8, 0 to 255, {height}x{width}x{channels}",
-        neighbours=NEIGHBOURS,
+        neighbours=NEIGHBOUR_COUNT,
         seed=seed,
         scores=SCORES_VERSION,
         sparring=SPARRING_VERSION,

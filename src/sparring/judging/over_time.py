@@ -58,7 +58,8 @@ def over_time(
     protocol = protocol_of(reporting, extractor, len(reporting.test), seed + 1)
     where = f"{len(reporting.test):,} real ones of {reporting.name}; stamp {stamp_of(protocol)}"
     where = f"Of the checkpoint at {best:,} images, against {where}"
-    lines = [_line(name, score.value, score, where) for name, score in reported.items() if score.value is not None]
+    known = ((name, score) for name, score in reported.items() if score.value is not None)
+    lines = [_report_line(name, score, where) for name, score in known]
     write_json(run.folder / "scores.json", [to_json(line, kinds=False) for line in lines])
     return OverTime(
         format=FORMAT_OF_OVER_TIME,
@@ -100,8 +101,8 @@ def kept_generators(run: Run) -> list[tuple[int, Sampler]]:
     return sorted(found.items(), key=lambda item: item[0])
 
 
-def _line(name: str, value: float, score: MetricScore, where: str) -> BestScore:
+def _report_line(name: str, score: MetricScore, where: str) -> BestScore:
     metric = METRICS[name]
-    low, high = (None if end is None else metric.times * end for end in (score.low, score.high))
+    value, low, high = (None if x is None else metric.times * x for x in (score.value, score.low, score.high))
     unit = "%" if metric.times == 100 else ""
-    return BestScore(metric.title, metric.times * value, low, high, unit, f"{metric.means} {where}")
+    return BestScore(metric.title, value, low, high, unit, f"{metric.means} {where}")

@@ -4,7 +4,6 @@ Imports no torch. A share lies between 0 and 1. None stands where a number could
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 from ..errors import FileFormatError
 from ..records import read_record, record, to_json
@@ -16,7 +15,7 @@ LEAST_IMAGES = 50  # a side; below, scores by neighbours say nothing
 
 
 @record
-class ScoreRow:
+class ScoreResult:
     """The value of a metric with its interval at 95 %.
 
     `p`: of "these fakes are no different from real images", where the metric has such a test. `note`: what is to be
@@ -51,9 +50,9 @@ class FakesResult:
     images: int
     how: str
     fingerprint: str
-    scores: tuple[ScoreRow, ...]
+    scores: tuple[ScoreResult, ...]
     classes_left_out: str
-    classes: Mapping[str, tuple[ScoreRow, ...]]
+    classes: Mapping[str, tuple[ScoreResult, ...]]
     nearest: tuple[NearestPair, ...]
 
 
@@ -63,7 +62,7 @@ class GeneratorResult:
 
     name: str
     trainings: int
-    scores: tuple[ScoreRow, ...]
+    scores: tuple[ScoreResult, ...]
 
 
 @record
@@ -133,12 +132,12 @@ class JudgementResult:
     protocol: JudgeProtocol
     sentences: tuple[str, ...]
     notes: tuple[str, ...]
-    real: tuple[ScoreRow, ...]
+    real: tuple[ScoreResult, ...]
     fakes: tuple[FakesResult, ...]
     generators: tuple[GeneratorResult, ...]
     verdicts: tuple[GeneratorComparison, ...]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> object:
         return to_json(self, kinds=False)
 
     @classmethod
@@ -158,7 +157,7 @@ class CheckpointScores:
     """The scores of a run's generator after it had seen so many images."""
 
     images: int
-    scores: tuple[ScoreRow, ...]
+    scores: tuple[ScoreResult, ...]
 
 
 @record
@@ -172,7 +171,7 @@ class OverTime:
     best: CheckpointScores
     notes: tuple[str, ...]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> object:
         return to_json(self, kinds=False)
 
 
@@ -181,13 +180,13 @@ class BestScore:
     """A line of RUN/scores.json, as `sparring report RUN` shows it: the value times what its unit asks for."""
 
     name: str
-    value: float
+    value: float | None
     low: float | None
     high: float | None
     unit: str
     what: str
 
 
-def by_metric(scores: tuple[ScoreRow, ...]) -> dict[str, ScoreRow]:
+def by_metric(scores: tuple[ScoreResult, ...]) -> dict[str, ScoreResult]:
     """Return the scores by the name of their metric."""
     return {score.metric: score for score in scores}

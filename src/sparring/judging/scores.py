@@ -19,17 +19,17 @@ from ..features.extractor import handmade
 from ..features.learned import EACH, HANDMADE
 from ..metrics import Estimate
 from ..metrics.estimate import NORMAL_95
-from ..metrics.frechet import LEAST, PARTS
+from ..metrics.frechet import IMAGES_PER_FEATURE, POINTS_OF_LINE
 from ..records import OnProgress, no_progress
 from ..stats import fisher_p, share_interval, wilson
 from .inputs import RealImages, random_subset
-from .results import HEADLINE_FROM, LEAST_IMAGES, ScoreRow
+from .results import HEADLINE_FROM, LEAST_IMAGES, ScoreResult
 from .train_on_generated import measure_worth
 
 # Random divisions of the kernel test, and of tests that take less time: p of 1 / 401 and 1 / 1000 at least. Fewer than
 # 400 and one of verdicts.TESTS alone could never fire at ALARM after Holm's correction.
 DIVISIONS, MORE_DIVISIONS = 400, 999
-NEIGHBOURS = 5  # k of precision, recall, density and coverage
+NEIGHBOUR_COUNT = 5  # k of precision, recall, density and coverage
 COPIES_SHOWN = 12
 # images of the training and the test part that are compared, and the p below which they are of two sources
 COMPARED_PARTS, UNLIKE = 1000, 0.003
@@ -52,11 +52,11 @@ class MetricScore:
     estimate: Estimate | None = None
     shows: Mapping[str, np.ndarray] = field(default_factory=dict)
 
-    def row(self, metric: str) -> ScoreRow:
+    def row(self, metric: str) -> ScoreResult:
         """Return the record of this score of `metric`; what is not finite is None there."""
         value, low, high, p = map(finite, (self.value, self.low, self.high, self.p))
         shows = {name: tuple(map(_as_tuple, array.tolist())) for name, array in self.shows.items()}
-        return ScoreRow(metric, value, low, high, p, self.note, shows)
+        return ScoreResult(metric, value, low, high, p, self.note, shows)
 
 
 def finite(value: float | None) -> float | None:
@@ -82,16 +82,13 @@ def proportion(estimate: Estimate) -> MetricScore:
     fewest = min(count for count in (len(estimate.real), len(estimate.fake)) if count)
     smooth = value if 0 < value < 1 else (value * fewest + 1) / (fewest + 2)
     effective = max(1.0, min(smooth * (1 - smooth) / error**2, fewest)) if error else fewest
-    found = wilson(value * effective, effective)
-    return MetricScore(found.mean, found.low, found.high, estimate=estimate)
+    return MetricScore(*wilson(value * effective, effective).triple, estimate=estimate)
 
 
 def share_of_fakes(hits: np.ndarray, note: str = "") -> MetricScore:
     """Return the share of fakes for which something holds, bool [M], with Wilson's interval."""
     found = wilson(int(hits.sum()), len(hits))
-    return MetricScore(
-        found.mean, found.low, found.high, note=note, estimate=Estimate(found.mean, fake=hits - found.mean)
-    )
+    return MetricScore(*found.triple, note=note, estimate=Estimate(found.mean, fake=hits - found.mean))
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +135,7 @@ class Pair:
 
     @cached_property
     def neighbours(self) -> metrics.Neighbours:
-        return metrics.neighbours(self.real_features, self.fake_features, k=NEIGHBOURS)
+        return metrics.neighbours(self.real_features, self.fake_features, k=NEIGHBOUR_COUNT)
 
     @cached_property
     def unlearned(self) -> Extractor:
@@ -171,13 +168,13 @@ class Pair:
 
         Where generators may have been trained on the test part, copies of its images count, too.
         """
-        apart, nearest, twins = self.copies.apart, self.copies.nearest, self.copies.twins
+        distance, nearest, twins = self.copies.relative_distance, self.copies.nearest, self.copies.twins
         if not self.reals.disjoint:
             train, test, fake = self.three
             further, others, also = metrics.near_copies(test, train, fake)
-            nearest = np.where(further < apart, others + len(self.reals.train), nearest)
-            apart, twins = np.minimum(apart, further), twins + also
-        return apart, nearest, twins
+            nearest = np.where(further < distance, others + len(self.reals.train), nearest)
+            distance, twins = np.minimum(distance, further), twins + also
+        return distance, nearest, twins
 
     def of_class(self, k: int) -> "Pair":
         """Return the pair of the images of class k."""
@@ -193,12 +190,12 @@ class Pair:
 # --- one function a metric -------------------------------------------------------------------------------------------
 
 
-def kernel(pair: Pair) -> MetricScore:
+def score_kernel(pair: Pair) -> MetricScore:
     p = metrics.kernel_test(pair.real_features, pair.fake_features, permutations=DIVISIONS)
     return from_estimate(metrics.kernel_distance(pair.real_features, pair.fake_features), p=p)
 
 
-def frechet(pair: Pair) -> MetricScore:
+def score_frechet(pair: Pair) -> MetricScore:
     few = min(len(pair.reals.test), len(pair.fake))
     why = f"of {few:,} images: too large, and no headline below {HEADLINE_FROM:,}; trust the kernel distance"
     note = why * (few < HEADLINE_FROM)
@@ -206,38 +203,38 @@ def frechet(pair: Pair) -> MetricScore:
     return from_estimate(estimate, note=note)
 
 
-def frechet_infinity(pair: Pair) -> MetricScore:
+def score_frechet_infinity(pair: Pair) -> MetricScore:
     width, few = pair.real_features.shape[1], min(len(pair.reals.test), len(pair.fake))
-    if few < (least := PARTS * LEAST * width):
+    if few < (least := POINTS_OF_LINE * IMAGES_PER_FEATURE * width):
         return MetricScore(note=f"needs {least:,} images on each side, as there are {width} features")
     return from_estimate(metrics.frechet_at_infinity(pair.real_features, pair.fake_features))
 
 
-def precision(pair: Pair) -> MetricScore:
+def score_precision(pair: Pair) -> MetricScore:
     return proportion(pair.neighbours.precision)
 
 
-def recall(pair: Pair) -> MetricScore:
+def score_recall(pair: Pair) -> MetricScore:
     return proportion(pair.neighbours.recall)
 
 
-def density(pair: Pair) -> MetricScore:
+def score_density(pair: Pair) -> MetricScore:
     return from_estimate(pair.neighbours.density)
 
 
-def coverage(pair: Pair) -> MetricScore:
+def score_coverage(pair: Pair) -> MetricScore:
     return proportion(pair.neighbours.coverage)
 
 
-def diversity(pair: Pair) -> MetricScore:
+def score_diversity(pair: Pair) -> MetricScore:
     return from_estimate(metrics.diversity(pair.real_features, pair.fake_features))
 
 
-def inception(pair: Pair) -> MetricScore:
+def score_inception(pair: Pair) -> MetricScore:
     return from_estimate(metrics.inception_score(special.softmax(pair.fake_logits.astype(np.float64), axis=1)))
 
 
-def class_balance(pair: Pair) -> MetricScore:
+def score_class_balance(pair: Pair) -> MetricScore:
     """Return how far the classes that the extractor names in fakes are from the balance in real images.
 
     `shows`: "chance", the mean value of two sets of real images.
@@ -251,7 +248,7 @@ def class_balance(pair: Pair) -> MetricScore:
     return replace(score, shows={"chance": by_chance.mean(keepdims=True)})
 
 
-def fidelity(pair: Pair) -> MetricScore:
+def score_fidelity(pair: Pair) -> MetricScore:
     """Return the share of fakes that the extractor names as the class they were asked for.
 
     p: Fisher's exact test of "fakes are named right as often as real images".
@@ -280,7 +277,7 @@ def shared_classes(pair: Pair) -> list[int]:
     return np.flatnonzero(np.minimum(*counts) >= LEAST_IMAGES).tolist()
 
 
-def class_frechet(pair: Pair) -> MetricScore:
+def score_class_frechet(pair: Pair) -> MetricScore:
     """Return the mean Frechet distance over the classes that have LEAST_IMAGES images on both sides."""
     classes, of_all = shared_classes(pair), len(pair.reals.classes)
     parts = [pair.of_class(k) for k in classes]
@@ -294,32 +291,32 @@ def class_frechet(pair: Pair) -> MetricScore:
     return MetricScore(value, value - half, value + half, note=note, shows={"classes": np.array(classes)})
 
 
-def spectrum(pair: Pair) -> MetricScore:
+def score_spectrum(pair: Pair) -> MetricScore:
     real, fake = (metrics.spectrum(side.images) for side in (pair.reals.test, pair.fake))
     p, shows = metrics.spectrum_test(real, fake, divisions=MORE_DIVISIONS), {"real": real.mean(0), "fake": fake.mean(0)}
     return replace(from_estimate(metrics.spectrum_distance(real, fake), p=p), shows=shows)
 
 
-def copies(pair: Pair) -> MetricScore:
+def score_copies(pair: Pair) -> MetricScore:
     """Return the share of near copies.
 
     `shows`: "pairs", int64 [P,2], the nearest pairs of a fake and an image of `reals.all`, copies or not; and "twins",
     the share of real images that are as near to others.
     """
-    apart, nearest, twins = pair.near_copies
-    first = np.argsort(apart, kind="stable")[:COPIES_SHOWN]
+    distance, nearest, twins = pair.near_copies
+    first = np.argsort(distance, kind="stable")[:COPIES_SHOWN]
     shows = {"pairs": np.stack([first, nearest[first]], 1), "twins": np.array([twins])}
-    return replace(share_of_fakes(apart < 1), shows=shows)
+    return replace(share_of_fakes(distance < 1), shows=shows)
 
 
-def authentic(pair: Pair) -> MetricScore:
+def score_authentic(pair: Pair) -> MetricScore:
     """Return the authenticity beside the training part, or beside both parts where generators may know them."""
     train, test, fake = pair.three
     train = train if pair.reals.disjoint else np.concatenate([train, test])
     return proportion(metrics.authenticity(train, fake))
 
 
-def memorised(pair: Pair) -> MetricScore:
+def score_memorised(pair: Pair) -> MetricScore:
     """Return the share of fakes that lie nearer to training images than unseen real images explain."""
     found, unlike = pair.copies, pair.real_parts_differ
     if unlike is not None:
@@ -332,11 +329,11 @@ def memorised(pair: Pair) -> MetricScore:
     expected = len(pair.reals.train) / (len(pair.reals.train) + len(pair.reals.test))
     count = len(pair.fake)
     nearer = (found.memorised.value * (1 - expected) + expected) * count
-    _, low, high = wilson(nearer, count)
+    _, low, high = wilson(nearer, count).triple
     return replace(score, low=(low - expected) / (1 - expected), high=(high - expected) / (1 - expected))
 
 
-def train_on_generated(pair: Pair) -> MetricScore:
+def score_train_on_generated(pair: Pair) -> MetricScore:
     """Return the accuracy on real images of classifiers that were trained on fakes.
 
     The note says what as many real images teach, and how many real images one fake is worth.
@@ -350,4 +347,4 @@ def train_on_generated(pair: Pair) -> MetricScore:
     note = f"{found.count:,} real images teach {100 * of_real.mean:.1f} %; {found.in_words(interval)}"
     estimate = Estimate(interval.mean, real=each - each.mean())
     shows = {"curve": np.array(found.curve), "real": real}
-    return MetricScore(interval.mean, interval.low, interval.high, note=note, estimate=estimate, shows=shows)
+    return MetricScore(*interval.triple, note=note, estimate=estimate, shows=shows)

@@ -91,5 +91,4 @@ def _taught_in(k: int, score: MetricScore, estimate: Estimate, labels: np.ndarra
     here = labels[labels >= 0] == k
     each = estimate.value + estimate.real[here]
     note = f"as many real images teach {100 * score.shows['real'][here].mean():.1f} %"
-    found = wilson(float(each.sum()), len(each))
-    return MetricScore(found.mean, found.low, found.high, note=note)
+    return MetricScore(*wilson(float(each.sum()), len(each)).triple, note=note)

@@ -58,7 +58,7 @@ def compare_generators(
             if metric.is_headline(images) and all(name in s and s[name].estimate is not None for s in everyone):
                 found.append(_compare(name, a, b, [s[name] for s in of_a], [s[name] for s in of_b]))
     adjusted = holm([one.p for one in found])
-    return tuple(_with_verdict(one, p_holm) for one, p_holm in zip(found, adjusted, strict=True))
+    return tuple(_decided(one, p_holm) for one, p_holm in zip(found, adjusted, strict=True))
 
 
 def _compare(
@@ -73,7 +73,7 @@ def _compare(
     return GeneratorComparison(name, a, b, found.value, found.half, p, p, margin, verdict)
 
 
-def _with_verdict(one: GeneratorComparison, p_holm: float) -> GeneratorComparison:
+def _decided(one: GeneratorComparison, p_holm: float) -> GeneratorComparison:
     if one.verdict == "tie" or p_holm > 1 - LEVEL:
         return replace(one, p_holm=p_holm)
     lower_is_better = METRICS[one.metric].better == "lower"

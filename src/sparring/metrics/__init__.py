@@ -1,11 +1,12 @@
-"""How good are generated images? Pure functions of arrays; what the numbers in them mean is the caller's business.
+"""How good are generated images? Pure functions of arrays.
 
-Features are float [N,F], one row an image, and are not copied to another type as a whole. Results are float64, and
-every score of a sample is an Estimate, with its error. Memory grows with the number of images, not with its square.
+Features are float [N,F], one row for each image. They are converted to float64 in chunks, never as a whole. Results are
+float64, and every score of a sample is an Estimate, which has an error. Memory grows with the number of images, not
+with its square.
 """
 
 from .balance import balance, balance_by_chance, balance_test
-from .copies import Copies, authenticity, copies, near_copies
+from .copies import Copies, authenticity, copies, median_nearness, near_copies
 from .diversity import diversity, mean_distance
 from .estimate import Estimate, difference
 from .frechet import Moments, frechet_at_infinity, frechet_distance
@@ -36,6 +37,7 @@ __all__ = [
     "kernel_distance",
     "kernel_test",
     "mean_distance",
+    "median_nearness",
     "mode_coverage",
     "near_copies",
     "neighbours",

@@ -3,13 +3,15 @@
 import numpy as np
 
 from .estimate import Estimate
-from .features import checked, doubles, pair, squares
+from .features import checked_features, doubles, pair, squares
 
 
 def mean_distance(features: np.ndarray) -> Estimate:
-    """Mean Euclidean distance of two different rows of [N,F], N of at least 2; the influences stand under `fake`.
-    Raises DataError."""
-    features = checked(features, least=2, what="the")
+    """Return the mean Euclidean distance of two different rows of [N,F], N of at least 2, with influences as `fake`.
+
+    Raises DataError.
+    """
+    features = checked_features(features, least=2, what="the")
     sums = np.zeros(len(features))
     for rows, x in doubles(features):
         sums[rows] += squares(x, x).fill_diagonal_(0).sqrt_().sum(1).numpy()
@@ -22,8 +24,10 @@ def mean_distance(features: np.ndarray) -> Estimate:
 
 
 def diversity(real: np.ndarray, fake: np.ndarray) -> Estimate:
-    """Mean distance between fakes over that between real images: 1 as diverse, 0 all the same, not a number where all
-    real images are the same. Features [N,F] and [M,F]. The influences are those of a ratio. Raises DataError."""
+    """Return the mean distance between fakes [M,F] over that between real images [N,F], with influences of a ratio.
+
+    1 where both are as diverse, 0 where all fakes are the same, NaN where all real images are. Raises DataError.
+    """
     real, fake = pair(real, fake)
     a, b = mean_distance(real), mean_distance(fake)
     if not a.value:

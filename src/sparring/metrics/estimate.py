@@ -1,9 +1,9 @@
-"""A score with its doubt: the value, and how much each image moves it.
+"""A score with its standard error, from the influence of each image on it.
 
-The influence of an image on a score is how far the score would move, times the number of images, if a little weight
-were put on that image. The influences of a random sample have the mean 0, and their variance over the number of images
-is the variance of the score: the infinitesimal jackknife (Efron 1982, The Jackknife, the Bootstrap and Other Resampling
-Plans, chapter 6). So one set of numbers gives the error of a score, and of a difference of two.
+The influence of an image is the derivative of the score by the weight of that image, times the number of images. The
+influences of a random sample have mean 0, and their variance over the number of images is the variance of the score:
+the infinitesimal jackknife (Efron 1982, The Jackknife, the Bootstrap and Other Resampling Plans, chapter 6). One set of
+numbers thus gives the error of a score, and of a difference of two.
 """
 
 from dataclasses import dataclass, field
@@ -15,27 +15,29 @@ from ..errors import UsageError
 NORMAL_95 = 1.959963984540054  # the normal distribution's 97.5 % quantile
 
 
-def nobody() -> np.ndarray:
+def _no_influences() -> np.ndarray:
     return np.zeros(0)
 
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
-    """`value`, and the influence of each real image, float64 [N], and of each fake, [M]: of mean 0, and empty where
-    such images play no part or are given, not drawn."""
+    """A value, and the influences of real images, float64 [N], and of fakes, [M], each of mean 0.
+
+    They are empty where such images play no part, or are not a sample.
+    """
 
     value: float
-    real: np.ndarray = field(default_factory=nobody)
-    fake: np.ndarray = field(default_factory=nobody)
+    real: np.ndarray = field(default_factory=_no_influences)
+    fake: np.ndarray = field(default_factory=_no_influences)
 
     @property
     def error(self) -> float:
-        """Standard error: the value's standard deviation over new samples of as many images. Not a number for one."""
+        """The standard error: the value's standard deviation over new samples of the same sizes. NaN for one image."""
         return float(np.sqrt(variance_of_mean(self.real) + variance_of_mean(self.fake)))
 
     @property
     def interval(self) -> tuple[float, float]:
-        """At 95 %, by the normal distribution."""
+        """The interval at 95 %, by the normal distribution."""
         return self.value - NORMAL_95 * self.error, self.value + NORMAL_95 * self.error
 
     def __repr__(self) -> str:
@@ -43,17 +45,18 @@ class Estimate:
 
 
 def variance_of_mean(influences: np.ndarray) -> float:
+    """Return the variance of the mean of influences [N]; 0 of none, NaN of one."""
     if len(influences) == 1:
         return float("nan")
     return float(influences.var(ddof=1) / len(influences)) if len(influences) else 0.0
 
 
 def difference(a: Estimate, b: Estimate) -> Estimate:
-    """a - b: the same score of two generators against the same real images, in the same order.
+    """Return a - b: the same score of two generators against the same real images, in the same order.
 
-    What real images do to both cancels image by image; the fakes are two samples. Influences of a sample of m among
-    m + m' are stretched by (m + m') / m, so that the error is again that of an estimate. Raises UsageError where the
-    numbers of real images differ.
+    The influences of real images are subtracted image by image, so what they do to both cancels. The fakes are two
+    samples, of m and m' images: influences of the first are scaled by (m + m') / m, so that the error of all is right.
+    Raises UsageError where the numbers of real images differ.
     """
     if len(a.real) != len(b.real):
         raise UsageError(
@@ -63,17 +66,16 @@ def difference(a: Estimate, b: Estimate) -> Estimate:
         )
     count = len(a.fake) + len(b.fake)
     fake = [s * (x - x.mean()) * (count / len(x)) for s, x in ((1, a.fake), (-1, b.fake)) if len(x)]
-    return Estimate(a.value - b.value, a.real - b.real, np.concatenate([*fake, nobody()]))
+    return Estimate(a.value - b.value, a.real - b.real, np.concatenate([*fake, _no_influences()]))
 
 
 def of_counts(changes: np.ndarray, changed: np.ndarray) -> np.ndarray:
-    """Influences from how many images of another random sample an image decides: `changes` with their signs, `changed`
-    without, [N] both.
+    """Return influences [N] on a share of another sample, from how many of its images are in or out by image i alone.
 
-    Where few are decided, most of the counts' variance is the chance that the other sample's images fell there, which
-    that sample's own influences hold already. It is as large as the counts, as the square of a sum over images is the
-    sum of the products of two different ones and of the squares; the influences shrink by it (ours).
+    changes: those numbers with their signs, [N]; changed: without, [N].
     """
+    # With few such images the raw counts hold the other sample's own variance, sum |c|, once more: its influences have
+    # it already. So they are scaled by sqrt(1 - sum |c| / sum (c - mean)^2) (ours).
     centred = changes - changes.mean()
     whole = np.square(centred).sum()
     return centred * np.sqrt(max(1 - changed.sum() / whole, 0.0)) if whole else centred

@@ -7,12 +7,14 @@ import torch
 
 from ..errors import DataError
 
-CHUNK = 1024  # rows compared with others at a time
+ROWS_AT_ONCE = 1024  # compared with others
 
 
-def checked(features: np.ndarray, *, least: int, what: str) -> np.ndarray:
-    """[N,F], float32 or float64 as it comes, else float64. Raises DataError for another shape, fewer than `least`
-    rows, or values that are not finite."""
+def checked_features(features: np.ndarray, *, least: int, what: str) -> np.ndarray:
+    """Return features [N,F], as float32 or float64 if they are, else as float64.
+
+    Raises DataError for another shape, fewer than `least` rows, or values that are not finite.
+    """
     features = np.asarray(features)
     if features.dtype not in (np.float32, np.float64):
         features = features.astype(np.float64)
@@ -22,7 +24,7 @@ def checked(features: np.ndarray, *, least: int, what: str) -> np.ndarray:
             f"{what} features have the shape {features.shape}, not [N,F] with N of at least {least}",
             fix="pass one row of features an image, of more images",
         )
-    for rows in chunks(len(features)):
+    for rows in row_chunks(len(features)):
         good = np.isfinite(features[rows]).all(1)
         if not good.all():
             raise DataError(
@@ -34,13 +36,14 @@ def checked(features: np.ndarray, *, least: int, what: str) -> np.ndarray:
 
 
 def pair(real: np.ndarray, fake: np.ndarray, *, least: int = 2) -> tuple[np.ndarray, np.ndarray]:
-    """Both checked, and as wide as each other."""
-    real, fake = checked(real, least=least, what="real"), checked(fake, least=least, what="fake")
+    """Return both, checked, and as wide as each other. Raises DataError."""
+    real, fake = checked_features(real, least=least, what="real"), checked_features(fake, least=least, what="fake")
     same_width(real, fake)
     return real, fake
 
 
 def same_width(real: np.ndarray, fake: np.ndarray, *, what: str = "fake ones") -> None:
+    """Raise DataError where features differ in width."""
     if real.shape[1] != fake.shape[1]:
         raise DataError(
             "features-width",
@@ -49,16 +52,17 @@ def same_width(real: np.ndarray, fake: np.ndarray, *, what: str = "fake ones") -
         )
 
 
-def chunks(count: int, size: int = CHUNK) -> Iterator[slice]:
+def row_chunks(count: int, size: int = ROWS_AT_ONCE) -> Iterator[slice]:
+    """Return slices of at most `size` rows that cover `count` rows."""
     return (slice(start, min(start + size, count)) for start in range(0, count, size))
 
 
 def doubles(features: np.ndarray) -> Iterator[tuple[slice, torch.Tensor]]:
-    """(rows, float64 [rows,F]) in turn."""
-    return ((rows, torch.from_numpy(features[rows].astype(np.float64))) for rows in chunks(len(features)))
+    """Return (rows, float64 [rows,F]) in turn."""
+    return ((rows, torch.from_numpy(features[rows].astype(np.float64))) for rows in row_chunks(len(features)))
 
 
 def squares(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Squared distances [len(a),len(b)]: |a|^2 - 2 a.b + |b|^2, not below 0."""
+    """Return squared distances [len(a),len(b)] as |a|^2 - 2 a.b + |b|^2, not below 0."""
     found = torch.addmm(b.square().sum(1), a, b.T, alpha=-2)
     return found.add_(a.square().sum(1)[:, None]).clamp_(min=0)

@@ -1,6 +1,6 @@
 """Frechet distance of two Gaussians fitted to features (FID). Heusel et al. 2017, arXiv:1706.08500, eq. 6.
 
-It is biased: with few images it comes out too large. Compare only numbers from as many images.
+It is biased: too large with few images. Compare only values from the same number of images.
 """
 
 from dataclasses import dataclass
@@ -10,25 +10,26 @@ from scipy.linalg import get_lapack_funcs, solve_triangular
 
 from ..errors import UsageError
 from .estimate import Estimate
-from .features import checked, chunks, pair
+from .features import checked_features, pair, row_chunks
 
-UNKNOWN = np.full(1, np.nan)  # influences of images that are not at hand: the error is not a number
+NO_ERROR = np.full(1, np.nan)  # influences that make the error NaN
 Means = tuple[np.ndarray, np.ndarray]
-PARTS, LEAST = 4, 2  # of the line to infinity: its points, and images of a part over features
-ROUNDING = 1e-12  # variances this far below the largest are 0
+POINTS_OF_LINE = 4  # of the extrapolation to infinitely many images
+IMAGES_PER_FEATURE = 2  # in each part of it, at least
+ZERO_VARIANCE = 1e-12  # variances that are smaller than this, over the largest, are 0
 
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """Count, mean [F] and covariance [F,F] of features; `a + b` are those of both together, for a stream of images."""
+    """Count, mean [F] and covariance [F,F] (over count - 1) of features; `a + b` are those of both sets together."""
 
     count: int
     mean: np.ndarray
-    covariance: np.ndarray  # over count - 1
+    covariance: np.ndarray
 
     @classmethod
     def of(cls, features: np.ndarray) -> "Moments":
-        features = checked(features, least=2, what="the")
+        features = checked_features(features, least=2, what="the")
         mean = features.mean(0, dtype=np.float64)
         scatter = np.zeros((features.shape[1], features.shape[1]))
         for _, apart in centred(features, mean):
@@ -44,19 +45,19 @@ class Moments:
 
 
 def frechet_distance(real: np.ndarray | Moments, fake: np.ndarray | Moments, *, influences: bool = True) -> Estimate:
-    """|mean - mean'|^2 + tr C + tr C' - 2 tr sqrt(C C'), of features [N,F] or of their moments. Raises DataError.
+    """Return |mean - mean'|^2 + tr C + tr C' - 2 tr sqrt(C C') of features [N,F] or of their moments. Raises DataError.
 
-    With any A of C = A^T A, tr sqrt(C C') is the sum of the square roots s of the eigenvalues of A C' A^T = U s^2 U^T,
-    which is symmetric: they are real, and at least 0 but for rounding. A is a triangular root of C, or with fewer
-    images than features the centred features themselves, and then no covariance is computed at all.
-
-    The influence of an image at y from its mean is |y|^2 - y^T T y +- 2 (mean - mean') y, less its mean, where T is the
-    optimal transport map from its own Gaussian to the other, the derivative of 2 tr sqrt(C C') (Dowson & Landau 1982,
-    J. Multivariate Anal. 12; ours for influences). In terms of A: y = A^T a has y^T T y = |sqrt(s) U^T a|^2, and an
-    image of the other side |U^T A y / sqrt(s)|^2. The error that follows holds where the distance is well above its
-    bias, and is too large where both samples have one distribution. It is not a number without `influences`, which
-    take a third of the time, and for moments, which no longer know their images.
+    The error is right where the distance is well above its bias; it is too large where both samples have one
+    distribution, and NaN for moments and without `influences`, which take a third of the time.
     """
+    # Let C = A^T A. Then tr sqrt(C C') is the sum of s, where A C' A^T = U s^2 U^T: a symmetric matrix, so its
+    # eigenvalues are real, and at least 0 but for rounding. A is a triangular root of C. With fewer images than
+    # features it is the centred features themselves, and no covariance is computed.
+    #
+    # The influence of an image at y from its mean is |y|^2 - y^T T y +- 2 (mean - mean') y, less the mean of all. T is
+    # the optimal transport map from its own Gaussian to the other, the derivative of 2 tr sqrt(C C') (Dowson & Landau
+    # 1982, J. Multivariate Anal. 12; ours for influences). With y = A^T a, y^T T y is |sqrt(s) U^T a|^2 for an image of
+    # the first side, and |U^T A y / sqrt(s)|^2 for one of the other.
     if isinstance(real, np.ndarray) and isinstance(fake, np.ndarray):
         real, fake = pair(real, fake)
         if len(fake) <= min(len(real) - 1, real.shape[1]):  # the side with fewer images gives the factor
@@ -66,7 +67,11 @@ def frechet_distance(real: np.ndarray | Moments, fake: np.ndarray | Moments, *, 
     a = real if isinstance(real, Moments) else Moments.of(real)
     b = fake if isinstance(fake, Moments) else Moments.of(fake)
     s, _ = roots(factor(a.covariance).between(b.covariance), vectors=False)
-    return Estimate(distance(a.mean - b.mean, np.trace(a.covariance) + np.trace(b.covariance), s), UNKNOWN, UNKNOWN)
+    return Estimate(
+        distance(a.mean - b.mean, np.trace(a.covariance) + np.trace(b.covariance), s),
+        NO_ERROR,
+        NO_ERROR,
+    )
 
 
 def of_features(real: np.ndarray, fake: np.ndarray, influences: bool) -> Estimate:
@@ -76,7 +81,7 @@ def of_features(real: np.ndarray, fake: np.ndarray, influences: bool) -> Estimat
     apart = means[0] - means[1]
     value = distance(apart, traces, s)
     if not influences:
-        return Estimate(value, UNKNOWN, UNKNOWN)
+        return Estimate(value, NO_ERROR, NO_ERROR)
     totals = [(len(x) - 1) * s.sum() for x in (real, fake)]
     of_real = root.own(real, means[0], vectors * np.sqrt(s), totals[0])
     of_fake = squared_products(fake, means[1], root.matrix.T @ (vectors * inverse_root(s)), totals[1])
@@ -84,15 +89,15 @@ def of_features(real: np.ndarray, fake: np.ndarray, influences: bool) -> Estimat
 
 
 def by_moments(real: np.ndarray, fake: np.ndarray, means: Means) -> tuple["Root", np.ndarray, float]:
-    """A root A of the first covariance C = A^T A, A C' A^T, and tr C + tr C'."""
+    """Return a root A of the first covariance C = A^T A, then A C' A^T, and tr C + tr C'."""
     a, b = Moments.of(real).covariance, Moments.of(fake).covariance
     root = factor(a)
     return root, root.between(b), float(np.trace(a) + np.trace(b))
 
 
-def by_rows(real: np.ndarray, fake: np.ndarray, means: Means) -> tuple["Rows", np.ndarray, float]:
-    """The same without covariances."""
-    root = Rows((real - means[0]) / np.sqrt(len(real) - 1))
+def by_rows(real: np.ndarray, fake: np.ndarray, means: Means) -> tuple["_FeatureRoot", np.ndarray, float]:
+    """Return the same as by_moments, without computing covariances."""
+    root = _FeatureRoot((real - means[0]) / np.sqrt(len(real) - 1))
     product, squares = np.zeros((len(real), len(real))), 0.0
     for _, y in centred(fake, means[1]):
         projected = root.matrix @ y.T
@@ -102,7 +107,7 @@ def by_rows(real: np.ndarray, fake: np.ndarray, means: Means) -> tuple["Rows", n
 
 
 def moved(features: np.ndarray, mean: np.ndarray, kept: np.ndarray, apart: np.ndarray) -> np.ndarray:
-    """Influences [N]: |y|^2 - y^T T y + 2 apart y, less their mean; `kept` is y^T T y."""
+    """Return the influences [N] |y|^2 - y^T T y + 2 apart y, less their mean; `kept` is y^T T y."""
     found = np.empty(len(features))
     for rows, y in centred(features, mean):
         squares = np.square(y).sum(1) - kept[rows]
@@ -111,7 +116,7 @@ def moved(features: np.ndarray, mean: np.ndarray, kept: np.ndarray, apart: np.nd
 
 
 def squared_products(features: np.ndarray, mean: np.ndarray, weights: np.ndarray, total: float) -> np.ndarray:
-    """[N]: |weights^T y|^2 of each image. In float32 where they add up to what they must, `total`, else in float64."""
+    """Return |weights^T y|^2 of each image, [N]: in float32 where the sum is `total` as it must be, else in float64."""
     for kind in (np.float32, np.float64):
         with np.errstate(over="ignore", invalid="ignore"):
             narrow = weights.astype(kind)
@@ -127,51 +132,51 @@ def distance(apart: np.ndarray, traces: float, s: np.ndarray) -> float:
 
 
 def centred(features: np.ndarray, mean: np.ndarray):
-    """(rows, float64 [rows,F] less the mean) in turn."""
-    return ((rows, features[rows] - mean) for rows in chunks(len(features), 4096))
+    """Return (rows, float64 [rows,F] less the mean) in turn."""
+    return ((rows, features[rows] - mean) for rows in row_chunks(len(features), 4096))
 
 
 def roots(product: np.ndarray, *, vectors: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Square roots of the eigenvalues of a positive semi-definite matrix; those below 0 are rounding."""
+    """Return the square roots of the eigenvalues of a positive semi-definite matrix, and its vectors."""
     values, found = np.linalg.eigh(product) if vectors else (np.linalg.eigvalsh(product), product)
     return np.sqrt(np.maximum(values, 0)), found
 
 
 def inverse_root(s: np.ndarray) -> np.ndarray:
-    """1 / sqrt(s); 0 for those that are 0 but for rounding."""
-    known = s > np.sqrt(ROUNDING) * s.max(initial=0)
+    """Return 1 / sqrt(s), and 0 where s is 0 but for rounding."""
+    known = s > np.sqrt(ZERO_VARIANCE) * s.max(initial=0)
     return np.divide(1, np.sqrt(s), out=np.zeros_like(s), where=known)
 
 
-# A root of a covariance C = A^T A, `matrix` A [R,F].
+# Roots of a covariance C = A^T A; `matrix` is A [R,F].
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class _FeatureRoot:
     """The centred features over sqrt(N - 1)."""
 
     matrix: np.ndarray
 
     def own(self, features: np.ndarray, mean: np.ndarray, weights: np.ndarray, total: float) -> np.ndarray:
-        """[N]: |weights^T a|^2 of each image y = A^T a."""
+        """Return |weights^T a|^2 of each image y = A^T a, [N]."""
         return (len(self.matrix) - 1) * np.square(weights).sum(1)
 
 
 @dataclass(frozen=True, eq=False)
 class Root:
-    """Of a covariance itself: triangular, or eigenvectors by the roots of their eigenvalues, and then `back` [F,R]
-    finds a = back^T y of y = A^T a."""
+    """A triangular root; or eigenvectors times the roots of their eigenvalues, with `back` [F,R]: a = back^T y where
+    y = A^T a."""
 
     matrix: np.ndarray
     back: np.ndarray | None = None
 
     def own(self, features: np.ndarray, mean: np.ndarray, weights: np.ndarray, total: float) -> np.ndarray:
-        """[N]: |weights^T a|^2 of each image y = A^T a."""
+        """Return |weights^T a|^2 of each image y = A^T a, [N]."""
         found = solve_triangular(self.matrix, weights) if self.back is None else self.back @ weights
         return squared_products(features, mean, found, total)
 
     def between(self, covariance: np.ndarray) -> np.ndarray:
-        """A C' A^T; of a triangular A with half of the work, and only the lower triangle, which `eigh` reads."""
+        """Return A C' A^T. Of a triangular A only the lower triangle is computed, which is all that `eigh` reads."""
         if self.back is not None:
             return self.matrix @ covariance @ self.matrix.T
         (sygst,) = get_lapack_funcs(("sygst",), dtype=np.float64)
@@ -180,29 +185,29 @@ class Root:
 
 
 def factor(covariance: np.ndarray) -> Root:
-    """By Cholesky, or, where the covariance is nearly singular, from the eigenvectors of what varies at all."""
+    """Return a root by Cholesky, or from the eigenvectors that vary at all where the covariance is nearly singular."""
     (potrf,) = get_lapack_funcs(("potrf",), dtype=np.float64)
     lower, failed = potrf(covariance, lower=1, clean=1)
     pivots = np.square(np.diagonal(lower))
-    if not failed and pivots.min() > ROUNDING * pivots.max():
+    if not failed and pivots.min() > ZERO_VARIANCE * pivots.max():
         return Root(lower.T)
     values, vectors = np.linalg.eigh(covariance)
-    some = values > ROUNDING * values.max(initial=0)
+    some = values > ZERO_VARIANCE * values.max(initial=0)
     scale = np.sqrt(values[some])
     return Root((vectors[:, some] * scale).T, vectors[:, some] / scale)
 
 
 def frechet_at_infinity(
-    real: np.ndarray, fake: np.ndarray, *, parts: int = PARTS, least: int = LEAST, seed: int = 0
+    real: np.ndarray, fake: np.ndarray, *, parts: int = POINTS_OF_LINE, least: int = IMAGES_PER_FEATURE, seed: int = 0
 ) -> Estimate:
-    """The Frechet distance at infinitely many images, where its bias is gone. Chong & Forsyth 2020, arXiv:1911.07023.
+    """Return the Frechet distance extrapolated to infinitely many images. Chong & Forsyth 2020, arXiv:1911.07023.
 
-    The bias falls about as 1/N, so a straight line through distances at several N, extended to 1/N = 0, ends at it.
-    Here both sides are divided at random into 1, 2, .. `parts` disjoint parts, all of which are scored: every image
-    counts once at every N, which leaves less noise than random subsets (ours), and lets the influences of the whole
-    stand for the line. A part needs `least` times as many images as features, or the line bends: UsageError. Raises
-    DataError.
+    The bias falls about as 1/N: the value is where a straight line through distances at several N meets 1/N = 0. The
+    influences are those of the distance of all images. Raises UsageError where a part would have fewer images than
+    `least` times the features, for there the line bends; and DataError.
     """
+    # Both sides are divided at random into 1, 2, .. `parts` disjoint parts, which are all scored. Every image counts
+    # once at every N, which leaves less noise than random subsets (ours).
     real, fake = pair(real, fake)
     few, width = min(len(real), len(fake)), real.shape[1]
     if parts < 2 or few // parts < least * width:

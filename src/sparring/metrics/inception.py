@@ -1,4 +1,4 @@
-"""Inception score: are images sure to be of some class, and of all classes together?"""
+"""Inception score: is the class of each image certain, and do all classes occur?"""
 
 import numpy as np
 
@@ -9,11 +9,11 @@ TOLERANCE = 1e-4  # of the sum of an image's probabilities
 
 
 def inception_score(probabilities: np.ndarray) -> Estimate:
-    """exp of the mean over images of KL(p(y|x) || p(y)), in [1, K], of a classifier's probabilities [N,K].
+    """Return exp of the mean over images of KL(p(y|x) || p(y)), in [1, K], from a classifier's probabilities [N,K].
 
-    Salimans et al. 2016, arXiv:1606.03498, section 4, where 10 parts of the images are scored one by one: this is the
-    score of all of them as one part. With few images it comes out too large. The influences are exact derivatives.
-    Raises DataError where rows are no probabilities.
+    Salimans et al. 2016, arXiv:1606.03498, section 4. They take the mean over 10 parts of the images; this is the score
+    of all images at once. It is too large with few images. The influences are exact derivatives. Raises DataError where
+    rows are no probabilities.
     """
     p = np.asarray(probabilities, np.float64)
     if p.ndim != 2 or len(p) < 2 or not (p >= 0).all() or np.abs(p.sum(1) - 1).max() > TOLERANCE:

@@ -9,31 +9,32 @@ import torch
 from .estimate import Estimate
 from .features import doubles, pair
 
-ROUNDING = 1e-9
-Kernel = Callable[[torch.Tensor, int], torch.Tensor]  # of products and the width of the features
+EQUAL_SUMS = 1e-9  # kernel distances of divisions that differ by less, over the mean kernel, are equal
+# from products x.y and the width of the features
+Kernel = Callable[[torch.Tensor, int], torch.Tensor]
 
 
 def cubic(products: torch.Tensor, width: int) -> torch.Tensor:
-    """(x.y / F + 1)^3, in the place of the products x.y."""
+    """Return (x.y / F + 1)^3, computed in the memory of the products x.y."""
     products.div_(width).add_(1)
     return products.mul_(products.square())
 
 
 def linear(products: torch.Tensor, width: int) -> torch.Tensor:
-    """x.y / F, in the place of the products."""
+    """Return x.y / F, computed in the memory of the products x.y."""
     return products.div_(width)
 
 
 def kernel_distance(real: np.ndarray, fake: np.ndarray, *, kernel: Kernel = cubic) -> Estimate:
-    """Squared maximum mean discrepancy under k(x, y) = (x.y / F + 1)^3, features [N,F] and [M,F].
+    """Return the squared maximum mean discrepancy under k(x, y) = (x.y / F + 1)^3 of features [N,F] and [M,F].
 
-    The unbiased estimate of Gretton et al. 2012 (JMLR 13), eq. 3, of all pairs in one pass: 0 on average for two
-    samples of one distribution, so it may come out below 0. The influences are the jackknife's (Arvesen 1969 for
-    U-statistics), exact from the row sums of the kernel. The jackknife counts twice what only pairs of images bring to
-    the variance, which is all of it where both samples have one distribution; that part is known from the squares of
-    the kernel less its row and column means (Hoeffding's decomposition), and the influences shrink accordingly (ours).
-    Raises DataError.
+    It is the unbiased estimate of Gretton et al. 2012 (JMLR 13), eq. 3, from all pairs: 0 on average for two samples of
+    one distribution, so a value may be below 0. Raises DataError.
     """
+    # The influences are the jackknife's (Arvesen 1969 for U-statistics), exact from the row sums of the kernel. The
+    # jackknife counts the variance that comes from pairs of images twice; where both samples have one distribution,
+    # that is all of it. That part is known from the squares of the kernel less its row and column means (Hoeffding's
+    # decomposition), and the influences are scaled accordingly (ours).
     real, fake = pair(real, fake, least=3)
     n, m = len(real), len(fake)
     xx, yy, xy = Sums.within(real, kernel), Sums.within(fake, kernel), Sums.across(real, fake, kernel)
@@ -51,15 +52,16 @@ def kernel_distance(real: np.ndarray, fake: np.ndarray, *, kernel: Kernel = cubi
 
 
 def kernel_test(real: np.ndarray, fake: np.ndarray, *, permutations: int = 200, seed: int = 0) -> float:
-    """p of "both samples have one distribution", in [1 / (permutations + 1), 1].
+    """Return p of "both samples have one distribution", in [1 / (permutations + 1), 1]. Raises DataError.
 
-    The share of random divisions of all images into two samples of as many whose kernel distance is as large, the true
-    division counted: exact at any number of images (Gretton et al. 2012, section 5; Phipson & Smyth 2010, Stat. Appl.
-    Genet. Mol. Biol. 9, for counting it). The kernel is computed once, for all divisions, in tiles. Raises DataError.
+    It is the share of random divisions of all images, into two samples of the same sizes, whose kernel distance is at
+    least as large; the true division counts, too. Exact at any number of images (Gretton et al. 2012, section 5;
+    Phipson & Smyth 2010, Stat. Appl. Genet. Mol. Biol. 9). The kernel is computed once for all divisions, in tiles.
     """
     real, fake = pair(real, fake)
     n, m, random = len(real), len(fake), np.random.default_rng(seed)
-    first = np.zeros((n + m, permutations + 1), np.uint8)  # whether an image is in the first sample of a division
+    # whether each image is in the first sample of each division
+    first = np.zeros((n + m, permutations + 1), np.uint8)
     first[:n, 0] = 1
     for division in range(1, permutations + 1):
         first[random.permutation(n + m)[:n], division] = 1
@@ -67,13 +69,13 @@ def kernel_test(real: np.ndarray, fake: np.ndarray, *, permutations: int = 200, 
     of_first = sums @ first
     across = of_first - inside
     found = inside / (n * (n - 1)) + (sums.sum() - of_first - across) / (m * (m - 1)) - 2 * across / (n * m)
-    near = ROUNDING * np.abs(sums).sum() / (n + m) ** 2  # divisions of equal images differ by rounding alone
+    near = EQUAL_SUMS * np.abs(sums).sum() / (n + m) ** 2  # divisions of equal images differ by rounding alone
     return float((found >= found[0] - near).mean())
 
 
 def division_sums(real: np.ndarray, fake: np.ndarray, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of the kernel of all images without its diagonal: the sum within the first sample of each division, [divisions],
-    and the sum of each row, [N + M]."""
+    """Return sums of the kernel of all images without its diagonal: within the first sample of each division,
+    [divisions], and over each row, [N + M]."""
     inside, sums = np.zeros(first.shape[1]), np.zeros(len(first))
     for rows, x in everybody(real, fake):
         mine = torch.from_numpy(first[rows]).double()
@@ -91,19 +93,22 @@ def division_sums(real: np.ndarray, fake: np.ndarray, first: np.ndarray) -> tupl
 
 
 def everybody(real: np.ndarray, fake: np.ndarray) -> Iterator[tuple[slice, torch.Tensor]]:
-    """(numbers, float64 rows) in turn, fakes after real images."""
+    """Return (numbers, float64 rows) in turn, fakes after real images."""
     yield from doubles(real)
     yield from ((slice(r.start + len(real), r.stop + len(real)), x) for r, x in doubles(fake))
 
 
 @dataclass(eq=False)
 class Sums:
-    """Of the kernel between n images and m, or within n without the diagonal."""
+    """Sums of the kernel between n images and m: of its rows [n], its columns [m], and the squares of all entries.
 
-    rows: np.ndarray  # [n]
-    columns: np.ndarray  # [m]
+    Within one set of n images it has no `diagonal`.
+    """
+
+    rows: np.ndarray
+    columns: np.ndarray
     diagonal: bool = True
-    square: float = 0.0  # of all entries
+    square: float = 0.0
 
     def add(self, rows: slice, columns: slice, kernel: torch.Tensor) -> None:
         self.rows[rows] += kernel.sum(1).numpy()
@@ -120,7 +125,7 @@ class Sums:
 
     @classmethod
     def within(cls, a: np.ndarray, kernel: Kernel) -> "Sums":
-        """The kernel is symmetric: half of it is computed, and added to both sides."""
+        """Return the sums within one set. The kernel is symmetric: half of it is computed, and added to both sides."""
         total = np.zeros(len(a))
         sums = cls(total, total, diagonal=False)
         for rows, x in doubles(a):
@@ -134,7 +139,7 @@ class Sums:
         return sums
 
     def interaction(self) -> float:
-        """Mean square of the entries less their row and column means plus the mean of all."""
+        """Return the mean square of the entries less their row and column means plus the mean of all."""
         n, m = len(self.rows), len(self.columns)
         row, column = self.rows / (m if self.diagonal else m - 1), self.columns / (n if self.diagonal else n - 1)
         count = n * m if self.diagonal else n * (n - 1)

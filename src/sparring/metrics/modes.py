@@ -1,4 +1,4 @@
-"""Of distributions whose modes are known: how many did a generator find? And of codes: do they follow the classes?"""
+"""How many modes of a known distribution did a generator find, and do codes follow the classes?"""
 
 from typing import NamedTuple
 
@@ -6,23 +6,25 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from ..errors import DataError
-from .features import checked
+from .features import checked_features
 
 
 class Modes(NamedTuple):
-    covered: int  # modes with at least one good sample
-    share: float  # of the samples that are good
-    divergence: float  # KL(samples || truth) over modes, in nats; of good samples
+    """How many modes have a good sample, which share of samples is good, and KL(good samples || truth) in nats."""
+
+    covered: int
+    share: float
+    divergence: float
 
 
 def mode_coverage(
     found: np.ndarray, modes: int, *, good: np.ndarray | None = None, truth: np.ndarray | None = None
 ) -> Modes:
-    """Of the mode of each sample, int [N] from 0. Srivastava et al. 2017, arXiv:1705.07761, section 5.1 and 5.2.
+    """Return how samples cover modes, from the mode of each sample, int [N] from 0.
 
-    `good`: bool [N], whether a sample counts (all do when left out); `truth`: shares of the modes [modes], equal when
-    left out. KL is infinite where samples are in a mode of share 0, and not a number without good samples. Raises
-    DataError.
+    Srivastava et al. 2017, arXiv:1705.07761, sections 5.1 and 5.2. `good`: bool [N], which samples count (by default
+    all); `truth`: shares of the modes [modes] (by default equal). KL is infinite where samples are in a mode of share
+    0, and NaN without good samples. Raises DataError.
     """
     found = np.asarray(found)
     good = np.ones(len(found), bool) if good is None else np.asarray(good, bool)
@@ -31,11 +33,11 @@ def mode_coverage(
             "modes", f"{len(found)} samples do not lie in {modes} modes", fix="number the modes from 0, one a sample"
         )
     counts = np.bincount(found[good], minlength=modes)
-    return Modes(int((counts > 0).sum()), float(good.mean()), divergence(counts, truth))
+    return Modes(int((counts > 0).sum()), float(good.mean()), _divergence(counts, truth))
 
 
-def divergence(counts: np.ndarray, truth: np.ndarray | None = None) -> float:
-    """KL(counts || truth) in nats; `truth` equal shares when left out."""
+def _divergence(counts: np.ndarray, truth: np.ndarray | None = None) -> float:
+    """Return KL(counts || truth) in nats; without `truth`, to equal shares."""
     if not counts.sum():
         return float("nan")
     p = counts / counts.sum()
@@ -46,17 +48,22 @@ def divergence(counts: np.ndarray, truth: np.ndarray | None = None) -> float:
 
 
 def gaussian_modes(points: np.ndarray, centres: np.ndarray, deviation: float) -> Modes:
-    """Of points [N,F] and Gaussians of one standard deviation around centres [modes,F]: a point is of the nearest, and
-    good within 3 deviations of it. Srivastava et al. 2017, section 5.1. Raises DataError."""
-    points, centres = checked(points, least=1, what="the"), np.asarray(centres, np.float64)
+    """Return how points [N,F] cover Gaussians of one standard deviation around centres [modes,F].
+
+    A point belongs to the nearest centre, and is good within 3 deviations of it. Srivastava et al. 2017, section 5.1.
+    Raises DataError.
+    """
+    points, centres = checked_features(points, least=1, what="the"), np.asarray(centres, np.float64)
     apart = np.linalg.norm(points[:, None] - centres, axis=2)
     return mode_coverage(apart.argmin(1), len(centres), good=apart.min(1) <= 3 * deviation)
 
 
 def purity(codes: np.ndarray, classes: np.ndarray, *, one_to_one: bool = False) -> float:
-    """Share of images of the class that stands for their code: the most frequent of the code (Manning et al. 2008,
-    Introduction to Information Retrieval, section 16.3), or with `one_to_one` each class for one code at most, in the
-    best way (Kuhn 1955). int [N] both, from 0. Raises DataError."""
+    """Return the share of images whose class is the one that stands for their code; int [N] both, from 0.
+
+    That is the most frequent class of the code (Manning et al. 2008, Introduction to Information Retrieval, section
+    16.3). With `one_to_one` a class stands for one code at most, in the best way (Kuhn 1955). Raises DataError.
+    """
     codes, classes = np.asarray(codes), np.asarray(classes)
     if not len(codes) or len(codes) != len(classes) or min(codes.min(), classes.min()) < 0:
         raise DataError("codes", f"{len(codes)} codes, {len(classes)} classes", fix="give one of each an image, from 0")

@@ -1,12 +1,14 @@
 """What architectures know of the data, what they build, and the blocks that several of them share."""
 
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d
 
 from ..records import record
+
+N = TypeVar("N", bound=nn.Module)
 
 
 class HasShape(Protocol):
@@ -97,6 +99,12 @@ class Attention(nn.Module):
         attention = (query.transpose(1, 2) @ key).softmax(2)  # [N,P,P/4]
         mixed = (value @ attention.transpose(1, 2)).unflatten(2, tuple(x.shape[2:]))
         return x + self.amount * self.back(mixed.contiguous(memory_format=torch.channels_last))
+
+
+def channels_last(net: N, device: str = "cpu", dtype: torch.dtype | None = None) -> N:
+    """Move a network to a device and type, its kernels with channels last in memory; return it."""
+    # torch declares no overload of `to` with a memory format.
+    return cast(Any, net).to(device=device, dtype=dtype, memory_format=torch.channels_last)
 
 
 def normal_weights(module: nn.Module, deviation: float = 0.02) -> nn.Module:

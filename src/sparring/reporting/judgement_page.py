@@ -18,7 +18,7 @@ from ..judging.results import (
     GeneratorComparison,
     GeneratorResult,
     JudgementResult,
-    ScoreRow,
+    ScoreResult,
     by_metric,
 )
 from ..words import MISSING
@@ -77,7 +77,7 @@ class ShownFakes:
     taught: str
 
 
-def write(path: Path | str, judgement: JudgementResult, pictures: Mapping[str, np.ndarray]) -> Path:
+def write_judgement_page(path: Path | str, judgement: JudgementResult, pictures: Mapping[str, np.ndarray]) -> Path:
     """Write the page of Judgement.result and Judgement.pictures().
 
     An older page stays as it was until the new one is complete. Raises MachineError.
@@ -107,9 +107,15 @@ def judgement_page(judgement: JudgementResult, pictures: Mapping[str, np.ndarray
 def _by_pair(verdicts: Sequence[GeneratorComparison]) -> list[PairOfGenerators]:
     """Return the verdicts on every two generators together."""
     return [
-        PairOfGenerators(a, b, [(v, m := METRICS[v.metric], typeset(m.shown_difference(v.mean, v.half))) for v in rows])
+        PairOfGenerators(
+            a, b, [(v, m := METRICS[v.metric], _in_type(m.shown_difference(v.mean, v.half))) for v in rows]
+        )
         for (a, b), rows in groupby(verdicts, key=lambda v: (v.a, v.b))
     ]
+
+
+def _in_type(difference: str) -> str:
+    return typeset(difference).replace("+-", "\u00b1")
 
 
 def _table_rows(
@@ -121,9 +127,9 @@ def _table_rows(
     for name in scores[0]:
         each = [column[name] for column in scores]
         if any(score.value is not None for score in each):
-            metric = METRICS[name]
-            headline = metric.is_headline(min(protocol.fakes, protocol.real.compared))
-            rows.append(TableRow(metric, headline, list(map(_shown_score, each)), _shown_score(real.get(name))))
+            headline = METRICS[name].is_headline(min(protocol.fakes, protocol.real.compared))
+            reference = _shown_score(real[name]) if name in real else _NOTHING
+            rows.append(TableRow(METRICS[name], headline, list(map(_shown_score, each)), reference))
     return rows
 
 
@@ -140,7 +146,7 @@ def _class_table(fake: FakesResult) -> ClassTable:
 _NOTHING = ShownScore(MISSING)
 
 
-def _shown_score(score: ScoreRow | None, *, noted: bool = False) -> ShownScore:
+def _shown_score(score: ScoreResult | None, *, noted: bool = False) -> ShownScore:
     """Return a value, and below it its interval and, if it is to be `noted`, what is to be said of it."""
     if score is None or score.value is None:
         return _NOTHING
@@ -170,7 +176,7 @@ def _shown_fakes(number: int, fake: FakesResult, pictures: Mapping[str, np.ndarr
 
 def _spectra(fakes: Sequence[FakesResult]) -> Markup | None:
     """Return the spectra of real images and of each generator that has one, a mean over its trainings."""
-    found: dict[str, list[ScoreRow]] = {}
+    found: dict[str, list[ScoreResult]] = {}
     for fake in fakes:
         for score in fake.scores:
             if score.metric == "spectrum" and score.shows:

@@ -86,9 +86,12 @@ class Run:
         recipe = {"format": FORMAT, "settings": asdict(self.settings), "recipe": to_json(self.recipe)}
         recipe["curves"] = [to_json(curve) for curve in all_curves(self.recipe)]
         own = {"own": self.own.to_json()} if self.own else {"modules": foreign_modules(self.recipe)}
-        files.write_json(
-            self.folder / "recipe.json", recipe | {"python": as_python(self.recipe, "recipe", width=92)} | own
-        )
+        files.write_json(self.folder / "recipe.json", recipe | {"python": self._python()} | own)
+
+    def _python(self) -> str:
+        """Return the recipe as Python that can be pasted; its own classes are imported from the user's file."""
+        text = as_python(self.recipe, "recipe", width=92)
+        return text.replace(self.own.module.__name__, Path(self.own.name).stem) if self.own else text
 
     @property
     def rounds(self) -> int:

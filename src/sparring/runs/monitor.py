@@ -1,9 +1,9 @@
-"""A training is watched: what is read at every round and at a tick, when it is acted upon, what is then changed.
+"""Training monitor: what is recorded each round, what is checked every tick, and which setting a rollback changes.
 
-Every round leaves a few numbers on the device. At a tick, a fixed number of rounds, they are read, a few images from
-fixed noise are looked at, and every signal of `health` says nothing or one sentence. A hard signal is acted upon at
-once; a soft one when it comes twice in a row or when two of different families agree. Nothing here changes a network,
-draws from torch's random state or writes a file: `runs` does what is decided here.
+Every round leaves a few numbers on the device. At a tick, every so many rounds, they are read, a few images from fixed
+noise are drawn, and each signal (signals.py) returns a finding or nothing. A hard finding leads to a rollback at once,
+a soft one when it comes twice in a row or when two of different families agree. Nothing here changes a network, uses
+torch's random state or writes a file: driver.py and rollback.py do what is decided here.
 """
 
 import math
@@ -33,71 +33,85 @@ from .signals import (
     Finding,
     Probe,
     RandomFeatures,
-    alike,
-    copied,
+    augmentation_leaks,
+    class_lost,
+    collapsed,
+    copies_found,
+    diversity,
     exploding,
-    faded,
-    leaked,
-    leaning,
-    mixed_up,
-    nearest,
+    looks_augmented,
+    nearest_distances,
     not_finite,
     off_colour,
+    off_colours,
     one_sided,
     overfitting,
-    spread,
 )
 
-GRACE = 300  # rounds in which only numbers that are not finite count: G and D have to find their feet
-NORMS = 500  # log gradient norms that are remembered
-LATE, LATE_ROUNDS = 0.25, 2000  # of a run, and no sooner: by then a G that was never good is ill
-LEAK_LATE = 0.75  # of a run: the samples of a young G look odd, and odd is what augmented images look like
-CALM = 0.3  # weight of the newest value in running means over ticks
-SLOW = 0.99  # decay per round of the average of D's right calls
-STILL, STILL_TICKS = 0.002, 5  # change of fixed samples from tick to tick, in units of half the range of a pixel
-PROBE = 0.6  # share of real images of a class that the probe must name right to be believed
-LOOK = 128  # samples at a tick, or PER_CLASS of each of at most CLASSES classes
+# rounds in which only numbers that are not finite count: G and D have to find their feet
+GRACE = 300
+# log gradient norms that are remembered
+NORMS = 500
+# Late in a run: after this share of it, and this many rounds. A G that has not been good by then is at fault.
+LATE, LATE_ROUNDS = 0.25, 2000
+# Share of a run before which leaks are not looked for: samples of a young G look odd, as augmented images do.
+LEAK_LATE = 0.75
+# weight of the newest value in running means over ticks
+CALM = 0.3
+# decay per round of the average of D's right calls
+SLOW = 0.99
+# Fixed samples stand still when they change less than this from tick to tick (in halves of a pixel's range), so many
+# times in a row.
+STILL, STILL_TICKS = 0.002, 5
+# share of real images of a class that the probe must name right to be believed
+PROBE = 0.6
+# samples at a tick, or so many of each class, of so many classes
+LOOK = 128
 PER_CLASS, CLASSES = 16, 16
-REFERENCE, NEIGHBOURS = 2048, 10_000  # training images for comparison, and for the search for copies
-WINDOW = 5  # ticks: a copy is made so often, and is good once as many more were healthy
-EASED = 10  # ticks for which learning rates stay halved
-EXTRA = 0.25  # of a run, at most, is added for what was lost
+# training images for comparison, and for the search for copies
+REFERENCES, NEIGHBOURS = 2048, 10_000
+# ticks: a copy of the state is made so often, and is good once as many more were healthy
+WINDOW = 5
+# ticks for which learning rates stay halved
+EASED = 10
+# share of a run that is added at most for the rounds that were lost
+EXTRA = 0.25
 
 
 def tick_rounds(rounds: int) -> int:
-    """A hundredth of a run, but 50 rounds where that is less, if they are no more than a twentieth."""
+    """Return the rounds of a tick: a hundredth of a run, or 50 where that is more, if they are at most a twentieth."""
     return max(1, rounds // 100, min(50, rounds // 20))
 
 
 def to_float(x: Tensor) -> Tensor:
-    """uint8 [N,H,W,C] or float [N,C,H,W] -> float32 [N,C,H,W] in [-1,1]."""
+    """Return float32 [N,C,H,W] in [-1,1] for uint8 [N,H,W,C] or float [N,C,H,W]."""
     return to_unit(x) if x.dtype == torch.uint8 else x.float()
 
 
-def some(count: int, most: int, *key: Any) -> Tensor:
+def chosen_rows(count: int, most: int, *key: Any) -> Tensor:
     """At most `most` of range(count), ascending."""
     return keyed_random.order(keyed_random.key(*key), count)[:most].sort().values
 
 
-class Samples:
-    """The sample side: images from fixed noise against images of the training data. Costs one look per tick."""
+class SampleCheck:
+    """The check of samples: images from fixed noise against training images, once per tick."""
 
     def __init__(
         self, recipe: Recipe, spec: Generator, data_spec: DataSpec, data: Data, classes: tuple[str, ...], seed: int
     ):
         pool = data["all"] if "all" in data else next(p for p in data.values() if "x" in p)
         self.spec, self.names = spec, classes
-        rows = some(len(pool["x"]), REFERENCE, seed, "reference").to(pool["x"].device)
+        rows = chosen_rows(len(pool["x"]), REFERENCES, seed, "reference").to(pool["x"].device)
         x, y = to_float(pool["x"][rows]), pool["y"][rows] if "y" in pool else None
-        self.reals, self.eye = x, RandomFeatures(x)
-        features = self.eye(x)
-        self.real_spread = spread(features[:512])
+        self.reals, self.features = x, RandomFeatures(x)
+        features = self.features(x)
+        self.real_spread = diversity(features[:512])
         self.labels = self.inputs(data_spec, x.device)
         self.real_spreads, self.believed, self.probe = {}, {}, None
         if self.labels is not None and y is not None:
             self.learn_classes(features, y, self.labels.unique().tolist(), data_spec.classes)
-        near = some(len(pool["x"]), NEIGHBOURS, seed, "neighbours").to(pool["x"].device)
-        self.neighbours = torch.cat([self.eye(to_float(part)) for part in pool["x"][near].split(1024)])
+        near = chosen_rows(len(pool["x"]), NEIGHBOURS, seed, "neighbours").to(pool["x"].device)
+        self.neighbours = torch.cat([self.features(to_float(part)) for part in pool["x"][near].split(1024)])
         among = torch.cdist(self.neighbours[:256], self.neighbours)
         self.real_distance = among.masked_fill(among < 0.02, math.inf).amin(1).median().item()
         discriminators = [
@@ -106,9 +120,9 @@ class Samples:
         self.discriminator = discriminators[0] if discriminators else None
 
     def inputs(self, data_spec: DataSpec, device) -> Tensor | None:
-        """Sets what G is fed, the same at every tick; returns the labels."""
+        """Set what G is fed, the same at every tick; return the labels."""
         spec = self.spec
-        shown = some(data_spec.classes, CLASSES, "shown") if spec.labels else None
+        shown = chosen_rows(data_spec.classes, CLASSES, "shown") if spec.labels else None
         n = LOOK if shown is None else PER_CLASS * len(shown)
         index = torch.arange(n, device=device)
         labels = None if shown is None else shown.to(device).repeat_interleave(PER_CLASS)
@@ -127,57 +141,59 @@ class Samples:
         features, y = features[known], y[known]
         for k in shown:
             if (y == k).sum() >= PER_CLASS:
-                self.real_spreads[k] = spread(features[y == k][:64])
+                self.real_spreads[k] = diversity(features[y == k][:64])
         if len(y) >= 2 * PER_CLASS:
             half = Probe(features[::2], y[::2], classes).recall(features[1::2], y[1::2])
             self.believed = {k: half[k].item() for k in self.real_spreads if half[k] >= PROBE}
             self.probe = Probe(features, y, classes)
 
     @torch.no_grad()
-    def drawn(self, state: State) -> Tensor:
-        """Images of G as it is now, not of its average: that would know of an illness late."""
+    def draw(self, state: State) -> Tensor:
+        """Return images of G as it is now, not of its average: a fault shows late there."""
         G, first = state.nets[self.spec.name], next(state.nets[self.spec.name].parameters())
         return G(*(v.to(first.dtype) if v.is_floating_point() else v for v in self.fed)).float()
 
     def look(self, state: State, record: "MonitorState", progress: float, full: bool) -> Iterator[Finding | None]:
-        """All signals of one tick; the dearer ones only when `full`."""
+        """Yield the findings of one tick; of the expensive signals only when `full`."""
         late = progress > LATE and record.age > LATE_ROUNDS
-        fakes = self.drawn(state)
+        fakes = self.draw(state)
         if not fakes.isfinite().all():
             yield Finding("not finite", "numbers", "samples are not finite", hard=True)
             return
-        yield self.moved(fakes, record)
+        yield self.standing_still(fakes, record)
         if record.age < GRACE:
             return
         off = off_colour(fakes, self.reals)
-        yield faded(off, record.reach("colour", float(off <= 1)), late)
-        features = self.eye(fakes)
-        ratio = spread(features) / max(self.real_spread, 1e-9)
-        yield alike(ratio, record.reach("diversity", min(ratio, 1.0)), late)
+        yield off_colours(off, record.reach("colour", float(off <= 1)), late)
+        features = self.features(fakes)
+        ratio = diversity(features) / max(self.real_spread, 1e-9)
+        yield collapsed(ratio, record.reach("diversity", min(ratio, 1.0)), late)
         for k, real in self.real_spreads.items():
             own = features[self.labels == k]
-            ratio = spread(own) / max(real, 1e-9)
+            ratio = diversity(own) / max(real, 1e-9)
             best = record.reach(f"diversity {k}", min(ratio, 1.0))
-            yield alike(record.mean(f"diversity {k}"), best, late, self.names[k])
+            yield collapsed(record.mean(f"diversity {k}"), best, late, self.names[k])
         yield from self.classes(features, record)
         if full:
-            yield copied(nearest(features[:64], self.neighbours).median().item(), self.real_distance)
+            yield copies_found(nearest_distances(features[:64], self.neighbours).median().item(), self.real_distance)
             if late and progress > LEAK_LATE and off <= 1 and self.discriminator is not None:
-                record.reach("leak", self.leaning(state, features, self.discriminator))
-                yield leaked(record.mean("leak"))
+                record.reach("leak", self.augmented_look(state, features, self.discriminator))
+                yield augmentation_leaks(record.mean("leak"))
 
     def classes(self, features: Tensor, record: "MonitorState") -> Iterator[Finding | None]:
-        """Label agreement, once nearly all samples of all classes are named right: before, it comes and goes."""
+        """Yield classes that samples lost, once nearly all samples are named right: before, classes come and go."""
         if self.probe is None or not self.believed:
             return
         right = (self.probe(features) == self.labels).float()
         if record.reach("named right", right.mean().item()) > ONCE_NAMED:
             for k in self.believed:
                 best = record.reach(f"right {k}", right[self.labels == k].mean().item())
-                yield mixed_up(record.mean(f"right {k}"), best, self.names[k])  # of few samples: their mean over ticks
+                yield class_lost(
+                    record.mean(f"right {k}"), best, self.names[k]
+                )  # of few samples: their mean over ticks
 
-    def moved(self, fakes: Tensor, record: "MonitorState") -> Finding | None:
-        """A frozen generator: samples from the same noise do not change any more."""
+    def standing_still(self, fakes: Tensor, record: "MonitorState") -> Finding | None:
+        """Return a finding where samples from the same noise do not change any more."""
         now = adaptive_avg_pool2d(fakes[:: max(1, len(fakes) // 16)][:16], (4, 4)).flatten().tolist()
         before = record.seen or [math.inf] * len(now)
         change = math.sqrt(sum((a - b) ** 2 for a, b in zip(now, before, strict=True)) / len(now))
@@ -186,8 +202,8 @@ class Samples:
             return Finding("frozen samples", self.spec.name, "samples do not change any more")
         return None
 
-    def leaning(self, state: State, features: Tensor, discriminator: Discriminator) -> float:
-        """Do the samples look like what this judge sees of real images?"""
+    def augmented_look(self, state: State, features: Tensor, discriminator: Discriminator) -> float:
+        """Return how much the samples look like real images as the discriminator sees them: augmented."""
         augment, x = discriminator.augment, self.reals[:512]
         index = torch.arange(len(x), device=x.device)
         p = state.nets[discriminator.name].augment_probability
@@ -196,14 +212,14 @@ class Samples:
         odd = torch.cat(
             [(x + x.roll(1, 0)) / 2, (x + 0.5 * noise).clamp(-1, 1), x.lerp(x.roll(1, 0), 0.3) + 0.2 * noise]
         )
-        return leaning(features, self.eye(x), self.eye(seen), self.eye(odd))
+        return looks_augmented(features, self.features(x), self.features(seen), self.features(odd))
 
 
-# --- a contest's judge --------------------------------------------------------------------------------------------
+# --- a discriminator on held-out images -----------------------------------------------------------------------------
 
 
-def judged(recipe: Recipe, held: Data) -> tuple[Player, AdversarialLoss] | None:
-    """The first contest of a player's own judge, all of whose pools have held-out images."""
+def held_out_loss(recipe: Recipe, held: Data) -> tuple[Player, AdversarialLoss] | None:
+    """Return the first adversarial loss of a player's own discriminator whose pools all have held-out images."""
     for player in recipe.players:
         for loss in player.adversarial_losses:
             if pools_of(loss) <= held.keys():
@@ -217,20 +233,20 @@ def pools_of(adversarial: AdversarialLoss) -> set[str]:
     }
 
 
-class Held:
-    """A judge's scores of some training images, of images that it never sees, and of made ones."""
+class HeldOutCheck:
+    """A discriminator's scores of some training images, of held-out images, and of generated ones."""
 
     def __init__(self, player: Player, adversarial: AdversarialLoss, data: Data, held: Data, seed: int):
         self.player, self.adversarial, self.held, self.seed = player, adversarial, held, seed
         self.count = min(len(values) for pool in pools_of(adversarial) for values in held[pool].values())
         self.trained = {pool: {} for pool in pools_of(adversarial)}
         for pool, fields in self.trained.items():
-            rows = some(len(data[pool]["x"]), len(held[pool]["x"]), seed, "trained").to(data[pool]["x"].device)
+            rows = chosen_rows(len(data[pool]["x"]), len(held[pool]["x"]), seed, "trained").to(data[pool]["x"].device)
             fields |= {name: values[rows] for name, values in data[pool].items()}
 
     @torch.no_grad()
     def look(self, state: State) -> tuple[float, float]:
-        """Which share of the training images, and of those never shown, is called real."""
+        """Return the share of the training images, and of the held-out images, that is called real."""
         adversarial = self.adversarial
         step = Step(self.player, 0, 0.0, self.count, (self.seed, "watch"))
         known, new = (
@@ -243,7 +259,7 @@ class Held:
         return (trained > line).float().mean().item(), (held > line).float().mean().item()
 
 
-# --- the watch ----------------------------------------------------------------------------------------------------
+# --- the monitor ----------------------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -283,14 +299,14 @@ class MonitorState:
         return cls(**{"warned" if name == "told" else name: value for name, value in saved.items()})
 
     def reach(self, name: str, value: float) -> float:
-        """The best so far of a running mean of this value: a single lucky tick sets no standard."""
+        """Return the best so far of a running mean of this value: a single lucky tick sets no standard."""
         mean, best = self.best.get(name, [value, value])
         mean += CALM * (value - mean)
         self.best[name] = [mean, max(mean, best)]
         return self.best[name][1]
 
     def mean(self, name: str) -> float:
-        """The running mean itself."""
+        """Return the running mean itself."""
         return self.best[name][0]
 
 
@@ -314,7 +330,7 @@ class Change(StrEnum):
 
 
 class Monitor:
-    """`note` after every round; at a tick `look`, then `changes` says what to try if what was found is confirmed."""
+    """`note` after every round; `look` at a tick; `next_change` says what to try if a finding is confirmed."""
 
     def __init__(
         self,
@@ -334,12 +350,12 @@ class Monitor:
         self.fresh: dict[str, list[Tensor]] = {}
         names = classes or tuple(str(k) for k in range(data_spec.classes))
         spec = recipe.generator
-        self.samples = Samples(recipe, spec, data_spec, data, names, seed) if spec else None
-        adversarial = judged(recipe, held) if held else None
-        self.held = Held(*adversarial, data, held, seed) if adversarial and held else None
+        self.samples = SampleCheck(recipe, spec, data_spec, data, names, seed) if spec else None
+        adversarial = held_out_loss(recipe, held) if held else None
+        self.held = HeldOutCheck(*adversarial, data, held, seed) if adversarial and held else None
 
     def note(self, state: State, means: dict) -> None:
-        """Puts the readings of a round aside. Nothing waits for the device."""
+        """Keep the readings of a round. Nothing waits for the device."""
         for player, norm in state.gradients.items():
             self.fresh.setdefault(f"gradient {player}", []).append(norm)
         for (_, loss), mean in means.items():
@@ -348,7 +364,7 @@ class Monitor:
                 self.fresh.setdefault(side, []).append(mean)
 
     def saved(self) -> dict:
-        """The record for a checkpoint."""
+        """Return the monitor's state for a checkpoint."""
         for name, values in self.fresh.items():
             known = [v for v in torch.stack(values).double().tolist() if math.isfinite(v)]
             self.record.pending.setdefault(name, []).extend(known)
@@ -359,7 +375,7 @@ class Monitor:
         return state.round % self.tick == 0
 
     def look(self, state: State) -> list[Finding]:
-        """Everything that is found at a tick. Networks are left as they were."""
+        """Return everything that is found at a tick. Networks are left as they were."""
         self.saved()
         record, full = self.record, state.round // self.tick % WINDOW == 0
         record.age += self.tick
@@ -376,10 +392,10 @@ class Monitor:
         return [f for f in found if f is not None]
 
     def frozen(self, state: State) -> Iterator[Finding | None]:
-        """Networks whose weights do not move, though their player does not rest."""
+        """Yield networks whose weights do not move, though their player trains."""
         for player in self.recipe.players:
-            moves = any(loss.scale(self.record.age / self.rounds) for loss in player.losses)
-            for name in player.owns if moves else ():
+            trains = any(loss.scale(self.record.age / self.rounds) for loss in player.losses)
+            for name in player.owns if trains else ():
                 now = torch.stack([p.detach().double().sum() for p in state.nets[name].parameters()]).sum().item()
                 before, ticks = self.record.sums.get(name, [math.nan, 0])
                 self.record.sums[name] = [now, ticks + 1 if now == before else 0]
@@ -387,11 +403,11 @@ class Monitor:
                     yield Finding(f"frozen {name}", name, f"the weights of {name} do not move any more")
 
     def numbers(self, state: State) -> Iterator[Finding | None]:
-        """Signals of what the rounds since the last tick left."""
+        """Yield findings in the numbers of the rounds since the last tick."""
         record, pending = self.record, self.record.pending
         record.pending = {}
-        moves = self.tick * sum(player.steps for player in self.recipe.players)
-        yield not_finite(state.skipped - record.skipped, moves)
+        steps = self.tick * sum(player.steps for player in self.recipe.players)
+        yield not_finite(state.skipped - record.skipped, steps)
         record.skipped = state.skipped
         for player in self.recipe.players:
             norms = pending.get(f"gradient {player.name}", [])
@@ -401,15 +417,15 @@ class Monitor:
                 yield exploding(player.name, logs, before)
             record.norms[player.name] = (before + logs)[-NORMS:]
         for side in ("real", "fake"):
-            for said in pending.get(side, []):
-                right = said if side == "real" else 1 - said
+            for real_share in pending.get(side, []):
+                right = real_share if side == "real" else 1 - real_share
                 record.right[side] = SLOW * record.right.get(side, right) + (1 - SLOW) * right
         if len(record.right) == 2 and record.age >= GRACE:
             real, fake = record.right["real"], record.right["fake"]
             yield one_sided(real, fake, record.reach("right", min(real, fake)))
 
     def settled(self, state: State, findings: list[Finding]) -> bool:
-        """Keeps account of copies after a tick without going back. Is it time for a new copy?"""
+        """Keep account of the copies after a tick without a rollback; return whether it is time for a new one."""
         votes, record = [f.signal for f in findings if f.acts], self.record
         record.votes = votes
         if votes:
@@ -452,7 +468,7 @@ class Monitor:
 
 @contextmanager
 def at_rest(state: State):
-    """Networks as they are used, not as they are trained: no statistic of theirs follows what they are shown."""
+    """Put networks into evaluation mode for the block: no statistic of theirs follows what they are shown."""
     modes = {name: net.training for name, net in state.nets.items()}
     for net in state.nets.values():
         net.eval()

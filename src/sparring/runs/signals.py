@@ -1,4 +1,4 @@
-"""Signals: what is read from a training, and the thresholds at which it counts as ill. Numbers in, a sentence out.
+"""Signals: numbers read from a training in, a finding or None out; and the thresholds at which they count.
 
 Karras et al. 2020 (arXiv:2006.06676), Brock et al. 2019 (arXiv:1809.11096, section 4.2), Bie et al. 2023
 (arXiv:2302.00936). The thresholds are ours, as measured by `benchmarks/watch.py`.
@@ -14,30 +14,40 @@ from torch.nn.functional import adaptive_avg_pool2d, conv2d, one_hot
 
 from .. import keyed_random
 
-NOT_FINITE = 0.1  # share of the moves of a tick
-EXPLODED = 8.0  # robust z of a log gradient norm, in EXPLODED_OF = (3, 5) neighbouring rounds ...
-EXPLODED_OF = (3, 5)
-EXPLODED_ONCE = 100.0  # ... or this many times the median once
-STEADY = 0.15  # least deviation of log norms that z is measured in
-WINNING, LOSING = 0.995, 0.10  # D's share of right calls: on both sides above; on one side below ...
-ONCE_RIGHT = 0.4  # ... after this on both: a young D, not sure of anything yet, often calls all images the same
-OVERFIT = 0.5  # gap between the mean signs of training images and held-out images
-ALIKE, ALIKE_CLASS = 0.5, 0.35  # diversity of samples, of all and of a class: of the best so far ...
-ONCE_DIVERSE = 0.2  # ... if that was so much of the images' own
-ALIKE_LATE, ALIKE_HARD = 0.05, 0.1  # of the images' own, late in a run; certain below this share of the best
-MIXED, ONCE_KNOWN = 0.5, 0.6  # a class's samples that a probe names right: of the best so far, if that was so good ...
-ONCE_NAMED = 0.9  # ... and if so many of all classes were: where fewer are, single classes come and go
-OFF_MEAN, OFF_SPREAD = 1.0, 2.5  # of the images' own standard deviation
-COPIED = 0.25  # median distance to the nearest training image: of that between real images
-LEAKED = 0.15  # more of the samples than of the images look augmented
+# share of the steps of a tick
+NOT_FINITE = 0.1
+# Exploding: the robust z of a log gradient norm, in 3 of 5 neighbouring rounds; or this many times the median once.
+EXPLODED, EXPLODED_OF, EXPLODED_ONCE = 8.0, (3, 5), 100.0
+# the least deviation of log norms that z is measured in
+STEADY = 0.15
+# D's share of right calls: above WINNING on both sides, or below LOSING on one, if both were above ONCE_RIGHT before: a
+# young D often calls all images the same
+WINNING, LOSING, ONCE_RIGHT = 0.995, 0.10, 0.4
+# gap between the mean signs of D's scores of training images and of held-out images
+OVERFIT = 0.5
+# Alarm when the diversity of samples (COLLAPSED_CLASS: of one class) falls below this fraction of its best value so
+# far, if that best was at least ONCE_DIVERSE of the training images' diversity. COLLAPSED_LATE: late in a run, below
+# this fraction of the training images' diversity. COLLAPSED_HARD: certain below this fraction of the best.
+COLLAPSED, COLLAPSED_CLASS, ONCE_DIVERSE = 0.5, 0.35, 0.2
+COLLAPSED_LATE, COLLAPSED_HARD = 0.05, 0.1
+# Alarm when a probe recognises less than this fraction of its best share of a class's samples, if that best was at
+# least ONCE_KNOWN, and at least ONCE_NAMED of all classes: where fewer are recognised, single classes come and go.
+MIXED, ONCE_KNOWN, ONCE_NAMED = 0.5, 0.6, 0.9
+# mean and spread of a channel, in standard deviations of the training images
+OFF_MEAN, OFF_SPREAD = 1.0, 2.5
+# median distance to the nearest training image, over that between training images
+COPIED = 0.25
+# how many more of the samples than of the training images look augmented
+LEAKED = 0.15
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a signal says. `family`: D, G, samples or numbers.
+    """What a signal found.
 
-    `hard`: certain at once. `alone`: certain when it comes twice, else only beside another family. `acts`: worth going
-    back for; else only worth saying.
+    `signal`: its name in files. `family`: D, G, samples or numbers; two families that agree are certain. `words`: for
+    people. `hard`: certain at once. `alone`: certain when it comes twice in a row, else only beside another family.
+    `acts`: a reason to go back; else only a warning.
     """
 
     signal: str
@@ -49,7 +59,7 @@ class Finding:
 
 
 def confirmed(findings: list[Finding], before: list[str]) -> list[Finding]:
-    """Those that are certain enough to act upon: hard ones, those seen at the tick before too, or two families."""
+    """Return the findings to act upon: hard ones, those of the tick before as well, or those of two families."""
     votes = [f for f in findings if f.acts]
     sure = [f for f in votes if f.hard or (f.alone and f.signal in before)]
     return sure or (votes if len({f.family for f in votes}) > 1 else [])
@@ -58,10 +68,10 @@ def confirmed(findings: list[Finding], before: list[str]) -> list[Finding]:
 # --- signals: numbers in, a finding or None out -------------------------------------------------------------------
 
 
-def not_finite(skipped: int, moves: int) -> Finding | None:
-    """Losses or gradients were not finite. One such move is left out and forgotten; many are an illness."""
-    if skipped > max(2, NOT_FINITE * moves):
-        return Finding("not finite", "numbers", f"{skipped} of {moves} moves were not finite", hard=True)
+def not_finite(skipped: int, steps: int) -> Finding | None:
+    """Losses or gradients were not finite. One such step is left out and forgotten; many are a fault."""
+    if skipped > max(2, NOT_FINITE * steps):
+        return Finding("not finite", "numbers", f"{skipped} of {steps} steps were not finite", hard=True)
     return None
 
 
@@ -81,21 +91,23 @@ def exploding(player: str, logs: list[float], before: list[float]) -> Finding | 
 
 
 def one_sided(real: float, fake: float, best: float) -> Finding | None:
-    """Slow averages of D's right calls: all right, so G learns nothing; or one side nearly all wrong. Bie et al.
+    """D is right on nearly all images, so G learns nothing; or wrong on nearly all of one side. Bie et al. 2023.
 
-    `best`: the best so far of the worse side.
+    `real`, `fake`: running means of the share of images that D calls right; `best`: of the worse side so far.
     """
     if min(real, fake) > WINNING:
-        words = "D tells all real images from all made ones, so G may learn nothing more from it"
+        words = "D tells all real images from all generated ones, so G may learn nothing more from it"
         return Finding("D wins", "D", words, alone=False)
     if min(real, fake) < LOSING and best > ONCE_RIGHT:
-        return Finding("D loses", "D", f"D calls nearly every image {'made' if real < fake else 'real'}")
+        return Finding("D loses", "D", f"D calls nearly every image {'generated' if real < fake else 'real'}")
     return None
 
 
 def overfitting(known: float, new: float) -> Finding | None:
-    """D's shares of training images and of images never shown that it calls real; twice their difference is the gap
-    of the mean signs. Karras et al., 2020.
+    """D scores training images as real far more often than held-out images.
+
+    `known`, `new`: fraction of training and of held-out images that D scores as real. 2 (known - new) =
+    E[sign D(train)] - E[sign D(val)], compare r_v of Karras et al. 2020, equation 1.
     """
     if 2 * (known - new) > OVERFIT:
         words = (
@@ -106,25 +118,28 @@ def overfitting(known: float, new: float) -> Finding | None:
     return None
 
 
-def alike(ratio: float, best: float, late: bool, label: str | None = None) -> Finding | None:
-    """Mean distance between samples over that between real images, against the best so far."""
+def collapsed(ratio: float, best: float, late: bool, label: str | None = None) -> Finding | None:
+    """Samples are less diverse than they were.
+
+    `ratio`: the mean distance between samples over that between training images; `best`: the best of it so far.
+    """
     known = best if best > ONCE_DIVERSE else 0.0  # a young G makes nearly the same image of everything
-    limit = max((ALIKE if label is None else ALIKE_CLASS) * known, ALIKE_LATE if late else 0.0)
+    limit = max((COLLAPSED if label is None else COLLAPSED_CLASS) * known, COLLAPSED_LATE if late else 0.0)
     if ratio < limit:
         of, signal = ("", "alike") if label is None else (f" of class {label}", f"alike {label}")
-        return Finding(signal, "samples", f"samples{of} have become alike", hard=ratio < ALIKE_HARD * known)
+        return Finding(signal, "samples", f"samples{of} have become alike", hard=ratio < COLLAPSED_HARD * known)
     return None
 
 
-def mixed_up(right: float, best: float, label: str) -> Finding | None:
-    """Share of a class's samples that a probe, fitted on real images, gives that class."""
+def class_lost(right: float, best: float, label: str) -> Finding | None:
+    """Samples of a class are no longer recognised; `right`: the share that a probe, fitted on real images, names so."""
     if best > ONCE_KNOWN and right < MIXED * best:
         return Finding(f"mixed {label}", "samples", f"samples of class {label} no longer look like class {label}")
     return None
 
 
 def off_colour(fakes: Tensor, reals: Tensor) -> float:
-    """How far mean and deviation of each channel of images [N,C,H,W] are from the images': 1 is the limit."""
+    """Return how far mean and deviation of each channel of images [N,C,H,W] are from the real ones; 1 is the limit."""
     (mean, deviation), (mean0, deviation0) = (
         (x.mean((0, 2, 3)), x.std((0, 2, 3)).clamp_min(1e-3)) for x in (fakes, reals)
     )
@@ -133,46 +148,45 @@ def off_colour(fakes: Tensor, reals: Tensor) -> float:
     return max(off / OFF_MEAN, ratio / math.log(OFF_SPREAD))
 
 
-def faded(off: float, best: float, late: bool) -> Finding | None:
-    """Colours off that were good once (`best`: running share of ticks), or still are late in a run."""
+def off_colours(off: float, best: float, late: bool) -> Finding | None:
+    """Colours are off that were good once (`best`: share of ticks so far), or that still are off late in a run."""
     if off > 1 and (best > ONCE_KNOWN or late):
         return Finding("colour", "samples", "brightness, contrast or colour of the samples is far from the images'")
     return None
 
 
-def copied(made: float, real: float) -> Finding | None:
-    """Median distance of samples to the nearest training image, against that of real images to each other."""
+def copies_found(made: float, real: float) -> Finding | None:
+    """Samples lie much nearer to training images (`made`: median distance) than these lie to each other (`real`)."""
     if made < COPIED * real:
         return Finding("copies", "samples", "samples are copies of training images", acts=False)
     return None
 
 
-def leaked(share: float) -> Finding | None:
+def augmentation_leaks(share: float) -> Finding | None:
     """How many more of the samples than of the images look augmented, see `leaning`."""
     if share > LEAKED:
         return Finding("leak", "samples", "the augmentation shows in the samples", acts=False)
     return None
 
 
-def leaning(fakes: Tensor, *kinds: Tensor) -> float:
-    """How many more of the samples than of plain images a linear probe between features [N,F] of three kinds takes for
-    augmented ones; 0 where the augmentation cannot be told.
+def looks_augmented(fakes: Tensor, *kinds: Tensor) -> float:
+    """Return how many more of the samples than of real images a linear probe takes for augmented images.
 
-    `kinds`: plain images, augmented ones, and images spoilt in another way. A young G's look odd, and odd is what
-    augmented images look like to a probe that knows only two kinds.
+    The probe knows features [N,F] of three kinds: real images, augmented ones, and images spoilt in another way: to a
+    probe of two kinds the odd samples of a young G look augmented. 0 where the probe cannot see the augmentation.
     """
-    probe = Probe(torch.cat([k[::2] for k in kinds]), which([k[::2] for k in kinds]), len(kinds))
-    plain, seen, made = ((probe(z) == 1).float().mean().item() for z in (kinds[0][1::2], kinds[1][1::2], fakes))
-    return made - plain if plain < 0.3 and seen > 0.6 else 0.0
+    probe = Probe(torch.cat([k[::2] for k in kinds]), group_numbers([k[::2] for k in kinds]), len(kinds))
+    real, augmented, made = ((probe(z) == 1).float().mean().item() for z in (kinds[0][1::2], kinds[1][1::2], fakes))
+    return made - real if real < 0.3 and augmented > 0.6 else 0.0
 
 
-def which(groups: list[Tensor]) -> Tensor:
-    """The number of the group of each row of all groups."""
+def group_numbers(groups: list[Tensor]) -> Tensor:
+    """Return the number of the group of each row of all groups."""
     return torch.cat([torch.full((len(g),), i, device=g.device) for i, g in enumerate(groups)])
 
 
-def nearest(features: Tensor, to: Tensor) -> Tensor:
-    """Distances to the nearest, [N]."""
+def nearest_distances(features: Tensor, to: Tensor) -> Tensor:
+    """Return the distance of each row of features [N,F] to the nearest row of `to` [M,F]: [N]."""
     return torch.cdist(features, to).amin(1)
 
 
@@ -180,7 +194,7 @@ def nearest(features: Tensor, to: Tensor) -> Tensor:
 
 
 class RandomFeatures:
-    """Images [N,C,H,W] -> features [N,F] that nothing was trained for: small pixels, and random filters after them."""
+    """Features [N,F] of images [N,C,H,W] without any training: small pixels, and what random filters see."""
 
     def __init__(self, x: Tensor):
         weights = keyed_random.normal(
@@ -199,8 +213,8 @@ class RandomFeatures:
         return torch.cat([torch.cat(self.blocks(part), 1) for part in x.split(1024)])
 
 
-def spread(features: Tensor) -> float:
-    """Mean distance between any two."""
+def diversity(features: Tensor) -> float:
+    """Return the mean distance between any two rows of features [N,F]."""
     n = len(features)
     return (torch.cdist(features, features).sum() / (n * (n - 1))).item()
 
@@ -209,19 +223,19 @@ class Probe:
     """Least squares from features to classes, with a little shrinkage."""
 
     def __init__(self, features: Tensor, y: Tensor, classes: int):
-        x = self.padded(features)
+        x = self.with_ones(features)
         gram = x.T @ x + 1e-3 * len(x) * torch.eye(x.shape[1], device=x.device, dtype=x.dtype) * x.square().mean()
         self.weights = torch.linalg.solve(gram, x.T @ one_hot(y, classes).to(x.dtype))
 
     @staticmethod
-    def padded(features: Tensor) -> Tensor:
+    def with_ones(features: Tensor) -> Tensor:
         return torch.cat([features, features.new_ones(len(features), 1)], 1).double()
 
     def __call__(self, features: Tensor) -> Tensor:
-        return (self.padded(features) @ self.weights).argmax(1)
+        return (self.with_ones(features) @ self.weights).argmax(1)
 
     def recall(self, features: Tensor, y: Tensor) -> Tensor:
-        """Share of each class that is named right; 0 for a class without images."""
+        """Return the share of each class that is named right; 0 for a class without images."""
         target = one_hot(y, self.weights.shape[1]).double()
         named = one_hot(self(features), self.weights.shape[1]).double()
         return (target * named).sum(0) / target.sum(0).clamp_min(1)

@@ -48,7 +48,7 @@ class Translating:
     data_spec: DataSpec
 
     def direction(self, to: str | None) -> str:
-        """The network that makes images of kind `to`: of a cycle "a", like those it was trained to make, or "b"."""
+        """Return the network that makes images of kind `to`: of a cycle "a", as it was trained to make, or "b"."""
         return next(iter(self.nets)) if to is None else pick(self.kinds, to, "direction")
 
     @property
@@ -57,7 +57,7 @@ class Translating:
 
     @torch.no_grad()
     def translate(self, image: np.ndarray, *, mask: np.ndarray | None = None, to: str | None = None) -> np.ndarray:
-        """uint8 [H,W,C] -> uint8 [H,W,C], or [factor * H, factor * W, C] from a model that sharpens.
+        """Return uint8 [H,W,C] made of uint8 [H,W,C], or [factor * H, factor * W, C] from a model that sharpens.
 
         `mask`: bool [H,W], true where a model that fills holes is to fill. Raises UsageError where it lacks or does not
         fit, DataError where the image has other channels than those the model was trained on.

@@ -110,25 +110,26 @@ def label_draws(prepared: Prepared, budgets: Sequence[str], *, seed: int, repeat
 
 def study_data(imageset: ImageSet, split: Split) -> StudyData:
     """Return what a summary says about the images."""
-    about = data.describe(imageset)
+    found = data.describe(imageset)
     counts = {
         name: {c: int((imageset.labels[index] == k).sum()) for k, c in enumerate(imageset.classes)}
         for name, index in (("train", split.train), ("test", split.test))
     }
-    twins = about.duplicates
     return StudyData(
-        name=about.name,
-        source=about.source,
-        layout=about.layout,
-        images=about.images,
-        unlabelled=about.unlabelled,
-        size_rule=about.size_rule,
+        name=found.name,
+        source=found.source,
+        layout=found.layout,
+        images=found.images,
+        unlabelled=found.unlabelled,
+        size_rule=found.size_rule,
         classes=imageset.classes,
         shape=imageset.shape,
-        warnings=about.warnings,
+        warnings=tuple(found.warnings),
         counts=counts,
-        bad_files=about.bad_files[:BAD_FILES_LISTED],
-        bad_files_count=len(about.bad_files),
-        duplicates=DuplicateCounts(twins.exact, twins.near, twins.across, moved=len(split.moved)),
+        bad_files=tuple((name, reason) for name, reason in found.bad_files[:BAD_FILES_LISTED]),
+        bad_files_count=len(found.bad_files),
+        duplicates=DuplicateCounts(
+            found.duplicates.exact, found.duplicates.near, found.duplicates.across, moved=len(split.moved)
+        ),
         split=split.how,
     )

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ..classifiers.fit_record import FitRecord
 from ..devices import all_threads, hardware, versions
 from ..errors import SparringError
 from ..records import to_json
@@ -99,7 +100,8 @@ def fit_and_predict(task: Task, test: Path, classes: int) -> Outcome:
                 predict_seconds = elapsed(start)
     except Exception as error:  # the study goes on
         return task.failed(problem_of(error), elapsed(start))
-    notes = json_ready(getattr(estimator, "record_", {}))
+    record = getattr(estimator, "record_", {})
+    notes = json_ready(record.to_json() if isinstance(record, FitRecord) else record)
     if said := sorted({f"{w.category.__name__}: {w.message}" for w in heard})[:5]:
         notes |= {"warnings": said}
     pictures = {
