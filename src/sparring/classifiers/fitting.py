@@ -80,13 +80,7 @@ def fit(
     """
     row = METHODS[method]
     folder = None if out is None else new_folder(out, data=data)
-    images = load(
-        data,
-        size=size,
-        unlabelled=unlabelled,
-        table=table,
-        progress=progress,
-    )
+    images = load(data, size=size, unlabelled=unlabelled, table=table, progress=progress)
     test = (images.parts == "test") & images.labelled
     progress(Progress("fits", 0, 1, f"fitting {method}"))
     model = row.make(random_state=seed, minutes=minutes).fit(images.take(images.parts != "test"))

@@ -13,13 +13,11 @@ from .. import keyed_random
 from ..data import UNLABELLED, ImageSet, load, resized
 from ..errors import DataError, UsageError
 from ..files import content_hash
-from ..images import as_size
+from ..images import SizeLike, as_size
 from ..records import OnProgress, Progress, no_progress
 from ..runs.folder import read_generator
 from ..runs.sampler import Sampler
 from ..words import plural
-
-Size = int | str | tuple[int, int] | None  # a side, or (height, width), or "48x64"
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +99,7 @@ def read_real(
     source: object,
     *,
     held_out: object = None,
-    size: Size = None,
+    size: SizeLike = None,
     most: int,
     seed: int = 0,
     on_progress: OnProgress = no_progress,
