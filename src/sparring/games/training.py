@@ -202,7 +202,7 @@ class ShardContext:
         self.input_gradients = frozenset(node for loss in step.losses for node in loss.input_gradients())
         self.start, self.stop = shard
         self.size = self.stop - self.start
-        self.computed: dict[Node[Any], Any] = {}
+        self.computed: dict[object, Any] = {}
         first = next(next(iter(state.nets.values())).parameters())
         self.dtype, self.device = first.dtype, first.device
 
@@ -326,7 +326,7 @@ def take_step(step: Step, state: State, data: Data, sharding: Sharding) -> dict[
     return means
 
 
-def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
     """Return the context in which networks compute in this precision."""
     return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
 
