@@ -42,7 +42,19 @@ def test_every_verb_says_what_it_takes_returns_and_raises(name):
 
 
 # What a person types and sees, and what only a program can use.
-ONLY_TYPED = {"json", "quiet", "csv", "no_monitor", "no_watch", "sheet", "inside", "score", "seed", "report", "over_time"}
+ONLY_TYPED = {
+    "json",
+    "quiet",
+    "csv",
+    "no_monitor",
+    "no_watch",
+    "sheet",
+    "inside",
+    "score",
+    "seed",
+    "report",
+    "over_time",
+}
 ONLY_PYTHON = {"progress", "command", "model", "monitor", "names", "budgets", "follow_links", "alike", "labels", "out"}
 # Arguments without a name on the command line.
 PLACED = {"data", "source", "model", "images", "real", "fakes", "run", "of", "folder", "run_or_model", "count", "n"}
