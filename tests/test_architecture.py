@@ -1,4 +1,4 @@
-"""The rules of the layout, checked on the source: imports point to earlier chapters, start is light, files are small."""
+"""The rules of the layout, checked on the source: imports point to earlier chapters, start is light, files short."""
 
 import ast
 import importlib.util
