@@ -8,6 +8,7 @@ from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from functools import cache, partial
 from types import UnionType
 from typing import (
+    TYPE_CHECKING,
     Any,
     Literal,
     NoReturn,
@@ -21,6 +22,9 @@ from typing import (
 )
 
 from .errors import FileFormatError, suggestion
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 Class = TypeVar("Class", bound=type)
 Value = TypeVar("Value")
@@ -88,11 +92,11 @@ def _first_fields(cls: type) -> dict[str, str]:
     return getattr(cls, "first_fields", {})
 
 
-def _as_call(self: object) -> str:
+def _as_call(self: "DataclassInstance") -> str:
     return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in _changed(self))})"
 
 
-def _changed(value: Any) -> list[tuple[str, object]]:
+def _changed(value: "DataclassInstance | type[DataclassInstance]") -> list[tuple[str, object]]:
     """Return (name, value) of the fields that are not at their defaults."""
     pairs = ((f, getattr(value, f.name)) for f in fields(value))
     return [(f.name, inner) for f, inner in pairs if inner != f.default or f.default is MISSING]
@@ -251,7 +255,7 @@ SIMPLE: dict[object, tuple[str, Callable[[object], bool]]] = {
 def _reader(kind: object) -> Callable[[object], Any]:
     """Return a function that turns JSON into a value of the annotation `kind`, or raises _Misfit."""
     origin, inner = get_origin(kind), get_args(kind)
-    if is_dataclass(kind):
+    if isinstance(kind, type) and is_dataclass(kind):
         return _record_reader(kind)
     if origin is tuple:
         each = _reader(inner[0])
@@ -269,7 +273,7 @@ def _reader(kind: object) -> Callable[[object], Any]:
     return lambda data: data if fits(data) else _refuse(data, what)
 
 
-def _record_reader(cls: Any) -> Callable[[object], object]:
+def _record_reader(cls: "type[DataclassInstance]") -> Callable[[object], object]:
     hints = get_type_hints(cls)
     known = {f.name.removesuffix("_"): f for f in fields(cls) if f.metadata.get("written", True)}
     former = {old: name for name, old in _first_fields(cls).items()}
