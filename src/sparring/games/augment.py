@@ -109,9 +109,8 @@ class ADA(NoAugment):
         happens = (u[:, :10] < (0.0 if p is None else p)).to(x.dtype)
         amount = u[:, 10:]
         x = read_at(x, self.affine(happens, amount, x.shape[2] / x.shape[3]))
-        light = (
-            happens[:, 6:9] * normal_from_uniform(amount[:, 8:11]) * x.new_tensor([0.2, 0.5 * math.log(2), math.log(2)])
-        )
+        deviations = x.new_tensor([0.2, 0.5 * math.log(2), math.log(2)])
+        light = happens[:, 6:9] * normal_from_uniform(amount[:, 8:11]) * deviations
         brightness, contrast, colour = light[:, :, None, None, None].unbind(1)
         x = away_from(x + brightness, 0.0, contrast.exp())
         if x.shape[1] > 1:
@@ -158,11 +157,9 @@ def shifted_by_pixels(x: Tensor, by: Tensor) -> Tensor:
     """Return each image shifted by whole pixels, `by` [N,2] as shares of height and width; 0 comes in from outside."""
     n, _, height, width = x.shape
     dy, dx = (by[:, 0] * height).round().long(), (by[:, 1] * width).round().long()
-    rows = torch.arange(height, device=x.device)[None] - dy[:, None]
-    columns = torch.arange(width, device=x.device)[None] - dx[:, None]
-    return pixels_at(
-        x, rows[:, :, None].expand(n, height, width), columns[:, None, :].expand(n, height, width), edge=False
-    )
+    rows = (torch.arange(height, device=x.device)[None] - dy[:, None])[:, :, None].expand(n, height, width)
+    columns = (torch.arange(width, device=x.device)[None] - dx[:, None])[:, None, :].expand(n, height, width)
+    return pixels_at(x, rows, columns, edge=False)
 
 
 def read_at(x: Tensor, affine: Tensor) -> Tensor:

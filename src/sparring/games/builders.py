@@ -120,15 +120,8 @@ def translation(
     adversarial = NonSaturating(weight, real=Discriminated("D", target, of), fake=Discriminated("D", made, of))
     discriminator = Discriminator(net=PatchGAN(), head=Patches(), source=True, mask=mask)
     generator = Translator(mask=mask, residual=residual)
-    return gan(
-        source,
-        adversarial,
-        g=(L1(l1, made=made, target=target),),
-        discriminator=discriminator,
-        generator=generator,
-        batch=batch,
-        about=about,
-    )
+    g = (L1(l1, made=made, target=target),)
+    return gan(source, adversarial, g=g, discriminator=discriminator, generator=generator, batch=batch, about=about)
 
 
 def can_augment(recipe: Recipe) -> bool:

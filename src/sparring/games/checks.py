@@ -45,10 +45,8 @@ def _unbuildable(spec: NetworkSpec) -> Iterator[RecipeProblem]:
         chain.append(inner)
     for architecture in chain:
         if getattr(type(architecture), wanted) is getattr(Architecture, wanted):
-            yield (
-                f"{spec.name} is a {type(spec).__name__}, but {architecture!r} has no {wanted}",
-                "choose another architecture",
-            )
+            what = f"{spec.name} is a {type(spec).__name__}, but {architecture!r} has no {wanted}"
+            yield what, "choose another architecture"
     innermost = chain[-1]
     if len(chain) > 1 and innermost.gives_maps:
         yield f"{type(spec.net).__name__} needs vectors, but {innermost!r} gives maps", "choose another trunk"
@@ -59,10 +57,8 @@ def _unbuildable(spec: NetworkSpec) -> Iterator[RecipeProblem]:
         )
     if isinstance(spec, Discriminator) and spec.augment.needs_buffer and not spec.augment.buffers:
         kind = type(spec.augment).__name__
-        yield (
-            f"{kind} in {spec.name} has no measure to follow, so nothing would happen",
-            f"use augmented(recipe, {kind}())",
-        )
+        what = f"{kind} in {spec.name} has no measure to follow, so nothing would happen"
+        yield what, f"use augmented(recipe, {kind}())"
 
 
 def _misfits(player: Player, loss: Loss, nets: Networks, averaged: set[str]) -> Iterator[RecipeProblem]:
@@ -71,10 +67,8 @@ def _misfits(player: Player, loss: Loss, nets: Networks, averaged: set[str]) -> 
     nodes = [node for node in walk(loss) if isinstance(node, (Output, Discriminated, Weights))]
     for node in nodes:
         if node.by not in nets:
-            yield (
-                f"{kind} of player {player.name} reads network {node.by!r}, but the recipe has {', '.join(nets)}",
-                "name a network of the recipe",
-            )
+            what = f"{kind} of player {player.name} reads network {node.by!r}, but the recipe has {', '.join(nets)}"
+            yield what, "name a network of the recipe"
             return
         if node.averaged and node.by not in averaged:
             yield f"{kind} reads the weight average of {node.by}, which keeps none", "give its player average=0.999"
@@ -103,16 +97,11 @@ def _wrong_codes(kind: str, loss: Loss, of: Discriminated, discriminator: Discri
     if code is None:
         return
     if code not in walk(of):
-        yield (
-            f"{kind} asks {discriminator.name} for {code!r}, which no generator was given",
-            f"feed a generator {code!r}",
-        )
+        what = f"{kind} asks {discriminator.name} for {code!r}, which no generator was given"
+        yield what, f"feed a generator {code!r}"
     size = getattr(code, code.size_field)
     if getattr(discriminator.head, code.head_field, None) != size:
-        yield (
-            f"{kind} asks for {code!r} from head {discriminator.head!r}",
-            f"use Codes({code.head_field}={size})",
-        )
+        yield f"{kind} asks for {code!r} from head {discriminator.head!r}", f"use Codes({code.head_field}={size})"
 
 
 def _unbounded(kind: str, player: Player, discriminator: NetworkSpec) -> Iterator[RecipeProblem]:
@@ -160,11 +149,8 @@ def _wrong_images(kind: str, node: Discriminated, discriminator: NetworkSpec) ->
             "use Patches() with PatchGAN(), and other heads with other trunks",
         )
     if discriminator.source and (discriminator.augment.numbers or discriminator.head.wants_label):
-        what = (
-            "an augmentation would change an image and not its source"
-            if discriminator.augment.numbers
-            else "head wants labels"
-        )
+        change = "an augmentation would change an image and not its source" if discriminator.augment.numbers else ""
+        what = change or "head wants labels"
         yield f"{discriminator.name} is given a source image beside each image, and {what}", "drop one of the two"
 
 

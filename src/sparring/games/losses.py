@@ -53,7 +53,8 @@ class AdversarialLoss(Loss):
     A loss of your own defines `d(real, fake)` and `g(real, fake)`, each [N] from the scores [N], logits [N,K] or
     features [N,F] of the real images and of the fakes. An output is computed when it is first read: a `g` that reads
     `fake` alone costs no pass over real images. `relative`: scores mean something only beside others, so "above 0" does
-    not mean "real". `needs_lipschitz`: D must have a bounded slope.
+    not mean "real". `needs_lipschitz`: D must have a bounded slope. `measure`: of each output, to see who
+    is ahead.
     """
 
     real: Discriminated = REAL
@@ -63,6 +64,7 @@ class AdversarialLoss(Loss):
     reads = ("score",)
     relative: ClassVar[bool] = False
     needs_lipschitz: ClassVar[bool] = False
+    measure: ClassVar[type[FractionReal] | type[MeanScore]] = FractionReal
 
     def __call__(self, context: StepContext) -> Tensor:
         outputs = (_ComputedWhenRead(context, node) for node in (self.real, self.fake))
@@ -80,7 +82,7 @@ class AdversarialLoss(Loss):
     @property
     def monitored(self) -> tuple[Loss, ...]:
         """What is monitored in D's steps to see who is ahead, from outputs that this loss reads anyway."""
-        return tuple(FractionReal(self.weight, self.every, of=node) for node in (self.real, self.fake))
+        return tuple(self.measure(self.weight, self.every, of=node) for node in (self.real, self.fake))
 
 
 @record
@@ -111,15 +113,13 @@ class Minimax(NonSaturating):
 class LeastSquares(AdversarialLoss):
     """Mao et al. 2017 with targets 0 and 1, arXiv:1611.04076, section 3.2; the score is not squashed."""
 
+    measure = MeanScore
+
     def d(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         return ((real.score - 1).square() + fake.score.square()) / 2
 
     def g(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         return (fake.score - 1).square() / 2
-
-    @property
-    def monitored(self) -> tuple[Loss, ...]:
-        return tuple(MeanScore(self.weight, self.every, of=node) for node in (self.real, self.fake))
 
 
 @record
@@ -139,16 +139,13 @@ class Wasserstein(AdversarialLoss):
 
     relative = True
     needs_lipschitz = True
+    measure = MeanScore
 
     def d(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         return fake.score - real.score
 
     def g(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         return -fake.score
-
-    @property
-    def monitored(self) -> tuple[Loss, ...]:
-        return tuple(MeanScore(self.weight, self.every, of=node) for node in (self.real, self.fake))
 
 
 @record
@@ -246,8 +243,6 @@ class Classify(Loss):
 
     def __call__(self, context: StepContext) -> Tensor:
         logits, label = context[self.of].logits, context[self.label]
-        if label.ndim == 2:
-            return cross_entropy(logits, label, reduction="none", label_smoothing=self.smoothing)
         return cross_entropy(logits, label, ignore_index=-1, reduction="none", label_smoothing=self.smoothing)
 
     def code_input(self) -> GeneratorInput | None:

@@ -53,38 +53,18 @@ class StepContext(Protocol):
     """What nodes, losses and discriminators can read during a step: a part of its batch (a shard), and the networks.
 
     `context[node]` returns what the node computes, computed once. A batch is spread over processes and micro-batches;
-    nothing that is read here but `size` and `batch_mean` depends on how.
+    nothing that is read here but `size` and `batch_mean` depends on how. `size`: the number of images in this part, N.
+    `dtype`: of the networks' weights, and of everything that they are fed. `trained`: the names of the networks whose
+    parameters this step changes. `input_gradients`: the nodes by whose images a loss of this step differentiates.
+    `nets`: the networks of the recipe by name. `data`: the whole data, pool -> field -> tensor.
     """
 
-    @property
-    def size(self) -> int:
-        """The number of images in this part of the batch, N."""
-        ...
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The type of the networks' weights, and of everything that they are fed."""
-        ...
-
-    @property
-    def trained(self) -> tuple[str, ...]:
-        """The names of the networks whose parameters this step changes."""
-        ...
-
-    @property
-    def input_gradients(self) -> frozenset[Node[DiscriminatorOutput]]:
-        """The nodes by whose images a loss of this step differentiates."""
-        ...
-
-    @property
-    def nets(self) -> Mapping[str, nn.Module]:
-        """The networks of the recipe by name."""
-        ...
-
-    @property
-    def data(self) -> Mapping[str, Mapping[str, Tensor]]:
-        """The whole data: pool -> field -> tensor."""
-        ...
+    size: int
+    dtype: torch.dtype
+    trained: tuple[str, ...]
+    input_gradients: frozenset[Node[DiscriminatorOutput]]
+    nets: Mapping[str, nn.Module]
+    data: Mapping[str, Mapping[str, Tensor]]
 
     def __getitem__(self, node: Node[T]) -> T:
         """Return what the node computes; the second time without computing it again."""

@@ -70,9 +70,8 @@ class Generator:
 
     def build(self, data_spec: DataSpec) -> "GeneratorNet":
         counts = [data_spec.classes] * self.labels + [self.codes] * bool(self.codes)
-        return GeneratorNet(
-            self.net.generator(data_spec, self.z, sum(counts) + self.continuous), counts, self.constraint
-        )
+        body = self.net.generator(data_spec, self.z, sum(counts) + self.continuous)
+        return GeneratorNet(body, counts, self.constraint)
 
 
 class GeneratorNet(Network):

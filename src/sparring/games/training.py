@@ -3,7 +3,7 @@
 import copy
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 from torch.nn.utils import get_total_norm
 from torch.optim.swa_utils import get_ema_multi_avg_fn
@@ -22,6 +22,7 @@ from ..images import to_unit
 from ..nets.layers import DataSpec, channels_last
 from ..records import walk
 from .builders import Recipe
+from .heads import DiscriminatorOutput
 from .losses import InputGradientPenalty
 from .measures import Loss
 from .nodes import Batch, Labels, Node, OfNetwork, Purpose, T
@@ -201,10 +202,13 @@ class ShardContext:
     """The nodes.StepContext of one shard, (start, stop), of the batch of a step."""
 
     def __init__(self, step: Step, state: State, data: Data, sharding: Sharding, shard: tuple[int, int]):
-        self.nets, self.averages, self.data = state.nets, state.averages, data
+        self.nets: Mapping[str, nn.Module] = state.nets
+        self.data: Mapping[str, Mapping[str, Tensor]] = data
+        self.averages = state.averages
         self.stream, self.number, self.batch_size = (step.seed, step.player.name), step.number, step.batch
         self.sharding, self.trained = sharding, step.player.owns
-        self.input_gradients = frozenset(node for loss in step.losses for node in loss.input_gradients())
+        given = (node for loss in step.losses for node in loss.input_gradients())
+        self.input_gradients: frozenset[Node[DiscriminatorOutput]] = frozenset(given)
         self.start, self.stop = shard
         self.size = self.stop - self.start
         self.computed: dict[object, Any] = {}
@@ -406,14 +410,9 @@ def check_trainable(recipe: Recipe, data: Data, sharding: Sharding = Sharding())
 
 def fastest_precision(recipe: Recipe, data_spec: DataSpec, *, device: str = "cpu", rounds: int = 4) -> str:
     """Return "bf16" if a few rounds of this recipe on made-up images run at least 1.1 times as fast as in "fp32"."""
-    n = recipe.batch
-    x = (
-        torch.arange(n * data_spec.height * data_spec.width * data_spec.channels, device=device)
-        .remainder(255)
-        .to(torch.uint8)
-    )
+    n, shape = recipe.batch, (recipe.batch, data_spec.height, data_spec.width, data_spec.channels)
+    images = torch.arange(math.prod(shape), device=device).remainder(255).to(torch.uint8).view(shape)
     y = torch.arange(n, device=device) % max(1, data_spec.classes)
-    images = x.view(n, data_spec.height, data_spec.width, data_spec.channels)
     pool = {"x": images, "source": images, "y": y}
     data: Data = {name: dict(pool) for name in recipe.pools}
     now = time.process_time if device == "cpu" else time.perf_counter  # whatever else the machine is doing

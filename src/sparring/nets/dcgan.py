@@ -47,7 +47,7 @@ class DCGAN(Architecture):
 
     def _plan(self, data_spec: DataSpec) -> tuple[int, list[int]]:
         """Return how often the size halves, and the channels after each halving."""
-        halvings = max(1, int(math.log2(min(data_spec.height, data_spec.width) / 4)))
+        halvings = data_spec.halvings
         return halvings, [min(self.width * 2**i, 8 * self.width) for i in range(halvings)]
 
     def _norm(self, channels: int) -> nn.Module:

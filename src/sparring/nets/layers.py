@@ -1,5 +1,6 @@
 """What architectures know of the data, what they build, and the blocks that several of them share."""
 
+import math
 from enum import StrEnum
 from typing import Any, ClassVar, Protocol, TypeVar, cast
 
@@ -37,6 +38,11 @@ class DataSpec:
     @property
     def shape(self) -> tuple[int, int, int]:
         return self.channels, self.height, self.width
+
+    @property
+    def halvings(self) -> int:
+        """How often the size can halve until its shorter side is 4 to 7 pixels long."""
+        return max(1, int(math.log2(min(self.height, self.width) / 4)))
 
 
 class ImageTies(StrEnum):

@@ -8,7 +8,7 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, leaky_relu
+from torch.nn.functional import leaky_relu
 
 from ..records import record
 from .layers import Architecture, Crop, DataSpec
@@ -38,7 +38,8 @@ class R3GAN(Architecture):
         widths = self.widths(data_spec)
         layers: list[nn.Module] = [scaled(nn.Conv2d(channels, widths[0], 1), 1.0)]
         for a, b in zip(widths, widths[1:], strict=False):
-            layers += [*self.stage(a, len(widths)), Resize(0.5), scaled(nn.Conv2d(a, b, 1, bias=False), 1.0)]
+            layers += [*self.stage(a, len(widths)), nn.Upsample(scale_factor=0.5, mode="bilinear")]
+            layers.append(scaled(nn.Conv2d(a, b, 1, bias=False), 1.0))
         height, width = (side >> len(widths) - 1 for side in (data_spec.height, data_spec.width))
         last = nn.Conv2d(widths[-1], 2 * widths[-1], (height, width), groups=widths[-1], bias=False)
         return nn.Sequential(
@@ -47,8 +48,7 @@ class R3GAN(Architecture):
 
     def widths(self, data_spec: DataSpec) -> list[int]:
         """Return the channels at each size, from the image's own down to the smallest."""
-        halvings = max(1, int(math.log2(min(data_spec.height, data_spec.width) / 4)))
-        return [self.width * min(2**i, 8) for i in range(halvings + 1)]
+        return [self.width * min(2**i, 8) for i in range(data_spec.halvings + 1)]
 
     def stage(self, width: int, stages: int) -> list[nn.Module]:
         """Return the blocks of one size; `stages`: how many sizes there are."""
@@ -66,7 +66,8 @@ class R3Generator(nn.Module):
         self.first = scaled(nn.Linear(inputs, widths[0], bias=False), 1.0)
         layers = spec.stage(widths[0], len(widths))
         for a, b in zip(widths, widths[1:], strict=False):
-            layers += [scaled(nn.Conv2d(a, b, 1, bias=False), 1.0), Resize(2.0), *spec.stage(b, len(widths))]
+            layers += [scaled(nn.Conv2d(a, b, 1, bias=False), 1.0), nn.Upsample(scale_factor=2.0, mode="bilinear")]
+            layers += spec.stage(b, len(widths))
         last = scaled(nn.Conv2d(widths[-1], data_spec.channels, 1), 1.0)
         self.body = nn.Sequential(*layers, last, Crop(data_spec.height, data_spec.width))
 
@@ -93,17 +94,6 @@ class R3Block(nn.Module):
         h = leaky_relu(self.widen(x) + self.bias1, 0.2)
         h = leaky_relu(self.mix(h) + self.bias2, 0.2)
         return x + self.narrow(h)
-
-
-class Resize(nn.Module):
-    """Bilinear resizing to twice or half the size."""
-
-    def __init__(self, factor: float):
-        super().__init__()
-        self.factor = factor
-
-    def forward(self, x: Tensor) -> Tensor:
-        return interpolate(x, scale_factor=self.factor, mode="bilinear", align_corners=False)
 
 
 def scaled(layer: nn.Conv2d | nn.Linear, gain: float) -> nn.Conv2d | nn.Linear:

@@ -3,6 +3,7 @@ attention, and BigGAN's (Brock et al. 2019, arXiv:1809.11096), whose noise and l
 """
 
 import math
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +35,7 @@ class ResNet(Architecture):
 
     def trunk(self, data_spec: DataSpec, channels: int) -> tuple[nn.Module, int]:
         layers: list[nn.Module] = []
-        for number in range(halvings(data_spec)):
+        for number in range(data_spec.halvings):
             layers.append(Down(channels, self.width, first=number == 0))
             channels = self.width
             if self.attention and number == 0:
@@ -42,17 +43,12 @@ class ResNet(Architecture):
         return nn.Sequential(*layers, Same(self.width), SumPool()), self.width
 
 
-def halvings(data_spec: DataSpec) -> int:
-    """Return how often the size halves until its shorter side is 4 to 7 pixels long."""
-    return max(1, int(math.log2(min(data_spec.height, data_spec.width) / 4)))
-
-
 class ResNetGenerator(nn.Module):
     """[N, z + condition] -> images; see ResNet."""
 
     def __init__(self, spec: ResNet, data_spec: DataSpec, z: int, condition: int):
         super().__init__()
-        blocks, width = halvings(data_spec), spec.width
+        blocks, width = data_spec.halvings, spec.width
         self.shape = [math.ceil(side / 2**blocks) for side in (data_spec.height, data_spec.width)]
         self.pieces = [z, condition]
         per_block = 0
@@ -110,6 +106,7 @@ class Up(nn.Module):
         self.shortcut = nn.Conv2d(a, b, 1)
 
     def forward(self, x: Tensor, numbers: Tensor | None) -> Tensor:
+        larger = partial(interpolate, scale_factor=2.0, mode="nearest")
         h = larger(relu(self.norm1(x, numbers)))
         h = self.conv2(relu(self.norm2(self.conv1(h), numbers)))
         return h + larger(self.shortcut(x))
@@ -144,8 +141,3 @@ class SumPool(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return relu(x).sum((2, 3))
-
-
-def larger(x: Tensor) -> Tensor:
-    """Return [N,C,2H,2W], every pixel four times."""
-    return interpolate(x, scale_factor=2.0, mode="nearest")

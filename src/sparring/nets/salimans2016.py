@@ -74,11 +74,8 @@ class Referred(nn.Module):
                 parent = body.get_submodule(name.rpartition(".")[0])
                 setattr(parent, name.rpartition(".")[2], ReferredNorm(child.num_features))
         self.body = body
-        classes = (
-            torch.eye(condition).repeat(-(-REFERENCE_SIZE // condition), 1)[:REFERENCE_SIZE]
-            if condition
-            else torch.zeros(REFERENCE_SIZE, 0)
-        )
+        one_hot = torch.eye(max(1, condition)).repeat(REFERENCE_SIZE, 1)
+        classes = one_hot[:REFERENCE_SIZE, :condition]
         self.register_buffer("reference", torch.cat([torch.randn(REFERENCE_SIZE, z), classes], 1))
 
     def forward(self, x: Tensor) -> Tensor:
