@@ -1,7 +1,5 @@
 """From rows and predictions to the numbers of a summary, without advice. The same rows give the same numbers."""
 
-import hashlib
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from itertools import combinations
@@ -62,13 +60,16 @@ class Arm:
     confidence: np.ndarray  # float32 [R,T]: the probability of that class
     summed: np.ndarray  # float64 [T,K]: probabilities, added up over repeats
     calibrated: stats.Calibrated
+    failed: int = 0  # fits that did not succeed
 
     @classmethod
-    def of(cls, method: str, budget: str, rows: list[FitRow], proba: np.ndarray, truth: np.ndarray) -> "Arm":
+    def of(
+        cls, method: str, budget: str, rows: list[FitRow], proba: np.ndarray, truth: np.ndarray, failed: int = 0
+    ) -> "Arm":
         """Return the arm of probabilities float32 [R,T,K], which it does not keep: a study has many of them."""
         said, summed = proba.argmax(-1), proba.sum(0, dtype=float)
         calibrated = stats.calibration(proba, truth)
-        return cls(method, budget, rows, said, said == truth, proba.max(-1), summed, calibrated)
+        return cls(method, budget, rows, said, said == truth, proba.max(-1), summed, calibrated, failed)
 
 
 Arms = dict[tuple[str, str], Arm]  # (method, budget) -> arm
@@ -83,13 +84,11 @@ def measure(study: Study) -> tuple[Summary, Arms, np.ndarray]:
     rows, definition = study.rows(), study.definition
     refuse_mixed(rows.values())
     sealed = Sealed.read(study.folder / SEAL, definition.fingerprint)
-    truth = sealed.opened(lambda: count_look(study, rows))
+    truth = sealed.opened(lambda: study.count_look(rows))
     definition = study.definition
     classes = definition.data.classes
     names = [method.name for method in definition.methods]
     arms, unmeasured = arms_of(study, rows, truth)
-    failed = {place: sum(row.status == "error" for row in rows.values() if (row.method, row.budget) == place)
-              for place in arms}  # fmt: skip
     pairs = comparisons(arms, definition.budgets, names)
     summary = Summary(
         format=STUDY_FORMAT,
@@ -107,7 +106,7 @@ def measure(study: Study) -> tuple[Summary, Arms, np.ndarray]:
         minutes_each=definition.minutes_each,
         budgets=tuple(LabelBudget(b, definition.labels[b]) for b in definition.budgets),
         methods=definition.methods,
-        scores=tuple(score(arm, truth, len(classes), failed[place]) for place, arm in arms.items()),
+        scores=tuple(score(arm, truth, len(classes)) for arm in arms.values()),
         unmeasured=tuple(unmeasured),
         errors=tuple(FailedFit(r.method, r.budget, r.repeat, r.error.id, r.error.reason) for r in rows.values()
                      if r.error),
@@ -146,12 +145,6 @@ def refuse_mixed(rows: Iterable[FitRow]) -> None:
             )
 
 
-def count_look(study: Study, rows: dict[Trial, FitRow]) -> None:
-    """Rule 1: count this look in study.json before it happens; the same rows are counted once."""
-    seen = sorted(json.dumps([*trial, row.status, row.digest]) for trial, row in rows.items())
-    study.count_look(hashlib.blake2b("\n".join(seen).encode(), digest_size=8).hexdigest(), len(rows))
-
-
 # One method at one budget.
 
 
@@ -165,11 +158,11 @@ def arms_of(study: Study, rows: dict[Trial, FitRow], truth: np.ndarray) -> tuple
                           key=lambda r: r.repeat)  # fmt: skip
             found = [(row, study.proba(row)) for row in mine if row.status == "ok"]
             found = [(row, proba) for row, proba in found if proba is not None]
+            failed = sum(row.status == "error" for row in mine)
             if found:
                 proba = np.stack([proba for _, proba in found])
-                arms[method.name, budget] = Arm.of(method.name, budget, [row for row, _ in found], proba, truth)
+                arms[method.name, budget] = Arm.of(method.name, budget, [row for row, _ in found], proba, truth, failed)
             else:
-                failed = sum(row.status == "error" for row in mine)
                 unmeasured.append(UnmeasuredArm(method.name, budget, failed))
     return arms, unmeasured
 
@@ -186,14 +179,14 @@ def six_digits(value: Value) -> Value:
     return found
 
 
-def score(arm: Arm, truth: np.ndarray, classes: int, failed: int) -> ArmScore:
+def score(arm: Arm, truth: np.ndarray, classes: int) -> ArmScore:
     balanced = np.nanmean(stats.recalls(arm.right, truth, classes), 1)
     seconds = [row.seconds for row in arm.rows if row.seconds is not None]
     return ArmScore(
         method=arm.method,
         budget=arm.budget,
         n=len(arm.rows),
-        failed=failed,
+        failed=arm.failed,
         accuracy=repeated(stats.share_interval(arm.right), arm.right.mean(1)),
         balanced_accuracy=repeated(stats.balanced_interval(arm.right, truth, classes), balanced),
         ece=six_digits(arm.calibrated.ece),
@@ -248,18 +241,18 @@ def comparisons(arms: Arms, budgets: Sequence[str], methods: Sequence[str]) -> t
     return tuple(
         six_digits(
             Comparison(
-                budget=budget,
-                a=a,
-                b=b,
-                difference=pair.difference,
-                n=pair.repeats,
-                p=pair.p,
-                p_sign_flip=pair.p_sign_flip,
-                p_holm=pair.p_holm,
-                p_tost=pair.p_tost,
-                verdict=pair.verdict,
+                budget,
+                a,
+                b,
+                pair.difference,
+                pair.repeats,
+                pair.p,
+                pair.p_sign_flip,
+                pair.p_holm,
+                pair.p_tost,
+                pair.verdict,
                 sentence=f"{a} against {b}: {pair.sentence}",
-            )
+            )  # fmt: skip
         )
         for (budget, a, b), pair in zip(places, stats.with_verdicts(family), strict=True)
     )

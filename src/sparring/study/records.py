@@ -206,7 +206,7 @@ class FitNotes:
     gate: Gate | None = None
 
     @classmethod
-    def of(cls, noted: Mapping[str, Any]) -> "FitNotes":
+    def of(cls, noted: Mapping[str, object]) -> "FitNotes":
         """Return what is there in the form that is expected; an estimator may note anything."""
         found = cls()
         for name in noted.keys() & vars(found):

@@ -38,7 +38,7 @@ class AnyMethod(Protocol):
     @property
     def cites(self) -> Sequence[str]: ...
 
-    def make(self, **settings: Any) -> Any:
+    def make(self, **settings: object) -> Any:
         """Return an estimator with `fit(images, labels)`, `predict_proba(images)` and, once fitted, `classes_`."""
         ...
 
@@ -101,7 +101,8 @@ def fit_and_predict(task: Task, test: Path, classes: int) -> Outcome:
     except Exception as error:  # the study goes on
         return task.failed(problem_of(error), elapsed(start))
     record = getattr(estimator, "record_", {})
-    notes = json_ready(record.to_json() if isinstance(record, FitRecord) else record)
+    noted = record.to_json() if isinstance(record, FitRecord) else record
+    notes = {str(name): json_ready(value) for name, value in noted.items()}
     if said := sorted({f"{w.category.__name__}: {w.message}" for w in heard})[:5]:
         notes |= {"warnings": said}
     pictures = {
@@ -167,7 +168,7 @@ def class_probabilities(estimator: Any, images: np.ndarray, classes: int) -> np.
     return proba
 
 
-def json_ready(value: Any) -> Any:
+def json_ready(value: object) -> Any:
     """Return `value` as JSON can hold it: a number that is not finite as None, what is unknown as its text."""
     if is_dataclass(value) and not isinstance(value, type):
         return json_ready(to_json(value, kinds=False))
