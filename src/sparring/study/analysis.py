@@ -47,6 +47,12 @@ ABLATIONS: tuple[tuple[Ingredient, str, str, str], ...] = (
     ("generated", "generated images", "gan-augment", "cnn"),
 )
 
+COVERS = (
+    "Intervals and verdicts speak about new draws of the labelled images, new random seeds and new test images of the "
+    "same kind. They do not speak about other data, other settings or other amounts of unlabelled images."
+)
+COVERS_ALL = " At all labels nothing is drawn: there they speak about seeds and test images only."
+
 
 @dataclass(frozen=True, eq=False)
 class Arm:
@@ -120,7 +126,7 @@ def measure(study: Study) -> tuple[Summary, Arms, np.ndarray]:
         notes=(*shortened(rows.values()),
                *unequal(rows.values(), {m.name for m in definition.methods if m.family in SLOW_FAMILIES})),
         ablations=tuple(ablations(pairs)),
-        covers=covers(definition.budgets),
+        covers=COVERS + (COVERS_ALL if "all" in definition.budgets else ""),
         recommendation=Recommendation(None, None, ""),
         verdict="",
         mistakes=(),
@@ -187,8 +193,8 @@ def score(arm: Arm, truth: np.ndarray, classes: int) -> ArmScore:
         budget=arm.budget,
         n=len(arm.rows),
         failed=arm.failed,
-        accuracy=repeated(stats.share_interval(arm.right), arm.right.mean(1)),
-        balanced_accuracy=repeated(stats.balanced_interval(arm.right, truth, classes), balanced),
+        accuracy=repeated_interval(stats.share_interval(arm.right), arm.right.mean(1)),
+        balanced_accuracy=repeated_interval(stats.balanced_interval(arm.right, truth, classes), balanced),
         ece=six_digits(arm.calibrated.ece),
         nll=six_digits(arm.calibrated.nll),
         brier=six_digits(arm.calibrated.brier),
@@ -196,7 +202,7 @@ def score(arm: Arm, truth: np.ndarray, classes: int) -> ArmScore:
     )
 
 
-def repeated(found: stats.Interval, each: np.ndarray) -> RepeatedInterval:
+def repeated_interval(found: stats.Interval, each: np.ndarray) -> RepeatedInterval:
     return six_digits(RepeatedInterval(*found.triple, tuple(each.tolist())))
 
 
@@ -276,16 +282,6 @@ def ablations(pairs: Sequence[Comparison]) -> Iterator[Ablation]:
             if {found.a, found.b} == {a, b}:
                 pair = found if found.a == a else found.reversed()
                 yield Ablation(kind, what, pair.budget, a, b, pair.difference, pair.n, pair.p_holm, pair.verdict)
-
-
-def covers(budgets: Sequence[str]) -> str:
-    """Return what intervals and verdicts speak about."""
-    text = (
-        "Intervals and verdicts speak about new draws of the labelled images, new random seeds and new test images of "
-        "the same kind. They do not speak about other data, other settings or other amounts of unlabelled images."
-    )
-    everything = " At all labels nothing is drawn: there they speak about seeds and test images only."
-    return text + (everything if "all" in budgets else "")
 
 
 # From the notes of fits.

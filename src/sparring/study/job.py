@@ -39,8 +39,8 @@ from .records import (
     STUDY,
     STUDY_FORMAT,
     Definition,
-    LoadOptions,
     MethodEntry,
+    ReadingOptions,
     SealedImages,
     StudyProgress,
     StudySettings,
@@ -129,7 +129,7 @@ def compare(
         fingerprint=prepared.fingerprint,
         data=prepared.about,
         test=SealedImages(prepared.test_hashes),
-        load=LoadOptions(json_ready(size), unlabelled and str(unlabelled), table and str(table)),
+        load=ReadingOptions(json_ready(size), unlabelled and str(unlabelled), table and str(table)),
     )
     with held(folder), Pool(1) as pool:
         study = begun(folder, definition)

@@ -101,8 +101,7 @@ def fit_and_predict(task: Task, test: Path, classes: int) -> Outcome:
     except Exception as error:  # the study goes on
         return task.failed(problem_of(error), elapsed(start))
     record = getattr(estimator, "record_", {})
-    noted = record.to_json() if isinstance(record, FitRecord) else record
-    notes = {str(name): json_ready(value) for name, value in noted.items()}
+    notes = json_ready(record.to_json() if isinstance(record, FitRecord) else record)
     if said := sorted({f"{w.category.__name__}: {w.message}" for w in heard})[:5]:
         notes |= {"warnings": said}
     pictures = {
