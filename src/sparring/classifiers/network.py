@@ -162,7 +162,7 @@ class NetworkClassifier(Classifier):
         with torch_threads(self.threads):
             plan, start = plan_for(images, labels, self.images), Start()
             data_spec = DataSpec.of(images, int(labels.max()) + 1)
-            recipe, data = self._recipe(plan, look_for(images), start), pools(images, labels, start)
+            recipe, data = self._recipe(plan, look_for(images), start), training_pools(images, labels, start)
             return affordable(recipe, data_spec, data, plan.steps, self.minutes, choose_precision(self.precision))
 
     def _train(self, images: np.ndarray, labels: np.ndarray, seed: int) -> State:
@@ -170,7 +170,7 @@ class NetworkClassifier(Classifier):
         begin = time.perf_counter()
         plan, look = plan_for(images, labels, self.images), look_for(images)
         start = self._prepare(images, labels, seed)
-        data = pools(images, labels, start)
+        data = training_pools(images, labels, start)
         data_spec = DataSpec.of(images, len(self.classes_))
         recipe, precision = self._recipe(plan, look, start), choose_precision(self.precision)
         prepared = time.perf_counter()
@@ -223,7 +223,7 @@ class NetworkClassifier(Classifier):
         return {name: value for name, value in state.items() if name != "_network"}
 
 
-def pools(images: np.ndarray, labels: np.ndarray, start: Start) -> Data:
+def training_pools(images: np.ndarray, labels: np.ndarray, start: Start) -> Data:
     """Return the pools that a recipe reads: "all" images, the "labelled" ones, and "made" ones where there are any.
 
     Each holds x uint8 [N,H,W,C] and y int64 [N]. Where the graph is believed, "all" also holds `guess`, its most

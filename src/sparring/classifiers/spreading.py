@@ -158,7 +158,7 @@ def from_neighbours(
     known_graph: Graph, known: np.ndarray, proba: np.ndarray, images: np.ndarray, extractor: str
 ) -> np.ndarray:
     """Return probabilities [M,K] of new images: the mean of their neighbours', weighted as the graph's edges are."""
-    index, distance = graph.neighbours_of(known_graph, known, images, extractor)
+    index, distance = graph.new_neighbours(known_graph, known, images, extractor)
     weights = graph.edge_weights(distance, graph.local_scale(distance), known_graph.scale[index])
     weights /= weights.sum(1, keepdims=True)
     return np.einsum("mn,mnk->mk", weights, proba[index].astype(np.float64))
