@@ -15,6 +15,7 @@ from sklearn.svm import SVC
 from toys import striped
 
 from sparring.classifiers import METHODS, graph, selection, spreading
+from sparring.classifiers.fit_record import CrossValidation
 from sparring.classifiers.logistic import StandardisedFeatures, regression
 from sparring.classifiers.selection import choose, fit_temperature, stratified_folds, subset, within_error
 from sparring.classifiers.spreading import assumed_shares, graph_guess, graph_members, same_image
@@ -91,9 +92,9 @@ def test_the_preferred_setting_stays_unless_another_is_clearly_better():
     assert best(0.1, 1.0).settings == 1.0
     assert best(1.0, 0.1).settings == 1.0
     found = best(0.1, 1.0)
-    assert [row["settings"] for row in found.table] == [0.1, 1.0] and found.accuracy > 0.95
+    assert [row.settings for row in found.measured.table] == [0.1, 1.0] and found.measured.accuracy > 0.95
     alone = choose(np.array([0, 1, 1]), ["a", "b"], held_out, seed=0, temperature=0.7)
-    assert alone == ("a", 0.7, [], None)
+    assert alone == ("a", 0.7, CrossValidation(None, ()))
 
 
 def test_as_good_as_the_best_is_within_half_a_standard_error():

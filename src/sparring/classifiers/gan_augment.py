@@ -61,7 +61,10 @@ class GANAugmentClassifier(CNNClassifier):
                 fakes = self._generated(images, labels, seed)
             self._note(gate=gate)
             if fakes is not None:
-                self.pictures_ = {"generated": first_of_each_class(*fakes), "real": first_of_each_class(*only_labelled(images, labels))}
+                self.pictures_ = {
+                    "generated": first_of_each_class(*fakes),
+                    "real": first_of_each_class(*only_labelled(images, labels)),
+                }
             self._fakes = fakes if gate.passed else None
             self._train(images, labels, seed)
             del self._fakes

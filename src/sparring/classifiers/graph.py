@@ -63,7 +63,9 @@ def built_graph(images: np.ndarray, extractor: str) -> dict[str, np.ndarray]:
     return {field.name: getattr(arrays, field.name) for field in fields(Graph)}
 
 
-def new_neighbours(graph: Graph, known: np.ndarray, images: np.ndarray, extractor: str) -> tuple[np.ndarray, np.ndarray]:
+def new_neighbours(
+    graph: Graph, known: np.ndarray, images: np.ndarray, extractor: str
+) -> tuple[np.ndarray, np.ndarray]:
     """Return index [M,k] and squared distance [M,k] of new images' neighbours among the `known` ones of the graph."""
 
     def compute() -> dict[str, np.ndarray]:

@@ -8,7 +8,7 @@ the labelled images of a step are the same. So `consistency` - `cnn` is what unl
 import math
 import time
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -214,12 +214,13 @@ class NetworkClassifier(Classifier):
             net, batches = self._built_network(), torch.from_numpy(images).split(BATCH_OF_PREDICTION)
             return torch.cat([net(to_unit(batch)).logits.softmax(1) for batch in batches]).numpy()
 
-    def _restore(self, state: dict[str, Any]) -> None:
+    def _restore(self, state: dict[str, object]) -> None:
         former = {"judge_": "discriminator_", "facts_": "data_spec_"}  # their names before version 0.2
         super()._restore({former.get(name, name): value for name, value in state.items()})
 
-    def __getstate__(self) -> dict[str, Any]:
-        state: Any = super().__getstate__()
+    def __getstate__(self) -> object:
+        state = super().__getstate__()
+        assert isinstance(state, dict)
         return {name: value for name, value in state.items() if name != "_network"}
 
 
