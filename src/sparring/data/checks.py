@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -69,10 +69,6 @@ class Description:
     duplicates: DuplicateSummary
     warnings: tuple[str, ...]
     fingerprint: str
-
-    def to_json(self) -> dict[str, object]:
-        """Return the fields as `sparring data --json` prints them."""
-        return asdict(self)
 
 
 def describe(imageset: ImageSet) -> Description:
