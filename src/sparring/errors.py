@@ -85,11 +85,8 @@ def pick(table: Mapping[str, Row], name: str, what: str) -> Row:
     """Return table[name]. Raises UnknownName, a UsageError and KeyError, which suggests the nearest name."""
     if name in table:
         return table[name]
-    raise UnknownName(
-        f"unknown-{what}",
-        f"unknown {what} {name!r}{suggestion(name, table)}",
-        fix=f"choose one of {', '.join(table)}",
-    )
+    fix = f"choose one of {', '.join(table)}"
+    raise UnknownName(f"unknown-{what}", f"unknown {what} {name!r}{suggestion(name, table)}", fix=fix)
 
 
 class Table(dict[str, Row], Generic[Row]):

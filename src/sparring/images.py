@@ -327,11 +327,8 @@ def as_size(size: SizeLike) -> tuple[int, int] | None:
     except (TypeError, ValueError):
         numbers = []
     if isinstance(size, bool) or len(numbers) not in (1, 2) or not all(MIN_SIDE <= n <= 4096 for n in numbers):
-        raise UsageError(
-            "image-size",
-            f"size {size} is not one or two whole numbers from {MIN_SIDE} to 4096",
-            fix="give a side such as 64, or height x width such as 48x64",
-        )
+        fix = "give a side such as 64, or height x width such as 48x64"
+        raise UsageError("image-size", f"size {size} is not one or two whole numbers from {MIN_SIDE} to 4096", fix=fix)
     return numbers[0], numbers[-1]
 
 

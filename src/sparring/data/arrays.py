@@ -241,30 +241,26 @@ def from_dict(found: Mapping[str, object], name: str = "arrays", *, source: str 
 
 def read_npz(path: Path, options: LoadOptions) -> ImageSet:
     """Return the arrays of an .npz file as `from_dict` does. Members that only pickle can read are refused."""
+    found: dict[str, object] = {}
+    key = ""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             check_memory(sum(entry.file_size for entry in archive.zip.infolist()), str(path))
-            found = {key: _member(archive, key, path) for key in archive.files}
+            for key in archive.files:
+                found[key] = archive[key]
     except SparringError:
         raise
     except Exception as error:  # a damaged archive or header raises almost anything
+        if key and isinstance(error, ValueError) and "allow_pickle" in str(error):
+            raise DataError(
+                "npz-pickle",
+                f"{key} in {path} holds Python objects, which only pickle can read, and pickle can run code",
+                fix="save plain arrays: numbers for images, numbers or strings for labels",
+            ) from None
         raise DataError(
             "bad-npz", f"cannot read {path}: {first_line(error)}", fix="write it again with numpy.savez"
         ) from None
     return from_dict(found, path.stem, source=str(path))
-
-
-def _member(archive: Mapping[str, np.ndarray], key: str, path: Path) -> np.ndarray:
-    try:
-        return archive[key]
-    except ValueError as error:
-        if "allow_pickle" not in str(error):
-            raise
-        raise DataError(
-            "npz-pickle",
-            f"{key} in {path} holds Python objects, which only pickle can read, and pickle can run code",
-            fix="save plain arrays: numbers for images, numbers or strings for labels",
-        ) from None
 
 
 def first_line(error: Exception) -> str:

@@ -159,8 +159,5 @@ def require_classes(imageset: ImageSet) -> None:
     there = Counter(imageset.labels[imageset.labelled].tolist())
     if len(there) < 2:
         found = f"only the class {imageset.classes[next(iter(there))]!r}" if there else "no labelled image"
-        raise DataError(
-            "class-one",
-            f"{imageset.name} holds {found}; a classifier needs at least two classes",
-            fix="lay the images out as class folders (cat/1.png dog/2.png), or add labels.csv (file,label)",
-        )
+        fix = "lay the images out as class folders (cat/1.png dog/2.png), or add labels.csv (file,label)"
+        raise DataError("class-one", f"{imageset.name} holds {found}; a classifier needs at least two classes", fix=fix)

@@ -160,11 +160,8 @@ def _schema_classes(tables: list[_ParquetFile]) -> list[str] | None:
     """Return the class names, which must be the same in all files that have any. Raises DataError."""
     found = [names for table in tables if (names := table.metadata_names()) is not None]
     if any(names != found[0] for names in found):
-        raise DataError(
-            "parquet-classes",
-            f"the files in {tables[0].path.parent} name different classes",
-            fix="load them one by one, or write them with the same features",
-        )
+        fix = "load them one by one, or write them with the same features"
+        raise DataError("parquet-classes", f"the files in {tables[0].path.parent} name different classes", fix=fix)
     return found[0] if found else None
 
 

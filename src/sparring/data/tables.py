@@ -42,7 +42,8 @@ def read_table(tree: Tree, table: Path | None, warnings: list[str]) -> dict[str,
     """
     name = str(table) if table else f"{tree.top}/{TABLE}"
     text = _table_text(_table_bytes(tree, table), name)
-    reader = csv.reader(StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
+    delimiter = max(",;\t|", key=text.partition("\n")[0].count)  # of which the first line has most
+    reader = csv.reader(StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows: dict[str, TableRow] = {}
     lines: dict[str, int] = {}
     missing: list[tuple[int, str]] = []
@@ -106,11 +107,6 @@ def _table_text(raw: bytes, name: str) -> str:
     return text
 
 
-def _delimiter(text: str) -> str:
-    """Return the separator that the first line has most of."""
-    return max(",;\t|", key=text.partition("\n")[0].count)
-
-
 def _columns(cells: list[str], name: str) -> dict[str, int]:
     """Return the place of the columns file, label and part. Raises DataError where one of the first two is missing."""
     found = [cell.strip().lower() for cell in cells]
@@ -120,11 +116,8 @@ def _columns(cells: list[str], name: str) -> dict[str, int]:
         return columns
     shown = ", ".join(repr(cell) for cell in cells[:8]) or "nothing"
     lost = " and ".join(what for what in ("file", "label") if what not in columns)
-    raise DataError(
-        "labels-columns",
-        f"{name}, line 1: no column {lost}; the columns are {shown}",
-        fix="let the first line be file,label or file,label,part",
-    )
+    fix = "let the first line be file,label or file,label,part"
+    raise DataError("labels-columns", f"{name}, line 1: no column {lost}; the columns are {shown}", fix=fix)
 
 
 def _table_row(cells: list[str], columns: dict[str, int], line: int, name: str) -> tuple[str, TableRow]:
