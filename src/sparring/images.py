@@ -205,9 +205,8 @@ def _what_it_is(start: bytes) -> str:
 def read_header(image: Image.Image) -> Header:
     """Return the header of an opened image, before decoding."""
     width, height = image.size
-    if (
-        "exif" in image.info and image.format != "TIFF" and _orientation(image) in ROTATED
-    ):  # of a TIFF Pillow has done it
+    # of a TIFF Pillow has done it
+    if "exif" in image.info and image.format != "TIFF" and _orientation(image) in ROTATED:
         width, height = height, width
     grey = image.mode in GREY or (image.mode == "P" and _grey_palette(image))
     return Header(height, width, image.mode, grey, bool(getattr(image, "is_animated", False)), _says_generated(image))

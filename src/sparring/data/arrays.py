@@ -154,12 +154,7 @@ def _choose_scale(arrays: Sequence[tuple[str, np.ndarray]], before: Scale | None
         Scale.SIGNED: not whole and low >= -1 and high <= 1,
         Scale.WORD: whole and low >= 0 and high < 2**16,
     }
-    shown = {
-        Scale.BYTE: high >= 128,
-        Scale.UNIT: high > 0,
-        Scale.SIGNED: low < 0 < high,
-        Scale.WORD: high >= 2**15,
-    }
+    shown = {Scale.BYTE: high >= 128, Scale.UNIT: high > 0, Scale.SIGNED: low < 0 < high, Scale.WORD: high >= 2**15}
     found = next((scale for scale, fits in possible.items() if fits and shown[scale]), None)
     if before is not None and possible.get(before) and (found is None or before in (Scale.UNIT, Scale.SIGNED)):
         found = before

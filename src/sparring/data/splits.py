@@ -159,11 +159,8 @@ def _require_all_classes(imageset: ImageSet, made: Split) -> None:
                 fix="put some of its images into the training part, or remove the class",
             )
         if total and not test[number] and not made.part:
-            why = (
-                "near duplicates of each other or of another class"
-                if total > 1
-                else "at least two are needed, one of them for the test"
-            )
+            why = "near duplicates of each other or of another class"
+            why = why if total > 1 else "at least two are needed, one of them for the test"
             raise DataError(
                 "class-small",
                 f"class {name!r} has {total} labelled image{'s' if total != 1 else ''}: {why}",

@@ -70,7 +70,14 @@ def read_table(tree: Tree, table: Path | None, warnings: list[str]) -> dict[str,
             "labels-csv", f"{name}, line {reader.line_num}: {error}", fix="check the quotes in and before this line"
         ) from None
     if missing:
-        raise _missing_files(name, missing, tree)
+        first = "; ".join(f"line {line}: {path}" for line, path in missing[:5])
+        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+        near = suggestion(missing[0][1], tree.images[:2000])
+        raise DataError(
+            "labels-missing",
+            f"{name} names {len(missing)} files that are not there ({first}{more}){near}",
+            fix="write the paths as seen from the folder of the images, or remove these lines",
+        )
     if not rows:
         raise DataError("labels-csv", f"{name} labels no image", fix="write one line file,label for every image")
     if blank := sum(row.label is None for row in rows.values()):
@@ -136,14 +143,3 @@ def _table_row(cells: list[str], columns: dict[str, int], line: int, name: str) 
             "labels-part", f"{name}, line {line}: part {part!r}", fix="use train, test or val, or leave it empty"
         )
     return path, TableRow(None if label in BLANK_LABELS else label, PART_NAMES.get(part, ""))
-
-
-def _missing_files(name: str, missing: list[tuple[int, str]], tree: Tree) -> DataError:
-    first = "; ".join(f"line {line}: {path}" for line, path in missing[:5])
-    more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-    near = suggestion(missing[0][1], tree.images[:2000])
-    return DataError(
-        "labels-missing",
-        f"{name} names {len(missing)} files that are not there ({first}{more}){near}",
-        fix="write the paths as seen from the folder of the images, or remove these lines",
-    )
