@@ -67,11 +67,8 @@ def frechet_distance(real: np.ndarray | Moments, fake: np.ndarray | Moments, *, 
     a = real if isinstance(real, Moments) else Moments.of(real)
     b = fake if isinstance(fake, Moments) else Moments.of(fake)
     s, _ = roots(factor(a.covariance).between(b.covariance), vectors=False)
-    return Estimate(
-        distance(a.mean - b.mean, np.trace(a.covariance) + np.trace(b.covariance), s),
-        NO_ERROR,
-        NO_ERROR,
-    )
+    value = distance(a.mean - b.mean, np.trace(a.covariance) + np.trace(b.covariance), s)
+    return Estimate(value, NO_ERROR, NO_ERROR)
 
 
 def of_features(real: np.ndarray, fake: np.ndarray, influences: bool) -> Estimate:
@@ -84,7 +81,10 @@ def of_features(real: np.ndarray, fake: np.ndarray, influences: bool) -> Estimat
         return Estimate(value, NO_ERROR, NO_ERROR)
     totals = [(len(x) - 1) * s.sum() for x in (real, fake)]
     of_real = root.own(real, means[0], vectors * np.sqrt(s), totals[0])
-    of_fake = squared_products(fake, means[1], root.matrix.T @ (vectors * inverse_root(s)), totals[1])
+    # 1 / sqrt(s), and 0 where s is 0 but for rounding
+    known = s > np.sqrt(ZERO_VARIANCE) * s.max(initial=0)
+    inverse = np.divide(1, np.sqrt(s), out=np.zeros_like(s), where=known)
+    of_fake = squared_products(fake, means[1], root.matrix.T @ (vectors * inverse), totals[1])
     return Estimate(value, moved(real, means[0], of_real, apart), moved(fake, means[1], of_fake, -apart))
 
 
@@ -140,12 +140,6 @@ def roots(product: np.ndarray, *, vectors: bool) -> tuple[np.ndarray, np.ndarray
     """Return the square roots of the eigenvalues of a positive semi-definite matrix, and its vectors."""
     values, found = np.linalg.eigh(product) if vectors else (np.linalg.eigvalsh(product), product)
     return np.sqrt(np.maximum(values, 0)), found
-
-
-def inverse_root(s: np.ndarray) -> np.ndarray:
-    """Return 1 / sqrt(s), and 0 where s is 0 but for rounding."""
-    known = s > np.sqrt(ZERO_VARIANCE) * s.max(initial=0)
-    return np.divide(1, np.sqrt(s), out=np.zeros_like(s), where=known)
 
 
 # Roots of a covariance C = A^T A; `matrix` is A [R,F].
@@ -211,11 +205,8 @@ def frechet_at_infinity(
     real, fake = pair(real, fake)
     few, width = min(len(real), len(fake)), real.shape[1]
     if parts < 2 or few // parts < least * width:
-        raise UsageError(
-            "frechet-parts",
-            f"{parts} parts of {few} images are too few for {width} features",
-            fix=f"pass {max(parts, 2) * least * width:,} images of each kind or more, or fewer parts (2 at least)",
-        )
+        fix = f"pass {max(parts, 2) * least * width:,} images of each kind or more, or fewer parts (2 at least)"
+        raise UsageError("frechet-parts", f"{parts} parts of {few} images are too few for {width} features", fix=fix)
     random = np.random.default_rng(seed)
     orders = random.permutation(len(real)), random.permutation(len(fake))
     whole = frechet_distance(real, fake)
