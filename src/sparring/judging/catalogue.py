@@ -120,7 +120,6 @@ def _later(name: str, module: str = "scores", *, of: str = "") -> Callable[["Pai
 
 IMPROVED_PRECISION = "Kynkaanniemi et al. 2019, arXiv:1904.06991, eq. 1 and 2"
 DENSITY_COVERAGE = "Naeem et al. 2020, arXiv:2002.09797, eq. 3 and 4"
-ACCURACY_SCORE = "Ravuri & Vinyals 2019, arXiv:1905.10887 (classification accuracy score)"
 
 # fmt: off
 METRICS: dict[str, Metric] = {
@@ -261,7 +260,7 @@ METRICS: dict[str, Metric] = {
         "and be of the right class: the hardest test here. The column of real images has the accuracy from as many "
         "real images; the note says how many real images one fake is worth.",
         "It needs labels and takes minutes. Another classifier may learn more from the same images.",
-        ACCURACY_SCORE,
+        "Ravuri & Vinyals 2019, arXiv:1905.10887 (classification accuracy score)",
         needs="labels", asked=True, times=100, reference="real",
     ),
 }

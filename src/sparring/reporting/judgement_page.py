@@ -106,17 +106,12 @@ def judgement_page(judgement: JudgementResult, pictures: Mapping[str, np.ndarray
 
 def _by_pair(verdicts: Sequence[GeneratorComparison]) -> list[PairOfGenerators]:
     """Return the verdicts on every two generators together."""
-    return [
-        PairOfGenerators(
-            a,
-            b,
-            [
-                (v, m := METRICS[v.metric], typeset(m.shown_difference(v.mean, v.half)).replace("+-", "\u00b1"))
-                for v in rows
-            ],
-        )
-        for (a, b), rows in groupby(verdicts, key=lambda v: (v.a, v.b))
-    ]
+    found = []
+    for (a, b), rows in groupby(verdicts, key=lambda v: (v.a, v.b)):
+        each = [(v, METRICS[v.metric]) for v in rows]
+        shown = [(v, m, typeset(m.shown_difference(v.mean, v.half)).replace("+-", "\u00b1")) for v, m in each]
+        found.append(PairOfGenerators(a, b, shown))
+    return found
 
 
 def _table_rows(
