@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -32,7 +31,7 @@ class SampleOptions:
     interpolate: int | None = None
     walk: str | None = None
     directions: int | None = None
-    nearest: Any = None
+    nearest: object = None
     seed: int = 0
     columns: int | None = None
 
@@ -84,7 +83,7 @@ def sample(
     interpolate: int | None = None,
     walk: str | None = None,
     directions: int | None = None,
-    nearest: Any = None,
+    nearest: object = None,
     animate: Path | str | None = None,
     seed: int = 0,
     columns: int | None = None,
@@ -136,7 +135,7 @@ def draw_samples(sampler: Sampler, options: SampleOptions) -> Samples:
     code = None if options.code is None else sampler.code(options.code)
     limit = {"truncation": options.truncation[0] if options.truncation else None}
 
-    def chosen(number: int) -> dict[str, Any]:
+    def chosen(number: int) -> dict[str, np.ndarray]:
         picked = {"labels": label, "codes": code}
         return {name: np.full(number, value) for name, value in picked.items() if value is not None}
 
@@ -174,7 +173,7 @@ def walk_ends(sampler: Sampler, text: str) -> tuple[int, int]:
     return sampler.label(pairs[0][0]), sampler.label(pairs[0][1])
 
 
-def _with_neighbours(images: np.ndarray, source: Any) -> Samples:
+def _with_neighbours(images: np.ndarray, source: object) -> Samples:
     """Return strips of samples and of what is nearest to them, and the nearest by name."""
     found = real_images(source, images.shape[1:])
     index, distance = latent_views.nearest_images(images, found.images, 3)
@@ -187,7 +186,7 @@ def _with_neighbours(images: np.ndarray, source: Any) -> Samples:
     )
 
 
-def real_images(source: Any, shape: tuple[int, ...]) -> ImageSet:
+def real_images(source: object, shape: tuple[int, ...]) -> ImageSet:
     """Return the images of a data set that may be trained on, at the generator's size [H,W,C]."""
     found = load(source, size=(shape[0], shape[1]))
     if found.images.shape[3] != shape[2]:
