@@ -1,6 +1,7 @@
-"""The book's rules, checked on the source: imports point to earlier chapters, start is light, pieces are small."""
+"""The rules of the layout, checked on the source: imports point to earlier chapters, start is light, files short."""
 
 import ast
+import importlib.util
 import re
 import subprocess
 import sys
@@ -179,3 +180,93 @@ def test_errors_follow_the_grammar(call):
         end = text.values[-1] if isinstance(text, ast.JoinedStr) and text.values else text
         if isinstance(end, ast.Constant):
             assert not str(end.value).endswith((".", "\n")), f"no full stop at the end: {end.value!r}"
+
+
+# --- what benchmarks/structure.py counts ------------------------------------------------------------------------------
+
+LIMITS = {
+    "circles": 0,
+    "floors": 13,
+    "entries": 23,
+    "bare-dicts": 10,
+    "any": 50,
+    "gets": 15,
+    "names": 25,
+    "long-files": 0,
+}
+
+
+@pytest.fixture(scope="module")
+def structure():
+    spec = importlib.util.spec_from_file_location("structure", SOURCE.parents[1] / "benchmarks" / "structure.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["structure"] = module  # its dataclasses look themselves up
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("count", LIMITS)
+def test_the_structure_stays(structure, count):
+    places = structure.COUNTS[count][1](structure.Source("src/sparring", SOURCE))
+    assert len(places) <= LIMITS[count], f"python benchmarks/structure.py --list {count}:\n" + "\n".join(places)
+
+
+def test_the_counts_notice_what_they_count(structure, tmp_path):
+    for name, text in {
+        "a.py": "from .b import g\ndef f() -> dict: return g()\n",
+        "b.py": "from typing import Any\nfrom .a import f\ndef g(x: Any) -> dict[str, Any]: return f()\ndef f(): ...\n",
+        "__init__.py": "",
+    }.items():
+        (tmp_path / name).write_text(text)
+    source = structure.Source("made up", tmp_path)
+    found = {count: len(structure.COUNTS[count][1](source)) for count in LIMITS}
+    assert found == LIMITS | {"circles": 1, "floors": 1, "entries": 3, "bare-dicts": 2, "any": 2, "gets": 0, "names": 1}
+
+
+# --- no sentence steers the program -----------------------------------------------------------------------------------
+
+
+def sentences_compared(tree: ast.AST):
+    """Yield (line, text) where code compares a value with words, or looks for words in it, or cuts them off."""
+
+    def words(node: ast.AST) -> str:
+        text = node.value if isinstance(node, ast.Constant) else None
+        return text if isinstance(text, str) and re.search(r"[A-Za-z]{2,} [A-Za-z]", text) else ""
+
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare):
+            for side in (node.left, *node.comparators):
+                each = side.elts if isinstance(side, ast.Tuple | ast.List | ast.Set) else [side]
+                yield from ((node.lineno, words(one)) for one in each if words(one))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            parts = (
+                "startswith",
+                "endswith",
+                "partition",
+                "rpartition",
+                "removesuffix",
+                "removeprefix",
+                "find",
+                "count",
+            )
+            if node.func.attr in parts:
+                yield from ((node.lineno, words(one)) for one in node.args if words(one))
+        if isinstance(node, ast.MatchValue) and words(node.value):
+            yield node.lineno, words(node.value)
+
+
+OTHERS_WORDS = {
+    "requested and": "numpy's only sign of a full disk",
+    "model name": "a line of /proc/cpuinfo",
+}
+
+
+@pytest.mark.parametrize("path", FILES, ids=named)
+def test_no_sentence_steers_the_program(path):
+    found = [(line, text) for line, text in sentences_compared(TREES[path]) if text not in OTHERS_WORDS]
+    assert not found, f"{named(path)}: use a field or an enum instead of {found}"
+
+
+def test_sentences_that_steer_are_noticed():
+    code = "if 'halved in' in a: pass\nif why == 'more augmentation': pass\nrule.partition(' fitted to')\nx == 'svm'"
+    assert [line for line, _ in sentences_compared(ast.parse(code))] == [1, 2, 3]

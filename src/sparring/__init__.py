@@ -2,8 +2,13 @@
 
     import sparring
 
-    photos = sparring.load("photos/")                  # an ImageSet: uint8 [N,H,W,C], labels with -1 = unlabelled
-    sparring.compare(photos, out="study")              # every method on the same few labels -> study/report.html
+    photos = sparring.load("photos/")                     # an ImageSet: uint8 [N,H,W,C], labels with -1 = unlabelled
+    summary = sparring.compare(photos, out="study")       # every method on the same few labels -> study/report.html
+    run = sparring.train(photos, "dcgan", out="run")      # a generator
+    print(sparring.judge(photos, run))                    # scores of what it draws
+
+One function for each command, with the same options: load, describe, compare, fit, classify, train, sample, translate,
+judge, report. The classifiers are scikit-learn estimators. RECIPES, METHODS, METRICS and FORMATS say what there is.
 
 Names load their chapter when they are first used; importing sparring itself imports nothing heavy.
 """
@@ -12,16 +17,46 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 PUBLIC = {
-    "ImageSet": "data",
+    # one function for each command
     "load": "data",
     "describe": "data",
-    "split": "data",
+    "compare": "reporting.verbs",
+    "fit": "classifiers",
+    "classify": "classifiers",
+    "train": "runs.driver",
+    "sample": "runs.sampling",
+    "translate": "runs.translating",
+    "judge": "judging",
+    "report": "reporting.verbs",
+    # tables
     "RECIPES": "games.recipes",
+    "METHODS": "classifiers",
+    "METRICS": "judging",
+    "FORMATS": "data.formats",
+    # what they take and return
+    "ImageSet": "data",
+    "Summary": "study",
+    "Run": "runs.folder",
+    "Judgement": "judging",
+    "load_model": "classifiers",
+    "split": "data",
+    # scikit-learn estimators
+    "MajorityClassifier": "classifiers",
+    "LogisticClassifier": "classifiers",
+    "SVMClassifier": "classifiers",
+    "SpreadingClassifier": "classifiers",
+    "CNNClassifier": "classifiers",
+    "ConsistencyClassifier": "classifiers",
+    "SemiGANClassifier": "classifiers",
+    "GANAugmentClassifier": "classifiers",
+    # a game by hand
+    "Recipe": "games",
+    "gan": "games",
+    "solo": "games",
+    "translation": "games",
     "new_state": "games.training",
     "training": "games.training",
-    "METHODS": "classifiers",
-    "load_model": "classifiers",
-    "compare": "study",
+    # errors
     "SparringError": "errors",
     "UsageError": "errors",
     "DataError": "errors",
@@ -33,12 +68,33 @@ PUBLIC = {
 __all__ = list(PUBLIC)  # pyright: ignore[reportUnsupportedDunderAll]
 
 if TYPE_CHECKING:  # the same names for editors and type checkers
-    from .classifiers import METHODS, load_model
+    from .classifiers import (
+        METHODS,
+        CNNClassifier,
+        ConsistencyClassifier,
+        GANAugmentClassifier,
+        LogisticClassifier,
+        MajorityClassifier,
+        SemiGANClassifier,
+        SpreadingClassifier,
+        SVMClassifier,
+        classify,
+        fit,
+        load_model,
+    )
     from .data import ImageSet, describe, load, split
+    from .data.formats import FORMATS
     from .errors import DataError, Diverged, FileFormatError, MachineError, MissingData, SparringError, UsageError
+    from .games import Recipe, gan, solo, translation
     from .games.recipes import RECIPES
     from .games.training import new_state, training
-    from .study import compare
+    from .judging import METRICS, Judgement, judge
+    from .reporting.verbs import compare, report
+    from .runs.driver import train
+    from .runs.folder import Run
+    from .runs.sampling import sample
+    from .runs.translating import translate
+    from .study import Summary
 
 
 def __getattr__(name: str):

@@ -1,0 +1,48 @@
+"""What `sparring.compare` and `sparring.report` do: a study with its page, and pages written again."""
+
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import ParamSpec
+
+from ..judging import Judgement
+from ..study import Summary
+from ..study import compare as compare_methods
+from . import write
+from .judgement_page import write_judgement_page
+
+Options = ParamSpec("Options")
+
+
+def _with_page(study: Callable[Options, Summary]) -> Callable[Options, Summary]:
+    @wraps(study)
+    def compare(*args: Options.args, **options: Options.kwargs) -> Summary:
+        summary = study(*args, **options)
+        write(summary.folder)
+        return summary
+
+    return compare
+
+
+compare = _with_page(compare_methods)  # and writes report.html
+
+
+def report(of: Path | str | Summary | Judgement, out: Path | str | None = None, *, nearest: object = None) -> Path:
+    """Write the page of a study, a training run or a judgement, and return its path.
+
+    of: the folder of a study or a run, what `compare` or `judge` returned. out: the page of a judgement, such as
+    "judge.html"; a study and a run have theirs in their folder. nearest: of a run, the images that it was trained on;
+    the page then shows those nearest to its samples.
+
+    Raises FileFormatError where the folder holds neither, MachineError where the page cannot be written.
+    """
+    if isinstance(of, Judgement):
+        path = Path(out or "judge.html")
+        write_judgement_page(path, of.result, of.pictures())
+        return path
+    folder = of.folder if isinstance(of, Summary) else Path(of)
+    if (folder / "recipe.json").is_file():
+        from ..runs.latent_views import refresh_views  # loads torch, which a study's page does not need
+
+        refresh_views(folder, nearest)
+    return write(folder)

@@ -1,0 +1,97 @@
+"""The public API: names and signatures are frozen, and Python's options are those of the command line."""
+
+import inspect
+from pathlib import Path
+
+import pytest
+
+import sparring
+from sparring.cli.commands import app
+
+FROZEN = Path(__file__).with_name("api.txt")
+VERBS = ("load", "describe", "compare", "fit", "classify", "train", "sample", "translate", "judge", "report")
+
+
+def signatures() -> str:
+    """Return one line for each public name: its parameters with their defaults, or what it is."""
+    lines = []
+    for name in sorted(sparring.__all__):
+        thing = getattr(sparring, name)
+        if isinstance(thing, type) and issubclass(thing, Exception):
+            text = f"({', '.join(base.__name__ for base in thing.__bases__)})"
+        elif callable(thing):
+            parameters = inspect.signature(thing).parameters.values()
+            plain = (p.replace(annotation=p.empty) for p in parameters)
+            text = str(inspect.Signature(list(plain)))
+        else:
+            text = f": {', '.join(str(getattr(row, 'name', row)) for row in thing)}"
+        lines.append(f"{name}{text}")
+    return "\n".join(lines) + "\n"
+
+
+def test_names_and_signatures_are_frozen():
+    """Whoever changes the API on purpose runs `python tests/test_api.py` and tells of it in CHANGELOG.md."""
+    assert signatures() == FROZEN.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_every_verb_says_what_it_takes_returns_and_raises(name):
+    text = inspect.getdoc(getattr(sparring, name))
+    assert text and text.split("\n")[0].endswith("."), f"sparring.{name} needs a first sentence"
+    assert "Raises" in text or "raises" in text
+
+
+# What a person types and sees, and what only a program can use.
+ONLY_TYPED = {
+    "json",
+    "quiet",
+    "csv",
+    "no_monitor",
+    "no_watch",
+    "sheet",
+    "inside",
+    "score",
+    "seed",
+    "report",
+    "over_time",
+}
+ONLY_PYTHON = {"progress", "command", "model", "monitor", "names", "budgets", "follow_links", "alike", "labels", "out"}
+# Arguments without a name on the command line.
+PLACED = {"data", "source", "model", "images", "real", "fakes", "run", "of", "folder", "run_or_model", "count", "n"}
+
+
+@pytest.mark.parametrize("name", ["compare", "fit", "classify", "train", "sample", "translate", "judge", "report"])
+def test_options_have_the_same_names_in_python_and_on_the_command_line(name):
+    command = set(inspect.signature(app[name].default_command).parameters)
+    function = set(inspect.signature(getattr(sparring, name)).parameters)
+    assert command - function <= ONLY_TYPED | PLACED, f"only on the command line: {command - function}"
+    assert function - command <= ONLY_PYTHON | PLACED | {"trust_code"}, f"only in Python: {function - command}"
+
+
+def test_misspelt_names_of_tables_are_answered_with_the_nearest():
+    for table, wrong, near in (
+        (sparring.METHODS, "smv", "svm"),
+        (sparring.RECIPES, "dcgn", "dcgan"),
+        (sparring.METRICS, "kernal", "kernel"),
+    ):
+        with pytest.raises(KeyError, match=f"did you mean {near}"):
+            table[wrong]
+        assert "<table>" in table._repr_html_() and near in repr(table)
+
+
+def test_a_notebook_of_one_run(tmp_path):
+    """Train, sample, judge, fit, classify and report, as a person would call them."""
+    run = sparring.train("digits", "mlp", out=tmp_path / "run", images=256, precision="fp32")
+    assert isinstance(run, sparring.Run) and run._repr_html_()
+    images = sparring.sample(run, 5)
+    assert images.shape == (5, 8, 8, 1) and str(images.dtype) == "uint8"
+    found = sparring.judge("digits", run, metrics=("kernel",), features="pixels", images=100)
+    assert isinstance(found, sparring.Judgement)
+    assert sparring.report(found, tmp_path / "judge.html").read_text().startswith("<!DOCTYPE html>")
+    assert sparring.report(run.folder).name == "report.html"
+    fitted = sparring.fit("digits", method="svm", out=tmp_path / "model")
+    assert [p.best for p in sparring.classify(fitted.model, list(sparring.load("digits").images[:2]))]
+
+
+if __name__ == "__main__":
+    FROZEN.write_text(signatures(), encoding="utf-8")
