@@ -68,7 +68,7 @@ class Panel:
 
 
 def panels(
-    rows: Sequence[Mapping[str, Mapping[str, Sequence[Curve]]]], names: Mapping[str, CurveName] = {}
+    rows: Sequence[Mapping[str, Mapping[str, Curve]]], names: Mapping[str, CurveName] = {}
 ) -> list[Panel]:
     """Return the curves of one method at one budget, every repeat together.
 
