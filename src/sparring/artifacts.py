@@ -10,7 +10,6 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
@@ -32,18 +31,18 @@ AGAIN = {"classifier": "fit it again", "generator": "train it again", "translato
 class Artifact:
     """What a model folder holds: config.json, its arrays by name, and preprocess.json."""
 
-    config: dict[str, Any]
+    config: files.JsonObject
     tensors: dict[str, np.ndarray]
-    preprocess: dict[str, Any] | None
+    preprocess: files.JsonObject | None
 
 
 def write_artifact(
     folder: Path,
     kind: str,
     tensors: Mapping[str, np.ndarray],
-    config: Mapping[str, Any],
+    config: Mapping[str, object],
     *,
-    preprocess: Mapping[str, Any] | None = None,
+    preprocess: Mapping[str, object] | None = None,
     card: str,
 ) -> Path:
     """Write a model folder, whole or not at all, and return it. `card` is its README.md.
@@ -85,7 +84,7 @@ def read_artifact(folder: Path | str, kind: str, *, fix: str) -> Artifact:
     return Artifact(config, tensors, preprocess)
 
 
-def _read_config(folder: Path, kind: str, damaged: Callable[[str], FileFormatError], fix: str) -> dict[str, Any]:
+def _read_config(folder: Path, kind: str, damaged: Callable[[str], FileFormatError], fix: str) -> files.JsonObject:
     path = folder / CONFIG
     if not path.is_file():
         if not folder.is_dir():
@@ -112,7 +111,7 @@ def _read_config(folder: Path, kind: str, damaged: Callable[[str], FileFormatErr
     return config
 
 
-def config_hash(config: Mapping[str, Any]) -> str:
+def config_hash(config: Mapping[str, object]) -> str:
     """Return the SHA-256 of everything in config.json but this hash."""
     rest = {key: value for key, value in config.items() if key != "sha256"}
     return files.sha256_of(json.dumps(rest, sort_keys=True).encode())
@@ -133,7 +132,7 @@ def write_verified(folder: Path, contents: Mapping[str, bytes]) -> Path:
 
 
 def read_verified(
-    folder: Path, hashes: Mapping[str, Any], damaged: Callable[[str], FileFormatError]
+    folder: Path, hashes: Mapping[str, object], damaged: Callable[[str], FileFormatError]
 ) -> dict[str, bytes]:
     """Return the content of these files; raise damaged(reason) where one is missing or its SHA-256 is another."""
     contents = {}

@@ -23,6 +23,7 @@ TEMPORARY = ".tmp-"  # names of what is not whole yet begin with this
 LOCK = ".lock"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+JsonObject = dict[str, Any]  # as json.loads returns it: whoever reads a field checks it
 _serial = count()
 
 
@@ -144,12 +145,12 @@ def write_text(path: Path | str, text: str) -> None:
     write_bytes(path, text.encode("utf-8", "replace"))
 
 
-def write_json(path: Path | str, value: Any) -> None:
+def write_json(path: Path | str, value: object) -> None:
     """Indented, finite numbers only (a NaN is our mistake and raises ValueError); see write_bytes."""
     write_bytes(path, _written(value, indent=1))
 
 
-def _written(value: Any, **options) -> bytes:
+def _written(value: object, **options) -> bytes:
     try:
         return (json.dumps(value, ensure_ascii=False, allow_nan=False, **options) + "\n").encode()
     except UnicodeEncodeError:  # a file name that is not valid UTF-8
@@ -177,7 +178,7 @@ def read_json(path: Path | str) -> Any:
         ) from error
 
 
-def append_line(path: Path | str, value: dict) -> None:
+def append_line(path: Path | str, value: JsonObject) -> None:
     """Adds one JSON line, on the disk when this returns; a torn last line is removed, a failed one leaves no trace."""
     path = Path(path)
     line = json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8", "surrogateescape") + b"\n"
@@ -215,7 +216,7 @@ def _mend(file) -> int:
     return end
 
 
-def _parsed(line: bytes) -> dict | None:
+def _parsed(line: bytes) -> JsonObject | None:
     try:
         value = json.loads(line)
     except ValueError:
@@ -223,7 +224,7 @@ def _parsed(line: bytes) -> dict | None:
     return value if isinstance(value, dict) else None
 
 
-def read_lines(path: Path | str) -> list[dict]:
+def read_lines(path: Path | str) -> list[JsonObject]:
     """The rows of a .jsonl file, none when it does not exist. A torn last line is left out; else FileFormatError."""
     try:
         lines = Path(path).read_bytes().removesuffix(b"\n").split(b"\n")

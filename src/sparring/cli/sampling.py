@@ -3,17 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from ..errors import UsageError, printable
-from ..files import new_file, new_folder
+from ..files import JsonObject, new_file, new_folder
 from .app import app, games, stem
 from .screen import Screen
 from .typed import Count, Flag, Seed, number_between, typed_number
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ..runs.sampler import Sampler
     from ..runs.sampling import Samples
 
@@ -120,14 +122,14 @@ def sample(
         show_written(screen, json, neighbours_of(found) | {"images": drawn} | places)
 
 
-def neighbours_of(found: "Samples") -> dict[str, Any]:
+def neighbours_of(found: "Samples") -> JsonObject:
     """What --json prints of the nearest real images."""
     if not found.neighbours:
         return {}
     return {"nearest": [asdict(row) for row in found.neighbours], "closeness": found.closeness}
 
 
-def look_inside(run: Path, sampler: "Sampler", source: str | None, *, seed: int = 0) -> dict[str, Any]:
+def look_inside(run: Path, sampler: "Sampler", source: str | None, *, seed: int = 0) -> JsonObject:
     """Write RUN/inside, beside training images where they are named, or known: digits come with sparring."""
     from ..runs.history import read_settings
     from ..runs.latent_views import save_views
@@ -159,13 +161,13 @@ def film_file(path: Path) -> Path:
     return new_file(path)
 
 
-def write_film(path: Path, frames: Any) -> None:
+def write_film(path: Path, frames: "np.ndarray") -> None:
     from ..images import save_animation
 
     save_animation(path, frames, seconds=0.3, hold=2.0, generated=True)
 
 
-def show_written(screen: Screen, json: bool, written: dict[str, Any]) -> None:
+def show_written(screen: Screen, json: bool, written: JsonObject) -> None:
     if json:
         screen.show_json(written)
         return

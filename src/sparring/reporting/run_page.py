@@ -117,7 +117,7 @@ class RunFiles:
 
     folder: Path
     settings: RunSettings
-    recipe: Mapping[str, Any]
+    recipe: files.JsonObject
     curves: Mapping[str, CurveName]
     python: str
     images: ImagesOf
@@ -153,12 +153,12 @@ class RunFiles:
         return len(list(_objects(self.recipe, "Translator")))
 
 
-def _field(value: Any, *names: str) -> Any:
+def _field(value: object, *names: str) -> Any:
     """Return the first of these fields that a JSON object has; None where it has none, or is no object."""
     return next((value[name] for name in names if name in value), None) if isinstance(value, dict) else None
 
 
-def _objects(value: Any, kind: str) -> Iterator[dict[str, Any]]:
+def _objects(value: object, kind: str) -> Iterator[files.JsonObject]:
     """Yield every JSON object of this kind inside a value."""
     if isinstance(value, dict) and _field(value, "kind") == kind:
         yield value
@@ -187,21 +187,21 @@ def read_run(folder: Path) -> RunFiles:
     )
 
 
-def _without_kinds(recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _without_kinds(recipe: files.JsonObject) -> list[files.JsonObject]:
     return [{k: v for k, v in curve.items() if k != "kind"} for curve in _field(recipe, "curves") or []]
 
 
-def _texts(value: Any, name: str) -> tuple[str, ...]:
+def _texts(value: object, name: str) -> tuple[str, ...]:
     return tuple(str(text) for text in _field(value, name) or ())
 
 
-def _mapping(value: Any, path: Path) -> Mapping[str, Any]:
+def _mapping(value: object, path: Path) -> files.JsonObject:
     if not isinstance(value, dict):
         raise FileFormatError("bad-json", f"{path} holds no JSON object", fix="train again in another folder")
     return value
 
 
-def _rows(path: Path) -> list[dict[str, Any]]:
+def _rows(path: Path) -> list[files.JsonObject]:
     """Return the objects of a JSON list, or of its "views"; none where there is no such file."""
     if not path.is_file():
         return []
@@ -210,7 +210,7 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     return [row for row in found or [] if isinstance(row, dict)]
 
 
-def _view(folder: Path, row: Mapping[str, Any]) -> ViewOf:
+def _view(folder: Path, row: files.JsonObject) -> ViewOf:
     """Return a row of inside/views.json with its picture; names that do not fit its shape are left out."""
     shape = _field(row, "shape") or (0, 0)
     names = {name: _texts(row, name) for name in ("rows", "columns")}

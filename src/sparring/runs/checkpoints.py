@@ -8,7 +8,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -59,7 +58,7 @@ def same_recipe(a: Recipe, b: Recipe) -> bool:
     return a == b or to_json(replace(a, about="")) == to_json(replace(b, about=""))
 
 
-def save_state(state: State, recipe: Recipe, folder: Path, **extra: Any) -> None:
+def save_state(state: State, recipe: Recipe, folder: Path, **extra: object) -> None:
     """Write a checkpoint folder: the tensors, and state.json (with `extra`) that holds their SHA-256.
 
     Raises MachineError when it cannot be written or does not read back as written; then nothing is left behind.
@@ -81,7 +80,7 @@ def save_state(state: State, recipe: Recipe, folder: Path, **extra: Any) -> None
     write_verified(folder, {TENSORS: data, STATE: json.dumps(rest, indent=1, allow_nan=False).encode()})
 
 
-def load_state(recipe: Recipe, folder: Path, *, device: str = "cpu") -> tuple[State, dict[str, Any]]:
+def load_state(recipe: Recipe, folder: Path, *, device: str = "cpu") -> tuple[State, files.JsonObject]:
     """Return the state in a checkpoint folder, and its state.json.
 
     Raises FileFormatError when it is damaged or of another recipe.
@@ -107,7 +106,7 @@ def load_state(recipe: Recipe, folder: Path, *, device: str = "cpu") -> tuple[St
     return state, rest
 
 
-def monitor_record(rest: Mapping[str, Any]) -> dict[str, Any]:
+def monitor_record(rest: files.JsonObject) -> files.JsonObject:
     """Return the monitor's state in the content of a state.json; it was called `watch` before."""
     return rest.get("monitor") or rest.get("watch") or {}
 

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
@@ -44,7 +43,7 @@ class TrainOptions:
     seed: int = 0
     size: str | int | tuple[int, int] | None = None
     unlabelled: Path | str | None = None
-    source: Any = None
+    source: object = None
     augment: str = "auto"
     device: str = "auto"
     precision: str = "auto"
@@ -78,7 +77,7 @@ class TrainingProgress:
 
 
 def train(
-    data: Any,
+    data: object,
     recipe: str | Recipe = "auto",
     out: Path | str = "run",
     *,
@@ -88,7 +87,7 @@ def train(
     seed: int = 0,
     size: str | int | tuple[int, int] | None = None,
     unlabelled: Path | str | None = None,
-    source: Any = None,
+    source: object = None,
     augment: str = "auto",
     device: str = "auto",
     precision: str = "auto",
@@ -117,7 +116,7 @@ def train(
 
 
 def train_steps(
-    data: Any,
+    data: object,
     recipe: str | Recipe = "auto",
     out: Path | str = "run",
     options: TrainOptions = TrainOptions(),
@@ -227,7 +226,7 @@ def _other_run(run: Run, what: str) -> UsageError:
     )
 
 
-def _resumed(run: Run, device: str) -> tuple[State, dict[str, Any]]:
+def _resumed(run: Run, device: str) -> tuple[State, files.JsonObject]:
     """Return the state to go on from, and what else its checkpoint says; cut log, events and copies back to it."""
     found = run.newest(device=device)
     if found is None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from .. import files
 
@@ -16,7 +16,7 @@ EVENTS, LOG = "events.jsonl", "log.jsonl"
 Value = TypeVar("Value")
 
 
-def from_mapping(kind: type[Value], data: Mapping[str, Any]) -> Value:
+def from_mapping(kind: type[Value], data: files.JsonObject) -> Value:
     """Return the dataclass `kind` from JSON. Keys that it does not know are left out, fields that are not there keep
     their defaults."""
     known = {f.name for f in fields(kind)}  # type: ignore[arg-type]
@@ -87,7 +87,7 @@ def read_events(folder: Path) -> list[Event]:
     return [_event(line) for line in files.read_lines(folder / EVENTS)]
 
 
-def _event(line: dict[str, Any]) -> Event:
+def _event(line: files.JsonObject) -> Event:
     signals = line.get("signals", [line["signal"]] if "signal" in line else [])
     kind, words = str(line.get("event")), line.get("words") or ""
     if kind not in set(EventKind):

@@ -17,6 +17,7 @@ from torch.nn.functional import one_hot
 from .. import files
 from ..games.players import Generator
 from ..images import grid, load_image, save_animation, save_png, to_unit
+from ..metrics.copies import median_nearness
 from ..nets.resnet import ResNetGenerator
 from .sampler import Latents, Sampler
 from .signals import RandomFeatures
@@ -220,7 +221,7 @@ def closeness(images: np.ndarray, training: np.ndarray, *, sample: int = 256) ->
     _, real = nearest_images(training[rows], training, 5, but=rows)
     others = [found[found > 0][0] for found in real if (found > 0).any()]
     _, made = nearest_images(images, training, 1)
-    return float(np.median(made) / np.median(others)) if others else None
+    return median_nearness(made, np.array(others)) if others else None
 
 
 def evenly_spaced(count: int, most: int) -> np.ndarray:

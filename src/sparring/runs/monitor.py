@@ -7,24 +7,24 @@ torch's random state or writes a file: driver.py and rollback.py do what is deci
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from .. import keyed_random
+from ..files import JsonObject
 from ..games.augment import NoAugment
 from ..games.builders import Recipe
 from ..games.losses import AdversarialLoss, InputGradientPenalty
 from ..games.measures import FractionReal
 from ..games.nodes import Batch, Labels, Output
 from ..games.players import Discriminator, Generator, Player
-from ..games.training import Data, ShardContext, Sharding, State, Step
+from ..games.training import Data, Relief, ShardContext, Sharding, State, Step
 from ..images import to_unit
 from ..nets.layers import DataSpec
 from ..records import walk
@@ -88,7 +88,7 @@ def to_float(x: Tensor) -> Tensor:
     return to_unit(x) if x.dtype == torch.uint8 else x.float()
 
 
-def chosen_rows(count: int, most: int, *key: Any) -> Tensor:
+def chosen_rows(count: int, most: int, *key: object) -> Tensor:
     """At most `most` of range(count), ascending."""
     return keyed_random.order(keyed_random.key(*key), count)[:most].sort().values
 
@@ -294,7 +294,7 @@ class MonitorState:
     stopped: str = ""
 
     @classmethod
-    def read(cls, saved: Mapping[str, Any]) -> "MonitorState":
+    def read(cls, saved: JsonObject) -> "MonitorState":
         """Return the state in a checkpoint, also of versions that called `warned` `told`."""
         return cls(**{"warned" if name == "told" else name: value for name, value in saved.items()})
 
@@ -319,14 +319,13 @@ class Change(StrEnum):
     MORE_AUGMENTATION = "more augmentation"
     FULL_PRECISION = "full precision"
 
-    @property
-    def relief(self) -> dict[str, Any]:
-        """Return the fields of Relief that it sets."""
-        return {
-            Change.HALVED_RATES: {"rate": 0.5},
-            Change.DOUBLED_PENALTIES: {"penalty": 2.0},
-            Change.FULL_PRECISION: {"fp32": True},
-        }.get(self, {})
+    def eased(self, relief: Relief) -> Relief:
+        """Return this relief with what this change adds to it."""
+        if self is Change.HALVED_RATES:
+            return replace(relief, rate=0.5)
+        if self is Change.DOUBLED_PENALTIES:
+            return replace(relief, penalty=2.0)
+        return replace(relief, fp32=True) if self is Change.FULL_PRECISION else relief
 
 
 class Monitor:
@@ -363,7 +362,7 @@ class Monitor:
                 side = "fake" if any(isinstance(p, Output) for p in walk(loss.of)) else "real"
                 self.fresh.setdefault(side, []).append(mean)
 
-    def saved(self) -> dict:
+    def saved(self) -> JsonObject:
         """Return the monitor's state for a checkpoint."""
         for name, values in self.fresh.items():
             known = [v for v in torch.stack(values).double().tolist() if math.isfinite(v)]
@@ -449,7 +448,7 @@ class Monitor:
             changes.append(Change.FULL_PRECISION)
         return changes[state.attempt] if state.attempt < len(changes) else None
 
-    def went_back(self, state: State, change: "Change", record: dict[str, Any]) -> None:
+    def went_back(self, state: State, change: "Change", record: JsonObject) -> None:
         """Go on from a copy: the weights are the copy's already, `record` is this monitor's state as it was then."""
         mine, self.fresh = self.record, {}
         self.record = MonitorState.read(record)
@@ -459,7 +458,7 @@ class Monitor:
         halved = change is Change.HALVED_RATES
         self.record.eased_until = state.round + EASED * self.tick if halved else mine.eased_until
         state.extra = min(state.extra + lost, int(EXTRA * self.rounds))
-        state.attempt, state.relief = state.attempt + 1, replace(state.relief, **change.relief)
+        state.attempt, state.relief = state.attempt + 1, change.eased(state.relief)
         if change is Change.MORE_AUGMENTATION:
             for net in state.nets.values():
                 if (p := net.augment_probability) is not None:

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from .. import files
 from ..errors import FileFormatError, SparringError, UsageError
@@ -74,13 +73,13 @@ def execute(path: Path) -> OwnCode:
     return found
 
 
-def own_code(value: Any) -> OwnCode | None:
+def own_code(value: object) -> OwnCode | None:
     """Return the file that defined classes of this recipe or network, or None where all are sparring's."""
     modules = {type(item).__module__ for item in walk(value)}
     return next((code for code in _executed.values() if code.module.__name__ in modules), None)
 
 
-def foreign_modules(value: Any) -> list[str]:
+def foreign_modules(value: object) -> list[str]:
     """Return the modules, other than sparring's, that define classes of this recipe."""
     return sorted({m for m in (type(item).__module__ for item in walk(value)) if m.split(".")[0] != "sparring"})
 

@@ -6,11 +6,12 @@ the best state is exported and the run ends with exit code 6.
 """
 
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 
 from ..errors import Diverged, FileFormatError
+from ..files import JsonObject
 from ..games.training import State, new_state
 from .checkpoints import fill, load_state, monitor_record, save_state, tensors
 from .folder import Run
@@ -69,7 +70,7 @@ def go_back(run: Run, state: State, monitor: Monitor, sure: list[Finding], secon
     return sentence
 
 
-def _newest_good(run: Run, state: State, monitor: Monitor) -> tuple[State, dict[str, Any]]:
+def _newest_good(run: Run, state: State, monitor: Monitor) -> tuple[State, JsonObject]:
     """Return the newest good copy that verifies, else the first state: it was healthy."""
     device = str(next(p.device for net in state.nets.values() for p in net.parameters()))
     for at, good in reversed(monitor.record.copies):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -32,7 +32,7 @@ class SampleOptions:
     interpolate: int | None = None
     walk: str | None = None
     directions: int | None = None
-    nearest: Any = None
+    nearest: object = None
     seed: int = 0
     columns: int | None = None
 
@@ -48,6 +48,11 @@ class SampleOptions:
         if named == ["walk"] and self.classes is not None:
             raise UsageError("two-pictures", "--walk names its classes itself", fix="leave out --class")
         return named[0] if named else "samples"
+
+
+class _Chosen(TypedDict, total=False):
+    labels: np.ndarray
+    codes: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,7 @@ def sample(
     interpolate: int | None = None,
     walk: str | None = None,
     directions: int | None = None,
-    nearest: Any = None,
+    nearest: object = None,
     animate: Path | str | None = None,
     seed: int = 0,
     columns: int | None = None,
@@ -134,23 +139,25 @@ def draw_samples(sampler: Sampler, options: SampleOptions) -> Samples:
     picture, seed, columns, count = options.picture, options.seed, options.columns, options.count
     label = None if options.classes is None else sampler.label(options.classes)
     code = None if options.code is None else sampler.code(options.code)
-    limit = {"truncation": options.truncation[0] if options.truncation else None}
+    limit = options.truncation[0] if options.truncation else None
 
-    def chosen(number: int) -> dict[str, Any]:
-        picked = {"labels": label, "codes": code}
-        return {name: np.full(number, value) for name, value in picked.items() if value is not None}
+    def chosen(number: int) -> _Chosen:
+        picked: _Chosen = {} if label is None else {"labels": np.full(number, label)}
+        return picked if code is None else {**picked, "codes": np.full(number, code)}
 
     if options.interpolate is not None:
         steps = options.interpolate
         rows = max(1, (count or 8 * steps) // steps)
-        return Samples(latent_views.interpolation(sampler, rows, steps, seed=seed, **limit, **chosen(rows)))
+        return Samples(latent_views.interpolation(sampler, rows, steps, seed=seed, truncation=limit, **chosen(rows)))
     if options.walk is not None:
         steps, (a, b) = columns or 9, walk_ends(sampler, options.walk)
         rows = max(1, (count or 54) // steps)
-        return Samples(latent_views.class_walk(sampler, a, b, rows, steps, seed=seed, **limit))
+        return Samples(latent_views.class_walk(sampler, a, b, rows, steps, seed=seed, truncation=limit))
     if options.directions is not None:
-        kept = {"seed": seed, **limit, **chosen(1)}
-        return Samples(latent_views.direction_strips(sampler, options.directions, columns or 9, **kept))
+        steps, picked = columns or 9, chosen(1)
+        return Samples(
+            latent_views.direction_strips(sampler, options.directions, steps, seed=seed, truncation=limit, **picked)
+        )
     if picture == "truncation":
         count = count or 10
         return Samples(latent_views.truncations(sampler, options.truncation, count, seed=seed, **chosen(count)))
@@ -158,7 +165,7 @@ def draw_samples(sampler: Sampler, options: SampleOptions) -> Samples:
         drawn = [images for _, images in per_class_samples(sampler, options.per_class, seed=seed)]
         return Samples(np.concatenate(drawn))
     count = count or (10 if picture == "nearest" else 64)
-    images = sampler.draw(count, seed=seed, **limit, **chosen(count))
+    images = sampler.draw(count, seed=seed, truncation=limit, **chosen(count))
     return Samples(images) if options.nearest is None else _with_neighbours(images, options.nearest)
 
 
@@ -174,7 +181,7 @@ def walk_ends(sampler: Sampler, text: str) -> tuple[int, int]:
     return sampler.label(pairs[0][0]), sampler.label(pairs[0][1])
 
 
-def _with_neighbours(images: np.ndarray, source: Any) -> Samples:
+def _with_neighbours(images: np.ndarray, source: object) -> Samples:
     """Return strips of samples and of what is nearest to them, and the nearest by name."""
     found = real_images(source, images.shape[1:])
     index, distance = latent_views.nearest_images(images, found.images, 3)
@@ -187,7 +194,7 @@ def _with_neighbours(images: np.ndarray, source: Any) -> Samples:
     )
 
 
-def real_images(source: Any, shape: tuple[int, ...]) -> ImageSet:
+def real_images(source: object, shape: tuple[int, ...]) -> ImageSet:
     """Return the images of a data set that may be trained on, at the generator's size [H,W,C]."""
     found = load(source, size=(shape[0], shape[1]))
     if found.images.shape[3] != shape[2]:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -113,7 +112,7 @@ def _write_image(pixels: np.ndarray, stem: str, out: Path) -> Path:
 
 
 def restored_images(
-    model: Translating, source: Any, *, out: Path | None = None, seed: int = 0
+    model: Translating, source: object, *, out: Path | None = None, seed: int = 0
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Return intact images uint8 [N,H,W,C], and what `Translating.undone` makes of them after degrading them.
 
