@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 Class = TypeVar("Class", bound=type)
 Value = TypeVar("Value")
+_OTHER_VERSION = "use a file written by this version of sparring"
 RECORDS: dict[str, type] = {}  # name -> class
 FORMER: dict[str, type] = {}  # the name that a class had before -> class
 
@@ -181,18 +182,13 @@ def from_json(data: object) -> Any:
     cls: Any = RECORDS.get(kind, FORMER.get(kind))
     if cls is None:
         raise FileFormatError(
-            "unknown-record",
-            f"unknown record {kind!r}{suggestion(kind, RECORDS)}",
-            fix="use a file written by this version of sparring",
+            "unknown-record", f"unknown record {kind!r}{suggestion(kind, RECORDS)}", fix=_OTHER_VERSION
         )
     known, now = [f.name for f in fields(cls)], {first: name for name, first in _first_fields(cls).items()}
     rest = {str(name if name in known else now.get(name, name)): value for name, value in rest.items()}
     if unknown := [name for name in rest if name not in known]:
-        raise FileFormatError(
-            "unknown-field",
-            f"{kind} has no field {unknown[0]!r}{suggestion(unknown[0], known)}; it has {', '.join(known)}",
-            fix="use a file written by this version of sparring",
-        )
+        problem = f"{kind} has no field {unknown[0]!r}{suggestion(unknown[0], known)}; it has {', '.join(known)}"
+        raise FileFormatError("unknown-field", problem, fix=_OTHER_VERSION)
     return cls(**rest)
 
 
@@ -227,9 +223,7 @@ def read_record(cls: type[Value], data: object, *, name: str = "the file") -> Va
         return _reader(cls)(data)
     except _Misfit as error:
         place = f"{name}: {error.place.removeprefix('.')}: " if error.place else f"{name}: "
-        raise FileFormatError(
-            error.id, f"{place}{error}", fix="use a file written by this version of sparring"
-        ) from None
+        raise FileFormatError(error.id, f"{place}{error}", fix=_OTHER_VERSION) from None
 
 
 class _Misfit(ValueError):

@@ -51,10 +51,8 @@ def _unbuildable(spec: NetworkSpec) -> Iterator[RecipeProblem]:
     if len(chain) > 1 and innermost.gives_maps:
         yield f"{type(spec.net).__name__} needs vectors, but {innermost!r} gives maps", "choose another trunk"
     if innermost.starts_at_zero and constraint_of(spec).divides_weights:
-        yield (
-            f"the blocks of {innermost!r} in {spec.name} start at zero, and zero has no spectral norm",
-            "use it without the constraint, or another architecture",
-        )
+        what = f"the blocks of {innermost!r} in {spec.name} start at zero, and zero has no spectral norm"
+        yield what, "use it without the constraint, or another architecture"
     if isinstance(spec, Discriminator) and spec.augment.needs_buffer and not spec.augment.buffers:
         kind = type(spec.augment).__name__
         what = f"{kind} in {spec.name} has no measure to follow, so nothing would happen"
@@ -137,10 +135,8 @@ def _wrong_images(kind: str, node: Discriminated, discriminator: NetworkSpec) ->
         what = "the images that they were made from" if discriminator.source else "their labels"
         yield f"{kind} shows {node.by} images alone, but it also needs {what}", "use Discriminated(..., condition=...)"
     if node.condition is not None and not (discriminator.head.wants_label or discriminator.source):
-        yield (
-            f"{kind} gives {node.by} a condition, but its head {discriminator.head!r} takes none",
-            "use Projection(), or Discriminated() without condition",
-        )
+        what = f"{kind} gives {node.by} a condition, but its head {discriminator.head!r} takes none"
+        yield what, "use Projection(), or Discriminated() without condition"
     if discriminator.head.wants_maps != discriminator.net.gives_maps:
         yield (
             f"head {discriminator.head!r} of {discriminator.name} reads "

@@ -301,10 +301,7 @@ _ROWS = {
         about="four times as many pixels each way",
     ),
     "restyle": translation(
-        "Isola et al. 2017, arXiv:1611.07004, section 4 (colour)",
-        Grey(),
-        residual=True,
-        about="colours grey images",
+        "Isola et al. 2017, arXiv:1611.07004, section 4 (colour)", Grey(), residual=True, about="colours grey images"
     ),
 }
 

@@ -363,49 +363,36 @@ def check_trainable(recipe: Recipe, data: Data, sharding: Sharding = Sharding())
     for node in (p for p in walk(recipe) if isinstance(p, (Batch, Labels))):
         field = node.field if isinstance(node, Batch) else "y"
         if node.pool not in data:
-            raise DataError(
-                "data-pool",
-                f"the recipe reads {node.pool} images, but the data has {', '.join(data)}{suggestion(node.pool, data)}",
-                fix="name the images to start from with --source"
-                if node.pool in ("pairs", "a", "b")
-                else "choose a recipe that needs none, or add them to the data",
+            what = (
+                f"the recipe reads {node.pool} images, but the data has {', '.join(data)}{suggestion(node.pool, data)}"
             )
+            named = node.pool in ("pairs", "a", "b")
+            source, other = (
+                "name the images to start from with --source",
+                "choose a recipe that needs none, or add them",
+            )
+            raise DataError("data-pool", what, fix=source if named else f"{other} to the data")
         if field not in data[node.pool]:
-            raise DataError(
-                "data-field",
-                f"the recipe reads {field!r} of the {node.pool} images, which have {', '.join(data[node.pool])}",
-                fix="choose a recipe that needs none, or add it to the data",
-            )
+            what = f"the recipe reads {field!r} of the {node.pool} images, which have {', '.join(data[node.pool])}"
+            raise DataError("data-field", what, fix="choose a recipe that needs none, or add it to the data")
         values = data[node.pool][field]
         if values.ndim == 4 and values.is_floating_point() and values.numel() and values.abs().max() > 1.01:
             low, high = values.min().item(), values.max().item()
-            raise DataError(
-                "data-range",
-                f"the {node.pool} images run from {low:g} to {high:g}; images of floats run from -1 to 1",
-                fix="pass uint8, or divide by 127.5 and subtract 1",
-            )
+            what = f"the {node.pool} images run from {low:g} to {high:g}; images of floats run from -1 to 1"
+            raise DataError("data-range", what, fix="pass uint8, or divide by 127.5 and subtract 1")
     if recipe.batch % (sharding.ranks * sharding.micro):
-        raise UsageError(
-            "batch-split",
-            f"a batch of {recipe.batch} cannot be split over {sharding.ranks} processes times {sharding.micro} "
-            "micro-batches",
-            fix="choose numbers whose product divides it",
-        )
+        ways = f"{sharding.ranks} processes times {sharding.micro} micro-batches"
+        what = f"a batch of {recipe.batch} cannot be split over {ways}"
+        raise UsageError("batch-split", what, fix="choose numbers whose product divides it")
+    fix = "use micro=1, and a smaller batch or more processes"
     whole = [loss for player in recipe.players for loss in player.losses if loss.whole_batch]
     if whole and sharding.micro > 1:
-        raise UsageError(
-            "batch-whole",
-            f"{type(whole[0]).__name__} needs the whole batch at once, so it cannot be accumulated over "
-            f"{sharding.micro} micro-batches",
-            fix="use micro=1, and a smaller batch or more processes",
-        )
+        what = f"{type(whole[0]).__name__} needs the whole batch at once, so it cannot be accumulated over "
+        raise UsageError("batch-whole", f"{what}{sharding.micro} micro-batches", fix=fix)
     counting = [name for name, spec in recipe.nets.items() if constraint_of(spec).counts_passes]
     if counting and sharding.micro > 1:
-        raise UsageError(
-            "batch-spectral",
-            f"spectral norm in {counting[0]} takes a step with every forward pass, so micro-batches would change it",
-            fix="use micro=1, and a smaller batch or more processes",
-        )
+        what = f"spectral norm in {counting[0]} takes a step with every forward pass, so micro-batches would change it"
+        raise UsageError("batch-spectral", what, fix=fix)
 
 
 def fastest_precision(recipe: Recipe, data_spec: DataSpec, *, device: str = "cpu", rounds: int = 4) -> str:
