@@ -248,7 +248,7 @@ def sha256_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def content_hash(*content: object) -> str:
+def content_hash(*content: Any) -> str:
     """Return 32 hexadecimal digits (BLAKE2b) that stand for arrays, bytes and other values.
 
     An array counts with its shape and kind, another value with its `repr`.

@@ -7,7 +7,7 @@ torch's random state or writes a file: driver.py and rollback.py do what is deci
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
