@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ..records import CurveName
 
@@ -55,6 +54,7 @@ FRACTION = "FractionReal"
 PAIRED = (FRACTION, "MeanScore", "R1")  # real and generated images belong in one picture
 SHARES = (FRACTION, "PairAccuracy", "Accuracy")
 MOST = 6
+Curve = Sequence[Sequence[float | None]]  # [images, value] of each point
 
 
 @dataclass(frozen=True)
@@ -62,23 +62,25 @@ class Panel:
     """One quantity, or two that belong together: (name, curves of every repeat) per line."""
 
     title: str
-    lines: tuple[tuple[str, Sequence[Any]], ...]
+    lines: tuple[tuple[str, Sequence[Curve]], ...]
     share: bool = False
     is_gradient: bool = False
 
 
-def panels(rows: Sequence[Mapping[str, Any]], names: Mapping[str, CurveName] = {}) -> list[Panel]:
+def panels(
+    rows: Sequence[Mapping[str, Mapping[str, Sequence[Curve]]]], names: Mapping[str, CurveName] = {}
+) -> list[Panel]:
     """Return the curves of one method at one budget, every repeat together.
 
     First those of real and generated images in one picture, then the generator's. `names`: what the curves are called;
     one that is not there is named by its key.
     """
-    curves: dict[str, list] = {}
+    curves: dict[str, list[Curve]] = {}
     for row in rows:
         for key, values in row["curves"].items():
             if values:
                 curves.setdefault(str(key), []).append(values)
-    paired: dict[str, list[tuple[CurveName, Sequence[Any]]]] = {}
+    paired: dict[str, list[tuple[CurveName, Sequence[Curve]]]] = {}
     rest = []
     for key, runs in curves.items():
         name = names[key] if key in names else _name_of(key)
