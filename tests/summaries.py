@@ -163,7 +163,7 @@ def make_summary(
         minutes_each=None,
         budgets=tuple(LabelBudget(b, test * 4 if b == "all" else int(b) * len(names)) for b in budgets),
         methods=tuple(_method_entry(m) for m in methods),
-        scores=tuple(analysis.score(arm, truth, len(names), 0) for arm in arms.values()),
+        scores=tuple(analysis.score(arm, truth, len(names)) for arm in arms.values()),
         unmeasured=tuple(UnmeasuredArm(m, b, repeats) for m, b in failed),
         errors=tuple(FailedFit(m, b, r, "fit-failed", "the loss was never finite")
                      for m, b in failed for r in range(repeats)),

@@ -25,7 +25,7 @@ from sparring.classifiers import (
 )
 from sparring.classifiers.cnn import unsmoothed
 from sparring.classifiers.fit_record import FitRecord, GraphCheck
-from sparring.classifiers.network import Look, Plan, Start, look_for, plan_for, pools
+from sparring.classifiers.network import Look, Plan, Start, look_for, plan_for, training_pools
 from sparring.games.nodes import Batch, Discriminated
 from sparring.games.players import Discriminator
 from sparring.games.training import new_state, training
@@ -193,7 +193,7 @@ def game(threshold):
     assert start.prior == PRIOR
     recipe = ConsistencyClassifier(net=THIN)._recipe(PLAN, LOOK, start)
     recipe = edited(recipe, '"threshold": 0.95', f'"threshold": {threshold}')
-    return recipe, pools(x, y, start), DataSpec(1, 12, 10, 3)
+    return recipe, training_pools(x, y, start), DataSpec(1, 12, 10, 3)
 
 
 def edited(recipe, old, new):

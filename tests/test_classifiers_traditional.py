@@ -15,6 +15,7 @@ from sklearn.svm import SVC
 from toys import striped
 
 from sparring.classifiers import METHODS, graph, selection, spreading
+from sparring.classifiers.fit_record import CrossValidation
 from sparring.classifiers.logistic import StandardisedFeatures, regression
 from sparring.classifiers.selection import choose, fit_temperature, stratified_folds, subset, within_error
 from sparring.classifiers.spreading import assumed_shares, graph_guess, graph_members, same_image
@@ -91,9 +92,9 @@ def test_the_preferred_setting_stays_unless_another_is_clearly_better():
     assert best(0.1, 1.0).settings == 1.0
     assert best(1.0, 0.1).settings == 1.0
     found = best(0.1, 1.0)
-    assert [row["settings"] for row in found.table] == [0.1, 1.0] and found.accuracy > 0.95
+    assert [row.settings for row in found.measured.table] == [0.1, 1.0] and found.measured.accuracy > 0.95
     alone = choose(np.array([0, 1, 1]), ["a", "b"], held_out, seed=0, temperature=0.7)
-    assert alone == ("a", 0.7, [], None)
+    assert alone == ("a", 0.7, CrossValidation(None, ()))
 
 
 def test_as_good_as_the_best_is_within_half_a_standard_error():
@@ -208,11 +209,11 @@ def test_nearest_is_exact(monkeypatch):
         apart = ((asked[:, None].astype(float) - known) ** 2).sum(2)
         if same:
             np.fill_diagonal(apart, np.inf)
-        index, distance = graph.nearest_points(asked, known, 7, same=same)
+        index, distance = graph.nearest_by_features(asked, known, 7, same=same)
         order = np.argsort(apart, axis=1)[:, :7]
         assert (index == order).mean() > 0.99  # ties within rounding
         assert np.allclose(distance, np.take_along_axis(apart, order, 1), atol=1e-4)
-    assert graph.nearest_points(points[:3], points[:3], 7, same=True)[0].shape == (3, 2)
+    assert graph.nearest_by_features(points[:3], points[:3], 7, same=True)[0].shape == (3, 2)
 
 
 def test_principal_components_keep_what_varies():
@@ -272,7 +273,7 @@ def test_larger_images_are_shrunk_and_too_many_are_not_distorted():
 
 def test_labels_flow_as_the_equation_says():
     """Against the dense solution of (I - alpha D^-1/2 W D^-1/2) F = Y, float64."""
-    index, distance = graph.nearest_points(cloud(60), cloud(60), 5, same=True)
+    index, distance = graph.nearest_by_features(cloud(60), cloud(60), 5, same=True)
     net = graph.Graph(np.zeros(1), np.zeros((1, 1)), cloud(60), index.astype(np.int32), distance)
     W = np.zeros((60, 60))
     sigma = np.sqrt(distance[:, -1])
@@ -369,7 +370,7 @@ def test_a_known_image_has_its_own_value_and_a_new_one_its_neighbours():
     proba = made.predict_proba(x[:700])
     expected = made.spread_.astype(float)
     assert np.allclose(proba[:600], expected / expected.sum(1, keepdims=True))
-    index, distance = graph.neighbours_of(made._graph, made.images_, x[600:700], made.extractor_)
+    index, distance = graph.new_neighbours(made._graph, made.images_, x[600:700], made.extractor_)
     own, others = np.sqrt(distance[:, -1:]), np.sqrt(made._graph.distance[:, -1])[index]
     weight = np.exp(-distance / (own * others))
     mean = (weight[..., None] * expected[index]).sum(1) / weight.sum(1)[:, None]

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from sparring.data import ImageSet, contact_sheet, load
-from sparring.data.sheet import tile_size
+from sparring.data.imageset import tile_size
 
 
 def some(

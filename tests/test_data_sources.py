@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -158,7 +159,7 @@ def test_every_layout_gives_the_same_images(layout, tmp_path):
     assert len(set(got.origins)) == len(got) == 12
     assert got.notes.bad_files == () and got.notes.warnings == ()
     assert sum(got.notes.sizes.values()) == sum(got.notes.modes.values()) == 12
-    json.dumps(describe(got).to_json(), allow_nan=False)
+    json.dumps(asdict(describe(got)), allow_nan=False)
     again = load(source)
     assert again.fingerprint == got.fingerprint and again.origins == got.origins
 

@@ -4,6 +4,7 @@ import io
 import json
 import os
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -155,7 +156,7 @@ def test_describe_counts_everything():
     labels[[50, 51]], labels[52] = labels[[0, 1]], (labels[2] + 1) % 3
     labels[3] = -1
     got = describe(image_set(images, labels, parts, ("a", "b", "c")))
-    json.dumps(got.to_json(), allow_nan=False)
+    json.dumps(asdict(got), allow_nan=False)
     assert got.images == 60 and got.labelled == 59 and got.unlabelled == 1
     assert got.counts["train"].unlabelled == 1
     counted = Counter(labels[45:].tolist())
@@ -168,8 +169,8 @@ def test_describe_counts_everything():
     assert got.shape == (24, 24, 3) and len(got.fingerprint) == 64
     keys = "name source layout images labelled unlabelled classes shape size_rule counts sizes distinct_sizes modes"
     keys += " converted ignored bad_files duplicates warnings fingerprint"
-    assert list(got.to_json()) == keys.split()  # what --json prints
-    assert got.to_json()["counts"]["train"].keys() == {"classes", "unlabelled"}
+    assert list(asdict(got)) == keys.split()  # what --json prints
+    assert asdict(got)["counts"]["train"].keys() == {"classes", "unlabelled"}
 
 
 def test_twins_of_validation_images_are_across_parts():

@@ -168,7 +168,7 @@ def test_it_learns_the_classes_of_its_images_and_says_how_well():
     extractor = own(x[:800], y[:800], NAMES, reported.append, precision="fp32", length=8_000)
     fresh = (extractor.named(x[800:]) == y[800:]).mean()
     assert fresh > 0.85  # chance: 0.1
-    held = learned.held_out(y[:800], 0)
+    held = learned.held_out_images(y[:800], 0)
     assert extractor.accuracy == (extractor.named(x[:800])[held] == y[:800][held]).mean()
     assert abs(extractor.accuracy - fresh) < 0.08
     assert extractor.accuracy_of == f"{held.sum()} held-out training images, classes" and 70 < held.sum() < 90
@@ -183,7 +183,7 @@ def test_held_out_images_are_not_learned_from(monkeypatch):
     seen = {}
     monkeypatch.setattr(learned, "training", lambda recipe, state, data, **more: seen.update(data["all"]) or iter(()))
     own(x, y, precision="fp32", length=8_000)
-    held = learned.held_out(y, 0)
+    held = learned.held_out_images(y, 0)
     assert (seen["x"].numpy() == x[~held]).all() and (seen["y"].numpy() == y[~held]).all()
     assert all(held[y == k].sum() == round((y == k).sum() / 10) for k in range(10))
 

@@ -121,7 +121,7 @@ def test_at_most_so_many_are_compared():
 
 
 def test_labels_are_matched_by_the_names_of_classes():
-    fake = inputs.with_classes(images(9, names=("two", "none", "zero")), NAMES)
+    fake = inputs.labelled_as(images(9, names=("two", "none", "zero")), NAMES)
     assert fake.labels.tolist() == [2, -1, 0] * 3
 
 

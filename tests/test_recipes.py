@@ -12,7 +12,7 @@ import pytest
 import torch
 from toys import FACTS, pools, thin
 
-from sparring.errors import UsageError
+from sparring.errors import UnknownName, UsageError
 from sparring.games import checks
 from sparring.games.augment import ADA, DiffAugment, NoAugment
 from sparring.games.builders import Recipe, augmented, can_augment, gan, solo
@@ -510,3 +510,10 @@ def test_recipes_of_ones_own_in_the_guide_train():
         _, _, moved = tried(replace(namespace["recipe"], batch=4))
         assert moved == {"D", "G"}
     assert blocks
+
+
+def test_an_unknown_recipe_is_refused_with_the_nearest_name_and_the_table_shows_what_each_is():
+    with pytest.raises(UnknownName, match="unknown recipe 'dcgn', did you mean dcgan"):
+        RECIPES["dcgn"]
+    assert "dcgan         strided convolutions and batch norm" in repr(RECIPES)
+    assert next(iter(RECIPES)) == "mlp" and RECIPES.get("dcgn") is None

@@ -4,7 +4,7 @@ One grammar for the command line and for Python: what is wrong, where, what came
 built-in exception that a Python user would expect (ValueError, FileNotFoundError and so on).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Generic, TypeVar
 
@@ -24,14 +24,11 @@ class SparringError(Exception):
         problem = printable(self.problem)
         return f"error[{self.id}]: {problem}{'' if problem.endswith('?') else '.'} Fix: {printable(self.fix)}."
 
-    def __reduce__(self):
-        return again, (type(self), *self.args)  # errors of worker processes reach their caller
-
-    def to_json(self) -> dict:
-        return {"id": self.id, "reason": self.problem, "fix": self.fix, "exit_code": self.exit_code}
+    def __reduce__(self) -> tuple[Callable[..., "SparringError"], tuple[object, ...]]:
+        return _again, (type(self), *self.args)  # errors of worker processes reach their caller
 
 
-def again(kind: type, id: str, problem: str, fix: str) -> SparringError:
+def _again(kind: type[SparringError], id: str, problem: str, fix: str) -> SparringError:
     return kind(id, problem, fix=fix)
 
 
@@ -88,11 +85,8 @@ def pick(table: Mapping[str, Row], name: str, what: str) -> Row:
     """Return table[name]. Raises UnknownName, a UsageError and KeyError, which suggests the nearest name."""
     if name in table:
         return table[name]
-    raise UnknownName(
-        f"unknown-{what}",
-        f"unknown {what} {name!r}{suggestion(name, table)}",
-        fix=f"choose one of {', '.join(table)}",
-    )
+    fix = f"choose one of {', '.join(table)}"
+    raise UnknownName(f"unknown-{what}", f"unknown {what} {name!r}{suggestion(name, table)}", fix=fix)
 
 
 class Table(dict[str, Row], Generic[Row]):

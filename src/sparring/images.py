@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeGuard
+from typing import IO, TYPE_CHECKING, NamedTuple, TypeGuard
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, PngImagePlugin, UnidentifiedImageError
@@ -26,7 +26,7 @@ from .errors import DataError, UsageError
 from .files import atomic_file
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    import torch
 
 DECODERS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")  # the only decoders that ever run
 SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
@@ -62,7 +62,7 @@ class BadImage(DataError):
         )
         self.reason = reason
 
-    def __reduce__(self) -> tuple[Any, Any]:
+    def __reduce__(self):
         return BadImage, (self.reason,)
 
 
@@ -205,9 +205,8 @@ def _what_it_is(start: bytes) -> str:
 def read_header(image: Image.Image) -> Header:
     """Return the header of an opened image, before decoding."""
     width, height = image.size
-    if (
-        "exif" in image.info and image.format != "TIFF" and _orientation(image) in ROTATED
-    ):  # of a TIFF Pillow has done it
+    # of a TIFF Pillow has done it
+    if "exif" in image.info and image.format != "TIFF" and _orientation(image) in ROTATED:
         width, height = height, width
     grey = image.mode in GREY or (image.mode == "P" and _grey_palette(image))
     return Header(height, width, image.mode, grey, bool(getattr(image, "is_animated", False)), _says_generated(image))
@@ -327,15 +326,12 @@ def as_size(size: SizeLike) -> tuple[int, int] | None:
     except (TypeError, ValueError):
         numbers = []
     if isinstance(size, bool) or len(numbers) not in (1, 2) or not all(MIN_SIDE <= n <= 4096 for n in numbers):
-        raise UsageError(
-            "image-size",
-            f"size {size} is not one or two whole numbers from {MIN_SIDE} to 4096",
-            fix="give a side such as 64, or height x width such as 48x64",
-        )
+        fix = "give a side such as 64, or height x width such as 48x64"
+        raise UsageError("image-size", f"size {size} is not one or two whole numbers from {MIN_SIDE} to 4096", fix=fix)
     return numbers[0], numbers[-1]
 
 
-def to_unit(images: "np.ndarray | Tensor", dtype: Any = None) -> "Tensor":
+def to_unit(images: "np.ndarray | torch.Tensor", dtype: "torch.dtype | None" = None) -> "torch.Tensor":
     """Return uint8 [N,H,W,C] as float [N,C,H,W] in [-1,1], channels last in memory; float32, or the torch `dtype`."""
     import torch
 
@@ -343,7 +339,7 @@ def to_unit(images: "np.ndarray | Tensor", dtype: Any = None) -> "Tensor":
     return x.permute(0, 3, 1, 2).to(dtype or torch.float32).div_(127.5).sub_(1)
 
 
-def to_uint8(x: "Tensor") -> np.ndarray:
+def to_uint8(x: "torch.Tensor") -> np.ndarray:
     """Return float [N,C,H,W] as uint8 [N,H,W,C]: -1 becomes 0, 1 becomes 255; values beyond are clipped."""
     import torch
 
@@ -412,9 +408,8 @@ def save_animation(
     path, kind = Path(path), film_kind(path)
     first, *rest = [as_pillow(frame) for frame in frames]
     times = [round(1000 * seconds)] * len(rest) + [round(1000 * hold)]
-    options: dict[str, Any] = {"lossless": True} if kind == "WEBP" else {}
-    if generated:
-        options |= {"xmp": XMP.encode()} if kind == "WEBP" else {"comment": f"sparring {GENERATED}"}
+    mark = {"xmp": XMP.encode()} if kind == "WEBP" else {"comment": f"sparring {GENERATED}"}
+    options = ({"lossless": True} if kind == "WEBP" else {}) | (mark if generated else {})
     with atomic_file(path) as temporary:
         first.save(temporary, kind, save_all=True, append_images=rest, duration=times, loop=0, **options)
     return path

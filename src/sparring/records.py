@@ -3,11 +3,12 @@
 Everything in a recipe is a record. JSON may name only classes that carry `@record`; nothing is imported by name.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
-from functools import cache
+from functools import cache, partial
 from types import UnionType
 from typing import (
+    TYPE_CHECKING,
     Any,
     Literal,
     NoReturn,
@@ -22,6 +23,9 @@ from typing import (
 
 from .errors import FileFormatError, suggestion
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 Class = TypeVar("Class", bound=type)
 Value = TypeVar("Value")
 RECORDS: dict[str, type] = {}  # name -> class
@@ -34,7 +38,9 @@ def record(cls: Class, /) -> Class: ...
 @overload
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def record(*, was: str = "", renamed: Mapping[str, str] | None = None) -> Callable[[Class], Class]: ...
-def record(cls: Any = None, /, *, was: str = "", renamed: Mapping[str, str] | None = None) -> Any:
+def record(
+    cls: Class | None = None, /, *, was: str = "", renamed: Mapping[str, str] | None = None
+) -> Class | Callable[[Class], Class]:
     """Make a frozen dataclass that prints only what differs from its defaults, and that JSON may name.
 
     `was`, `renamed` (new field name -> first one): how the class and its fields were first called. Files that were
@@ -43,15 +49,15 @@ def record(cls: Any = None, /, *, was: str = "", renamed: Mapping[str, str] | No
     package.
     """
 
-    def made(cls: Any) -> Any:
+    def made(cls: Class) -> Class:
         there = RECORDS.get(cls.__name__)
         if there is not None and there.__module__.split(".")[0] == "sparring" and cls.__module__ != there.__module__:
             raise ValueError(f"sparring has a record called {cls.__name__}: choose another name")
-        cls = dataclass(frozen=True, repr=False)(cls)
-        if "__repr__" not in vars(cls):
-            cls.__repr__ = _as_call
-        cls.first_name = was or cls.__name__
-        cls.first_fields = {**getattr(cls, "first_fields", {}), **(renamed or {})}
+        dataclass(frozen=True, repr=False)(cls)
+        first_fields = {**_first_fields(cls), **(renamed or {})}
+        added = {"__repr__": vars(cls).get("__repr__", _as_call), "first_name": was or cls.__name__}
+        for name, value in (added | {"first_fields": first_fields}).items():
+            setattr(cls, name, value)
         RECORDS[cls.__name__] = cls
         if was:
             FORMER[was] = cls
@@ -81,28 +87,33 @@ def no_progress(progress: Progress) -> None:
     """Show nothing: the default of `on_progress`."""
 
 
-def _as_call(self: Any) -> str:
+def _first_fields(cls: type) -> dict[str, str]:
+    """Return new name -> first name of the fields of a class that were renamed."""
+    return getattr(cls, "first_fields", {})
+
+
+def _as_call(self: "DataclassInstance") -> str:
     return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in _changed(self))})"
 
 
-def _changed(value: Any) -> list[tuple[str, Any]]:
+def _changed(value: "DataclassInstance | type[DataclassInstance]") -> list[tuple[str, object]]:
     """Return (name, value) of the fields that are not at their defaults."""
     pairs = ((f, getattr(value, f.name)) for f in fields(value))
     return [(f.name, inner) for f, inner in pairs if inner != f.default or f.default is MISSING]
 
 
-def identity(value: Any) -> str:
+def identity(value: object) -> str:
     """Return the text that random numbers are keyed by: `repr(value)`, with the first names of classes and fields."""
     if is_dataclass(value):
-        kind: Any = type(value)
-        inner = (f"{kind.first_fields.get(name, name)}={identity(field)}" for name, field in _changed(value))
-        return f"{kind.first_name}({', '.join(inner)})"
+        first = _first_fields(type(value))
+        inner = ", ".join(f"{first.get(name, name)}={identity(field)}" for name, field in _changed(value))
+        return f"{getattr(value, 'first_name', type(value).__name__)}({inner})"
     if isinstance(value, tuple):
         return f"({', '.join(map(identity, value))}{',' if len(value) == 1 else ''})"
     return repr(value)
 
 
-def pretty(value: Any, *, width: int = 100, indent: int = 0, name: str = "") -> str:
+def pretty(value: object, *, width: int = 100, indent: int = 0, name: str = "") -> str:
     """Return `repr(value)` on several lines, each at most `width` long where that can be."""
     start = " " * indent + name
     if indent + len(name) + len(repr(value)) < width or not (is_dataclass(value) or isinstance(value, tuple)):
@@ -113,11 +124,11 @@ def pretty(value: Any, *, width: int = 100, indent: int = 0, name: str = "") -> 
     return "\n".join([start + opening, *lines, " " * indent + ")"])
 
 
-def as_python(value: Any, name: str, *, width: int = 100) -> str:
+def as_python(value: object, name: str, *, width: int = 100) -> str:
     """Return Python that defines `name` as this record when it is run: the imports that it needs, then the record."""
     homes: dict[str, set[str]] = {}
 
-    def visit(inner: Any) -> None:
+    def visit(inner: object) -> None:
         if is_dataclass(inner):
             homes.setdefault(type(inner).__module__, set()).add(type(inner).__name__)
             inner = tuple(field for _, field in _changed(inner))
@@ -129,7 +140,7 @@ def as_python(value: Any, name: str, *, width: int = 100) -> str:
     return "\n".join([*imports, "", pretty(value, width=width, name=f"{name} = ")])
 
 
-def walk(value: Any) -> Iterator[Any]:
+def walk(value: object) -> Iterator[object]:
     """Yield every record inside `value`, itself included, outermost first."""
     if is_dataclass(value):
         yield value
@@ -140,7 +151,7 @@ def walk(value: Any) -> Iterator[Any]:
             yield from walk(item)
 
 
-def to_json(value: Any, *, kinds: bool = True) -> Any:
+def to_json(value: object, *, kinds: bool = True) -> Any:
     """Return JSON for records, tuples, mappings and plain values; `from_json` or `read_record` reads it.
 
     A record becomes {"kind": class name, field: value, ...}. All fields, so a later change of a default changes no
@@ -157,7 +168,7 @@ def to_json(value: Any, *, kinds: bool = True) -> Any:
     return [to_json(item, kinds=kinds) for item in value] if isinstance(value, tuple | list) else value
 
 
-def from_json(data: Any) -> Any:
+def from_json(data: object) -> Any:
     """Return the record that `to_json` made this of, also from a file with former names.
 
     Raises FileFormatError for a class or field that does not exist.
@@ -174,8 +185,8 @@ def from_json(data: Any) -> Any:
             f"unknown record {kind!r}{suggestion(kind, RECORDS)}",
             fix="use a file written by this version of sparring",
         )
-    known, now = [f.name for f in fields(cls)], {first: name for name, first in cls.first_fields.items()}
-    rest = {name if name in known else now.get(name, name): value for name, value in rest.items()}
+    known, now = [f.name for f in fields(cls)], {first: name for name, first in _first_fields(cls).items()}
+    rest = {str(name if name in known else now.get(name, name)): value for name, value in rest.items()}
     if unknown := [name for name in rest if name not in known]:
         raise FileFormatError(
             "unknown-field",
@@ -229,28 +240,31 @@ class _Misfit(ValueError):
         self.place, self.id = place, id
 
 
-SIMPLE: dict[Any, tuple[str, Callable[[Any], bool]]] = {
+SIMPLE: dict[object, tuple[str, Callable[[object], bool]]] = {
     str: ("text", lambda v: isinstance(v, str)),
     bool: ("true or false", lambda v: isinstance(v, bool)),
     int: ("a whole number", lambda v: isinstance(v, int) and not isinstance(v, bool)),
     float: ("a number", lambda v: isinstance(v, int | float) and not isinstance(v, bool)),
     type(None): ("null", lambda v: v is None),
+    object: ("anything", lambda v: True),
     Any: ("anything", lambda v: True),
 }
 
 
 @cache
-def _reader(kind: Any) -> Callable[[Any], Any]:
+def _reader(kind: object) -> Callable[[object], Any]:
     """Return a function that turns JSON into a value of the annotation `kind`, or raises _Misfit."""
     origin, inner = get_origin(kind), get_args(kind)
-    if is_dataclass(kind):
+    if isinstance(kind, type) and is_dataclass(kind):
         return _record_reader(kind)
     if origin is tuple:
         each = _reader(inner[0])
-        return lambda data: tuple(_items(enumerate(_of_type(data, list | tuple, "a list")), each, "[{}]").values())
+        items = partial(_of_type, kind=(list, tuple), what="a list")
+        return lambda data: tuple(_read_at(f"[{i}]", each, item) for i, item in enumerate(items(data)))
     if origin is Mapping:
         each = _reader(inner[1])
-        return lambda data: _items(_of_type(data, Mapping, "an object").items(), each, "[{!r}]")
+        entries = partial(_of_type, kind=Mapping, what="an object")
+        return lambda data: {name: _read_at(f"[{name!r}]", each, item) for name, item in entries(data).items()}
     if origin is Literal:
         return lambda data: _of_type(data, str, "text") if data in inner else _refuse(data, " or ".join(inner))
     if origin in (Union, UnionType):
@@ -259,28 +273,22 @@ def _reader(kind: Any) -> Callable[[Any], Any]:
     return lambda data: data if fits(data) else _refuse(data, what)
 
 
-def _record_reader(cls: Any) -> Callable[[Any], Any]:
+def _record_reader(cls: "type[DataclassInstance]") -> Callable[[object], object]:
     hints = get_type_hints(cls)
     known = {f.name.removesuffix("_"): f for f in fields(cls) if f.metadata.get("written", True)}
-    former = {old: name for name, old in getattr(cls, "first_fields", {}).items()}
+    former = {old: name for name, old in _first_fields(cls).items()}
     readers = {name: _reader(hints[f.name]) for name, f in known.items()}
     needed = [n for n, f in known.items() if f.default is MISSING and f.default_factory is MISSING]
 
-    def read(data: Any) -> Any:
-        given = {
-            former.get(n, n) if n not in known else n: value for n, value in _of_type(data, dict, "an object").items()
-        }
+    def read(data: object) -> object:
+        written = _of_type(data, dict, "an object")
+        given = {str(name if name in known else former.get(name, name)): value for name, value in written.items()}
         if unknown := [name for name in given if name not in known]:
             said = f"{cls.__name__} has no field {unknown[0]!r}{suggestion(unknown[0], known)}"
             raise _Misfit(f"{said}; it has {', '.join(known)}", id="unknown-field")
         if lacking := [name for name in needed if name not in given]:
             raise _Misfit(f"{cls.__name__} lacks the field {lacking[0]!r}", id="unknown-field")
-        made = {}
-        for name, value in given.items():
-            try:
-                made[known[name].name] = readers[name](value)
-            except _Misfit as error:
-                raise _Misfit(str(error), f".{name}{error.place}", error.id) from None
+        made = {known[name].name: _read_at(f".{name}", readers[name], value) for name, value in given.items()}
         try:
             return cls(**made)
         except ValueError as error:
@@ -289,17 +297,14 @@ def _record_reader(cls: Any) -> Callable[[Any], Any]:
     return read
 
 
-def _items(items: Iterable[tuple[Any, Any]], each: Callable[[Any], Any], place: str) -> dict[Any, Any]:
-    made = {}
-    for name, value in items:
-        try:
-            made[name] = each(value)
-        except _Misfit as error:
-            raise _Misfit(str(error), place.format(name) + error.place, error.id) from None
-    return made
+def _read_at(place: str, read: Callable[[object], object], data: object) -> object:
+    try:
+        return read(data)
+    except _Misfit as error:
+        raise _Misfit(str(error), place + error.place, error.id) from None
 
 
-def _first_that_fits(data: Any, readers: list[Callable[[Any], Any]]) -> Any:
+def _first_that_fits(data: object, readers: list[Callable[[object], object]]) -> object:
     last = _Misfit("")
     for reader in readers:
         try:
@@ -309,9 +314,9 @@ def _first_that_fits(data: Any, readers: list[Callable[[Any], Any]]) -> Any:
     raise last
 
 
-def _of_type(data: Any, kind: Any, what: str) -> Any:
+def _of_type(data: object, kind: type[Value] | tuple[type[Value], ...], what: str) -> Value:
     return data if isinstance(data, kind) else _refuse(data, what)
 
 
-def _refuse(data: Any, what: str) -> NoReturn:
+def _refuse(data: object, what: str) -> NoReturn:
     raise _Misfit(f"{data!r:.60} is not {what}")

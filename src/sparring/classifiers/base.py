@@ -6,6 +6,7 @@ and returns self, -1 means unlabelled.
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
@@ -43,19 +44,19 @@ class Classifier(ClassifierMixin, BaseEstimator):
         """Return probabilities [N,K] of uint8 images [N,H,W,C]; rows need not sum to one exactly."""
         raise NotImplementedError
 
-    def _state(self) -> dict[str, Any]:
+    def _state(self) -> Mapping[str, object]:
         """Return what a model folder holds: arrays, numbers, strings, records, and lists and dicts of these."""
         state = {n: v for n, v in vars(self).items() if n.endswith("_") and n[0] != "_" and n != "pictures_"}
         return state | {"record_": self.record_.to_json()}
 
-    def _restore(self, state: dict[str, Any]) -> None:
+    def _restore(self, state: dict[str, object]) -> None:
         """Take on what `_state` gave; self has the same parameters and was never fitted."""
         state = {"pixel_scale_": Scale.BYTE.value} | state  # models of version 0.1 have none
         vars(self).update(state, record_=FitRecord.from_json(state["record_"]), pictures_={})
 
     # --- what a user calls ---
 
-    def fit(self, X: Any, y: Any = None, unlabelled: Any = None) -> Self:
+    def fit(self, X: object, y: object = None, unlabelled: object = None) -> Self:
         """Learn from images and labels, and return self.
 
         X: images of one size, as an ImageSet, an array or tensor as `sparring.load` takes it, or a list of paths,
@@ -92,7 +93,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
         )
         return self
 
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: object) -> np.ndarray:
         """Return probabilities float64 [N,K], columns as in `classes_`.
 
         X: as `fit` takes it, or a single image; images of any size and colour are fitted to those of `fit`, by the rule
@@ -102,7 +103,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
         proba = np.asarray(self._predict_proba(images_like(X, self.image_shape_, Scale(self.pixel_scale_))), np.float64)
         return proba / proba.sum(1, keepdims=True)
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: object) -> np.ndarray:
         """Return the most probable class of each image [N], as in `classes_`; see `predict_proba`."""
         best = self.predict_proba(X).argmax(1)
         return self.classes_[best]
@@ -131,14 +132,14 @@ class Classifier(ClassifierMixin, BaseEstimator):
         return int(self.random_state)
 
 
-def _names_of(X: Any) -> np.ndarray:
+def _names_of(X: object) -> np.ndarray:
     """Return the labels of an ImageSet as names [N], None where unlabelled."""
     if not isinstance(X, ImageSet):
         raise DataError("labels-missing", "fit got images without labels", fix="pass y, with -1 for unlabelled images")
     return np.array([*map(str, X.classes), None], object)[X.labels]  # a label of -1 takes the last
 
 
-def _checked_labels(y: Any, images: int) -> tuple[np.ndarray, np.ndarray]:
+def _checked_labels(y: object, images: int) -> tuple[np.ndarray, np.ndarray]:
     """Return codes int64 [N], -1 where unlabelled, and the classes [K]. Raises DataError."""
     encoded = encode_labels(y)
     if len(encoded.codes) != images:

@@ -1,11 +1,23 @@
 """What a fit leaves for reports, as records that go to JSON and back: choices, curves, the gate's numbers."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from ..records import read_record, record, to_json
 
 Curves = Mapping[str, tuple[tuple[float | None, ...], ...]]  # name -> ((images seen, mean since the last), ...)
+
+
+Json: TypeAlias = str | bool | float | None | list["Json"] | dict[str, "Json"]
+
+
+@record
+class TriedSettings:
+    """Settings that cross-validation tried, and the log-loss and balanced accuracy of held-out labels."""
+
+    settings: Any
+    log_loss: float
+    accuracy: float
 
 
 @record
@@ -13,11 +25,11 @@ class CrossValidation:
     """What was measured on held-out labels.
 
     `accuracy`: of the chosen settings, classes weighted alike; None where a class has too few labels to hold one out.
-    `table`: {"settings", "log_loss", "accuracy"} of all settings.
+    `table`: all settings.
     """
 
     accuracy: float | None
-    table: tuple[Mapping[str, Any], ...]
+    table: tuple[TriedSettings, ...]
 
 
 @record
@@ -88,11 +100,11 @@ class FitRecord:
     skipped: int | None = None
     seconds: Mapping[str, float] | None = None
 
-    def to_json(self) -> Mapping[str, Any]:
+    def to_json(self) -> dict[str, Json]:
         """Return the fields that are set."""
         return {name: value for name, value in to_json(self, kinds=False).items() if value is not None}
 
     @staticmethod
-    def from_json(data: Mapping[str, Any]) -> "FitRecord":
+    def from_json(data: object) -> "FitRecord":
         """Return the record that `to_json` wrote. Raises FileFormatError for anything else."""
-        return read_record(FitRecord, dict(data), name="the record of the fit")
+        return read_record(FitRecord, data, name="the record of the fit")

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from ..data.arrays import Scale, as_picture
 from ..data.trees import image_files
 from ..errors import DataError
 from ..files import new_folder
-from ..images import BadImage
+from ..images import BadImage, SizeLike
 from ..records import OnProgress, Progress, no_progress
 from ..stats import wilson
 from .base import Classifier
@@ -61,13 +60,13 @@ class Prediction:
 
 
 def fit(
-    data: Any,
+    data: object,
     *,
     method: str,
     out: str | Path | None = None,
     minutes: float | None = None,
     seed: int = 0,
-    size: Any = None,
+    size: SizeLike = None,
     unlabelled: str | Path | None = None,
     table: str | Path | None = None,
     progress: OnProgress = no_progress,
@@ -105,7 +104,7 @@ def _test_score(model: Classifier, images: ImageSet) -> TestScore:
     return TestScore(len(images), found.mean, found.low, found.high)
 
 
-def classify(model: Classifier | str | Path, images: Any) -> list[Prediction]:
+def classify(model: Classifier | str | Path, images: object) -> list[Prediction]:
     """Return what a model says of each image, in their order.
 
     model: a fitted classifier, or a model folder. images: a path, bytes, an open file, a PIL image or an array, or a
@@ -123,18 +122,18 @@ def classify(model: Classifier | str | Path, images: Any) -> list[Prediction]:
     return found
 
 
-def _named_images(images: Sequence[Any]) -> list[tuple[str, Any]]:
+def _named_images(images: Sequence[object]) -> list[tuple[str, object]]:
     """Return (name, image) of all images, those in folders one by one."""
     if not images:
         raise DataError("data-empty", "there are no images to classify", fix="name image files or folders")
-    named: list[tuple[str, Any]] = []
+    named: list[tuple[str, object]] = []
     for number, image in enumerate(images):
         files = image_files([image]) if isinstance(image, str | Path) else []
         named += [(str(path), path) for path in files] or [(f"image {number}", image)]
     return named
 
 
-def _predictions(model: Classifier, named: Sequence[tuple[str, Any]]) -> list[Prediction]:
+def _predictions(model: Classifier, named: Sequence[tuple[str, object]]) -> list[Prediction]:
     height, width, channels = model.image_shape_
     scale = Scale(model.pixel_scale_)
     pictures: dict[int, np.ndarray] = {}

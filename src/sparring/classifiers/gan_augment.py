@@ -61,7 +61,10 @@ class GANAugmentClassifier(CNNClassifier):
                 fakes = self._generated(images, labels, seed)
             self._note(gate=gate)
             if fakes is not None:
-                self.pictures_ = {"generated": by_class(*fakes), "real": by_class(*only_labelled(images, labels))}
+                self.pictures_ = {
+                    "generated": first_of_each_class(*fakes),
+                    "real": first_of_each_class(*only_labelled(images, labels)),
+                }
             self._fakes = fakes if gate.passed else None
             self._train(images, labels, seed)
             del self._fakes
@@ -210,6 +213,6 @@ def only_labelled(images: np.ndarray, labels: np.ndarray) -> Labelled:
     return images[labels >= 0], labels[labels >= 0]
 
 
-def by_class(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def first_of_each_class(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return the first images of each class, 8 each where there are as many, class after class."""
     return np.concatenate([images[np.flatnonzero(labels == c)[:SHOWN_OF_CLASS]] for c in np.unique(labels)])

@@ -55,7 +55,7 @@ def built_graph(images: np.ndarray, extractor: str) -> dict[str, np.ndarray]:
     features = extract(extractor, images)
     mean, directions = principal(features)
     points = projected(features, mean, directions)
-    index, distance = nearest_points(points, points, CANDIDATES if distorts(images) else NEIGHBOURS, same=True)
+    index, distance = nearest_by_features(points, points, CANDIDATES if distorts(images) else NEIGHBOURS, same=True)
     if distorts(images):
         prepared = distortable(images, extractor)
         index, distance = reranked(prepared, prepared, index)
@@ -63,13 +63,15 @@ def built_graph(images: np.ndarray, extractor: str) -> dict[str, np.ndarray]:
     return {field.name: getattr(arrays, field.name) for field in fields(Graph)}
 
 
-def neighbours_of(graph: Graph, known: np.ndarray, images: np.ndarray, extractor: str) -> tuple[np.ndarray, np.ndarray]:
+def new_neighbours(
+    graph: Graph, known: np.ndarray, images: np.ndarray, extractor: str
+) -> tuple[np.ndarray, np.ndarray]:
     """Return index [M,k] and squared distance [M,k] of new images' neighbours among the `known` ones of the graph."""
 
     def compute() -> dict[str, np.ndarray]:
         points = projected(extract(extractor, images), graph.mean, graph.directions)
         distort = distorts(known)
-        index, distance = nearest_points(points, graph.points, CANDIDATES if distort else NEIGHBOURS)
+        index, distance = nearest_by_features(points, graph.points, CANDIDATES if distort else NEIGHBOURS)
         if distort:
             index, distance = reranked(distortable(images, extractor), distortable(known, extractor), index)
         return {"index": index, "distance": distance}
@@ -96,7 +98,7 @@ def projected(features: np.ndarray, mean: np.ndarray, directions: np.ndarray) ->
     return torch.cat([(chunk - torch.tensor(mean)) @ torch.tensor(directions) for chunk in chunks]).numpy()
 
 
-def nearest_points(
+def nearest_by_features(
     queries: np.ndarray, points: np.ndarray, count: int, *, same: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return index int64 [M,k] and squared distance float32 [M,k] of the nearest points, nearest first, exact.

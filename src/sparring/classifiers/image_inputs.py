@@ -1,7 +1,7 @@
 """What users call images -> uint8 [N,H,W,C]: data sets, arrays, and files as paths, bytes, open files or PIL images."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypeGuard
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from ..errors import DataError
 from ..images import is_source
 
 
-def images_to_fit(X: Any) -> tuple[np.ndarray, Scale]:
+def images_to_fit(X: object) -> tuple[np.ndarray, Scale]:
     """Return uint8 [N,H,W,C] and how values were read, of an ImageSet, array, tensor, file, or list of one size.
 
     Arrays are what `sparring.load` takes; a file is a path, bytes, an open file or a PIL image. Raises DataError.
@@ -33,7 +33,7 @@ def images_to_fit(X: Any) -> tuple[np.ndarray, Scale]:
     return np.stack([np.broadcast_to(picture, (*sizes[0], channels)) for picture in pictures]), Scale.BYTE
 
 
-def images_like(X: Any, shape: Sequence[int], scale: Scale) -> np.ndarray:
+def images_like(X: object, shape: Sequence[int], scale: Scale) -> np.ndarray:
     """Return uint8 [N,H,W,C] of all that `images_to_fit` takes, and of images of any size, fitted to `shape` (H, W, C).
 
     Other sizes and colours are fitted by the rule of files (images.FIT_RULE). An array [H,W] or [H,W,C] is one image.
@@ -62,8 +62,11 @@ def size_text(shape: Sequence[int]) -> str:
     return f"{height} x {width} {'grey' if channels == 1 else 'colour'}"
 
 
-def _is_list_of_images(X: Any) -> bool:
+def _is_list_of_images(X: object) -> TypeGuard[Sequence[object]]:
     if is_source(X):
         return True
-    several = isinstance(X, list | tuple) and len(X) > 0
-    return several and (any(map(is_source, X)) or len({np.shape(item) for item in X}) > 1)
+    return (
+        isinstance(X, list | tuple)
+        and len(X) > 0
+        and (any(map(is_source, X)) or len({np.shape(item) for item in X}) > 1)
+    )

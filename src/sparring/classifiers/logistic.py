@@ -10,7 +10,6 @@ from sklearn.linear_model import LogisticRegression
 
 from ..features.handcrafted import candidate_features, extract
 from .base import Classifier
-from .fit_record import CrossValidation
 from .selection import MOST, choose, subset
 
 C_VALUES = (0.03, 0.3, 0.003)  # inverse penalties on standardised features, the preferred one first
@@ -51,7 +50,7 @@ class LogisticClassifier(Classifier):
         self.temperature_ = chosen.temperature
         self._note(
             chosen={"features": self.extractor_, "C": strength, "temperature": self.temperature_},
-            cross_validation=CrossValidation(chosen.accuracy, tuple(chosen.table)),
+            cross_validation=chosen.measured,
         )
 
     def _predict_proba(self, images: np.ndarray) -> np.ndarray:

@@ -25,7 +25,7 @@ from .methods import METHODS, Method
 ARRAY_KINDS = {"uint8", "int32", "int64", "float32", "float64", "bool"}
 
 
-def save_model(estimator: Classifier, folder: str | Path, **card: Any) -> Path:
+def save_model(estimator: Classifier, folder: str | Path, **card: object) -> Path:
     """Write a fitted classifier into a new or empty folder, whole or not at all; return the folder.
 
     `card`, for the model card: `data` (its name), `trained_on`, `measured` (sentences), `fingerprint`. Raises
@@ -41,7 +41,7 @@ def save_model(estimator: Classifier, folder: str | Path, **card: Any) -> Path:
     if folder.is_dir() and any(folder.iterdir()) or folder.is_file():
         raise UsageError("out-in-use", f"{folder} holds files", fix="choose a new folder for the model")
     arrays: dict[str, np.ndarray] = {}
-    parameters: dict[str, Any] = estimator.get_params(deep=False)
+    parameters = estimator.get_params(deep=False)
     if isinstance(parameters["random_state"], np.random.RandomState):  # noqa: NPY002 it has gone on since
         parameters["random_state"] = None
     config = {
@@ -111,7 +111,7 @@ def method_of(estimator: Classifier) -> Method:
 # --- trees of data as JSON and arrays ---
 
 
-def tree_to_json(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
+def tree_to_json(value: object, name: str, arrays: dict[str, np.ndarray]) -> object:
     """Return JSON for `value`; its arrays are added to `arrays` under `name`. Raises TypeError for other values."""
     if value is None or isinstance(value, bool | int | str):
         return value
@@ -137,7 +137,7 @@ def tree_to_json(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
     raise TypeError(f"{name} is a {type(value).__name__}, which a model folder cannot hold")
 
 
-def tree_from_json(value: Any, arrays: dict[str, np.ndarray]) -> Any:
+def tree_from_json(value: object, arrays: dict[str, np.ndarray]) -> Any:
     """Return what `tree_to_json` was given."""
     if isinstance(value, list):
         return [tree_from_json(item, arrays) for item in value]

@@ -8,7 +8,7 @@ the labelled images of a step are the same. So `consistency` - `cnn` is what unl
 import math
 import time
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -162,7 +162,7 @@ class NetworkClassifier(Classifier):
         with torch_threads(self.threads):
             plan, start = plan_for(images, labels, self.images), Start()
             data_spec = DataSpec.of(images, int(labels.max()) + 1)
-            recipe, data = self._recipe(plan, look_for(images), start), pools(images, labels, start)
+            recipe, data = self._recipe(plan, look_for(images), start), training_pools(images, labels, start)
             return affordable(recipe, data_spec, data, plan.steps, self.minutes, choose_precision(self.precision))
 
     def _train(self, images: np.ndarray, labels: np.ndarray, seed: int) -> State:
@@ -170,7 +170,7 @@ class NetworkClassifier(Classifier):
         begin = time.perf_counter()
         plan, look = plan_for(images, labels, self.images), look_for(images)
         start = self._prepare(images, labels, seed)
-        data = pools(images, labels, start)
+        data = training_pools(images, labels, start)
         data_spec = DataSpec.of(images, len(self.classes_))
         recipe, precision = self._recipe(plan, look, start), choose_precision(self.precision)
         prepared = time.perf_counter()
@@ -214,16 +214,17 @@ class NetworkClassifier(Classifier):
             net, batches = self._built_network(), torch.from_numpy(images).split(BATCH_OF_PREDICTION)
             return torch.cat([net(to_unit(batch)).logits.softmax(1) for batch in batches]).numpy()
 
-    def _restore(self, state: dict[str, Any]) -> None:
+    def _restore(self, state: dict[str, object]) -> None:
         former = {"judge_": "discriminator_", "facts_": "data_spec_"}  # their names before version 0.2
         super()._restore({former.get(name, name): value for name, value in state.items()})
 
-    def __getstate__(self) -> dict[str, Any]:
-        state: Any = super().__getstate__()
+    def __getstate__(self) -> object:
+        state = super().__getstate__()
+        assert isinstance(state, dict)
         return {name: value for name, value in state.items() if name != "_network"}
 
 
-def pools(images: np.ndarray, labels: np.ndarray, start: Start) -> Data:
+def training_pools(images: np.ndarray, labels: np.ndarray, start: Start) -> Data:
     """Return the pools that a recipe reads: "all" images, the "labelled" ones, and "made" ones where there are any.
 
     Each holds x uint8 [N,H,W,C] and y int64 [N]. Where the graph is believed, "all" also holds `guess`, its most

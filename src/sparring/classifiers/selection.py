@@ -6,11 +6,13 @@ few labels must not decide.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 from scipy.special import log_softmax
 from sklearn.model_selection import StratifiedKFold
+
+from .fit_record import CrossValidation, TriedSettings
 
 FOLDS = 5
 MOST = 2000  # labelled images that take part in cross-validation
@@ -22,13 +24,15 @@ PRIOR_DEVIATION = 0.5  # standard deviation of the logarithm of a temperature be
 TEMPERATURES = np.geomspace(0.02, 50.0, 60)
 
 
-class Choice(NamedTuple):
-    """The chosen settings, their temperature, and what was measured; `table` and `accuracy` as in CrossValidation."""
+Setting = TypeVar("Setting")
 
-    settings: Any
+
+class Choice(NamedTuple, Generic[Setting]):
+    """The chosen settings, their temperature, and what was measured."""
+
+    settings: Setting
     temperature: float
-    table: list[dict[str, Any]]
-    accuracy: float | None
+    measured: CrossValidation
 
 
 def stratified_folds(labels: np.ndarray, seed: int, most: int = FOLDS) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -50,12 +54,12 @@ def subset(labels: np.ndarray, most: int, seed: int) -> np.ndarray:
 
 def choose(
     labels: np.ndarray,
-    settings: Sequence[Any],
-    held_out: Callable[[Any, np.ndarray, np.ndarray], np.ndarray],
+    settings: Sequence[Setting],
+    held_out: Callable[[Setting, np.ndarray, np.ndarray], np.ndarray],
     *,
     seed: int,
     temperature: float,
-) -> Choice:
+) -> Choice[Setting]:
     """Choose the first of `settings`, which come in order of preference, that is as good as the best within NEAR.
 
     After the one-standard-error rule of Breiman et al. 1984, section 3.4.3. `held_out(setting, train, held)` gives
@@ -63,7 +67,7 @@ def choose(
     """
     folds = stratified_folds(labels, seed)
     if not folds:
-        return Choice(settings[0], temperature, [], None)
+        return Choice(settings[0], temperature, CrossValidation(None, ()))
     order = np.concatenate([held for _, held in folds])
     weight, table, found = class_weights(labels[order]), [], []
     for setting in settings:
@@ -73,10 +77,10 @@ def choose(
         found.append((setting, best, losses, accuracy))
         loss = float((weight * losses).sum())
         shown = list(setting) if isinstance(setting, tuple) else setting
-        table.append({"settings": shown, "log_loss": round(loss, 4), "accuracy": round(accuracy, 4)})
+        table.append(TriedSettings(shown, round(loss, 4), round(accuracy, 4)))
     least = min((losses for _, _, losses, _ in found), key=lambda losses: (weight * losses).sum())
     setting, best, _, accuracy = next(row for row in found if within_error(row[2] - least, weight))
-    return Choice(setting, best, table, accuracy)
+    return Choice(setting, best, CrossValidation(accuracy, tuple(table)))
 
 
 def within_error(excess: np.ndarray, weight: np.ndarray) -> bool:

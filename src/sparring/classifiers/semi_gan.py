@@ -26,8 +26,8 @@ SHOWN = 64  # images of a picture
 Z = 64  # width of the noise
 
 
-@record
-class Latents(Noise):
+@record(was="Latents")
+class RatioNoise(Noise):
     """Standard normal [ratio * N, dim]: more or fewer fakes than the batch has images."""
 
     ratio: int = 1
@@ -71,7 +71,7 @@ class SemiGANClassifier(ConsistencyClassifier):
     def _recipe(self, plan: Plan, look: Look, start: Start) -> Recipe:
         discriminator, losses = agreement(self.net, ClassesAsScore(), plan, look, start)
         ratio = max(1, plan.ratio // 4)  # fakes for each labelled image: a quarter of the unlabelled ones
-        made = Output("G", Latents(Z, ratio))
+        made = Output("G", RatioNoise(Z, ratio))
         adversarial = TeacherMatching(
             Window(self.game, 0.1, 0.75, ramp=0.1),
             real=Discriminated("D", look.strong(Batch("x", "all", plan.ratio))),

@@ -1,7 +1,7 @@
 """Label spreading over a neighbour graph: the traditional use of unlabelled images."""
 
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import softmax
@@ -46,9 +46,9 @@ class SpreadingClassifier(Classifier):
         self.images_, self.spread_, self.extractor_ = images, found.proba, found.extractor
         for field in fields(Graph):
             setattr(self, f"graph_{field.name}_", getattr(found.graph, field.name))
-        self._note(chosen=found.chosen, cross_validation=CrossValidation(found.accuracy, tuple(found.table)))
+        self._note(chosen=found.chosen, cross_validation=found.measured)
 
-    def _restore(self, state: dict[str, Any]) -> None:
+    def _restore(self, state: dict[str, object]) -> None:
         if "graph_turn_" in state:  # its name before version 0.2
             state["graph_directions_"] = state.pop("graph_turn_")
         super()._restore(state)
@@ -65,17 +65,13 @@ class SpreadingClassifier(Classifier):
 
 
 class Solution(NamedTuple):
-    """Probabilities float32 [N,K] of all images, and how they were found.
-
-    `accuracy`: on labels that were hidden, classes weighted alike; None where a class has a single label.
-    """
+    """Probabilities float32 [N,K] of all images, and how they were found."""
 
     proba: np.ndarray
     graph: Graph
     extractor: str
-    accuracy: float | None
-    chosen: dict[str, Any]
-    table: list[dict[str, Any]]
+    measured: CrossValidation
+    chosen: dict[str, object]
 
 
 def graph_guess(images: np.ndarray, labels: np.ndarray, seed: int = 0) -> tuple[np.ndarray, float]:
@@ -92,7 +88,7 @@ def graph_guess(images: np.ndarray, labels: np.ndarray, seed: int = 0) -> tuple[
         proba = np.empty((len(images), found.proba.shape[1]), np.float32)
         proba[inside] = found.proba
         proba[outside] = from_neighbours(found.graph, images[inside], found.proba, images[outside], found.extractor)
-    return proba, found.accuracy or 0.0
+    return proba, found.measured.accuracy or 0.0
 
 
 def solve(
@@ -132,7 +128,7 @@ def solve(
         "images": len(images),
     }
     proba = softmax(final / chosen.temperature, axis=1).astype(np.float32)
-    return Solution(proba, neighbours, extractor, chosen.accuracy, settings, chosen.table)
+    return Solution(proba, neighbours, extractor, chosen.measured, settings)
 
 
 def assumed_shares(labels: np.ndarray) -> np.ndarray:
@@ -158,7 +154,7 @@ def from_neighbours(
     known_graph: Graph, known: np.ndarray, proba: np.ndarray, images: np.ndarray, extractor: str
 ) -> np.ndarray:
     """Return probabilities [M,K] of new images: the mean of their neighbours', weighted as the graph's edges are."""
-    index, distance = graph.neighbours_of(known_graph, known, images, extractor)
+    index, distance = graph.new_neighbours(known_graph, known, images, extractor)
     weights = graph.edge_weights(distance, graph.local_scale(distance), known_graph.scale[index])
     weights /= weights.sum(1, keepdims=True)
     return np.einsum("mn,mnk->mk", weights, proba[index].astype(np.float64))
@@ -166,18 +162,7 @@ def from_neighbours(
 
 def same_image(known: np.ndarray, images: np.ndarray) -> np.ndarray:
     """Return int64 [M]: the index of the known image that equals each image pixel for pixel, or -1."""
-    keys, wanted = checksums(known), checksums(images)
-    order = np.argsort(keys, kind="stable")
-    at = np.minimum(np.searchsorted(keys[order], wanted), len(keys) - 1)
-    place = order[at]
-    same = keys[place] == wanted
-    same[same] = (known[place[same]] == images[same]).all((1, 2, 3))
-    return np.where(same, place, -1)
-
-
-def checksums(images: np.ndarray) -> np.ndarray:
-    """Return uint64 [N], one number for the content of each image: a dot product modulo 2^64."""
-    flat = images.reshape(len(images), -1)
-    flat = np.pad(flat, ((0, 0), (0, -flat.shape[1] % 8))).view(np.uint64)
-    odd = np.random.default_rng(0).integers(0, 2**63, flat.shape[1], dtype=np.uint64) * np.uint64(2) + np.uint64(1)
-    return (flat * odd).sum(1, dtype=np.uint64)
+    places = {hash(image.tobytes()): place for place, image in reversed(list(enumerate(known)))}
+    found = np.array([places.get(hash(image.tobytes()), -1) for image in images], np.int64)
+    found[(known[found] != images).any((1, 2, 3))] = -1
+    return found

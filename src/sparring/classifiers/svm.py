@@ -12,7 +12,6 @@ from sklearn.svm import SVC
 
 from ..features.handcrafted import candidate_features, extract
 from .base import Classifier
-from .fit_record import CrossValidation
 from .selection import MOST, choose, subset
 
 PENALTIES = (10.0, 1.0)  # C, the preferred one first
@@ -70,7 +69,7 @@ class SVMClassifier(Classifier):
                 "labels_used": len(known),
                 "support_vectors": len(self.vectors_),
             },
-            cross_validation=CrossValidation(chosen.accuracy, tuple(chosen.table)),
+            cross_validation=chosen.measured,
         )
 
     def _keep(self, features: np.ndarray, labels: np.ndarray, strength: float, width: float) -> None:
@@ -98,8 +97,8 @@ class SVMClassifier(Classifier):
         return softmax(scores / self.temperature_, axis=1)
 
 
-def svc_of(strength: float, kernel: str, **settings: Any) -> SVC:
-    return SVC(C=strength, kernel=kernel, class_weight="balanced", decision_function_shape="ovo", **settings)
+def svc_of(strength: float, kernel: str, gamma: Any = "scale") -> SVC:
+    return SVC(C=strength, kernel=kernel, gamma=gamma, class_weight="balanced", decision_function_shape="ovo")
 
 
 def total_variance(features: np.ndarray) -> float:

@@ -77,7 +77,8 @@ def main(tokens: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         told = explained(error)
         if "--json" in typed:
-            sys.stderr.write(json.dumps(told.to_json(), ensure_ascii=False) + "\n")
+            fields = {"id": told.id, "reason": told.problem, "fix": told.fix, "exit_code": told.exit_code}
+            sys.stderr.write(json.dumps(fields, ensure_ascii=False) + "\n")
         else:
             sys.stderr.write(f"{told}\n")
         return told.exit_code

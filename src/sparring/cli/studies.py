@@ -257,7 +257,7 @@ def data(
         found = describe(images)
     save_png(sheet, contact_sheet(images), text={"Software": "sparring", "Title": f"contact sheet of {images.name}"})
     if json:
-        screen.show_json(found.to_json() | {"contact_sheet": str(sheet)})
+        screen.show_json(asdict(found) | {"contact_sheet": str(sheet)})
     else:
         draw_description(screen, found)
         screen.line(f"\nContact sheet: {sheet}")

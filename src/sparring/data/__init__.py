@@ -3,7 +3,7 @@
 sources    what the user named -> a listing or arrays; formats: the table of kinds, one file for each kind
 decode     a listing -> one array, fitted by one rule
 arrays     arrays of any kind -> uint8 images; labels: labels of any kind -> numbers
-imageset   ImageSet; duplicates: the same picture twice; sheet: contact_sheet
+imageset   ImageSet, contact_sheet; duplicates: the same picture twice
 checks     describe; splits: split, label_draw; pairs: sources and targets
 
 Names load their file when they are first used; importing this package imports nothing heavy.
@@ -19,7 +19,7 @@ PUBLIC_NAMES = {
     "Notes": "notes",
     "SizeRule": "notes",
     "Split": "splits",
-    "contact_sheet": "sheet",
+    "contact_sheet": "imageset",
     "describe": "checks",
     "label_draw": "splits",
     "load": "sources",
@@ -31,11 +31,10 @@ __all__ = list(PUBLIC_NAMES)  # pyright: ignore[reportUnsupportedDunderAll]
 
 if TYPE_CHECKING:  # the same names for editors and type checkers
     from .checks import Description, describe
-    from .imageset import ImageSet
+    from .imageset import ImageSet, contact_sheet
     from .labels import UNLABELLED
     from .notes import Notes, SizeRule
     from .pairs import paired
-    from .sheet import contact_sheet
     from .sources import load, resized
     from .splits import Split, label_draw, split
 

@@ -154,12 +154,7 @@ def _choose_scale(arrays: Sequence[tuple[str, np.ndarray]], before: Scale | None
         Scale.SIGNED: not whole and low >= -1 and high <= 1,
         Scale.WORD: whole and low >= 0 and high < 2**16,
     }
-    shown = {
-        Scale.BYTE: high >= 128,
-        Scale.UNIT: high > 0,
-        Scale.SIGNED: low < 0 < high,
-        Scale.WORD: high >= 2**15,
-    }
+    shown = {Scale.BYTE: high >= 128, Scale.UNIT: high > 0, Scale.SIGNED: low < 0 < high, Scale.WORD: high >= 2**15}
     found = next((scale for scale, fits in possible.items() if fits and shown[scale]), None)
     if before is not None and possible.get(before) and (found is None or before in (Scale.UNIT, Scale.SIGNED)):
         found = before
@@ -241,30 +236,26 @@ def from_dict(found: Mapping[str, object], name: str = "arrays", *, source: str 
 
 def read_npz(path: Path, options: LoadOptions) -> ImageSet:
     """Return the arrays of an .npz file as `from_dict` does. Members that only pickle can read are refused."""
+    found: dict[str, object] = {}
+    key = ""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             check_memory(sum(entry.file_size for entry in archive.zip.infolist()), str(path))
-            found = {key: _member(archive, key, path) for key in archive.files}
+            for key in archive.files:
+                found[key] = archive[key]
     except SparringError:
         raise
     except Exception as error:  # a damaged archive or header raises almost anything
+        if key and isinstance(error, ValueError) and "allow_pickle" in str(error):
+            raise DataError(
+                "npz-pickle",
+                f"{key} in {path} holds Python objects, which only pickle can read, and pickle can run code",
+                fix="save plain arrays: numbers for images, numbers or strings for labels",
+            ) from None
         raise DataError(
             "bad-npz", f"cannot read {path}: {first_line(error)}", fix="write it again with numpy.savez"
         ) from None
     return from_dict(found, path.stem, source=str(path))
-
-
-def _member(archive: Mapping[str, np.ndarray], key: str, path: Path) -> np.ndarray:
-    try:
-        return archive[key]
-    except ValueError as error:
-        if "allow_pickle" not in str(error):
-            raise
-        raise DataError(
-            "npz-pickle",
-            f"{key} in {path} holds Python objects, which only pickle can read, and pickle can run code",
-            fix="save plain arrays: numbers for images, numbers or strings for labels",
-        ) from None
 
 
 def first_line(error: Exception) -> str:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -69,10 +69,6 @@ class Description:
     duplicates: DuplicateSummary
     warnings: tuple[str, ...]
     fingerprint: str
-
-    def to_json(self) -> dict[str, object]:
-        """Return the fields as `sparring data --json` prints them."""
-        return asdict(self)
 
 
 def describe(imageset: ImageSet) -> Description:
@@ -163,8 +159,5 @@ def require_classes(imageset: ImageSet) -> None:
     there = Counter(imageset.labels[imageset.labelled].tolist())
     if len(there) < 2:
         found = f"only the class {imageset.classes[next(iter(there))]!r}" if there else "no labelled image"
-        raise DataError(
-            "class-one",
-            f"{imageset.name} holds {found}; a classifier needs at least two classes",
-            fix="lay the images out as class folders (cat/1.png dog/2.png), or add labels.csv (file,label)",
-        )
+        fix = "lay the images out as class folders (cat/1.png dog/2.png), or add labels.csv (file,label)"
+        raise DataError("class-one", f"{imageset.name} holds {found}; a classifier needs at least two classes", fix=fix)

@@ -102,16 +102,13 @@ class _Reader:
             if picture is None:
                 raise SeveralShapes
             if images is None:
-                images = self.trusting(shape)
+                try:
+                    images = _empty_images(len(self.listing), shape)
+                except MachineError:  # perhaps the others are smaller than the first
+                    raise SeveralShapes from None
             images[done] = pixels_of(picture, shape[:2])
             done += 1
         return np.empty((0, MIN_SIDE, MIN_SIDE, 1), np.uint8) if images is None else images[:done]
-
-    def trusting(self, shape: tuple[int, int, int]) -> np.ndarray:
-        try:
-            return _empty_images(len(self.listing), shape)
-        except MachineError:  # perhaps the others are smaller than the first
-            raise SeveralShapes from None
 
     def header(self, i: int) -> None:
         try:
@@ -186,7 +183,8 @@ def _finished(listing: Listing, reader: _Reader, images: np.ndarray, channels: i
     labels = np.array([number[item.label] for item, _ in kept], np.int64)
     _refuse_unreadable_class(listing, reader.bad, {item.label for item, _ in kept})
     converted = _conversions(headers, images)
-    if not channels and images.shape[3] == 3 and _all_grey(images):
+    pieces = (images[chunk] for chunk in chunk_slices(images, most=32 << 20))
+    if not channels and images.shape[3] == 3 and all((piece == piece[..., :1]).all() for piece in pieces):
         images = np.ascontiguousarray(images[..., 0])[..., None]
         converted.append("all images are grey though stored as colour: kept with one channel")
     bad_files = listing.bad_files + [(listing.items[i].origin, reason) for i, reason in reader.bad.items()]
@@ -223,12 +221,6 @@ def _refuse_unreadable_class(listing: Listing, bad: dict[int, str], left: set[st
             )
 
 
-def _all_grey(images: np.ndarray) -> bool:
-    """Return whether there are images and red, green and blue are equal in all of them."""
-    pieces = (images[chunk] for chunk in chunk_slices(images, most=32 << 20))
-    return len(images) > 0 and all((piece == piece[..., :1]).all() for piece in pieces)
-
-
 MODE_RULES = {  # Pillow's modes
     "1": "1 bit: 0 and 255",
     "P": "palettes: colours, or grey where all are grey",
@@ -256,8 +248,6 @@ def _conversions(headers: list[Header], images: np.ndarray) -> list[str]:
 def _size_warnings(headers: list[Header], images: np.ndarray) -> list[str]:
     """Return what a careful person would want to know of sizes and values before going on."""
     words = []
-    if not headers:
-        return words
     heights, widths = np.array([header.size for header in headers]).T
     aspects = widths / heights
     if aspects.max() > 2 * aspects.min():

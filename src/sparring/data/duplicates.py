@@ -76,8 +76,6 @@ def near_pairs(images: np.ndarray, index: np.ndarray) -> np.ndarray:
     """Return int64 [M, 2]: pairs among images[index] that show the same picture."""
     from scipy.spatial import KDTree
 
-    if not len(index):
-        return np.empty((0, 2), np.int64)
     thumbs = np.concatenate([_thumbnails(images[index[chunk]]) for chunk in chunk_slices(images, len(index))])
     kept = np.flatnonzero((thumbs != 0).any(axis=1))  # an even surface shows nothing
     index = index[kept]

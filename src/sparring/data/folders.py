@@ -69,7 +69,14 @@ def list_tree(tree: Tree, options: LoadOptions = LoadOptions()) -> Listing:  # n
         bad_files=list(tree.bad_files),
         warnings=warnings,
     )
-    _refuse_one_each(listing)
+    labelled = sum(item.label is not None for item in items)
+    if len(listing.classes) > 20 and labelled < 1.5 * len(listing.classes):
+        raise DataError(
+            "one-image-classes",
+            f"{listing.source} has {len(listing.classes)} classes for {labelled} labelled images, about one image a "
+            "class",
+            fix="lay the images out as class folders with several images each, or in one folder without labels",
+        )
     warnings += _name_warnings(listing.classes)
     return listing
 
@@ -180,17 +187,6 @@ def _refuse_empty_class(tree: Tree, found: dict[str, bool]) -> None:
                 f"class folder {shown_path(tree.top)}/{folder} holds {what}; looked for {LOOKED_FOR}",
                 fix="put images into it, or remove it",
             )
-
-
-def _refuse_one_each(listing: Listing) -> None:
-    labelled = sum(item.label is not None for item in listing.items)
-    if len(listing.classes) > 20 and labelled < 1.5 * len(listing.classes):
-        raise DataError(
-            "one-image-classes",
-            f"{listing.source} has {len(listing.classes)} classes for {labelled} labelled images, about one image a "
-            "class",
-            fix="lay the images out as class folders with several images each, or in one folder without labels",
-        )
 
 
 def _name_warnings(classes: Sequence[str]) -> list[str]:

@@ -57,18 +57,18 @@ def encode_labels(given: object, key: str = "y") -> EncodedLabels:
         known = [str(label) for label in items if label is not None]
         if not known or any(isinstance(label, str) for label in items):
             values, codes = np.unique(np.array(known, np.str_), return_inverse=True)
-            return EncodedLabels(_spread(codes, labelled), values)
+            return _encoded(codes, labelled, values)
         labels = np.array([UNLABELLED if label is None else label for label in items])
     labels = _whole_numbers(labels, key)
     labelled = labels != UNLABELLED if labels.dtype.kind == "i" else np.ones(len(labels), bool)
     values, codes = np.unique(labels[labelled], return_inverse=True)
-    return EncodedLabels(_spread(codes, labelled), values)
+    return _encoded(codes, labelled, values)
 
 
-def _spread(codes: np.ndarray, labelled: np.ndarray) -> np.ndarray:
+def _encoded(codes: np.ndarray, labelled: np.ndarray, values: np.ndarray) -> EncodedLabels:
     every = np.full(len(labelled), UNLABELLED, np.int64)
     every[labelled] = codes
-    return every
+    return EncodedLabels(every, values)
 
 
 def _one_column(given: object, key: str) -> np.ndarray:
@@ -80,11 +80,8 @@ def _one_column(given: object, key: str) -> np.ndarray:
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1:
-        raise DataError(
-            "label-shape",
-            f"{key} has shape {labels.shape}; accepted: [N], one label per image",
-            fix="for one-hot rows pass labels.argmax(1)",
-        )
+        fix = "for one-hot rows pass labels.argmax(1)"
+        raise DataError("label-shape", f"{key} has shape {labels.shape}; accepted: [N], one label per image", fix=fix)
     return labels
 
 
@@ -103,19 +100,13 @@ def _whole_numbers(labels: np.ndarray, key: str) -> np.ndarray:
         labels = np.where(np.isnan(labels), UNLABELLED, labels)
     whole = kind in "biu" or (kind == "f" and np.isfinite(labels).all() and (labels == np.round(labels)).all())
     if not whole:
-        raise DataError(
-            "label-type",
-            f"{key} holds {labels.dtype} values; accepted: whole numbers or strings",
-            fix="use 0, 1, 2 ... or names for classes, and -1 or an empty string for unlabelled images",
-        )
+        fix = "use 0, 1, 2 ... or names for classes, and -1 or an empty string for unlabelled images"
+        raise DataError("label-type", f"{key} holds {labels.dtype} values; accepted: whole numbers or strings", fix=fix)
     if labels.size and kind in "uf" and labels.max() >= 2**63:
         raise DataError("label-type", f"{key} holds {labels.max()}", fix="use 0, 1, 2 ... for classes")
     if labels.size and kind != "b" and labels.min() < UNLABELLED:
-        raise DataError(
-            "label-negative",
-            f"label {labels.min()}: below -1",
-            fix="use 0, 1, 2 ... for classes and -1 for unlabelled images",
-        )
+        fix = "use 0, 1, 2 ... for classes and -1 for unlabelled images"
+        raise DataError("label-negative", f"label {labels.min()}: below -1", fix=fix)
     return labels if kind == "b" else labels.astype(np.int64)
 
 
@@ -136,11 +127,8 @@ def number_labels(
     ]
     for (key, _), part, count in zip(given, found, counts, strict=True):
         if len(part.codes) != count:
-            raise DataError(
-                "label-count",
-                f"{key} has {len(part.codes)} labels for {count} images",
-                fix="give one label per image (-1 for unlabelled images)",
-            )
+            fix = "give one label per image (-1 for unlabelled images)"
+            raise DataError("label-count", f"{key} has {len(part.codes)} labels for {count} images", fix=fix)
     filled = [part for part in found if len(part.values)]
     if len({part.text for part in filled}) > 1:
         raise DataError("label-type", "some labels are numbers, some are strings", fix="use one kind in all parts")

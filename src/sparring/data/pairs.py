@@ -37,11 +37,8 @@ def matching_channels(images: ImageSet, others: ImageSet) -> ImageSet:
     """
     if images.shape[:2] != others.shape[:2]:
         here, there = size_words(images.shape), size_words(others.shape)
-        raise DataError(
-            "size",
-            f"{images.name} has images {here} (height x width), {others.name} {there}",
-            fix=f"use --size {there}, which fits both to one size",
-        )
+        fix = f"use --size {there}, which fits both to one size"
+        raise DataError("size", f"{images.name} has images {here} (height x width), {others.name} {there}", fix=fix)
     if images.shape[2] == others.shape[2]:
         return images
     if others.shape[2] == 1:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..errors import DataError
 from ..images import Source
@@ -18,6 +18,9 @@ from .formats import LoadOptions
 from .labels import UNLABELLED, encode_labels
 from .listing import ListedImage, Listing
 from .names import PART_NAMES, PARTS, natural, shown_path
+
+if TYPE_CHECKING:
+    import pyarrow
 
 IMAGE_COLUMNS = ("image", "img", "picture", "jpg", "png")
 LABEL_COLUMNS = ("label", "labels", "class", "target", "category", "fine_label")
@@ -62,12 +65,6 @@ def _named_error(path: Path) -> Iterator[None]:
         raise DataError("bad-parquet", f"cannot read {path}: {first_line(error)}", fix="get the file anew") from None
 
 
-def _next_column(batches: Iterator[Any], path: Path) -> Any:
-    with _named_error(path):
-        batch = next(batches, None)
-    return None if batch is None else batch.column(0)
-
-
 class _ParquetFile:
     """One Parquet file, and which of its columns hold images and labels."""
 
@@ -89,14 +86,14 @@ class _ParquetFile:
         """Return the column that holds encoded images: a struct with bytes, or bytes alone. Raises DataError."""
         from pyarrow import types
 
-        def holds_bytes(kind: Any) -> bool:
+        def holds_bytes(kind: "pyarrow.DataType") -> bool:
             if types.is_struct(kind):
                 return any(kind.field(i).name == "bytes" for i in range(kind.num_fields))
             return types.is_binary(kind) or types.is_large_binary(kind)
 
         fitting = [field.name for field in self.schema if holds_bytes(field.type)]
         named = [name for name in IMAGE_COLUMNS if name in fitting]
-        if len(named or fitting) >= 1 and (named or len(fitting) == 1):
+        if named or len(fitting) == 1:
             return (named or fitting)[0]
         columns = ", ".join(f"{field.name} ({field.type})" for field in self.schema)
         raise DataError(
@@ -143,11 +140,12 @@ class _ParquetImages:
         self.start, self.held = 0, list[bytes | None]()
         self.batches = self.batched()
 
-    def batched(self):
+    def batched(self) -> Iterator[list[bytes | None]]:
         for table in self.tables:
-            batches = table.file.iter_batches(batch_size=ROWS_HELD, columns=[table.image])
-            while (column := _next_column(batches, table.path)) is not None:
-                yield (column.field("bytes") if hasattr(column, "field") else column).to_pylist()
+            with _named_error(table.path):
+                for batch in table.file.iter_batches(batch_size=ROWS_HELD, columns=[table.image]):
+                    column = batch.column(0)
+                    yield (column.field("bytes") if hasattr(column, "field") else column).to_pylist()
 
     def read(self, row: int) -> Source:
         if row < self.start:
@@ -162,11 +160,8 @@ def _schema_classes(tables: list[_ParquetFile]) -> list[str] | None:
     """Return the class names, which must be the same in all files that have any. Raises DataError."""
     found = [names for table in tables if (names := table.metadata_names()) is not None]
     if any(names != found[0] for names in found):
-        raise DataError(
-            "parquet-classes",
-            f"the files in {tables[0].path.parent} name different classes",
-            fix="load them one by one, or write them with the same features",
-        )
+        fix = "load them one by one, or write them with the same features"
+        raise DataError("parquet-classes", f"the files in {tables[0].path.parent} name different classes", fix=fix)
     return found[0] if found else None
 
 

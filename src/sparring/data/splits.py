@@ -64,10 +64,6 @@ def split(imageset: ImageSet, *, seed: int = 0, test: float = 0.2) -> Split:
     return made
 
 
-def _moved(imageset: ImageSet, i: int, twin: int, what: str) -> MovedImage:
-    return MovedImage(imageset.origins[i], imageset.origins[twin], what)
-
-
 def _source_split(imageset: ImageSet, part: str) -> Split:
     """Return the test (or validation) part as it is, less the images that show what an image outside it shows."""
     inside = imageset.parts == part
@@ -79,7 +75,7 @@ def _source_split(imageset: ImageSet, part: str) -> Split:
         if (other := twin.get(int(cluster[i]))) is None:
             test.append(i)
         else:
-            moved.append(_moved(imageset, i, other, "left out of the test part"))
+            moved.append(MovedImage(imageset.origins[i], imageset.origins[other], "left out of the test part"))
     unused = int((inside & ~imageset.labelled).sum())
     how = f"the source's {part} part"
     how += ", its val part used for training" if part == "test" and "val" in imageset.parts else ""
@@ -115,7 +111,7 @@ def _random_split(imageset: ImageSet, *, seed: int, share: float) -> Split:
     for i in np.flatnonzero(by_chance).tolist():
         if (other := train_twin.get(int(cluster[i]))) is not None:
             what = "kept together in the test part" if chosen[i] else "moved to the training part"
-            moved.append(_moved(imageset, i, other, what))
+            moved.append(MovedImage(imageset.origins[i], imageset.origins[other], what))
     how = f"{share:g} of the labelled images of each class, seed {seed}"
     if unused := int((~usable).sum()):
         how += f", {unused} unlabelled images of the test part not used"
@@ -163,11 +159,8 @@ def _require_all_classes(imageset: ImageSet, made: Split) -> None:
                 fix="put some of its images into the training part, or remove the class",
             )
         if total and not test[number] and not made.part:
-            why = (
-                "near duplicates of each other or of another class"
-                if total > 1
-                else "at least two are needed, one of them for the test"
-            )
+            why = "near duplicates of each other or of another class"
+            why = why if total > 1 else "at least two are needed, one of them for the test"
             raise DataError(
                 "class-small",
                 f"class {name!r} has {total} labelled image{'s' if total != 1 else ''}: {why}",

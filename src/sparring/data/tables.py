@@ -42,7 +42,8 @@ def read_table(tree: Tree, table: Path | None, warnings: list[str]) -> dict[str,
     """
     name = str(table) if table else f"{tree.top}/{TABLE}"
     text = _table_text(_table_bytes(tree, table), name)
-    reader = csv.reader(StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
+    delimiter = max(",;\t|", key=text.partition("\n")[0].count)  # of which the first line has most
+    reader = csv.reader(StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows: dict[str, TableRow] = {}
     lines: dict[str, int] = {}
     missing: list[tuple[int, str]] = []
@@ -69,7 +70,14 @@ def read_table(tree: Tree, table: Path | None, warnings: list[str]) -> dict[str,
             "labels-csv", f"{name}, line {reader.line_num}: {error}", fix="check the quotes in and before this line"
         ) from None
     if missing:
-        raise _missing_files(name, missing, tree)
+        first = "; ".join(f"line {line}: {path}" for line, path in missing[:5])
+        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+        near = suggestion(missing[0][1], tree.images[:2000])
+        raise DataError(
+            "labels-missing",
+            f"{name} names {len(missing)} files that are not there ({first}{more}){near}",
+            fix="write the paths as seen from the folder of the images, or remove these lines",
+        )
     if not rows:
         raise DataError("labels-csv", f"{name} labels no image", fix="write one line file,label for every image")
     if blank := sum(row.label is None for row in rows.values()):
@@ -106,11 +114,6 @@ def _table_text(raw: bytes, name: str) -> str:
     return text
 
 
-def _delimiter(text: str) -> str:
-    """Return the separator that the first line has most of."""
-    return max(",;\t|", key=text.partition("\n")[0].count)
-
-
 def _columns(cells: list[str], name: str) -> dict[str, int]:
     """Return the place of the columns file, label and part. Raises DataError where one of the first two is missing."""
     found = [cell.strip().lower() for cell in cells]
@@ -120,11 +123,8 @@ def _columns(cells: list[str], name: str) -> dict[str, int]:
         return columns
     shown = ", ".join(repr(cell) for cell in cells[:8]) or "nothing"
     lost = " and ".join(what for what in ("file", "label") if what not in columns)
-    raise DataError(
-        "labels-columns",
-        f"{name}, line 1: no column {lost}; the columns are {shown}",
-        fix="let the first line be file,label or file,label,part",
-    )
+    fix = "let the first line be file,label or file,label,part"
+    raise DataError("labels-columns", f"{name}, line 1: no column {lost}; the columns are {shown}", fix=fix)
 
 
 def _table_row(cells: list[str], columns: dict[str, int], line: int, name: str) -> tuple[str, TableRow]:
@@ -143,14 +143,3 @@ def _table_row(cells: list[str], columns: dict[str, int], line: int, name: str) 
             "labels-part", f"{name}, line {line}: part {part!r}", fix="use train, test or val, or leave it empty"
         )
     return path, TableRow(None if label in BLANK_LABELS else label, PART_NAMES.get(part, ""))
-
-
-def _missing_files(name: str, missing: list[tuple[int, str]], tree: Tree) -> DataError:
-    first = "; ".join(f"line {line}: {path}" for line, path in missing[:5])
-    more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-    near = suggestion(missing[0][1], tree.images[:2000])
-    return DataError(
-        "labels-missing",
-        f"{name} names {len(missing)} files that are not there ({first}{more}){near}",
-        fix="write the paths as seen from the folder of the images, or remove these lines",
-    )

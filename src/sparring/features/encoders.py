@@ -11,6 +11,7 @@ import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -241,7 +242,7 @@ def unreadable(folder: Path, error: Exception) -> FileFormatError:
     )
 
 
-def transformers_module() -> Any:
+def transformers_module() -> ModuleType:
     """Import transformers. Raises MachineError where torchvision does not fit torch, which would break its models."""
     if importlib.util.find_spec("transformers") is None:
         raise missing_package("transformers")
@@ -267,7 +268,7 @@ def missing_package(package: str) -> MachineError:
 
 
 @contextmanager
-def quiet_transformers(transformers: Any) -> Iterator[None]:
+def quiet_transformers(transformers: ModuleType) -> Iterator[None]:
     """No progress bars and no warnings of transformers on the screen."""
     logging = transformers.utils.logging
     before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from ..records import OnProgress, Progress, no_progress
 from .cache import Arrays, user_cache
 from .handcrafted import EXTRACTORS
 
+Value = TypeVar("Value")
 Compute = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
 
 HASH_DIGITS = 12
@@ -128,7 +129,7 @@ def writeable(images: np.ndarray) -> np.ndarray:
     return np.require(images, requirements=["C", "W"])
 
 
-def in_threads(do: Callable[[int], Any], items: Iterable[int], workers: int) -> Iterator[Any]:
+def in_threads(do: Callable[[int], Value], items: Iterable[int], workers: int) -> Iterator[Value]:
     """Yield what `do` gives for each item, in order; several at once, each in one thread."""
     if workers <= 1:
         yield from map(do, items)

@@ -195,7 +195,7 @@ def by_labels(x: np.ndarray, labels: np.ndarray, classes: int, seed: int) -> Les
     """Return the labelled images, a tenth of each class held out."""
     known = labels >= 0
     x, y = x[known], labels[known]
-    return Lesson(x, y, classes, held_out(y, seed))
+    return Lesson(x, y, classes, held_out_images(y, seed))
 
 
 def by_clusters(x: np.ndarray, seed: int) -> Lesson:
@@ -217,10 +217,10 @@ def by_clusters(x: np.ndarray, seed: int) -> Lesson:
             f"the extractor own cannot learn from {len(x)} images that are all alike",
             fix="use images that differ, or the extractor pixels",
         )
-    return Lesson(x, y.astype(np.int64), len(found), held_out(y, seed))
+    return Lesson(x, y.astype(np.int64), len(found), held_out_images(y, seed))
 
 
-def held_out(y: np.ndarray, seed: int) -> np.ndarray:
+def held_out_images(y: np.ndarray, seed: int) -> np.ndarray:
     """Return bool [N]: a random tenth of each class, at least one image of a class of two or more."""
     held = np.zeros(len(y), bool)
     for label in np.unique(y):

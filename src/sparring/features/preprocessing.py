@@ -1,6 +1,6 @@
 """How an encoder wants its images: size, crop and normalisation, by the preprocessor_config.json beside it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,10 +105,10 @@ def preparation_of(config: Mapping[str, Any], where: object) -> Preparation:
         ) from error
 
 
-def rgb_of(values: Any) -> tuple[float, ...]:
+def rgb_of(values: Iterable[float]) -> tuple[float, ...]:
     red, green, blue = values
     return float(red), float(green), float(blue)
 
 
-def crop_of(size: Any) -> tuple[int, int]:
+def crop_of(size: int | Mapping[str, int]) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else (size["height"], size["width"])

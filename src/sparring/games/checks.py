@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator
 
-from ..nets.layers import Architecture
+from ..nets.layers import Architecture, ImageTies
 from ..records import walk
 from .losses import AdversarialLoss, InputGradientPenalty
 from .measures import Loss
@@ -135,7 +135,7 @@ def _unreadable(kind: str, loss: Loss, discriminator: Discriminator) -> Iterator
     if loss.input_gradients() and (ties := discriminator.net.image_ties):
         yield (
             f"{kind} is a penalty per image, but {ties} in {discriminator.name} ties the images of a batch together",
-            "use a trunk with batchnorm=False" if ties == "batch norm" else "use the trunk without it",
+            "use a trunk with batchnorm=False" if ties is ImageTies.BATCH_NORM else "use the trunk without it",
         )
 
 

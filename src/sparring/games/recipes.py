@@ -1,5 +1,6 @@
 """The table of recipes: each as its difference from the defaults of `gan`, with its paper."""
 
+from ..errors import Table
 from ..nets.dcgan import DCGAN
 from ..nets.mlp import MLP
 from ..nets.r3gan import R3GAN
@@ -65,7 +66,7 @@ sngan_adam = Adam(2e-4, (0.0, 0.9))
 gamma = Cosine(1.0, 0.1)
 r3_adam = Adam(Cosine(1e-3, 1e-4), (0.0, 0.99))
 
-RECIPES: dict[str, Recipe] = {
+_ROWS = {
     # without labels
     "mlp": gan(
         "Goodfellow et al. 2014, arXiv:1406.2661",
@@ -81,15 +82,9 @@ RECIPES: dict[str, Recipe] = {
         generator=Generator(net=MLP()),
         about="mlp with the first GAN loss, for teaching: G learns little where D is sure",
     ),
-    "dcgan": gan(
-        "Radford et al. 2016, arXiv:1511.06434",
-        NonSaturating(),
-        about="strided convolutions and batch norm",
-    ),
+    "dcgan": gan("Radford et al. 2016, arXiv:1511.06434", NonSaturating(), about="strided convolutions and batch norm"),
     "lsgan": gan(
-        "Mao et al. 2017, arXiv:1611.04076",
-        LeastSquares(),
-        about="dcgan with squared errors instead of probabilities",
+        "Mao et al. 2017, arXiv:1611.04076", LeastSquares(), about="dcgan with squared errors instead of probabilities"
     ),
     "wgan": gan(
         "Arjovsky et al. 2017, arXiv:1701.07875",
@@ -290,12 +285,7 @@ RECIPES: dict[str, Recipe] = {
         batch=4,
         about="from one kind of image to another and back, without pairs (--source)",
     ),
-    "inpaint": translation(
-        "Pathak et al. 2016, arXiv:1604.07379",
-        Hole(),
-        mask=True,
-        about="fills holes",
-    ),
+    "inpaint": translation("Pathak et al. 2016, arXiv:1604.07379", Hole(), mask=True, about="fills holes"),
     "upscale": translation(
         "Ledig et al. 2017, arXiv:1609.04802",
         Shrunk(),
@@ -317,3 +307,5 @@ RECIPES: dict[str, Recipe] = {
         about="colours grey images",
     ),
 }
+
+RECIPES = Table("recipe", _ROWS, columns=("about",))

@@ -12,6 +12,7 @@ from typing import Any, cast
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.autograd.function import FunctionCtx
 from torch.nn.utils import get_total_norm
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
@@ -142,17 +143,21 @@ def bit_sum(p: Tensor) -> Tensor:
     return p.detach().contiguous().view(torch.int64 if p.element_size() == 8 else torch.int32).sum(dtype=torch.int64)
 
 
+class _ShardingContext(FunctionCtx):
+    sharding: Sharding
+
+
 class _MeanOverProcesses(torch.autograd.Function):
     """The mean over processes, differentiable."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, sharding: Sharding) -> Tensor:
+    def forward(ctx: _ShardingContext, x: Tensor, sharding: Sharding) -> Tensor:
         ctx.sharding, mean = sharding, x.clone()
         sharding.mean_([mean])
         return mean
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: _ShardingContext, *grads: Tensor) -> tuple[Tensor, None]:
         grad = grads[0].clone()
         ctx.sharding.mean_([grad])
         return grad, None
@@ -202,7 +207,7 @@ class ShardContext:
         self.input_gradients = frozenset(node for loss in step.losses for node in loss.input_gradients())
         self.start, self.stop = shard
         self.size = self.stop - self.start
-        self.computed: dict[Node[Any], Any] = {}
+        self.computed: dict[object, Any] = {}
         first = next(next(iter(state.nets.values())).parameters())
         self.dtype, self.device = first.dtype, first.device
 
@@ -326,7 +331,7 @@ def take_step(step: Step, state: State, data: Data, sharding: Sharding) -> dict[
     return means
 
 
-def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
     """Return the context in which networks compute in this precision."""
     return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
 

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from importlib import import_module
+from operator import attrgetter
 from typing import TYPE_CHECKING, Literal
 
 from ..errors import pick
@@ -109,18 +110,16 @@ class Metric:
         return f"{scaled:#.3g}".rstrip(".") if abs(scaled) < 1000 else f"{scaled:,.0f}"
 
 
-def _later(name: str, module: str = "scores") -> Callable[["Pair"], "MetricScore"]:
-    """Return a function of judging/MODULE.py, which is imported when it is first called: it loads torch."""
+def _later(name: str, module: str = "scores", *, of: str = "") -> Callable[["Pair"], "MetricScore"]:
+    """Return a function of judging/MODULE.py, which is imported when it is first called: it loads torch.
 
-    def score(pair: "Pair") -> "MetricScore":
-        return getattr(import_module(f".{module}", __package__), name)(pair)
-
-    return score
+    It is called with a Pair, or with what the pair has under `of`.
+    """
+    return lambda pair: getattr(import_module(f".{module}", __package__), name)(attrgetter(of)(pair) if of else pair)
 
 
 IMPROVED_PRECISION = "Kynkaanniemi et al. 2019, arXiv:1904.06991, eq. 1 and 2"
 DENSITY_COVERAGE = "Naeem et al. 2020, arXiv:2002.09797, eq. 3 and 4"
-ACCURACY_SCORE = "Ravuri & Vinyals 2019, arXiv:1905.10887 (classification accuracy score)"
 
 # fmt: off
 METRICS: dict[str, Metric] = {
@@ -151,7 +150,7 @@ METRICS: dict[str, Metric] = {
         asked=True, lowest=-math.inf,
     ),
     "precision": Metric(
-        "Precision", "higher", _later("score_precision"),
+        "Precision", "higher", _later("proportion", of="neighbours.precision"),
         "The share of fakes that lie among real images: how many look real.",
         "One real image far from the others makes room for many poor fakes (density is robust to that). A generator "
         "that repeats one good image has the best precision.",
@@ -159,21 +158,21 @@ METRICS: dict[str, Metric] = {
         times=100, per_class=True,
     ),
     "recall": Metric(
-        "Recall", "higher", _later("score_recall"),
+        "Recall", "higher", _later("proportion", of="neighbours.recall"),
         "The share of real images that lie among fakes: how much of the real variety the fakes cover.",
         "Poor fakes that are spread widely raise it (coverage is robust to that).",
         IMPROVED_PRECISION,
         times=100, per_class=True,
     ),
     "density": Metric(
-        "Density", "higher", _later("score_density"),
+        "Density", "higher", _later("from_estimate", of="neighbours.density"),
         "The number of real images' neighbourhoods that a fake lies in, over its expectation: 1 for real images, more "
         "where fakes crowd together in the densest regions.",
         "More than 1 is no better than 1: it means typical images only.",
         DENSITY_COVERAGE,
     ),
     "coverage": Metric(
-        "Coverage", "higher", _later("score_coverage"),
+        "Coverage", "higher", _later("proportion", of="neighbours.coverage"),
         "The share of real images that have a fake in their neighbourhood: how much of the real variety is reached.",
         "It falls with fewer fakes: compare only values from the same number of fakes.",
         DENSITY_COVERAGE,
@@ -261,7 +260,7 @@ METRICS: dict[str, Metric] = {
         "and be of the right class: the hardest test here. The column of real images has the accuracy from as many "
         "real images; the note says how many real images one fake is worth.",
         "It needs labels and takes minutes. Another classifier may learn more from the same images.",
-        ACCURACY_SCORE,
+        "Ravuri & Vinyals 2019, arXiv:1905.10887 (classification accuracy score)",
         needs="labels", asked=True, times=100, reference="real",
     ),
 }

@@ -76,7 +76,7 @@ def at_most(images: ImageSet, most: int, seed: int) -> ImageSet:
     return images if len(images) <= most else images.take(random_subset(len(images), most, seed))
 
 
-def with_classes(images: ImageSet, classes: tuple[str, ...]) -> ImageSet:
+def labelled_as(images: ImageSet, classes: tuple[str, ...]) -> ImageSet:
     """Return the images with labels of these classes, matched by name; unlabelled where a name is not among them."""
     number = {name: k for k, name in enumerate(classes)}
     table = np.array([number.get(name, UNLABELLED) for name in images.classes] + [UNLABELLED])
@@ -120,7 +120,7 @@ def read_real(
     if held_out is not None:
         more = resized(load(held_out, size=images.shape[:2], progress=done), images.shape[:2], images.shape[2])
         test, twins = _without(more, images)
-        train, test, how = images, with_classes(test, images.classes), f"{more.name}, kept apart"
+        train, test, how = images, labelled_as(test, images.classes), f"{more.name}, kept apart"
         said += _what_loading_did(more)
     elif disjoint:
         train = images.take(~in_test)
@@ -207,7 +207,7 @@ def read_fakes(
     if len(images) > most:
         count += f", of which {most:,} were drawn, as many as there are real ones"
     how = "; ".join([*place, count, *_what_loading_did(images), *_unknown_classes(images, reals.classes)])
-    return Fakes(at_most(replace(with_classes(images, reals.classes), name=name), most, seed), how)
+    return Fakes(at_most(replace(labelled_as(images, reals.classes), name=name), most, seed), how)
 
 
 def _unknown_classes(images: ImageSet, classes: tuple[str, ...]) -> list[str]:
@@ -237,10 +237,7 @@ def _sampled(name: str, sampler: Sampler, reals: RealImages, count: int, seed: i
     images = sampler.draw(count, labels=chosen, seed=seed)
     if images.shape[3] != reals.shape[2]:
         theirs, real = ("grey" if channels == 1 else "colour" for channels in (images.shape[3], reals.shape[2]))
-        raise DataError(
-            "channels",
-            f"{name} draws {theirs} images, the real ones are {real}",
-            fix="judge it against images like those it was trained on",
-        )
+        what = f"{name} draws {theirs} images, the real ones are {real}"
+        raise DataError("channels", what, fix="judge it against images like those it was trained on")
     made = _generated(images, labels, reals.classes, name, name)
     return resized(made, reals.shape[:2], reals.shape[2]), how

@@ -190,9 +190,7 @@ class Judgement:
             notes=tuple(self.notes),
             real=score_rows(self.reference),
             fakes=tuple(one.result(self.reals) for one in self.judged),
-            generators=tuple(
-                GeneratorResult(n, len(each), score_rows(_over_trainings(each))) for n, each in generators
-            ),
+            generators=tuple(GeneratorResult(n, len(x), score_rows(_over_trainings(x))) for n, x in generators),
             verdicts=self.verdicts,
         )
 
@@ -283,12 +281,12 @@ def name_generators(fakes: Sequence[object], names: Sequence[str]) -> list[str]:
     """Return the name given to each set of fakes, or that of its path, numbered where another set has it."""
     given = [*names, *[""] * (len(fakes) - len(names))]
     taken = [name for name in given if name]
-    of_paths = [_name_of(source) for source, name in zip(fakes, given, strict=True) if not name]
+    of_paths = [_name_of_source(source) for source, name in zip(fakes, given, strict=True) if not name]
     paths = iter(number_repeats([*taken, *of_paths])[len(taken) :])
     return [name or next(paths) for name in given]
 
 
-def _name_of(source: object) -> str:
+def _name_of_source(source: object) -> str:
     if isinstance(source, str | Path):
         return Path(source).name or str(source)
     return source.name if isinstance(source, ImageSet) else "fakes"

@@ -53,13 +53,12 @@ def over_time(
         return compute_scores(Pair(against, fakes.images, extractor, on_progress), names)
 
     found = [(images, sampler, score(images, sampler, choosing, seed)) for images, sampler in kept_generators(run)]
-    best, sampler, _ = min(found, key=lambda row: _or_infinite(row[2]["kernel"].value))
+    best, sampler, _ = min(found, key=lambda row: math.inf if (v := row[2]["kernel"].value) is None else v)
     reported = score(best, sampler, reporting, seed + 1)
     protocol = protocol_of(reporting, extractor, len(reporting.test), seed + 1)
     where = f"{len(reporting.test):,} real ones of {reporting.name}; stamp {stamp_of(protocol)}"
     where = f"Of the checkpoint at {best:,} images, against {where}"
-    known = ((name, score) for name, score in reported.items() if score.value is not None)
-    lines = [_report_line(name, score, where) for name, score in known]
+    lines = [_report_line(name, score, where) for name, score in reported.items() if score.value is not None]
     write_json(run.folder / "scores.json", [to_json(line, kinds=False) for line in lines])
     return OverTime(
         format=FORMAT_OF_OVER_TIME,
@@ -77,10 +76,6 @@ def _as_good(best: int, checkpoints: Mapping[int, Mapping[str, MetricScore]]) ->
     about = [v for v in compare_generators(kernels, 0) if f"{best:,}" in (v.a, v.b)]
     left = sum(v.verdict not in ("better", "worse") for v in about)
     return [f"{left} of {len(about)} other checkpoints may be as good in kernel distance"] if left else []
-
-
-def _or_infinite(value: float | None) -> float:
-    return math.inf if value is None else value
 
 
 def kept_generators(run: Run) -> list[tuple[int, Sampler]]:

@@ -144,11 +144,8 @@ class JudgementResult:
     def from_json(cls, data: object, *, name: str = "the judgement") -> "JudgementResult":
         """Read what `sparring judge --json` printed. Raises FileFormatError; `name` says where it was found."""
         if not isinstance(data, dict) or data.get("format") != FORMAT_OF_JUDGEMENT:
-            raise FileFormatError(
-                "judgement-format",
-                f"{name} is no judgement of format {FORMAT_OF_JUDGEMENT}",
-                fix="judge again with this version of sparring",
-            )
+            what = f"{name} is no judgement of format {FORMAT_OF_JUDGEMENT}"
+            raise FileFormatError("judgement-format", what, fix="judge again with this version of sparring")
         return read_record(cls, data, name=name)
 
 

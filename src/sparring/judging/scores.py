@@ -55,16 +55,15 @@ class MetricScore:
     def row(self, metric: str) -> ScoreResult:
         """Return the record of this score of `metric`; what is not finite is None there."""
         value, low, high, p = map(finite, (self.value, self.low, self.high, self.p))
-        shows = {name: tuple(map(_as_tuple, array.tolist())) for name, array in self.shows.items()}
+        shows = {
+            name: tuple(tuple(item) if isinstance(item, list) else item for item in array.tolist())
+            for name, array in self.shows.items()
+        }
         return ScoreResult(metric, value, low, high, p, self.note, shows)
 
 
 def finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
-
-
-def _as_tuple(item):
-    return tuple(item) if isinstance(item, list) else item
 
 
 def from_estimate(estimate: Estimate, *, p: float | None = None, note: str = "") -> MetricScore:
@@ -105,13 +104,8 @@ class Pair:
         """All that its scores depend on."""
         looks = (self.extractor.hash, self.unlearned.hash)
         sides = (self.reals.train, self.reals.test, self.fake)
-        return (
-            SPARRING_VERSION,
-            *looks,
-            self.reals.disjoint,
-            self.reals.classes,
-            *(side.fingerprint for side in sides),
-        )
+        prints = (side.fingerprint for side in sides)
+        return (SPARRING_VERSION, *looks, self.reals.disjoint, self.reals.classes, *prints)
 
     @cached_property
     def real_features(self) -> np.ndarray:
@@ -198,9 +192,8 @@ def score_kernel(pair: Pair) -> MetricScore:
 def score_frechet(pair: Pair) -> MetricScore:
     few = min(len(pair.reals.test), len(pair.fake))
     why = f"of {few:,} images: too large, and no headline below {HEADLINE_FROM:,}; trust the kernel distance"
-    note = why * (few < HEADLINE_FROM)
     estimate = metrics.frechet_distance(pair.real_features, pair.fake_features)
-    return from_estimate(estimate, note=note)
+    return from_estimate(estimate, note=why * (few < HEADLINE_FROM))
 
 
 def score_frechet_infinity(pair: Pair) -> MetricScore:
@@ -208,22 +201,6 @@ def score_frechet_infinity(pair: Pair) -> MetricScore:
     if few < (least := POINTS_OF_LINE * IMAGES_PER_FEATURE * width):
         return MetricScore(note=f"needs {least:,} images on each side, as there are {width} features")
     return from_estimate(metrics.frechet_at_infinity(pair.real_features, pair.fake_features))
-
-
-def score_precision(pair: Pair) -> MetricScore:
-    return proportion(pair.neighbours.precision)
-
-
-def score_recall(pair: Pair) -> MetricScore:
-    return proportion(pair.neighbours.recall)
-
-
-def score_density(pair: Pair) -> MetricScore:
-    return from_estimate(pair.neighbours.density)
-
-
-def score_coverage(pair: Pair) -> MetricScore:
-    return proportion(pair.neighbours.coverage)
 
 
 def score_diversity(pair: Pair) -> MetricScore:
@@ -327,9 +304,8 @@ def score_memorised(pair: Pair) -> MetricScore:
         return score
     # Every influence is 0: the interval comes from Wilson's of r, the share of fakes nearest to a training image.
     expected = len(pair.reals.train) / (len(pair.reals.train) + len(pair.reals.test))
-    count = len(pair.fake)
-    nearer = (found.memorised.value * (1 - expected) + expected) * count
-    _, low, high = wilson(nearer, count).triple
+    nearer = (found.memorised.value * (1 - expected) + expected) * len(pair.fake)
+    _, low, high = wilson(nearer, len(pair.fake)).triple
     return replace(score, low=(low - expected) / (1 - expected), high=(high - expected) / (1 - expected))
 
 
@@ -340,8 +316,7 @@ def score_train_on_generated(pair: Pair) -> MetricScore:
     """
     found = measure_worth(pair.reals, pair.fake, pair.on_progress)
     if found is None:
-        why = f"needs {EACH} labelled fakes and training images a class, of two classes or more"
-        return MetricScore(note=why)
+        return MetricScore(note=f"needs {EACH} labelled fakes and training images a class, of two classes or more")
     each, real = found.fakes.mean(0), found.real.mean(0)
     interval, of_real = share_interval(found.fakes), share_interval(found.real)
     note = f"{found.count:,} real images teach {100 * of_real.mean:.1f} %; {found.in_words(interval)}"

@@ -15,7 +15,6 @@ from .results import LEAST_IMAGES
 from .scores import MetricScore, Pair, finite, shared_classes
 
 SCORES_VERSION = 3  # another number, and what was kept before is computed anew
-NUMBERS = ("value", "low", "high", "p")
 
 
 def why_not(name: str, pair: Pair) -> str:
@@ -56,7 +55,7 @@ def _kept(name: str, pair: Pair) -> MetricScore:
 
 
 def _packed(score: MetricScore) -> dict[str, np.ndarray]:
-    plain = {"note": score.note} | {name: finite(getattr(score, name)) for name in NUMBERS}
+    plain = {"note": score.note} | {name: finite(getattr(score, name)) for name in ("value", "low", "high", "p")}
     arrays = {"plain": np.frombuffer(json.dumps(plain).encode(), np.uint8).copy()}
     if score.estimate is not None:
         arrays |= {"value": np.array(score.estimate.value), "real": score.estimate.real, "fake": score.estimate.fake}

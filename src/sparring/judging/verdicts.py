@@ -4,7 +4,7 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import numpy as np
 
@@ -155,7 +155,8 @@ def tests_of_difference(scores: Mapping[str, MetricScore]) -> tuple[list[str], l
 def sentences_about(name: str, trainings: Trainings) -> list[str]:
     """Return what there is to say about the fakes of a generator, of one training or several; without full stops."""
     copied = [100 * value for scores in trainings if (value := share_of_copies(scores)) is not None]
-    nearer = [scores for scores in trainings if nearer_than_chance(scores)]
+    memorised = [scores["memorised"].p for scores in trainings if "memorised" in scores]
+    nearer = [p for p in memorised if p is not None and p <= ALARM]
     tested = [each for scores in trainings if (each := tests_of_difference(scores))[0]]
     told_apart = [fired for _, fired in tested if fired]
     said = []
@@ -192,12 +193,6 @@ def share_of_copies(scores: Mapping[str, MetricScore]) -> float | None:
     return copies.value if copies.low > MANY_COPIES + among_real else None
 
 
-def nearer_than_chance(scores: Mapping[str, MetricScore]) -> bool:
-    """Return whether fakes lie nearer to training images than chance explains, by the test of `memorised`."""
-    score = scores.get("memorised")
-    return score is not None and score.p is not None and score.p <= ALARM
-
-
 def remarks(scores: Mapping[str, Mapping[str, MetricScore]]) -> list[str]:
     """Return the notes of scores, by name of the set of fakes: on which sets where not on all, and why some scores
     could not be had; without full stops."""
@@ -228,7 +223,7 @@ def sentence_on_two(
         once, again = (a, b) if trainings[0] == 1 else (b, a)
         return f"{once} was trained once: whether {again} is better when trained again cannot be said"
     over = f"over {trainings[0]} and {trainings[1]} trainings, " if max(trainings) > 1 else ""
-    by = {kind: _titles([v.metric for v in verdicts if v.verdict == kind]) for kind in VERDICTS}
+    by = {kind: _titles([v.metric for v in verdicts if v.verdict == kind]) for kind in get_args(Verdict)}
     ties = f"they tie in {by['tie']}" if by["tie"] else ""
     if not verdicts:
         found = f"{a} and {b} have no headline score in common"
@@ -241,6 +236,3 @@ def sentence_on_two(
         nothing = by["not enough evidence"] and f"nothing shows which is better in {by['not enough evidence']}"
         found = f"{a} and {b}: " + "; ".join(filter(None, (ties, nothing)))
     return over + found
-
-
-VERDICTS: tuple[Verdict, ...] = ("better", "worse", "tie", "not enough evidence")

@@ -15,10 +15,6 @@ from ..errors import UsageError
 NORMAL_95 = 1.959963984540054  # the normal distribution's 97.5 % quantile
 
 
-def _no_influences() -> np.ndarray:
-    return np.zeros(0)
-
-
 @dataclass(frozen=True, eq=False)
 class Estimate:
     """A value, and the influences of real images, float64 [N], and of fakes, [M], each of mean 0.
@@ -27,8 +23,8 @@ class Estimate:
     """
 
     value: float
-    real: np.ndarray = field(default_factory=_no_influences)
-    fake: np.ndarray = field(default_factory=_no_influences)
+    real: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    fake: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     @property
     def error(self) -> float:
@@ -59,14 +55,11 @@ def difference(a: Estimate, b: Estimate) -> Estimate:
     Raises UsageError where the numbers of real images differ.
     """
     if len(a.real) != len(b.real):
-        raise UsageError(
-            "estimate-real",
-            f"scores against {len(a.real)} and {len(b.real)} real images",
-            fix="compare scores against the same real images",
-        )
+        what = f"scores against {len(a.real)} and {len(b.real)} real images"
+        raise UsageError("estimate-real", what, fix="compare scores against the same real images")
     count = len(a.fake) + len(b.fake)
     fake = [s * (x - x.mean()) * (count / len(x)) for s, x in ((1, a.fake), (-1, b.fake)) if len(x)]
-    return Estimate(a.value - b.value, a.real - b.real, np.concatenate([*fake, _no_influences()]))
+    return Estimate(a.value - b.value, a.real - b.real, np.concatenate([*fake, np.zeros(0)]))
 
 
 def of_counts(changes: np.ndarray, changed: np.ndarray) -> np.ndarray:

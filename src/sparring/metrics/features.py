@@ -19,19 +19,13 @@ def checked_features(features: np.ndarray, *, least: int, what: str) -> np.ndarr
     if features.dtype not in (np.float32, np.float64):
         features = features.astype(np.float64)
     if features.ndim != 2 or len(features) < least:
-        raise DataError(
-            "features-shape",
-            f"{what} features have the shape {features.shape}, not [N,F] with N of at least {least}",
-            fix="pass one row of features an image, of more images",
-        )
+        found = f"{what} features have the shape {features.shape}, not [N,F] with N of at least {least}"
+        raise DataError("features-shape", found, fix="pass one row of features an image, of more images")
     for rows in row_chunks(len(features)):
         good = np.isfinite(features[rows]).all(1)
         if not good.all():
-            raise DataError(
-                "features-not-finite",
-                f"{what} features hold values that are not finite, first in row {rows.start + good.argmin()}",
-                fix="look for the image that the row comes from",
-            )
+            found = f"{what} features hold values that are not finite, first in row {rows.start + good.argmin()}"
+            raise DataError("features-not-finite", found, fix="look for the image that the row comes from")
     return features
 
 
@@ -45,11 +39,8 @@ def pair(real: np.ndarray, fake: np.ndarray, *, least: int = 2) -> tuple[np.ndar
 def same_width(real: np.ndarray, fake: np.ndarray, *, what: str = "fake ones") -> None:
     """Raise DataError where features differ in width."""
     if real.shape[1] != fake.shape[1]:
-        raise DataError(
-            "features-width",
-            f"real features are {real.shape[1]} wide, {what} {fake.shape[1]}",
-            fix="compute both with the same extractor",
-        )
+        found = f"real features are {real.shape[1]} wide, {what} {fake.shape[1]}"
+        raise DataError("features-width", found, fix="compute both with the same extractor")
 
 
 def row_chunks(count: int, size: int = ROWS_AT_ONCE) -> Iterator[slice]:

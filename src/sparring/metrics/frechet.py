@@ -13,7 +13,6 @@ from .estimate import Estimate
 from .features import checked_features, pair, row_chunks
 
 NO_ERROR = np.full(1, np.nan)  # influences that make the error NaN
-Means = tuple[np.ndarray, np.ndarray]
 POINTS_OF_LINE = 4  # of the extrapolation to infinitely many images
 IMAGES_PER_FEATURE = 2  # in each part of it, at least
 ZERO_VARIANCE = 1e-12  # variances that are smaller than this, over the largest, are 0
@@ -67,43 +66,41 @@ def frechet_distance(real: np.ndarray | Moments, fake: np.ndarray | Moments, *, 
     a = real if isinstance(real, Moments) else Moments.of(real)
     b = fake if isinstance(fake, Moments) else Moments.of(fake)
     s, _ = roots(factor(a.covariance).between(b.covariance), vectors=False)
-    return Estimate(
-        distance(a.mean - b.mean, np.trace(a.covariance) + np.trace(b.covariance), s),
-        NO_ERROR,
-        NO_ERROR,
-    )
+    value = distance(a.mean - b.mean, np.trace(a.covariance) + np.trace(b.covariance), s)
+    return Estimate(value, NO_ERROR, NO_ERROR)
 
 
 def of_features(real: np.ndarray, fake: np.ndarray, influences: bool) -> Estimate:
+    """Return the distance with the real side's factor: A, then A C' A^T and tr C + tr C'."""
     means = real.mean(0, dtype=np.float64), fake.mean(0, dtype=np.float64)
-    root, product, traces = (by_rows if len(real) <= real.shape[1] else by_moments)(real, fake, means)
+    root = None
+    if len(real) <= real.shape[1]:
+        matrix = (real - means[0]) / np.sqrt(len(real) - 1)
+        product, squares = np.zeros((len(real), len(real))), 0.0
+        for _, y in centred(fake, means[1]):
+            projected = matrix @ y.T
+            product += projected @ projected.T / (len(fake) - 1)
+            squares += np.vdot(y, y)
+        traces = float(np.vdot(matrix, matrix) + squares / (len(fake) - 1))
+    else:
+        a, b = Moments.of(real).covariance, Moments.of(fake).covariance
+        root = factor(a)
+        matrix, product, traces = root.matrix, root.between(b), float(np.trace(a) + np.trace(b))
     s, vectors = roots(product, vectors=influences)
     apart = means[0] - means[1]
     value = distance(apart, traces, s)
     if not influences:
         return Estimate(value, NO_ERROR, NO_ERROR)
-    totals = [(len(x) - 1) * s.sum() for x in (real, fake)]
-    of_real = root.own(real, means[0], vectors * np.sqrt(s), totals[0])
-    of_fake = squared_products(fake, means[1], root.matrix.T @ (vectors * inverse_root(s)), totals[1])
+    totals, weights = [(len(x) - 1) * s.sum() for x in (real, fake)], vectors * np.sqrt(s)
+    if root is None:
+        of_real = (len(real) - 1) * np.square(weights).sum(1)
+    else:
+        of_real = squared_products(real, means[0], root.solved(weights), totals[0])
+    # 1 / sqrt(s), and 0 where s is 0 but for rounding
+    known = s > np.sqrt(ZERO_VARIANCE) * s.max(initial=0)
+    inverse = np.divide(1, np.sqrt(s), out=np.zeros_like(s), where=known)
+    of_fake = squared_products(fake, means[1], matrix.T @ (vectors * inverse), totals[1])
     return Estimate(value, moved(real, means[0], of_real, apart), moved(fake, means[1], of_fake, -apart))
-
-
-def by_moments(real: np.ndarray, fake: np.ndarray, means: Means) -> tuple["Root", np.ndarray, float]:
-    """Return a root A of the first covariance C = A^T A, then A C' A^T, and tr C + tr C'."""
-    a, b = Moments.of(real).covariance, Moments.of(fake).covariance
-    root = factor(a)
-    return root, root.between(b), float(np.trace(a) + np.trace(b))
-
-
-def by_rows(real: np.ndarray, fake: np.ndarray, means: Means) -> tuple["_FeatureRoot", np.ndarray, float]:
-    """Return the same as by_moments, without computing covariances."""
-    root = _FeatureRoot((real - means[0]) / np.sqrt(len(real) - 1))
-    product, squares = np.zeros((len(real), len(real))), 0.0
-    for _, y in centred(fake, means[1]):
-        projected = root.matrix @ y.T
-        product += projected @ projected.T / (len(fake) - 1)
-        squares += np.vdot(y, y)
-    return root, product, float(np.vdot(root.matrix, root.matrix) + squares / (len(fake) - 1))
 
 
 def moved(features: np.ndarray, mean: np.ndarray, kept: np.ndarray, apart: np.ndarray) -> np.ndarray:
@@ -142,38 +139,17 @@ def roots(product: np.ndarray, *, vectors: bool) -> tuple[np.ndarray, np.ndarray
     return np.sqrt(np.maximum(values, 0)), found
 
 
-def inverse_root(s: np.ndarray) -> np.ndarray:
-    """Return 1 / sqrt(s), and 0 where s is 0 but for rounding."""
-    known = s > np.sqrt(ZERO_VARIANCE) * s.max(initial=0)
-    return np.divide(1, np.sqrt(s), out=np.zeros_like(s), where=known)
-
-
-# Roots of a covariance C = A^T A; `matrix` is A [R,F].
-
-
-@dataclass(frozen=True, eq=False)
-class _FeatureRoot:
-    """The centred features over sqrt(N - 1)."""
-
-    matrix: np.ndarray
-
-    def own(self, features: np.ndarray, mean: np.ndarray, weights: np.ndarray, total: float) -> np.ndarray:
-        """Return |weights^T a|^2 of each image y = A^T a, [N]."""
-        return (len(self.matrix) - 1) * np.square(weights).sum(1)
-
-
 @dataclass(frozen=True, eq=False)
 class Root:
-    """A triangular root; or eigenvectors times the roots of their eigenvalues, with `back` [F,R]: a = back^T y where
-    y = A^T a."""
+    """A root of a covariance C = A^T A, `matrix` A [R,F]: a triangular one; or eigenvectors times the roots of their
+    eigenvalues, with `back` [F,R]: a = back^T y where y = A^T a."""
 
     matrix: np.ndarray
     back: np.ndarray | None = None
 
-    def own(self, features: np.ndarray, mean: np.ndarray, weights: np.ndarray, total: float) -> np.ndarray:
-        """Return |weights^T a|^2 of each image y = A^T a, [N]."""
-        found = solve_triangular(self.matrix, weights) if self.back is None else self.back @ weights
-        return squared_products(features, mean, found, total)
+    def solved(self, weights: np.ndarray) -> np.ndarray:
+        """Return w with w^T y = weights^T a, where y = A^T a."""
+        return solve_triangular(self.matrix, weights) if self.back is None else self.back @ weights
 
     def between(self, covariance: np.ndarray) -> np.ndarray:
         """Return A C' A^T. Of a triangular A only the lower triangle is computed, which is all that `eigh` reads."""
@@ -211,11 +187,8 @@ def frechet_at_infinity(
     real, fake = pair(real, fake)
     few, width = min(len(real), len(fake)), real.shape[1]
     if parts < 2 or few // parts < least * width:
-        raise UsageError(
-            "frechet-parts",
-            f"{parts} parts of {few} images are too few for {width} features",
-            fix=f"pass {max(parts, 2) * least * width:,} images of each kind or more, or fewer parts (2 at least)",
-        )
+        fix = f"pass {max(parts, 2) * least * width:,} images of each kind or more, or fewer parts (2 at least)"
+        raise UsageError("frechet-parts", f"{parts} parts of {few} images are too few for {width} features", fix=fix)
     random = np.random.default_rng(seed)
     orders = random.permutation(len(real)), random.permutation(len(fake))
     whole = frechet_distance(real, fake)

@@ -17,11 +17,8 @@ def inception_score(probabilities: np.ndarray) -> Estimate:
     """
     p = np.asarray(probabilities, np.float64)
     if p.ndim != 2 or len(p) < 2 or not (p >= 0).all() or np.abs(p.sum(1) - 1).max() > TOLERANCE:
-        raise DataError(
-            "probabilities",
-            f"an array {p.shape} does not hold probabilities of classes, one row each for 2 images or more",
-            fix="pass [N,K], at least 0, that add up to 1 in each row",
-        )
+        what = f"an array {p.shape} does not hold probabilities of classes, one row each for 2 images or more"
+        raise DataError("probabilities", what, fix="pass [N,K], at least 0, that add up to 1 in each row")
     whole = p.mean(0)
     with np.errstate(divide="ignore", invalid="ignore"):
         apart = np.where(p > 0, p * np.log(p / whole), 0).sum(1)

@@ -37,7 +37,7 @@ def kernel_distance(real: np.ndarray, fake: np.ndarray, *, kernel: Kernel = cubi
     # decomposition), and the influences are scaled accordingly (ours).
     real, fake = pair(real, fake, least=3)
     n, m = len(real), len(fake)
-    xx, yy, xy = Sums.within(real, kernel), Sums.within(fake, kernel), Sums.across(real, fake, kernel)
+    xx, yy, xy = Sums.of(real, None, kernel), Sums.of(fake, None, kernel), Sums.of(real, fake, kernel)
     across = xy.rows.sum() / (n * m)
     inside_x, inside_y = xx.rows.sum() / (n * (n - 1)), yy.rows.sum() / (m * (m - 1))
     value = inside_x + inside_y - 2 * across
@@ -110,32 +110,22 @@ class Sums:
     diagonal: bool = True
     square: float = 0.0
 
-    def add(self, rows: slice, columns: slice, kernel: torch.Tensor) -> None:
-        self.rows[rows] += kernel.sum(1).numpy()
-        self.columns[columns] += kernel.sum(0).numpy()
-        self.square += square_of(kernel)
-
     @classmethod
-    def across(cls, a: np.ndarray, b: np.ndarray, kernel: Kernel) -> "Sums":
-        sums = cls(np.zeros(len(a)), np.zeros(len(b)))
-        for rows, x in doubles(a):
-            for columns, y in doubles(b):
-                sums.add(rows, columns, kernel(x @ y.T, a.shape[1]))
-        return sums
-
-    @classmethod
-    def within(cls, a: np.ndarray, kernel: Kernel) -> "Sums":
-        """Return the sums within one set. The kernel is symmetric: half of it is computed, and added to both sides."""
+    def of(cls, a: np.ndarray, b: np.ndarray | None, kernel: Kernel) -> "Sums":
+        """Return the sums of two sets, or within `a`: half of that symmetric kernel is computed, and added twice."""
         total = np.zeros(len(a))
-        sums = cls(total, total, diagonal=False)
+        sums = cls(total, total if b is None else np.zeros(len(b)), diagonal=b is not None)
         for rows, x in doubles(a):
-            own = kernel(x @ x.T, a.shape[1]).fill_diagonal_(0)
-            total[rows] += own.sum(1).numpy()
-            sums.square += square_of(own)
-            for columns, y in doubles(a[: rows.start]):
-                half = kernel(x @ y.T, a.shape[1])
-                sums.add(rows, columns, half)
-                sums.square += square_of(half)
+            if b is None:
+                own = kernel(x @ x.T, a.shape[1]).fill_diagonal_(0)
+                total[rows] += own.sum(1).numpy()
+                sums.square += square_of(own)
+            for columns, y in doubles(a[: rows.start] if b is None else b):
+                part = kernel(x @ y.T, a.shape[1])
+                total[rows] += part.sum(1).numpy()
+                sums.columns[columns] += part.sum(0).numpy()
+                for _ in range(2 if b is None else 1):
+                    sums.square += square_of(part)
         return sums
 
     def interaction(self) -> float:

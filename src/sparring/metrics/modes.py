@@ -29,9 +29,8 @@ def mode_coverage(
     found = np.asarray(found)
     good = np.ones(len(found), bool) if good is None else np.asarray(good, bool)
     if not len(found) or len(good) != len(found) or found.min() < 0 or found.max() >= modes:
-        raise DataError(
-            "modes", f"{len(found)} samples do not lie in {modes} modes", fix="number the modes from 0, one a sample"
-        )
+        what = f"{len(found)} samples do not lie in {modes} modes"
+        raise DataError("modes", what, fix="number the modes from 0, one a sample")
     counts = np.bincount(found[good], minlength=modes)
     return Modes(int((counts > 0).sum()), float(good.mean()), _divergence(counts, truth))
 

@@ -56,7 +56,7 @@ class Points:
         """Squared lengths of the centred and scaled rows, float64 [N]."""
         return np.concatenate([np.square(self.scaled(rows)).sum(1) for rows in row_chunks(len(self))])
 
-    def scaled(self, rows: slice) -> np.ndarray:
+    def scaled(self, rows: slice | np.ndarray) -> np.ndarray:
         return (self.features[rows] - self.centre) * self.scale
 
     @cached_property
@@ -98,7 +98,7 @@ class Points:
         return found
 
 
-def tiles(count: int) -> Iterator[slice]:
+def tile_slices(count: int) -> Iterator[slice]:
     return row_chunks(-(-count // GROUP) * GROUP, TILE)
 
 
@@ -180,8 +180,8 @@ class Nearest:
 def nearest_points(queries: Points, points: Points, *, k: int) -> Nearest:
     """Return the k nearest of the M points for each query; k of at most M."""
     found = Candidates(len(queries.left), min(k + SPARE, len(points)))
-    for rows in tiles(len(queries)):
-        for columns in tiles(len(points)):
+    for rows in tile_slices(len(queries)):
+        for columns in tile_slices(len(points)):
             tile = queries.tile(rows, points, columns)
             found.add(rows, columns.start, entries_below(tile, found.bounds(rows, tile)))
     return settled(queries, points, found, k, itself=False)
@@ -190,11 +190,11 @@ def nearest_points(queries: Points, points: Points, *, k: int) -> Nearest:
 def nearest_others(points: Points, *, k: int) -> Nearest:
     """Return the k nearest other rows of each row; k below N. A tile serves its rows and its columns."""
     found = Candidates(len(points.left), min(k + SPARE, len(points) - 1))
-    for rows in tiles(len(points)):
+    for rows in tile_slices(len(points)):
         tile = points.tile(rows, points, rows)
         np.fill_diagonal(tile, NEVER)
         found.add(rows, rows.start, entries_below(tile, found.bounds(rows, tile)))
-        for columns in tiles(rows.start):
+        for columns in tile_slices(rows.start):
             tile = points.tile(rows, points, columns)
             found.add(rows, columns.start, entries_below(tile, found.bounds(rows, tile)))
             found.add(columns, rows.start, entries_below_columns(tile, found.bounds(columns, tile.T)))
@@ -216,13 +216,16 @@ def settled(queries: Points, points: Points, found: Candidates, k: int, *, itsel
         for part in (unsettled[rows] for rows in row_chunks(len(unsettled), 256)):
             least, most = wide_bounds(queries, points, part, itself)
             for i, row in enumerate(part):
-                apart[row, :k], index[row, :k] = searched(queries, points, row, least[i], most[i], k)
+                some = np.flatnonzero(least[i] <= np.partition(most[i], k - 1)[k - 1])
+                exact = queries.exact(np.full(len(some), row), points, some)
+                order = np.argsort(exact, kind="stable")[:k]
+                apart[row, :k], index[row, :k] = exact[order], some[order]
     return Nearest(apart[:, :k], index[:, :k])
 
 
 def wide_bounds(queries: Points, points: Points, rows: np.ndarray, itself: bool) -> tuple[np.ndarray, np.ndarray]:
     """Return lower and upper bounds of the squared distances of some rows to all points, float64 [rows,M] twice."""
-    x = (queries.features[rows] - queries.centre) * queries.scale
+    x = queries.scaled(rows)
     found, lengths = np.empty((len(rows), len(points))), queries.lengths[rows, None] + points.lengths
     for columns in row_chunks(len(points)):
         found[:, columns] = lengths[:, columns] - 2 * x @ points.scaled(columns).T
@@ -230,11 +233,3 @@ def wide_bounds(queries: Points, points: Points, rows: np.ndarray, itself: bool)
         found[np.arange(len(rows)), rows] = np.inf
     lengths *= points.rounding * 2.0**-29
     return found - lengths, found + lengths
-
-
-def searched(queries: Points, points: Points, row: int, least: np.ndarray, most: np.ndarray, k: int):
-    """Return squared distances and numbers of the k nearest of a row, among all points that may be by their bounds."""
-    some = np.flatnonzero(least <= np.partition(most, k - 1)[k - 1])
-    apart = queries.exact(np.full(len(some), row), points, some)
-    order = np.argsort(apart, kind="stable")[:k]
-    return apart[order], some[order]

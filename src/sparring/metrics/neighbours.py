@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import UsageError
 from .estimate import Estimate, of_counts
 from .features import pair
-from .nearest import Entries, Points, entries_below, entries_below_columns, nearest_others, tiles
+from .nearest import Entries, Points, entries_below, entries_below_columns, nearest_others, tile_slices
 
 
 class Neighbours(NamedTuple):
@@ -39,26 +39,19 @@ def neighbours(real: np.ndarray, fake: np.ndarray, *, k: int = 5) -> Neighbours:
     """
     real, fake = pair(real, fake)
     if not 1 <= k < min(len(real), len(fake)):
-        raise UsageError(
-            "neighbours-k",
-            f"there is no neighbour number {k} among {min(len(real), len(fake))} images",
-            fix="choose k of at least 1 and below the number of images",
-        )
+        what = f"there is no neighbour number {k} among {min(len(real), len(fake))} images"
+        raise UsageError("neighbours-k", what, fix="choose k of at least 1 and below the number of images")
     frame = Points.frame(real, fake)
     x, y = Points(real, *frame), Points(fake, *frame)
     of_real, of_fake = _Balls(x, y, k), _Balls(y, x, k)
-    for rows in tiles(len(x)):
-        for columns in tiles(len(y)):
+    for rows in tile_slices(len(x)):
+        for columns in tile_slices(len(y)):
             tile = x.tile(rows, y, columns)
             of_real.meet(rows, columns, entries_below(tile, of_real.rims(rows)))
             of_fake.meet(columns, rows, entries_below_columns(tile, of_fake.rims(columns)))
     recall = of_fake.share_held()
-    return Neighbours(
-        of_real.share_held(),
-        Estimate(recall.value, recall.fake, recall.real),
-        of_real.density(),
-        of_real.share_holding(),
-    )
+    recall = Estimate(recall.value, recall.fake, recall.real)
+    return Neighbours(of_real.share_held(), recall, of_real.density(), of_real.share_holding())
 
 
 class _Balls:

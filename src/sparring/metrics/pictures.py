@@ -40,11 +40,8 @@ def ssim(made: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 def _floats(made: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if made.shape != truth.shape or made.ndim != 4 or made.dtype != np.uint8 or truth.dtype != np.uint8:
-        raise DataError(
-            "pictures",
-            f"cannot compare {made.dtype} {made.shape} with {truth.dtype} {truth.shape}",
-            fix="pass uint8 [N,H,W,C] twice",
-        )
+        what = f"cannot compare {made.dtype} {made.shape} with {truth.dtype} {truth.shape}"
+        raise DataError("pictures", what, fix="pass uint8 [N,H,W,C] twice")
     return made.astype(np.float64), truth.astype(np.float64)
 
 

@@ -21,11 +21,8 @@ def spectrum(images: np.ndarray) -> np.ndarray:
     """
     images = np.asarray(images)
     if images.ndim != 4 or images.dtype != np.uint8 or min(images.shape[1:3]) < 4:
-        raise DataError(
-            "spectrum-images",
-            f"there is no spectrum of {images.dtype} {images.shape}",
-            fix="pass uint8 [N,H,W,C] of 4 x 4 or more",
-        )
+        what = f"there is no spectrum of {images.dtype} {images.shape}"
+        raise DataError("spectrum-images", what, fix="pass uint8 [N,H,W,C] of 4 x 4 or more")
     ring, count = _rings(*images.shape[1:3])
     return np.concatenate([_profile(images[rows], ring, count) for rows in row_chunks(len(images), 256)])
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad, pixel_unshuffle
 
 from ..records import record
-from .layers import Architecture, DataSpec
+from .layers import Architecture, DataSpec, ImageTies
 
 # Pixels: large images are folded into channels as long as their shorter side stays at least this long.
 MAP = 12
@@ -26,8 +26,8 @@ class SmallCNN(Architecture):
     widths: tuple[int, ...] = (32, 32, 64, 96, 96)
 
     @property
-    def image_ties(self) -> str:
-        return "batch norm"
+    def image_ties(self) -> ImageTies:
+        return ImageTies.BATCH_NORM
 
     def trunk(self, data_spec: DataSpec, channels: int) -> tuple[nn.Module, int]:
         fold = fold_of(data_spec)

@@ -5,7 +5,7 @@ import math
 from torch import nn
 
 from ..records import record
-from .layers import Architecture, Crop, DataSpec, normal_weights
+from .layers import Architecture, Crop, DataSpec, ImageTies, normal_weights
 
 
 @record
@@ -20,8 +20,8 @@ class DCGAN(Architecture):
     batchnorm: bool = True
 
     @property
-    def image_ties(self) -> str:
-        return "batch norm" if self.batchnorm else ""
+    def image_ties(self) -> ImageTies:
+        return ImageTies.BATCH_NORM if self.batchnorm else ImageTies.NOTHING
 
     def generator(self, data_spec: DataSpec, z: int, condition: int = 0) -> nn.Module:
         halvings, widths = self._plan(data_spec)

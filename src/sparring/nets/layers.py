@@ -1,5 +1,6 @@
 """What architectures know of the data, what they build, and the blocks that several of them share."""
 
+from enum import StrEnum
 from typing import Any, ClassVar, Protocol, TypeVar, cast
 
 import torch
@@ -38,6 +39,12 @@ class DataSpec:
         return self.channels, self.height, self.width
 
 
+class ImageTies(StrEnum):
+    NOTHING = ""
+    BATCH_NORM = "batch norm"
+    MINIBATCH = "minibatch discrimination"
+
+
 @record(was="Family")
 class Architecture:
     """Base of architectures: each defines one or several of these methods.
@@ -53,9 +60,9 @@ class Architecture:
     starts_at_zero: ClassVar[bool] = False
 
     @property
-    def image_ties(self) -> str:
-        """What lets an image's features depend on the other images of its batch, e.g. "batch norm"; "" for nothing."""
-        return ""
+    def image_ties(self) -> ImageTies:
+        """What lets an image's features depend on the other images of its batch."""
+        return ImageTies.NOTHING
 
     def generator(self, data_spec: DataSpec, z: int, condition: int = 0) -> nn.Module:
         raise NotImplementedError(f"{type(self).__name__} has no generator")

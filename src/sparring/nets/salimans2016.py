@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from ..records import record
 from .dcgan import DCGAN
-from .layers import Architecture, DataSpec
+from .layers import Architecture, DataSpec, ImageTies
 
 # Images in a reference batch.
 REFERENCE_SIZE = 32
@@ -24,8 +24,8 @@ class MinibatchDiscrimination(Architecture):
     dim: int = 8
 
     @property
-    def image_ties(self) -> str:
-        return "minibatch discrimination"
+    def image_ties(self) -> ImageTies:
+        return ImageTies.MINIBATCH
 
     def trunk(self, data_spec: DataSpec, channels: int) -> tuple[nn.Module, int]:
         trunk, features = self.net.trunk(data_spec, channels)

@@ -38,7 +38,7 @@ class ShownScore(NamedTuple):
 
 
 @dataclass(frozen=True)
-class TableRow:
+class MetricRow:
     """A metric in the table of scores; `cells`: one for each column."""
 
     metric: Metric
@@ -106,21 +106,17 @@ def judgement_page(judgement: JudgementResult, pictures: Mapping[str, np.ndarray
 
 def _by_pair(verdicts: Sequence[GeneratorComparison]) -> list[PairOfGenerators]:
     """Return the verdicts on every two generators together."""
-    return [
-        PairOfGenerators(
-            a, b, [(v, m := METRICS[v.metric], _in_type(m.shown_difference(v.mean, v.half))) for v in rows]
-        )
-        for (a, b), rows in groupby(verdicts, key=lambda v: (v.a, v.b))
-    ]
-
-
-def _in_type(difference: str) -> str:
-    return typeset(difference).replace("+-", "\u00b1")
+    found = []
+    for (a, b), rows in groupby(verdicts, key=lambda v: (v.a, v.b)):
+        each = [(v, METRICS[v.metric]) for v in rows]
+        shown = [(v, m, typeset(m.shown_difference(v.mean, v.half)).replace("+-", "\u00b1")) for v, m in each]
+        found.append(PairOfGenerators(a, b, shown))
+    return found
 
 
 def _table_rows(
     judgement: JudgementResult, columns: Sequence[FakesResult] | Sequence[GeneratorResult]
-) -> list[TableRow]:
+) -> list[MetricRow]:
     """Return the table of scores, a column for each generator, or for each of their trainings."""
     protocol, real = judgement.protocol, by_metric(judgement.real)
     scores, rows = [by_metric(column.scores) for column in columns], []
@@ -129,7 +125,7 @@ def _table_rows(
         if any(score.value is not None for score in each):
             headline = METRICS[name].is_headline(min(protocol.fakes, protocol.real.compared))
             reference = _shown_score(real[name]) if name in real else _NOTHING
-            rows.append(TableRow(METRICS[name], headline, list(map(_shown_score, each)), reference))
+            rows.append(MetricRow(METRICS[name], headline, list(map(_shown_score, each)), reference))
     return rows
 
 

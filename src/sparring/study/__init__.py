@@ -4,7 +4,7 @@
 
 The eight rules of an honest verdict and where they are enforced:
 
-1. the test part is sealed, looks are counted           sealed.py, analysis.count_look
+1. the test part is sealed, looks are counted           sealed.py, plan.Study.count_look
 2. no image is in both parts                            data.split, prepared.refuse_shared
 3. same labels, seed and steps for all methods          plan.seed_of, analysis.refuse_mixed, analysis.unequal
 4. last averaged weights, a validation part no larger than the labelled one     a fit never sees test labels; worker.fit

@@ -1,7 +1,5 @@
 """From rows and predictions to the numbers of a summary, without advice. The same rows give the same numbers."""
 
-import hashlib
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from itertools import combinations
@@ -49,6 +47,12 @@ ABLATIONS: tuple[tuple[Ingredient, str, str, str], ...] = (
     ("generated", "generated images", "gan-augment", "cnn"),
 )
 
+COVERS = (
+    "Intervals and verdicts speak about new draws of the labelled images, new random seeds and new test images of the "
+    "same kind. They do not speak about other data, other settings or other amounts of unlabelled images."
+)
+COVERS_ALL = " At all labels nothing is drawn: there they speak about seeds and test images only."
+
 
 @dataclass(frozen=True, eq=False)
 class Arm:
@@ -62,13 +66,16 @@ class Arm:
     confidence: np.ndarray  # float32 [R,T]: the probability of that class
     summed: np.ndarray  # float64 [T,K]: probabilities, added up over repeats
     calibrated: stats.Calibrated
+    failed: int = 0  # fits that did not succeed
 
     @classmethod
-    def of(cls, method: str, budget: str, rows: list[FitRow], proba: np.ndarray, truth: np.ndarray) -> "Arm":
+    def of(
+        cls, method: str, budget: str, rows: list[FitRow], proba: np.ndarray, truth: np.ndarray, failed: int = 0
+    ) -> "Arm":
         """Return the arm of probabilities float32 [R,T,K], which it does not keep: a study has many of them."""
         said, summed = proba.argmax(-1), proba.sum(0, dtype=float)
         calibrated = stats.calibration(proba, truth)
-        return cls(method, budget, rows, said, said == truth, proba.max(-1), summed, calibrated)
+        return cls(method, budget, rows, said, said == truth, proba.max(-1), summed, calibrated, failed)
 
 
 Arms = dict[tuple[str, str], Arm]  # (method, budget) -> arm
@@ -83,13 +90,11 @@ def measure(study: Study) -> tuple[Summary, Arms, np.ndarray]:
     rows, definition = study.rows(), study.definition
     refuse_mixed(rows.values())
     sealed = Sealed.read(study.folder / SEAL, definition.fingerprint)
-    truth = sealed.opened(lambda: count_look(study, rows))
+    truth = sealed.opened(lambda: study.count_look(rows))
     definition = study.definition
     classes = definition.data.classes
     names = [method.name for method in definition.methods]
     arms, unmeasured = arms_of(study, rows, truth)
-    failed = {place: sum(row.status == "error" for row in rows.values() if (row.method, row.budget) == place)
-              for place in arms}  # fmt: skip
     pairs = comparisons(arms, definition.budgets, names)
     summary = Summary(
         format=STUDY_FORMAT,
@@ -107,7 +112,7 @@ def measure(study: Study) -> tuple[Summary, Arms, np.ndarray]:
         minutes_each=definition.minutes_each,
         budgets=tuple(LabelBudget(b, definition.labels[b]) for b in definition.budgets),
         methods=definition.methods,
-        scores=tuple(score(arm, truth, len(classes), failed[place]) for place, arm in arms.items()),
+        scores=tuple(score(arm, truth, len(classes)) for arm in arms.values()),
         unmeasured=tuple(unmeasured),
         errors=tuple(FailedFit(r.method, r.budget, r.repeat, r.error.id, r.error.reason) for r in rows.values()
                      if r.error),
@@ -121,7 +126,7 @@ def measure(study: Study) -> tuple[Summary, Arms, np.ndarray]:
         notes=(*shortened(rows.values()),
                *unequal(rows.values(), {m.name for m in definition.methods if m.family in SLOW_FAMILIES})),
         ablations=tuple(ablations(pairs)),
-        covers=covers(definition.budgets),
+        covers=COVERS + (COVERS_ALL if "all" in definition.budgets else ""),
         recommendation=Recommendation(None, None, ""),
         verdict="",
         mistakes=(),
@@ -146,12 +151,6 @@ def refuse_mixed(rows: Iterable[FitRow]) -> None:
             )
 
 
-def count_look(study: Study, rows: dict[Trial, FitRow]) -> None:
-    """Rule 1: count this look in study.json before it happens; the same rows are counted once."""
-    seen = sorted(json.dumps([*trial, row.status, row.digest]) for trial, row in rows.items())
-    study.count_look(hashlib.blake2b("\n".join(seen).encode(), digest_size=8).hexdigest(), len(rows))
-
-
 # One method at one budget.
 
 
@@ -165,11 +164,11 @@ def arms_of(study: Study, rows: dict[Trial, FitRow], truth: np.ndarray) -> tuple
                           key=lambda r: r.repeat)  # fmt: skip
             found = [(row, study.proba(row)) for row in mine if row.status == "ok"]
             found = [(row, proba) for row, proba in found if proba is not None]
+            failed = sum(row.status == "error" for row in mine)
             if found:
                 proba = np.stack([proba for _, proba in found])
-                arms[method.name, budget] = Arm.of(method.name, budget, [row for row, _ in found], proba, truth)
+                arms[method.name, budget] = Arm.of(method.name, budget, [row for row, _ in found], proba, truth, failed)
             else:
-                failed = sum(row.status == "error" for row in mine)
                 unmeasured.append(UnmeasuredArm(method.name, budget, failed))
     return arms, unmeasured
 
@@ -186,16 +185,16 @@ def six_digits(value: Value) -> Value:
     return found
 
 
-def score(arm: Arm, truth: np.ndarray, classes: int, failed: int) -> ArmScore:
+def score(arm: Arm, truth: np.ndarray, classes: int) -> ArmScore:
     balanced = np.nanmean(stats.recalls(arm.right, truth, classes), 1)
     seconds = [row.seconds for row in arm.rows if row.seconds is not None]
     return ArmScore(
         method=arm.method,
         budget=arm.budget,
         n=len(arm.rows),
-        failed=failed,
-        accuracy=repeated(stats.share_interval(arm.right), arm.right.mean(1)),
-        balanced_accuracy=repeated(stats.balanced_interval(arm.right, truth, classes), balanced),
+        failed=arm.failed,
+        accuracy=repeated_interval(stats.share_interval(arm.right), arm.right.mean(1)),
+        balanced_accuracy=repeated_interval(stats.balanced_interval(arm.right, truth, classes), balanced),
         ece=six_digits(arm.calibrated.ece),
         nll=six_digits(arm.calibrated.nll),
         brier=six_digits(arm.calibrated.brier),
@@ -203,7 +202,7 @@ def score(arm: Arm, truth: np.ndarray, classes: int, failed: int) -> ArmScore:
     )
 
 
-def repeated(found: stats.Interval, each: np.ndarray) -> RepeatedInterval:
+def repeated_interval(found: stats.Interval, each: np.ndarray) -> RepeatedInterval:
     return six_digits(RepeatedInterval(*found.triple, tuple(each.tolist())))
 
 
@@ -248,18 +247,18 @@ def comparisons(arms: Arms, budgets: Sequence[str], methods: Sequence[str]) -> t
     return tuple(
         six_digits(
             Comparison(
-                budget=budget,
-                a=a,
-                b=b,
-                difference=pair.difference,
-                n=pair.repeats,
-                p=pair.p,
-                p_sign_flip=pair.p_sign_flip,
-                p_holm=pair.p_holm,
-                p_tost=pair.p_tost,
-                verdict=pair.verdict,
+                budget,
+                a,
+                b,
+                pair.difference,
+                pair.repeats,
+                pair.p,
+                pair.p_sign_flip,
+                pair.p_holm,
+                pair.p_tost,
+                pair.verdict,
                 sentence=f"{a} against {b}: {pair.sentence}",
-            )
+            )  # fmt: skip
         )
         for (budget, a, b), pair in zip(places, stats.with_verdicts(family), strict=True)
     )
@@ -283,16 +282,6 @@ def ablations(pairs: Sequence[Comparison]) -> Iterator[Ablation]:
             if {found.a, found.b} == {a, b}:
                 pair = found if found.a == a else found.reversed()
                 yield Ablation(kind, what, pair.budget, a, b, pair.difference, pair.n, pair.p_holm, pair.verdict)
-
-
-def covers(budgets: Sequence[str]) -> str:
-    """Return what intervals and verdicts speak about."""
-    text = (
-        "Intervals and verdicts speak about new draws of the labelled images, new random seeds and new test images of "
-        "the same kind. They do not speak about other data, other settings or other amounts of unlabelled images."
-    )
-    everything = " At all labels nothing is drawn: there they speak about seeds and test images only."
-    return text + (everything if "all" in budgets else "")
 
 
 # From the notes of fits.

@@ -6,15 +6,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from .. import files
 from ..data import ImageSet, load
 from ..devices import SPARRING_VERSION, cores
 from ..errors import UsageError
 from ..files import new_folder
-from ..images import grid, save_png
-from ..records import no_progress, to_json
+from ..images import SizeLike, grid, save_png
+from ..records import no_progress
 from .advice import advise
 from .analysis import measure
 from .model import FOLDER, save_recommended
@@ -39,10 +38,9 @@ from .records import (
     SEAL,
     STUDY,
     STUDY_FORMAT,
-    SUMMARY,
     Definition,
-    LoadOptions,
     MethodEntry,
+    ReadingOptions,
     SealedImages,
     StudyProgress,
     StudySettings,
@@ -57,7 +55,7 @@ OnStudyProgress = Callable[[StudyProgress], None]
 
 
 def compare(
-    source: Any,
+    source: object,
     out: Path | str,
     *,
     methods: Mapping[str, AnyMethod] | Sequence[str] | None = None,
@@ -66,7 +64,7 @@ def compare(
     minutes: float | None = None,
     jobs: int | str = "auto",
     seed: int = 0,
-    size: int | str | tuple[int, int] | None = None,
+    size: SizeLike = None,
     unlabelled: Path | str | None = None,
     table: Path | str | None = None,
     test: float = 0.2,
@@ -105,7 +103,12 @@ def compare(
     repeats = checked_count("repeats", repeats, 1, 1000)
     jobs = jobs if jobs == "auto" else checked_count("jobs", jobs, 0, 1024)
     folder = new_folder(out, ours=(STUDY, SEAL), data=source)
-    images, prepared = read_and_split(source, settings, progress, size=size, unlabelled=unlabelled, table=table)
+    reading = StudyProgress("data", message="reading the images")
+    progress(reading)
+    images = load(source, size=size, unlabelled=unlabelled, table=table,
+                  progress=lambda p: progress(replace(reading, done=p.done, total=p.total)))  # fmt: skip
+    progress(StudyProgress("data", message="looking for duplicates"))
+    prepared = split_and_seal(images, seed=settings.seed, test=settings.test)
     counted = {b: int((y >= 0).sum()) for b, y in label_draws(prepared, per_class, seed=seed).items()}
     trials = ordered_trials(chosen, per_class, repeats)
     if minutes is not None:  # before anything is written; again when the number of processes is known
@@ -126,7 +129,7 @@ def compare(
         fingerprint=prepared.fingerprint,
         data=prepared.about,
         test=SealedImages(prepared.test_hashes),
-        load=LoadOptions(json_ready(size), unlabelled and str(unlabelled), table and str(table)),
+        load=ReadingOptions(json_ready(size), unlabelled and str(unlabelled), table and str(table)),
     )
     with held(folder), Pool(1) as pool:
         study = begun(folder, definition)
@@ -134,19 +137,9 @@ def compare(
         summary = summarised(study, progress, images=images, prepared=prepared)
         if model:
             summary = save_recommended(study, summary, images, chosen, folder / WORK, pool, progress)
-            files.write_json(folder / SUMMARY, to_json(summary, kinds=False))
+            summary.write()
     progress(StudyProgress("done", message=summary.verdict))
     return summary
-
-
-def read_and_split(
-    source: Any, settings: StudySettings, say: OnStudyProgress, **options: Any
-) -> tuple[ImageSet, Prepared]:
-    reading = StudyProgress("data", message="reading the images")
-    say(reading)
-    images = load(source, **options, progress=lambda p: say(replace(reading, done=p.done, total=p.total)))
-    say(StudyProgress("data", message="looking for duplicates"))
-    return images, split_and_seal(images, seed=settings.seed, test=settings.test)
 
 
 @contextmanager
@@ -194,10 +187,10 @@ def run(
     tasks, test = prepared_tasks(study, prepared, methods, missing)
     clock = Clock(study.rows().values(), methods, each, pool.jobs)
 
-    def now_at(**more: Any) -> StudyProgress:
-        return StudyProgress("fits", done=total - len(left), total=total, seconds_left=clock.left(left), **more)
+    def now_at() -> StudyProgress:
+        return StudyProgress("fits", done=total - len(left), total=total, seconds_left=clock.left(left))
 
-    say(now_at(message=clock.plan(missing, settled.threads)))
+    say(replace(now_at(), message=clock.plan(missing, settled.threads)))
     try:
         work = partial(fit_and_predict, test=test, classes=len(prepared.classes))
         for running, outcome in pool.run(settled_steps(study, tasks, methods, pool, say), work):
@@ -206,11 +199,10 @@ def run(
                 left.discard(outcome.row.trial)
                 clock.heard(outcome.row)
             at_work = tuple(str(task.trial) for task in running)
-            say(now_at(running=at_work, finished=outcome.row if outcome else None))
+            say(replace(now_at(), running=at_work, finished=outcome.row if outcome else None))
     except KeyboardInterrupt:
-        done = total - len(left)
-        message = f"{done} of {total} fits are saved in {study.folder}"
-        say(StudyProgress("stopped", done=done, total=total, message=message))
+        message = f"{total - len(left)} of {total} fits are saved in {study.folder}"
+        say(replace(now_at(), what="stopped", message=message, seconds_left=None))
         raise
 
 
@@ -293,5 +285,5 @@ def summarised(study: Study, say: OnStudyProgress, *, images: ImageSet | None, p
         advice = replace(advice, model=FOLDER)
     summary = replace(summary, recommendation=advice, verdict=verdict)
     summary = draw_pictures(study, summary, arms, truth, images=images, prepared=prepared)
-    files.write_json(study.folder / SUMMARY, to_json(summary, kinds=False))
+    summary.write()
     return summary

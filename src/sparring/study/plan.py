@@ -1,12 +1,12 @@
 """What a study is: its folder, the order of its fits, seeds, the time of a fit; what may change and what not."""
 
 import hashlib
+import json
 import time
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -126,7 +126,7 @@ class Study:
             )
         return cls(folder, read_record(Definition, data, name=str(path)))
 
-    def save(self, **changes: Any) -> None:
+    def save(self, **changes: object) -> None:
         """Write study.json with these fields changed."""
         self.definition = replace(self.definition, **changes)
         files.write_json(self.folder / STUDY, to_json(self.definition, kinds=False))
@@ -167,10 +167,12 @@ class Study:
 
         return [trial for trial in trials if not counts(trial)]
 
-    def count_look(self, rows: str, count: int) -> None:
-        """Note in study.json that the test labels are opened for rows of this hash, unless they were before."""
-        if rows not in {look.rows for look in self.definition.looks}:
-            self.save(looks=(*self.definition.looks, LookAtTest(now(), rows, count)))
+    def count_look(self, rows: Mapping[Trial, FitRow]) -> None:
+        """Rule 1: count this look at the test labels in study.json, before it happens; once for the same rows."""
+        seen = "\n".join(sorted(json.dumps([*trial, row.status, row.digest]) for trial, row in rows.items()))
+        digest = hashlib.blake2b(seen.encode(), digest_size=8).hexdigest()
+        if digest not in {look.rows for look in self.definition.looks}:
+            self.save(looks=(*self.definition.looks, LookAtTest(now(), digest, len(rows))))
 
 
 def begun(folder: Path, new: Definition) -> Study:

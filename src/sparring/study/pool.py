@@ -9,11 +9,14 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..devices import training_speed
 from .records import Problem
 from .worker import Outcome, Task, prepare_process, steps_within
+
+if TYPE_CHECKING:
+    from loky import ProcessPoolExecutor
 
 TICK = 1.0  # seconds between two looks at what runs
 PATIENCE = 5.0  # seconds to wait at most until submitted tasks have started
@@ -26,7 +29,7 @@ class Pool:
 
     def __init__(self, jobs: int, *, threads: int = 1):
         self.jobs, self.threads = jobs, threads
-        self._executor: Any = None
+        self._executor: ProcessPoolExecutor | None = None
         self._live: list[Future] = []
 
     def __enter__(self) -> "Pool":
@@ -45,7 +48,7 @@ class Pool:
             self._executor.shutdown(wait=True, kill_workers=True)
             self._executor = None
 
-    def submit(self, function: Callable, *given: Any) -> Future:
+    def submit(self, function: Callable, *given: object) -> Future:
         if self._executor is None:
             from loky import ProcessPoolExecutor
 

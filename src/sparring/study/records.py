@@ -131,7 +131,7 @@ class SealedImages:
 
 
 @record(renamed={"table": "labels"})
-class LoadOptions:
+class ReadingOptions:
     """How the images were read: arguments of `sparring.load`."""
 
     size: int | str | tuple[int, int] | None
@@ -182,7 +182,7 @@ class Definition:
     fingerprint: str
     data: StudyData
     test: SealedImages
-    load: LoadOptions
+    load: ReadingOptions
     minutes_each: float | None = None
     jobs: Jobs | None = None
     looks: tuple[LookAtTest, ...] = ()
@@ -206,7 +206,7 @@ class FitNotes:
     gate: Gate | None = None
 
     @classmethod
-    def of(cls, noted: Mapping[str, Any]) -> "FitNotes":
+    def of(cls, noted: Mapping[str, object]) -> "FitNotes":
         """Return what is there in the form that is expected; an estimator may note anything."""
         found = cls()
         for name in noted.keys() & vars(found):

@@ -6,8 +6,8 @@ from html import escape
 from pathlib import Path
 
 from .. import files
-from ..errors import FileFormatError, pick, printable
-from ..records import read_record, record
+from ..errors import FileFormatError, printable
+from ..records import read_record, record, to_json
 from ..words import budget_name, duration, interval, percent
 from .records import (
     STUDY_FORMAT,
@@ -93,6 +93,10 @@ class Summary:
             )
         return replace(read_record(cls, data, name=str(path)), folder=folder)
 
+    def write(self) -> None:
+        """Write summary.json into the folder of the study."""
+        files.write_json(self.folder / SUMMARY, to_json(self, kinds=False))
+
     @property
     def recommended(self) -> str | None:
         """The name of the method to use; None when no fit succeeded."""
@@ -115,9 +119,6 @@ class Summary:
     def score(self, method: str | None, budget: str | None) -> ArmScore | None:
         return next((s for s in self.scores if (s.method, s.budget) == (method, budget)), None)
 
-    def method(self, name: str) -> MethodEntry:
-        return pick({m.name: m for m in self.methods}, name, "method")
-
     def labels(self, budget: str) -> int:
         """Return how many labels a budget is in all."""
         return next(b.labels for b in self.budgets if b.budget == budget)
@@ -133,13 +134,16 @@ class Summary:
         """Return the tie groups at a budget, best first."""
         return next((row.groups for row in self.tie_groups if row.budget == budget), ())
 
+    def letters(self, method: str, budget: str) -> tuple[str, ...]:
+        """Return the letters of the tie groups that a method is in."""
+        mine = (i for i, group in enumerate(self.groups(budget)) if method in group)
+        return tuple(chr(ord("A") + i) if i < 26 else f"A{i}" for i in mine)
+
     def table(self, budget: str) -> list[tuple[str, ...]]:
         """Return a row of text under TABLE_COLUMNS for each method at a budget, most accurate first."""
-        groups = self.groups(budget)
         rows = []
         for score in self.ranked(budget):
-            mean, low, high = score.accuracy
-            letters = "".join(group_letter(i) for i, group in enumerate(groups) if score.method in group)
+            (mean, low, high), letters = score.accuracy, "".join(self.letters(score.method, budget))
             rows.append((score.method, percent(mean), interval(low, high), letters, duration(score.seconds.median)))
         return rows + [(arm.method, "failed" if arm.failed else "", "", "", "") for arm in self.unmeasured
                        if arm.budget == budget]  # fmt: skip
@@ -156,7 +160,3 @@ class Summary:
 
     def __repr__(self) -> str:
         return f"<Summary of {self.folder}: {self.verdict}>"
-
-
-def group_letter(index: int) -> str:
-    return chr(ord("A") + index) if index < 26 else f"A{index}"

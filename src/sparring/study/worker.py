@@ -38,7 +38,7 @@ class AnyMethod(Protocol):
     @property
     def cites(self) -> Sequence[str]: ...
 
-    def make(self, **settings: Any) -> Any:
+    def make(self, **settings: object) -> Any:
         """Return an estimator with `fit(images, labels)`, `predict_proba(images)` and, once fitted, `classes_`."""
         ...
 
@@ -167,7 +167,7 @@ def class_probabilities(estimator: Any, images: np.ndarray, classes: int) -> np.
     return proba
 
 
-def json_ready(value: Any) -> Any:
+def json_ready(value: object) -> Any:
     """Return `value` as JSON can hold it: a number that is not finite as None, what is unknown as its text."""
     if is_dataclass(value) and not isinstance(value, type):
         return json_ready(to_json(value, kinds=False))

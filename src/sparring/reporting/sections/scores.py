@@ -53,8 +53,8 @@ def scores_section(study: StudyView) -> tuple[BudgetScores, ...]:
 
 def _budget_scores(study: StudyView, budget: str) -> BudgetScores:
     summary = study.summary
-    ranked, groups = summary.ranked(budget), summary.groups(budget)
-    rows = [ScoreRow(s.method, s, tuple(_letter(i) for i, g in enumerate(groups) if s.method in g)) for s in ranked]
+    ranked = summary.ranked(budget)
+    rows = [ScoreRow(s.method, s, summary.letters(s.method, budget)) for s in ranked]
     rows += [ScoreRow(u.method, None, ()) for u in summary.unmeasured if u.budget == budget]
     names = [s.method for s in ranked]
     found = (summary.comparison(names[0], other, budget) for other in names[1:])
@@ -63,10 +63,6 @@ def _budget_scores(study: StudyView, budget: str) -> BudgetScores:
     pairs = tuple(p for p in summary.pairs if p.budget == budget)
     matrix = tuple((a, tuple(_cell(study, a, b, budget) for b in names)) for a in names) if len(pairs) > 1 else ()
     return BudgetScores(budget, tuple(rows), against, plot, pairs, matrix)
-
-
-def _letter(index: int) -> str:
-    return chr(ord("A") + index) if index < 26 else f"A{index}"
 
 
 def _cell(study: StudyView, a: str, b: str, budget: str) -> MatrixCell:
