@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from toys import FACTS, striped
 
 from sparring.cli import main
 from sparring.data import load
-from sparring.errors import UsageError
+from sparring.errors import FileFormatError, UsageError
 from sparring.games.constraints import SpectralNorm
 from sparring.games.players import Generator
 from sparring.images import is_generated, load_image, save_animation, save_png
@@ -362,6 +363,25 @@ def load_strip(path, count):
     """The first row of a sheet of 8x8 images, each shown 6 times as large."""
     row = load_image(path)[2:50]
     return np.stack([row[::6, 2 + 50 * k : 50 + 50 * k : 6] for k in range(count)])
+
+
+def test_views_are_refreshed_where_they_are_not_current(run, tmp_path):
+    folder, views = tmp_path / "run", tmp_path / "run/inside/views.json"
+    shutil.copytree(run / "cgan", folder)
+    latent_views.refresh_views(folder)
+    written = json.loads(views.read_text())
+    assert written["views"][-1]["name"] == "nearest", "digits are known"
+    views.write_text(json.dumps({"generator": written["generator"]}))
+    latent_views.refresh_views(folder)
+    assert "views" not in json.loads(views.read_text()), "nothing to do"
+    latent_views.refresh_views(folder, "digits")
+    assert json.loads(views.read_text()) == written
+    (tmp_path / "recipe.json").write_text(json.dumps({"recipe": {"kind": "Translator"}}))
+    latent_views.refresh_views(tmp_path)
+    assert not (tmp_path / "inside").exists(), "no generator"
+    (folder / "model/config.json").write_text("{}")
+    with pytest.raises(FileFormatError):
+        latent_views.refresh_views(folder)
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,6 @@ from .typed import Count, Flag, Seed, number_between, typed_number
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..runs.sampler import Sampler
-    from ..runs.sampling import Samples
-
 Number = Annotated[int, Parameter(converter=number_between(0, 1e6, whole=True))]
 
 
@@ -82,8 +79,9 @@ def sample(
         trust_code: run the Python file that the run was trained with, if it has one of its own.
         json: print what was written as JSON.
     """
-    from ..runs.latent_views import training_frames
-    from ..runs.sampling import SampleOptions, draw_samples, open_generator, save_classes, write_samples
+    from ..runs.folder import open_generator
+    from ..runs.latent_views import look_inside, training_frames
+    from ..runs.sampling import SampleOptions, draw_samples, save_classes, write_samples
 
     limits = tuple(truncation or ())
     options = SampleOptions(
@@ -106,7 +104,8 @@ def sample(
         return
     sampler = open_generator(run, trust_code=trust_code)
     if inside:
-        show_written(screen, json, look_inside(run, sampler, nearest, seed=seed))
+        folder = look_inside(sampler, run, nearest, seed=seed)
+        show_written(screen, json, {"inside": str(folder), "files": sorted(str(path) for path in folder.iterdir())})
     elif per_class:
         if out is None:
             raise UsageError("missing", "--per-class writes a folder per class", fix="name a folder with --out")
@@ -119,39 +118,8 @@ def sample(
         places = {name: str(path) for name, path in {"out": out, "grid": grid, "film": film}.items() if path}
         height, width, channels = found.images.shape[-3:]
         drawn = found.images.size // (height * width * channels)
-        show_written(screen, json, neighbours_of(found) | {"images": drawn} | places)
-
-
-def neighbours_of(found: "Samples") -> JsonObject:
-    """What --json prints of the nearest real images."""
-    if not found.neighbours:
-        return {}
-    return {"nearest": [asdict(row) for row in found.neighbours], "closeness": found.closeness}
-
-
-def look_inside(run: Path, sampler: "Sampler", source: str | None, *, seed: int = 0) -> JsonObject:
-    """Write RUN/inside, beside training images where they are named, or known: digits come with sparring."""
-    from ..runs.history import read_settings
-    from ..runs.latent_views import save_views
-    from ..runs.sampling import real_images
-
-    if not (run / "recipe.json").is_file():
-        raise UsageError("not-a-run", f"{run} is no run folder", fix="--inside wants what `sparring train` wrote")
-    source = source or ("digits" if read_settings(run).source == "digits" else None)
-    spec = sampler.data_spec
-    real = real_images(source, (spec.height, spec.width, spec.channels)).images if source else None
-    folder = save_views(sampler, run, training=real, seed=seed)
-    return {"inside": str(folder), "files": sorted(str(path) for path in folder.iterdir())}
-
-
-def look_again(run: Path, source: str | None) -> None:
-    """Write RUN/inside as it is now, unless it is that already, or the run has no generator to look into."""
-    from ..runs.latent_views import views_are_current
-    from ..runs.sampling import generator_or_none
-
-    sampler = generator_or_none(run)
-    if sampler is not None and (source or not views_are_current(sampler, run)):
-        look_inside(run, sampler, source)
+        near = {"nearest": [asdict(row) for row in found.neighbours], "closeness": found.closeness}
+        show_written(screen, json, (near if found.neighbours else {}) | {"images": drawn} | places)
 
 
 def film_file(path: Path) -> Path:

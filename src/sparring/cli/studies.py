@@ -208,12 +208,13 @@ def report(folder: Path, /, *, nearest: str | None = None, json: Flag = False):
         json: print JSON.
     """
     from ..reporting import write
-    from .sampling import look_again
 
     screen = Screen(as_json=json)
     if (folder / "recipe.json").is_file():
+        from ..runs.latent_views import refresh_views  # loads torch, which a study's page does not need
+
         with screen.progress("looking inside the generator"):
-            look_again(folder, nearest)
+            refresh_views(folder, nearest)
     page = write(folder)
     if json:
         screen.show_json({"report": str(page)})

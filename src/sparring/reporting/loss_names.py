@@ -67,9 +67,7 @@ class Panel:
     is_gradient: bool = False
 
 
-def panels(
-    rows: Sequence[Mapping[str, Mapping[str, Curve]]], names: Mapping[str, CurveName] = {}
-) -> list[Panel]:
+def panels(rows: Sequence[Mapping[str, Mapping[str, Curve]]], names: Mapping[str, CurveName] = {}) -> list[Panel]:
     """Return the curves of one method at one budget, every repeat together.
 
     First those of real and generated images in one picture, then the generator's. `names`: what the curves are called;

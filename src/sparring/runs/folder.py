@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import files
-from ..errors import FileFormatError
+from ..errors import FileFormatError, UsageError
 from ..games.builders import Recipe
 from ..games.curve_names import all_curves
 from ..games.training import Data, State
@@ -208,3 +208,16 @@ def read_generator(folder: Path | str, *, trust_code: bool = False) -> Sampler:
         what = "no checkpoint yet" if spec else f"no generator: recipe {run.settings.recipe_name} has none"
         raise FileFormatError("no-generator", f"{folder} has {what}", fix="train a recipe with a generator, e.g. dcgan")
     return Sampler(found[0].best(spec.name).eval(), spec, run.data_spec, run.classes)
+
+
+def open_generator(run: Run | Path | str, *, trust_code: bool = False) -> Sampler:
+    """Return the generator of a run or a model folder. Raises UsageError for what makes images from images."""
+    folder = run.folder if isinstance(run, Run) else Path(run)
+    for place in (folder / "recipe.json", folder / "config.json"):
+        if place.is_file() and '"Translator"' in place.read_text(encoding="utf-8", errors="replace"):
+            raise UsageError(
+                "no-latents",
+                f"{folder} makes images from images, so it has no noise to draw from",
+                fix=f"translate images: sparring translate {folder} IMAGES",
+            )
+    return read_generator(folder, trust_code=trust_code or (isinstance(run, Run) and run.own is not None))

@@ -15,10 +15,14 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from .. import files
+from ..errors import FileFormatError, UsageError
 from ..games.players import Generator
 from ..images import grid, load_image, save_animation, save_png, to_unit
 from ..metrics.copies import median_nearness
 from ..nets.resnet import ResNetGenerator
+from .folder import open_generator
+from .history import read_settings
+from .pools import real_images
 from .sampler import Latents, Sampler
 from .signals import RandomFeatures
 
@@ -347,6 +351,36 @@ def save_views(sampler: Sampler, run: Path, *, training: np.ndarray | None = Non
             save_animation(folder / "training.webp", film, seconds=0.3, hold=2.0, generated=True)
         files.write_json(folder / "views.json", {"generator": generator_hash(sampler), "views": told})
     return run / "inside"
+
+
+def look_inside(sampler: Sampler, run: Path, nearest: object = None, *, seed: int = 0) -> Path:
+    """Write run/inside/ beside the images of the data set `nearest`. Digits are known: they come with sparring.
+
+    Raises UsageError where `run` is no run folder.
+    """
+    if not (run / "recipe.json").is_file():
+        raise UsageError("not-a-run", f"{run} is no run folder", fix="--inside wants what `sparring train` wrote")
+    if not nearest and read_settings(run).source == "digits":
+        nearest = "digits"
+    spec = sampler.data_spec
+    real = real_images(nearest, (spec.height, spec.width, spec.channels)).images if nearest else None
+    return save_views(sampler, run, training=real, seed=seed)
+
+
+def refresh_views(folder: Path, nearest: object = None) -> None:
+    """Write folder/inside/ as the generator is now.
+
+    It stays where it is current, unless `nearest` names a data set. A run has none without a generator that draws, or
+    with code of its own, which is not trusted here.
+    """
+    try:
+        sampler = open_generator(folder)
+    except (UsageError, FileFormatError) as error:
+        if error.id not in ("no-latents", "no-generator", "own-code"):
+            raise
+        return
+    if nearest or not views_are_current(sampler, folder):
+        look_inside(sampler, folder, nearest)
 
 
 def views_are_current(sampler: Sampler, run: Path) -> bool:

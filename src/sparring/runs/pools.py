@@ -4,9 +4,9 @@ import numpy as np
 import torch
 
 from .. import keyed_random
-from ..data import ImageSet, paired
+from ..data import ImageSet, load, paired
 from ..data.pairs import matching_channels
-from ..errors import UsageError
+from ..errors import DataError, UsageError, printable
 from ..games.builders import Recipe
 from ..games.losses import AdversarialLoss
 from ..games.training import Data
@@ -20,6 +20,16 @@ def used(imageset: ImageSet) -> np.ndarray:
     """Return bool [N]: the images that may be trained on."""
     use = imageset.parts != "test"
     return use if use.any() else np.ones(len(imageset), bool)
+
+
+def real_images(source: object, shape: tuple[int, ...]) -> ImageSet:
+    """Return the images of a data set that may be trained on, at the generator's size [H,W,C]."""
+    found = load(source, size=(shape[0], shape[1]))
+    if found.images.shape[3] != shape[2]:
+        kinds = {1: "grey", 3: "colour"}
+        what = f"{printable(found.name)} is {kinds[found.images.shape[3]]}, the generator {kinds[shape[2]]}"
+        raise DataError("other-images", what, fix="name the images that it was trained on")
+    return found.take(used(found))
 
 
 def held_out(imageset: ImageSet, recipe: Recipe) -> int:

@@ -7,13 +7,12 @@ from typing import TypedDict
 
 import numpy as np
 
-from ..data import ImageSet, load
-from ..errors import DataError, FileFormatError, UsageError, printable
+from ..errors import UsageError
 from ..files import folder_name
 from ..images import save_animation
 from . import latent_views
-from .folder import Run, read_generator
-from .pools import used
+from .folder import Run, open_generator
+from .pools import real_images
 from .sampler import Sampler, per_class_samples, save_grid, save_samples
 
 # of these pictures one at a time
@@ -121,19 +120,6 @@ def sample(
     return found.images
 
 
-def open_generator(run: Run | Path | str, *, trust_code: bool = False) -> Sampler:
-    """Return the generator of a run or a model folder. Raises UsageError for what makes images from images."""
-    folder = run.folder if isinstance(run, Run) else Path(run)
-    for place in (folder / "recipe.json", folder / "config.json"):
-        if place.is_file() and '"Translator"' in place.read_text(encoding="utf-8", errors="replace"):
-            raise UsageError(
-                "no-latents",
-                f"{folder} makes images from images, so it has no noise to draw from",
-                fix=f"translate images: sparring translate {folder} IMAGES",
-            )
-    return read_generator(folder, trust_code=trust_code or (isinstance(run, Run) and run.own is not None))
-
-
 def draw_samples(sampler: Sampler, options: SampleOptions) -> Samples:
     """Return the picture that the options ask for."""
     picture, seed, columns, count = options.picture, options.seed, options.columns, options.count
@@ -194,16 +180,6 @@ def _with_neighbours(images: np.ndarray, source: object) -> Samples:
     )
 
 
-def real_images(source: object, shape: tuple[int, ...]) -> ImageSet:
-    """Return the images of a data set that may be trained on, at the generator's size [H,W,C]."""
-    found = load(source, size=(shape[0], shape[1]))
-    if found.images.shape[3] != shape[2]:
-        kinds = {1: "grey", 3: "colour"}
-        what = f"{printable(found.name)} is {kinds[found.images.shape[3]]}, the generator {kinds[shape[2]]}"
-        raise DataError("other-images", what, fix="name the images that it was trained on")
-    return found.take(used(found))
-
-
 def save_classes(sampler: Sampler, count: int, out: Path, *, seed: int) -> None:
     """Write `count` images of every class, a folder for each."""
     for name, images in per_class_samples(sampler, count, seed=seed):
@@ -227,13 +203,3 @@ def write_samples(
     if film:
         strips = images if images.ndim == 5 else images[None]
         save_animation(film, latent_views.film_frames(strips), seconds=0.1, hold=0.1, generated=True)
-
-
-def generator_or_none(run: Path) -> Sampler | None:
-    """Return the generator of a run; None where it has none to look into, or its own code was not trusted."""
-    try:
-        return open_generator(run)
-    except (UsageError, FileFormatError) as error:
-        if error.id not in ("no-latents", "no-generator", "own-code"):
-            raise
-    return None
