@@ -366,12 +366,9 @@ def check_trainable(recipe: Recipe, data: Data, sharding: Sharding = Sharding())
             what = (
                 f"the recipe reads {node.pool} images, but the data has {', '.join(data)}{suggestion(node.pool, data)}"
             )
-            named = node.pool in ("pairs", "a", "b")
-            source, other = (
-                "name the images to start from with --source",
-                "choose a recipe that needs none, or add them",
-            )
-            raise DataError("data-pool", what, fix=source if named else f"{other} to the data")
+            fix = "choose a recipe that needs none, or add them to the data"
+            fix = "name the images to start from with --source" if node.pool in ("pairs", "a", "b") else fix
+            raise DataError("data-pool", what, fix=fix)
         if field not in data[node.pool]:
             what = f"the recipe reads {field!r} of the {node.pool} images, which have {', '.join(data[node.pool])}"
             raise DataError("data-field", what, fix="choose a recipe that needs none, or add it to the data")
