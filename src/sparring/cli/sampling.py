@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -12,9 +12,6 @@ from ..files import JsonObject, new_file, new_folder
 from .app import app, games, stem
 from .screen import Screen
 from .typed import Count, Flag, Seed, number_between, typed_number
-
-if TYPE_CHECKING:
-    import numpy as np
 
 Number = Annotated[int, Parameter(converter=number_between(0, 1e6, whole=True))]
 
@@ -79,6 +76,7 @@ def sample(
         trust_code: run the Python file that the run was trained with, if it has one of its own.
         json: print what was written as JSON.
     """
+    from ..images import film_kind, save_animation
     from ..runs.folder import open_generator
     from ..runs.latent_views import look_inside, training_frames
     from ..runs.sampling import SampleOptions, draw_samples, save_classes, write_samples
@@ -93,13 +91,15 @@ def sample(
         what = f"--{picture.replace('_', '-')} and --inside are two pictures"
         raise UsageError("two-pictures", what, fix="ask for one, or for all with --inside alone")
     screen, out = Screen(as_json=json), new_folder(out) if out else None
-    film = film_file(animate) if animate else None
+    if animate:
+        film_kind(animate)  # raises
+    film = new_file(animate) if animate else None
     if film and picture == "samples" and not inside:
         frames = training_frames(run)
         if not len(frames):
             fix = "pass a run, or ask for strips: --interpolate 12"
             raise UsageError("no-samples", f"{run} has no samples of its training", fix=fix)
-        write_film(film, frames)
+        save_animation(film, frames, seconds=0.3, hold=2.0, generated=True)
         show_written(screen, json, {"moments": len(frames), "film": str(film)})
         return
     sampler = open_generator(run, trust_code=trust_code)
@@ -120,19 +120,6 @@ def sample(
         drawn = found.images.size // (height * width * channels)
         near = {"nearest": [asdict(row) for row in found.neighbours], "closeness": found.closeness}
         show_written(screen, json, (near if found.neighbours else {}) | {"images": drawn} | places)
-
-
-def film_file(path: Path) -> Path:
-    from ..images import film_kind
-
-    film_kind(path)
-    return new_file(path)
-
-
-def write_film(path: Path, frames: "np.ndarray") -> None:
-    from ..images import save_animation
-
-    save_animation(path, frames, seconds=0.3, hold=2.0, generated=True)
 
 
 def show_written(screen: Screen, json: bool, written: JsonObject) -> None:

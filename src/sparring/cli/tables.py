@@ -69,10 +69,15 @@ def doctor(*, json: Flag = False):
         json: print JSON.
     """
     from ..devices import choose_device, cores, hardware, versions
+    from ..games.recipes import RECIPES
+    from ..games.training import fastest_precision
+    from ..nets.layers import DataSpec
 
     screen = Screen(as_json=json)
     device = choose_device("auto")
-    precision, why = precision_here(device)
+    precision = fastest_precision(RECIPES["dcgan"], DataSpec(1, 28, 28, 10), device=device)
+    other = "fp32" if precision == "bf16" else "bf16"
+    why = f"measured on dcgan at 28x28: {other} is not faster (--precision overrides)"
     found = {"versions": versions(), "machine": hardware(), "device": device, "precision": precision, "why": why}
     found |= {"jobs": cores(), "threads": 1}
     if json:
@@ -91,14 +96,3 @@ def doctor(*, json: Flag = False):
         ("precision", precision, why),
     ]
     screen.table(("", "", ""), rows, title="Machine")
-
-
-def precision_here(device: str) -> tuple[str, str]:
-    """Return which number format trains a small GAN faster here, by measurement, and why it is chosen."""
-    from ..games.recipes import RECIPES
-    from ..games.training import fastest_precision
-    from ..nets.layers import DataSpec
-
-    chosen = fastest_precision(RECIPES["dcgan"], DataSpec(1, 28, 28, 10), device=device)
-    other = "fp32" if chosen == "bf16" else "bf16"
-    return chosen, f"measured on dcgan at 28x28: {other} is not faster (--precision overrides)"

@@ -172,7 +172,10 @@ def read_run(folder: Path) -> RunFiles:
     Raises FileFormatError where recipe.json or data.json is absent or damaged.
     """
     recipe, data = (_mapping(files.read_json(folder / name), folder / name) for name in ("recipe.json", "data.json"))
-    curves = [read_record(CurveName, curve, name="recipe.json") for curve in _without_kinds(recipe)]
+    curves = [
+        read_record(CurveName, {k: v for k, v in curve.items() if k != "kind"}, name="recipe.json")
+        for curve in _field(recipe, "curves") or []
+    ]
     return RunFiles(
         folder=folder,
         settings=from_mapping(RunSettings, _field(recipe, "settings") or {}),
@@ -185,10 +188,6 @@ def read_run(folder: Path) -> RunFiles:
         scores=[from_mapping(ScoreLine, row) for row in _rows(folder / "scores.json")],
         views=[_view(folder, row) for row in _rows(folder / "inside/views.json")],
     )
-
-
-def _without_kinds(recipe: files.JsonObject) -> list[files.JsonObject]:
-    return [{k: v for k, v in curve.items() if k != "kind"} for curve in _field(recipe, "curves") or []]
 
 
 def _texts(value: object, name: str) -> tuple[str, ...]:
