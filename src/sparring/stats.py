@@ -321,7 +321,7 @@ def _sentence(pair: Paired, real: bool, margin: float) -> str:
     if pair.verdict == "tie":
         real_too = "; the difference is real but too small to matter" if real else ""
         return f"{interval}: a tie, within {points(margin)} points either way{real_too}"
-    if pair.verdict != "not enough evidence":
+    if pair.verdict in ("better", "worse"):
         return f"{interval}: {pair.verdict}, {p_text(pair.p_holm)} after Holm"
     if pair.p_sign_flip <= 1 - LEVEL and pair.p > 1 - LEVEL:
         return f"{interval}: not enough evidence, the repeats agree but {pair.images} test images are too few"

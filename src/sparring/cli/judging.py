@@ -85,7 +85,7 @@ def _judge_sets(
     names, sources = _named(fakes)
     with screen.progress("judging") as line:
         chosen = {field.name: getattr(options, field.name) for field in fields(options)}
-        found = judge_images(real, *sources, names=names, per_class=per_class, on_progress=_on(line), **chosen)
+        found = judge_images(real, *sources, names=names, per_class=per_class, progress=_on(line), **chosen)
     result = found.result
     if page:
         # it draws with matplotlib, which takes a while to load
@@ -130,7 +130,7 @@ def _judge_checkpoints(screen: Screen, real: str, fakes: Sequence[str], options:
     if not fakes:
         real, fakes = _data_of(real), (real,)
     with screen.progress("judging") as line:
-        found = over_time(real, fakes[0], options, on_progress=_on(line))
+        found = over_time(real, fakes[0], options, progress=_on(line))
     if screen.as_json:
         screen.show_json(found.to_json())
         return

@@ -3,14 +3,16 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from ..errors import DataError
-from ..images import chunk_slices
+from ..images import SizeLike, chunk_slices
 from .imageset import ImageSet, PartCounts
 from .labels import UNLABELLED
 from .notes import size_words
+from .sources import load
 
 EXAMPLES = 20  # of each kind are listed
 SIZES = 20  # the most frequent ones are listed
@@ -71,8 +73,14 @@ class Description:
     fingerprint: str
 
 
-def describe(imageset: ImageSet) -> Description:
-    """Return counts of classes and parts, sizes, modes, bad files, duplicates within and across parts, and warnings."""
+def describe(
+    data: object, *, size: SizeLike = None, unlabelled: str | Path | None = None, table: str | Path | None = None
+) -> Description:
+    """Return counts of classes and parts, sizes, modes, bad files, duplicates within and across parts, and warnings.
+
+    data: an ImageSet, or what `load` takes, which is then read with the other options. Raises what `load` raises.
+    """
+    imageset = data if isinstance(data, ImageSet) else load(data, size=size, unlabelled=unlabelled, table=table)
     notes = imageset.notes
     labelled = int(imageset.labelled.sum())
     sizes = sorted(notes.sizes.items(), key=lambda item: (-item[1], item[0]))

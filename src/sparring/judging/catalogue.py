@@ -12,7 +12,7 @@ from importlib import import_module
 from operator import attrgetter
 from typing import TYPE_CHECKING, Literal
 
-from ..errors import pick
+from ..errors import Table, pick
 from .results import HEADLINE_FROM, LEAST_IMAGES, ScoreResult
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ IMPROVED_PRECISION = "Kynkaanniemi et al. 2019, arXiv:1904.06991, eq. 1 and 2"
 DENSITY_COVERAGE = "Naeem et al. 2020, arXiv:2002.09797, eq. 3 and 4"
 
 # fmt: off
-METRICS: dict[str, Metric] = {
+METRICS: Table[Metric] = Table("metric", {
     "kernel": Metric(
         "Kernel distance x 1000", "lower", _later("score_kernel"),
         "The distance between the features of fakes and those of real images, as two sets. Its mean is 0 where both "
@@ -263,7 +263,7 @@ METRICS: dict[str, Metric] = {
         "Ravuri & Vinyals 2019, arXiv:1905.10887 (classification accuracy score)",
         needs="labels", asked=True, times=100, reference="real",
     ),
-}
+}, columns=("title",))
 # fmt: on
 
 ALSO = {"fid": "frechet", "kid": "kernel", "is": "inception", "cas": "train-on-generated"}  # as papers call them

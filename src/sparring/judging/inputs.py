@@ -15,7 +15,7 @@ from ..errors import DataError, UsageError
 from ..files import content_hash
 from ..images import SizeLike, as_size
 from ..records import OnProgress, Progress, no_progress
-from ..runs.folder import read_generator
+from ..runs.folder import Run, open_generator, read_generator
 from ..runs.sampler import Sampler
 from ..words import plural
 
@@ -102,7 +102,7 @@ def read_real(
     size: SizeLike = None,
     most: int,
     seed: int = 0,
-    on_progress: OnProgress = no_progress,
+    progress: OnProgress = no_progress,
 ) -> RealImages:
     """Read real images from what `sparring.data.load` takes, or draw them from a generator, and part them.
 
@@ -112,7 +112,7 @@ def read_real(
     training images differ from those of unseen images. Raises UsageError where all held-out images are among the
     others.
     """
-    sampler, done = as_generator(source), _reading("real images", on_progress)
+    sampler, done = as_generator(source), _reading("real images", progress)
     images = load(source, size=size, progress=done) if sampler is None else _drawn_by(sampler, most, seed)
     images = resized(images, as_size(size) or images.shape[:2], images.shape[2])
     said, in_test, twins = _what_loading_did(images), images.parts == "test", 0
@@ -138,8 +138,8 @@ def read_real(
     )
 
 
-def _reading(what: str, on_progress: OnProgress) -> OnProgress:
-    return lambda p: on_progress(Progress(f"reading {what}", p.done, p.total))
+def _reading(what: str, progress: OnProgress) -> OnProgress:
+    return lambda p: progress(Progress(f"reading {what}", p.done, p.total))
 
 
 def _without(held_out: ImageSet, training: ImageSet) -> tuple[ImageSet, int]:
@@ -171,6 +171,8 @@ def as_generator(source: object) -> Sampler | None:
     """Return the generator of a Sampler, a run or a model folder; None of anything else."""
     if isinstance(source, Sampler):
         return source
+    if isinstance(source, Run):
+        return open_generator(source)
     return read_generator(source) if is_generator(source) else None
 
 
@@ -190,16 +192,16 @@ def common_size(samplers: Sequence[Sampler]) -> tuple[int, int] | None:
 
 
 def read_fakes(
-    name: str, source: object, reals: RealImages, *, seed: int = 0, on_progress: OnProgress = no_progress
+    name: str, source: object, reals: RealImages, *, seed: int = 0, progress: OnProgress = no_progress
 ) -> Fakes:
     """Read or draw as many fakes as there are real images to compare with, or all if there are fewer."""
     place = [str(source)] if isinstance(source, str | Path) else []
     most = len(reals.test)
     if (sampler := as_generator(source)) is not None:
-        on_progress(Progress(f"drawing {name}"))
+        progress(Progress(f"drawing {name}"))
         images, drawn = _sampled(name, sampler, reals, most, seed)
         return Fakes(images, "; ".join([*place, drawn, *_what_loading_did(images)]))
-    loaded = load(source, size=reals.shape[:2], alike=True, progress=_reading(name, on_progress))
+    loaded = load(source, size=reals.shape[:2], alike=True, progress=_reading(name, progress))
     images = resized(loaded, reals.shape[:2], reals.shape[2])
     count = plural(len(images), "image")
     if repeats := len(images) - len(set(images.hashes)):

@@ -81,21 +81,21 @@ class JudgeOptions:
             raise UsageError("bad-number", f"images={self.images!r} is not a whole number of {LEAST_IMAGES} or more",
                              fix=f"compare {LEAST_IMAGES} images a side, or more")  # fmt: skip
 
-    def read(self, real: object, size: SizeLike, on_progress: OnProgress) -> tuple[RealImages, Extractor]:
+    def read(self, real: object, size: SizeLike, progress: OnProgress) -> tuple[RealImages, Extractor]:
         """Return the real images, fitted to `size` where none was chosen, and the extractor.
 
         `own` learns from the real images that fakes are not compared with.
         """
         found = read_real(
             real, held_out=self.held_out, size=self.size or size, most=self.images, seed=self.seed,
-            on_progress=on_progress,
+            progress=progress,
         )  # fmt: skip
         if self.weights is not None:
             return found, encoder(self.features, self.weights, expected=self.weights_hash or "")
         if self.features != "own":
             return found, handmade(self.features)
         train = found.train
-        return found, own(train.images, train.labels, found.classes, on_progress, seed=self.seed)
+        return found, own(train.images, train.labels, found.classes, progress, seed=self.seed)
 
 
 def _split_names(names: Sequence[str] | str) -> list[str]:
@@ -233,7 +233,7 @@ def judge(
     size: SizeLike = None,
     images: int = MOST_IMAGES,
     seed: int = 0,
-    on_progress: OnProgress = no_progress,
+    progress: OnProgress = no_progress,
 ) -> Judgement:
     """Score fakes against real images, each score with its interval at 95 %, and compare generators.
 
@@ -254,11 +254,11 @@ def judge(
         raise UsageError("names", f"{len(names)} names for {len(fakes)} sets of fakes", fix="give a name to each")
     samplers = [as_generator(source) for source in fakes]
     common = None if size else common_size([sampler for sampler in samplers if sampler])
-    reals, extractor = options.read(real, common, on_progress)
+    reals, extractor = options.read(real, common, progress)
     generators = name_generators(fakes, names)
     opened = [sampler or source for sampler, source in zip(samplers, fakes, strict=True)]
     sets = [
-        read_fakes(name, source, reals, seed=seed, on_progress=on_progress)
+        read_fakes(name, source, reals, seed=seed, progress=progress)
         for name, source in zip(number_repeats(generators), opened, strict=True)
     ]
     _refuse_equal_trainings(generators, sets)
@@ -266,14 +266,14 @@ def judge(
     judged = []
     for generator, whole in zip(generators, sets, strict=True):
         cut = _cut(whole, fewest, seed)
-        pair = Pair(reals, cut.images, extractor, on_progress)
+        pair = Pair(reals, cut.images, extractor, progress)
         scores = compute_scores(pair, chosen)
         each = scores_per_class(pair, scores) if per_class else {}
         judged.append(Judged(generator, cut, scores, each, _too_few_of(pair, each) if per_class else ""))
     _refuse_nothing(judged)
     verdicts = compare_generators(_by_generator(judged), fewest, _same_images(judged))
     first = judged[0]
-    reference = reference_scores(Pair(reals, first.fakes.images, extractor, on_progress), first.scores, seed)
+    reference = reference_scores(Pair(reals, first.fakes.images, extractor, progress), first.scores, seed)
     return Judgement(protocol_of(reals, extractor, fewest, seed), reals, judged, verdicts, reference)
 
 
@@ -372,10 +372,10 @@ def reference_scores(pair: Pair, scores: Mapping[str, MetricScore], seed: int) -
     They are split in the ratio of fakes to real images. Scores that depend on how many images there are, or on training
     images, are left out.
     """
-    pair.on_progress(Progress("real images against each other"))
+    pair.progress(Progress("real images against each other"))
     split = split_real(pair.reals, len(pair.fake) / (len(pair.fake) + len(pair.reals.test)), seed)
     names = [name for name in scores if METRICS[name].reference == "same" and not METRICS[name].asked]
-    found = compute_scores(Pair(*split, pair.extractor, pair.on_progress), names) if split else {}
+    found = compute_scores(Pair(*split, pair.extractor, pair.progress), names) if split else {}
     for name in METRICS:
         if name in scores and METRICS[name].reference in scores[name].shows:
             found[name] = MetricScore(float(scores[name].shows[METRICS[name].reference].mean()))

@@ -27,7 +27,7 @@ FORMAT_OF_OVER_TIME = 1
 
 
 def over_time(
-    real: object, folder: Path | str, options: JudgeOptions | None = None, *, on_progress: OnProgress = no_progress
+    real: object, folder: Path | str, options: JudgeOptions | None = None, *, progress: OnProgress = no_progress
 ) -> OverTime:
     """Score every checkpoint that a run has kept, and write RUN/scores.json for its report.
 
@@ -40,7 +40,7 @@ def over_time(
     names = list(dict.fromkeys([*(name for name, m in METRICS.items() if m.per_class), *options.metrics]))
     if isinstance(real, Sampler) or is_generator(real):
         raise UsageError("real-generator", f"{real} is a generator, not real images", fix="name real images first")
-    reals, extractor = options.read(real, (run.data_spec.height, run.data_spec.width), on_progress)
+    reals, extractor = options.read(real, (run.data_spec.height, run.data_spec.width), progress)
     halves = split_real(reals, 1 / 2, seed)
     if halves is None:
         raise UsageError("few-images", f"{len(reals.test)} real images cannot be parted to choose a checkpoint",
@@ -50,7 +50,7 @@ def over_time(
 
     def score(images: int, sampler: Sampler, against: RealImages, seed: int) -> dict[str, MetricScore]:
         fakes = read_fakes(f"{images:,} images", sampler, against, seed=seed)
-        return compute_scores(Pair(against, fakes.images, extractor, on_progress), names)
+        return compute_scores(Pair(against, fakes.images, extractor, progress), names)
 
     found = [(images, sampler, score(images, sampler, choosing, seed)) for images, sampler in kept_generators(run)]
     best, sampler, _ = min(found, key=lambda row: math.inf if (v := row[2]["kernel"].value) is None else v)

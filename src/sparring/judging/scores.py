@@ -97,7 +97,7 @@ class Pair:
     reals: RealImages
     fake: ImageSet
     extractor: Extractor
-    on_progress: OnProgress = no_progress
+    progress: OnProgress = no_progress
 
     @cached_property
     def key(self) -> tuple:
@@ -314,7 +314,7 @@ def score_train_on_generated(pair: Pair) -> MetricScore:
 
     The note says what as many real images teach, and how many real images one fake is worth.
     """
-    found = measure_worth(pair.reals, pair.fake, pair.on_progress)
+    found = measure_worth(pair.reals, pair.fake, pair.progress)
     if found is None:
         return MetricScore(note=f"needs {EACH} labelled fakes and training images a class, of two classes or more")
     each, real = found.fakes.mean(0), found.real.mean(0)

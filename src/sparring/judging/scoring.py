@@ -37,7 +37,7 @@ def compute_scores(pair: Pair, names: Iterable[str]) -> dict[str, MetricScore]:
     """Return the scores with these names, in their order; one that cannot be had has no value, and a note."""
     found = {}
     for name in names:
-        pair.on_progress(Progress(f"{pair.fake.name}: {METRICS[name].title}"))
+        pair.progress(Progress(f"{pair.fake.name}: {METRICS[name].title}"))
         why = why_not(name, pair)
         found[name] = MetricScore(note=why) if why else _kept(name, pair)
     return found

@@ -54,7 +54,7 @@ class Worth:
         return f"one fake is worth {value:.2g} real ones ({ends})"
 
 
-def measure_worth(reals: RealImages, fake: ImageSet, on_progress: OnProgress = no_progress) -> Worth | None:
+def measure_worth(reals: RealImages, fake: ImageSet, progress: OnProgress = no_progress) -> Worth | None:
     """Train classifiers the way the extractor `own` is trained, and test them on the labelled images of the test part.
 
     They learn from the fakes, from as many images of the training part, and from parts of these. Returns None where
@@ -73,7 +73,7 @@ def measure_worth(reals: RealImages, fake: ImageSet, on_progress: OnProgress = n
     trainings += [(images, 0) for images in fewer]
     found = []
     for number, (images, seed) in enumerate(trainings):
-        on_progress(Progress(f"classifier from {len(images):,} images", number, len(trainings)))
+        progress(Progress(f"classifier from {len(images):,} images", number, len(trainings)))
         found.append(_right(images, test, reals.classes, seed))
     fakes, real = np.stack(found[:TRAININGS]), np.stack(found[TRAININGS : 2 * TRAININGS])
     of_fewer = zip(fewer, found[2 * TRAININGS :], strict=True)
