@@ -91,7 +91,7 @@ def test_a_notebook_of_one_run(tmp_path):
     assert sparring.report(found, tmp_path / "judge.html").read_text().startswith("<!doctype html>")
     assert sparring.report(run.folder).name == "report.html"
     fitted = sparring.fit("digits", method="svm", out=tmp_path / "model")
-    assert [p.best for p in sparring.classify(fitted.model, list(sparring.load("digits").images[:2]))]
+    assert all(p.label for p in sparring.classify(fitted.model, list(sparring.load("digits").images[:2])))
 
 
 if __name__ == "__main__":
