@@ -88,6 +88,9 @@ def test_a_notebook_of_one_run(tmp_path):
     assert images.shape == (5, 8, 8, 1) and str(images.dtype) == "uint8"
     found = sparring.judge("digits", run, metrics=("kernel",), features="pixels", images=100)
     assert isinstance(found, sparring.Judgement)
+    first, *rest = str(found).split("\n")
+    assert first.startswith("run: Kernel distance x 1000 ") and "+-" in first
+    assert rest and all(line.startswith("run") and line.endswith(".") for line in rest)
     assert sparring.report(found, tmp_path / "judge.html").read_text().startswith("<!doctype html>")
     assert sparring.report(run.folder).name == "report.html"
     fitted = sparring.fit("digits", method="svm", out=tmp_path / "model")

@@ -18,6 +18,7 @@ from ..features.extractor import handmade
 from ..files import content_hash
 from ..images import SizeLike
 from ..records import OnProgress, Progress, no_progress
+from ..runs.folder import Run
 from .catalogue import METRICS, metric_name
 from .inputs import Fakes, RealImages, as_generator, at_most, common_size, random_subset, read_fakes, read_real
 from .results import (
@@ -158,6 +159,15 @@ class Judgement:
     verdicts: tuple[GeneratorComparison, ...]
     reference: dict[str, MetricScore]
 
+    def __str__(self) -> str:
+        """Return a line for each score, and what it comes to."""
+        lines = [
+            f"{one.name}: {METRICS[name].title} {METRICS[name].shown_score(score.row(name))}"
+            for one in self.judged
+            for name, score in one.scores.items()
+        ]
+        return "\n".join([*lines, *(f"{sentence}." for sentence in self.sentences)])
+
     @property
     def sentences(self) -> list[str]:
         """What it comes to; without full stops."""
@@ -287,6 +297,7 @@ def name_generators(fakes: Sequence[object], names: Sequence[str]) -> list[str]:
 
 
 def _name_of_source(source: object) -> str:
+    source = source.folder if isinstance(source, Run) else source
     if isinstance(source, str | Path):
         return Path(source).name or str(source)
     return source.name if isinstance(source, ImageSet) else "fakes"
