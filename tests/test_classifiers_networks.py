@@ -25,7 +25,8 @@ from sparring.classifiers import (
 )
 from sparring.classifiers.cnn import unsmoothed
 from sparring.classifiers.fit_record import FitRecord, GraphCheck
-from sparring.classifiers.network import Look, Plan, Start, look_for, plan_for, training_pools
+from sparring.classifiers.looks import Look, look_for
+from sparring.classifiers.network import Plan, Start, plan_for, training_pools
 from sparring.games.nodes import Batch, Discriminated
 from sparring.games.players import Discriminator
 from sparring.games.training import new_state, training

@@ -7,7 +7,8 @@ import numpy as np
 from ..games.builders import Recipe
 from ..games.heads import Classes
 from ..games.players import Discriminator
-from .network import Look, NetworkClassifier, Plan, Start, learner, supervised
+from .looks import Look
+from .network import NetworkClassifier, Plan, Start, learner, supervised
 
 SMOOTHING = 0.1  # of the labels: a network that has memorised its few images should not be sure of others
 

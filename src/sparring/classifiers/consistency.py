@@ -13,7 +13,8 @@ from ..games.schedules import Window
 from ..nets.classifiers import SmallCNN
 from .cnn import SMOOTHING
 from .fit_record import GraphCheck
-from .network import Look, NetworkClassifier, Plan, Start, learner, supervised
+from .looks import Look
+from .network import NetworkClassifier, Plan, Start, learner, supervised
 from .pseudo_labels import Agree, Apart, Belief, Running
 from .spreading import graph_guess
 

@@ -26,7 +26,8 @@ from ..stats import t_quantile
 from . import consistency
 from .cnn import CNNClassifier
 from .fit_record import FitRecord, GANFit, Gate
-from .network import Look, Plan, Start, affordable, between, plan_for, play
+from .looks import Look
+from .network import Plan, Start, affordable, between, plan_for, play
 
 GATE_FOLDS = 2
 NOTHING_HELD = np.array([], np.int64)

@@ -19,16 +19,17 @@ from ..devices import choose_precision, keep_memory, torch_threads
 from ..games.builders import Recipe
 from ..games.curve_names import curve_names
 from ..games.losses import Classify
-from ..games.nodes import Batch, Discriminated, Node
+from ..games.nodes import Batch, Discriminated
 from ..games.players import AdamW, Discriminator, DiscriminatorNet, Player
 from ..games.schedules import Linear
 from ..games.training import Data, State, new_state, training
-from ..games.views import Strong, Weak, view_numbers, viewed
+from ..games.views import view_numbers, viewed
 from ..images import to_unit
 from ..nets.classifiers import SmallCNN
 from ..nets.layers import DataSpec, channels_last, parameters
 from .base import Classifier
 from .fit_record import Curves
+from .looks import Look, look_for
 
 BATCH_OF_PREDICTION = 512  # images
 CURVE_POINTS = 100
@@ -90,31 +91,6 @@ class Start:
     def prior(self) -> tuple[float, ...]:
         """Return class shares, as the graph sees them; () where it is not believed."""
         return () if self.guess is None else tuple(round(float(share), 4) for share in self.guess.mean(0))
-
-
-@dataclass(frozen=True)
-class Look:
-    """How strongly views may change an image without changing what it shows."""
-
-    light: float = 0.0
-    colour: float = 0.0
-    hole: float = 0.0
-    flip: bool = False
-
-    def weak(self, of: Node) -> Weak:
-        return Weak(of, flip=self.flip)
-
-    def strong(self, of: Node) -> Strong:
-        return Strong(of, light=self.light, colour=self.colour, hole=self.hole, flip=self.flip)
-
-
-def look_for(images: np.ndarray) -> Look:
-    """Return the views for uint8 [N,H,W,C].
-
-    Colour images are taken for photographs: colours vary, a part may be hidden, and left and right may change places.
-    Grey images are not mirrored: the mirror image of a digit or letter may be another class.
-    """
-    return Look(light=0.4, colour=0.4, hole=0.4, flip=True) if images.shape[3] == 3 else Look(light=0.4)
 
 
 @dataclass(eq=False, repr=False, kw_only=True)

@@ -19,7 +19,8 @@ from ..images import to_uint8
 from ..nets.dcgan import DCGAN
 from ..records import record
 from .consistency import ConsistencyClassifier, agreement
-from .network import Look, Plan, Start, learner
+from .looks import Look
+from .network import Plan, Start, learner
 from .pseudo_labels import Apart
 
 SHOWN = 64  # images of a picture
