@@ -17,7 +17,9 @@ from sklearn.utils.validation import check_is_fitted
 from ..data import UNLABELLED, ImageSet
 from ..data.arrays import Scale
 from ..data.labels import encode_labels
+from ..data.notes import size_words
 from ..errors import DataError
+from ..features import seen_size
 from .fit_record import FitRecord
 from .image_inputs import images_like, images_to_fit
 
@@ -37,7 +39,10 @@ class Classifier(ClassifierMixin, BaseEstimator):
     # --- what a method writes ---
 
     def _fit(self, images: np.ndarray, labels: np.ndarray) -> None:
-        """Learn from uint8 [N,H,W,C] and int64 labels [N] in 0..K-1 or -1; every class has a labelled image."""
+        """Learn from uint8 [N,H,W,C] and int64 labels [N] in 0..K-1 or -1; every class has a labelled image.
+
+        A method that does not see images at `features.seen_size` notes its `size`.
+        """
         raise NotImplementedError
 
     def _predict_proba(self, images: np.ndarray) -> np.ndarray:
@@ -77,7 +82,8 @@ class Classifier(ClassifierMixin, BaseEstimator):
         self._reset()
         self.classes_, self.class_names_ = classes, names
         self.image_shape_, self.pixel_scale_ = tuple(images.shape[1:]), scale.value
-        self.record_ = FitRecord(int((labels >= 0).sum()), int((labels < 0).sum()))
+        seen = size_words(seen_size(*images.shape[1:3]))
+        self.record_ = FitRecord(int((labels >= 0).sum()), int((labels < 0).sum()), size=seen)
         self.pictures_: dict[str, np.ndarray] = {}
         try:
             self._fit(images, labels)

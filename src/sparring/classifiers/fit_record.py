@@ -75,14 +75,16 @@ class GANFit:
 class FitRecord:
     """What one fit did; None where a method has nothing to say.
 
-    `labels`, `unlabelled`: images with and without a label. `seconds`: by phase, such as "fit" (wall) and "fit_cpu".
-    `chosen`: settings by name. Of networks: `planned` steps, the `steps` that were taken, whether `minutes` shortened
-    them, images a step, `parameters` (a count), `recipe` as Python, `curves`, and the steps that were `skipped` because
-    they were not finite.
+    `labels`, `unlabelled`: images with and without a label. `size`: height x width at which the method sees images,
+    such as "48x64"; None where it looks at none, and of models of version 0.1. `seconds`: by phase, such as "fit" and
+    "fit_cpu". `chosen`: settings by name. Of networks: `planned` steps, the `steps` that were taken, whether `minutes`
+    shortened them, images a step, `parameters` (a count), `recipe` as Python, `curves`, and the steps that were
+    `skipped` because they were not finite.
     """
 
     labels: int = 0
     unlabelled: int = 0
+    size: str | None = None
     chosen: Mapping[str, Any] | None = None
     cross_validation: CrossValidation | None = None
     graph: GraphCheck | None = None

@@ -13,6 +13,7 @@ import torch
 
 from .. import keyed_random
 from ..devices import choose_precision, torch_threads
+from ..features import shrunk
 from ..games.builders import Recipe
 from ..games.losses import Classify
 from ..games.nodes import Batch, Discriminated
@@ -56,7 +57,7 @@ class GANAugmentClassifier(CNNClassifier):
 
     def _fit(self, images: np.ndarray, labels: np.ndarray) -> None:
         with torch_threads(self.threads):
-            seed = self._seed()
+            seed, images = self._seed(), shrunk(images)
             gate, fakes = self._gate(images, labels, seed)
             if gate.passed:
                 fakes = self._generated(images, labels, seed)

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..features import deskew, extract, gradients
+from ..features import deskew, extract, gradients, shrunk
 from ..features.cache import CACHE
 from ..files import content_hash
 
@@ -47,6 +47,7 @@ class Graph:
 
 def neighbour_graph(images: np.ndarray, extractor: str) -> Graph:
     """Return the graph of uint8 images [N,H,W,C], from the cache where it has been built before."""
+    images = shrunk(images)
     key = ("graph", 2, SETTINGS, extractor, content_hash(images))
     return Graph(**CACHE.get(key, lambda: built_graph(images, extractor)))
 
@@ -67,6 +68,8 @@ def new_neighbours(
     graph: Graph, known: np.ndarray, images: np.ndarray, extractor: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return index [M,k] and squared distance [M,k] of new images' neighbours among the `known` ones of the graph."""
+
+    known, images = shrunk(known), shrunk(images)
 
     def compute() -> dict[str, np.ndarray]:
         points = projected(extract(extractor, images), graph.mean, graph.directions)

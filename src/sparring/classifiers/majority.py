@@ -13,6 +13,7 @@ class MajorityClassifier(Classifier):
 
     def _fit(self, images: np.ndarray, labels: np.ndarray) -> None:
         self.shares_ = np.bincount(labels[labels >= 0]) / (labels >= 0).sum()
+        self._note(size=None)
 
     def _predict_proba(self, images: np.ndarray) -> np.ndarray:
         return np.tile(self.shares_, (len(images), 1))

@@ -168,6 +168,7 @@ def model_card(estimator: Classifier, row: Method, card: dict[str, str]) -> str:
     source = said.get("trained_on", "labelled images") + (f", data {said['data']}" if "data" in said else "")
     measured = said.get("measured", "not measured; `sparring compare` measures a method on images that it did not see")
     sources = "\n".join(f"- {cite}" for cite in row.cites) or "- none"
+    seen = f"; the method sees them at {record.size} pixels (height x width)" if record.size else ""
     return f"""---
 library_name: sparring
 pipeline_tag: image-classification
@@ -178,7 +179,7 @@ pipeline_tag: image-classification
 {row.what}
 
 - Learned from: {source}; {record.labels:,} labels and {record.unlabelled:,} unlabelled images
-- Images: {size_text(estimator.image_shape_)}, uint8; files are fitted to that size (`preprocess.json`)
+- Images: {size_text(estimator.image_shape_)}, uint8; files are fitted to that size (`preprocess.json`){seen}
 - Measured: {measured}
 - Fingerprint of the data: {said.get("fingerprint", "unknown")}
 - Written by sparring {SPARRING_VERSION}

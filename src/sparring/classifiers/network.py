@@ -16,6 +16,7 @@ from torch import nn
 
 from .. import keyed_random
 from ..devices import choose_precision, keep_memory, torch_threads
+from ..features import shrunk
 from ..games.builders import Recipe
 from ..games.curve_names import curve_names
 from ..games.losses import Classify
@@ -127,7 +128,7 @@ class NetworkClassifier(Classifier):
 
     def _fit(self, images: np.ndarray, labels: np.ndarray) -> None:
         with torch_threads(self.threads):
-            self._train(images, labels, self._seed())
+            self._train(shrunk(images), labels, self._seed())
 
     def steps_within(self, images: np.ndarray, labels: np.ndarray) -> int:
         """Return how many of the planned steps fit into `minutes` on this machine, by a short trial.
@@ -136,6 +137,7 @@ class NetworkClassifier(Classifier):
         fewest that any of them can afford.
         """
         with torch_threads(self.threads):
+            images = shrunk(images)
             plan, start = plan_for(images, labels, self.images), Start()
             data_spec = DataSpec.of(images, int(labels.max()) + 1)
             recipe, data = self._recipe(plan, look_for(images), start), training_pools(images, labels, start)
@@ -187,7 +189,7 @@ class NetworkClassifier(Classifier):
 
     def _predict_proba(self, images: np.ndarray) -> np.ndarray:
         with torch_threads(self.threads), torch.inference_mode():
-            net, batches = self._built_network(), torch.from_numpy(images).split(BATCH_OF_PREDICTION)
+            net, batches = self._built_network(), torch.from_numpy(shrunk(images)).split(BATCH_OF_PREDICTION)
             return torch.cat([net(to_unit(batch)).logits.softmax(1) for batch in batches]).numpy()
 
     def _restore(self, state: dict[str, object]) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from scipy.special import softmax
 
 from ..data import UNLABELLED
+from ..features import shrunk
 from . import graph
 from .base import Classifier
 from .fit_record import CrossValidation
@@ -41,7 +42,7 @@ class SpreadingClassifier(Classifier):
     def _fit(self, images: np.ndarray, labels: np.ndarray) -> None:
         seed = self._seed()
         kept = graph_members(labels, LARGEST_GRAPH, seed)
-        images, labels = images[kept], labels[kept]
+        images, labels = shrunk(images[kept]), labels[kept]
         found = solve(images, labels, seed, features=self.features, alpha=self.alpha)
         self.images_, self.spread_, self.extractor_ = images, found.proba, found.extractor
         for field in fields(Graph):
@@ -58,6 +59,7 @@ class SpreadingClassifier(Classifier):
         return Graph(**{field.name: getattr(self, f"graph_{field.name}_") for field in fields(Graph)})
 
     def _predict_proba(self, images: np.ndarray) -> np.ndarray:
+        images = shrunk(images)
         proba = from_neighbours(self._graph, self.images_, self.spread_, images, self.extractor_)
         index = same_image(self.images_, images)
         proba[index >= 0] = self.spread_[index[index >= 0]]
@@ -80,7 +82,7 @@ def graph_guess(images: np.ndarray, labels: np.ndarray, seed: int = 0) -> tuple[
     uint8 images [N,H,W,C], labels int64 [N] in 0..K-1 or -1. The recall is 0 where it cannot be measured because a
     class has a single label.
     """
-    inside = graph_members(labels, LARGEST_GRAPH, seed)
+    inside, images = graph_members(labels, LARGEST_GRAPH, seed), shrunk(images)
     found = solve(images[inside], labels[inside], seed)
     proba = found.proba
     if len(inside) < len(images):

@@ -11,6 +11,7 @@ from .extractor import Extractor, handmade
 from .gradient_histograms import gradients, hog
 from .handcrafted import EXTRACTORS, colours, extract, pixels
 from .learned import own
+from .shrinking import seen_size, shrunk
 
 __all__ = [
     "EXTRACTORS",
@@ -24,5 +25,7 @@ __all__ = [
     "hog",
     "own",
     "pixels",
+    "seen_size",
+    "shrunk",
     "user_cache",
 ]

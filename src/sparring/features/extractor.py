@@ -13,12 +13,13 @@ from ..files import content_hash
 from ..records import OnProgress, Progress, no_progress
 from .cache import Arrays, user_cache
 from .handcrafted import EXTRACTORS
+from .shrinking import RESIZE
 
 Value = TypeVar("Value")
 Compute = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
 
 HASH_DIGITS = 12
-HANDMADE_VERSION = 1  # of the features in handcrafted.py: to be raised with any change of a value
+HANDMADE_VERSION = 2  # of the features in handcrafted.py: to be raised with any change of a value
 PIXELS_AT_ONCE = 1 << 19
 LARGEST_POOL = 16  # threads
 
@@ -149,6 +150,6 @@ def handmade(name: str) -> Extractor:
     return Extractor(
         name=name,
         hash=content_hash("handmade", name, HANDMADE_VERSION)[:HASH_DIGITS],
-        resize="images are looked at in their own size",
+        resize=RESIZE,
         compute=lambda images: (features_of(images), None),
     )

@@ -1,6 +1,7 @@
 """Features without learned weights, by name: uint8 [N,H,W,C] -> float32 [N,F].
 
-None is fitted to data, so none can carry information from test images to training images.
+None is fitted to data, so none can carry information from test images to training images. All see images of more than
+64 pixels shrunk to that (shrinking.RESIZE).
 """
 
 from collections.abc import Callable
@@ -13,11 +14,12 @@ from ..files import content_hash
 from .cache import CACHE
 from .deskewing import deskew
 from .gradient_histograms import box_windows, cached_chunks, hog
+from .shrinking import shrunk
 
 
 def extract(name: str, images: np.ndarray) -> np.ndarray:
     """Return the features called `name` of uint8 images [N,H,W,C], float32 [N,F], read-only because cached."""
-    compute = pick(EXTRACTORS, name, "extractor")
+    compute, images = pick(EXTRACTORS, name, "extractor"), shrunk(images)
     return CACHE.get(("features", name, content_hash(images)), lambda: {"features": compute(images)})["features"]
 
 
@@ -56,14 +58,18 @@ def _joined(*extractors: Callable) -> Callable[[np.ndarray], np.ndarray]:
     return lambda images: np.concatenate([compute(images) for compute in extractors], axis=1)
 
 
+def _seen(compute: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda images: compute(shrunk(images))
+
+
 EXTRACTORS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "pixels": pixels,
-    "hog": coarse_hog,
-    "fine-hog": fine_hog,
-    "hog+colours": _joined(coarse_hog, colours),
-    "deskewed pixels": lambda images: pixels(deskew(images)),
-    "deskewed hog": lambda images: coarse_hog(deskew(images)),
-    "deskewed fine-hog": lambda images: fine_hog(deskew(images)),
+    "pixels": _seen(pixels),
+    "hog": _seen(coarse_hog),
+    "fine-hog": _seen(fine_hog),
+    "hog+colours": _seen(_joined(coarse_hog, colours)),
+    "deskewed pixels": _seen(lambda images: pixels(deskew(images))),
+    "deskewed hog": _seen(lambda images: coarse_hog(deskew(images))),
+    "deskewed fine-hog": _seen(lambda images: fine_hog(deskew(images))),
 }
 
 

@@ -37,10 +37,9 @@ from ..records import OnProgress, Progress, no_progress
 from .cache import Arrays, user_cache
 from .extractor import HASH_DIGITS, Extractor, writeable
 from .handcrafted import EXTRACTORS, extract
-from .preprocessing import antialiased
+from .shrinking import RESIZE, seen_size, shrunk
 
 OWN_VERSION = 1  # to be raised with any change of how it trains
-LARGEST_SEEN, SMALLEST_SEEN = 64, 8  # pixels
 FEWEST = 30  # images to learn from
 EACH = 20  # labelled images a class, on average, that are worth more than clusters
 CLUSTERS, CLUSTERED = 50, 10_000  # at most; and images that they are found from, about
@@ -49,10 +48,6 @@ LEAST_DEVIATION = 1 / 3  # of a feature, of the mean of its block
 HELD_OUT = 0.1  # share of the images that training does not see
 OWN_BATCH = 500  # images whose features are computed at a time
 
-RESIZE = (
-    f"images with a side over {LARGEST_SEEN} pixels are shrunk to {LARGEST_SEEN} (bilinear, antialiased, the aspect "
-    f"ratio kept, no side under {SMALLEST_SEEN}), others are looked at in their own size"
-)
 RECIPE = Recipe(
     "ours: cross-entropy on weak views; no mirror images, since of digits and letters they may be another class",
     (
@@ -270,21 +265,3 @@ def outputs(net: nn.Module, x: np.ndarray, device: str) -> tuple[np.ndarray, np.
     features, logits = (torch.cat([getattr(out, name) for out in outs]) for name in ("features", "logits"))
     both = np.concatenate([features.cpu().numpy(), EXTRACTORS[HANDMADE[x.shape[3]]](x)], axis=1)
     return both, logits.cpu().numpy()
-
-
-# --- sizes -----------------------------------------------------------------------------------------------------------
-
-
-def seen_size(height: int, width: int) -> tuple[int, int]:
-    """Return (height, width) after RESIZE."""
-    scale = min(1.0, LARGEST_SEEN / max(height, width))
-    return tuple(min(side, max(SMALLEST_SEEN, round(side * scale))) for side in (height, width))  # type: ignore
-
-
-def shrunk(images: np.ndarray) -> np.ndarray:
-    """Return uint8 [N,H,W,C] after RESIZE."""
-    size = seen_size(*images.shape[1:3])
-    if size == images.shape[1:3]:
-        return images
-    parts = (antialiased(images[i : i + OWN_BATCH], size, "bilinear") for i in range(0, len(images), OWN_BATCH))
-    return np.concatenate([part.permute(0, 2, 3, 1).numpy() for part in parts])
