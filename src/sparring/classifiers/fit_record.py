@@ -78,14 +78,13 @@ class FitRecord:
     `labels`, `unlabelled`: images with and without a label. `seconds`: by phase, such as "fit" (wall) and "fit_cpu".
     `chosen`: settings by name. Of networks: `planned` steps, the `steps` that were taken, whether `minutes` shortened
     them, images a step, `parameters` (a count), `recipe` as Python, `curves`, and the steps that were `skipped` because
-    they were not finite. `pretrained`: what came from ImageNet or other images than the user's, None where nothing did.
-    `device`: the name of the processor or GPU that it was computed on.
+    they were not finite; `trunk`: the pretrained network that training started from, None from scratch. `device`: the
+    name of the processor or GPU that it was computed on. `pretrained`: what came from ImageNet or other images than
+    the user's, None where nothing did.
     """
 
     labels: int = 0
     unlabelled: int = 0
-    pretrained: str | None = None
-    device: str | None = None
     chosen: Mapping[str, Any] | None = None
     cross_validation: CrossValidation | None = None
     graph: GraphCheck | None = None
@@ -98,6 +97,9 @@ class FitRecord:
     images_a_step: Mapping[str, int] | None = None
     parameters: int | None = None
     precision: str | None = None
+    device: str | None = None
+    pretrained: str | None = None
+    trunk: str | None = None
     recipe: str | None = None
     curves: Curves | None = None
     skipped: int | None = None
