@@ -32,8 +32,8 @@ def choose_device(device: str) -> str:
     return device
 
 
-def choose_precision(precision: str) -> str:
-    """Return "fp32" or "bf16"; for "auto" bf16 where the processor has units that multiply it.
+def choose_precision(precision: str, device: str = "cpu") -> str:
+    """Return "fp32" or "bf16"; for "auto" bf16 where the processor, or the GPU `device`, has units that multiply it.
 
     It depends on the machine alone, not on a measurement, so that the same fit gives the same numbers again.
     """
@@ -41,8 +41,19 @@ def choose_precision(precision: str) -> str:
 
     if precision != "auto":
         return precision
+    if device != "cpu":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     units = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
     return "bf16" if any(getattr(torch.cpu, unit, bool)() for unit in units) else "fp32"
+
+
+def device_name(device: str) -> str:
+    """Return what a result says of the device that `choose_device` gave: the GPU's name, or the processor's."""
+    if device == "cpu":
+        return _cpu()
+    import torch
+
+    return torch.cuda.get_device_name(device)
 
 
 # --- threads ---------------------------------------------------------------------------------------------------------
@@ -139,7 +150,7 @@ def keep_memory() -> None:
 
 
 class Hardware(TypedDict):
-    """What a study ran on; `device`: that which classifiers are trained on."""
+    """What a fit ran on; `device`: the name of the processor or of the GPU that it computed on."""
 
     cpu: str
     cores: int
@@ -148,9 +159,9 @@ class Hardware(TypedDict):
 
 
 @cache
-def hardware() -> Hardware:
-    """Return what this machine is, for the records of a study."""
-    return {"cpu": _cpu(), "cores": cores(), "memory_gib": _memory_gib(), "device": "cpu"}
+def hardware(device: str = "cpu") -> Hardware:
+    """Return what this machine is, for the records of a study; `device`: what `choose_device` gave."""
+    return {"cpu": _cpu(), "cores": cores(), "memory_gib": _memory_gib(), "device": device_name(device)}
 
 
 @cache

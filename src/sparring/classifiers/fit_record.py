@@ -77,9 +77,11 @@ class FitRecord:
 
     `labels`, `unlabelled`: images with and without a label. `size`: height x width at which the method sees images,
     such as "48x64"; None where it looks at none, and of models of version 0.1. `seconds`: by phase, such as "fit" and
-    "fit_cpu". `chosen`: settings by name. Of networks: `planned` steps, the `steps` that were taken, whether `minutes`
-    shortened them, images a step, `parameters` (a count), `recipe` as Python, `curves`, and the steps that were
-    `skipped` because they were not finite.
+    "fit_cpu". `chosen`: settings by name. `device`: the name of the processor or GPU that it was computed on.
+    `pretrained`: what came from ImageNet or other images than the user's, None where nothing did. Of networks:
+    `planned` steps, the `steps` that were taken, whether `minutes` shortened them, images a step, `parameters` (a
+    count), `recipe` as Python, `curves`, the steps that were `skipped` because they were not finite, and `trunk`: the
+    pretrained network that training started from, None from scratch.
     """
 
     labels: int = 0
@@ -97,6 +99,9 @@ class FitRecord:
     images_a_step: Mapping[str, int] | None = None
     parameters: int | None = None
     precision: str | None = None
+    device: str | None = None
+    pretrained: str | None = None
+    trunk: str | None = None
     recipe: str | None = None
     curves: Curves | None = None
     skipped: int | None = None

@@ -9,7 +9,8 @@ from ..errors import Table
 if TYPE_CHECKING:
     from .base import Classifier
 
-_SHARED = {"random_state", "minutes", "steps", "threads"}  # settings that every method may be given
+# Settings that every method may be given.
+_SHARED = {"random_state", "minutes", "steps", "threads", "device", "pretrained"}
 
 
 @dataclass(frozen=True)
@@ -17,14 +18,16 @@ class Method:
     """One row of the table: what a report says about a method, and how to make its estimator.
 
     `what`: one sentence. `estimator`: the class, or "file:Class" inside this folder, which is imported when needed.
+    `needs_pretrained`: whether it cannot be without a pretrained network.
     """
 
     name: str
     title: str
     what: str
-    family: Literal["floor", "traditional", "network", "gan"]
+    family: Literal["floor", "traditional", "pretrained", "network", "gan", "ensemble"]
     estimator: "str | type[Classifier]"
     cites: tuple[str, ...] = ()
+    needs_pretrained: bool = False
 
     def estimator_class(self) -> "type[Classifier]":
         if not isinstance(self.estimator, str):
@@ -35,8 +38,8 @@ class Method:
     def make(self, **settings: Any) -> "Classifier":
         """Return the estimator with these settings.
 
-        `random_state`, `minutes`, `steps` and `threads` are left out where the estimator has no such parameter; any
-        other unknown name raises TypeError.
+        `random_state`, `minutes`, `steps`, `threads`, `device` and `pretrained` are left out where the estimator has no
+        such parameter; any other unknown name raises TypeError.
         """
         cls = self.estimator_class()
         known = {field.name for field in fields(cls)}
