@@ -32,8 +32,8 @@ def choose_device(device: str) -> str:
     return device
 
 
-def choose_precision(precision: str) -> str:
-    """Return "fp32" or "bf16"; for "auto" bf16 where the processor has units that multiply it.
+def choose_precision(precision: str, device: str = "cpu") -> str:
+    """Return "fp32" or "bf16"; for "auto" bf16 on a GPU, and where the processor has units that multiply it.
 
     It depends on the machine alone, not on a measurement, so that the same fit gives the same numbers again.
     """
@@ -41,6 +41,8 @@ def choose_precision(precision: str) -> str:
 
     if precision != "auto":
         return precision
+    if device != "cpu":
+        return "bf16"
     units = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
     return "bf16" if any(getattr(torch.cpu, unit, bool)() for unit in units) else "fp32"
 

@@ -78,7 +78,7 @@ class FitRecord:
     `labels`, `unlabelled`: images with and without a label. `seconds`: by phase, such as "fit" (wall) and "fit_cpu".
     `chosen`: settings by name. Of networks: `planned` steps, the `steps` that were taken, whether `minutes` shortened
     them, images a step, `parameters` (a count), `recipe` as Python, `curves`, and the steps that were `skipped` because
-    they were not finite.
+    they were not finite. `device`: that it was computed on. `pretrained`: what came from ImageNet.
     """
 
     labels: int = 0
@@ -95,6 +95,8 @@ class FitRecord:
     images_a_step: Mapping[str, int] | None = None
     parameters: int | None = None
     precision: str | None = None
+    device: str | None = None
+    pretrained: str | None = None
     recipe: str | None = None
     curves: Curves | None = None
     skipped: int | None = None
