@@ -10,7 +10,7 @@ from ..games.losses import Classify
 from ..games.nodes import Batch, Buffer, Discriminated
 from ..games.players import Discriminator
 from ..games.schedules import Window
-from ..nets.classifiers import SmallCNN
+from ..nets.layers import Architecture
 from .cnn import SMOOTHING
 from .fit_record import GraphCheck
 from .looks import Look
@@ -53,7 +53,7 @@ def ask_graph(images: np.ndarray, labels: np.ndarray, seed: int) -> Start:
     return Start(guess if accuracy >= TRUSTED else None, accuracy)
 
 
-def agreement(net: SmallCNN, head: Classes, plan: Plan, look: Look, start: Start) -> tuple[Discriminator, tuple]:
+def agreement(net: Architecture, head: Classes, plan: Plan, look: Look, start: Start) -> tuple[Discriminator, tuple]:
     """Return the classifier that learns from all images, and its losses."""
     x = Batch("x", "all", plan.ratio)
     student = Discriminated("D", look.strong(x))

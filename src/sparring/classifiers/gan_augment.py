@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from .. import keyed_random
-from ..devices import choose_precision, torch_threads
+from ..devices import choose_device, choose_precision, torch_threads
 from ..features import shrunk
 from ..games.builders import Recipe
 from ..games.losses import Classify
@@ -111,6 +111,7 @@ class GANAugmentClassifier(CNNClassifier):
             steps=None if self.steps is None else math.ceil(GATE_STEPS * self.steps),
             minutes=None if self.minutes is None else self.minutes / TIME_PARTS,
             precision=self.precision,
+            device=self.device,
             net=self.net,
             share=self.share,
         )
@@ -125,14 +126,14 @@ class GANAugmentClassifier(CNNClassifier):
     ) -> Labelled:
         """Return images of a GAN that learned from all of these images but those `held` out, and their classes."""
         x, y = gan_lessons(images, labels, seed, held)
-        data_spec = DataSpec.of(images, len(self.classes_))
-        data: Data = {"labelled": {"x": torch.from_numpy(x), "y": torch.from_numpy(y)}}
-        recipe, precision = conditional(data_spec), choose_precision(self.precision)
+        data_spec, device = DataSpec.of(images, len(self.classes_)), choose_device(self.device)
+        data: Data = {"labelled": {"x": torch.from_numpy(x).to(device), "y": torch.from_numpy(y).to(device)}}
+        recipe, precision = conditional(data_spec), choose_precision(self.precision, device)
         length = between(300, round(4 * len(x) ** 0.6), 1000)
         length = math.ceil(self.gan_images / recipe.batch) if self.gan_images else length
         minutes = None if self.minutes is None else 2 * self.minutes / TIME_PARTS
-        steps = affordable(recipe, data_spec, data, length, minutes, precision)
-        state, curves = play(recipe, data_spec, data, steps, seed=seed, precision=precision)
+        steps = affordable(recipe, data_spec, data, length, minutes, precision=precision, device=device)
+        state, curves = play(recipe, data_spec, data, steps, seed=seed, precision=precision, device=device)
         self._note(gan=GANFit(steps, len(x), repr(recipe)), gan_curves=curves)
         each = max(2 * len(x) // data_spec.classes, 64) if len(x) < 4096 else 1024
         generator = recipe.generator
@@ -176,7 +177,8 @@ def fakes_of_every_class(state: State, width: int, each: int, seed: int) -> Labe
     G, classes = state.best("G"), state.data_spec.classes
     y = torch.arange(classes).repeat_interleave(each)
     z = keyed_random.normal(keyed_random.key(seed, "made"), torch.arange(len(y)), width).float()
-    batches = zip(z.split(512), y.split(512), strict=True)
+    device = next(G.parameters()).device
+    batches = zip(z.to(device).split(512), y.to(device).split(512), strict=True)
     return np.concatenate([to_uint8(G(some_z, some_y)) for some_z, some_y in batches]), y.numpy()
 
 

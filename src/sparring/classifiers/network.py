@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from .. import keyed_random
-from ..devices import choose_precision, keep_memory, torch_threads
+from ..devices import choose_device, choose_precision, keep_memory, torch_threads
 from ..features import shrunk
 from ..games.builders import Recipe
 from ..games.curve_names import curve_names
@@ -27,7 +27,7 @@ from ..games.training import Data, State, new_state, training
 from ..games.views import view_numbers, viewed
 from ..images import to_unit
 from ..nets.classifiers import SmallCNN
-from ..nets.layers import DataSpec, channels_last, parameters
+from ..nets.layers import Architecture, DataSpec, channels_last, parameters
 from .base import Classifier
 from .fit_record import Curves
 from .looks import Look, look_for
@@ -101,8 +101,8 @@ class NetworkClassifier(Classifier):
     `images`: the length of training, as images of the whole set that a method which learns from all of them would see;
     None chooses by the size of the data. `steps`: of the optimiser, instead. `minutes`: the most that training may
     take; where it binds, training is planned shorter, not cut off, and `record_.shortened` is true. `threads`: of the
-    processor, None leaves torch's number. `precision`: "fp32", "bf16", or "auto" for bf16 where the processor has units
-    for it. `net`: the trunk.
+    processor, None leaves torch's number. `device`: "cpu", "cuda", or "auto" for the GPU where there is one.
+    `precision`: "fp32", "bf16", or "auto" for bf16 on a GPU and where the processor has units for it. `net`: the trunk.
 
     The fitted network: `discriminator_` and `data_spec_` (records), `weights_` (name -> array).
     """
@@ -112,7 +112,8 @@ class NetworkClassifier(Classifier):
     minutes: float | None = None
     threads: int | None = None
     precision: str = "auto"
-    net: SmallCNN = SmallCNN()
+    device: str = "auto"
+    net: Architecture = SmallCNN()
 
     # --- what a method writes ---
 
@@ -136,24 +137,28 @@ class NetworkClassifier(Classifier):
         images uint8 [N,H,W,C], labels int64 [N], -1 unlabelled. Methods that are compared take the same `steps`: the
         fewest that any of them can afford.
         """
+        device = choose_device(self.device)
         with torch_threads(self.threads):
             images = shrunk(images)
             plan, start = plan_for(images, labels, self.images), Start()
             data_spec = DataSpec.of(images, int(labels.max()) + 1)
-            recipe, data = self._recipe(plan, look_for(images), start), training_pools(images, labels, start)
-            return affordable(recipe, data_spec, data, plan.steps, self.minutes, choose_precision(self.precision))
+            recipe, data = self._recipe(plan, look_for(images), start), training_pools(images, labels, start, device)
+            precision = choose_precision(self.precision, device)
+            return affordable(recipe, data_spec, data, plan.steps, self.minutes, precision=precision, device=device)
 
     def _train(self, images: np.ndarray, labels: np.ndarray, seed: int) -> State:
         """Play the method's recipe, keep the averaged classifier, write the record; return the last state."""
         begin = time.perf_counter()
         plan, look = plan_for(images, labels, self.images), look_for(images)
-        start = self._prepare(images, labels, seed)
-        data = training_pools(images, labels, start)
+        start, device = self._prepare(images, labels, seed), choose_device(self.device)
+        data = training_pools(images, labels, start, device)
         data_spec = DataSpec.of(images, len(self.classes_))
-        recipe, precision = self._recipe(plan, look, start), choose_precision(self.precision)
+        recipe, precision = self._recipe(plan, look, start), choose_precision(self.precision, device)
         prepared = time.perf_counter()
-        steps = self.steps or affordable(recipe, data_spec, data, plan.steps, self.minutes, precision)
-        state, curves = play(recipe, data_spec, data, steps, seed=seed, precision=precision)
+        steps = self.steps or affordable(
+            recipe, data_spec, data, plan.steps, self.minutes, precision=precision, device=device
+        )
+        state, curves = play(recipe, data_spec, data, steps, seed=seed, precision=precision, device=device)
         self._keep(state, data, look, seed)
         self._note(
             steps=steps,
@@ -162,6 +167,7 @@ class NetworkClassifier(Classifier):
             images_a_step={"labelled": plan.labelled, "unlabelled": plan.unlabelled},
             parameters=parameters(state.nets["D"]),
             precision=precision,
+            device=device,
             recipe=repr(recipe),
             curves=curves,
             skipped=state.skipped,
@@ -174,7 +180,7 @@ class NetworkClassifier(Classifier):
         net = cast(DiscriminatorNet, state.best("D"))
         measure_norms(net, data.get("all", data["labelled"])["x"], look, seed)
         self.discriminator_, self.data_spec_ = net.spec, state.data_spec
-        self.weights_ = {name: value.numpy().copy() for name, value in net.state_dict().items()}
+        self.weights_ = {name: value.cpu().numpy().copy() for name, value in net.state_dict().items()}
         vars(self).pop("_network", None)
 
     # --- prediction ---
@@ -184,17 +190,19 @@ class NetworkClassifier(Classifier):
         if "_network" not in vars(self):
             net = self.discriminator_.build(self.data_spec_)
             net.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in self.weights_.items()})
-            self._network = channels_last(net).eval()
+            self._network = channels_last(net, choose_device(self.device)).eval()
         return self._network
 
     def _predict_proba(self, images: np.ndarray) -> np.ndarray:
         with torch_threads(self.threads), torch.inference_mode():
             net, batches = self._built_network(), torch.from_numpy(shrunk(images)).split(BATCH_OF_PREDICTION)
-            return torch.cat([net(to_unit(batch)).logits.softmax(1) for batch in batches]).numpy()
+            device = next(net.parameters()).device
+            return torch.cat([net(to_unit(batch.to(device))).logits.softmax(1) for batch in batches]).cpu().numpy()
 
     def _restore(self, state: dict[str, object]) -> None:
         former = {"judge_": "discriminator_", "facts_": "data_spec_"}  # their names before version 0.2
         super()._restore({former.get(name, name): value for name, value in state.items()})
+        self.device = "auto"  # it may have been trained on another machine
 
     def __getstate__(self) -> object:
         state = super().__getstate__()
@@ -202,8 +210,10 @@ class NetworkClassifier(Classifier):
         return {name: value for name, value in state.items() if name != "_network"}
 
 
-def training_pools(images: np.ndarray, labels: np.ndarray, start: Start) -> Data:
+def training_pools(images: np.ndarray, labels: np.ndarray, start: Start, device: str = "cpu") -> Data:
     """Return the pools that a recipe reads: "all" images, the "labelled" ones, and "made" ones where there are any.
+
+    They lie on the device, images as bytes.
 
     Each holds x uint8 [N,H,W,C] and y int64 [N]. Where the graph is believed, "all" also holds `guess`, its most
     probable class.
@@ -215,7 +225,7 @@ def training_pools(images: np.ndarray, labels: np.ndarray, start: Start) -> Data
         data["all"]["guess"] = torch.from_numpy(start.guess.argmax(1))
     if start.generated is not None:
         data["made"] = {"x": torch.from_numpy(start.generated[0]), "y": torch.from_numpy(start.generated[1])}
-    return data
+    return {pool: {name: values.to(device) for name, values in fields.items()} for pool, fields in data.items()}
 
 
 def supervised(
@@ -234,11 +244,11 @@ def learner(discriminator: Discriminator, losses: tuple, *, lr: float = 4e-3) ->
 
 
 def play(
-    recipe: Recipe, data_spec: DataSpec, data: Data, steps: int, *, seed: int, precision: str
+    recipe: Recipe, data_spec: DataSpec, data: Data, steps: int, *, seed: int, precision: str, device: str = "cpu"
 ) -> tuple[State, Curves]:
-    """Return the state after `steps` rounds of a recipe, and its curves."""
+    """Return the state after `steps` rounds of a recipe, and its curves; `device`: where the data are."""
     keep_memory()
-    state = new_state(recipe, data_spec, seed=seed)
+    state = new_state(recipe, data_spec, seed=seed, device=device)
     names = curve_names(recipe)
     sums: dict[str, list[torch.Tensor]] = {}
     curves: dict[str, tuple[tuple[float | None, ...], ...]] = {}
@@ -257,14 +267,21 @@ def play(
 
 
 def affordable(
-    recipe: Recipe, data_spec: DataSpec, data: Data, steps: int, minutes: float | None, precision: str
+    recipe: Recipe,
+    data_spec: DataSpec,
+    data: Data,
+    steps: int,
+    minutes: float | None,
+    *,
+    precision: str,
+    device: str = "cpu",
 ) -> int:
     """Return how many of the steps fit into `minutes`, by a trial of 9 rounds spread over a whole training."""
     if minutes is None:
         return steps
     keep_memory()
     times = []
-    state, start = new_state(recipe, data_spec), time.perf_counter()
+    state, start = new_state(recipe, data_spec, device=device), time.perf_counter()
     for _ in training(recipe, state, data, images=9 * recipe.batch, precision=precision):
         times.append(time.perf_counter() - start)
         start = time.perf_counter()
@@ -276,6 +293,8 @@ def affordable(
 def measure_norms(net: nn.Module, x: torch.Tensor, look: Look, seed: int, *, images: int = 3000) -> None:
     """Measure the batch norm statistics of averaged weights: means over weak views of training images x."""
     norms = [m for m in net.modules() if isinstance(m, nn.BatchNorm2d)]
+    if not norms:
+        return
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # plain means over all batches
@@ -284,9 +303,9 @@ def measure_norms(net: nn.Module, x: torch.Tensor, look: Look, seed: int, *, ima
     rows = keyed_random.order(key, len(x)).repeat(math.ceil(images / len(x)))[:images]
     view = look.weak(Batch())
     for number, chunk in enumerate(rows.split(BATCH_OF_PREDICTION)):
-        index = torch.arange(len(chunk)) + number * BATCH_OF_PREDICTION
+        index = torch.arange(len(chunk), device=x.device) + number * BATCH_OF_PREDICTION
         u = keyed_random.uniform(key, index, view_numbers(*x.shape[1:3]))
-        net(viewed(to_unit(x[chunk]), u, view))
+        net(viewed(to_unit(x[chunk.to(x.device)]), u, view))
     for norm in norms:
         norm.momentum = 0.1
     net.eval()

@@ -98,4 +98,5 @@ class SemiGANClassifier(ConsistencyClassifier):
 def generated_images(state: State, seed: int) -> np.ndarray:
     """Return uint8 [64,H,W,C] from the averaged generator."""
     z = keyed_random.normal(keyed_random.key(seed, "shown"), torch.arange(SHOWN), Z).float()
-    return to_uint8(state.best("G")(z))
+    G = state.best("G")
+    return to_uint8(G(z.to(next(G.parameters()).device)))

@@ -235,7 +235,8 @@ class ShardContext:
 
     def batch(self, field: str, pool: str, ratio: int) -> Tensor:
         values = self.data[pool][field]
-        positions = self.number * self.batch_size * ratio + self.indices(self.size * ratio).cpu()
+        first = self.number * self.batch_size * ratio
+        positions = torch.arange(first + self.start * ratio, first + self.stop * ratio)  # on the CPU: nothing waits
         x = values[keyed_random.shuffled((*self.stream, pool), positions, len(values)).to(values.device)]
         if x.dtype == torch.uint8:
             return to_unit(x, self.dtype)

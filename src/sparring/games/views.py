@@ -99,7 +99,7 @@ def read_from(place: Tensor, bend: Tensor, view: View, height: int, width: int) 
     y = torch.stack([sin * wide / ratio, cos * high, p[:, 5] * 2 * view.shift], 1)
     bends = (2 * bend - 1) * (view.bend * math.sqrt(3))  # uniform, of standard deviation view.bend
     numbers = torch.cat([bends.view(len(p), 2, -1), torch.stack([x, y], 1)], 2)
-    grid = numbers.flatten(0, 1) @ basis(height, width).to(p)
+    grid = numbers.flatten(0, 1) @ basis(height, width, p.device, p.dtype)
     return grid.view(-1, 2, height, width).permute(0, 2, 3, 1).contiguous()
 
 
@@ -109,14 +109,15 @@ def knots(height: int, width: int) -> int:
 
 
 @lru_cache(maxsize=16)
-def basis(height: int, width: int) -> Tensor:
+def basis(height: int, width: int, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Tensor:
     """Return the displacement per unit of each number, [knots^2 + 3, H*W]: a bicubic bump per knot, then x, y and 1."""
     k = knots(height, width)
     bumps = interpolate(torch.eye(k * k).view(-1, 1, k, k), (height, width), mode="bicubic", align_corners=True)
     y = (2 * torch.arange(height) + 1) / height - 1
     x = (2 * torch.arange(width) + 1) / width - 1
     y, x = torch.meshgrid(y, x, indexing="ij")
-    return torch.cat([bumps.flatten(1), torch.stack([x.flatten(), y.flatten(), torch.ones(height * width)])])
+    rows = [bumps.flatten(1), torch.stack([x.flatten(), y.flatten(), torch.ones(height * width)])]
+    return torch.cat(rows).to(device, dtype)
 
 
 def relit(x: Tensor, u: Tensor, view: View) -> Tensor:
