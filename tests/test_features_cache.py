@@ -93,3 +93,25 @@ def test_where_the_cache_is(tmp_path, monkeypatch):
 def test_a_folder_that_cannot_be_written_only_costs_time(tmp_path):
     tmp_path.chmod(0o500)
     assert put(forgetful(tmp_path, FILE), "a", 3) == (3, True)
+
+
+def test_processes_that_ask_for_the_same_at_once_compute_it_once(tmp_path):
+    """The first computes for a second and a half, the others wait and read it."""
+    code = """
+import sys, time, numpy as np
+from pathlib import Path
+from sparring.features.cache import Cache
+
+def compute():
+    with open(sys.argv[2], "a") as file:
+        file.write("computed\\n")
+    time.sleep(1.5)
+    return {"a": np.full(10, 7.0)}
+
+assert (Cache(folder=Path(sys.argv[1])).get(("key",), compute)["a"] == 7).all()
+"""
+    folder, log = tmp_path / "cache", tmp_path / "log"
+    several = [subprocess.Popen([sys.executable, "-c", code, folder, log]) for _ in range(3)]
+    assert [process.wait() for process in several] == [0, 0, 0]
+    assert log.read_text() == "computed\n"
+    assert [path.suffix for path in folder.iterdir()] == [".npz"]

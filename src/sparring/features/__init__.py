@@ -1,7 +1,8 @@
 """Images -> features: handcrafted ones by name, extractors for judging, and a cache keyed by content.
 
 A classifier takes `extract(name, images)`. The judge takes an `Extractor`: `handmade("hog")`, `own(images, labels)`,
-a small network trained on the user's own images, or `encoder("dinov2", folder)`, a published one.
+a small network trained on the user's own images, or `encoder("dinov2", folder)`, a published one, and
+`imagenet()`, the built-in one; `pretrained_features(images)` are its features.
 """
 
 from .cache import user_cache
@@ -11,6 +12,7 @@ from .extractor import Extractor, handmade
 from .gradient_histograms import gradients, hog
 from .handcrafted import EXTRACTORS, colours, extract, pixels
 from .learned import own
+from .pretrained import imagenet, pretrained_features
 from .shrinking import seen_size, shrunk
 
 __all__ = [
@@ -23,9 +25,11 @@ __all__ = [
     "gradients",
     "handmade",
     "hog",
+    "imagenet",
     "own",
     "pixels",
     "seen_size",
     "shrunk",
+    "pretrained_features",
     "user_cache",
 ]

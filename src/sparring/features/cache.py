@@ -4,13 +4,14 @@ import hashlib
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from ..errors import MachineError
 from ..files import TEMPORARY, atomic_file, cache_folder
@@ -26,6 +27,7 @@ class Cache:
 
     A study sets `folder`, so that its processes compute features and graphs once. Files are .npz without pickle,
     written whole or not at all, so several processes may read and write at once; what cannot be read is computed again.
+    Processes that ask for the same at once compute it once: the first does, the others wait for it.
     `disk`: bytes that the folder may hold; beyond them the files that were not used for longest are dropped.
     """
 
@@ -43,12 +45,33 @@ class Cache:
                 return self.kept[name]
         arrays = self._read(name)
         if arrays is None:
-            arrays = compute()
-            self._write(name, arrays)
+            with self._alone(name):
+                arrays = self._read(name)  # another process may have computed it meanwhile
+                if arrays is None:
+                    arrays = compute()
+                    self._write(name, arrays)
         for array in arrays.values():
             array.flags.writeable = False
         self._keep(name, arrays)
         return arrays
+
+    @contextmanager
+    def _alone(self, name: str) -> Iterator[None]:
+        """Let one process at a time compute what has this name: the others wait, and then read it."""
+        lock = None
+        if self.folder is not None:
+            with suppress(OSError):
+                self.folder.mkdir(parents=True, exist_ok=True)
+                lock = FileLock(self.folder / f"{name}.lock")
+                with suppress(Timeout):
+                    lock.acquire(timeout=ABANDONED)
+        try:
+            yield
+        finally:
+            if lock is not None and lock.is_locked:
+                with suppress(OSError):
+                    Path(lock.lock_file).unlink()  # who waits has it open, and goes on when it is released
+                lock.release()
 
     def _keep(self, name: str, arrays: Arrays) -> None:
         with self.lock:

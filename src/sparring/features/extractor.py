@@ -33,7 +33,8 @@ class Extractor:
     it takes, None where it takes any. `classes`: names, in the order of `logits`. `accuracy`: the share of images that
     are classified right, and `accuracy_of` which images these are. `weights`: the sha256 of the file that they come
     from, if any. `compute`: uint8 [n,H,W,C] -> features float32 [n,F] and logits float32 [n,K] or None, `batch` images
-    at a time. `alone`: whether one call of `compute` uses all of the machine.
+    at a time. `alone`: whether one call of `compute` uses all of the machine. `rounding`: what the last digits of the
+    features depend on besides, such as "bf16": they are cached apart, and still comparable.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Extractor:
     weights: str = ""
     batch: int | None = None
     alone: bool = False
+    rounding: str = ""
 
     def features(
         self, images: np.ndarray, progress: OnProgress = no_progress, *, origins: Sequence[str] = ()
@@ -75,7 +77,7 @@ class Extractor:
     def _outputs(self, images: np.ndarray, progress: OnProgress, origins: Sequence[str]) -> Arrays:
         """Return features and logits, from the cache where these images were seen before."""
         self._check(images)
-        key = ("seen", self.name, self.hash, content_hash(images))
+        key = ("seen", self.name, self.hash, content_hash(images), *([self.rounding] if self.rounding else []))
         return user_cache().get(key, lambda: self._computed(images, progress, origins))
 
     def _check(self, images: np.ndarray) -> None:

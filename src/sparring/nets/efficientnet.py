@@ -70,7 +70,7 @@ def seen_at(height: int, width: int) -> tuple[int, int]:
 
 
 class Seen(nn.Module):
-    """Images [N,C,H,W] in [-1,1] resized to `size` (bilinear, antialiased), as the body takes them; means of its map."""
+    """Images [N,C,H,W] in [-1,1] resized to `size` (bilinear, antialiased) for the body; means of its map."""
 
     def __init__(self, body: "Body", size: tuple[int, int]):
         super().__init__()
@@ -139,7 +139,8 @@ class Block(nn.Module):
 class Convolution(nn.Module):
     """A convolution with frozen batch norm and ReLU6; TensorFlow's "same" padding.
 
-    `scale` [channels], a constant, multiplies what the kernels give: the scale of batch norm over its deviation.
+    `scale` [channels], a constant, multiplies what the kernels give: the scale of batch norm over its deviation. None
+    where the kernels hold it already.
     """
 
     def __init__(self, before: int, width: int, kernel: int, *, stride: int = 1, groups: int = 1, linear: bool = False):
@@ -147,7 +148,7 @@ class Convolution(nn.Module):
         self.weight = nn.Parameter(torch.empty(width, before // groups, kernel, kernel))
         self.bias = nn.Parameter(torch.zeros(width))
         self.register_buffer("scale", torch.ones(width))
-        self.scale: Tensor
+        self.scale: Tensor | None
         self.stride, self.groups, self.linear = stride, groups, linear
         nn.init.kaiming_normal_(self.weight, mode="fan_out", nonlinearity="relu")
 
@@ -158,7 +159,7 @@ class Convolution(nn.Module):
         else:  # what is missing on both sides together; the odd pixel is added below and on the right
             high, wide = (max(0, (-(-side // 2) - 1) * 2 + kernel - side) for side in x.shape[2:])
             x, around = F.pad(x, (wide // 2, wide - wide // 2, high // 2, high - high // 2)), 0
-        weight = self.weight * self.scale[:, None, None, None]
+        weight = self.weight if self.scale is None else self.weight * self.scale[:, None, None, None]
         x = F.conv2d(x, weight.to(x.dtype), self.bias.to(x.dtype), self.stride, around, groups=self.groups)
         return x if self.linear else F.relu6(x)
 
@@ -168,7 +169,7 @@ class Convolution(nn.Module):
 
 @cache
 def imagenet_weights() -> dict[str, Tensor]:
-    """Return the state of a Body with the weights of ImageNet, batch norm folded; read once, then from the user's cache.
+    """Return the state of a Body with the weights of ImageNet, batch norm folded; read once, then from the cache.
 
     The package's file is a pickle: it is read only after its SHA-256 was found right, and with `weights_only=True`.
     Raises MachineError where the package is missing, FileFormatError where its file is another.
