@@ -5,6 +5,7 @@ import hashlib
 import pytest
 import torch
 import torch.nn.functional as F
+
 from sparring.errors import FileFormatError, MachineError
 from sparring.nets import efficientnet
 from sparring.nets.efficientnet import (
