@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import zipfile
 from dataclasses import asdict
 from pathlib import Path
@@ -14,10 +15,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sparring import devices
-from sparring.data import ImageSet, describe, load
-from sparring.data.decode import median_size
+from sparring.data import OWN_SIZE, SMALL, ImageSet, SizeRule, describe, load, storage
 from sparring.data.names import natural, ordered
 from sparring.errors import DataError, MissingData, SparringError, UsageError
+from sparring.images import decoded as as_before
 
 CLASSES = ("bird", "cat", "dog")
 IMAGES = np.stack([pixels(i, 12, 10, 3) for i in range(12)])
@@ -500,24 +501,87 @@ def test_damaged_archives_and_tables_end_in_a_sentence(layout, tmp_path):
 def test_mixed_sizes_follow_the_stated_rule(tmp_path):
     for i, (height, width) in enumerate([(200, 100), (220, 110), (100, 100), (210, 105), (300, 140)]):
         write_image(tmp_path / "photos" / "cat" / f"{i}.png", i, height=height, width=width)
-    got = load(tmp_path / "photos")
-    assert got.shape == (64, 32, 1)
-    assert got.notes.sizes[(200, 100)] == 1 and len(got.notes.sizes) == 5
-    assert got.notes.size_rule.words.startswith(
-        "5 sizes from 100x100 to 300x140 fitted to 64x32 (the median height and width"
-    )
     from sparring.images import load_image
 
     path = tmp_path / "photos" / "cat" / "2.png"
-    assert (got.images[2] == load_image(path, size=(64, 32))).all()
+    for limit, size, words in (
+        (
+            OWN_SIZE,
+            (208, 104),
+            "208x104 (the median height and width, the shorter side at most 224, rounded to eights)",
+        ),
+        (SMALL, (64, 32), "the longer side at most 64"),
+    ):
+        got = load(tmp_path / "photos", limit=limit)
+        assert got.shape == (*size, 1)
+        assert got.notes.sizes[(200, 100)] == 1 and len(got.notes.sizes) == 5
+        assert got.notes.size_rule.words.startswith(
+            f"5 sizes from 100x100 to 300x140 fitted to {size[0]}x{size[1]} (the median height and width, {words}, "
+            "rounded to eights): resized"
+        )
+        assert (got.images[2] == load_image(path, size=size)).all()
 
 
 @given(st.lists(st.tuples(st.integers(8, 3000), st.integers(8, 3000)), min_size=1, max_size=20))
-def test_median_size_is_in_range(sizes):
-    height, width = median_size(sizes)
-    assert height % 8 == width % 8 == 0 and 8 <= height <= 64 and 8 <= width <= 64
+def test_sizes_are_settled_within_the_limit(sizes):
     middle = np.median(np.array(sizes), axis=0)
-    assert max(height, width) <= max(8, middle.max() + 4)
+    for limit, most, side in ((OWN_SIZE, 224, min), (SMALL, 64, max)):
+        rule = SizeRule.of(sizes, None, limit)
+        if rule.how == "kept":
+            assert rule.target == sizes[0] and (side(sizes[0]) <= most or limit is SMALL)
+            continue
+        assert side(rule.target) <= most and min(rule.target) >= 8 and not any(n % 8 for n in rule.target)
+        assert side(rule.target) >= min(most, side(middle)) - 4
+        assert rule.how == ("median" if len(set(sizes)) > 1 else "shrunk")
+
+
+def test_large_images_of_one_size_are_shrunk_unless_a_size_is_asked_for(tmp_path):
+    for i in range(3):
+        write_image(tmp_path / "photos" / f"{i}.png", i, height=480, width=640)
+    arrays = np.stack([np.asarray(Image.open(tmp_path / "photos" / f"{i}.png")) for i in range(3)])
+    for source in (tmp_path / "photos", arrays):
+        got = load(source)
+        assert got.shape == (224, 296, 1) and got.notes.size_rule.how == "shrunk"
+        assert (
+            got.notes.size_rule.short == "480x640 fitted to 224x296 (the shorter side at most 224, rounded to eights)"
+        )
+        assert load(source, limit=SMALL).shape == (480, 640, 1)
+        assert load(source, size=(480, 640)).shape == (480, 640, 1)
+    asked = load(tmp_path / "photos", size=300)
+    assert load(asked).shape == (300, 300, 1)
+    assert load(got).images is got.images and load(got, limit=SMALL).images is got.images
+
+
+def test_images_that_were_settled_are_small_for_those_who_want_them_small(tmp_path):
+    for i in range(4):
+        write_image(tmp_path / "photos" / f"{i}.png", i, height=200 + 20 * i, width=300)
+    own = load(tmp_path / "photos")
+    assert own.shape == (224, 296, 1)
+    small = load(own, limit=SMALL)
+    assert small.shape == load(tmp_path / "photos", limit=SMALL).shape == (48, 64, 1)
+
+
+@pytest.mark.parametrize("odd", [(12, 10, 3), (20, 10, 1), (300, 400, 1)])
+@pytest.mark.parametrize("side", [12, 100])
+def test_nothing_is_decoded_twice(odd, side, tmp_path, monkeypatch):
+    """One image differs from the others: the first, one in the middle, or the last."""
+    from sparring.data import decode
+    from sparring.images import load_image
+
+    seen = []
+    monkeypatch.setattr(decode, "decoded", lambda image, *how: seen.append(image.fp.name) or as_before(image, *how))
+    for place in (0, 5, 9):
+        folder = tmp_path / f"photos{place}"
+        for i in range(10):
+            height, width, channels = odd if i == place else (side, side, 1)
+            write_image(folder / f"{i}.png", i, height=height, width=width, channels=channels)
+        seen.clear()
+        got = load(folder)
+        assert sorted(seen) == sorted(str(folder / f"{i}.png") for i in range(10))
+        height, width, channels = got.shape
+        for i in range(10):
+            alone = load_image(folder / f"{i}.png", size=(height, width), channels=channels)
+            assert (got.images[i] == alone).all()
 
 
 def test_size_is_obeyed_for_all_kinds(tmp_path):
@@ -588,12 +652,20 @@ def test_one_large_image_among_small_ones_needs_no_room_for_all_to_be_large(tmp_
     assert load(folder).shape == (16, 8, 1) or load(folder).shape == (8, 8, 1)
 
 
-def test_what_does_not_fit_into_memory_is_refused(tmp_path, monkeypatch):
+def test_what_does_not_fit_into_memory_is_mapped_and_what_does_not_fit_on_the_disk_is_refused(tmp_path, monkeypatch):
     from sparring.errors import MachineError
 
     folder = class_folders(tmp_path / "photos")
-    monkeypatch.setattr(devices, "free_memory", lambda: 500)
-    with pytest.raises(MachineError, match=r"8 images of 12x10 needs .* GiB of memory"):
+    there = load(folder)
+    monkeypatch.setattr(devices, "free_memory", lambda: 1000)
+    got = load(folder)
+    assert (got.images == there.images).all() and got.fingerprint == there.fingerprint
+    monkeypatch.setattr(storage, "free_disk", lambda folder: 3 << 30)
+    words = "8 images of 12x10x1 needs 0.0 GiB of memory or disk; 0.0 GiB of memory and 3.0 GiB of disk are free"
+    monkeypatch.setattr(storage, "DISK_LEFT", 4 << 30)
+    assert (load(folder).images == there.images).all()
+    monkeypatch.setattr(devices, "free_memory", lambda: 900)
+    with pytest.raises(MachineError, match=re.escape(words)):
         load(folder)
 
 

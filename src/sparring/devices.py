@@ -113,15 +113,29 @@ def training_speed(threads: int, seconds: float = 1.0) -> float:
 # --- memory ----------------------------------------------------------------------------------------------------------
 
 
+UNKNOWN_MEMORY = 2**62
+
+
 def free_memory() -> int:
-    """Return the bytes that can be had without swapping; 2**62 where the system does not say."""
+    """Return the bytes that can be had without swapping; UNKNOWN_MEMORY where the system does not say."""
     try:
         for line in Path("/proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
+                return min(int(line.split()[1]) * 1024, group_memory())
     except (OSError, ValueError, IndexError):
         pass
-    return 2**62
+    return UNKNOWN_MEMORY
+
+
+def group_memory(groups: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> int:
+    """Return the bytes that a container or batch job may still take (control groups, version 2 of Linux)."""
+    try:
+        name = own.read_text().partition("0::/")[2].partition("\n")[0]
+        kept = dict(line.split() for line in (groups / name / "memory.stat").read_text().splitlines())
+        most, used = (int((groups / name / f"memory.{what}").read_text()) for what in ("max", "current"))
+        return max(0, most - used + int(kept["inactive_file"]))
+    except (OSError, ValueError, KeyError):  # "max": there is no limit
+        return UNKNOWN_MEMORY
 
 
 def check_memory(needed: int, what: str) -> None:

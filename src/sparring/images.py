@@ -36,6 +36,7 @@ FILE_LIMIT = 1 << 29  # bytes of one encoded image in an archive
 MIN_SIDE = 8
 LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue, ITU-R BT.601
 CUT = 0.1  # of a side, at most
+DRAFTED = 2  # times the wanted size: a JPEG is not decoded smaller
 FIT_RULE = (
     "resized with antialiasing, the aspect ratio kept: of a side that is too long up to a tenth is cut, half at either "
     "end, and what is then missing on the other is filled with the image's mean colour"
@@ -235,10 +236,10 @@ def decoded(image: Image.Image, channels: int, near: tuple[int, int] | None = No
     """Return an opened image in mode L (1 channel) or RGB (3), by the rules above.
 
     `near`: the (height, width) that it will be fitted to; a much larger JPEG is then decoded at a half, a quarter or an
-    eighth of its size, never below twice the wanted one.
+    eighth of its size, never below DRAFTED times the wanted one.
     """
-    if near and image.format == "JPEG" and min(image.size) > 2 * max(near):
-        image.draft(None, (2 * max(near), 2 * max(near)))
+    if near and image.format == "JPEG" and min(image.size) > DRAFTED * max(near):
+        image.draft(None, (DRAFTED * max(near), DRAFTED * max(near)))
     image.load()
     return _to_mode(_upright(image), channels)
 

@@ -18,6 +18,7 @@ from ..data import UNLABELLED, ImageSet
 from ..data.arrays import Scale
 from ..data.labels import encode_labels
 from ..data.notes import size_words
+from ..data.storage import joined
 from ..errors import DataError
 from ..features import seen_size
 from .fit_record import FitRecord
@@ -77,7 +78,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
             names = [str(X.classes[k]) for k in classes]
         if unlabelled is not None:
             more = images_like(unlabelled, images.shape[1:], scale)
-            images = np.concatenate([images, more])
+            images = joined(images, more)
             labels = np.concatenate([labels, np.full(len(more), UNLABELLED)])
         self._reset()
         self.classes_, self.class_names_ = classes, names

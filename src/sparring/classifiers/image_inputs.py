@@ -27,7 +27,7 @@ def images_to_fit(X: object) -> tuple[np.ndarray, Scale]:
         raise DataError(
             "image-shape",
             f"images have several sizes, such as {' and '.join(f'{height} x {width}' for height, width in sizes[:2])}",
-            fix="fit them to one size first, for example sparring.load(folder, size=64)",
+            fix="fit them to one size first, for example sparring.load(folder)",
         )
     channels = max(picture.shape[2] for picture in pictures)
     return np.stack([np.broadcast_to(picture, (*sizes[0], channels)) for picture in pictures]), Scale.BYTE

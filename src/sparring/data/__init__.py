@@ -1,7 +1,7 @@
 """Images from anywhere to an ImageSet: sources, checks, duplicates, splits and label draws.
 
 sources    what the user named -> a listing or arrays; formats: the table of kinds, one file for each kind
-decode     a listing -> one array, fitted by one rule
+decode     a listing -> one array, fitted by one rule; storage: its place in memory or on the disk
 arrays     arrays of any kind -> uint8 images; labels: labels of any kind -> numbers
 imageset   ImageSet, contact_sheet; duplicates: the same picture twice
 checks     describe; splits: split, label_draw; pairs: sources and targets
@@ -17,6 +17,9 @@ PUBLIC_NAMES = {
     "Description": "checks",
     "ImageSet": "imageset",
     "Notes": "notes",
+    "OWN_SIZE": "notes",
+    "SMALL": "notes",
+    "SizeLimit": "notes",
     "SizeRule": "notes",
     "Split": "splits",
     "contact_sheet": "imageset",
@@ -33,7 +36,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers
     from .checks import Description, describe
     from .imageset import ImageSet, contact_sheet
     from .labels import UNLABELLED
-    from .notes import Notes, SizeRule
+    from .notes import OWN_SIZE, SMALL, Notes, SizeLimit, SizeRule
     from .pairs import paired
     from .sources import load, resized
     from .splits import Split, label_draw, split

@@ -20,6 +20,7 @@ from .imageset import ImageSet
 from .labels import number_labels, on_cpu
 from .names import PARTS
 from .notes import Notes
+from .storage import room_for
 
 ARRAY_SHAPES = f"[N, H, W], [N, H, W, C] or [N, C, H, W] with C = 1, 3 or 4 and sides of at least {MIN_SIDE}"
 
@@ -110,8 +111,7 @@ def _joined_pixels(given: Sequence[tuple[str, object]], scale: Scale | None = No
         images = only if only.flags.c_contiguous and only.flags.writeable else np.array(only, order="C")
         return Pixels(images, scale, tuple(converted))
     total = sum(len(array) for _, array in arrays)
-    check_memory(total * height * width * min(channels, 3), "the images")
-    images = np.empty((total, height, width, min(channels, 3)), np.uint8)
+    images = room_for(total, (height, width, min(channels, 3)))
     done = 0
     for _, array in arrays:
         for chunk in chunk_slices(array):

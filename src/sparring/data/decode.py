@@ -1,7 +1,8 @@
 """A listing of encoded images -> ImageSet: one array for all, filled image by image, nothing held twice.
 
-Where all images are of one size this takes one pass. Else a pass over the headers settles height, width and channels
-first. Sizes that differ are fitted by one stated rule. What cannot be read is left out and listed.
+A pass over the headers settles height, width and channels first. Of small images that pass takes half as long as
+decoding them; so they are decoded at once, as long as they are all alike, and no image is decoded twice. Sizes that
+differ are fitted by one stated rule. What cannot be read is left out and listed.
 """
 
 from collections import Counter
@@ -9,14 +10,16 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ..devices import check_memory
 from ..errors import DataError, MachineError
 from ..images import (
+    DRAFTED,
     MIN_SIDE,
     BadImage,
     Header,
     chunk_slices,
+    colour_channels,
     decoded,
+    fit_pixels,
     opened_image,
     pixels_of,
     quiet_decoders,
@@ -26,13 +29,21 @@ from ..records import OnProgress, Progress, no_progress
 from .imageset import ImageSet
 from .labels import UNLABELLED
 from .listing import Listing
-from .notes import Notes, SizeRule, size_words
+from .notes import OWN_SIZE, SMALL, Notes, SizeLimit, SizeRule, size_words
+from .storage import COPIED, room_for
 
-LARGEST_FITTED = 64  # of images that have to be fitted anyway, unless a size is asked for
+AT_ONCE = SMALL.pixels  # sides up to which images are decoded before all headers are known
 
 
 class SeveralShapes(Exception):
-    """Not all images are of one size and number of channels, or there is no memory for as many as the first."""
+    """Not all images are small and of one size and number of channels, or there is no memory for as many as the first.
+
+    `begun`: those that were decoded until then.
+    """
+
+    def __init__(self, begun: np.ndarray | None):
+        super().__init__()
+        self.begun = begun
 
 
 def decode(
@@ -40,13 +51,14 @@ def decode(
     *,
     size: tuple[int, int] | None = None,
     channels: int | None = None,
+    limit: SizeLimit = OWN_SIZE,
     progress: OnProgress = no_progress,
 ) -> ImageSet:
     """Return all readable images; `size` (height, width) and `channels` are settled from the images where not given.
 
-    Raises DataError when too many files are bad or when a class has none left.
+    `limit`: how large they are then. Raises DataError when too many files are bad or when a class has none left.
     """
-    reader = _Reader(listing, progress)
+    reader = _Reader(listing, limit, progress)
     with quiet_decoders():
         images = reader.read(size, channels)
     reader.refuse_if_too_many_are_bad()
@@ -56,8 +68,8 @@ def decode(
 class _Reader:
     """Reads a listing's images into one array and remembers what it saw."""
 
-    def __init__(self, listing: Listing, progress: OnProgress):
-        self.listing, self.progress = listing, progress
+    def __init__(self, listing: Listing, limit: SizeLimit, progress: OnProgress):
+        self.listing, self.limit, self.progress = listing, limit, progress
         self.bad: dict[int, str] = {}
         self.headers: dict[int, Header] = {}
         self.rule: SizeRule | None = None
@@ -66,49 +78,63 @@ class _Reader:
         """Return uint8 [N, H, W, C] of the images that can be read."""
         count = len(self.listing)
         try:
-            images = self.pixels(size, channels, self.counted(count))
+            images = self.small_ones(size, channels)
             self.rule = self.settle(size) if self.headers else None
             return images
-        except SeveralShapes:
-            for i in self.counted(2 * count):
-                if i not in self.headers and i not in self.bad:
-                    self.header(i)
+        except SeveralShapes as several:
+            begun = several.begun
+        for i in self.counted(2 * count):
+            if i not in self.headers and i not in self.bad:
+                self.header(i)
         self.refuse_if_too_many_are_bad()
         self.rule = self.settle(size)
         channels = channels or max(header.channels for header in self.headers.values())
-        images = _empty_images(len(self.headers), (*self.rule.target, channels))
-        return self.pixels(self.rule.target, channels, self.counted(2 * count, count), images)
-
-    def pixels(
-        self, size: tuple[int, int] | None, channels: int | None, items: Iterable[int], images: np.ndarray | None = None
-    ) -> np.ndarray:
-        """Decode every image into `images`, or into an array for images that are all like the first.
-
-        Raises SeveralShapes where they are not.
-        """
+        images = room_for(len(self.headers), (*self.rule.target, channels))
         done = 0
-        for i in items:
-            if i in self.bad:
-                continue
+        if begun is not None and min(begun.shape[1:3]) <= DRAFTED * max(self.rule.target):
+            done = _fit_all(begun, images)
+        seen = sorted(self.headers)[:done]
+        return self.others(images, done, set(seen))
+
+    def small_ones(self, size: tuple[int, int] | None, channels: int | None) -> np.ndarray:
+        """Decode every image into an array for images that are all like the first. Raises SeveralShapes if not."""
+        images, done = None, 0
+        for i in self.counted(len(self.listing)):
             try:
                 with opened_image(self.listing.read(i)) as image:
-                    header = self.headers[i] = self.headers.get(i) or _large_enough(read_header(image))
+                    header = self.headers[i] = _large_enough(read_header(image))
                     shape = (*(size or header.size), channels or header.channels)
-                    alike = images is None or images.shape[1:] == shape
+                    alike = images.shape[1:] == shape if images is not None else max(header.size) <= AT_ONCE
                     picture = decoded(image, shape[2], size) if alike else None
             except BadImage as error:
                 self.leave_out(i, error)
                 continue
             if picture is None:
-                raise SeveralShapes
+                raise SeveralShapes(None if images is None else images[:done])
             if images is None:
                 try:
-                    images = _empty_images(len(self.listing), shape)
+                    images = room_for(len(self.listing), shape)
                 except MachineError:  # perhaps the others are smaller than the first
-                    raise SeveralShapes from None
+                    raise SeveralShapes(None) from None
             images[done] = pixels_of(picture, shape[:2])
             done += 1
         return np.empty((0, MIN_SIDE, MIN_SIDE, 1), np.uint8) if images is None else images[:done]
+
+    def others(self, images: np.ndarray, done: int, seen: set[int]) -> np.ndarray:
+        """Decode the images that are not `seen` into `images` from place `done` on; return those that are filled."""
+        count, shape = len(self.listing), images.shape[1:]
+        for i in self.counted(2 * count, count):
+            if i in self.bad or i in seen:
+                continue
+            try:
+                with opened_image(self.listing.read(i)) as image:
+                    picture = decoded(image, shape[2], shape[:2])
+            except BadImage as error:
+                self.leave_out(i, error)
+                continue
+            images[done] = pixels_of(picture, shape[:2])
+            done += 1
+        return images[:done]
 
     def header(self, i: int) -> None:
         try:
@@ -132,13 +158,7 @@ class _Reader:
 
     def settle(self, size: tuple[int, int] | None) -> SizeRule:
         """Return the size of all images, from the headers seen."""
-        sizes = [header.size for header in self.headers.values()]
-        distinct, smallest, largest = len(set(sizes)), min(sizes), max(sizes)
-        if size and (distinct > 1 or smallest != size):
-            return SizeRule(distinct, smallest, largest, size, "asked")
-        if distinct == 1:
-            return SizeRule(1, smallest, largest, smallest, "kept")
-        return SizeRule(distinct, smallest, largest, median_size(sizes), "median")
+        return SizeRule.of([header.size for header in self.headers.values()], size, self.limit)
 
     def refuse_if_too_many_are_bad(self) -> None:
         """More than half, or more than 20 and more than a tenth: then it is not the odd broken file."""
@@ -162,17 +182,11 @@ def _large_enough(header: Header) -> Header:
     return header
 
 
-def median_size(sizes: list[tuple[int, int]]) -> tuple[int, int]:
-    """Return the median height and width, shrunk together until the longer is at most 64, rounded to multiples of 8."""
-    middle = np.median(np.array(sizes, float), axis=0)
-    middle *= min(1.0, LARGEST_FITTED / middle.max())
-    height, width = np.maximum(MIN_SIDE, 8 * np.round(middle / 8)).astype(int).tolist()
-    return height, width
-
-
-def _empty_images(count: int, shape: tuple[int, int, int]) -> np.ndarray:
-    check_memory(count * int(np.prod(shape)), f"{count} images of {size_words(shape)}")
-    return np.empty((count, *shape), np.uint8)
+def _fit_all(images: np.ndarray, out: np.ndarray) -> int:
+    """Fit decoded images to the size and channels of `out`, as they would have been decoded; return how many."""
+    for place, image in enumerate(images):
+        out[place] = colour_channels(fit_pixels(image, out.shape[1:3]), out.shape[3])
+    return len(images)
 
 
 def _finished(listing: Listing, reader: _Reader, images: np.ndarray, channels: int | None) -> ImageSet:
@@ -185,7 +199,9 @@ def _finished(listing: Listing, reader: _Reader, images: np.ndarray, channels: i
     converted = _conversions(headers, images)
     pieces = (images[chunk] for chunk in chunk_slices(images, most=32 << 20))
     if not channels and images.shape[3] == 3 and all((piece == piece[..., :1]).all() for piece in pieces):
-        images = np.ascontiguousarray(images[..., 0])[..., None]
+        colour, images = images, room_for(len(images), (*images.shape[1:3], 1))
+        for chunk in chunk_slices(colour, most=COPIED):
+            images[chunk] = colour[chunk][..., :1]
         converted.append("all images are grey though stored as colour: kept with one channel")
     bad_files = listing.bad_files + [(listing.items[i].origin, reason) for i, reason in reader.bad.items()]
     return ImageSet(

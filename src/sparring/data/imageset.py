@@ -17,6 +17,7 @@ from ..images import as_pillow, encode_png, fit_pixels
 from .duplicates import Duplicates, find_duplicates
 from .names import PARTS
 from .notes import Notes
+from .storage import selected
 
 PAPER, STRIP_COLOUR, INK, FAINT = (255, 255, 255), (222, 226, 232), (24, 28, 36), (108, 116, 128)
 MARGIN, GAP, NAME_WIDTH, STRIP = 20, 4, 180, 1000
@@ -116,11 +117,14 @@ class ImageSet:
         return table
 
     def take(self, index) -> "ImageSet":
-        """Return the images at `index` (whole numbers, a mask or a slice), in that order; classes and notes stay."""
+        """Return the images at `index` (whole numbers, a mask or a slice), in that order; classes and notes stay.
+
+        Images that follow each other are not copied.
+        """
         index = np.arange(len(self))[index]
         return replace(
             self,
-            images=self.images[index],
+            images=selected(self.images, index),
             labels=self.labels[index],
             origins=tuple(self.origins[i] for i in index.tolist()),
             parts=self.parts[index],

@@ -7,7 +7,6 @@ from zipfile import is_zipfile
 
 import numpy as np
 
-from ..devices import check_memory
 from ..errors import DataError, MachineError, MissingData, UsageError, suggestion
 from ..images import (
     BadImage,
@@ -26,7 +25,8 @@ from .formats import EMBEDDED, FORMATS, Format, LoadOptions, file_suffixes, reso
 from .imageset import ImageSet
 from .labels import UNLABELLED
 from .listing import ListedImage, Listing
-from .notes import SizeRule, size_words
+from .notes import OWN_SIZE, SizeLimit, SizeRule
+from .storage import COPIED, joined, room_for
 from .trees import folder_tree
 
 
@@ -40,17 +40,21 @@ def load(
     progress: OnProgress = no_progress,
     follow_links: bool = False,
     alike: bool = False,
+    limit: SizeLimit = OWN_SIZE,
 ) -> ImageSet:
     """Return the images of any source as one ImageSet; its `notes` say what was done, left out and doubtful.
 
     source      "digits" | folder | zip, npz or parquet file | "file.zip/folder" | (images, labels) | images |
                 {"x_train": ..., "y_train": ...} | list of image files | ImageSet
-    size        None: as the images are if all are equal, else settled from them (`notes.size_rule`); 64; (48, 64)
+    size        None: as the images are up to `limit` if all are equal, else settled from them (`notes.size_rule`); 64;
+                (48, 64)
     unlabelled  a further source whose images are added without labels
     table       a table of labels (file,label) that lies elsewhere than the images
     labels      the labels of an array of images
     progress    called with a Progress that counts images
     alike       take images that are all the same, too, from which nothing can be learned
+    limit       how large images are kept where no size is given: OWN_SIZE, up to 224 pixels of the shorter side, or
+                SMALL, as for training generators
 
     Raises MissingData, DataError, UsageError, MachineError. Never changes what it reads.
     """
@@ -63,7 +67,7 @@ def load(
         more = find_source(unlabelled, LoadOptions(follow_links=follow_links, unlabelled=True))
     if isinstance(found, Listing) and isinstance(more, Listing):
         found, more = found.with_more(more), None
-    imageset = read_source(found, wanted, progress=progress)
+    imageset = read_source(found, wanted, limit=limit, progress=progress)
     if more is not None:
         added = read_source(more, imageset.shape[:2], channels=imageset.shape[2], progress=progress)
         imageset = _with_unlabelled(imageset, added)
@@ -77,12 +81,26 @@ def read_source(
     size: tuple[int, int] | None,
     *,
     channels: int | None = None,
+    limit: SizeLimit = OWN_SIZE,
     progress: OnProgress = no_progress,
 ) -> ImageSet:
     """Return the images of what was found, decoded and fitted."""
     if isinstance(found, Listing):
-        return decode(found, size=size, channels=channels, progress=progress)
+        return decode(found, size=size, channels=channels, limit=limit, progress=progress)
+    if size is None:
+        found = limited(found, limit)
     return resized(found, size or found.shape[:2], channels or found.shape[2])
+
+
+def limited(imageset: ImageSet, limit: SizeLimit) -> ImageSet:
+    """Return the set within the limit; a size that was asked for, or is that of other images, stays."""
+    before, rule = imageset.shape[:2], imageset.notes.size_rule
+    if rule and rule.how in ("asked", "matched"):
+        return imageset
+    settled = replace(limit, alike=limit.alike or (rule is not None and rule.how == "median"))
+    if (target := settled.target([before])) == before:
+        return imageset
+    return resized(imageset, target, imageset.shape[2], SizeRule(1, before, before, target, "shrunk", limit))
 
 
 def find_source(source: object, options: LoadOptions, labels: object = None) -> Listing | ImageSet:
@@ -192,27 +210,27 @@ def _list_files(paths: Sequence[str | Path]) -> Listing:
     return Listing("files", f"{len(files)} files", "files named one by one", items, read=lambda i: files[i][1])
 
 
-def resized(imageset: ImageSet, size: tuple[int, int], channels: int) -> ImageSet:
+def resized(imageset: ImageSet, size: tuple[int, int], channels: int, rule: SizeRule | None = None) -> ImageSet:
     """Return the set fitted to (height, width) by the rule for files, with so many channels.
 
-    Grey becomes three equal channels, colour becomes its luma.
+    Grey becomes three equal channels, colour becomes its luma. `rule`: why, by default to match other images.
     """
     before, now = imageset.shape[:2], imageset.shape[2]
     if (before, now) == (tuple(size), channels):
         return imageset
     images, notes = imageset.images, imageset.notes
+    fitted = room_for(len(images), (*size, channels))
+    for chunk in chunk_slices(images, most=COPIED):
+        piece = images[chunk]
+        if before != tuple(size):
+            piece = np.stack([fit_pixels(image, size) for image in piece])
+        fitted[chunk] = colour_channels(piece, channels)
     if before != tuple(size):
-        check_memory(len(images) * size[0] * size[1] * now, f"{len(images)} images of {size_words(size)}")
-        fitted = np.empty((len(images), *size, now), np.uint8)
-        for i, image in enumerate(images):
-            fitted[i] = fit_pixels(image, size)
-        images = fitted
-        notes = replace(notes, size_rule=SizeRule(1, before, before, (size[0], size[1]), "matched"))
+        notes = replace(notes, size_rule=rule or SizeRule(1, before, before, (size[0], size[1]), "matched"))
     if now != channels:
-        images = colour_channels(images, channels)
         words = "made grey" if now > channels else "grey shown as three equal channels"
         notes = replace(notes, converted=(*notes.converted, words))
-    return replace(imageset, images=images, notes=notes)
+    return replace(imageset, images=fitted, notes=notes)
 
 
 def _with_unlabelled(first: ImageSet, second: ImageSet) -> ImageSet:
@@ -220,7 +238,7 @@ def _with_unlabelled(first: ImageSet, second: ImageSet) -> ImageSet:
     notes = first.notes
     return replace(
         first,
-        images=np.concatenate([first.images, second.images]),
+        images=joined(first.images, second.images),
         labels=np.concatenate([first.labels, np.full(len(second), UNLABELLED, np.int64)]),
         origins=first.origins + tuple(f"{second.notes.source}/{origin}" for origin in second.origins),
         parts=np.concatenate([first.parts, np.full(len(second), "", "<U5")]),

@@ -10,7 +10,7 @@ from typing import TypeGuard
 import numpy as np
 
 from .. import keyed_random
-from ..data import UNLABELLED, ImageSet, load, resized
+from ..data import SMALL, UNLABELLED, ImageSet, load, resized
 from ..errors import DataError, UsageError
 from ..files import content_hash
 from ..images import SizeLike, as_size
@@ -113,7 +113,7 @@ def read_real(
     others.
     """
     sampler, done = as_generator(source), _reading("real images", progress)
-    images = load(source, size=size, progress=done) if sampler is None else _drawn_by(sampler, most, seed)
+    images = load(source, size=size, limit=SMALL, progress=done) if sampler is None else _drawn_by(sampler, most, seed)
     images = resized(images, as_size(size) or images.shape[:2], images.shape[2])
     said, in_test, twins = _what_loading_did(images), images.parts == "test", 0
     disjoint = held_out is not None or bool(in_test.any() and not in_test.all())

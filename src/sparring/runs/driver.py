@@ -10,7 +10,7 @@ from pathlib import Path
 from torch import Tensor
 
 from .. import files
-from ..data import load
+from ..data import SMALL, load
 from ..devices import choose_device
 from ..errors import DataError, UsageError
 from ..files import new_folder
@@ -131,7 +131,7 @@ def train_steps(
     """
     device = choose_device(options.device)
     folder = new_folder(out, ours=("recipe.json", "data.json"), data=data)
-    imageset = load(data, size=options.size, unlabelled=options.unlabelled)
+    imageset = load(data, size=options.size, unlabelled=options.unlabelled, limit=SMALL)
     name, recipe, reason = find_recipe(recipe, imageset)
     read = used(imageset) if "all" in recipe.pools or "a" in recipe.pools else used(imageset) & imageset.labelled
     recipe = recipe if options.batch is None else _in_batches(recipe, options.batch)
