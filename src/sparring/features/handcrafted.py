@@ -75,8 +75,15 @@ EXTRACTORS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "deskewed fine-hog": _seen(lambda images: fine_hog(deskew(images))),
 }
 
-GREY = ("hog", "deskewed hog", "pixels", "deskewed pixels", "hog & lbp")
-COLOUR = ("hog & lbp", "hog", "hog & lbp & colour-histogram", "colour-histogram", "pixels")
+GREY = ("hog", "deskewed hog", "hog & lbp", "lbp", "pixels", "deskewed pixels")
+COLOUR = (
+    "hog & lbp & colour-histogram",
+    "hog & lbp",
+    "hog",
+    "lbp & colour-histogram",
+    "colour-histogram",
+    "pixels",
+)
 
 
 def candidate_features(shape: tuple[int, ...]) -> tuple[str, ...]:
