@@ -9,7 +9,7 @@ import torch
 from sparring.errors import UsageError
 from sparring.features import EXTRACTORS, colours, deskew, extract, gradient_histograms, hog, pixels
 from sparring.features.cache import CACHE, Cache
-from sparring.features.handcrafted import candidate_features
+from sparring.features.handcrafted import blocks_of, candidate_features
 
 
 @pytest.fixture(autouse=True)
@@ -99,7 +99,8 @@ def test_every_extractor_takes_every_size(name, shape):
 def test_candidates_exist_and_fit_the_colours():
     for shape in ((28, 28, 1), (32, 32, 3)):
         for name in candidate_features(shape):
-            extract(name, noise(2, *shape))
+            for block in blocks_of(name):
+                extract(block, noise(2, *shape))
     assert not any("deskewed" in name for name in candidate_features((32, 32, 3)))
 
 

@@ -83,6 +83,34 @@ def choose(
     return Choice(setting, best, CrossValidation(accuracy, tuple(table)))
 
 
+def choose_in_turn(
+    labels: np.ndarray,
+    names: Sequence[str],
+    details: Sequence[tuple[float, ...]],
+    held_out: Callable[[tuple, np.ndarray, np.ndarray], np.ndarray],
+    *,
+    seed: int,
+    temperature: float,
+) -> Choice[tuple]:
+    """Choose features of `names` at the first of `details`, then one of `details` for them, each as `choose` does.
+
+    A setting is (name, *detail). So the sum of both numbers is tried, not their product.
+    """
+    known: dict[tuple, np.ndarray] = {}
+
+    def once(setting: tuple, train: np.ndarray, held: np.ndarray) -> np.ndarray:
+        key = (setting, held.tobytes())
+        if key not in known:
+            known[key] = held_out(setting, train, held)
+        return known[key]
+
+    first = choose(labels, [(name, *details[0]) for name in names], once, seed=seed, temperature=temperature)
+    settings = [(first.settings[0], *detail) for detail in details]
+    last = choose(labels, settings, once, seed=seed, temperature=temperature)
+    table = first.measured.table + last.measured.table[1:]
+    return Choice(last.settings, last.temperature, CrossValidation(last.measured.accuracy, table))
+
+
 def within_error(excess: np.ndarray, weight: np.ndarray) -> bool:
     """Return whether the weighted mean of an excess [N] is within NEAR standard errors of zero."""
     mean = (weight * excess).sum()

@@ -1,5 +1,6 @@
 """Support vector machine on image features."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -10,12 +11,14 @@ import torch
 from scipy.special import log_expit, softmax
 from sklearn.svm import SVC
 
-from ..features.handcrafted import candidate_features, extract
+from ..features.handcrafted import blocks_of, candidate_features, extract
+from ..features.shrinking import shrunk
 from .base import Classifier
-from .selection import MOST, choose, subset
+from .selection import MOST, choose, choose_in_turn, subset
 
 PENALTIES = (10.0, 1.0)  # C, the preferred one first
 WIDTHS = (1.0, 0.3)  # gamma, times the inverse of the features' total variance
+LEAST_VARIANCE = 1e-12  # of features that differ at all
 KERNEL_VALUES = 20_000_000  # computed at a time
 
 
@@ -24,13 +27,14 @@ class SVMClassifier(Classifier):
     """One-against-one support vector machines with RBF kernel (Cortes & Vapnik 1995).
 
     Features, C and the kernel's width are chosen by cross-validation on the labels. Where a class has a single label
-    these are HOG, 10 and 1. The probability of a class is the product of the sigmoids of its pairwise decisions,
-    normalised, at a temperature that is fitted to held-out labels. Platt's method (SVC(probability=True)) fits two
-    numbers for every pair of classes instead, which takes more labels than there are.
+    these are the first of `candidate_features`, 10 and 1. The probability of a class is the product of the sigmoids of
+    its pairwise decisions, normalised, at a temperature that is fitted to held-out labels. Platt's method
+    (SVC(probability=True)) fits two numbers for every pair of classes instead, which takes more labels than there are.
 
-    `features`: a name of `features.EXTRACTORS`, or "auto" to choose. `C`, `width` (gamma times the total variance of
-    the features): None to choose. `most`: labelled images that are used, the same share of every class, because the
-    time grows with their square.
+    `features`: names of `features.EXTRACTORS` with " & " between them (the kernel takes the mean of their squared
+    distances, each in units of its variance), or "auto" to choose. `C`, `width` (gamma times the total variance of the
+    features): None to choose. `most`: labelled images that are used, the same share of every class, because the time
+    grows with their square.
     """
 
     features: str = "auto"
@@ -45,21 +49,22 @@ class SVMClassifier(Classifier):
         names = candidate_features(images.shape[1:]) if self.features == "auto" else (self.features,)
         strengths = PENALTIES if self.C is None else (self.C,)
         widths = WIDTHS if self.width is None else (self.width,)
-        few = subset(known, MOST, seed)
-        distances = {name: relative_distances(extract(name, images[labelled[few]])) for name in names}
+        few, shown = subset(known, MOST, seed), shrunk(images[labelled])
+        distances = distances_of(names, shown[few])
 
-        def held_out(setting: tuple[str, float, float], train: np.ndarray, held: np.ndarray) -> np.ndarray:
+        def held_out(setting: tuple, train: np.ndarray, held: np.ndarray) -> np.ndarray:
             name, strength, width = setting
             kernel = np.exp(-width * distances[name])
             model = svc_of(strength, "precomputed").fit(kernel[np.ix_(train, train)], known[few][train])
             return pairwise_scores(as_pair_columns(model.decision_function(kernel[np.ix_(held, train)])), classes)
 
         classes = int(known.max()) + 1
-        settings = [(name, strength, width) for name in names for strength in strengths for width in widths]
-        chosen = choose(known[few], settings, held_out, seed=seed, temperature=1.0)
+        details = [(strength, width) for strength in strengths for width in widths]
+        chosen = choose_in_turn(known[few], names, details, held_out, seed=seed, temperature=1.0)
         self.extractor_, strength, width = chosen.settings
         self.temperature_ = chosen.temperature
-        self._keep(extract(self.extractor_, images[labelled]), known, strength, width)
+        self.scales_ = block_scales(self.extractor_, shown)
+        self._keep(scaled_blocks(self.extractor_, self.scales_, shown), known, strength, width)
         self._note(
             chosen={
                 "features": self.extractor_,
@@ -84,7 +89,8 @@ class SVMClassifier(Classifier):
 
     def _decisions(self, images: np.ndarray) -> np.ndarray:
         """Return decisions float32 [N, K(K-1)/2] of pairs (0,1), (0,2) ... (1,2) ...; the first class is above 0."""
-        features, vectors = torch.tensor(extract(self.extractor_, images)), torch.tensor(self.vectors_)
+        features = torch.tensor(scaled_blocks(self.extractor_, self.scales_, shrunk(images)))
+        vectors = torch.tensor(self.vectors_)
         pairs = pair_weights(self.dual_, self.vector_classes_)
         length, out = vectors.square().sum(1), []
         for chunk in features.split(max(64, KERNEL_VALUES // max(1, len(vectors)))):
@@ -96,13 +102,36 @@ class SVMClassifier(Classifier):
         scores = pairwise_scores(self._decisions(images).astype(np.float64), len(self.classes_))
         return softmax(scores / self.temperature_, axis=1)
 
+    def _restore(self, state: dict[str, object]) -> None:
+        super()._restore({"scales_": np.ones(1, np.float32)} | state)  # before version 0.3 there was one block
+
+
+def block_scales(name: str, images: np.ndarray) -> np.ndarray:
+    """Return float32 [blocks]: what multiplies each block of features, so that all vary alike; 1 where there is one."""
+    names = blocks_of(name)
+    if len(names) == 1:
+        return np.ones(1, np.float32)
+    variances = [total_variance(extract(block, images)) for block in names]
+    return np.array([0.0 if variance <= LEAST_VARIANCE else variance**-0.5 for variance in variances], np.float32)
+
+
+def scaled_blocks(name: str, scales: np.ndarray, images: np.ndarray) -> np.ndarray:
+    """Return the blocks of features side by side, times their scales, float32 [N,F]."""
+    return np.concatenate([extract(block, images) * s for block, s in zip(blocks_of(name), scales, strict=True)], 1)
+
+
+def distances_of(names: Sequence[str], images: np.ndarray) -> dict[str, np.ndarray]:
+    """Return `relative_distances` [N,N] by name of features; of several blocks their mean."""
+    found = {block: relative_distances(extract(block, images)) for name in names for block in blocks_of(name)}
+    return {name: np.mean([found[block] for block in blocks_of(name)], axis=0) for name in names}
+
 
 def svc_of(strength: float, kernel: str, gamma: Any = "scale") -> SVC:
     return SVC(C=strength, kernel=kernel, gamma=gamma, class_weight="balanced", decision_function_shape="ovo")
 
 
 def total_variance(features: np.ndarray) -> float:
-    return max(float(features.var(0, dtype=np.float64).sum()), 1e-12)
+    return max(float(features.var(0, dtype=np.float64).sum()), LEAST_VARIANCE)
 
 
 def relative_distances(features: np.ndarray) -> np.ndarray:

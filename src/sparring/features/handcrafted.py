@@ -14,6 +14,7 @@ from ..files import content_hash
 from .cache import CACHE
 from .deskewing import deskew
 from .gradient_histograms import box_windows, cached_chunks, hog
+from .histograms import colour_histograms, local_binary_patterns
 from .shrinking import shrunk
 
 
@@ -67,15 +68,35 @@ EXTRACTORS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "hog": _seen(coarse_hog),
     "fine-hog": _seen(fine_hog),
     "hog+colours": _seen(_joined(coarse_hog, colours)),
+    "lbp": _seen(local_binary_patterns),
+    "colour-histogram": _seen(colour_histograms),
     "deskewed pixels": _seen(lambda images: pixels(deskew(images))),
     "deskewed hog": _seen(lambda images: coarse_hog(deskew(images))),
     "deskewed fine-hog": _seen(lambda images: fine_hog(deskew(images))),
 }
 
+GREY = ("hog", "deskewed hog", "hog & lbp", "lbp", "pixels", "deskewed pixels")
+COLOUR = (
+    "hog & lbp & colour-histogram",
+    "hog & lbp",
+    "hog",
+    "lbp & colour-histogram",
+    "colour-histogram",
+    "pixels",
+)
+
 
 def candidate_features(shape: tuple[int, ...]) -> tuple[str, ...]:
-    """Return the names of the extractors worth trying on images of this shape (H, W, C), the usual best first.
+    """Return the names of the features worth trying on images of this shape (H, W, C), the usual best first.
 
-    Deskewing is for grey images, colours are for colour images.
+    Deskewing is for grey images, colours are for colour images. Several blocks have " & " between them (`blocks_of`).
     """
-    return ("hog", "deskewed hog", "pixels", "deskewed pixels") if shape[-1] == 1 else ("hog", "hog+colours", "pixels")
+    return GREY if shape[-1] == 1 else COLOUR
+
+
+def blocks_of(name: str) -> tuple[str, ...]:
+    """Return the names of the extractors of features such as "hog & lbp", which count alike. Raises UsageError."""
+    names = tuple(name.split(" & "))
+    for each in names:
+        pick(EXTRACTORS, each, "extractor")
+    return names
