@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from ..devices import choose_device
-from ..errors import FileFormatError, MachineError, SparringError, UsageError, pick
+from ..errors import FileFormatError, MachineError, SparringError, UsageError, pick, suggestion
 from ..files import content_hash
 from ..records import OnProgress, no_progress
 from .encoder_files import check_hash, fetched, folder_of, missing_package, read_config, weight_files, weights_hash
@@ -74,6 +74,10 @@ def names_of(pretrained: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in pretrained.split(","))
     if names == (NONE,):
         return ()
+    for name in names:
+        near = suggestion(name, (BUILT_IN, NONE))
+        if name not in (BUILT_IN, NONE) and near and "/" not in name and not Path(name).exists():
+            raise UsageError("pretrained", f"there is no encoder {name}{near}", fix="give a folder, or a name on the hub")
     twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
     if twice or "" in names or NONE in names:
         wrong = f"names {twice} twice" if twice else "has an empty name" if "" in names else "is none and more"
