@@ -77,7 +77,9 @@ def names_of(pretrained: str) -> tuple[str, ...]:
     for name in names:
         near = suggestion(name, (BUILT_IN, NONE))
         if name not in (BUILT_IN, NONE) and near and "/" not in name and not Path(name).exists():
-            raise UsageError("pretrained", f"there is no encoder {name}{near}", fix="give a folder, or a name on the hub")
+            raise UsageError(
+                "pretrained", f"there is no encoder {name}{near}", fix="give a folder, or a name on the hub"
+            )
     twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
     if twice or "" in names or NONE in names:
         wrong = f"names {twice} twice" if twice else "has an empty name" if "" in names else "is none and more"

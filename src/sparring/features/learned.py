@@ -99,7 +99,7 @@ def own(
     """
     _check(images)
     labels, where = _usable(labels), choose_device(device)
-    precision = choose_precision(precision)
+    precision = choose_precision(precision, where)
     names = () if labels is None else tuple(classes) or tuple(map(str, range(int(labels.max()) + 1)))
     content = content_hash(images, *(() if labels is None else (labels,)))
     key = ("own", OWN_VERSION, RECIPE, seed, precision, len(names), content, *(() if length is None else (length,)))
