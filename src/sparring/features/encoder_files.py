@@ -80,7 +80,7 @@ def _from_hub(hub: ModuleType, name: str) -> Path:
         raise FileFormatError(
             "encoder-missing",
             f"the hub has no model {name} that may be read from here",
-            fix="write its name as on the hub, such as facebook/dinov2-small; if it asks for that, log in: hf auth login",
+            fix="write its name as on the hub, such as facebook/dinov2-small, or log in there: hf auth login",
         ) from error
     except OSError as error:  # the hub's own errors among them
         raise _unreachable(name, hub.constants, error) from error

@@ -24,7 +24,7 @@ from ..errors import FileFormatError, MachineError, SparringError, UsageError, p
 from ..files import content_hash
 from ..records import OnProgress, no_progress
 from .encoder_files import check_hash, fetched, folder_of, missing_package, read_config, weight_files, weights_hash
-from .extractor import HASH_DIGITS, Extractor
+from .extractor import HASH_DIGITS, Compute, Extractor
 from .inception import SIDE, load_inception
 from .preprocessing import Preparation, preparation_of
 from .pretrained import BUILT_IN, imagenet
@@ -41,6 +41,7 @@ FAMILIES = {  # name -> the model types of transformers that it may be; none: an
 UNIMPORTANT = ("transformers_version", "dtype", "torch_dtype", "architectures")  # in a config.json
 POOLER = "pooler."  # weights of a layer that only some models of a type have
 NONE = "none"  # the setting that does without
+INCEPTION = "ImageNet, by Inception v3 with the weights of 2015-12-05"
 SQUARE = Preparation((0.5,) * 3, (0.5,) * 3, "bilinear", size=(SIDE, SIDE))
 
 
@@ -77,9 +78,7 @@ def names_of(pretrained: str) -> tuple[str, ...]:
     for name in names:
         near = suggestion(name, (BUILT_IN, NONE))
         if name not in (BUILT_IN, NONE) and near and "/" not in name and not Path(name).exists():
-            raise UsageError(
-                "pretrained", f"there is no encoder {name}{near}", fix="give a folder, or a name on the hub"
-            )
+            raise UsageError("pretrained", f"there is no encoder {name}{near}", fix="or name a folder or a hub's model")
     twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
     if twice or "" in names or NONE in names:
         wrong = f"names {twice} twice" if twice else "has an empty name" if "" in names else "is none and more"
@@ -132,23 +131,35 @@ def unloaded(name: str, source: str | Path, expected: str, device: str) -> Extra
     types, where = pick(FAMILIES, name, "encoder"), choose_device(device)
     folder = folder_of(source, "*" if name == "inception" else "model.safetensors")
     files = weight_files(folder)
-    found = weights_hash(files)
-    check_hash(found, expected, folder)
+    weights = weights_hash(files)
+    check_hash(weights, expected, folder)
     if name == "inception":
-        return _extractor(name, partial(load_inception, files), SQUARE, found, where, folder)
-    config = read_config(folder / "config.json", "the architecture of the model")
-    if types and config.get("model_type") not in types:
-        raise UsageError("other-encoder", f"{folder} holds a model of type {config.get('model_type')!r}, not {name}",
-                         fix="name a folder that holds one, or call the extractor encoder")  # fmt: skip
-    path = folder / "preprocessor_config.json"
-    prepare = preparation_of(read_config(path, "how its images are resized and normalised"), path)
-    built = {key: value for key, value in sorted(config.items()) if key[0] != "_" and key not in UNIMPORTANT}
-    return _extractor(name, partial(loaded_model, folder), prepare, found, where, folder, str(built))
+        load, prepare, kind, built = partial(load_inception, files), SQUARE, INCEPTION, ""
+    else:
+        config = read_config(folder / "config.json", "the architecture of the model")
+        kind = config.get("model_type")
+        if types and kind not in types:
+            raise UsageError("other-encoder", f"{folder} holds a model of type {kind!r}, not {name}",
+                             fix="name a folder that holds one, or call the extractor encoder")  # fmt: skip
+        path = folder / "preprocessor_config.json"
+        prepare = preparation_of(read_config(path, "how its images are resized and normalised"), path)
+        load, kind = partial(loaded_model, folder), f"published weights of type {kind}, sha256 {weights[:HASH_DIGITS]}"
+        built = str({key: value for key, value in sorted(config.items()) if key[0] != "_" and key not in UNIMPORTANT})
+    return Extractor(
+        name=name,
+        hash=content_hash("encoder", ENCODER_VERSION, weights, prepare, built)[:HASH_DIGITS],
+        weights=weights,
+        learned_from=kind,
+        resize=prepare.rule,
+        compute=_compute(load, prepare, folder, where),
+        batch=ENCODER_BATCH,
+        alone=True,
+    )
 
 
-def _extractor(
-    name: str, load: Callable[[], nn.Module], prepare: Preparation, weights: str, device: str, folder: Path, built=""
-) -> Extractor:
+def _compute(load: Callable[[], nn.Module], prepare: Preparation, folder: Path, device: str) -> Compute:
+    """Return the function of images that computes features by a model, which it loads when it is first called."""
+
     @torch.inference_mode()
     def outputs(model: nn.Module, images: np.ndarray) -> np.ndarray:
         return pooled(model, prepare(images, device)).float().cpu().numpy()
@@ -165,15 +176,7 @@ def _extractor(
             raise unreadable(folder, error) from error
         return found
 
-    return Extractor(
-        name=name,
-        hash=content_hash("encoder", ENCODER_VERSION, weights, prepare, built)[:HASH_DIGITS],
-        weights=weights,
-        resize=prepare.rule,
-        compute=lambda images: (outputs(model(), images), None),
-        batch=ENCODER_BATCH,
-        alone=True,
-    )
+    return lambda images: (outputs(model(), images), None)
 
 
 def pooled(model: nn.Module, x: Tensor) -> Tensor:
