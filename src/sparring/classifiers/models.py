@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .. import records
 from ..artifacts import read_artifact, write_artifact
-from ..devices import SPARRING_VERSION
+from ..devices import SPARRING_VERSION, choose_device
 from ..errors import FileFormatError, UsageError, printable
 from .base import Classifier
 from .image_inputs import size_text
@@ -64,12 +64,14 @@ def save_model(estimator: Classifier, folder: str | Path, **card: object) -> Pat
     return write_artifact(folder, "classifier", arrays, config, preprocess=preprocess, card=text)
 
 
-def load_model(folder: str | Path) -> Classifier:
-    """Return the classifier that `save_model` wrote; its predictions are the same to the last bit.
+def load_model(folder: str | Path, *, device: str = "auto") -> Classifier:
+    """Return the classifier that `save_model` wrote; its predictions are the same to the last bit on the same device.
 
-    Raises FileFormatError when the folder is missing, damaged, changed, of another program or of a later version.
+    device: "auto", "cpu" or "cuda". Raises FileFormatError when the folder is missing, damaged, changed, of another
+    program or of a later version, or when it needs an encoder that is not here or has changed; MachineError for a
+    device that is not there.
     """
-    folder = Path(folder)
+    folder, device = Path(folder), choose_device(device)
     found = read_artifact(folder, "classifier", fix="name a folder such as STUDY/model")
     config, arrays = found.config, found.tensors
     try:
@@ -80,6 +82,8 @@ def load_model(folder: str | Path) -> Classifier:
             raise ValueError(f"{sorted(parameters.keys() - known)} are no parameters of {config['method']}")
         estimator = cls(**parameters)
         estimator._restore(state)
+        if "device" in known:
+            estimator.set_params(device=device)
         _try_out(estimator)
     except FileFormatError:
         raise

@@ -9,7 +9,7 @@ from ..errors import UsageError, printable
 from ..files import new_file
 from .app import app, games, tables
 from .screen import Line, Screen
-from .typed import Count, Flag, Names, Seed
+from .typed import Count, Device, Download, Flag, Names, Seed
 
 if TYPE_CHECKING:
     from ..judging import JudgeOptions
@@ -25,14 +25,14 @@ def judge(
     features: str = "own",
     weights: Path | None = None,
     weights_hash: str | None = None,
-    download: Flag = False,
+    download: Download = False,
     held_out: str | None = None,
     per_class: Flag = False,
     over_time: Flag = False,
     images: Count = 10_000,
     size: str | None = None,
     seed: Seed = 0,
-    device: str = "auto",
+    device: Device = "auto",
     report: Path | None = None,
     json: Flag = False,
     quiet: Flag = False,
@@ -52,14 +52,12 @@ def judge(
             image model, need --weights.
         weights: folder of such a model, or its name on the hub; of inception a .safetensors file.
         weights_hash: what the sha256 of these weights must begin with.
-        download: fetch these weights from the hub if they are not here; without it no network is used.
         held_out: real images that no generator was trained on; fakes are compared with them.
         per_class: score each class, too.
         over_time: judge every checkpoint of one run. Half of the real images choose the best, the others score it.
         images: at most this many on each side.
         size: what all images are fitted to: a side, or height x width such as 48x64.
         seed: of all random choices.
-        device: where features are computed: auto, cpu or cuda.
         report: write an HTML page, such as judge.html.
         json: print JSON.
         quiet: print nothing but results.
