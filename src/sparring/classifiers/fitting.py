@@ -121,15 +121,18 @@ def _test_score(model: Classifier, images: ImageSet) -> TestScore:
     return TestScore(len(images), found.mean, found.low, found.high)
 
 
-def classify(model: Classifier | str | Path, images: object, *, device: str = "auto") -> list[Prediction]:
+def classify(
+    model: Classifier | str | Path, images: object, *, pretrained: str | None = None, device: str = "auto"
+) -> list[Prediction]:
     """Return what a model says of each image, in their order.
 
     model: a fitted classifier, or a model folder. images: a path, bytes, an open file, a PIL image or an array, or a
-    list of these; of a folder, all images in it. Images of any size are fitted to the model. device: "auto", "cpu" or
-    "cuda", for a folder; a fitted classifier has its own. Raises FileFormatError for the model, MissingData for a path
-    that is not there, DataError where no image can be read, MachineError for a device that is not there.
+    list of these; of a folder, all images in it. Images of any size are fitted to the model. pretrained, device: for a
+    folder, as `load_model` takes them; a fitted classifier has its own. Raises FileFormatError for the model,
+    MissingData for a path that is not there, DataError where no image can be read, MachineError for a device that is
+    not there.
     """
-    classifier = model if isinstance(model, Classifier) else load_model(model, device=device)
+    classifier = model if isinstance(model, Classifier) else load_model(model, pretrained=pretrained, device=device)
     named = _named_images(images if isinstance(images, list | tuple) else [images])
     found: list[Prediction] = []
     for start in range(0, len(named), PICTURES_AT_ONCE):

@@ -175,6 +175,7 @@ def classify(
     model: Path,
     /,
     *images: Path,
+    pretrained: str | None = None,
     device: Device = "auto",
     csv: Flag = False,
     json: Flag = False,
@@ -184,6 +185,7 @@ def classify(
     Args:
         model: a model folder, such as STUDY/model.
         images: image files, and folders of them.
+        pretrained: the folder of the encoder that the model sees through, where it is not where it was.
         csv: print CSV with the probability of every class.
         json: print JSON with the probability of every class.
     """
@@ -195,7 +197,7 @@ def classify(
         raise UsageError(
             "missing", "there are no images to classify", fix="name image files or folders after the model"
         )
-    classifier = load_model(model, device=device)
+    classifier = load_model(model, pretrained=pretrained, device=device)
     found = predictions_of(classifier, images)
     good, bad = [p for p in found if not p.problem], [p for p in found if p.problem]
     for p in bad:

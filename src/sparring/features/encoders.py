@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from ..devices import choose_device
 from ..errors import FileFormatError, MachineError, SparringError, UsageError, pick, suggestion
 from ..files import content_hash
+from ..nets.efficientnet import SOURCE, shipped_weights
 from ..records import OnProgress, no_progress
 from .encoder_files import check_hash, fetched, folder_of, missing_package, read_config, weight_files, weights_hash
 from .extractor import HASH_DIGITS, Compute, Extractor
@@ -98,6 +99,28 @@ def encoders_of(pretrained: str, *, device: str = "auto") -> tuple[Extractor, ..
 def named_encoder(name: str, *, device: str = "auto") -> Extractor:
     """Return the built-in network, or the image model in a folder or of that name in the hub's cache."""
     return imagenet(device=device) if name == BUILT_IN else known_encoder(name, device=device)
+
+
+def same_encoder(name: str, expected: str, *, device: str = "auto") -> Extractor:
+    """Return the encoder of that name for a model that learned with it; `expected`: the hash of the extractor then.
+
+    Raises FileFormatError where the encoder is not on this machine, or is another one.
+    """
+    try:
+        found = named_encoder(name, device=device)
+    except FileFormatError as error:
+        raise FileFormatError(
+            error.id, f"the model sees images through the encoder {name}, and {error.problem}",
+            fix=f"{error.fix}; or say where it is now: --pretrained FOLDER",
+        ) from error  # fmt: skip
+    if found.hash != expected:
+        raise FileFormatError(
+            "other-encoder",
+            f"the model sees images through the encoder {name} with the hash {expected}, and what has that name here "
+            f"has the hash {found.hash}",
+            fix="put back the files that it learned with, or fit again",
+        )
+    return found
 
 
 def download(pretrained: str, progress: OnProgress = no_progress) -> None:
@@ -224,6 +247,21 @@ def unreadable(folder: Path, error: Exception) -> FileFormatError:
     return FileFormatError(
         "bad-encoder", f"{folder} does not work as an image model: {reason}", fix="fetch the whole model again"
     )
+
+
+def installed_encoders() -> dict[str, str]:
+    """Return what may be used of other images on this machine, and why, by name: for people."""
+    try:
+        shipped_weights()
+        found = {BUILT_IN: f"{SOURCE}; Apache-2.0"}
+    except (MachineError, FileFormatError) as error:
+        found = {BUILT_IN: f"missing: {error.problem}"}
+    there = importlib.util.find_spec("transformers") is not None
+    return found | {
+        "others": "image models of transformers, from a folder or the hub"
+        if there
+        else missing_package("transformers").problem
+    }
 
 
 def transformers_module() -> ModuleType:
