@@ -9,9 +9,13 @@ import pytest
 import torch
 from hub import hub
 
-from sparring.errors import FileFormatError, MachineError
+from sparring.classifiers import fit
+from sparring.data import ImageSet
+from sparring.errors import FileFormatError, MachineError, UsageError
+from sparring.features import encoder, encoders, imagenet
 from sparring.features.encoder_files import fetched, hub_folder
-from sparring.features.encoders import encoder
+from sparring.features.encoders import encoders_of, names_of, same_encoder
+from sparring.study import compare
 
 huggingface_hub = pytest.importorskip("huggingface_hub")
 
@@ -36,6 +40,18 @@ def published(tmp_path_factory):
     (folder / "modeling_tiny.py").write_text("raise SystemExit")
     (folder / "README.md").write_text("# Tiny")
     return folder
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    """Whoever opens a socket fails."""
+
+    def refuse(*_):
+        raise AssertionError("a socket was opened")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket.socket, "connect_ex", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
 
 
 def test_a_model_is_fetched_once_and_only_what_is_read(published, tmp_path, monkeypatch):
@@ -81,13 +97,94 @@ def test_what_cannot_be_fetched_is_said(published, tmp_path, monkeypatch):
         fetched("someone/tiny")
 
 
-def test_nothing_connects_without_being_asked(published, tmp_path, monkeypatch):
-    def refuse(*_):
-        raise AssertionError("a socket was opened")
-
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setattr(socket.socket, "connect_ex", refuse)
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+def test_nothing_connects_without_being_asked(published, offline):
     encoder("dinov2", published)
     with pytest.raises(FileFormatError, match="no model of that name"):
         encoder("dinov2", "someone/tiny")
+
+
+# --- a classifier that asks for it -----------------------------------------------------------------------------------
+
+
+def toys(count=24):
+    """Noise, whose class is its colour."""
+    y = np.arange(count) % 3
+    x = np.random.default_rng(0).integers(0, 200, (count, 16, 16, 3), dtype=np.uint8)
+    x[np.arange(count), :, :, y] += 50
+    return ImageSet(x, y, ("a", "b", "c"), tuple(map(str, range(count))), np.full(count, "", "<U5"), "toys")
+
+
+def test_fit_fetches_only_where_it_is_asked_to(published, tmp_path, monkeypatch):
+    with hub({"someone/tiny": published}, monkeypatch, tmp_path / "hub") as asked:
+        fit(toys(), method="majority", pretrained="someone/tiny")
+        assert not asked
+        fit(toys(), method="majority", pretrained="efficientnet-lite0,someone/tiny", download=True)
+        assert [line for line in asked if line.endswith("model.safetensors")]
+    assert encoders_of("someone/tiny")[0].hash == encoder("encoder", published).hash
+
+
+def test_fit_and_compare_open_no_socket(tmp_path, offline):
+    fit(toys(), method="svm", pretrained="efficientnet-lite0")
+    compare(toys(60), tmp_path / "study", methods=["majority", "svm"], labels=3, repeats=1, jobs=0, model=False)
+
+
+# --- the setting -----------------------------------------------------------------------------------------------------
+
+
+def test_the_setting_names_encoders(published, tmp_path, monkeypatch):
+    assert names_of("none") == () == encoders_of("none")
+    assert names_of("efficientnet-lite0") == ("efficientnet-lite0",)
+    assert names_of(f"efficientnet-lite0, {published}") == ("efficientnet-lite0", str(published))
+    first, second = encoders_of(f"efficientnet-lite0,{published}", device="cpu")
+    assert first is imagenet(device="cpu") and second.name == published.name
+    assert second.hash == encoder("dinov2", published).hash  # the judge sees through the same
+    assert "dinov2" in second.learned_from and second.weights[:12] in second.learned_from
+    monkeypatch.chdir(published.parent)
+    assert encoders_of(published.name)[0].name == published.name
+    (tmp_path / "with,comma").mkdir()
+    assert names_of(str(tmp_path / "with,comma")) == (str(tmp_path / "with,comma"),)
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("", "has an empty name"),
+        ("efficientnet-lite0,", "has an empty name"),
+        ("none,efficientnet-lite0", "is none and more"),
+        ("someone/tiny,someone/tiny", "names someone/tiny twice"),
+        ("efficientnet-lite", "no encoder efficientnet-lite, did you mean efficientnet-lite0"),
+        ("non", "did you mean none"),
+    ],
+)
+def test_settings_that_cannot_be_meant_are_refused(setting, said):
+    with pytest.raises(UsageError, match=said):
+        names_of(setting)
+
+
+def test_a_model_is_loaded_when_features_are_first_computed_and_once(published, tmp_path, monkeypatch):
+    loaded = []
+    real = encoders.loaded_model
+    monkeypatch.setattr(encoders, "loaded_model", lambda folder: loaded.append(folder) or real(folder))
+    folder, images = tmp_path / "copy", np.zeros((2, 20, 20, 3), np.uint8)
+    shutil.copytree(published, folder)
+    for _ in range(2):
+        (found,) = encoders_of(str(folder))
+        found.features(images)
+    assert len(loaded) == 1
+    (folder / "config.json").write_text(json.dumps({**json.loads((folder / "config.json").read_text()), "x": 1}))
+    (other,) = encoders_of(str(folder))
+    assert other.hash != found.hash  # changed files are seen
+    assert len(loaded) == 1
+
+
+def test_a_model_finds_the_encoder_that_it_learned_with(published, tmp_path):
+    (found,) = encoders_of(str(published))
+    assert same_encoder(str(published), found.hash).hash == found.hash
+    with pytest.raises(
+        FileFormatError, match=rf"sees images through the encoder .* with the hash {'0' * 12}, and what "
+    ):
+        same_encoder(str(published), "0" * 12)
+    with pytest.raises(
+        FileFormatError, match=r"through the encoder someone/gone, and there is no folder .*--pretrained"
+    ):
+        same_encoder("someone/gone", found.hash)

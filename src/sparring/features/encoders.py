@@ -71,7 +71,7 @@ def names_of(pretrained: str) -> tuple[str, ...]:
     Names are separated by commas: "efficientnet-lite0", which is built in, folders, and names of models on the hub. A
     folder whose own name has a comma counts as one. Raises UsageError.
     """
-    if Path(pretrained).is_dir():
+    if "," in pretrained and Path(pretrained).is_dir():
         return (pretrained,)
     names = tuple(name.strip() for name in pretrained.split(","))
     if names == (NONE,):
