@@ -1,13 +1,16 @@
 """Which score sees what is wrong? Real images, spoilt in known ways and shares, judged as fakes.
 
-    python benchmarks/judge_power.py [mnist cifar10] [--only alarms|power] [--repeats 10] [--count 2000] [--threads 1]
+    python benchmarks/judge_power.py [mnist cifar10] [--features own] [--only alarms|power] [--repeats 10]
+                                     [--count 2000] [--pool 60000] [--threads 1]
 
-The extractor `own` learns from 5,000 labelled training images. In every repeat three other sets of --count training
+The extractor `own` learns from 5,000 labelled training images; efficientnet-lite0 learned from ImageNet, and names none
+of these classes. In every repeat three other sets of --count training
 images are drawn: one to compare with, a clean one, and one of which 5, 10 or 20 % are spoilt. A score sees the harm
 when it is worse for the spoilt set than for the clean one by a one-sided test at 5 %, from the errors that the judge
 itself states. The judge says it when one of its sentences about the spoilt set alone is a complaint. The table, of the
 share of repeats in which a score saw it, is written to results/judge_power.md and into docs/judge.md; the column
-`nothing` has a second clean set: about 5 % there is as it should be, much more is a defect.
+`nothing` has a second clean set: about 5 % there is as it should be, much more is a defect. --pool: at most so many
+images that sets are drawn from.
 """
 
 import argparse
@@ -33,6 +36,7 @@ from sparring.data import ImageSet
 from sparring.features import Extractor, own
 from sparring.features.extractor import handmade
 from sparring.features.learned import HANDMADE
+from sparring.features.pretrained import imagenet
 from sparring.judging.catalogue import METRICS
 from sparring.judging.inputs import RealImages
 from sparring.judging.scores import MetricScore, Pair
@@ -42,10 +46,12 @@ from sparring.metrics import difference
 HERE = Path(__file__).parent
 SEEN, ALARMED = 5000, 1000  # images that the extractor learns from; a side, where nothing is to be seen
 SHARES = (0.05, 0.10, 0.20)
+BUILT_IN = "efficientnet-lite0"
 TOLD = ("kernel", "coverage", "classes", "fidelity", "spectrum", "copies", "memorised")  # what its sentences are from
 SAYS = "the judge says so"
 Z = 1.6449  # one-sided 5 %
 NAMES = [name for name, metric in METRICS.items() if not metric.asked and name != "class-frechet"]
+NEED_CLASSES = [name for name in NAMES if METRICS[name].needs in ("classes", "labels")]
 
 
 # --- images with their features, computed once -----------------------------------------------------------------------
@@ -57,7 +63,7 @@ class Looked:
 
     side: ImageSet
     features: np.ndarray
-    logits: np.ndarray
+    logits: np.ndarray  # of no class where it names none
     plain: np.ndarray  # features for copies
 
     def __len__(self) -> int:
@@ -76,10 +82,10 @@ class Looked:
 
 
 def looked(side: ImageSet, extractor: Extractor) -> Looked:
-    logits = extractor.logits(side.images)
-    assert logits is not None
-    plain = handmade(HANDMADE[side.images.shape[3]]).features(side.images)
-    return Looked(side, extractor.features(side.images), logits, plain)
+    features, logits = extractor.features(side.images), extractor.logits(side.images)
+    if logits is None:
+        return Looked(side, features, np.zeros((len(side), 0), np.float32), features)
+    return Looked(side, features, logits, handmade(HANDMADE[side.images.shape[3]]).features(side.images))
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,16 +98,21 @@ class World:
     seen: Looked
     rest: Looked
 
+    @property
+    def names(self) -> list[str]:
+        """Of the scores that this extractor gives."""
+        return [name for name in NAMES if self.extractor.classes or name not in NEED_CLASSES]
+
     @classmethod
-    def of(cls, data: str) -> "World":
+    def of(cls, data: str, features: str = "own", pool: int = 60_000) -> "World":
         real = real_images(data)
         classes = tuple(map(str, range(int(real.y.max()) + 1)))
         origins = tuple(map(str, range(len(real.x))))
         whole = ImageSet(real.x, real.y, classes, origins, np.full(len(real.x), "", "<U5"), data)
         order = np.random.default_rng(0).permutation(len(whole))
-        seen, rest = whole.take(order[:SEEN]), whole.take(order[SEEN:])
-        extractor = own(seen.images, seen.labels, classes)
-        right = f"{100 * (extractor.accuracy or 0):.1f} % of {extractor.accuracy_of}"
+        seen, rest = whole.take(order[:SEEN]), whole.take(order[SEEN : SEEN + pool])
+        extractor = own(seen.images, seen.labels, classes) if features == "own" else imagenet()
+        right = f"{100 * extractor.accuracy:.1f} % of {extractor.accuracy_of}" if extractor.accuracy else "no class"
         print(f"{data}: extractor {extractor.hash}, right on {right}", flush=True)
         return cls(data, extractor, classes, looked(seen, extractor), looked(rest, extractor))
 
@@ -110,7 +121,8 @@ class World:
         pair = Pair(reals, fake.side, self.extractor)
         vars(pair).update(real_features=held.features, fake_features=fake.features)
         vars(pair).update(three=[self.seen.plain, held.plain, fake.plain])
-        vars(pair).update(real_named=held.logits.argmax(1), fake_logits=fake.logits)
+        if self.extractor.classes:
+            vars(pair).update(real_named=held.logits.argmax(1), fake_logits=fake.logits)
         return pair
 
     def drawn(self, random: np.random.Generator, parts: int, count: int) -> list[Looked]:
@@ -195,12 +207,12 @@ def power(world: World, repeats: int, count: int) -> dict[tuple[str, float], dic
     for repeat in range(repeats):
         random = np.random.default_rng(repeat + 1)
         held, clean, fake, pool = world.drawn(random, 4, count)
-        base = scores(world.pair(held, clean))
+        base = scores(world.pair(held, clean), world.names)
         for harm, spoil in HARMS.items():
             for share in SHARES if harm != "nothing" else (0.0,):
-                now = scores(world.pair(held, spoil(fake, share, pool, world, random)))
+                now = scores(world.pair(held, spoil(fake, share, pool, world, random)), world.names)
                 row = found.setdefault((harm, share), {})
-                for name in NAMES:
+                for name in world.names:
                     row[name] = row.get(name, 0.0) + sees(name, now[name], base[name]) / repeats
                 row[SAYS] = row.get(SAYS, 0.0) + bool(complaints(now)) / repeats
         print(f"{world.data}: repeat {repeat + 1} of {repeats}", flush=True)
@@ -214,9 +226,10 @@ def complaints(scores: dict[str, MetricScore]) -> list[str]:
 def alarms(world: World, repeats: int, count: int) -> dict[str, float]:
     """What the judge says of images that are no different: share of repeats in which it says that they are."""
     found: dict[str, float] = {}
+    told = [name for name in TOLD if name in world.names]
     for repeat in range(repeats):
         held, *sets = world.drawn(np.random.default_rng(10_000 + repeat), 4, count)
-        each = {name: scores(world.pair(held, side), TOLD) for name, side in zip("abc", sets, strict=True)}
+        each = {name: scores(world.pair(held, side), told) for name, side in zip("abc", sets, strict=True)}
         of_a, said = each["a"], sentences_about("a", [each["a"]])
         fired = {
             "the judge says: different from real images": bool(tests_of_difference(of_a)[1]),
@@ -225,7 +238,7 @@ def alarms(world: World, repeats: int, count: int) -> dict[str, float]:
             "the judge says: one of two sets is better in a score": ranks({k: [each[k]] for k in "ab"}, count),
             "the judge says: one of three sets is better in a score": ranks({k: [each[k]] for k in "abc"}, count),
         }
-        for name in ("kernel", "classes", "spectrum", "fidelity", "memorised"):
+        for name in [name for name in ("kernel", "classes", "spectrum", "fidelity", "memorised") if name in told]:
             for level in (0.05, 0.01):
                 fired[f"test of {name} at {100 * level:.0f} %"] = (1 if of_a[name].p is None else of_a[name].p) <= level
         for name, yes in fired.items():
@@ -272,6 +285,8 @@ def written(results: dict) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="*", default=["mnist", "cifar10"])
+    parser.add_argument("--features", choices=["own", BUILT_IN], default="own")
+    parser.add_argument("--pool", type=int, default=60_000, help="images that sets are drawn from, at most")
     parser.add_argument("--only", choices=["alarms", "power"])
     parser.add_argument("--repeats", type=int, default=10, help="of each harm")
     parser.add_argument("--count", type=int, default=2000)
@@ -280,17 +295,18 @@ def main() -> None:
     options = parser.parse_args()
     path = HERE / "results" / "judge_power.json"
     for data in options.data:
-        world, date = World.of(data), str(datetime.date.today())
+        world, date = World.of(data, options.features, options.pool), str(datetime.date.today())
+        entry = data if options.features == "own" else f"{data} through {options.features}"
         results = json.loads(path.read_text()) if path.exists() else {}
         if options.only != "power":
             fired = alarms(world, options.alarms, ALARMED)
             of = {"date": date, "repeats": options.alarms, "count": ALARMED, "fired": fired}
-            results.setdefault(data, {})["alarms"] = of
+            results.setdefault(entry, {})["alarms"] = of
         if options.only != "alarms":
             found = power(world, options.repeats, options.count)
             rows = [{"harm": harm, "share": share, "seen": seen} for (harm, share), seen in found.items()]
             of = {"date": date, "repeats": options.repeats, "count": options.count, "found": rows}
-            results.setdefault(data, {})["power"] = of
+            results.setdefault(entry, {})["power"] = of
         path.write_text(json.dumps(results, indent=1) + "\n")
         written(results)
 

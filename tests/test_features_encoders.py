@@ -51,6 +51,12 @@ def tiny(name):
         case "clip":
             config = transformers.CLIPConfig(text_config=text, vision_config=vision, projection_dim=16)
             return transformers.CLIPModel(config)
+        case "siglip":
+            del text["bos_token_id"], text["eos_token_id"]
+            config = transformers.SiglipConfig(text_config={**text, "projection_size": 32}, vision_config=vision)
+            return transformers.SiglipModel(config)
+        case "vit":  # a classifier, as many are published: without the layer that pools
+            return transformers.ViTForImageClassification(transformers.ViTConfig(**vision))
         case "resnet":
             config = transformers.ResNetConfig(
                 embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic"
@@ -91,6 +97,8 @@ def expected_features(folder, images, pool):
         ("dinov2", "dinov2", lambda model, x: model(x).last_hidden_state[:, 0]),
         ("clip-vision", "clip", lambda model, x: model(x).pooler_output),
         ("clip", "clip", lambda model, x: model.visual_projection(model.vision_model(x).pooler_output)),
+        ("siglip", "encoder", lambda model, x: model.vision_model(x).pooler_output),
+        ("vit", "encoder", lambda model, x: model(x).last_hidden_state[:, 0]),
         ("resnet", "encoder", lambda model, x: model(x).last_hidden_state.mean((2, 3))),
     ],
 )

@@ -10,6 +10,7 @@ from PIL import Image
 from scipy.spatial.distance import cdist
 from sklearn.datasets import load_digits
 
+from sparring.devices import choose_precision
 from sparring.errors import DataError, UsageError
 from sparring.features import EXTRACTORS, Extractor, extract, handmade, hog, learned, own, pixels, seen_size, shrunk
 from sparring.features.cache import cache_at
@@ -205,6 +206,23 @@ def test_training_again_gives_the_same_network_and_another_seed_another(monkeypa
         monkeypatch.setenv("SPARRING_CACHE", str(tmp_path / place))
         hashes.append(own(x, y, precision="fp32", length=1000, seed=seed).hash)
     assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_no_stopwatch_decides_the_network(monkeypatch, tmp_path):
+    """From a cold cache it is always the same, whatever was faster at that moment."""
+    x, y = digits(250)
+    hashes = []
+    for place, precision in (("a", "auto"), ("b", "auto"), ("c", choose_precision("auto"))):
+        monkeypatch.setenv("SPARRING_CACHE", str(tmp_path / place))
+        monkeypatch.setattr("sparring.games.training.fastest_precision", None)
+        hashes.append(own(x, y, precision=precision, length=500).hash)
+    assert len(set(hashes)) == 1
+    trained = []
+    monkeypatch.setattr(learned, "trained", lambda *given: trained.append(given[3]) or 1 / 0)
+    monkeypatch.setattr(learned, "choose_precision", lambda *_: "bf16")
+    with pytest.raises(ZeroDivisionError):
+        own(x, y, precision="auto", length=501)
+    assert trained == ["bf16"]
 
 
 def test_nothing_but_the_images_content_decides():

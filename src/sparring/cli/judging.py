@@ -9,7 +9,7 @@ from ..errors import UsageError, printable
 from ..files import new_file
 from .app import app, games, tables
 from .screen import Line, Screen
-from .typed import Count, Flag, Names, Seed
+from .typed import Count, Device, Download, Flag, Names, Seed
 
 if TYPE_CHECKING:
     from ..judging import JudgeOptions
@@ -25,12 +25,14 @@ def judge(
     features: str = "own",
     weights: Path | None = None,
     weights_hash: str | None = None,
+    download: Download = False,
     held_out: str | None = None,
     per_class: Flag = False,
     over_time: Flag = False,
     images: Count = 10_000,
     size: str | None = None,
     seed: Seed = 0,
+    device: Device = "auto",
     report: Path | None = None,
     json: Flag = False,
     quiet: Flag = False,
@@ -45,9 +47,10 @@ def judge(
         real: images, whatever `sparring data` takes. Its test part, if it has one, is what fakes are compared with.
         fakes: the same, or runs of `sparring train`, or model folders.
         metrics: names from `sparring metrics`, separated by commas [default: all but the slow ones].
-        features: own is a small network that learns from the real images; pixels and hog are hand-made; inception,
-            dinov2, clip, or encoder for any other image model, need --weights.
-        weights: folder of such a model, or its name in the Hugging Face cache; of inception a .safetensors file.
+        features: own is a small network that learns from the real images; pixels and hog are hand-made;
+            efficientnet-lite0 is built in, with weights of ImageNet; inception, dinov2, clip, or encoder for any other
+            image model, need --weights.
+        weights: folder of such a model, or its name on the hub; of inception a .safetensors file.
         weights_hash: what the sha256 of these weights must begin with.
         held_out: real images that no generator was trained on; fakes are compared with them.
         per_class: score each class, too.
@@ -62,7 +65,7 @@ def judge(
     from ..judging import JudgeOptions
 
     screen = Screen(as_json=json, quiet=quiet)
-    options = JudgeOptions(metrics, features, weights, weights_hash, held_out, size, images, seed)
+    options = JudgeOptions(metrics, features, weights, weights_hash, held_out, size, images, seed, device, download)
     if not over_time:
         _judge_sets(screen, real, fakes, options, report=report, per_class=per_class)
     elif per_class or report:

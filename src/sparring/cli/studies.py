@@ -15,7 +15,7 @@ from .app import app, go_on, stem, studies, typed
 from .drawings import StudyLine, draw_description, draw_summary
 from .screen import Screen
 from .signals import Interrupted
-from .typed import Count, DataSet, Flag, Minutes, Names, Seed, Share, whole_or_auto
+from .typed import Count, DataSet, Device, Download, Flag, Minutes, Names, Pretrained, Seed, Share, whole_or_auto
 
 
 @app.command(group=studies)
@@ -33,6 +33,9 @@ def compare(
     size: str | None = None,
     unlabelled: Path | None = None,
     table: Path | None = None,
+    pretrained: Pretrained = "efficientnet-lite0",
+    download: Download = False,
+    device: Device = "auto",
     test: Share = 0.2,
     retry: Flag = False,
     json: Flag = False,
@@ -80,6 +83,9 @@ def compare(
                 size=size,
                 unlabelled=unlabelled,
                 table=table,
+                pretrained=pretrained,
+                download=download,
+                device=device,
                 test=test,
                 retry=retry,
                 command=typed(),
@@ -109,6 +115,9 @@ def fit(
     size: str | None = None,
     unlabelled: Path | None = None,
     table: Path | None = None,
+    pretrained: Pretrained = "efficientnet-lite0",
+    download: Download = False,
+    device: Device = "auto",
     json: Flag = False,
     quiet: Flag = False,
 ):
@@ -139,15 +148,21 @@ def fit(
             size=size,
             unlabelled=unlabelled,
             table=table,
+            pretrained=pretrained,
+            download=download,
+            device=device,
             progress=line.show,
         )
     record, score = fitted.model.record_, fitted.test
     if json:
         seconds = (record.seconds or {}).get("fit")
         test = None if score is None else asdict(score)
-        screen.show_json({"model": str(out), "method": method, "seconds": seconds, "test": test})
+        told = {"model": str(out), "method": method, "seconds": seconds, "test": test}
+        screen.show_json({**told, "pretrained": record.pretrained, "device": record.device})
         return
     screen.line(f"{method}: fitted on {record.labels:,} labels, saved in {out}")
+    if record.pretrained:
+        screen.line(f"From other images: {printable(record.pretrained)}")
     if score is not None:
         screen.line(str(score))
     else:
@@ -160,6 +175,8 @@ def classify(
     model: Path,
     /,
     *images: Path,
+    pretrained: str | None = None,
+    device: Device = "auto",
     csv: Flag = False,
     json: Flag = False,
 ):
@@ -168,6 +185,7 @@ def classify(
     Args:
         model: a model folder, such as STUDY/model.
         images: image files, and folders of them.
+        pretrained: the folder of the encoder that the model sees through, where it is not where it was.
         csv: print CSV with the probability of every class.
         json: print JSON with the probability of every class.
     """
@@ -179,14 +197,15 @@ def classify(
         raise UsageError(
             "missing", "there are no images to classify", fix="name image files or folders after the model"
         )
-    classifier = load_model(model)
+    classifier = load_model(model, pretrained=pretrained, device=device)
     found = predictions_of(classifier, images)
     good, bad = [p for p in found if not p.problem], [p for p in found if p.problem]
     for p in bad:
         screen.note(f"left out {printable(p.image)}: {p.problem}", style="yellow")
     if json:
-        rows = [{"image": p.image, "class": p.label, "confidence": p.confidence, "probabilities": p.probabilities}
-                for p in good]  # fmt: skip
+        of_model = {"pretrained": classifier.record_.pretrained}
+        rows = [{"image": p.image, "class": p.label, "confidence": p.confidence, "probabilities": p.probabilities,
+                 **of_model} for p in good]  # fmt: skip
         screen.show_json([*rows, *({"image": p.image, "error": p.problem} for p in bad)])
     elif csv:
         lines = [(p.image, p.label, *(f"{q:.6f}" for q in (p.confidence, *(p.probabilities or {}).values())))

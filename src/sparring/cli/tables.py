@@ -69,6 +69,7 @@ def doctor(*, json: Flag = False):
         json: print JSON.
     """
     from ..devices import choose_device, cores, hardware, versions
+    from ..features.encoders import installed_encoders
     from ..games.recipes import RECIPES
     from ..games.training import fastest_precision
     from ..nets.layers import DataSpec
@@ -79,7 +80,7 @@ def doctor(*, json: Flag = False):
     other = "fp32" if precision == "bf16" else "bf16"
     why = f"measured on dcgan at 28x28: {other} is not faster (--precision overrides)"
     found = {"versions": versions(), "machine": hardware(), "device": device, "precision": precision, "why": why}
-    found |= {"jobs": cores(), "threads": 1}
+    found |= {"jobs": cores(), "threads": 1, "pretrained": installed_encoders()}
     if json:
         screen.show_json(found)
         return
@@ -96,3 +97,5 @@ def doctor(*, json: Flag = False):
         ("precision", precision, why),
     ]
     screen.table(("", "", ""), rows, title="Machine")
+    screen.line()
+    screen.table(("", ""), list(found["pretrained"].items()), title="Pretrained networks")

@@ -64,6 +64,18 @@ Share = Annotated[float, Parameter(converter=number_between(0.01, 0.99, whole=Fa
 Names = Annotated[Sequence[str], Parameter(converter=several, n_tokens=1, show_default=False)]
 DataSet = Annotated[str, Parameter(help=f"{source_words()}.", show_default=False)]
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]
+Device = Annotated[str, Parameter(help="where is computed: auto, cpu or cuda.")]
+Pretrained = Annotated[
+    str,
+    Parameter(
+        help="what may come from other images: efficientnet-lite0, which is built in; none; a folder, or a model of "
+        "the hub such as facebook/dinov2-small. Of several, with commas between them, held-out labels choose."
+    ),
+]
+Download = Annotated[
+    bool,
+    Parameter(negative="", show_default=False, help="fetch what is not here from the hub; else no network is used."),
+]
 
 
 def understood(error: CycloptsError, app: App) -> UsageError:

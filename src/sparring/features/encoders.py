@@ -1,15 +1,15 @@
-"""Published encoders: weights that are on this machine, known by their hash. Nothing is downloaded, nothing is run.
+"""Published encoders: weights that are on this machine, known by their hash. Nothing is run that a file holds.
 
-A pickle (.bin, .pt, .pth) runs code when it is read, and a TorchScript file is code: both are refused. Weights come
-as safetensors: a folder as `save_pretrained` of transformers writes it, the name of one in the hub's cache, or, of
-Inception, one file with the usual names of its tensors.
+Weights come as safetensors: a folder as `save_pretrained` of transformers writes it, the name of one in the hub's
+cache, or, of Inception, one file with the usual names of its tensors (encoder_files.py).
 """
 
-import hashlib
 import importlib
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,15 +20,19 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from ..devices import choose_device
-from ..errors import FileFormatError, MachineError, SparringError, UsageError, pick
-from ..files import content_hash, read_json
-from .extractor import HASH_DIGITS, Extractor
+from ..errors import FileFormatError, MachineError, SparringError, UsageError, pick, suggestion
+from ..files import content_hash
+from ..nets.efficientnet import SOURCE, shipped_weights
+from ..records import OnProgress, no_progress
+from .encoder_files import check_hash, fetched, folder_of, missing_package, read_config, weight_files, weights_hash
+from .extractor import HASH_DIGITS, Compute, Extractor
 from .inception import SIDE, load_inception
 from .preprocessing import Preparation, preparation_of
+from .pretrained import BUILT_IN, imagenet
 
 ENCODER_VERSION = 1  # to be raised with any change of what is read from an encoder
 ENCODER_BATCH = 32  # images
-PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".msgpack", ".h5"}
+ENCODERS_KEPT = 4  # of this process, loaded
 FAMILIES = {  # name -> the model types of transformers that it may be; none: any
     "dinov2": ("dinov2", "dinov2_with_registers"),
     "clip": ("clip", "clip_vision_model"),
@@ -36,6 +40,9 @@ FAMILIES = {  # name -> the model types of transformers that it may be; none: an
     "inception": (),
 }
 UNIMPORTANT = ("transformers_version", "dtype", "torch_dtype", "architectures")  # in a config.json
+POOLER = "pooler."  # weights of a layer that only some models of a type have
+NONE = "none"  # the setting that does without
+INCEPTION = "ImageNet, by Inception v3 with the weights of 2015-12-05"
 SQUARE = Preparation((0.5,) * 3, (0.5,) * 3, "bilinear", size=(SIDE, SIDE))
 
 
@@ -46,8 +53,7 @@ def encoder(name: str, source: str | Path, *, expected: str = "", device: str = 
     with config.json, model.safetensors and preprocessor_config.json, or the name of one in the hub's cache on this
     machine ("facebook/dinov2-small"); for `inception` a .safetensors file (see inception.py). `expected`: the sha256 of
     the weights' file, or its first 8 digits or more; other weights are refused. Features are those that the model
-    pools (of DINOv2 the class token, of CLIP the projected image embedding where there is one), in float32 and not
-    scaled.
+    pools (of DINOv2 the class token, of CLIP and SigLIP the image embedding), in float32 and not scaled.
 
     Images are resized to 299 x 299 for Inception: bilinear like the usual PyTorch copies, but antialiased and rounded.
     So Frechet distances are near published ones, but equal only to those with the same resize rule.
@@ -55,47 +61,145 @@ def encoder(name: str, source: str | Path, *, expected: str = "", device: str = 
     Raises UsageError for an unknown name, FileFormatError for files that are missing, unsafe or other than expected,
     MachineError where transformers is missing or torchvision is broken.
     """
+    found = unloaded(name, source, expected, device)
+    return replace(found, width=found.compute(np.zeros((1, 32, 32, 3), np.uint8))[0].shape[1])
+
+
+def names_of(pretrained: str) -> tuple[str, ...]:
+    """Return the encoders that the setting `pretrained` names, in its order; () for "none".
+
+    Names are separated by commas: "efficientnet-lite0", which is built in, folders, and names of models on the hub. A
+    folder whose own name has a comma counts as one. Raises UsageError.
+    """
+    if "," in pretrained and Path(pretrained).is_dir():
+        return (pretrained,)
+    names = tuple(name.strip() for name in pretrained.split(","))
+    if names == (NONE,):
+        return ()
+    for name in names:
+        near = suggestion(name, (BUILT_IN, NONE))
+        if name not in (BUILT_IN, NONE) and near and "/" not in name and not Path(name).exists():
+            raise UsageError("pretrained", f"there is no encoder {name}{near}", fix="or name a folder or a hub's model")
+    twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
+    if twice or "" in names or NONE in names:
+        wrong = f"names {twice} twice" if twice else "has an empty name" if "" in names else "is none and more"
+        raise UsageError("pretrained", f"the setting pretrained {wrong}: {pretrained!r}",
+                         fix=f"give none, {BUILT_IN}, or names with commas between them")  # fmt: skip
+    return names
+
+
+def encoders_of(pretrained: str, *, device: str = "auto") -> tuple[Extractor, ...]:
+    """Return the encoders that the setting `pretrained` names (`names_of`), for a classifier to choose from.
+
+    Raises UsageError, FileFormatError and MachineError, see `encoder`.
+    """
+    return tuple(named_encoder(name, device=device) for name in names_of(pretrained))
+
+
+def named_encoder(name: str, *, device: str = "auto") -> Extractor:
+    """Return the built-in network, or the image model in a folder or of that name in the hub's cache."""
+    return imagenet(device=device) if name == BUILT_IN else known_encoder(name, device=device)
+
+
+def same_encoder(name: str, expected: str, *, device: str = "auto") -> Extractor:
+    """Return the encoder of that name for a model that learned with it; `expected`: the hash of the extractor then.
+
+    Raises FileFormatError where the encoder is not on this machine, or is another one.
+    """
+    try:
+        found = named_encoder(name, device=device)
+    except FileFormatError as error:
+        raise FileFormatError(
+            error.id, f"the model sees images through the encoder {name}, and {error.problem}",
+            fix=f"{error.fix}; or say where it is now: --pretrained FOLDER",
+        ) from error  # fmt: skip
+    if found.hash != expected:
+        raise FileFormatError(
+            "other-encoder",
+            f"the model sees images through the encoder {name} with the hash {expected}, and what has that name here "
+            f"has the hash {found.hash}",
+            fix="put back the files that it learned with, or fit again",
+        )
+    return found
+
+
+def download(pretrained: str, progress: OnProgress = no_progress) -> None:
+    """Fetch the encoders that the setting `pretrained` names and that are not on this machine: see `fetched`."""
+    for name in names_of(pretrained):
+        if name != BUILT_IN:
+            fetched(name, progress)
+
+
+def known_encoder(source: str, *, device: str = "auto") -> Extractor:
+    """Return any image model of transformers as an encoder for classifiers, named as its folder or as on the hub.
+
+    source, errors: as of `encoder`. The model is loaded when features are first computed, once in this process, and
+    not at all where the features of all images are in the cache.
+    """
+    folder = folder_of(source, "model.safetensors")
+    files = [*weight_files(folder), folder / "config.json", folder / "preprocessor_config.json"]
+    states = [path.stat() for path in files if path.is_file()]
+    return _known(source, folder, choose_device(device), tuple((state.st_mtime_ns, state.st_size) for state in states))
+
+
+@lru_cache(ENCODERS_KEPT)
+def _known(source: str, folder: Path, device: str, states: tuple[tuple[int, int], ...]) -> Extractor:
+    """Return the encoder in a folder whose files are in these states."""
+    name = Path(source).resolve().name if Path(source).exists() else source
+    return replace(unloaded("encoder", folder, "", device), name=name)
+
+
+def unloaded(name: str, source: str | Path, expected: str, device: str) -> Extractor:
+    """Return the extractor of an encoder whose weights are hashed, but not loaded before features are computed."""
     types, where = pick(FAMILIES, name, "encoder"), choose_device(device)
     folder = folder_of(source, "*" if name == "inception" else "model.safetensors")
     files = weight_files(folder)
-    found = weights_hash(files)
-    check_hash(found, expected, folder)
+    weights = weights_hash(files)
+    check_hash(weights, expected, folder)
     if name == "inception":
-        return encoder_extractor(name, load_inception(files).to(where), SQUARE, found, where)
-    config = read_config(folder / "config.json", "the architecture of the model")
-    if types and config.get("model_type") not in types:
-        raise UsageError("other-encoder", f"{folder} holds a model of type {config.get('model_type')!r}, not {name}",
-                         fix="name a folder that holds one, or call the extractor encoder")  # fmt: skip
-    path = folder / "preprocessor_config.json"
-    prepare = preparation_of(read_config(path, "how its images are resized and normalised"), path)
-    built = {key: value for key, value in sorted(config.items()) if key[0] != "_" and key not in UNIMPORTANT}
-    try:
-        return encoder_extractor(name, loaded_model(folder).to(where), prepare, found, where, str(built))
-    except (RuntimeError, AttributeError, TypeError, ValueError) as error:
-        if isinstance(error, SparringError):
-            raise
-        raise unreadable(folder, error) from error
-
-
-def encoder_extractor(
-    name: str, model: nn.Module, prepare: Preparation, weights: str, device: str, built: str = ""
-) -> Extractor:
-    """Return the extractor of a loaded model; it is tried on one empty image, so that an error shows here."""
-
-    @torch.inference_mode()
-    def compute(images: np.ndarray) -> tuple[np.ndarray, None]:
-        return pooled(model, prepare(images, device)).float().cpu().numpy(), None
-
+        load, prepare, kind, built = partial(load_inception, files), SQUARE, INCEPTION, ""
+    else:
+        config = read_config(folder / "config.json", "the architecture of the model")
+        kind = config.get("model_type")
+        if types and kind not in types:
+            raise UsageError("other-encoder", f"{folder} holds a model of type {kind!r}, not {name}",
+                             fix="name a folder that holds one, or call the extractor encoder")  # fmt: skip
+        path = folder / "preprocessor_config.json"
+        prepare = preparation_of(read_config(path, "how its images are resized and normalised"), path)
+        load, kind = partial(loaded_model, folder), f"published weights of type {kind}, sha256 {weights[:HASH_DIGITS]}"
+        built = str({key: value for key, value in sorted(config.items()) if key[0] != "_" and key not in UNIMPORTANT})
     return Extractor(
-        width=compute(np.zeros((1, 32, 32, 3), np.uint8))[0].shape[1],
         name=name,
         hash=content_hash("encoder", ENCODER_VERSION, weights, prepare, built)[:HASH_DIGITS],
         weights=weights,
+        learned_from=kind,
         resize=prepare.rule,
-        compute=compute,
+        compute=_compute(load, prepare, folder, where),
         batch=ENCODER_BATCH,
         alone=True,
     )
+
+
+def _compute(load: Callable[[], nn.Module], prepare: Preparation, folder: Path, device: str) -> Compute:
+    """Return the function of images that computes features by a model, which it loads when it is first called."""
+
+    @torch.inference_mode()
+    def outputs(model: nn.Module, images: np.ndarray) -> np.ndarray:
+        return pooled(model, prepare(images, device)).float().cpu().numpy()
+
+    @cache
+    def model() -> nn.Module:
+        """Load the model and try it on one empty image, so that an error of its files shows here."""
+        found = load().to(device)
+        try:
+            outputs(found, np.zeros((1, 32, 32, 3), np.uint8))
+        except (RuntimeError, AttributeError, TypeError, ValueError) as error:
+            if isinstance(error, SparringError):
+                raise
+            raise unreadable(folder, error) from error
+        return found
+
+    return lambda images: (outputs(model(), images), None)
 
 
 def pooled(model: nn.Module, x: Tensor) -> Tensor:
@@ -107,132 +211,35 @@ def pooled(model: nn.Module, x: Tensor) -> Tensor:
     return whole.flatten(1) if whole is not None else out.last_hidden_state[:, 0]
 
 
-# --- files -----------------------------------------------------------------------------------------------------------
-
-
-def folder_of(source: str | Path, takes: str) -> Path:
-    """Return the folder or file itself, or the folder of a hub's name in the cache. Raises FileFormatError, UsageError.
-
-    `takes`: which files may stand for their folder; `*`: any may stand for itself.
-    """
-    path = Path(source)
-    if path.is_file():
-        refuse_pickle([path])
-        if path.suffix != ".safetensors" or takes not in ("*", path.name):
-            raise UsageError("other-encoder", f"{path} is no {'.safetensors file' if takes == '*' else takes}",
-                             fix="name the folder of the model, or its safetensors file")  # fmt: skip
-        return path if takes == "*" else path.parent
-    if not path.is_dir() and path.suffix == ".safetensors":
-        raise FileFormatError("encoder-missing", f"there is no file {path}", fix="name the file, or the model's folder")
-    return path if path.is_dir() else hub_folder(str(source))
-
-
-def hub_folder(name: str) -> Path:
-    try:
-        from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
-    except ImportError:
-        raise missing_package("transformers") from None
-    try:
-        return Path(snapshot_download(name, local_files_only=True))
-    except (LocalEntryNotFoundError, HFValidationError, OSError) as error:
-        raise FileFormatError(
-            "encoder-missing",
-            f"there is no folder {name}, and no model of that name in the hub's cache on this machine",
-            fix=f"name a folder, or fetch it once where there is a network: hf download {name}",
-        ) from error
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """Return the file itself, model.safetensors, or the parts that its index names. Raises FileFormatError."""
-    if folder.is_file():
-        return [folder]
-    single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
-    if single.is_file():
-        return [single]
-    if index.is_file():
-        parts = read_config(index, "where its weights are").get("weight_map") or {}
-        return [folder / Path(str(name)).name for name in sorted(set(parts.values()))]
-    refuse_pickle(sorted(folder.iterdir()))
-    raise FileFormatError(
-        "encoder-missing",
-        f"{folder} holds no model.safetensors",
-        fix="name a folder with config.json, model.safetensors and preprocessor_config.json",
-    )
-
-
-def refuse_pickle(paths: list[Path]) -> None:
-    for path in paths:
-        if path.suffix.lower() in PICKLES:
-            raise FileFormatError(
-                "weights-pickle",
-                f"{path} is not read: a pickle or a TorchScript file runs whatever code is in it",
-                fix="take the model.safetensors of the same model, or convert it where you trust its source",
-            )
-
-
-def weights_hash(files: list[Path]) -> str:
-    """Return the SHA-256 of one file, as sha256sum prints it; of several that of their hashes one after the other."""
-    digests = []
-    for path in files:
-        try:
-            with path.open("rb") as file:
-                digests.append(hashlib.file_digest(file, "sha256").hexdigest())
-        except OSError as error:
-            raise FileFormatError("encoder-missing", f"cannot read {path}: {error.strerror}",
-                                  fix="fetch the whole model again") from error  # fmt: skip
-    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
-
-
-def check_hash(found: str, expected: str, where: Path) -> None:
-    wanted = expected.lower().removeprefix("sha256:")
-    if not wanted:
-        return
-    if len(wanted) < 8:
-        raise UsageError("short-hash", f"the expected hash {expected!r} has {len(wanted)} digits", fix="give 8 or more")
-    if not found.startswith(wanted):
-        raise FileFormatError(
-            "other-weights",
-            f"the weights in {where} have the sha256 {found}, expected was {wanted}",
-            fix="fetch the weights again, or expect the hash that they have",
-        )
-
-
-def read_config(path: Path, says: str) -> dict[str, Any]:
-    """Return the content of a JSON file beside the weights. Raises FileFormatError."""
-    if not path.is_file():
-        raise FileFormatError(
-            "bad-encoder",
-            f"{path.parent} holds no {path.name}, which says {says}",
-            fix="add the file of the model that was published",
-        )
-    content = read_json(path)
-    if not isinstance(content, dict):
-        raise FileFormatError("bad-encoder", f"{path} is not a JSON object", fix="fetch the whole model again")
-    return content
-
-
 # --- transformers ----------------------------------------------------------------------------------------------------
 
 
 def loaded_model(folder: Path) -> nn.Module:
     """Return the model in eval mode, float32, all its weights from the file. Raises FileFormatError, MachineError."""
+    model, missing = _from_folder(folder)
+    if missing and all(name.startswith(POOLER) for name in missing):  # of a classifier, which has none
+        model, missing = _from_folder(folder, add_pooling_layer=False)
+    if missing:
+        raise FileFormatError(
+            "bad-encoder",
+            f"{folder} lacks {len(missing)} weights that its config.json asks for, such as {missing[0]}",
+            fix="fetch the whole model again",
+        )
+    return model.eval().requires_grad_(False)
+
+
+def _from_folder(folder: Path, **settings: bool) -> tuple[nn.Module, list[str]]:
+    """Return the model, and the names of the weights that its file lacks."""
     transformers = transformers_module()
     with quiet_transformers(transformers):
         try:
             model, report = transformers.AutoModel.from_pretrained(
                 folder, local_files_only=True, use_safetensors=True, trust_remote_code=False,
-                dtype=torch.float32, output_loading_info=True,
+                dtype=torch.float32, output_loading_info=True, **settings,
             )  # fmt: skip
         except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
             raise unreadable(folder, error) from error
-    if absent := sorted(report["missing_keys"]):
-        raise FileFormatError(
-            "bad-encoder",
-            f"{folder} lacks {len(absent)} weights that its config.json asks for, such as {absent[0]}",
-            fix="fetch the whole model again",
-        )
-    return model.eval().requires_grad_(False)
+    return model, sorted(report["missing_keys"])
 
 
 def unreadable(folder: Path, error: Exception) -> FileFormatError:
@@ -240,6 +247,21 @@ def unreadable(folder: Path, error: Exception) -> FileFormatError:
     return FileFormatError(
         "bad-encoder", f"{folder} does not work as an image model: {reason}", fix="fetch the whole model again"
     )
+
+
+def installed_encoders() -> dict[str, str]:
+    """Return what may be used of other images on this machine, and why, by name: for people."""
+    try:
+        shipped_weights()
+        found = {BUILT_IN: f"{SOURCE}; Apache-2.0"}
+    except (MachineError, FileFormatError) as error:
+        found = {BUILT_IN: f"missing: {error.problem}"}
+    there = importlib.util.find_spec("transformers") is not None
+    return found | {
+        "others": "image models of transformers, from a folder or the hub"
+        if there
+        else missing_package("transformers").problem
+    }
 
 
 def transformers_module() -> ModuleType:
@@ -257,14 +279,6 @@ def transformers_module() -> ModuleType:
                 fix="remove it, nothing here needs it: pip uninstall torchvision",
             ) from error
     return importlib.import_module("transformers")
-
-
-def missing_package(package: str) -> MachineError:
-    return MachineError(
-        "no-encoders",
-        f"published encoders need the package {package}, which is not installed",
-        fix="in a clone of sparring: pip install -c constraints.txt '.[encoders]'",
-    )
 
 
 @contextmanager

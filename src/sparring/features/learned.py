@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from .. import keyed_random
-from ..devices import choose_device, torch_threads
+from ..devices import choose_device, choose_precision, torch_threads
 from ..errors import DataError
 from ..files import content_hash
 from ..games.builders import Recipe
@@ -28,7 +28,7 @@ from ..games.losses import Classify
 from ..games.nodes import Batch, Discriminated
 from ..games.players import AdamW, Discriminator, Player
 from ..games.schedules import Linear
-from ..games.training import fastest_precision, new_state, training
+from ..games.training import new_state, training
 from ..games.views import Weak
 from ..images import to_unit
 from ..nets.classifiers import SmallCNN, fold_of
@@ -93,12 +93,13 @@ def own(
     images: uint8 [N,H,W,C], of the training part only: it sees all but a tenth. labels: int64 [N], -1 where unlabelled.
     With two classes and EACH labelled images a class it learns `classes`, else clusters, and then has no classes. The
     same images, labels, seed and precision give the same network on the same machine with any number of threads: it
-    trains in one. `precision`: of its training, "fp32", "bf16" or "auto" for what is faster here; features are computed
-    in float32. Over these images their mean is 0 and their mean square 1. `length`: images that training shows, repeats
+    trains in one. `precision`: of its training, "fp32", "bf16" or "auto" (`choose_precision`); features are computed in
+    float32. Over these images their mean is 0 and their mean square 1. `length`: images that training shows, repeats
     counted; None chooses. Raises DataError for fewer than FEWEST images and for images that are all alike.
     """
     _check(images)
     labels, where = _usable(labels), choose_device(device)
+    precision = choose_precision(precision, where)
     names = () if labels is None else tuple(classes) or tuple(map(str, range(int(labels.max()) + 1)))
     content = content_hash(images, *(() if labels is None else (labels,)))
     key = ("own", OWN_VERSION, RECIPE, seed, precision, len(names), content, *(() if length is None else (length,)))
@@ -242,8 +243,6 @@ def trained(
     shown = length or training_length(len(lesson.x), data_spec)
     seen = ~lesson.held
     data = {"all": {"x": torch.from_numpy(lesson.x[seen]).to(device), "y": torch.from_numpy(lesson.y[seen]).to(device)}}
-    if precision == "auto":
-        precision = fastest_precision(RECIPE, data_spec, device=device)
     state = new_state(RECIPE, data_spec, seed=seed, device=device)
     for _ in training(RECIPE, state, data, images=shown, seed=seed, precision=precision):
         progress(Progress("images", min(state.round * RECIPE.batch, shown), shown, "training the extractor"))

@@ -14,7 +14,7 @@ from torch import Tensor
 from ..devices import choose_device, choose_precision, keep_memory
 from ..files import content_hash
 from ..images import to_unit
-from ..nets.efficientnet import DEPTHS, SHA256, WIDTH, Body, Convolution, enlarged, imagenet_weights, seen_at
+from ..nets.efficientnet import DEPTHS, SHA256, SOURCE, WIDTH, Body, Convolution, enlarged, imagenet_weights, seen_at
 from ..records import OnProgress, no_progress
 from .extractor import HASH_DIGITS, Extractor
 
@@ -68,6 +68,7 @@ def _imagenet(device: str) -> Extractor:
         name=BUILT_IN,
         hash=content_hash("pretrained", BUILT_IN, BUILT_IN_VERSION, SHA256)[:HASH_DIGITS],
         weights=SHA256,
+        learned_from=SOURCE,
         resize=RESIZE,
         compute=compute,
         width=sum(WIDTHS),

@@ -10,11 +10,13 @@ import numpy as np
 
 from .. import keyed_random
 from ..data import ImageSet
-from ..devices import SPARRING_VERSION
+from ..devices import SPARRING_VERSION, choose_device
 from ..errors import DataError, UsageError, pick
 from ..features import EXTRACTORS, Extractor, encoder, own
+from ..features.encoder_files import fetched
 from ..features.encoders import FAMILIES
 from ..features.extractor import handmade
+from ..features.pretrained import BUILT_IN, imagenet
 from ..files import content_hash
 from ..images import SizeLike
 from ..records import OnProgress, Progress, no_progress
@@ -36,7 +38,14 @@ from .results import (
 )
 from .scores import NEIGHBOUR_COUNT, MetricScore, Pair
 from .scoring import SCORES_VERSION, compute_scores, scores_per_class
-from .verdicts import compare_generators, mean_over_trainings, remarks, sentence_on_two, sentences_about
+from .verdicts import (
+    about_features,
+    compare_generators,
+    mean_over_trainings,
+    remarks,
+    sentence_on_two,
+    sentences_about,
+)
 
 MOST_IMAGES = 10_000  # a side
 IMAGES_SHOWN = 48  # of each side in a report
@@ -47,13 +56,16 @@ class JudgeOptions:
     """What may be chosen of a judgement, as on the command line.
 
     metrics        names of METRICS, or fid, kid, is, cas, also as one text with commas; none: all but those `asked` for
-    features       own, one of features.EXTRACTORS such as pixels or hog, inception, dinov2, clip, or encoder
-    weights        of the last four: a folder, or a name in the Hugging Face cache
+    features       own, one of features.EXTRACTORS such as pixels or hog, efficientnet-lite0, which is built in, or
+                   inception, dinov2, clip, encoder
+    weights        of the last four: a folder, or the name of a model on the hub, which is in its cache on this machine
     weights_hash   what the sha256 of these weights must begin with
+    download       fetch these weights from the hub where they are not on this machine; else no network is used
     held_out       real images that no generator was trained on, to be compared with
     size           what all images are fitted to
     images         at most so many a side
     seed           of what is drawn
+    device         of features: auto, cpu or cuda
 
     Raises UsageError for what could not be judged, before anything is read.
     """
@@ -66,18 +78,22 @@ class JudgeOptions:
     size: SizeLike = None
     images: int = MOST_IMAGES
     seed: int = 0
+    device: str = "auto"
+    download: bool = False
 
     def __post_init__(self):
         object.__setattr__(self, "metrics", tuple(map(metric_name, _split_names(self.metrics))))
         name, weights = self.features, self.weights
-        pick({"own": own, **EXTRACTORS, **FAMILIES}, name, "extractor")
+        pick({"own": own, **EXTRACTORS, BUILT_IN: imagenet, **FAMILIES}, name, "extractor")
         if (name in FAMILIES) != (weights is not None):
             what = f"the extractor {name} {'needs' if weights is None else 'takes no'} weights"
             fix = f"give {', '.join(FAMILIES)} a folder, or a name in the Hugging Face cache, with --weights; no other"
             raise UsageError("weights", what, fix=fix)
-        if self.weights_hash and weights is None:
-            raise UsageError("no-weights", f"the extractor {name} has no weights whose hash could be checked",
-                             fix=f"leave the hash out, or take {', '.join(FAMILIES)}")  # fmt: skip
+        if (self.weights_hash or self.download) and weights is None:
+            what = "whose hash could be checked" if self.weights_hash else "to be downloaded"
+            raise UsageError("no-weights", f"the extractor {name} has no weights {what}",
+                             fix=f"leave that option out, or take {', '.join(FAMILIES)}")  # fmt: skip
+        choose_device(self.device)
         if not isinstance(self.images, Integral) or self.images < LEAST_IMAGES:
             raise UsageError("bad-number", f"images={self.images!r} is not a whole number of {LEAST_IMAGES} or more",
                              fix=f"compare {LEAST_IMAGES} images a side, or more")  # fmt: skip
@@ -87,16 +103,20 @@ class JudgeOptions:
 
         `own` learns from the real images that fakes are not compared with.
         """
+        if self.download:
+            fetched(str(self.weights), progress)
         found = read_real(
             real, held_out=self.held_out, size=self.size or size, most=self.images, seed=self.seed,
             progress=progress,
         )  # fmt: skip
         if self.weights is not None:
-            return found, encoder(self.features, self.weights, expected=self.weights_hash or "")
+            return found, encoder(self.features, self.weights, expected=self.weights_hash or "", device=self.device)
+        if self.features == BUILT_IN:
+            return found, imagenet(device=self.device)
         if self.features != "own":
             return found, handmade(self.features)
         train = found.train
-        return found, own(train.images, train.labels, found.classes, progress, seed=self.seed)
+        return found, own(train.images, train.labels, found.classes, progress, seed=self.seed, device=self.device)
 
 
 def _split_names(names: Sequence[str] | str) -> list[str]:
@@ -181,8 +201,9 @@ class Judgement:
 
     @property
     def notes(self) -> list[str]:
-        """What is to be known about single scores; without full stops."""
-        return remarks({one.name: one.scores for one in self.judged})
+        """What is to be known about single scores, and about the features; without full stops."""
+        of_features = about_features(self.protocol.extractor)
+        return [*remarks({one.name: one.scores for one in self.judged}), *([of_features] if of_features else [])]
 
     @property
     def stamp(self) -> str:
@@ -243,6 +264,8 @@ def judge(
     size: SizeLike = None,
     images: int = MOST_IMAGES,
     seed: int = 0,
+    device: str = "auto",
+    download: bool = False,
     progress: OnProgress = no_progress,
 ) -> Judgement:
     """Score fakes against real images, each score with its interval at 95 %, and compare generators.
@@ -255,7 +278,7 @@ def judge(
 
     The other options are those of JudgeOptions. Raises UsageError, DataError, MissingData, FileFormatError.
     """
-    options = JudgeOptions(metrics, features, weights, weights_hash, held_out, size, images, seed)
+    options = JudgeOptions(metrics, features, weights, weights_hash, held_out, size, images, seed, device, download)
     chosen = options.metrics or [name for name, metric in METRICS.items() if not metric.asked]
     names = _split_names(names)
     if not fakes:
@@ -415,7 +438,9 @@ def protocol_of(reals: RealImages, extractor: Extractor, fakes: int, seed: int) 
     e, train, test = extractor, reals.train, reals.test
     fingerprint, of_train = (content_hash(images.images, images.labels) for images in (test, train))
     return JudgeProtocol(
-        extractor=ExtractorUsed(e.name, e.hash, e.resize, e.accuracy, e.accuracy_of, len(e.classes)),
+        extractor=ExtractorUsed(
+            e.name, e.hash, e.resize, e.accuracy, e.accuracy_of, len(e.classes), e.learned_from, e.rounding
+        ),
         real=RealImagesUsed(reals.name, len(test), len(train), reals.disjoint, reals.how, fingerprint, of_train),
         fakes=fakes,
         pixels=f"uint8, 0 to 255, {height}x{width}x{channels}",
@@ -430,4 +455,5 @@ def stamp_of(protocol: JudgeProtocol) -> str:
     """Return eight hexadecimal digits: numbers with different stamps are not to be compared."""
     p, real = protocol, protocol.real
     of_real = (real.fingerprint, real.training_fingerprint, real.apart)
-    return content_hash(p.extractor.hash, *of_real, p.fakes, p.pixels, p.neighbours, p.seed, p.scores, p.sparring)[:8]
+    extractor = f"{p.extractor.hash} {p.extractor.rounding}".rstrip()
+    return content_hash(extractor, *of_real, p.fakes, p.pixels, p.neighbours, p.seed, p.scores, p.sparring)[:8]

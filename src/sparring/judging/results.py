@@ -67,7 +67,9 @@ class GeneratorResult:
 
 @record
 class ExtractorUsed:
-    """What images were seen through. `accuracy`: the share of the images `accuracy_of` whose class it names right."""
+    """What images were seen through. `accuracy`: the share of the images `accuracy_of` whose class it names right.
+    `learned_from`: the other images that a published network learned from, in words, or "". `rounding`: what the last
+    digits depend on besides, such as "bf16 cpu", or ""."""
 
     name: str
     hash: str
@@ -75,6 +77,8 @@ class ExtractorUsed:
     accuracy: float | None
     accuracy_of: str
     classes: int
+    learned_from: str = ""
+    rounding: str = ""
 
 
 @record

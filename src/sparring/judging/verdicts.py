@@ -13,7 +13,7 @@ from ..metrics.estimate import NORMAL_95, variance_of_mean
 from ..stats import LEVEL, Verdict, holm, of_mean, t_quantile, t_tail, tost_p
 from ..words import listed
 from .catalogue import METRICS
-from .results import GeneratorComparison
+from .results import ExtractorUsed, GeneratorComparison
 from .scores import MetricScore
 
 POINT = 0.01  # shares that differ by less do not matter
@@ -209,6 +209,20 @@ def remarks(scores: Mapping[str, Mapping[str, MetricScore]]) -> list[str]:
         *(f"{METRICS[metric].title}{_of_which(names, scores)}: {note}" for (metric, note), names in said.items()),
         *(f"Not computed{of}: {_titles(metrics)}: {why}" for (why, of), metrics in reasons.items()),
     ]
+
+
+def about_features(extractor: ExtractorUsed) -> str:
+    """Return what is to be known about features that learned from other images, "" of others; without full stop.
+
+    Kynkaanniemi et al. 2023, arXiv:2203.06026: a generator that was pretrained on ImageNet had the Frechet distance of
+    a better one, through features of ImageNet.
+    """
+    if not extractor.learned_from:
+        return ""
+    return (
+        f"The features {extractor.name} come from {extractor.learned_from}: a generator that was trained with the help "
+        "of such a network may look better through them than it is (arXiv:2203.06026). Judge with own features, too"
+    )
 
 
 def _of_which(names: Sequence[str], everyone: Collection[str]) -> str:
