@@ -1,7 +1,8 @@
 """What a fit leaves for reports, as records that go to JSON and back: choices, curves, the gate's numbers."""
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from dataclasses import field
+from typing import Any, Literal, TypeAlias
 
 from ..records import read_record, record, to_json
 
@@ -46,11 +47,29 @@ class GraphCheck:
 
 
 @record
+class GateTrial:
+    """One way of training that a gate tried on held-out labels.
+
+    `extra`: what there was beside the real images, such as as many copies of them. `share`: the weight of it beside the
+    real images, 0 for nothing. `accuracy`: balanced. `difference`: to nothing, its mean, and `low` to `high` its 95 %
+    interval; 0 of nothing itself.
+    """
+
+    extra: Literal["nothing", "duplicates", "generated"]
+    share: float
+    accuracy: float
+    difference: float
+    low: float
+    high: float
+
+
+@record
 class Gate:
     """Whether generated images were used, and the test on held-out labels that decided it.
 
     `without`, `with_`: balanced accuracy of networks that learned without and with them. `difference`: its mean, and
-    `low` to `high` its 95 % interval. All are None where no label could be held out.
+    `low` to `high` its 95 % interval. All are None where no label could be held out. `trials`: these two and the
+    controls, in the order in which a table shows them; () of an older fit.
     """
 
     passed: bool
@@ -60,6 +79,7 @@ class Gate:
     low: float | None
     high: float | None
     sentence: str
+    trials: tuple[GateTrial, ...] = field(default=(), kw_only=True)
 
 
 @record
