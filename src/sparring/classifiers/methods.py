@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..errors import Table
+from ..errors import Table, UsageError
 
 if TYPE_CHECKING:
     from .base import Classifier
@@ -29,6 +29,11 @@ class Method:
     cites: tuple[str, ...] = ()
     needs_pretrained: bool = False
 
+    @property
+    def computes_on_device(self) -> bool:
+        """Return whether it can compute on a GPU: its estimator has the parameter `device`."""
+        return "device" in {field.name for field in fields(self.estimator_class())}
+
     def estimator_class(self) -> "type[Classifier]":
         if not isinstance(self.estimator, str):
             return self.estimator
@@ -44,6 +49,16 @@ class Method:
         cls = self.estimator_class()
         known = {field.name for field in fields(cls)}
         return cls(**{name: value for name, value in settings.items() if name in known or name not in _SHARED})
+
+
+def refuse_none(method: Method, pretrained: str) -> None:
+    """Raise UsageError for a method that cannot be without a pretrained network, where the setting is "none"."""
+    if method.needs_pretrained and pretrained == "none":
+        raise UsageError(
+            "no-pretrained",
+            f"{method.name} needs a pretrained network, and this is with --pretrained none",
+            fix="leave the method out, or leave out --pretrained none",
+        )
 
 
 _ROWS = (

@@ -12,31 +12,51 @@ import numpy as np
 
 from .. import files
 from ..data.splits import as_budget
+from ..devices import choose_device
 from ..errors import DataError, FileFormatError, UsageError, pick
 from ..records import read_record, to_json
 from .records import ROWS, STUDY, STUDY_FORMAT, Definition, FitRow, LookAtTest, MethodEntry, StudyData, Trial, in_order
 from .worker import AnyMethod, array_hash
 
-FIXED = ("seed", "test", "minutes")  # settings that every row of a study shares
-COST = {"floor": 0, "traditional": 1, "network": 2, "gan": 3}
-SLOW_FAMILIES = ("network", "gan")  # families that --minutes is divided over
+FIXED = ("seed", "test", "minutes", "pretrained", "device")  # settings that every row of a study shares
+COST = {"floor": 0, "traditional": 1, "pretrained": 1, "network": 2, "gan": 3, "ensemble": 4}
+SLOW_FAMILIES = ("network", "gan", "ensemble")  # families that --minutes is divided over
 NETWORK_SHARE = 0.85  # of --minutes that network fits get; the rest is for everything else
 
 
 # What a user may ask for.
 
 
-def chosen_methods(methods: Mapping[str, AnyMethod] | Sequence[str] | None) -> dict[str, AnyMethod]:
-    """Return name -> method, in the table's order. Raises UsageError for an unknown or missing name."""
+def chosen_methods(
+    methods: Mapping[str, AnyMethod] | Sequence[str] | None, pretrained: str = "none"
+) -> dict[str, AnyMethod]:
+    """Return name -> method, in the table's order; where none is named all that can be without `pretrained` "none".
+
+    Raises UsageError for an unknown or missing name, and for a method that needs a pretrained network and has none.
+    """
     from ..classifiers import METHODS
+    from ..classifiers.methods import refuse_none
 
     if isinstance(methods, Mapping):
         return dict(methods)
-    names = list(METHODS) if methods is None else [methods] if isinstance(methods, str) else list(methods)
+    every = [name for name, method in METHODS.items() if pretrained != "none" or not method.needs_pretrained]
+    names = every if methods is None else [methods] if isinstance(methods, str) else list(methods)
     chosen = {name: pick(METHODS, name, "method") for name in names}
     if not chosen:
         raise UsageError("no-methods", "no method to compare", fix=f"name some of {', '.join(METHODS)}")
+    for method in chosen.values():
+        refuse_none(method, pretrained)
     return {name: method for name, method in METHODS.items() if name in chosen}
+
+
+def chosen_device(folder: Path, device: str) -> str:
+    """Return the device to use: for "auto" the CPU where the study in `folder` began on it, else a GPU if there is one.
+
+    Raises MachineError for a device that is not there.
+    """
+    if device == "auto" and (folder / STUDY).exists() and Study.read(folder).definition.settings.device == "cpu":
+        return "cpu"
+    return choose_device(device)
 
 
 def chosen_budgets(labels: Iterable[int | str] | int | str) -> tuple[str, ...]:
@@ -209,7 +229,7 @@ def refuse_other(folder: Path, old: Definition, new: Definition) -> None:
     for name in FIXED:
         values = [getattr(definition.settings, name) for definition in (old, new)]
         if values[0] != values[1]:
-            then, now_ = (f"without --{name}" if v is None else f"with --{name} {v:g}" for v in values)
+            then, now_ = (setting_words(name, value) for value in values)
             raise UsageError(
                 "study-settings",
                 f"the study in {folder} was made {then}, this command is {now_}",
@@ -223,6 +243,15 @@ def refuse_other(folder: Path, old: Definition, new: Definition) -> None:
             f"the study in {folder} tests on other images than this version of sparring would choose",
             fix="name another folder with --out",
         )
+
+
+def setting_words(name: str, value: object) -> str:
+    """Return `with --seed 5`, `without --minutes`, `on the CPU (--device cpu)`."""
+    if name == "device":
+        return "on the CPU (--device cpu)" if value == "cpu" else f"on {value} (--device cuda)"
+    if value is None:
+        return f"without --{name}"
+    return f"with --{name} {value:g}" if isinstance(value, int | float) else f"with --{name} {value}"
 
 
 def other_data(folder: Path, old: StudyData, new: StudyData) -> DataError:

@@ -15,6 +15,7 @@ from ..records import Progress, read_record, record
 from ..stats import Bin, Difference, Interval, RepeatedInterval, Verdict, opposite
 
 STUDY_FORMAT = 2  # of study.json and summary.json
+Ingredient = Literal["pretraining", "features", "unlabelled", "gan", "generated"]
 STUDY, ROWS, SUMMARY, SEAL = "study.json", "results.jsonl", "summary.json", "sealed.bin"
 
 
@@ -94,12 +95,17 @@ class StudyData:
 
 @record
 class FitMachine:
-    """Where a fit ran."""
+    """Where a fit ran; `device`: the name of the processor or GPU that it computed on ("cpu" of older fits)."""
 
     cpu: str
     cores: int
     memory_gib: float | None
     device: str
+
+    @property
+    def on_gpu(self) -> bool:
+        """Return whether it computed on something else than the processor."""
+        return self.device not in ("cpu", self.cpu)
 
 
 @record
@@ -121,6 +127,8 @@ class StudySettings:
     seed: int
     test: float  # share of each class for the test part, where the source has none
     minutes: float | None
+    device: str = "cpu"  # "cpu", or the name of the GPU; those of older studies
+    pretrained: str = "none"
 
 
 @record
@@ -204,6 +212,8 @@ class FitNotes:
     curves: Curves = field(default_factory=dict)
     gan_curves: Curves = field(default_factory=dict)
     gate: Gate | None = None
+    pretrained: str | None = None  # what came from ImageNet
+    trunk: str | None = None  # the pretrained network that training started from
 
     @classmethod
     def of(cls, noted: Mapping[str, object]) -> "FitNotes":
@@ -295,6 +305,7 @@ class ArmScore:
     nll: Interval
     brier: Interval
     seconds: FitSeconds
+    pretrained: str | None = None  # what came from ImageNet, in words
 
 
 @record
@@ -406,7 +417,7 @@ class GateRow(Gate):
 class Ablation:
     """What one ingredient brought: two methods that differ in nothing else."""
 
-    kind: Literal["unlabelled", "gan", "generated"]
+    kind: Ingredient
     what: str
     budget: str
     a: str
@@ -418,10 +429,21 @@ class Ablation:
 
 
 @record
+class Unclean:
+    """Why a study cannot say what an ingredient brought to method `a` at a budget."""
+
+    kind: Ingredient
+    what: str
+    budget: str
+    a: str
+    reason: str
+
+
+@record
 class Reason:
     """A reason for the recommended method: what it is about, and the sentence."""
 
-    kind: Literal["accuracy", "ablation", "more labels", "other budget", "time", "gate"]
+    kind: Literal["accuracy", "ablation", "more labels", "other budget", "time", "gate", "pretrained"]
     text: str
 
 

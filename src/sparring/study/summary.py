@@ -29,6 +29,7 @@ from .records import (
     StudyData,
     StudyMachine,
     TieGroups,
+    Unclean,
     UnmeasuredArm,
 )
 
@@ -70,6 +71,8 @@ class Summary:
     recommendation: Recommendation
     verdict: str
     mistakes: tuple[Mistake, ...]
+    unclean: tuple[Unclean, ...] = ()
+    pretrained: str = "none"
     folder: Path = field(default=Path(), compare=False, metadata={"written": False})
 
     @classmethod

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..classifiers.fit_record import FitRecord
+from ..classifiers.methods import Method
 from ..devices import all_threads, hardware, versions
 from ..errors import SparringError
 from ..records import to_json
@@ -45,7 +46,10 @@ class AnyMethod(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """What a process needs for a fit: `labels` int64 [N] has -1 where the draw hid the label."""
+    """What a process needs for a fit: `labels` int64 [N] has -1 where the draw hid the label.
+
+    `device`: "cpu", or "cuda" for a method that can compute there.
+    """
 
     trial: Trial
     method: AnyMethod
@@ -55,10 +59,17 @@ class Task:
     minutes: float | None
     threads: int
     steps: int | None = None  # of every network at this budget, where minutes cap them
+    device: str = "cpu"
+    pretrained: str = "none"
 
     def estimator(self) -> Any:
-        """Return a new estimator; `steps` is passed only where the study has settled them."""
-        settled = {} if self.steps is None else {"steps": self.steps}
+        """Return a new estimator; `steps` is passed only where the study has settled them.
+
+        `device` and `pretrained` go to rows of METHODS only: a user's own method need not know of them.
+        """
+        settled: dict[str, object] = {} if self.steps is None else {"steps": self.steps}
+        if isinstance(self.method, Method):
+            settled |= {"device": self.device, "pretrained": self.pretrained}
         return self.method.make(random_state=self.seed, minutes=self.minutes, threads=self.threads, **settled)
 
     def pixels(self) -> np.ndarray:
@@ -67,7 +78,7 @@ class Task:
     def row(self, **known: Any) -> FitRow:
         """Return the row of this fit with what is known of it."""
         fixed = {"labels": int((self.labels >= 0).sum()), "seed": self.seed, "threads": self.threads}
-        fixed |= {"minutes": self.minutes, "versions": versions(), "hardware": FitMachine(**hardware())}
+        fixed |= {"minutes": self.minutes, "versions": versions(), "hardware": FitMachine(**hardware(self.device))}
         return FitRow(**self.trial._asdict(), **fixed, draw=array_hash(self.labels), **known)
 
     def failed(self, error: Problem, seconds: float | None = None) -> "Outcome":
