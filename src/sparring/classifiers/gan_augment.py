@@ -16,7 +16,7 @@ from ..features import shrunk
 from ..games.builders import Recipe
 from ..games.losses import Classify
 from ..games.nodes import Batch, Discriminated
-from ..games.players import Adam, Discriminator, Generator
+from ..games.players import Adam
 from ..games.recipes import RECIPES
 from ..games.training import Data, State
 from ..images import to_uint8
@@ -137,12 +137,12 @@ class GANAugmentClassifier(CNNClassifier):
 
     # --- the GAN ---
 
-    def _generated(self, lessons: Labelled, seed: int) -> Labelled:
+    def _generated(self, lessons: Labelled, seed: int, recipe_name: str | None = None) -> Labelled:
         """Return images of a GAN that learned from these, and their classes."""
         x, y = lessons
         data_spec, device = DataSpec.of(x, len(self.classes_)), choose_device(self.device)
         data: Data = {"labelled": {"x": torch.from_numpy(x).to(device), "y": torch.from_numpy(y).to(device)}}
-        recipe, precision = conditional(data_spec), choose_precision(self.precision, device)
+        recipe, precision = conditional(data_spec, recipe_name or "cgan"), choose_precision(self.precision, device)
         length = between(300, round(4 * len(x) ** 0.6), 1000)
         length = math.ceil(self.gan_images / recipe.batch) if self.gan_images else length
         minutes = None if self.minutes is None else 2 * self.minutes / TIME_PARTS
@@ -170,17 +170,22 @@ def gan_lessons(images: np.ndarray, labels: np.ndarray, seed: int, held: np.ndar
     return only_labelled(images, labels)
 
 
-def conditional(data_spec: DataSpec) -> Recipe:
-    """Return the table's conditional GAN, thinner and with a larger learning rate: a fit trains three."""
-    net = DCGAN(width=16 if min(data_spec.height, data_spec.width) < 16 else 32)
-    recipe = RECIPES["cgan"]
+def conditional(data_spec: DataSpec, name: str) -> Recipe:
+    """Return a conditional GAN of the table, thinner and trained for a short time: a fit trains three."""
+    width = 16 if min(data_spec.height, data_spec.width) < 16 else 32
+    recipe = RECIPES[name]
 
     def sized(spec):
-        return replace(spec, net=net) if isinstance(spec, Generator | Discriminator) else spec
+        return replace(spec, net=replace(spec.net, width=width)) if isinstance(spec.net, DCGAN) else spec
 
     players = [
-        replace(p, nets=tuple(map(sized, p.nets)), optim=Adam(1e-3, (0.5, 0.99)), average=0.99 if p.average else None)
-        for p in recipe.players
+        replace(
+            player,
+            nets=tuple(map(sized, player.nets)),
+            optim=Adam(1e-3, (0.5, 0.99)) if name == "cgan" else player.optim,
+            average=0.99 if player.average else None,
+        )
+        for player in recipe.players
     ]
     return replace(recipe, players=tuple(players))
 
