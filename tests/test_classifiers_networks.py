@@ -10,7 +10,6 @@ import pytest
 import torch
 from oracles import consistency as flat_consistency
 from oracles.flat import BATCH
-from scipy import stats
 from toys import striped
 
 from sparring.classifiers import (
@@ -313,35 +312,13 @@ def test_fakes_leave_no_trace_in_batch_norm():
 # --- the gate --------------------------------------------------------------------------------------------------------
 
 
-def test_the_gate_by_hand():
-    y = np.array([0] * 10 + [1] * 20)
-    without, with_made = np.zeros(30), np.zeros(30)
-    without[:5], with_made[:8], with_made[10:15] = 1, 1, 1
-    gate = gan_augment.gate_of(without, with_made, y)
-    differences = [(with_made - without)[y == c] for c in (0, 1)]
-    mean = np.mean([d.mean() for d in differences])
-    error = np.sqrt(sum(stats.sem(d) ** 2 for d in differences)) / 2
-    assert gate.difference == pytest.approx(mean, abs=1e-5) == pytest.approx(0.275, abs=1e-5)
-    assert gate.low == pytest.approx(mean - stats.t.ppf(0.975, 28) * error, abs=1e-5)
-    assert gate.without == pytest.approx(0.25) and gate.with_ == pytest.approx(0.525)
-    assert gate.passed is True and "27.5 points" in gate.sentence and gate.sentence.endswith("were used.")
-
-
-@pytest.mark.parametrize("with_made", ["same", "worse", "a little better"])
-def test_the_gate_refuses_what_it_is_not_sure_of(with_made):
-    y, without = np.arange(40) % 2, np.arange(40) < 20
-    right = {"same": without, "worse": np.arange(40) < 4, "a little better": np.arange(40) < 22}[with_made]
-    gate = gan_augment.gate_of(without.astype(float), right.astype(float), y)
-    assert gate.passed is False and "not used" in gate.sentence
-
-
 class Rigged(GANAugmentClassifier):
     """A generator that is given its images; notes what it saw."""
 
     useful = True
 
-    def _generated(self, images, labels, seed, held=()):
-        vars(self).setdefault("seen", []).append(len(images) - len(held))
+    def _generated(self, lessons, seed):
+        vars(self).setdefault("seen", []).append(len(lessons[0]))
         x, y = (a.numpy() for a in striped(300, seed=9))
         return x, y if self.useful else (y + 1) % 3  # all labels right, or all wrong
 
@@ -368,27 +345,97 @@ def test_the_gate_refuses_useless_images_and_the_fit_is_that_of_cnn():
 
 
 class Knowing:
-    """Says the class of striped images, with generated images always, without them of every second image."""
+    """Says the class of striped images, but with something else beside the real ones only of every second or third."""
 
-    def __init__(self, made):
-        self.made = made
+    def __init__(self, wrong_every, steps):
+        self.wrong_every, self.record_ = wrong_every, FitRecord(steps=steps or 8)
 
     def _predict_proba(self, images):
         truth = {image.tobytes(): y for image, y in zip(*(a.numpy() for a in striped()), strict=True)}
-        said = [(truth[x.tobytes()] + (self.made is None and n % 2)) % 3 for n, x in enumerate(images)]
-        return np.eye(3)[said]
+        wrong = [bool(self.wrong_every) and n % self.wrong_every == 0 for n in range(len(images))]
+        return np.eye(3)[[(truth[x.tobytes()] + w) % 3 for x, w in zip(images, wrong, strict=True)]]
+
+
+def knowing(monkeypatch, wrong_every):
+    """Replace the networks of the gate; `wrong_every`: of (is generated, share), 0 is never wrong. Notes the calls."""
+    calls = []
+
+    def trial(self, images, labels, beside, seed, steps):
+        generated = beside[0] is not None and len(beside[0][0]) == 300 and not same_as_real(beside[0])
+        calls.append((generated, beside[1], len(images)))
+        return Knowing(wrong_every(generated, beside[1]), steps)
+
+    def same_as_real(made):
+        known = {image.tobytes() for image in striped()[0].numpy()}
+        return made[0][0].tobytes() in known
+
+    monkeypatch.setattr(Rigged, "_trial", trial)
+    return calls
 
 
 def test_the_gate_lets_useful_images_in(monkeypatch):
-    monkeypatch.setattr(Rigged, "_trial", lambda self, images, labels, made, seed: Knowing(made))
-    x, y = few(30)
+    calls = knowing(monkeypatch, lambda generated, share: (0 if share == 0.5 else 4) if generated else 2)
+    x, y = few(60)
     made = rigged(True, 8).fit(x, y)
     gate = made.record_.gate
     assert gate.passed is True and 0 < gate.low < gate.difference < gate.high
+    assert gate.over_duplicates.low > 0 and gate.share == 0.5
     assert gate.with_ == 1 and gate.without == pytest.approx(0.5, abs=0.1)
-    assert made.seen == [135, 135, 150]  # two halves, then all images
-    assert "D/Classify/y" in made.record_.curves
+    assert made.seen == [120, 120, 150]  # two halves, then all images
+    assert [(t.extra, t.share, t.images) for t in gate.trials] == [
+        ("nothing", 0, 60), ("duplicates", 1, 60), ("generated", 0.25, 30), ("generated", 0.5, 60), ("generated", 1, 30)
+    ]  # fmt: skip
+    assert calls[:5] == [(False, 1, 120), (False, 0, 120), (True, 0.25, 120), (True, 0.5, 120), (True, 1, 120)]
+    assert calls[5:] == [(False, 1, 120), (False, 0, 120), (True, 0.5, 120)]  # the second half sees the best alone
+    assert "Classify(weight=0.5, of=Discriminated(of=Strong(of=Batch(pool='made')" in made.record_.recipe
     assert not np.array_equal(made.predict_proba(x), make("cnn", 8).fit(x, y).predict_proba(x))
+
+
+@pytest.mark.parametrize("copies_too", [True, False])
+def test_generated_images_that_are_no_better_than_copies_do_not_pass(monkeypatch, copies_too):
+    """Both beat real images alone by far: copies as good as generated ones close the gate after the first half."""
+    calls = knowing(monkeypatch, lambda generated, share: 0 if generated or copies_too and share == 1 else 2)
+    x, y = few(60)
+    gate = rigged(True, 8).fit(x, y).record_.gate
+    assert gate.passed is not copies_too and gate.low > 0
+    assert len(calls) == (5 if copies_too else 8)
+    assert ("half of all" in gate.sentence) is copies_too
+
+
+def test_a_share_that_was_given_is_the_only_one(monkeypatch):
+    calls = knowing(monkeypatch, lambda generated, share: 0 if generated else 2)
+    x, y = few(60)
+    gate = rigged(True, 8, share=0.7).fit(x, y).record_.gate
+    assert gate.share == 0.7 and gate.passed and {share for generated, share, _ in calls if generated} == {0.7}
+    assert "intervals of 95.0 %" in gate.sentence
+
+
+def test_all_networks_of_the_gate_take_the_same_steps(monkeypatch):
+    steps, train = [], GANAugmentClassifier._train
+
+    def watched(self, images, labels, seed):
+        state = train(self, images, labels, seed)
+        steps.append((len(self._beside[0][0]) if self._beside[0] else 0, self.record_.steps))
+        return state
+
+    monkeypatch.setattr(GANAugmentClassifier, "_train", watched)
+    x, y = few(30)
+    affordable = iter([7, 9])
+    monkeypatch.setattr(network, "affordable", lambda *a, **k: next(affordable))  # of the minutes: the first counts
+    monkeypatch.setattr(gan_augment, "affordable", lambda *a, **k: 2)
+    monkeypatch.setattr(gan_augment, "beats_controls", lambda *a: False)
+    make("gan-augment", 40, minutes=1.0).fit(x, y)
+    assert [taken for _, taken in steps[:5]] == [7] * 5
+    copies, nothing, *generated = [beside for beside, _ in steps[:5]]
+    assert nothing == 0 and copies == generated[0] == generated[2] > 0  # as many copies as generated images
+
+
+def test_copies_are_of_the_classes_asked_for_each_image_equally_often():
+    x, y = np.arange(10, dtype=np.uint8).reshape(10, 1, 1, 1), np.array([0] * 3 + [1] * 7)
+    wanted = np.repeat([0, 1], 21)
+    copies, classes = gan_augment.copies_like((x, y), wanted, 0)
+    assert np.array_equal(y[copies[:, 0, 0, 0]], wanted) and np.array_equal(classes, wanted)
+    assert np.bincount(copies.ravel()).tolist() == [7] * 3 + [3] * 7
 
 
 def test_no_generator_sees_the_fold_it_is_judged_on(monkeypatch):
@@ -400,6 +447,7 @@ def test_no_generator_sees_the_fold_it_is_judged_on(monkeypatch):
         return play(recipe, data_spec, data, 1, **settings)
 
     monkeypatch.setattr(gan_augment, "play", watched)
+    monkeypatch.setattr(gan_augment, "beats_controls", lambda *a: True)
     make("gan-augment", 2).fit(x, y)
     labelled = {image.tobytes() for image in x[y >= 0]}
     held_out = [labelled - images for images in shown]
@@ -418,10 +466,11 @@ def test_a_conditional_gan_makes_images_of_every_class():
     x, y = few(30)
     method = make("gan-augment")
     method.classes_, method.record_ = np.arange(3), FitRecord()
-    images, labels = method._generated(x, y, 0)
+    lessons = gan_augment.gan_lessons(x, y, 0)
+    images, labels = method._generated(lessons, 0)
     assert images.dtype == np.uint8 and images.shape[1:] == (12, 10, 1)
     assert (np.bincount(labels) == len(labels) // 3).all()
-    again = method._generated(x, y, 0)
+    again = method._generated(lessons, 0)
     assert np.array_equal(images, again[0])
 
 

@@ -608,12 +608,15 @@ def test_a_summary_shows_itself(done):
 
 
 def test_the_gate_of_gan_augment_is_what_a_summary_reads():
-    from sparring.classifiers.gan_augment import gate_of
+    from sparring.classifiers.gate import DUPLICATES, NOTHING, Extra, gate_of
 
-    y = np.arange(40) % 2
-    for gate in (Gate(False, None, None, None, None, None, "too few"), gate_of(y * 0.0, np.ones(40), y)):
+    y, ones = np.arange(40) % 2, np.ones(40)
+    new = gate_of({NOTHING: y * 0.0, DUPLICATES: y * 0.0, Extra("generated", 0.5): ones}, y, 0.5)
+    for gate in (Gate(False, None, None, None, None, None, "too few"), new):
         assert FitNotes.of({**FitRecord(gate=gate).to_json(), "curves": "none", "steps": "many"}).gate == gate
     assert FitNotes.of({"curves": [1], "steps": "many", "gate": {"passed": 1}}) == FitNotes()
+    old = {"passed": False, "without": 0.9, "with": 0.8, "difference": -0.1, "low": -0.2, "high": 0.0, "sentence": "no"}
+    assert FitNotes.of({"gate": old}).gate == Gate(False, 0.9, 0.8, -0.1, -0.2, 0.0, "no")
 
 
 def test_the_records_of_a_study_load_nothing_heavy():

@@ -5,7 +5,6 @@ believed. Generated images are training images only: nothing is ever measured on
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,42 +16,46 @@ from ..features import shrunk
 from ..games.builders import Recipe
 from ..games.losses import Classify
 from ..games.nodes import Batch, Discriminated
-from ..games.players import Adam, Discriminator, Generator
+from ..games.players import Adam
 from ..games.recipes import RECIPES
 from ..games.training import Data, State
 from ..images import to_uint8
 from ..nets.dcgan import DCGAN
 from ..nets.layers import DataSpec
-from ..stats import t_quantile
 from . import consistency
 from .cnn import CNNClassifier
 from .fit_record import FitRecord, GANFit, Gate
+from .gate import DUPLICATES, NOTHING, SHARES, Extra, beats_controls, best_share, gate_of, halves
 from .looks import Look
 from .network import Plan, Start, affordable, between, plan_for, play
 
-GATE_FOLDS = 2
 NOTHING_HELD = np.array([], np.int64)
 SHOWN_OF_CLASS = 8  # images of each class in a picture
-TIME_PARTS = 10  # of the minutes: 3 GANs get 2 parts each, the 4 networks of the gate 1 each
+TIME_PARTS = 14  # of the minutes: 3 GANs get 2 parts each, the 8 networks of the gate 1 each
 GATE_STEPS = 0.5  # share of the steps that each network of the gate trains for
 
 Labelled = tuple[np.ndarray, np.ndarray]  # images uint8 [N,H,W,C] and their classes int64 [N]
+Beside = tuple[Labelled | None, float]  # what is learned beside the real images, and its weight
+NOTHING_BESIDE: Beside = None, 0.0
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class GANAugmentClassifier(CNNClassifier):
     """`cnn`, with images of a conditional GAN as further labelled images if these pass the gate, else `cnn` exactly.
 
-    The gate: the labelled images are halved. For each half, a GAN learns without its images. Then two networks learn
-    for the same number of steps, one from the other labelled images, one also from generated ones, and both classify
-    that half. Generated images are used if the 95 % interval of the paired difference in balanced accuracy is above 0.
-    `share`: weight of the generated images beside the real ones. `gan_images`: the length of the GAN's training, in
-    images; None chooses by the size of the data.
+    The gate: the labelled images are halved. For each half, a GAN learns without its images. Then networks learn for
+    the same number of steps from the other labelled images, and classify that half: one from these alone, one also from
+    as many copies of the real images that the GAN learned from, and some also from generated images. Generated images
+    are used if they are better than both controls by the rules of gate.py.
 
-    Mirza & Osindero 2014, arXiv:1411.1784 (the GAN); Ravuri & Vinyals 2019, arXiv:1905.10887 (why a gate).
+    `share`: weight of the generated images beside the real ones; None tries 0.25, 0.5 and 1. `gan_images`: the length
+    of the GAN's training, in images; None chooses by the size of the data.
+
+    Mirza & Osindero 2014, arXiv:1411.1784 (the GAN); Ravuri & Vinyals 2019, arXiv:1905.10887 (why a gate); Pink 2026,
+    PMLR 318:954-961 (why copies).
     """
 
-    share: float = 0.5
+    share: float | None = None
     gan_images: int | None = None
 
     def _fit(self, images: np.ndarray, labels: np.ndarray) -> None:
@@ -60,75 +63,86 @@ class GANAugmentClassifier(CNNClassifier):
             seed, images = self._seed(), shrunk(images)
             gate, fakes = self._gate(images, labels, seed)
             if gate.passed:
-                fakes = self._generated(images, labels, seed)
+                fakes = self._generated(gan_lessons(images, labels, seed), seed)
             self._note(gate=gate)
             if fakes is not None:
                 self.pictures_ = {
                     "generated": first_of_each_class(*fakes),
                     "real": first_of_each_class(*only_labelled(images, labels)),
                 }
-            self._fakes = fakes if gate.passed else None
+            self._beside = (fakes, gate.share or 0.0) if gate.passed else NOTHING_BESIDE
             self._train(images, labels, seed)
-            del self._fakes
+            del self._beside
 
     def _prepare(self, images: np.ndarray, labels: np.ndarray, seed: int) -> Start:
-        return Start(generated=self._fakes)
+        return Start(generated=self._beside[0])
 
     def _recipe(self, plan: Plan, look: Look, start: Start) -> Recipe:
         recipe = super()._recipe(plan, look, start)
         if start.generated is None:
             return recipe
-        loss = Classify(self.share, of=Discriminated("D", look.strong(Batch("x", "made"))), label=Batch("y", "made"))
+        view = Discriminated("D", look.strong(Batch("x", "made")))
+        loss = Classify(self._beside[1], of=view, label=Batch("y", "made"))
         (player,) = recipe.players
         return replace(recipe, players=(replace(player, losses=(*player.losses, loss)),))
 
     # --- the gate ---
 
     def _gate(self, images: np.ndarray, labels: np.ndarray, seed: int) -> tuple[Gate, Labelled | None]:
-        """Return the gate and the generated images of its last fold."""
-        counts = np.bincount(labels[labels >= 0])
-        if counts.min() < 2:
+        """Return the gate and the generated images of the last half that was tried."""
+        if np.bincount(labels[labels >= 0]).min() < 2:
             reason = "Generated images were not tried: a class has one labelled image, so none can be held out."
             return Gate(False, None, None, None, None, None, reason), None
-        right, fakes = np.zeros((2, len(labels))), None
-        for held in gate_folds(labels, min(GATE_FOLDS, int(counts.min())), seed):
-            rest = np.ones(len(labels), bool)
-            rest[held] = False
-            fakes = self._generated(images, labels, seed, held)
-            for side, extra in enumerate((None, fakes)):
-                trial = self._trial(images[rest], labels[rest], extra, seed)
-                right[side, held] = trial._predict_proba(images[held]).argmax(1) == labels[held]
+        shares = SHARES if self.share is None else (self.share,)
+        generated = [Extra("generated", share) for share in shares]
+        right = {extra: np.full(len(labels), np.nan) for extra in (NOTHING, DUPLICATES, *generated)}
+        tried = [DUPLICATES, NOTHING, *generated]
+        fakes, best, steps = None, shares[0], None
+        for number, held in enumerate(halves(labels, seed)):
+            rest = np.setdiff1d(np.arange(len(labels)), held)
+            lessons = gan_lessons(images, labels, seed, held)
+            fakes = self._generated(lessons, seed)
+            beside = {"nothing": None, "duplicates": copies_like(lessons, fakes[1], seed), "generated": fakes}
+            for extra in tried:
+                trial = self._trial(images[rest], labels[rest], (beside[extra.kind], extra.share), seed, steps)
+                steps = trial.record_.steps  # the first, with copies, takes longest: all get what it can afford
+                right[extra][held] = trial._predict_proba(images[held]).argmax(1) == labels[held]
+            if number == 0:
+                seen = {extra: values[held] for extra, values in right.items()}
+                best = best_share(seen, labels[held])
+                if not beats_controls(seen, labels[held], best):
+                    break
+                tried = [DUPLICATES, NOTHING, Extra("generated", best)]
         known = labels >= 0
-        return gate_of(right[0, known], right[1, known], labels[known]), fakes
+        return gate_of({extra: values[known] for extra, values in right.items()}, labels[known], best), fakes
 
     def _trial(
-        self, images: np.ndarray, labels: np.ndarray, fakes: Labelled | None, seed: int
+        self, images: np.ndarray, labels: np.ndarray, beside: Beside, seed: int, steps: int | None
     ) -> "GANAugmentClassifier":
-        """Return a network that was trained for a share of the steps, with generated images or without."""
+        """Return a network that was trained for `steps`, None for a share of those of the fit."""
         plan = plan_for(images, labels, self.images)
+        if self.steps is not None:
+            steps = math.ceil(GATE_STEPS * self.steps)
         trial = type(self)(
             images=math.ceil(GATE_STEPS * plan.steps) * plan.unlabelled,
-            steps=None if self.steps is None else math.ceil(GATE_STEPS * self.steps),
+            steps=steps,
             minutes=None if self.minutes is None else self.minutes / TIME_PARTS,
             precision=self.precision,
             device=self.device,
             net=self.net,
-            share=self.share,
         )
-        trial.classes_, trial.record_, trial._fakes = self.classes_, FitRecord(), fakes
+        trial.classes_, trial.record_, trial._beside = self.classes_, FitRecord(), beside
         trial._train(images, labels, seed)
         return trial
 
     # --- the GAN ---
 
-    def _generated(
-        self, images: np.ndarray, labels: np.ndarray, seed: int, held: np.ndarray = NOTHING_HELD
-    ) -> Labelled:
-        """Return images of a GAN that learned from all of these images but those `held` out, and their classes."""
-        x, y = gan_lessons(images, labels, seed, held)
-        data_spec, device = DataSpec.of(images, len(self.classes_)), choose_device(self.device)
+    def _generated(self, lessons: Labelled, seed: int, recipe_name: str | None = None) -> Labelled:
+        """Return images of a GAN that learned from these, and their classes."""
+        x, y = lessons
+        data_spec, device = DataSpec.of(x, len(self.classes_)), choose_device(self.device)
         data: Data = {"labelled": {"x": torch.from_numpy(x).to(device), "y": torch.from_numpy(y).to(device)}}
-        recipe, precision = conditional(data_spec), choose_precision(self.precision, device)
+        recipe, precision = conditional(data_spec, recipe_name or "cgan"), choose_precision(self.precision, device)
         length = between(300, round(4 * len(x) ** 0.6), 1000)
         length = math.ceil(self.gan_images / recipe.batch) if self.gan_images else length
         minutes = None if self.minutes is None else 2 * self.minutes / TIME_PARTS
@@ -141,7 +155,7 @@ class GANAugmentClassifier(CNNClassifier):
         return fakes_of_every_class(state, generator.z, each, seed)
 
 
-def gan_lessons(images: np.ndarray, labels: np.ndarray, seed: int, held: np.ndarray) -> Labelled:
+def gan_lessons(images: np.ndarray, labels: np.ndarray, seed: int, held: np.ndarray = NOTHING_HELD) -> Labelled:
     """Return what the GAN learns from: labelled images, and the others with the graph's labels if it is believed.
 
     Images that are `held` out are unlabelled for the graph and nothing for the GAN.
@@ -156,17 +170,22 @@ def gan_lessons(images: np.ndarray, labels: np.ndarray, seed: int, held: np.ndar
     return only_labelled(images, labels)
 
 
-def conditional(data_spec: DataSpec) -> Recipe:
-    """Return the table's conditional GAN, thinner and with a larger learning rate: a fit trains three."""
-    net = DCGAN(width=16 if min(data_spec.height, data_spec.width) < 16 else 32)
-    recipe = RECIPES["cgan"]
+def conditional(data_spec: DataSpec, name: str) -> Recipe:
+    """Return a conditional GAN of the table, thinner and trained for a short time: a fit trains three."""
+    width = 16 if min(data_spec.height, data_spec.width) < 16 else 32
+    recipe = RECIPES[name]
 
     def sized(spec):
-        return replace(spec, net=net) if isinstance(spec, Generator | Discriminator) else spec
+        return replace(spec, net=replace(spec.net, width=width)) if isinstance(spec.net, DCGAN) else spec
 
     players = [
-        replace(p, nets=tuple(map(sized, p.nets)), optim=Adam(1e-3, (0.5, 0.99)), average=0.99 if p.average else None)
-        for p in recipe.players
+        replace(
+            player,
+            nets=tuple(map(sized, player.nets)),
+            optim=Adam(1e-3, (0.5, 0.99)) if name == "cgan" else player.optim,
+            average=0.99 if player.average else None,
+        )
+        for player in recipe.players
     ]
     return replace(recipe, players=tuple(players))
 
@@ -182,35 +201,15 @@ def fakes_of_every_class(state: State, width: int, each: int, seed: int) -> Labe
     return np.concatenate([to_uint8(G(some_z, some_y)) for some_z, some_y in batches]), y.numpy()
 
 
-def gate_folds(labels: np.ndarray, count: int, seed: int) -> Iterator[np.ndarray]:
-    """Yield the indices of labelled images in `count` folds, every class in each."""
-    order = keyed_random.order(keyed_random.key(seed, "gate"), len(labels)).numpy()
-    number = np.full(len(labels), -1)
-    for label in np.unique(labels[labels >= 0]):
-        members = order[labels[order] == label]
-        number[members] = np.arange(len(members)) % count
-    for fold in range(count):
-        yield np.flatnonzero(number == fold)
-
-
-def gate_of(without: np.ndarray, with_generated: np.ndarray, y: np.ndarray) -> Gate:
-    """Return the gate from what two networks got right (1) or wrong (0) [N] of held-out images of classes y [N]."""
-    classes, difference = np.unique(y), with_generated - without
-    groups = [difference[y == c] for c in classes]
-    mean = float(np.mean([g.mean() for g in groups]))
-    # The variance of a mean of class means.
-    variance = sum(g.var(ddof=1) / len(g) for g in groups if len(g) > 1) / len(classes) ** 2
-    half = t_quantile(max(1, len(y) - len(classes))) * math.sqrt(variance)
-    low, high = mean - half, mean + half
-    passed = low > 0
-    before, after = (float(np.mean([right[y == c].mean() for c in classes])) for right in (without, with_generated))
-    sentence = (
-        f"On {len(y)} held-out labelled images, balanced accuracy was {100 * after:.1f} % with generated images "
-        f"and {100 * before:.1f} % without: a difference of {100 * mean:+.1f} points "
-        f"({100 * low:+.1f} to {100 * high:+.1f}), so generated images were {'used' if passed else 'not used'}."
-    )
-    before, after, mean, low, high = (round(value, 5) for value in (before, after, mean, low, high))
-    return Gate(passed, before, after, mean, low, high, sentence)
+def copies_like(lessons: Labelled, wanted: np.ndarray, seed: int) -> Labelled:
+    """Return copies of images of the `lessons`, of the classes `wanted` [M], every image of a class equally often."""
+    x, y = lessons
+    order = keyed_random.order(keyed_random.key(seed, "copies"), len(y)).numpy()
+    index = np.empty(len(wanted), np.int64)
+    for label in np.unique(wanted):
+        members, places = order[y[order] == label], np.flatnonzero(wanted == label)
+        index[places] = members[np.arange(len(places)) % len(members)]
+    return x[index], wanted
 
 
 def only_labelled(images: np.ndarray, labels: np.ndarray) -> Labelled:
