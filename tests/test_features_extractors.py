@@ -289,6 +289,9 @@ def test_large_images_are_shrunk_as_pillow_does_it():
         wanted = np.asarray(Image.fromarray(image).resize((43, 64), Image.Resampling.BILINEAR)).astype(int)
         assert abs(small - wanted).max() <= 1
     assert shrunk(images[:, :64, :64]).shape == (3, 64, 64, 3)
+    index = np.array([2, 0, 2])
+    for some in (images, images[:, :64, :64]):
+        assert (shrunk(some, index) == shrunk(some)[index]).all()
 
 
 def test_handcrafted_features_are_those_of_the_shrunk_images():

@@ -283,8 +283,7 @@ def on_white(rgba: np.ndarray) -> np.ndarray:
 
 def fitted(image: Image.Image, height: int, width: int) -> Image.Image:
     """Return the image at another size by FIT_RULE: antialiased, the aspect ratio kept, little of it cut."""
-    cover, whole = sorted((image.width / width, image.height / height))  # source pixels per pixel
-    scale = max(cover, whole * (1 - CUT))
+    scale = float(fitting_scale(image.height / height, image.width / width))
     wide, tall = min(image.width, scale * width), min(image.height, scale * height)
     left, top = (image.width - wide) / 2, (image.height - tall) / 2
     inner = min(width, max(1, round(wide / scale))), min(height, max(1, round(tall / scale)))
@@ -296,6 +295,11 @@ def fitted(image: Image.Image, height: int, width: int) -> Image.Image:
     sheet = Image.new(image.mode, (width, height), int(mean) if mean.ndim == 0 else tuple(mean.tolist()))
     sheet.paste(image, ((width - inner[0]) // 2, (height - inner[1]) // 2))
     return sheet
+
+
+def fitting_scale(high: float | np.ndarray, wide: float | np.ndarray) -> np.ndarray:
+    """Return how many pixels of an image become one by FIT_RULE, where they are so many in height and in width."""
+    return np.maximum(np.minimum(high, wide), np.maximum(high, wide) * (1 - CUT))
 
 
 def fit_pixels(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:

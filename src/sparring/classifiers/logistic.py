@@ -35,7 +35,7 @@ class LogisticClassifier(Classifier):
         known = labels[labelled]
         names = candidate_features(images.shape[1:]) if self.features == "auto" else (self.features,)
         strengths = C_VALUES if self.C is None else (self.C,)
-        few, shown = subset(known, MOST, seed), shrunk(images[labelled])
+        few, shown = subset(known, MOST, seed), shrunk(images, labelled)
         spaces = {name: StandardisedFeatures(*blocks(name, shown[few])) for name in names}
 
         def held_out(setting: tuple, train: np.ndarray, held: np.ndarray) -> np.ndarray:

@@ -42,7 +42,7 @@ class SpreadingClassifier(Classifier):
     def _fit(self, images: np.ndarray, labels: np.ndarray) -> None:
         seed = self._seed()
         kept = graph_members(labels, LARGEST_GRAPH, seed)
-        images, labels = shrunk(images[kept]), labels[kept]
+        images, labels = shrunk(images, kept), labels[kept]
         found = solve(images, labels, seed, features=self.features, alpha=self.alpha)
         self.images_, self.spread_, self.extractor_ = images, found.proba, found.extractor
         for field in fields(Graph):

@@ -49,7 +49,7 @@ class SVMClassifier(Classifier):
         names = candidate_features(images.shape[1:]) if self.features == "auto" else (self.features,)
         strengths = PENALTIES if self.C is None else (self.C,)
         widths = WIDTHS if self.width is None else (self.width,)
-        few, shown = subset(known, MOST, seed), shrunk(images[labelled])
+        few, shown = subset(known, MOST, seed), shrunk(images, labelled)
         distances = distances_of(names, shown[few])
 
         def held_out(setting: tuple, train: np.ndarray, held: np.ndarray) -> np.ndarray:

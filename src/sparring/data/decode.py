@@ -20,6 +20,7 @@ from ..images import (
     colour_channels,
     decoded,
     fit_pixels,
+    fitting_scale,
     opened_image,
     pixels_of,
     quiet_decoders,
@@ -272,7 +273,7 @@ def _size_warnings(headers: list[Header], images: np.ndarray) -> list[str]:
             f"width : height goes from {tall} to {wide}, more than a factor of 2: much of the fitted images is filling"
         )
     height, width = images.shape[1:3]
-    if small := int(((heights < height) | (widths < width)).sum()):
+    if small := int((fitting_scale(heights / height, widths / width) < 1).sum()):
         words.append(f"{small} images are smaller than {height}x{width} and were enlarged; a smaller size may do")
     if any(header.mode.startswith("I;16") for header in headers) and images.max() < 32:
         words.append("16-bit images use less than an eighth of the range and look nearly black: scale them first")

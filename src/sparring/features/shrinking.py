@@ -19,16 +19,18 @@ def seen_size(height: int, width: int) -> tuple[int, int]:
     return tuple(min(side, max(SMALLEST_SEEN, round(side * scale))) for side in (height, width))  # type: ignore
 
 
-def shrunk(images: np.ndarray) -> np.ndarray:
+def shrunk(images: np.ndarray, index: np.ndarray | None = None) -> np.ndarray:
     """Return uint8 [N,h,w,C] after RESIZE of uint8 [N,H,W,C]; the same array where there is nothing to shrink.
 
-    About 3,000 images of 224 x 300 a second and core, as many as are hashed in that time. So what is cached by content
-    is keyed by the shrunk images, and who needs them twice keeps them.
+    `index`: int64 of those that are wanted; of large images no copies are made. About 3,000 images of 224 x 300 a
+    second and core, as many as are hashed in that time. So what is cached by content is keyed by the shrunk images, and
+    who needs them twice keeps them.
     """
     size = seen_size(*images.shape[1:3])
     if size == images.shape[1:3]:
-        return images
-    small = np.empty((len(images), *size, images.shape[3]), np.uint8)
-    for chunk in chunk_slices(images, most=AT_ONCE):
-        small[chunk] = antialiased(images[chunk], size, "bilinear").permute(0, 2, 3, 1).numpy()
+        return images if index is None else images[index]
+    small = np.empty((len(images) if index is None else len(index), *size, images.shape[3]), np.uint8)
+    for chunk in chunk_slices(images, len(small), most=AT_ONCE):
+        large = images[chunk if index is None else index[chunk]]
+        small[chunk] = antialiased(large, size, "bilinear").permute(0, 2, 3, 1).numpy()
     return small
