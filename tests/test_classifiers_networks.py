@@ -479,7 +479,9 @@ def test_plain_replace_of_the_recipe_keeps_cnn():
     recipes = [make(name)._recipe(PLAN, LOOK, Start()) for name in ("cnn", "gan-augment")]
     assert recipes[0] == recipes[1]
     made = Start(generated=(np.zeros((3, 12, 10, 1), np.uint8), np.arange(3)))
-    assert recipes[0] != replace(make("gan-augment")._recipe(PLAN, LOOK, made), source="")
+    augmented = make("gan-augment")
+    augmented._beside = made.generated, 0.5
+    assert recipes[0] != replace(augmented._recipe(PLAN, LOOK, made), source="")
 
 
 def test_unsmoothed_undoes_smoothing():

@@ -80,7 +80,8 @@ def load_model(folder: str | Path, *, pretrained: str | None = None, device: str
     of a later version, or when it needs an encoder that is not here or has changed; UsageError for an encoder where the
     model has none; MachineError for a device that is not there.
     """
-    folder, device = Path(folder), choose_device(device)
+    folder = Path(folder)
+    choose_device(device)  # refused now, not at the first prediction
     found = read_artifact(folder, "classifier", fix="name a folder such as STUDY/model")
     config, arrays = found.config, found.tensors
     try:
