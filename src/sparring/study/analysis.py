@@ -123,6 +123,7 @@ def measure(study: Study) -> tuple[Summary, Arms, np.ndarray]:
         ablations=tuple(ablations(pairs, starts)),
         unclean=tuple(unclean(starts)),
         pretrained=definition.settings.pretrained,
+        features_seconds=definition.features_seconds,
         covers=COVERS + (COVERS_ALL if "all" in definition.budgets else ""),
         recommendation=Recommendation(None, None, ""),
         verdict="",
