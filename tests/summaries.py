@@ -15,11 +15,13 @@ from PIL import Image, ImageDraw, ImageFont
 
 from sparring.records import to_json
 from sparring.study import analysis
+from sparring.study.ablations import ablations, starts_of, unclean
 from sparring.study.advice import advise
 from sparring.study.records import (
     STUDY_FORMAT,
     DuplicateCounts,
     FailedFit,
+    FitNotes,
     GameCurves,
     GateRow,
     HeldOutPart,
@@ -62,6 +64,15 @@ METHODS = {  # name: title, family, what, cites, skill at few labels, skill at m
         3.2,
         1.1,
     ),
+    "probe": (
+        "Logistic regression on pretrained features",
+        "pretrained",
+        "features of a network that learned from ImageNet, and a linear classifier",
+        ("Tan & Le 2019, arXiv:1905.11946",),
+        2.4,
+        3.3,
+        0.6,
+    ),
     "cnn": (
         "Convolutional network",
         "network",
@@ -70,6 +81,15 @@ METHODS = {  # name: title, family, what, cites, skill at few labels, skill at m
         1.7,
         3.3,
         9.0,
+    ),
+    "finetune": (
+        "Pretrained network",
+        "network",
+        "a network that learned from ImageNet, trained on the labelled pictures",
+        ("Kornblith et al. 2019, arXiv:1805.08974",),
+        2.6,
+        3.6,
+        22.0,
     ),
     "consistency": (
         "Network with unlabelled pictures",
@@ -98,6 +118,21 @@ METHODS = {  # name: title, family, what, cites, skill at few labels, skill at m
         3.3,
         26.0,
     ),
+    "ensemble": (
+        "The best few together",
+        "ensemble",
+        "the mean of the methods that are best on held-out labels",
+        (),
+        3.1,
+        3.8,
+        60.0,
+    ),
+}
+LITE = "efficientnet-lite0"
+PRETRAINED = {  # what came from ImageNet, and the trunk
+    "probe": (f"{LITE}: features", None),
+    "finetune": (f"{LITE}: trunk", LITE),
+    "ensemble": (f"{LITE}: trunk of finetune", None),
 }
 GAMES = {
     "semi-gan": (
@@ -144,9 +179,11 @@ def make_summary(
                 proba = np.stack([_probabilities(m, b / max(1, len(budgets) - 1), truth, easy, len(names), seed, r)
                                   for r in range(repeats)])  # fmt: skip
                 seconds = METHODS[m][6] * np.random.default_rng([seed, len(m)]).uniform(0.9, 1.3, repeats)
-                rows: list = [SimpleNamespace(repeat=r, seconds=float(seconds[r])) for r in range(repeats)]
+                notes = FitNotes(**dict(zip(("pretrained", "trunk"), PRETRAINED.get(m, (None, None)), strict=True)))
+                rows: list = [SimpleNamespace(repeat=r, seconds=float(seconds[r]), notes=notes) for r in range(repeats)]
                 arms[m, budget] = analysis.Arm.of(m, budget, rows, proba, truth)
     pairs = analysis.comparisons(arms, budgets, methods)
+    starts = starts_of({place: arm.rows for place, arm in arms.items()})
     summary = Summary(
         format=STUDY_FORMAT,
         created="2026-11-20T23:40:00+00:00",
@@ -175,7 +212,9 @@ def make_summary(
         games=tuple(_game(m, b, seed) for m, b in arms if m in GAMES),
         gates=tuple(_gate(b, r, seed) for m, b in arms if m == "gan-augment" for r in range(repeats)),
         notes=(),
-        ablations=tuple(analysis.ablations(pairs)),
+        ablations=tuple(ablations(pairs, starts)),
+        unclean=tuple(unclean(starts)),
+        pretrained=LITE if any(m in PRETRAINED for m in methods) else "none",
         covers="Intervals and verdicts speak about new draws of the labelled images. Not about other data.",
         recommendation=Recommendation(None, None, ""),
         verdict="",

@@ -7,8 +7,8 @@ import pytest
 import summaries
 
 from sparring.stats import ENOUGH, Difference, Interval, RepeatedInterval, images_needed, smallest_p
+from sparring.study.ablations import ablations
 from sparring.study.advice import advise
-from sparring.study.analysis import ablations
 from sparring.study.records import (
     ArmScore,
     ClassRecall,

@@ -10,7 +10,7 @@ from ..data import ImageSet, load
 from ..data.arrays import Scale, as_picture
 from ..data.trees import image_files
 from ..devices import choose_device
-from ..errors import DataError, UsageError
+from ..errors import DataError
 from ..features.encoders import download as fetch
 from ..features.encoders import names_of
 from ..features.pretrained import BUILT_IN
@@ -19,11 +19,10 @@ from ..images import BadImage, SizeLike
 from ..records import OnProgress, Progress, no_progress
 from ..stats import wilson
 from .base import Classifier
-from .methods import METHODS
+from .methods import METHODS, refuse_none
 from .models import load_model, save_model
 
 PICTURES_AT_ONCE = 256  # so that memory stays small
-WITHOUT = "svm"  # a method that takes nothing from other images
 
 
 @dataclass(frozen=True)
@@ -88,9 +87,7 @@ def fit(
     device: "auto", "cpu" or "cuda". Raises UsageError, DataError, FileFormatError and MachineError.
     """
     row = METHODS[method]
-    if row.needs_pretrained and not names_of(pretrained):
-        raise UsageError("needs-pretrained", f"{method} is nothing without a pretrained network",
-                         fix=f"leave out pretrained, or take another method, such as {WITHOUT}")  # fmt: skip
+    refuse_none(row, ",".join(names_of(pretrained)) or "none")
     device = choose_device(device)
     if download:
         fetch(pretrained, progress)

@@ -9,6 +9,7 @@ from ..errors import Table, UsageError
 if TYPE_CHECKING:
     from .base import Classifier
 
+WITHOUT = "svm"  # a method that takes nothing from other images
 # Settings that every method may be given.
 _SHARED = {"random_state", "minutes", "steps", "threads", "device", "pretrained"}
 
@@ -29,10 +30,9 @@ class Method:
     cites: tuple[str, ...] = ()
     needs_pretrained: bool = False
 
-    @property
-    def computes_on_device(self) -> bool:
-        """Return whether it can compute on a GPU: its estimator has the parameter `device`."""
-        return "device" in {field.name for field in fields(self.estimator_class())}
+    def knows(self, setting: str) -> bool:
+        """Return whether its estimator has a parameter of this name, such as `device`."""
+        return setting in {field.name for field in fields(self.estimator_class())}
 
     def estimator_class(self) -> "type[Classifier]":
         if not isinstance(self.estimator, str):
@@ -55,9 +55,9 @@ def refuse_none(method: Method, pretrained: str) -> None:
     """Raise UsageError for a method that cannot be without a pretrained network, where the setting is "none"."""
     if method.needs_pretrained and pretrained == "none":
         raise UsageError(
-            "no-pretrained",
-            f"{method.name} needs a pretrained network, and this is with --pretrained none",
-            fix="leave the method out, or leave out --pretrained none",
+            "needs-pretrained",
+            f"{method.name} is nothing without a pretrained network",
+            fix=f"leave out --pretrained none, or take another method, such as {WITHOUT}",
         )
 
 

@@ -41,6 +41,17 @@ class StudyView:
         """Return the decimals of a percentage: a second one only where the test part is large enough to fill it."""
         return 2 if self.summary.test.images >= 5000 else 1
 
+    @property
+    def from_elsewhere(self) -> tuple[tuple[str, str], ...]:
+        """Return the methods that use something of other images than the user's, and what."""
+        found = {s.method: s.pretrained for s in self.summary.scores if s.pretrained and s.budget == self.main_budget}
+        return tuple((m, found[m]) for m in self.methods if m in found)
+
+    @property
+    def on_gpu(self) -> bool:
+        """Return whether networks ran on a GPU."""
+        return self.summary.machine.on_gpu
+
     def budget_name(self, budget: str) -> str:
         """Return `5 labels a class (50 in all)`."""
         return budget_name(budget, self.summary.labels(budget))

@@ -19,12 +19,16 @@ from matplotlib.figure import Figure
 from .typography import typeset
 
 # Our methods keep their colours in every report, "m-" before the name; other methods take the rest in turn.
-OWN_COLOUR = ("majority", "logistic", "svm", "spreading", "cnn", "consistency", "semi-gan", "gan-augment")
+OWN_COLOUR = (
+    "majority", "logistic", "svm", "spreading", "probe", "cnn", "finetune", "consistency", "semi-gan", "gan-augment",
+    "ensemble",
+)  # fmt: skip
 OTHER_ROLES = ("m-other-1", "m-other-2", "m-other-3", "m-other-4", "m-other-5", "m-other-6")
 _ROLES = ("ink", "muted", "grid", "band", "surface", *(f"m-{name}" for name in OWN_COLOUR), *OTHER_ROLES)
 COLOUR = {role: f"#f0f0{i:02x}" for i, role in enumerate(_ROLES)}  # what stands for a role inside matplotlib
 _VARIABLE = {colour: f"var(--{role})" for role, colour in COLOUR.items()}
-FAMILY_SHAPES = {"floor": "X", "traditional": "s", "network": "o", "gan": "D"}  # matplotlib's names of markers
+# Matplotlib's names of markers.
+FAMILY_SHAPES = {"floor": "X", "traditional": "s", "pretrained": "^", "network": "o", "gan": "D", "ensemble": "P"}
 
 PIXELS_PER_INCH = 72  # matplotlib's SVG user unit is 1/72 inch; the page shows one unit as one CSS pixel
 

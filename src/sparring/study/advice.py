@@ -8,8 +8,8 @@ from ..words import budget_name, duration, listed, percent, plural, points
 from .records import Ablation, ArmScore, Comparison, NotChosen, Reason, Recommendation
 from .summary import Summary
 
-SIMPLEST_FIRST = ("floor", "traditional", "network", "gan")  # simplest first
-CLOSE = 0.01  # a simpler method of the best tie group is chosen when its mean is at most this far below the best
+SIMPLEST_FIRST = ("floor", "traditional", "pretrained", "network", "gan", "ensemble")  # simplest first
+CLOSE = 0.005  # a simpler method of the best tie group is chosen when its mean is at most this far below the best
 FEW_IMAGES = 30  # test images of a class below which its recall is rough
 SMALL_TEST = 200  # test images below which most differences cannot be seen
 
@@ -20,12 +20,16 @@ def advise(summary: Summary) -> tuple[Recommendation, str]:
     The choice is made at the largest budget, among the methods of the best tie group whose mean accuracy is within
     CLOSE of the best: the simplest of them, and of equally simple ones the fastest. A method of the family "floor" is
     chosen only where there is no other. With fewer than ENOUGH repeats nothing can be told apart; a warning says so.
+    Where no method is shown to be better than the floor, nothing was learned and nothing is chosen.
     """
     budget = next((b.budget for b in reversed(summary.budgets) if summary.ranked(b.budget)), None)
     if budget is None:
         nothing = "No fit succeeded: there is nothing to recommend"
         return Recommendation(None, None, nothing, warnings=tuple(failures(summary))), nothing
     advisor = _Advisor(summary, budget)
+    if floor := advisor.unbeaten_floor():
+        nothing = advisor.nothing_learned(floor)
+        return Recommendation(None, None, nothing, warnings=tuple(advisor.warnings())), f"{nothing}."
     others = (s for s in advisor.scores if s is not advisor.chosen)
     recommendation = Recommendation(
         method=advisor.chosen.method,
@@ -64,11 +68,31 @@ class _Advisor:
         first = groups[0] if groups else (self.best.method,)
         near = [s for s in self.scores if s.method in first and s.accuracy.mean >= self.best.accuracy.mean - CLOSE]
         useful = [s for s in near if self.family[s.method] != "floor"]
-        self.chosen = min(useful or near, key=self.simplicity)
+        learned = [s for s in useful if any(self.above(s, floor) for floor in self.floors())]
+        self.chosen = min(learned or useful or near, key=self.simplicity)
 
     def simplicity(self, score: ArmScore) -> tuple[int, float]:
         family = self.family[score.method]
         return SIMPLEST_FIRST.index(family) if family in SIMPLEST_FIRST else len(SIMPLEST_FIRST), score.seconds.median
+
+    def floors(self) -> list[ArmScore]:
+        return [s for s in self.scores if self.family[s.method] == "floor"]
+
+    def above(self, score: ArmScore, floor: ArmScore) -> bool:
+        """Return whether a method is shown to be better than the floor, in accuracy or in that balanced over classes.
+
+        Where one class is frequent, a method may find the rare ones and lose images of the frequent one for it.
+        """
+        pair = self.summary.comparison(score.method, floor.method, self.budget)
+        balanced = score.n >= ENOUGH and score.balanced_accuracy.low > floor.balanced_accuracy.high
+        return balanced or (pair is not None and pair.verdict == "better")
+
+    def unbeaten_floor(self) -> ArmScore | None:
+        """Return the best method of the family "floor" where others were tried often enough, and none beats it."""
+        floors, others = self.floors(), [s for s in self.scores if self.family[s.method] != "floor"]
+        if not floors or not others or min(s.n for s in (floors[0], *others)) < ENOUGH:
+            return None
+        return None if any(self.above(s, floors[0]) for s in others) else floors[0]
 
     def better_than(self) -> tuple[list[str], list[str]]:
         """Return the methods that the chosen one is better than, and the others that it was compared with."""
@@ -91,15 +115,22 @@ class _Advisor:
             f"to {high}"
         )
 
+    def nothing_learned(self, floor: ArmScore) -> str:
+        return (
+            f"Nothing was learned: with {self.words(self.budget)} no method is shown to be better than {floor.method}, "
+            f"which ignores the images and is right in {percent(floor.accuracy.mean)}"
+        )
+
     def verdict(self) -> str:
-        """Return one sentence: what to use, how good it is, how sure that is, and what the GAN brought."""
+        """Return a sentence: what to use, how good it is, how sure that is, what pretraining and the GAN brought."""
         text = self.sentence()
         if len(self.scores) > 1:
             text += f"; {self.standing()}"
-        gan = self.ablation("gan") or self.ablation("generated")
-        if gan and gan.n >= ENOUGH:
-            said = {"better": "helped", "worse": "harmed", "tie": "made no difference that matters"}
-            text += f"; the GAN {said.get(gan.verdict, 'was not shown to help')}, {difference_words(gan)}"
+        pretraining = self.ablation("pretraining", "features")
+        for name, row in (("pretraining", pretraining), ("the GAN", self.ablation("gan", "generated"))):
+            if row and row.n >= ENOUGH:
+                said = {"better": "helped", "worse": "harmed", "tie": "made no difference that matters"}
+                text += f"; {name} {said.get(row.verdict, 'was not shown to help')}, {difference_words(row)}"
         return text + "."
 
     def standing(self) -> str:
@@ -125,6 +156,8 @@ class _Advisor:
             better = f"it is better than {listed(beaten)}; the test allows for all comparisons of the study"
             yield Reason("accuracy", better)
         yield from (Reason("ablation", text) for text in self.brought())
+        if said := chosen.pretrained:
+            yield Reason("pretrained", f"it builds on what was learned from other images ({said}), which come with it")
         yield Reason("more labels", self.more_labels())
         yield from (Reason("other budget", text) for text in self.elsewhere())
         yield Reason("time", f"one fit took {duration(chosen.seconds.median)}")
@@ -135,11 +168,13 @@ class _Advisor:
         apart = fast and slow > 1.5 * fast and slow >= 0.1
         return f" and took {duration(fast)} instead of {duration(slow)}" if apart else ""
 
-    def ablation(self, kind: str) -> Ablation | None:
-        return next((a for a in self.summary.ablations if (a.kind, a.budget) == (kind, self.budget)), None)
+    def ablation(self, *kinds: str) -> Ablation | None:
+        """Return the first of these at the budget of the advice."""
+        found = [a for kind in kinds for a in self.summary.ablations if (a.kind, a.budget) == (kind, self.budget)]
+        return found[0] if found else None
 
     def brought(self) -> Iterator[str]:
-        """Yield what unlabelled images, the GAN and generated images brought."""
+        """Yield what pretraining, unlabelled images, the GAN and generated images brought."""
         said = {
             "better": "better than without",
             "worse": "worse than without",
@@ -149,6 +184,9 @@ class _Advisor:
         for row in self.summary.ablations:
             if row.budget == self.budget:
                 yield f"{row.what} ({row.a} against {row.b}): {difference_words(row)}, {said[row.verdict]}"
+        for row in self.summary.unclean:
+            if row.budget == self.budget:
+                yield f"{row.what}: no clean comparison, because {row.reason}"
 
     def more_labels(self) -> str:
         """Return what more labels brought and may bring."""
@@ -201,14 +239,16 @@ class _Advisor:
                 f"no difference can be significant with n = {n}: the smallest p that {plural(n, 'repeat')} can "
                 f"reach is {smallest_p(n):.2g}; run {ENOUGH} repeats"
             )
-        if self.family[self.chosen.method] == "floor":
+        learned = self.family[self.chosen.method] != "floor" and not self.unbeaten_floor()
+        if not learned:
             yield "nothing is shown to be better than ignoring the images: check the labels, or give more of them"
         yield from failures(self.summary)
         yield from self.summary.notes
         if tested < SMALL_TEST:
             yield f"only {tested} test images: differences of a few points cannot be told from chance"
-        yield from self.rare()
-        yield from self.uneven()
+        if learned:
+            yield from self.rare()
+            yield from self.uneven()
         if (looks := self.summary.test.looks) > 1:
             yield f"the test labels were opened {looks} times: choices made in between make the numbers look too good"
 

@@ -1,9 +1,10 @@
 """From rows and predictions to the numbers of a summary, without advice. The same rows give the same numbers."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from itertools import combinations
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -12,11 +13,11 @@ from ..devices import hardware, versions
 from ..errors import FileFormatError
 from ..records import Value
 from ..stats import Bin, RepeatedInterval
+from .ablations import ablations, starts_of, unclean
 from .plan import SLOW_FAMILIES, Study, now
 from .records import (
     SEAL,
     STUDY_FORMAT,
-    Ablation,
     ArmScore,
     ClassRecall,
     Comparison,
@@ -39,13 +40,6 @@ from .records import (
 )
 from .sealed import Sealed
 from .summary import Summary
-
-Ingredient = Literal["unlabelled", "gan", "generated"]
-ABLATIONS: tuple[tuple[Ingredient, str, str, str], ...] = (
-    ("unlabelled", "unlabelled images", "consistency", "cnn"),
-    ("gan", "the GAN", "semi-gan", "consistency"),
-    ("generated", "generated images", "gan-augment", "cnn"),
-)
 
 COVERS = (
     "Intervals and verdicts speak about new draws of the labelled images, new random seeds and new test images of the "
@@ -89,13 +83,14 @@ def measure(study: Study) -> tuple[Summary, Arms, np.ndarray]:
     """
     rows, definition = study.rows(), study.definition
     refuse_mixed(rows.values())
+    refuse_devices(rows.values())
     sealed = Sealed.read(study.folder / SEAL, definition.fingerprint)
     truth = sealed.opened(lambda: study.count_look(rows))
     definition = study.definition
     classes = definition.data.classes
     names = [method.name for method in definition.methods]
     arms, unmeasured = arms_of(study, rows, truth)
-    pairs = comparisons(arms, definition.budgets, names)
+    pairs, starts = comparisons(arms, definition.budgets, names), starts_of({p: a.rows for p, a in arms.items()})
     summary = Summary(
         format=STUDY_FORMAT,
         created=now(),
@@ -125,7 +120,10 @@ def measure(study: Study) -> tuple[Summary, Arms, np.ndarray]:
         gates=tuple(gate_rows(rows.values())),
         notes=(*shortened(rows.values()),
                *unequal(rows.values(), {m.name for m in definition.methods if m.family in SLOW_FAMILIES})),
-        ablations=tuple(ablations(pairs)),
+        ablations=tuple(ablations(pairs, starts)),
+        unclean=tuple(unclean(starts)),
+        pretrained=definition.settings.pretrained,
+        features_seconds=definition.features_seconds,
         covers=COVERS + (COVERS_ALL if "all" in definition.budgets else ""),
         recommendation=Recommendation(None, None, ""),
         verdict="",
@@ -147,6 +145,20 @@ def refuse_mixed(rows: Iterable[FitRow]) -> None:
             raise FileFormatError(
                 "rows-mixed",
                 f"{row.method} saw other labels than another method in repeat {row.repeat} at {row.budget}",
+                fix="rows of two studies were put together: repeat the study in a new folder",
+            )
+
+
+def refuse_devices(rows: Iterable[FitRow]) -> None:
+    """Raise FileFormatError where fits of one method ran on different devices: times and digits differ."""
+    seen: dict[str, FitMachine] = {}
+    for row in rows:
+        first = seen.setdefault(row.method, row.hardware)
+        if first.on_gpu != row.hardware.on_gpu or (first.on_gpu and first.device != row.hardware.device):
+            raise FileFormatError(
+                "rows-mixed",
+                f"{row.method} ran on {first.device} and, in repeat {row.repeat} at {row.budget}, on "
+                f"{row.hardware.device}",
                 fix="rows of two studies were put together: repeat the study in a new folder",
             )
 
@@ -199,7 +211,16 @@ def score(arm: Arm, truth: np.ndarray, classes: int) -> ArmScore:
         nll=six_digits(arm.calibrated.nll),
         brier=six_digits(arm.calibrated.brier),
         seconds=FitSeconds(float(np.median(seconds)), tuple(seconds)),
+        pretrained=from_elsewhere(arm.rows),
     )
+
+
+def from_elsewhere(rows: Sequence[FitRow]) -> str | None:
+    """Return what came from other images than the user's, in how many of the fits; None where nothing did in any."""
+    said = Counter(row.notes.pretrained or "nothing" for row in rows)
+    if set(said) == {"nothing"}:
+        return None
+    return "; ".join(what if n == len(rows) else f"{what} ({n} of {len(rows)} fits)" for what, n in said.items())
 
 
 def repeated_interval(found: stats.Interval, each: np.ndarray) -> RepeatedInterval:
@@ -275,15 +296,6 @@ def tie_groups_of(arms: Arms, pairs: Sequence[Comparison], budgets: Sequence[str
     return tuple(found)
 
 
-def ablations(pairs: Sequence[Comparison]) -> Iterator[Ablation]:
-    """Yield what unlabelled images, the GAN and generated images brought: pairs that differ in nothing else."""
-    for kind, what, a, b in ABLATIONS:
-        for found in pairs:
-            if {found.a, found.b} == {a, b}:
-                pair = found if found.a == a else found.reversed()
-                yield Ablation(kind, what, pair.budget, a, b, pair.difference, pair.n, pair.p_holm, pair.verdict)
-
-
 # From the notes of fits.
 
 
@@ -338,6 +350,7 @@ def unequal(rows: Iterable[FitRow], networks: set[str]) -> Iterator[str]:
 def study_machine(definition: Definition, rows: list[FitRow]) -> StudyMachine:
     """Return the machine of the fits; where they ran on several, that of the last row."""
     found = rows[-1].hardware if rows else FitMachine(**hardware())
+    device = next((row.hardware.device for row in rows if row.hardware.on_gpu), found.device)
     precision = next((p for row in rows if (p := row.notes.precision)), None)
     threads, jobs = rows[-1].threads if rows else None, definition.jobs.jobs if definition.jobs else None
-    return StudyMachine(found.cpu, found.cores, found.memory_gib, found.device, precision, threads, jobs)
+    return StudyMachine(found.cpu, found.cores, found.memory_gib, device, precision, threads, jobs)

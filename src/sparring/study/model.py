@@ -17,7 +17,7 @@ from .pool import KILLED, Pool
 from .prepared import write_images
 from .records import ArmScore, SavedModel, StudyProgress, Trial
 from .summary import Summary
-from .worker import AnyMethod, Task, problem_of
+from .worker import AnyMethod, Task, problem_of, uses_device
 
 FOLDER = "model"
 
@@ -29,6 +29,8 @@ def save_recommended(
     methods: Mapping[str, AnyMethod],
     work: Path,
     pool: Pool,
+    *,
+    device: str = "cpu",
     say: Callable[[StudyProgress], None],
 ) -> Summary:
     """Fit the recommended method on all images, the test part's labels included, and save it as STUDY/model.
@@ -45,7 +47,17 @@ def save_recommended(
     files.make_folder(work)
     write_images(work / "all.npy", images.images, np.arange(len(images)))
     seed, threads = seed_of(definition.settings.seed, "model", 0), definition.jobs.threads if definition.jobs else 1
-    task = Task(Trial(name, "all", 0), method, work / "all.npy", images.labels, seed, definition.minutes_each, threads)
+    task = Task(
+        trial=Trial(name, "all", 0),
+        method=method,
+        images=work / "all.npy",
+        labels=images.labels,
+        seed=seed,
+        minutes=definition.minutes_each,
+        threads=threads,
+        device=device if uses_device(method) else "cpu",
+        pretrained=definition.settings.pretrained,
+    )
     about = {
         f: getattr(images, f) for f in ("labels", "classes", "origins", "parts", "name")
     }  # the pixels are in a file

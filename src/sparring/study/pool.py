@@ -48,6 +48,12 @@ class Pool:
             self._executor.shutdown(wait=True, kill_workers=True)
             self._executor = None
 
+    def resize(self, jobs: int, threads: int) -> None:
+        """Go on with so many processes and threads of each."""
+        if (self.jobs, self.threads) != (jobs, threads):
+            self.stop()
+            self.jobs, self.threads = jobs, threads
+
     def submit(self, function: Callable, *given: object) -> Future:
         if self._executor is None:
             from loky import ProcessPoolExecutor

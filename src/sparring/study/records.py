@@ -195,6 +195,7 @@ class Definition:
     jobs: Jobs | None = None
     looks: tuple[LookAtTest, ...] = ()
     steps: Mapping[str, int] = field(default_factory=dict)  # budget -> optimiser steps, where minutes cap them
+    features_seconds: float | None = None  # for the features of all images, computed once before the fits
     model: SavedModel | None = None
 
 

@@ -73,6 +73,7 @@ class Summary:
     mistakes: tuple[Mistake, ...]
     unclean: tuple[Unclean, ...] = ()
     pretrained: str = "none"
+    features_seconds: float | None = None  # for the pretrained features of all images, before the fits
     folder: Path = field(default=Path(), compare=False, metadata={"written": False})
 
     @classmethod

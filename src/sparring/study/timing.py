@@ -11,7 +11,8 @@ from .pool import Pool
 from .records import FitRow, Jobs, StudyProgress, Trial
 from .worker import AnyMethod
 
-GUESS = {"floor": 0.05, "traditional": 2.0, "network": 20.0, "gan": 40.0}  # seconds of a first fit
+# Seconds of a first fit.
+GUESS = {"floor": 0.05, "traditional": 2.0, "pretrained": 2.0, "network": 20.0, "gan": 40.0, "ensemble": 60.0}
 GIB_EACH = 1.5  # of memory that a process with torch may want
 
 
@@ -42,9 +43,7 @@ def settle_jobs(
             say(StudyProgress("fits", message=f"measuring whether {found.jobs} processes of 1 thread beat 1 of {here}"))
             pool.jobs, pool.threads = found.jobs, 1
             found = faster(found, pool.speeds(here))
-    if (pool.jobs, pool.threads) != (found.jobs, found.threads):
-        pool.stop()
-        pool.jobs, pool.threads = found.jobs, found.threads
+    pool.resize(found.jobs, found.threads)
     return found
 
 
@@ -57,8 +56,15 @@ def faster(several: Jobs, measured: dict[str, float]) -> Jobs:
 class Clock:
     """Estimates a fit from earlier ones of its method and budget, or of its method, or of its family, or by a guess."""
 
-    def __init__(self, rows: Iterable[FitRow], methods: Mapping[str, AnyMethod], minutes: float | None, jobs: int):
-        self.methods, self.minutes, self.jobs = methods, minutes, max(1, jobs)
+    def __init__(
+        self,
+        rows: Iterable[FitRow],
+        methods: Mapping[str, AnyMethod],
+        minutes: float | None,
+        jobs: int,
+        alone: frozenset[str] = frozenset(),
+    ):
+        self.methods, self.minutes, self.jobs, self.alone = methods, minutes, max(1, jobs), alone
         self.seconds: dict[tuple[str, ...], list[float]] = {}
         for row in rows:
             self.heard(row)
@@ -81,13 +87,18 @@ class Clock:
         return min(guess, 60 * self.minutes) if self.minutes and family in SLOW_FAMILIES else guess
 
     def left(self, trials: Iterable[Trial]) -> float:
-        """Return the seconds until all of these are done: their sum over the processes, and at least the longest."""
-        each = [self.fit(trial) for trial in trials]
-        return max(sum(each) / self.jobs, max(each, default=0.0))
+        """Return the seconds until all of these are done.
+
+        Of those side by side their sum over the processes, and at least the longest; then those that run alone.
+        """
+        together = [self.fit(trial) for trial in trials if trial.method not in self.alone]
+        apart = sum(self.fit(trial) for trial in trials if trial.method in self.alone)
+        return max(sum(together) / self.jobs, max(together, default=0.0)) + apart
 
     def plan(self, missing: list[Trial], threads: int) -> str:
         """Return what is about to happen, as a sentence."""
         processes = f"{self.jobs} process{'es' * (self.jobs > 1)} of {threads} thread{'s' * (threads > 1)}"
         capped = any(self.methods[t.method].family in SLOW_FAMILIES for t in missing) and self.minutes
         cap = f", at most {self.minutes:.2g} minutes for each network fit" if capped else ""
-        return f"{len(missing)} fits to do on {processes}{cap}"
+        gpu = sum(trial.method in self.alone for trial in missing)
+        return f"{len(missing)} fits to do on {processes}{f', {gpu} of them on the GPU in turn' if gpu else ''}{cap}"

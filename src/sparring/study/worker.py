@@ -132,6 +132,28 @@ def fit_and_predict(task: Task, test: Path, classes: int) -> Outcome:
     return Outcome(row, proba, pictures)
 
 
+def uses_device(method: AnyMethod) -> bool:
+    """Return whether a method can compute on a GPU."""
+    return isinstance(method, Method) and method.knows("device")
+
+
+def looks_through(method: AnyMethod) -> bool:
+    """Return whether a method may use a pretrained network."""
+    return isinstance(method, Method) and method.knows("pretrained")
+
+
+def compute_features(paths: Sequence[Path], pretrained: str, device: str, threads: int) -> float:
+    """Compute the features of these images by each encoder into the user's cache; return the seconds that it took."""
+    from ..features.encoders import encoders_of
+
+    start = time.perf_counter()
+    with all_threads(threads):
+        for encoder in encoders_of(pretrained, device=device):
+            for path in paths:
+                encoder.features(np.load(path, mmap_mode="r"))
+    return elapsed(start)
+
+
 def steps_within(task: Task) -> int | None:
     """Return how many optimiser steps a method can take in the task's minutes; None for one that takes none."""
     estimator = task.estimator()

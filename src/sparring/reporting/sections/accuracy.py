@@ -8,13 +8,26 @@ from ..dotplots import accuracy_plot
 from ..figures import learning_figure
 from ..study_view import StudyView
 
+FAMILY_WORDS = {
+    "floor": "the floor",
+    "traditional": "traditional methods",
+    "pretrained": "features of a pretrained network",
+    "network": "networks",
+    "gan": "methods with a GAN",
+    "ensemble": "several methods together",
+}
+
 
 @dataclass(frozen=True)
 class AccuracySection:
-    """The learning curves, wide and narrow (none for a single budget), and (budget, dot plot) of each budget."""
+    """The learning curves, wide and narrow (none for a single budget), and (budget, dot plot) of each budget.
+
+    `families`: a method of each family, and what the family is called.
+    """
 
     learning: tuple[Markup, ...]
     plots: tuple[tuple[str, Markup], ...]
+    families: tuple[tuple[str, str], ...]
 
 
 def accuracy_section(study: StudyView) -> AccuracySection | None:
@@ -23,4 +36,6 @@ def accuracy_section(study: StudyView) -> AccuracySection | None:
     if not measured:
         return None
     learning = (learning_figure(study, 780), learning_figure(study, 360)) if len(measured) > 1 else ()
-    return AccuracySection(learning, tuple((b, accuracy_plot(study, b)) for b in measured))
+    first = {entry.family: name for name, entry in reversed(study.methods.items())}
+    families = tuple((name, FAMILY_WORDS.get(family, f"{family} methods")) for family, name in reversed(first.items()))
+    return AccuracySection(learning, tuple((b, accuracy_plot(study, b)) for b in measured), families)

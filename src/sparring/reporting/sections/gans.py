@@ -1,9 +1,12 @@
 """What the GANs of a study did: their images beside real ones, the gate, and their losses."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from markupsafe import Markup
 
+from ...classifiers.fit_record import GateTrial
 from ...study.records import GameCurves, GateRow
 from ..dotplots import gate_plot
 from ..line_figures import loss_figure
@@ -22,12 +25,47 @@ class GameImages:
 
 
 @dataclass(frozen=True)
+class Tried:
+    """One way of training that the gate tried: means over `repeats` of balanced accuracy and of the change by it."""
+
+    words: str
+    accuracy: float
+    difference: float | None
+    repeats: int
+
+
+EXTRA = {
+    "nothing": "real images alone",
+    "duplicates": "copies of real images beside them",
+    "generated": "generated images, weight {share:g}",
+}
+
+
+def tried(rows: Sequence[GateRow]) -> tuple[Tried, ...]:
+    """Return the ways that gates tried, in their order."""
+    found: dict[tuple[str, float], list[GateTrial]] = {}
+    for row in rows:
+        for trial in row.trials:
+            found.setdefault((trial.extra, trial.share), []).append(trial)
+    return tuple(
+        Tried(
+            EXTRA[extra].format(share=share),
+            fmean(t.accuracy for t in trials),
+            None if extra == "nothing" else fmean(t.difference for t in trials),
+            len(trials),
+        )
+        for (extra, share), trials in found.items()
+    )
+
+
+@dataclass(frozen=True)
 class GateRows:
     """The gate of one method at one budget, repeat by repeat."""
 
     budget: str
     rows: tuple[GateRow, ...]
     plot: Markup
+    tried: tuple["Tried", ...]
 
     @property
     def passed(self) -> int:
@@ -68,7 +106,7 @@ def _gan_method(study: StudyView, method: str) -> GanMethod:
         method,
         images=tuple(GameImages(picture, words) for picture, words in sheets if picture),
         games=tuple(games),
-        gates=tuple(GateRows(rows[0].budget, rows, gate_plot(study, rows)) for rows in gates if rows),
+        gates=tuple(GateRows(rows[0].budget, rows, gate_plot(study, rows), tried(rows)) for rows in gates if rows),
         curve_budget=main[0].budget if main else "",
         curves=tuple(loss_figure(p, study.colour(method), of=shown(method)) for p in drawn[:MOST]),
         more_curves=max(0, len(drawn) - MOST),

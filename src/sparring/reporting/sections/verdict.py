@@ -1,9 +1,9 @@
-"""The verdict: what to use and why, and what the unlabelled and the generated images brought."""
+"""The verdict: what to use and why, and what pretraining, unlabelled images, the GAN and generated images brought."""
 
 from dataclasses import dataclass
 
 from ...stats import Verdict
-from ...study.records import Ablation
+from ...study.records import Ablation, Unclean
 from ..study_view import StudyView
 
 # What the verdict about an ablation says of what was added.
@@ -16,17 +16,42 @@ HELPED: dict[Verdict, str] = {
 
 
 @dataclass(frozen=True)
+class Card:
+    """What one ingredient brought, a row for each budget, and the budgets at which nothing can be said, with reasons.
+
+    `same`: whether all rows compare the same two methods.
+    """
+
+    what: str
+    rows: tuple[Ablation, ...]
+    unclean: tuple[Unclean, ...]
+
+    @property
+    def same(self) -> bool:
+        return len({(row.a, row.b) for row in self.rows}) == 1
+
+
+@dataclass(frozen=True)
 class VerdictSection:
-    """Reasons that the fact cards do not give already, and one card for each ingredient: its rows, one per budget."""
+    """Reasons that the fact cards do not give already, and one card for each ingredient."""
 
     reasons: tuple[str, ...]
-    facts: tuple[tuple[Ablation, ...], ...]
+    cards: tuple[Card, ...]
     helped: dict[Verdict, str]
 
 
 def verdict_section(study: StudyView) -> VerdictSection:
     """Return what the template shows of the recommendation and of the ablations."""
-    rows = study.summary.ablations
-    facts = {row.kind: tuple(r for r in rows if r.kind == row.kind) for row in rows}
+    rows, unclean = study.summary.ablations, study.summary.unclean
+    kinds = {row.kind: row.what for row in (*rows, *unclean)}
+    order = [kind for kind in ("pretraining", "features", "unlabelled", "gan", "generated") if kind in kinds]
+    cards = tuple(
+        Card(
+            kinds[kind],
+            tuple(row for row in rows if row.kind == kind),
+            tuple(row for row in unclean if row.kind == kind),
+        )
+        for kind in order
+    )
     reasons = tuple(r.text for r in study.summary.recommendation.reasons if r.kind != "ablation")
-    return VerdictSection(reasons, tuple(facts.values()), HELPED)
+    return VerdictSection(reasons, cards, HELPED)
