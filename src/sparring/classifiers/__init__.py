@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .base import Classifier
     from .cnn import CNNClassifier
     from .consistency import ConsistencyClassifier
+    from .ensemble import EnsembleClassifier
     from .fitting import classify, fit
     from .gan_augment import GANAugmentClassifier
     from .logistic import LogisticClassifier
@@ -30,6 +31,7 @@ __all__ = [
     "CNNClassifier",
     "Classifier",
     "ConsistencyClassifier",
+    "EnsembleClassifier",
     "GANAugmentClassifier",
     "LogisticClassifier",
     "MajorityClassifier",

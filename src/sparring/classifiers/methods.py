@@ -129,10 +129,23 @@ _ROWS = (
         "gan-augment",
         "Convolutional network with generated images",
         "The convolutional network with images of a conditional GAN beside the real ones, if a test on held-out "
-        "labels says that they help.",
+        "labels says that they help more than copies of real images.",
         "gan",
         "gan_augment:GANAugmentClassifier",
-        ("Mirza & Osindero 2014, arXiv:1411.1784", "Ravuri & Vinyals 2019, arXiv:1905.10887"),
+        (
+            "Mirza & Osindero 2014, arXiv:1411.1784",
+            "Ravuri & Vinyals 2019, arXiv:1905.10887",
+            "Pink 2026, PMLR 318:954-961",
+        ),
+    ),
+    Method(
+        "ensemble",
+        "The best few methods together",
+        "The mean of the probabilities of a few methods, if held-out labels say that it is better than the best of "
+        "them; else that one.",
+        "ensemble",
+        "ensemble:EnsembleClassifier",
+        ("Caruana et al. 2004, doi:10.1145/1015330.1015432",),
     ),
 )
 
