@@ -44,11 +44,12 @@ def published(tmp_path_factory):
 
 @pytest.fixture
 def offline(monkeypatch):
-    """Whoever opens a socket fails."""
+    """Whoever opens a socket fails, and no variable of the environment keeps anyone from it."""
 
     def refuse(*_):
         raise AssertionError("a socket was opened")
 
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket.socket, "connect_ex", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
@@ -124,6 +125,8 @@ def test_fit_fetches_only_where_it_is_asked_to(published, tmp_path, monkeypatch)
 
 
 def test_fit_and_compare_open_no_socket(tmp_path, offline):
+    with pytest.raises(FileFormatError, match="no model of that name"):
+        encoders_of("someone/tiny")
     fit(toys(), method="svm", pretrained="efficientnet-lite0")
     compare(toys(60), tmp_path / "study", methods=["majority", "svm"], labels=3, repeats=1, jobs=0, model=False)
 

@@ -373,6 +373,28 @@ def test_resizing_is_antialiased_as_pillow_does_it(shape, number, filter):
         assert apart.max() <= 1.001 and apart.mean() < 0.2
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"image_processor_type": "ViTImageProcessor", "size": 24, "resample": 2},
+        {"image_processor_type": "CLIPImageProcessor", "size": 24, "crop_size": 20, "do_center_crop": True},
+        {"image_processor_type": "SiglipImageProcessor", "size": {"height": 24, "width": 20}, "resample": 2},
+        {"image_processor_type": "ConvNextImageProcessor", "size": {"shortest_edge": 24}, "crop_pct": 0.875},
+        {"image_processor_type": "ConvNextImageProcessor", "size": {"shortest_edge": 384}, "crop_pct": 0.875},
+    ],
+    ids=lambda config: f"{config['image_processor_type']}-{config['size']}",
+)
+def test_published_preparations_are_followed_as_the_library_does(config, tmp_path):
+    transformers = pytest.importorskip("transformers")
+    config = {"image_mean": [0.5] * 3, "image_std": [0.25] * 3, "resample": 3, **config}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(config))
+    process = transformers.AutoImageProcessor.from_pretrained(tmp_path, local_files_only=True)
+    images = noise(2, 40, 56, 3)
+    wanted = process([Image.fromarray(image) for image in images], return_tensors="pt")["pixel_values"]
+    found = preparation_of(config, "here")(images, "cpu")
+    assert found.shape == wanted.shape and abs(found - wanted).mean() < 0.02 * wanted.std()
+
+
 def test_preparations_that_are_written_otherwise():
     plain = {"image_mean": [0.5] * 3, "image_std": [0.25] * 3}
     square = preparation_of({**plain, "size": {"height": 8, "width": 12}}, "here")

@@ -957,7 +957,8 @@ def test_the_half_that_reports_does_not_choose(run, monkeypatch):
         return {"kernel": MetricScore(0.1 if chooses == first else 0.2)}
 
     monkeypatch.setattr(module, "compute_scores", scored)
-    found = over_time(images(400, seed=8), run, JudgeOptions(features="pixels"))
+    found = over_time(images(400, seed=8), run, JudgeOptions(features="efficientnet-lite0"))
+    assert "come from EfficientNet-Lite0, trained on ImageNet-1k" in found.notes[-1]
     assert found.best.images == 1
     assert value(found.best.scores, "kernel") == 0.2
 

@@ -11,6 +11,8 @@ from torch.nn.functional import interpolate, pad
 
 from ..errors import FileFormatError
 
+SQUARING = ("ViT", "DeiT", "Beit", "Siglip")  # processors of transformers for which one number is height and width
+CONVNEXT, LARGE = "ConvNext", 384  # which crops a share, below so many pixels
 FILTERS = {2: "bilinear", 3: "bicubic"}  # by Pillow's number; others are refused
 
 
@@ -81,21 +83,31 @@ def preparation_of(config: Mapping[str, Any], where: object) -> Preparation:
     """Return what a preprocessor_config.json asks for. Raises FileFormatError for what is not supported."""
     try:
         size = config.get("size") if config.get("do_resize", True) else None
-        size = {"shortest_edge": size} if isinstance(size, int) else size or {}
+        processor = str(config.get("image_processor_type") or config.get("feature_extractor_type") or "")
+        if isinstance(size, int):
+            square = processor.startswith(SQUARING)
+            size = {"height": size, "width": size} if square else {"shortest_edge": size}
+        size = size or {}
         if not set(size) <= {"shortest_edge", "height", "width"}:
             raise ValueError(f"size {size}")
         if abs(config.get("rescale_factor", 1 / 255) * 255 - 1) > 1e-6 or not config.get("do_rescale", True):
             raise ValueError(f"rescale_factor {config.get('rescale_factor')}")
-        if config.get("crop_pct"):
-            raise ValueError(f"crop_pct {config['crop_pct']}")
+        shorter = size.get("shortest_edge")
+        square = (size["height"], size["width"]) if "height" in size else None
+        crop = crop_of(config["crop_size"]) if config.get("do_center_crop") else None
+        if share := config.get("crop_pct"):
+            if not processor.startswith(CONVNEXT) or not shorter:
+                raise ValueError(f"crop_pct {share}")
+            whole = (shorter, shorter)
+            shorter, square, crop = (int(shorter / share), None, whole) if shorter < LARGE else (None, whole, None)
         normal = config.get("do_normalize", True)
         return Preparation(
             mean=rgb_of(config["image_mean"]) if normal else (0.0,) * 3,
             std=rgb_of(config["image_std"]) if normal else (1.0,) * 3,
             filter=FILTERS[config.get("resample", 3)],
-            shorter=size.get("shortest_edge"),
-            size=(size["height"], size["width"]) if "height" in size else None,
-            crop=crop_of(config["crop_size"]) if config.get("do_center_crop") else None,
+            shorter=shorter,
+            size=square,
+            crop=crop,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise FileFormatError(

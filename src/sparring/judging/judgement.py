@@ -202,8 +202,7 @@ class Judgement:
     @property
     def notes(self) -> list[str]:
         """What is to be known about single scores, and about the features; without full stops."""
-        of_features = about_features(self.protocol.extractor)
-        return [*remarks({one.name: one.scores for one in self.judged}), *([of_features] if of_features else [])]
+        return [*remarks({one.name: one.scores for one in self.judged}), *about_features(self.protocol.extractor)]
 
     @property
     def stamp(self) -> str:

@@ -21,7 +21,7 @@ from .judgement import JudgeOptions, protocol_of, score_rows, split_real, stamp_
 from .results import BestScore, CheckpointScores, OverTime
 from .scores import MetricScore, Pair
 from .scoring import compute_scores
-from .verdicts import compare_generators, remarks
+from .verdicts import about_features, compare_generators, remarks
 
 FORMAT_OF_OVER_TIME = 1
 
@@ -66,7 +66,11 @@ def over_time(
         protocol=protocol,
         checkpoints=tuple(CheckpointScores(images, score_rows(scores)) for images, _, scores in found),
         best=CheckpointScores(best, score_rows(reported)),
-        notes=(*remarks({f"{best:,} images": reported}), *_as_good(best, {row[0]: row[2] for row in found})),
+        notes=(
+            *remarks({f"{best:,} images": reported}),
+            *_as_good(best, {row[0]: row[2] for row in found}),
+            *about_features(protocol.extractor),
+        ),
     )
 
 

@@ -211,18 +211,19 @@ def remarks(scores: Mapping[str, Mapping[str, MetricScore]]) -> list[str]:
     ]
 
 
-def about_features(extractor: ExtractorUsed) -> str:
-    """Return what is to be known about features that learned from other images, "" of others; without full stop.
+def about_features(extractor: ExtractorUsed) -> list[str]:
+    """Return what is to be known about features that learned from other images, [] of others; without full stops.
 
     Kynkaanniemi et al. 2023, arXiv:2203.06026: a generator that was pretrained on ImageNet had the Frechet distance of
     a better one, through features of ImageNet.
     """
     if not extractor.learned_from:
-        return ""
-    return (
+        return []
+    words = (
         f"The features {extractor.name} come from {extractor.learned_from}: a generator that was trained with the help "
         "of such a network may look better through them than it is (arXiv:2203.06026). Judge with own features, too"
     )
+    return [words]
 
 
 def _of_which(names: Sequence[str], everyone: Collection[str]) -> str:
