@@ -14,12 +14,19 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from toys import striped
 
-from sparring.classifiers import METHODS, graph, selection, spreading
+from sparring.classifiers import METHODS, graph, load_model, save_model, selection, spreading
 from sparring.classifiers.fit_record import CrossValidation
 from sparring.classifiers.logistic import StandardisedFeatures, regression
-from sparring.classifiers.selection import choose, fit_temperature, stratified_folds, subset, within_error
+from sparring.classifiers.selection import (
+    choose,
+    choose_in_turn,
+    fit_temperature,
+    stratified_folds,
+    subset,
+    within_error,
+)
 from sparring.classifiers.spreading import assumed_shares, graph_guess, graph_members, same_image
-from sparring.classifiers.svm import best_features, pair_weights
+from sparring.classifiers.svm import best_features, distances_of, pair_weights
 from sparring.features import extract
 from sparring.features.cache import CACHE
 
@@ -97,6 +104,23 @@ def test_the_preferred_setting_stays_unless_another_is_clearly_better():
     assert alone == ("a", 0.7, CrossValidation(None, ()))
 
 
+def test_features_are_chosen_first_and_details_for_them():
+    labels = np.repeat([0, 1], 40)
+    right, noise = np.eye(2)[labels], np.random.default_rng(0).normal(size=(80, 2))
+    quality, asked = {("a", 1): 0.1, ("b", 1): 1.0, ("b", 2): 3.0, ("a", 2): 9.0}, []
+
+    def held_out(setting, train, held):
+        asked.append(setting)
+        return (right * quality[setting] + noise * 0.3)[held]
+
+    found = choose_in_turn(labels, ("a", "b"), [(1,), (2,)], held_out, seed=0, temperature=1.0)
+    assert found.settings == ("b", 2)
+    assert [row.settings for row in found.measured.table] == [["a", 1], ["b", 1], ["b", 2]]
+    assert asked == [("a", 1)] * 5 + [("b", 1)] * 5 + [("b", 2)] * 5  # nothing twice
+    alone = choose_in_turn(np.array([0, 1, 1]), ("a", "b"), [(1,), (2,)], held_out, seed=0, temperature=0.7)
+    assert alone.settings == ("a", 1) and alone.temperature == 0.7
+
+
 def test_as_good_as_the_best_is_within_half_a_standard_error():
     excess = np.random.default_rng(0).normal(size=100)
     excess = (excess - excess.mean()) / excess.std()  # the standard error of their mean is 0.1
@@ -137,6 +161,53 @@ def test_a_turned_space_keeps_distances():
     weights, offset = regression(space.points, np.arange(12) % 3, 0.1)
     back, back_offset = space.for_raw_features(weights, offset)
     assert np.allclose(features @ back + back_offset, space.points @ weights + offset, atol=1e-4)
+
+
+def test_blocks_have_equal_shares_of_the_variance():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(40, 6)) * 5, rng.normal(size=(40, 30)) * 0.01
+    b[:, 0] *= 1e-3  # hardly varies: counts as a third of its block, so it is not blown up
+    space = StandardisedFeatures(a, b)
+    scaled = (np.concatenate([a, b], 1) - space.mean) / space.scale
+    assert np.allclose(scaled[:, :6].var(0), 1.5) and np.isclose(scaled[:, 6:].var(0).sum(), 9)
+    assert scaled[:, 6].std() < 0.01 * scaled[:, 7].std()
+    assert np.allclose(space.points @ space.points.T, scaled @ scaled.T)
+    weights, offset = regression(space.points, np.arange(40) % 3, 0.1)
+    back, back_offset = space.for_raw_features(weights, offset)
+    assert np.allclose(np.concatenate([a, b], 1) @ back + back_offset, space.points @ weights + offset, atol=1e-3)
+    flat = StandardisedFeatures(a, np.ones((40, 3)))  # a block that tells nothing
+    assert np.isfinite(flat.points).all()
+
+
+@pytest.mark.parametrize("name", ["logistic", "svm"])
+def test_blocks_are_joined_in_training_and_in_use(name, tmp_path):
+    x, y = (tensor.numpy() for tensor in striped(60, 12, 12, 3))
+    made = METHODS[name].make(features="hog & lbp & colour-histogram").fit(x[:40], y[:40])
+    blocks = [extract(block, x[:40]).astype(float) for block in ("hog", "lbp", "colour-histogram")]
+    if name == "svm":
+        joined = np.concatenate([b / np.sqrt(b.var(0).sum()) for b in blocks], 1)
+        strength, width = made.record_.chosen["C"], made.record_.chosen["width"]
+        model = SVC(C=strength, gamma=width / 3, class_weight="balanced", decision_function_shape="ovo")
+        expected = model.fit(joined, y[:40]).decision_function(joined)
+        assert np.allclose(made._decisions(x[:40]), expected, atol=1e-3)
+        mean = distances_of(["hog & lbp & colour-histogram"], x[:40])["hog & lbp & colour-histogram"]
+        assert np.allclose(mean, ((joined[:, None] - joined) ** 2).sum(2) / 3, atol=1e-6)
+    assert (made.predict(x[40:]) == y[40:]).mean() > 0.9
+    save_model(made, tmp_path / "model")
+    assert np.allclose(load_model(tmp_path / "model").predict_proba(x), made.predict_proba(x))
+
+
+def test_colour_tells_classes_that_have_one_shape():
+    """The same drawings in warm or in cold paint: HOG sees nothing, the choice on labels finds the colours."""
+    rng = np.random.default_rng(0)
+    y = np.arange(80) % 2
+    paint = np.where(y[:, None], (200, 90, 60), (60, 90, 200))[:, None, None]
+    x = np.clip(paint * rng.uniform(0.4, 1.1, (80, 12, 12, 1)) + rng.normal(0, 5, (80, 12, 12, 3)), 0, 255)
+    x = x.astype(np.uint8)
+    for name in ("logistic", "svm"):
+        made = METHODS[name].make().fit(x[:20], y[:20])
+        assert "colour-histogram" in made.record_.chosen["features"]
+        assert (made.predict(x[20:]) == y[20:]).mean() > 0.95
 
 
 @pytest.mark.parametrize("classes", [2, 3, 5])

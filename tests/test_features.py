@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sparring.errors import UsageError
-from sparring.features import EXTRACTORS, colours, deskew, extract, gradient_histograms, hog, pixels
+from sparring.features import EXTRACTORS, colours, deskew, extract, gradient_histograms, histograms, hog, pixels
 from sparring.features.cache import CACHE, Cache
 from sparring.features.handcrafted import blocks_of, candidate_features
 
@@ -114,6 +114,64 @@ def test_pixels_and_colours():
     assert np.allclose(
         colours(odd).reshape(3, 4, 4)[0, 0, 0], (odd[0, :3, :3, 0] * weights).sum() / weights.sum() / 255
     )
+
+
+def slow_patterns(image, cells):
+    """Every pixel on its own: counts of runs of brighter neighbours."""
+    height, width, channels = image.shape
+    total = image.sum(2, dtype=int)
+    uniform = [c for c in range(256) if sum(f"{c:08b}"[k] != f"{c:08b}"[k - 1] for k in range(8)) <= 2]
+    out = np.zeros((cells, cells, 59))
+    for i in range(1, height - 1):
+        for j in range(1, width - 1):
+            near = [total[i + d, j + r] >= total[i, j] + 2 * channels for d, r in histograms.CIRCLE]
+            code = sum(2**k for k in range(8) if near[k])
+            box = (i - 1) * cells // (height - 2), (j - 1) * cells // (width - 2)
+            out[box][uniform.index(code) if code in uniform else 58] += 1
+    return np.sqrt(out / out.sum(2, keepdims=True)).ravel()
+
+
+@pytest.mark.parametrize("shape", [(11, 14, 1), (16, 9, 3)])
+def test_patterns_are_what_a_loop_over_pixels_gives(shape):
+    images = noise(2, *shape) // 16  # many neighbours of nearly the same grey
+    found = histograms.local_binary_patterns(images)
+    assert found.shape == (2, 9 * 59)
+    for image, row in zip(images, found, strict=True):
+        assert np.allclose(row, slow_patterns(image, 3), atol=1e-6)
+
+
+def slow_colours(image):
+    """Every pixel on its own, shared between the levels beside it: [5, 5, 5, 5], whole image and quarters."""
+    height, width, _ = image.shape
+    out = np.zeros((5, 5, 5, 5))
+    for i in range(height):
+        for j in range(width):
+            r, g, b = image[i, j] / 255.0
+            values = [(r + g + b) / 3, 0.5 + 0.8 * (r - g), 0.5 + 0.8 * ((r + g) / 2 - b)]
+            at = [min(max(value, 0), 1) * 4 for value in values]
+            quarter = 1 + 2 * (i * 2 // height) + j * 2 // width
+            for level in np.ndindex(5, 5, 5):
+                share = np.prod([max(0, 1 - abs(a - k)) for a, k in zip(at, level, strict=True)])
+                out[0][level] += share
+                out[quarter][level] += share
+    out /= out.sum((1, 2, 3), keepdims=True)
+    out[1:] /= 4
+    return np.sqrt(out).ravel()
+
+
+def test_colours_are_what_a_loop_over_pixels_gives():
+    images = noise(2, 9, 8, 3)
+    found = histograms.colour_histograms(images)
+    assert np.allclose(found, [slow_colours(image) for image in images], atol=1e-3)
+    assert np.allclose((found**2).sum(1), 2, atol=1e-4)  # the whole counts as much as its quarters
+    grey = images[..., :1]
+    assert np.allclose(histograms.colour_histograms(grey), histograms.colour_histograms(grey.repeat(3, 3)), atol=1e-3)
+
+
+def test_names_of_blocks():
+    assert blocks_of("hog") == ("hog",) and blocks_of("hog & lbp") == ("hog", "lbp")
+    with pytest.raises(UsageError, match="did you mean lbp"):
+        blocks_of("hog & lpb")
 
 
 def bar(slope, ground=0, ink=255, at=(14, 14)):

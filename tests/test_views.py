@@ -8,6 +8,7 @@ import torch
 from sparring import keyed_random
 from sparring.games.nodes import Batch
 from sparring.games.views import Strong, View, Weak, read_from, square_mask, view_numbers, viewed
+from sparring.records import identity
 
 SHAPES = [(5, 1, 8, 8), (5, 3, 12, 9), (5, 1, 28, 40)]
 FULL = Strong(light=0.4, colour=0.4, hole=0.4, flip=True)
@@ -83,7 +84,39 @@ def test_flips_only_when_asked_for():
     torch.testing.assert_close(viewed(x, left, View(flip=True)), x.flip(3), rtol=0, atol=1e-5)
     torch.testing.assert_close(viewed(x, middle(2, 8, 8, u6=0.9), View(flip=True)), x, rtol=0, atol=1e-5)
     assert torch.equal(viewed(x, left, View()), x)
-    assert not any(view().flip for view in (View, Weak, Strong))
+    upside_down = viewed(x, middle(2, 8, 8, u7=0.1), View(flip_vertical=True))
+    torch.testing.assert_close(upside_down, x.flip(2), rtol=0, atol=1e-5)
+    torch.testing.assert_close(viewed(x, middle(2, 8, 8, u7=0.2), View(flip_vertical=True)), x, rtol=0, atol=1e-5)
+    for view in (View(), Weak(), Strong()):
+        assert not (view.flip or view.flip_vertical or view.quarter_turns)
+
+
+@pytest.mark.parametrize(("u7", "quarters"), [(0.1, 0), (0.3, 1), (0.6, 2), (0.9, 3)])
+def test_quarter_turns(u7, quarters):
+    x, _ = some((2, 3, 8, 8))
+    turned = viewed(x, middle(2, 8, 8, u7=u7), View(quarter_turns=True))
+    torch.testing.assert_close(turned, x.rot90(quarters, (2, 3)), rtol=0, atol=1e-5)
+
+
+def test_a_turned_image_that_is_not_square_is_there_as_a_whole():
+    x = torch.arange(12.0).view(1, 12, 1).expand(1, 1, 12, 6) / 12  # rises downwards, and then to the right
+    turned = viewed(x.contiguous(), middle(1, 12, 6, u7=0.3), View(quarter_turns=True))
+    expected = torch.arange(6) * 2 / 12 + 1 / 24
+    torch.testing.assert_close(turned, expected.expand(1, 1, 12, 6), rtol=0, atol=1e-5)
+
+
+def test_flips_and_turns_reach_all_eight_symmetries_alike():
+    x, _ = some((1, 1, 6, 6))
+    view, u = View(flip=True, flip_vertical=True, quarter_turns=True), some((4000, 1, 6, 6))[1]
+    symmetries = [x.rot90(k, (2, 3)) for k in range(4)] + [x.flip(3).rot90(k, (2, 3)) for k in range(4)]
+    apart = torch.stack([(viewed(x.expand(4000, -1, -1, -1), u, view) - s).abs().amax((1, 2, 3)) for s in symmetries])
+    assert (apart.amin(0) < 1e-5).all()
+    assert (apart.argmin(0).bincount(minlength=8) - 500).abs().max() < 100
+
+
+def test_fields_that_came_later_change_no_key():
+    """Random numbers are keyed by what differs from a record's defaults: these are the words of version 0.2."""
+    assert identity(Strong(light=0.4, flip=True)) == "Strong(light=0.4, flip=True)"
 
 
 def test_bends_have_the_stated_deviation():

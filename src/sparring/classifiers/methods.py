@@ -72,15 +72,15 @@ _ROWS = (
     Method(
         "logistic",
         "Logistic regression on image features",
-        "Gradient histograms or pixels, chosen by cross-validation, and multinomial logistic regression.",
+        "Gradients, textures, colours or pixels, chosen by cross-validation, and multinomial logistic regression.",
         "traditional",
         "logistic:LogisticClassifier",
-        ("Dalal & Triggs 2005, doi:10.1109/CVPR.2005.177",),
+        ("Dalal & Triggs 2005, doi:10.1109/CVPR.2005.177", "Ojala et al. 2002, doi:10.1109/TPAMI.2002.1017623"),
     ),
     Method(
         "svm",
         "Support vector machine on image features",
-        "Gradient histograms or pixels, chosen by cross-validation, and a support vector machine with RBF kernel.",
+        "Gradients, textures, colours or pixels, chosen by cross-validation, and a support vector machine (RBF kernel).",
         "traditional",
         "svm:SVMClassifier",
         ("Cortes & Vapnik 1995, doi:10.1007/BF00994018", "Dalal & Triggs 2005, doi:10.1109/CVPR.2005.177"),

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .gradient_histograms import cached_chunks
 
-BRIGHTER = 2.0  # of 255: by how much a neighbour is brighter, more than most noise
+BRIGHTER = 2  # of 255: by how much a neighbour is brighter, more than most noise
 CIRCLE = ((0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1))  # neighbours: (down, right)
 PATTERNS = 59  # the 58 uniform ones, and all others
 LEVELS = 5  # of each of the three opponent colours
@@ -29,8 +29,8 @@ def local_binary_patterns(images: np.ndarray, *, cells: int = 3) -> np.ndarray:
     first_bin = PATTERNS * box_numbers(height, width, cells)
     bins, parts = torch.from_numpy(uniform_bins()), []
     for chunk in cached_chunks(images, copies=4):
-        grey = torch.from_numpy(chunk).float().mean(3)
-        enough = grey[:, 1:-1, 1:-1] + BRIGHTER
+        grey = torch.from_numpy(chunk).sum(3, dtype=torch.int32)  # whole numbers: no rounding decides
+        enough = grey[:, 1:-1, 1:-1] + BRIGHTER * chunk.shape[3]
         code = torch.zeros(enough.shape, dtype=torch.int64)
         for bit, (down, right) in enumerate(CIRCLE):
             code += (grey[:, 1 + down :, 1 + right :][:, :height, :width] >= enough).long() << bit

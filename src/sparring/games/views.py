@@ -27,8 +27,9 @@ class View(Node[Tensor]):
     (scale as a power of e). `shift`: share of the side. `bend`: standard deviation, in half sides, of the displacement
     of knots 1/5 of a side apart (coarse elastic deformation; Simard et al. 2003). `light`: brightness and contrast.
     `colour`: each colour's share. `hole`: the side, as a share, of a square set to grey; leave it 0 for black-and-white
-    drawings, where grey is a mark. `flip` mirrors left and right with probability 1/2; it is off by default, since a
-    mirrored 2 is no 2. Pixels beyond the edge repeat it.
+    drawings, where grey is a mark. `flip` mirrors left and right, `flip_vertical` top and bottom, each with probability
+    1/2; both are off by default, since a mirrored 2 is no 2. `quarter_turns`: by 0, 90, 180 or 270 degrees; what is not
+    square is stretched to fit. Pixels beyond the edge repeat it.
     """
 
     of: Node[Tensor] = Batch()
@@ -41,6 +42,14 @@ class View(Node[Tensor]):
     colour: float = 0.0
     hole: float = 0.0
     flip: bool = False
+    flip_vertical: bool = False
+    quarter_turns: bool = False
+
+    @property
+    def moves(self) -> bool:
+        """Whether pixels change their places."""
+        amounts = (self.rotation, self.scale, self.shear, self.shift, self.bend)
+        return any(amounts) or self.flip or self.flip_vertical or self.quarter_turns
 
     def __call__(self, context: StepContext) -> Tensor:
         x = context[self.of]
@@ -78,7 +87,7 @@ def viewed(x: Tensor, u: Tensor, view: View) -> Tensor:
     """Return the `view` of images [N,C,H,W] in [-1,1], by numbers u [N, view_numbers(H, W)] in [0,1)."""
     u = u.to(x.dtype)
     place, light, hole, bend = u.split([PLACE, LIGHT, HOLE, u.shape[1] - PLACE - LIGHT - HOLE], 1)
-    if view.rotation or view.scale or view.shear or view.shift or view.bend or view.flip:
+    if view.moves:
         x = grid_sample(x, read_from(place, bend, view, *x.shape[2:]), padding_mode="border", align_corners=False)
     if view.light or view.colour:
         x = relit(x, 2 * light - 1, view)
@@ -94,13 +103,24 @@ def read_from(place: Tensor, bend: Tensor, view: View, height: int, width: int) 
     wide, high = (p[:, 1] * view.scale).exp(), (p[:, 2] * view.scale).exp()
     if view.flip:
         wide = torch.where(place[:, 6] < 0.5, -wide, wide)
+    if view.flip_vertical:
+        high = torch.where(place[:, 7] * 8 % 2 < 1, -high, high)
     cos, sin, lean, ratio = angle.cos(), angle.sin(), p[:, 3] * view.shear, height / width
     x = torch.stack([cos * wide, (lean - sin) * high * ratio, p[:, 4] * 2 * view.shift], 1)
     y = torch.stack([sin * wide / ratio, cos * high, p[:, 5] * 2 * view.shift], 1)
     bends = (2 * bend - 1) * (view.bend * math.sqrt(3))  # uniform, of standard deviation view.bend
     numbers = torch.cat([bends.view(len(p), 2, -1), torch.stack([x, y], 1)], 2)
+    if view.quarter_turns:
+        numbers = turned(numbers, (place[:, 7] * 4).long())
     grid = numbers.flatten(0, 1) @ basis(height, width, p.device, p.dtype)
     return grid.view(-1, 2, height, width).permute(0, 2, 3, 1).contiguous()
+
+
+def turned(numbers: Tensor, quarters: Tensor) -> Tensor:
+    """Return where pixels are read from, [N,2,M] as (x, y) about the centre, after so many quarter turns [N]."""
+    x, y = numbers.unbind(1)
+    turns = torch.stack([torch.stack([x, y], 1), torch.stack([-y, x], 1), -numbers, torch.stack([y, -x], 1)], 1)
+    return turns[torch.arange(len(quarters), device=quarters.device), quarters]
 
 
 def knots(height: int, width: int) -> int:
