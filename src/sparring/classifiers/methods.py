@@ -98,6 +98,15 @@ _ROWS = (
         ),
     ),
     Method(
+        "probe",
+        "Logistic regression on pretrained features",
+        "Features of a network that learned from ImageNet, or of another encoder, and multinomial logistic regression.",
+        "pretrained",
+        "probe:ProbeClassifier",
+        ("Tan & Le 2019, arXiv:1905.11946",),
+        needs_pretrained=True,
+    ),
+    Method(
         "cnn",
         "Convolutional network",
         "A small network on the labelled images alone, with strong augmentation and weight averaging.",

@@ -29,7 +29,8 @@ class Extractor:
     """Images -> features; two scores are comparable only where `hash` is the same.
 
     `hash` (12 hexadecimal digits) stands for weights, definition and resize rule; `resize` says in one sentence how an
-    image is resized first; `width` is F, None where it depends on the size of the images. `shape`: the (H, W, C) that
+    image is resized first; `width` is F, None where it depends on the size of the images;
+    `last`: how many of these are the last layer's, which come first, None for all. `shape`: the (H, W, C) that
     it takes, None where it takes any. `classes`: names, in the order of `logits`. `accuracy`: the share of images that
     are classified right, and `accuracy_of` which images these are. `weights`: the sha256 of the file that they come
     from, if any; `learned_from`: in words, which other images they learned from. `compute`: uint8 [n,H,W,C] -> features
@@ -43,6 +44,7 @@ class Extractor:
     resize: str
     compute: Compute
     width: int | None = None
+    last: int | None = None
     shape: tuple[int, int, int] | None = None
     classes: tuple[str, ...] = ()
     accuracy: float | None = None

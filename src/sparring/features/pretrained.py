@@ -72,6 +72,7 @@ def _imagenet(device: str) -> Extractor:
         resize=RESIZE,
         compute=compute,
         width=sum(WIDTHS),
+        last=WIDTH,
         batch=GPU_BATCH if on_gpu else CPU_BATCH,
         alone=on_gpu,
         rounding="" if precision == "fp32" else f"{precision} {device.partition(':')[0]}",
