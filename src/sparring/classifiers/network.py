@@ -18,6 +18,7 @@ from torch import nn
 from .. import keyed_random
 from ..data.notes import size_words
 from ..devices import choose_device, choose_precision, device_name, keep_memory, torch_threads
+from ..errors import MachineError
 from ..features import shrunk
 from ..features.preprocessing import antialiased
 from ..features.pretrained import BUILT_IN
@@ -285,7 +286,10 @@ class NetworkClassifier(Classifier):
     def _restore(self, state: dict[str, object]) -> None:
         former = {"judge_": "discriminator_", "facts_": "data_spec_"}  # their names before version 0.2
         super()._restore({former.get(name, name): value for name, value in state.items()})
-        self.device = "auto"  # it may have been trained on another machine
+        try:
+            choose_device(self.device)
+        except MachineError:  # it was trained on another machine
+            self.device = "auto"
 
     def __getstate__(self) -> object:
         state = super().__getstate__()
