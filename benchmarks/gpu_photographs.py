@@ -9,14 +9,19 @@ and is added to ROWS.jsonl as soon as it is there. `--tiny`: few images and step
 
 import argparse
 import json
+import os
+import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
+from safetensors.torch import load_file, save_file
 
 from sparring.classifiers.base import Classifier
 from sparring.classifiers.methods import METHODS
 from sparring.devices import device_name
+from sparring.files import cache_folder
+from sparring.nets.efficientnet import SHA256
 
 # Name, method, labels a class (None: all), pretrained, minutes of training.
 ROWS = (
@@ -43,15 +48,26 @@ def estimator(method: str, pretrained: str, minutes: float, *, device: str, tiny
     return METHODS[method].make(**settings, **({"steps": 4} if tiny else {}))
 
 
+def keep_weights(file: Path) -> None:
+    """Put the state of a Body, of any precision, where the network looks for it first."""
+    os.environ.setdefault("SPARRING_CACHE", tempfile.mkdtemp())
+    kept = cache_folder() / "pretrained" / f"efficientnet-lite0-{SHA256[:12]}.safetensors"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    save_file({name: value.float() for name, value in load_file(file).items()}, kept)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--device", default="cuda")
+    parser.add_argument("--weights", type=Path, help="lite0.safetensors, where the package of the weights is missing")
     parser.add_argument("--tiny", action="store_true")
     parser.add_argument("--share", type=float, default=1.0, help="of the time limits, where less time is lent")
     parser.add_argument("--only", type=int, nargs="+", default=list(range(len(ROWS))), help="numbers of rows, from 0")
     options = parser.parse_args()
+    if options.weights:
+        keep_weights(options.weights)
     with np.load(options.data, allow_pickle=False) as file:
         x, y, x_test, y_test = (file[name] for name in ("x_train", "y_train", "x_test", "y_test"))
     if options.tiny:

@@ -93,7 +93,9 @@ class FeatureGraph:
 
     def __init__(self, features: np.ndarray, where: np.ndarray, known: np.ndarray):
         features = features / np.linalg.norm(features, axis=1, keepdims=True).clip(1e-6)
-        mean, directions = graph.principal(features)
+        mean = features.mean(0)
+        some = (features - mean)[:: max(1, len(features) // 20_000)].astype(np.float64)  # float32 did not converge
+        directions = np.linalg.eigh(some.T @ some)[1][:, -graph.DIMENSIONS :].astype(np.float32)
         points = graph.projected(features, mean, directions)
         index, distance = graph.nearest_by_features(points, points, graph.NEIGHBOURS, same=True)
         self.affinity = graph.affinity(Graph(mean, directions, points, index.astype(np.int32), distance))
