@@ -389,7 +389,8 @@ def cache_folder() -> Path:
     $SPARRING_CACHE, or a folder `sparring` where this system keeps such things: $XDG_CACHE_HOME or ~/.cache on Linux,
     ~/Library/Caches on a Mac, %LOCALAPPDATA% on Windows.
     """
+    if own := os.environ.get("SPARRING_CACHE"):
+        return Path(own)
     from platformdirs import user_cache_dir
 
-    own = os.environ.get("SPARRING_CACHE")
-    return Path(own or user_cache_dir("sparring", appauthor=False))
+    return Path(user_cache_dir("sparring", appauthor=False))

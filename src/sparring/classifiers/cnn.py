@@ -22,7 +22,7 @@ class CNNClassifier(NetworkClassifier):
     """
 
     def _recipe(self, plan: Plan, look: Look, start: Start) -> Recipe:
-        player = learner(Discriminator("D", self.net, Classes()), (supervised(look, smoothing=SMOOTHING),))
+        player = learner(Discriminator("D", self._trunk(start), Classes()), (supervised(look, smoothing=SMOOTHING),))
         return Recipe("supervised, strong views", (player,), plan.labelled)
 
     def _predict_proba(self, images: np.ndarray) -> np.ndarray:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..features.encoders import names_of
+from ..features.pretrained import BUILT_IN
 from ..games.builders import Recipe
 from ..games.heads import Classes
 from ..games.losses import Classify
@@ -13,10 +15,12 @@ from ..games.schedules import Window
 from ..nets.layers import Architecture
 from .cnn import SMOOTHING
 from .fit_record import GraphCheck
+from .logistic import LogisticClassifier
 from .looks import Look
 from .network import NetworkClassifier, Plan, Start, learner, supervised
 from .pseudo_labels import Agree, Apart, Belief, Running
 from .spreading import graph_guess
+from .warm_start import WarmStart, warm_start
 
 GRAPH_PHASE = 0.4  # share of training on the graph's labels, where the graph is believed
 SURE = 0.8  # threshold where labels are smoothed: of 10 classes a network then gives at most 0.91
@@ -35,16 +39,38 @@ class ConsistencyClassifier(NetworkClassifier):
     Sohn et al. 2020, arXiv:2001.07685; Wang et al. 2023, arXiv:2205.07246; Berthelot et al. 2020, arXiv:1911.09785.
     """
 
+    pretrained: str = BUILT_IN
+
     def _prepare(self, images: np.ndarray, labels: np.ndarray, seed: int) -> Start:
         start = ask_graph(images, labels, seed)
+        warm = self._warm(images, labels, seed, start)
+        if warm is not None:
+            start = Start(accuracy=start.accuracy, warm=warm)
         self._note(graph=GraphCheck(start.accuracy, start.guess is not None, start.prior))
         return start
 
+    def _warm(self, images: np.ndarray, labels: np.ndarray, seed: int, start: Start) -> WarmStart | None:
+        """Return the pretrained start if held-out labels prefer it to all that is known without."""
+        if BUILT_IN not in names_of(self.pretrained) or start.guess is not None:
+            return None  # where the graph is right about TRUSTED of them, a network from scratch is as good
+        warm = warm_start(images, labels, seed, device=self.device, guess=True)
+        if warm.accuracy is None:  # no label can be held out: photographs have colours
+            return warm if images.shape[3] == 3 else None
+        return warm if warm.accuracy > max(start.accuracy or 0.0, handcrafted_accuracy(images, labels, seed)) else None
+
     def _recipe(self, plan: Plan, look: Look, start: Start) -> Recipe:
-        discriminator, losses = agreement(self.net, Classes(), plan, look, start)
+        discriminator, losses = agreement(self._trunk(start), Classes(), plan, look, start)
         return Recipe(
             "FixMatch and FreeMatch, started by label spreading", (learner(discriminator, losses),), plan.labelled
         )
+
+
+def handcrafted_accuracy(images: np.ndarray, labels: np.ndarray, seed: int) -> float:
+    """Return the balanced accuracy, on held-out labels, of logistic regression on handcrafted features."""
+    known = labels >= 0
+    model = LogisticClassifier(random_state=seed).fit(images[known], labels[known])
+    measured = model.record_.cross_validation
+    return (measured.accuracy if measured else None) or 0.0
 
 
 def ask_graph(images: np.ndarray, labels: np.ndarray, seed: int) -> Start:
@@ -58,7 +84,7 @@ def agreement(net: Architecture, head: Classes, plan: Plan, look: Look, start: S
     x = Batch("x", "all", plan.ratio)
     student = Discriminated("D", look.strong(x))
     teacher = Discriminated("D", look.weak(x), averaged=True)
-    begin = 0.0 if start.guess is None else GRAPH_PHASE
+    begin = 0.0 if start.guess is None and start.warm is None else GRAPH_PHASE
     # The running mean starts a little before it is needed.
     belief = Belief(Window(1.0, max(0.0, begin - 0.05), 1.0), of=teacher)
     agree = Agree(
@@ -70,6 +96,13 @@ def agreement(net: Architecture, head: Classes, plan: Plan, look: Look, start: S
         threshold=SURE if start.guess is None else 0.95,
     )
     discriminator = Discriminator("D", net, head, (Running("belief", belief),))
+    if start.warm is not None:
+        guessed = Classify(
+            Window(1.0, 0.0, GRAPH_PHASE),
+            of=Discriminated("D", look.strong(Batch("x", "sure", plan.ratio))),
+            label=Batch("guess", "sure", plan.ratio),
+        )
+        return discriminator, (supervised(look, through=Apart), guessed, agree)
     if start.guess is None:
         return discriminator, (supervised(look, through=Apart, smoothing=SMOOTHING), agree)
     guessed = Classify(Window(1.0, 0.0, GRAPH_PHASE), of=student, label=Batch("guess", "all", plan.ratio))

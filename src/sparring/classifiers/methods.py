@@ -115,9 +115,19 @@ _ROWS = (
         ("LeCun et al. 1998, doi:10.1109/5.726791", "Simard et al. 2003, doi:10.1109/ICDAR.2003.1227801"),
     ),
     Method(
+        "finetune",
+        "Pretrained network, fine-tuned",
+        "A network with the weights of ImageNet, trained end to end on the labelled images, strongly augmented.",
+        "network",
+        "finetune:FinetuneClassifier",
+        ("Tan & Le 2019, arXiv:1905.11946", "Kumar et al. 2022, arXiv:2202.10054"),
+        needs_pretrained=True,
+    ),
+    Method(
         "consistency",
         "Convolutional network with unlabelled images",
-        "The same network, which must also agree with its own average about two views of an unlabelled image.",
+        "A network, pretrained where held-out labels say so, which must also agree with its own average about two "
+        "views of an unlabelled image.",
         "network",
         "consistency:ConsistencyClassifier",
         (

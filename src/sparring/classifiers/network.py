@@ -7,32 +7,42 @@ the labelled images of a step are the same. So `consistency` - `cnn` is what unl
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
 import torch
+from sklearn.base import clone
 from torch import nn
 
 from .. import keyed_random
-from ..devices import choose_device, choose_precision, keep_memory, torch_threads
+from ..data.notes import size_words
+from ..devices import choose_device, choose_precision, device_name, keep_memory, torch_threads
+from ..errors import MachineError
 from ..features import shrunk
+from ..features.preprocessing import antialiased
+from ..features.pretrained import BUILT_IN
 from ..games.builders import Recipe
 from ..games.curve_names import curve_names
 from ..games.losses import Classify
 from ..games.nodes import Batch, Discriminated
 from ..games.players import AdamW, Discriminator, DiscriminatorNet, Player
 from ..games.schedules import Linear
-from ..games.training import Data, State, new_state, training
+from ..games.training import Data, State, autocast, new_state, training
 from ..games.views import view_numbers, viewed
 from ..images import to_unit
-from ..nets.classifiers import SmallCNN
+from ..nets.classifiers import DeepCNN, SmallCNN
+from ..nets.efficientnet import EfficientNetLite0, seen_at
 from ..nets.layers import Architecture, DataSpec, channels_last, parameters
 from .base import Classifier
-from .fit_record import Curves
+from .fit_record import Curves, FitRecord
 from .looks import Look, look_for
+from .warm_start import WarmStart
 
 BATCH_OF_PREDICTION = 512  # images
+TRAINED_AT = 160  # pixels, at most, of the shorter side at which the pretrained network trains
+PRETRAINED = EfficientNetLite0(largest=TRAINED_AT)
+RATES = {SmallCNN: 4e-3, DeepCNN: 2e-3, EfficientNetLite0: 3e-4}  # learning rates at the start
 CURVE_POINTS = 100
 LABELLED = Batch("x", "labelled")
 CLASS = Batch("y", "labelled")
@@ -54,8 +64,12 @@ class Plan:
         return self.labelled * self.ratio
 
 
-def plan_for(images: np.ndarray, labels: np.ndarray, length: int | None) -> Plan:
+def plan_for(
+    images: np.ndarray, labels: np.ndarray, length: int | None, *, warm: bool = False, gpu: bool = False
+) -> Plan:
     """Return the plan for uint8 images [N,H,W,C] and labels [N], -1 unlabelled.
+
+    `warm`: of the pretrained network, whose step is dear and which needs fewer. `gpu`: more steps, of more images.
 
     `length`: images of the whole set that training shows; None chooses. The rule is ours, from measurements on 1,500 to
     60,000 images.
@@ -64,10 +78,16 @@ def plan_for(images: np.ndarray, labels: np.ndarray, length: int | None) -> Plan
     # steps are too few beyond tiny images. A batch is a sixteenth of a small set and 256 of a large one. Of few labels
     # 32 a step are enough; of many a step takes more, at most as many as unlabelled images.
     n, known = len(images), int((labels >= 0).sum())
+    if warm:
+        labelled = 64 if gpu else between(16, 2 ** math.floor(math.log2(max(known / 64, 1))), 32)
+        steps = math.ceil(length / (2 * labelled)) if length else max(400, round(1.5 * n**0.6))
+        return Plan(max(1, 2 * steps if gpu and not length else steps), labelled, 4 if gpu else 2)
     batch = between(64, 2 ** math.floor(math.log2(max(n / 16, 1))), 256)
     labelled = between(32, 2 ** math.floor(math.log2(max(known / 16, 1))), batch)
     fewest = 400 if min(images.shape[1:3]) >= 16 else 150
     steps = math.ceil(length / batch) if length else max(fewest, round(2.0 * n**0.6))
+    if gpu and not length and n >= 1000 and min(images.shape[1:3]) >= 16:
+        steps, labelled, batch = 5 * steps, 64, 448
     return Plan(max(1, steps), labelled, batch // labelled)
 
 
@@ -81,17 +101,45 @@ class Start:
 
     `guess`: class probabilities [N,K] of all images by the neighbour graph, None where it is not believed; `accuracy`:
     of the graph on labelled images that were hidden from it. `generated`: images uint8 [M,H,W,C] and their classes
-    int64 [M].
+    int64 [M]. `warm`: where the pretrained network starts from; None trains one from scratch.
     """
 
     guess: np.ndarray | None = None
     accuracy: float | None = None
     generated: tuple[np.ndarray, np.ndarray] | None = None
+    warm: WarmStart | None = None
 
     @property
     def prior(self) -> tuple[float, ...]:
-        """Return class shares, as the graph sees them; () where it is not believed."""
-        return () if self.guess is None else tuple(round(float(share), 4) for share in self.guess.mean(0))
+        """Return class shares, as the graph or the pretrained network sees them; () where neither is believed."""
+        guess = self.warm.guess if self.guess is None and self.warm is not None else self.guess
+        return () if guess is None else tuple(round(float(share), 4) for share in guess.mean(0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """A training that has not begun: its recipe, data on their device, plan and views."""
+
+    recipe: Recipe
+    data_spec: DataSpec
+    data: Data
+    plan: Plan
+    look: Look
+    warm: WarmStart | None
+    precision: str
+    device: str
+
+    def affordable(self, minutes: float | None) -> int:
+        """Return how many of the planned steps fit into `minutes`."""
+        return affordable(
+            self.recipe,
+            self.data_spec,
+            self.data,
+            self.plan.steps,
+            minutes,
+            precision=self.precision,
+            device=self.device,
+        )
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -118,7 +166,7 @@ class NetworkClassifier(Classifier):
     # --- what a method writes ---
 
     def _prepare(self, images: np.ndarray, labels: np.ndarray, seed: int) -> Start:
-        """Return what is found out about the images before the first step."""
+        """Return what is found out about the images, in their own size, before the first step."""
         return Start()
 
     def _recipe(self, plan: Plan, look: Look, start: Start) -> Recipe:
@@ -129,7 +177,7 @@ class NetworkClassifier(Classifier):
 
     def _fit(self, images: np.ndarray, labels: np.ndarray) -> None:
         with torch_threads(self.threads):
-            self._train(shrunk(images), labels, self._seed())
+            self._train(images, labels, self._seed())
 
     def steps_within(self, images: np.ndarray, labels: np.ndarray) -> int:
         """Return how many of the planned steps fit into `minutes` on this machine, by a short trial.
@@ -137,38 +185,66 @@ class NetworkClassifier(Classifier):
         images uint8 [N,H,W,C], labels int64 [N], -1 unlabelled. Methods that are compared take the same `steps`: the
         fewest that any of them can afford.
         """
-        device = choose_device(self.device)
         with torch_threads(self.threads):
-            images = shrunk(images)
-            plan, start = plan_for(images, labels, self.images), Start()
-            data_spec = DataSpec.of(images, int(labels.max()) + 1)
-            recipe, data = self._recipe(plan, look_for(images), start), training_pools(images, labels, start, device)
-            precision = choose_precision(self.precision, device)
-            return affordable(recipe, data_spec, data, plan.steps, self.minutes, precision=precision, device=device)
+            trial = cast(NetworkClassifier, clone(self))
+            trial.record_ = FitRecord()
+            start = trial._prepare(images, labels, trial._seed())
+            return trial._planned(images, labels, start).affordable(self.minutes)
+
+    def _planned(self, images: np.ndarray, labels: np.ndarray, start: Start) -> "Training":
+        """Return the training of the method's recipe, not begun."""
+        device = choose_device(self.device)
+        warm, gpu = start.warm is not None, device != "cpu"
+        images = seen_by(self._trunk(start), images)
+        plan, look = plan_for(images, labels, self.images, warm=warm, gpu=gpu), look_for(images)
+        return Training(
+            recipe=self._recipe(plan, look, start),
+            data_spec=DataSpec.of(images, int(labels.max()) + 1),
+            data=training_pools(images, labels, start, device),
+            plan=plan,
+            look=look,
+            warm=start.warm,
+            precision=choose_precision(self.precision, device),
+            device=device,
+        )
+
+    def _trunk(self, start: Start) -> Architecture:
+        """Return the trunk: `net`, or the pretrained one; on a GPU the default is a larger network."""
+        if start.warm is not None:
+            return PRETRAINED
+        return DeepCNN() if self.net == SmallCNN() and choose_device(self.device) != "cpu" else self.net
 
     def _train(self, images: np.ndarray, labels: np.ndarray, seed: int) -> State:
         """Play the method's recipe, keep the averaged classifier, write the record; return the last state."""
         begin = time.perf_counter()
-        plan, look = plan_for(images, labels, self.images), look_for(images)
-        start, device = self._prepare(images, labels, seed), choose_device(self.device)
-        data = training_pools(images, labels, start, device)
-        data_spec = DataSpec.of(images, len(self.classes_))
-        recipe, precision = self._recipe(plan, look, start), choose_precision(self.precision, device)
-        prepared = time.perf_counter()
-        steps = self.steps or affordable(
-            recipe, data_spec, data, plan.steps, self.minutes, precision=precision, device=device
+        start = self._prepare(images, labels, seed)
+        planned = self._planned(images, labels, start)
+        plan, prepared = planned.plan, time.perf_counter()
+        steps = self.steps or planned.affordable(self.minutes)
+        state, curves = play(
+            planned.recipe,
+            planned.data_spec,
+            planned.data,
+            steps,
+            seed=seed,
+            precision=planned.precision,
+            device=planned.device,
+            warm=start.warm,
         )
-        state, curves = play(recipe, data_spec, data, steps, seed=seed, precision=precision, device=device)
-        self._keep(state, data, look, seed)
+        self._keep(state, planned.data, planned.look, seed)
+        spec = planned.data_spec
         self._note(
+            size=size_words((spec.height, spec.width) if start.warm is None else PRETRAINED.seen(spec)),
             steps=steps,
             shortened=steps < plan.steps,
             planned=plan.steps,
             images_a_step={"labelled": plan.labelled, "unlabelled": plan.unlabelled},
             parameters=parameters(state.nets["D"]),
-            precision=precision,
-            device=device,
-            recipe=repr(recipe),
+            precision=planned.precision,
+            device=device_name(planned.device),
+            trunk=None if start.warm is None else BUILT_IN,
+            pretrained=None if start.warm is None else f"{BUILT_IN}: trunk, first head and first guess",
+            recipe=repr(planned.recipe),
             curves=curves,
             skipped=state.skipped,
             seconds={"prepare": round(prepared - begin, 3), "train": round(time.perf_counter() - prepared, 3)},
@@ -179,7 +255,10 @@ class NetworkClassifier(Classifier):
         """Keep the averaged classifier as arrays, its batch norm measured anew on training images."""
         net = cast(DiscriminatorNet, state.best("D"))
         measure_norms(net, data.get("all", data["labelled"])["x"], look, seed)
-        self.discriminator_, self.data_spec_ = net.spec, state.data_spec
+        spec = net.spec
+        if isinstance(spec.net, EfficientNetLite0):  # the model needs no other file
+            spec = replace(spec, net=replace(spec.net, pretrained=False))
+        self.discriminator_, self.data_spec_ = spec, state.data_spec
         self.weights_ = {name: value.cpu().numpy().copy() for name, value in net.state_dict().items()}
         vars(self).pop("_network", None)
 
@@ -195,14 +274,22 @@ class NetworkClassifier(Classifier):
 
     def _predict_proba(self, images: np.ndarray) -> np.ndarray:
         with torch_threads(self.threads), torch.inference_mode():
-            net, batches = self._built_network(), torch.from_numpy(shrunk(images)).split(BATCH_OF_PREDICTION)
+            net, images = self._built_network(), seen_by(self.discriminator_.net, images)
             device = next(net.parameters()).device
-            return torch.cat([net(to_unit(batch.to(device))).logits.softmax(1) for batch in batches]).cpu().numpy()
+            step = 64 if isinstance(self.discriminator_.net, EfficientNetLite0) else BATCH_OF_PREDICTION
+            parts = []
+            for batch in torch.from_numpy(images).split(step):
+                with autocast(device, "bf16" if step == 64 and self.record_.precision == "bf16" else "fp32"):
+                    parts.append(net(to_unit(batch.to(device))).logits.softmax(1))
+            return torch.cat(parts).cpu().numpy()
 
     def _restore(self, state: dict[str, object]) -> None:
         former = {"judge_": "discriminator_", "facts_": "data_spec_"}  # their names before version 0.2
         super()._restore({former.get(name, name): value for name, value in state.items()})
-        self.device = "auto"  # it may have been trained on another machine
+        try:
+            choose_device(self.device)
+        except MachineError:  # it was trained on another machine
+            self.device = "auto"
 
     def __getstate__(self) -> object:
         state = super().__getstate__()
@@ -216,16 +303,29 @@ def training_pools(images: np.ndarray, labels: np.ndarray, start: Start, device:
     They lie on the device, images as bytes.
 
     Each holds x uint8 [N,H,W,C] and y int64 [N]. Where the graph is believed, "all" also holds `guess`, its most
-    probable class.
+    probable class; where the pretrained network guessed, "sure" holds the images that it is surest of.
     """
     x, y = torch.from_numpy(images), torch.from_numpy(labels)
     known = y >= 0
     data = {"all": {"x": x, "y": y}, "labelled": {"x": x[known], "y": y[known]}}
     if start.guess is not None:
         data["all"]["guess"] = torch.from_numpy(start.guess.argmax(1))
+    elif start.warm is not None and start.warm.guess is not None:
+        sure = most_confident(start.warm.guess)
+        data["sure"] = {"x": x[sure], "guess": torch.from_numpy(start.warm.guess[sure].argmax(1))}
     if start.generated is not None:
         data["made"] = {"x": torch.from_numpy(start.generated[0]), "y": torch.from_numpy(start.generated[1])}
     return {pool: {name: values.to(device) for name, values in fields.items()} for pool, fields in data.items()}
+
+
+def most_confident(proba: np.ndarray, share: float = 0.5) -> np.ndarray:
+    """Return ascending indices of that share of the images of each predicted class whose class is most probable."""
+    best, confidence = proba.argmax(1), proba.max(1)
+    kept = []
+    for k in np.unique(best):
+        members = np.flatnonzero(best == k)
+        kept.append(members[confidence[members].argsort()[::-1]][: max(1, round(share * len(members)))])
+    return np.sort(np.concatenate(kept))
 
 
 def supervised(
@@ -235,8 +335,9 @@ def supervised(
     return Classify(weight, of=through("D", look.strong(LABELLED)), label=CLASS, smoothing=smoothing)
 
 
-def learner(discriminator: Discriminator, losses: tuple, *, lr: float = 4e-3) -> Player:
+def learner(discriminator: Discriminator, losses: tuple) -> Player:
     """Return the classifier as a player: AdamW, linear to 0 (Loshchilov & Hutter 2019), weight average 0.99."""
+    lr = RATES.get(type(discriminator.net), RATES[SmallCNN])
     return Player("D", (discriminator,), losses, AdamW(Linear(lr), decay=0.02), average=0.99)
 
 
@@ -244,11 +345,21 @@ def learner(discriminator: Discriminator, losses: tuple, *, lr: float = 4e-3) ->
 
 
 def play(
-    recipe: Recipe, data_spec: DataSpec, data: Data, steps: int, *, seed: int, precision: str, device: str = "cpu"
+    recipe: Recipe,
+    data_spec: DataSpec,
+    data: Data,
+    steps: int,
+    *,
+    seed: int,
+    precision: str,
+    device: str = "cpu",
+    warm: WarmStart | None = None,
 ) -> tuple[State, Curves]:
     """Return the state after `steps` rounds of a recipe, and its curves; `device`: where the data are."""
     keep_memory()
     state = new_state(recipe, data_spec, seed=seed, device=device)
+    if warm is not None:
+        set_head(state, warm)
     names = curve_names(recipe)
     sums: dict[str, list[torch.Tensor]] = {}
     curves: dict[str, tuple[tuple[float | None, ...], ...]] = {}
@@ -266,6 +377,27 @@ def play(
     return state, curves
 
 
+@torch.no_grad()
+def set_head(state: State, warm: WarmStart) -> None:
+    """Start the head of "D" and of its average from the logistic regression."""
+    for net in (state.nets["D"], state.averages["D"]):
+        layer = cast(nn.Linear, cast(DiscriminatorNet, net).head["classes"])
+        layer.weight.copy_(torch.from_numpy(warm.weights.T.copy()))
+        layer.bias.copy_(torch.from_numpy(warm.offset))
+
+
+def seen_by(net: Architecture, images: np.ndarray) -> np.ndarray:
+    """Return uint8 images [N,H,W,C] as large as a trunk is given them: what it would shrink anyway is shrunk once."""
+    if not isinstance(net, EfficientNetLite0):
+        return shrunk(images)
+    height, width = images.shape[1:3]
+    size = seen_at(height, width, net.largest)
+    if size[0] >= height:
+        return images
+    parts = np.array_split(images, max(1, len(images) // 128))
+    return np.concatenate([antialiased(part, size, "bilinear").permute(0, 2, 3, 1).numpy() for part in parts])
+
+
 def affordable(
     recipe: Recipe,
     data_spec: DataSpec,
@@ -280,11 +412,13 @@ def affordable(
     if minutes is None:
         return steps
     keep_memory()
-    times = []
-    state, start = new_state(recipe, data_spec, device=device), time.perf_counter()
-    for _ in training(recipe, state, data, images=9 * recipe.batch, precision=precision):
-        times.append(time.perf_counter() - start)
-        start = time.perf_counter()
+    times: list[float] = []
+    for _ in range(1 if device == "cpu" else 2):  # a GPU loads each kernel when it is first needed
+        times = []
+        state, start = new_state(recipe, data_spec, device=device), time.perf_counter()
+        for _ in training(recipe, state, data, images=9 * recipe.batch, precision=precision):
+            times.append(time.perf_counter() - start)
+            start = time.perf_counter()
     each = sum(times[1:]) / len(times[1:])
     return between(1, int(0.9 * 60 * minutes / each), steps)
 

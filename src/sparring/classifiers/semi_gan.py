@@ -70,7 +70,7 @@ class SemiGANClassifier(ConsistencyClassifier):
     game: float = 0.3
 
     def _recipe(self, plan: Plan, look: Look, start: Start) -> Recipe:
-        discriminator, losses = agreement(self.net, ClassesAsScore(), plan, look, start)
+        discriminator, losses = agreement(self._trunk(start), ClassesAsScore(), plan, look, start)
         ratio = max(1, plan.ratio // 4)  # fakes for each labelled image: a quarter of the unlabelled ones
         made = Output("G", RatioNoise(Z, ratio))
         adversarial = TeacherMatching(

@@ -47,25 +47,31 @@ NORM_EPS = 1e-3
 class EfficientNetLite0(Architecture):
     """The pretrained network as a trunk: images [N,C,H,W] in [-1,1], C = 1 or 3, -> features [N,1280].
 
-    Images are resized first (`seen_at`). `pretrained`: start from the weights of ImageNet, else at random.
+    Images are resized first (`seen_at`). `pretrained`: start from the weights of ImageNet, else at random. `largest`:
+    pixels of the shorter side that it sees.
     """
 
     pretrained: bool = True
+    largest: int = LARGEST
 
     def trunk(self, data_spec: DataSpec, channels: int) -> tuple[nn.Module, int]:
         body = Body()
         if self.pretrained:
             body.load_state_dict(imagenet_weights())
-        return Seen(body, seen_at(data_spec.height, data_spec.width)), WIDTH
+        return Seen(body, self.seen(data_spec)), WIDTH
+
+    def seen(self, data_spec: DataSpec) -> tuple[int, int]:
+        """Return the (height, width) at which it sees images."""
+        return seen_at(data_spec.height, data_spec.width, self.largest)
 
 
-def seen_at(height: int, width: int) -> tuple[int, int]:
+def seen_at(height: int, width: int, largest: int = LARGEST) -> tuple[int, int]:
     """Return the (height, width) at which the network sees images: the aspect ratio kept, multiples of 32.
 
-    The shorter side is enlarged up to 4 times and is then 64 to 224 pixels long.
+    The shorter side is enlarged up to 4 times and is then 64 to `largest` pixels long.
     """
     short = min(height, width)
-    wanted = max(SMALLEST, min(LARGEST, ENLARGED * short))
+    wanted = max(SMALLEST, min(largest, ENLARGED * short))
     return tuple(max(32, 32 * round(side * wanted / short / 32)) for side in (height, width))  # type: ignore
 
 

@@ -1,0 +1,118 @@
+"""Classifiers whose network starts from ImageNet: the head, the first guess, the choice of the trunk, the model."""
+
+import numpy as np
+import pytest
+import torch
+from toys import striped
+
+from sparring.classifiers import consistency, load_model, save_model
+from sparring.classifiers.consistency import ConsistencyClassifier
+from sparring.classifiers.finetune import FinetuneClassifier
+from sparring.classifiers.looks import Look
+from sparring.classifiers.network import PRETRAINED, Plan, Start, most_confident, plan_for, seen_by, set_head
+from sparring.classifiers.semi_gan import SemiGANClassifier
+from sparring.classifiers.warm_start import WarmStart, warm_start
+from sparring.errors import UsageError
+from sparring.features import pretrained_features
+from sparring.games.training import new_state
+from sparring.images import to_unit
+from sparring.nets import efficientnet
+from sparring.nets.layers import DataSpec
+
+SMALL = {"threads": 1, "precision": "fp32", "device": "cpu", "random_state": 3}
+
+
+def two_classes(count=40, labelled=12):
+    """(images 16x16 in colour, labels with -1, true labels) of two classes, seen at 64 pixels."""
+    x, y = (tensor.numpy().copy() for tensor in striped(3 * count, 16, 16, 3))
+    x, y = x[y < 2][:count], y[y < 2][:count]
+    hidden = y.copy()
+    hidden[labelled:] = -1
+    return x, hidden, y
+
+
+def believed(monkeypatch, accuracy, *, graph=0.3, handcrafted=0.4):
+    """A pretrained start of this accuracy, against a graph and handcrafted features of these."""
+    x, hidden, _ = two_classes()
+    rng = np.random.default_rng(0)
+    first = rng.random((len(x), 1)).astype(np.float32)
+    made = WarmStart(np.zeros((1280, 2), np.float32), np.zeros(2, np.float32), np.hstack([first, 1 - first]), accuracy)
+    monkeypatch.setattr(consistency, "ask_graph", lambda *_: Start(None, graph))
+    monkeypatch.setattr(consistency, "handcrafted_accuracy", lambda *_: handcrafted)
+    monkeypatch.setattr(consistency, "warm_start", lambda *_, **__: made)
+    return x, hidden
+
+
+def test_the_untrained_network_says_what_the_logistic_regression_says():
+    x, hidden, _ = two_classes()
+    warm = warm_start(x, hidden, 0, device="cpu", guess=True)
+    method = FinetuneClassifier(**SMALL)
+    state = new_state(method._recipe(Plan(1, 8, 2), Look(), Start(warm=warm)), DataSpec.of(x, 2))
+    set_head(state, warm)
+    features = pretrained_features(x, device="cpu")[:, :1280]  # in bf16 where the processor has units for it
+    for net in (state.nets["D"], state.averages["D"]):
+        with torch.no_grad():
+            said = net(to_unit(x)).logits.numpy()
+            exact = net.body(to_unit(x)).numpy() @ warm.weights + warm.offset
+        assert np.abs(said - exact).max() < 1e-4
+        assert np.corrcoef(said.ravel(), (features @ warm.weights + warm.offset).ravel())[0, 1] > 0.995
+    assert warm.accuracy is not None and 0 <= warm.accuracy <= 1
+    assert warm.guess is not None and np.allclose(warm.guess.sum(1), 1, atol=1e-5)
+
+
+def test_the_first_guess_is_right_where_classes_are_easy():
+    x, hidden, true = two_classes(60)
+    warm = warm_start(x, hidden, 0, device="cpu", guess=True)
+    assert warm.guess is not None and (warm.guess.argmax(1) == true).mean() > 0.8
+    assert warm_start(x, hidden, 0, device="cpu", guess=False).guess is None
+
+
+def test_a_fine_tuned_model_needs_no_other_file(tmp_path, monkeypatch):
+    x, hidden, _ = two_classes()
+    made = FinetuneClassifier(steps=2, **SMALL).fit(x, hidden)
+    assert made.record_.trunk == "efficientnet-lite0" and made.record_.size == "64x64"
+    save_model(made, tmp_path / "model")
+    monkeypatch.setattr(efficientnet, "imagenet_weights", None)  # calling it raises
+    assert np.array_equal(load_model(tmp_path / "model").predict_proba(x), made.predict_proba(x))
+
+
+@pytest.mark.parametrize(("accuracy", "trunk"), [(0.6, "efficientnet-lite0"), (0.35, None), (0.4, None)])
+def test_held_out_labels_choose_the_trunk(monkeypatch, accuracy, trunk):
+    x, hidden = believed(monkeypatch, accuracy)
+    made = ConsistencyClassifier(steps=1, **SMALL).fit(x, hidden)
+    assert made.record_.trunk == trunk
+    assert (made.record_.pretrained is None) == (trunk is None)
+
+
+def test_without_imagenet_nothing_of_it_is_asked(monkeypatch):
+    x, hidden = believed(monkeypatch, 1.0)
+    monkeypatch.setattr(consistency, "warm_start", None)
+    assert ConsistencyClassifier(steps=1, pretrained="none", **SMALL).fit(x, hidden).record_.trunk is None
+    with pytest.raises(UsageError, match="finetune"):
+        FinetuneClassifier(steps=1, pretrained="none", **SMALL).fit(x, hidden)
+
+
+def test_the_game_switched_off_is_consistency_with_the_same_trunk(monkeypatch):
+    x, hidden = believed(monkeypatch, 1.0)
+    made = [
+        method.fit(x, hidden)
+        for method in (ConsistencyClassifier(steps=2, **SMALL), SemiGANClassifier(steps=2, game=0.0, **SMALL))
+    ]
+    assert made[0].record_.trunk == made[1].record_.trunk == "efficientnet-lite0"
+    assert np.array_equal(made[0].predict_proba(x), made[1].predict_proba(x))
+
+
+def test_the_surest_of_every_class():
+    first = np.array([0.9, 0.6, 0.8, 0.7, 0.1, 0.4])
+    assert most_confident(np.stack([first, 1 - first], 1)).tolist() == [0, 2, 4]
+
+
+def test_steps_and_sizes_of_the_pretrained_network():
+    labels = np.full(3000, -1)
+    labels[:100] = 0
+    few, many = np.empty((3000, 32, 32, 0), np.uint8), np.empty((50000, 32, 32, 0), np.uint8)
+    assert plan_for(few, labels, None, warm=True) == Plan(400, 16, 2)
+    assert plan_for(many, np.repeat(labels, 17)[:50000], None, warm=True) == Plan(990, 16, 2)
+    assert plan_for(many, labels, None, warm=True, gpu=True).labelled == 64
+    assert seen_by(PRETRAINED, np.zeros((2, 224, 300, 3), np.uint8)).shape == (2, 160, 224, 3)
+    assert seen_by(PRETRAINED, np.zeros((2, 32, 32, 3), np.uint8)).shape == (2, 32, 32, 3)
