@@ -23,7 +23,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -44,7 +43,7 @@ from sparring.games.heads import Projection
 from sparring.games.losses import R1, AdversarialLoss, Hinge, Relativistic
 from sparring.games.nodes import Discriminated
 from sparring.games.players import Adam, Discriminator, Generator, Player
-from sparring.games.recipes import RECIPES, fake_y, labelled, pair_y, real_y, smooth, their_y
+from sparring.games.recipes import RECIPES, labelled, pair_y, real_y, smooth, their_y
 from sparring.games.schedules import Cosine, Schedule, Window
 from sparring.games.training import Data, State, new_state, training
 from sparring.images import grid, save_png, to_uint8
@@ -368,7 +367,8 @@ def table(lines: list[dict]) -> str:
     for (data, budget, way), group in order:
         cells = [data, f"{budget:g}", f"`{way}`", str(len(group)), median(group, "seconds"),
                  median(group, "images", 1e-3), median(group, "kernel_x1000"), median(group, "recall"),
-                 median(group, "coverage"), median(group, "fidelity", 100), median(group, "train_on_generated", 100)]  # fmt: skip
+                 median(group, "coverage"), median(group, "fidelity", 100),
+                 median(group, "train_on_generated", 100)]  # fmt: skip
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows) + "\n"
 
