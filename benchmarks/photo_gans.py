@@ -31,6 +31,7 @@ if __name__ == "__main__":
 import numpy as np
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from sparring import files, keyed_random, metrics
 from sparring.classifiers import METHODS
@@ -47,6 +48,7 @@ from sparring.games.recipes import RECIPES, labelled, pair_y, real_y, smooth, th
 from sparring.games.schedules import Cosine, Schedule, Window
 from sparring.games.training import Data, State, new_state, training
 from sparring.images import grid, save_png, to_uint8
+from sparring.nets import projected
 from sparring.nets.dcgan import DCGAN
 from sparring.nets.layers import Architecture, DataSpec
 from sparring.nets.projected import Projected
@@ -89,11 +91,11 @@ def by_class(
 
 
 def frozen(
-    kind: type[AdversarialLoss] = Hinge, weight: float | Schedule = 1.0, *, norm: bool = True, **projected
+    kind: type[AdversarialLoss] = Hinge, weight: float | Schedule = 1.0, *, norm: bool = True, **settings
 ) -> tuple[Discriminator, AdversarialLoss]:
     """A class-conditional discriminator F on frozen features, and its loss."""
     constraint = SpectralNorm() if norm else NoConstraint()
-    spec = Discriminator("F", Projected(**projected), Projection(), constraint=constraint)
+    spec = Discriminator("F", Projected(**settings), Projection(), constraint=constraint)
     return spec, kind(weight, real=Discriminated("F", labelled, their_y), fake=Discriminated("F", pair_y.of, their_y))
 
 
@@ -295,6 +297,8 @@ def job(options: argparse.Namespace) -> None:
     """Train one recipe on one data set with one seed, and measure."""
     torch.set_num_threads(1)
     keep_memory()
+    if options.weights:  # a machine without the package that ships them
+        projected.imagenet_weights = lambda: load_file(options.weights)
     way, _, images = options.names[0].partition("@")
     path, seed = options.data[0], options.seeds[0]
     measures = Measures(path, options.tuning)
@@ -340,6 +344,7 @@ def run_all(options: argparse.Namespace) -> None:
                 command += ["--seeds", str(seed), "--seconds", str(options.seconds), "--out", str(options.out)]
                 command += ["--device", options.device, "--marks", *map(str, options.marks)]
                 command += ["--tuning"] * options.tuning
+                command += ["--weights", str(options.weights)] if options.weights else []
                 log = (options.out / f"{data.stem}-{name}-{seed}.log").open("w")
                 running[core] = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
         time.sleep(0.5)
@@ -386,6 +391,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("photo_gans"))
     parser.add_argument("--one", action="store_true", help="run the one job here")
     parser.add_argument("--pack", type=Path, help="write the data sets there")
+    parser.add_argument("--weights", type=Path, help="of the pretrained network, as safetensors, without its package")
     parser.add_argument("--few", type=int, help="with --pack: so many training images")
     parser.add_argument("--table", action="store_true")
     options = parser.parse_args()
