@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..records import record
 from .efficientnet import DEPTHS, Body, Convolution, enlarged, imagenet_weights
-from .layers import Architecture, DataSpec
+from .layers import Architecture, DataSpec, channels_last
 
 MIXING = 0x5EED  # of the random mixing: the same in every network, so that it is no state either
 SMALLEST_MAP = 4  # pixels of a side: small discriminators halve larger maps
@@ -73,7 +73,7 @@ def map_after(side: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def small_discriminator(before: int, width: int, side: tuple[int, ...]) -> nn.Module:
-    """Return a network of maps [N, before, h, w] -> [N, width, h', w']: 4x4 convolutions of stride 2, then a 3x3 one."""
+    """Return a network of maps [N, before, h, w] -> [N, width, h', w']: 4x4 with stride 2 while large, then 3x3."""
     layers: list[nn.Module] = []
     while min(side) > SMALLEST_MAP:
         layers += [nn.Conv2d(before, width, 4, 2, 1), nn.LeakyReLU(0.2)]
@@ -125,7 +125,7 @@ def frozen_body(device: str, dtype: torch.dtype) -> Body:
         for name, child in list(parent.named_children()):
             if isinstance(child, Convolution):
                 setattr(parent, name, FrozenConvolution(child))
-    return body.eval().requires_grad_(False).to(device, dtype).to(memory_format=torch.channels_last)
+    return channels_last(body.eval().requires_grad_(False), device, dtype)
 
 
 class FrozenConvolution(nn.Module):
@@ -133,7 +133,7 @@ class FrozenConvolution(nn.Module):
 
     def __init__(self, layer: Convolution):
         super().__init__()
-        self.weight = nn.Parameter(layer.weight.detach() * layer.scale[:, None, None, None])
+        self.weight = nn.Parameter(layer.weight.detach() * layer.get_buffer("scale")[:, None, None, None])
         self.bias = nn.Parameter(layer.bias.detach().clone())
         self.stride, self.groups, self.linear = layer.stride, layer.groups, layer.linear
 
