@@ -1,14 +1,13 @@
 """Logistic regression on the features of a pretrained network."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from scipy.special import softmax
 
 from ..data.notes import size_words
 from ..devices import choose_device, device_name
-from ..features.encoders import encoders_of, names_of, same_encoder
+from ..features.encoders import encoders_of, names_of, place_of, same_encoder
 from ..features.pretrained import BUILT_IN, features_at
 from .base import Classifier
 from .logistic import StandardisedFeatures, regression
@@ -52,7 +51,7 @@ class ProbeClassifier(Classifier):
         chosen = choose_in_turn(known[few], names, strengths, held_out, seed=seed, temperature=1.0)
         name, strength = chosen.settings
         space = spaces[name] if len(few) == len(known) else StandardisedFeatures(found[name])
-        self.encoder_, self.encoder_hash_ = where_found(name), encoders[name].hash
+        self.encoder_, self.encoder_hash_ = place_of(name), encoders[name].hash
         self.weights_, self.offset_ = space.for_raw_features(*regression(space.points, known, strength))
         self.temperature_ = chosen.temperature
         self._note(
@@ -76,11 +75,6 @@ def rooted(name: str, features: np.ndarray) -> np.ndarray:
     to 3 points higher with 5 labels a class, and not lower with 40.
     """
     return np.sign(features) * np.sqrt(np.abs(features)) if name == BUILT_IN else features
-
-
-def where_found(name: str) -> str:
-    """Return what finds the encoder again from any folder: of a folder its whole path, else the name itself."""
-    return str(Path(name).absolute()) if name != BUILT_IN and Path(name).is_dir() else name
 
 
 def seen_by(name: str, shape: tuple[int, ...]) -> str | None:

@@ -114,9 +114,10 @@ def same_encoder(name: str, expected: str, *, device: str = "auto") -> Extractor
     try:
         found = named_encoder(name, device=device)
     except FileFormatError as error:
+        again = "put it back" if Path(name).is_absolute() else f"fetch it with hf download {name}"
         raise FileFormatError(
             error.id, f"the model sees images through the encoder {name}, and {error.problem}",
-            fix=f"{error.fix}; or say where it is now: --pretrained FOLDER",
+            fix=f"{again}, or say where it is now: --pretrained FOLDER",
         ) from error  # fmt: skip
     if found.hash != expected:
         raise FileFormatError(
