@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 from hub import hub
+from PIL import Image
 
-from sparring.classifiers import fit
+from sparring.classifiers import fit, load_model
+from sparring.cli import main
 from sparring.data import ImageSet
 from sparring.errors import FileFormatError, MachineError, UsageError
 from sparring.features import encoder, encoders, imagenet
@@ -115,20 +117,80 @@ def toys(count=24):
     return ImageSet(x, y, ("a", "b", "c"), tuple(map(str, range(count))), np.full(count, "", "<U5"), "toys")
 
 
-def test_fit_fetches_only_where_it_is_asked_to(published, tmp_path, monkeypatch):
+def test_fit_fetches_only_where_it_is_asked_to(published, tmp_path, monkeypatch, capsys):
     with hub({"someone/tiny": published}, monkeypatch, tmp_path / "hub") as asked:
-        fit(toys(), method="majority", pretrained="someone/tiny")
+        with pytest.raises(FileFormatError, match="no model of that name in the hub's cache"):
+            fit(toys(), method="probe", pretrained="someone/tiny")
         assert not asked
-        fit(toys(), method="majority", pretrained="efficientnet-lite0,someone/tiny", download=True)
+        made = fit(toys(), method="probe", pretrained="someone/tiny", download=True, out=tmp_path / "model")
         assert [line for line in asked if line.endswith("model.safetensors")]
-    assert encoders_of("someone/tiny")[0].hash == encoder("encoder", published).hash
+        count = len(asked)
+        fit(toys(), method="probe", pretrained="efficientnet-lite0,someone/tiny")
+        assert len(asked) == count
+    assert made.model.encoder_ == "someone/tiny" and made.model.record_.pretrained == "someone/tiny: features"
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert "- Started from: someone/tiny: features" in card and "a licence of their own: tiny." in card
+    shown = toys().images[:3]
+    wanted = made.model.predict_proba(shown)
+    assert (load_model(tmp_path / "model").predict_proba(shown) == wanted).all()
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "another"))
+    with pytest.raises(FileFormatError, match="sees images through the encoder someone/tiny, and there is no folder"):
+        load_model(tmp_path / "model")
+    moved = load_model(tmp_path / "model", pretrained=str(published))  # the same files elsewhere
+    assert (moved.predict_proba(shown) == wanted).all()
+
+
+def test_a_model_folder_refuses_another_encoder(published, tmp_path, monkeypatch, capsys):
+    place = tmp_path / "encoders" / "mine"
+    shutil.copytree(published, place)
+    monkeypatch.chdir(place.parent)
+    fit(toys(), method="probe", pretrained="mine", out=tmp_path / "model")
+    monkeypatch.chdir(tmp_path)
+    picture = tmp_path / "one.png"
+    Image.fromarray(toys().images[0]).save(picture)
+    assert main(["classify", str(tmp_path / "model"), str(picture), "--json"]) == 0  # found from another folder
+    assert json.loads(capsys.readouterr().out)[0]["pretrained"] == "mine: features"
+    config = json.loads((place / "preprocessor_config.json").read_text())
+    (place / "preprocessor_config.json").write_text(json.dumps({**config, "image_mean": [0.4] * 3}))
+    assert main(["classify", str(tmp_path / "model"), str(picture)]) == 4
+    assert "what has that name here has the hash" in capsys.readouterr().err
+    shutil.rmtree(place)
+    assert main(["classify", str(tmp_path / "model"), str(picture)]) == 4
+    assert "--pretrained FOLDER" in capsys.readouterr().err
+    assert main(["classify", str(tmp_path / "model"), str(picture), "--pretrained", str(published)]) == 0
+    with pytest.raises(UsageError, match="has no encoder"):
+        fit(toys(), method="majority", out=tmp_path / "plain")
+        load_model(tmp_path / "plain", pretrained=str(published))
+
+
+def test_a_model_of_the_built_in_network_says_so(tmp_path):
+    made = fit(toys(), method="probe", out=tmp_path / "model")
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert "- Started from: efficientnet-lite0: features" in card and "Apache-2.0" in card and "ImageNet-1k" in card
+    assert made.model.record_.pretrained == "efficientnet-lite0: features"
+    fit(toys(), method="svm", out=tmp_path / "svm")
+    card = (tmp_path / "svm" / "README.md").read_text()
+    assert "- Started from: nothing: no other images were used" in card and "ImageNet" not in card
+
+
+def test_compare_fetches_and_competes(published, tmp_path, monkeypatch):
+    with hub({"someone/tiny": published}, monkeypatch, tmp_path / "hub") as asked:
+        given = {"methods": ["majority", "probe"], "labels": 3, "repeats": 1, "jobs": 0, "model": False}
+        both = "efficientnet-lite0,someone/tiny"
+        compare(toys(60), tmp_path / "study", pretrained=both, download=True, **given)
+        count = len(asked)
+        assert count
+        compare(toys(60), tmp_path / "study", pretrained=both, **given)  # goes on, offline
+        assert len(asked) == count
+    with pytest.raises(UsageError, match="no-pretrained|pretrained"):
+        compare(toys(60), tmp_path / "study", pretrained="none", **given)
 
 
 def test_fit_and_compare_open_no_socket(tmp_path, offline):
     with pytest.raises(FileFormatError, match="no model of that name"):
         encoders_of("someone/tiny")
-    fit(toys(), method="svm", pretrained="efficientnet-lite0")
-    compare(toys(60), tmp_path / "study", methods=["majority", "svm"], labels=3, repeats=1, jobs=0, model=False)
+    fit(toys(), method="probe", pretrained="efficientnet-lite0")
+    compare(toys(60), tmp_path / "study", methods=["majority", "probe"], labels=3, repeats=1, jobs=0, model=False)
 
 
 # --- the setting -----------------------------------------------------------------------------------------------------

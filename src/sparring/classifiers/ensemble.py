@@ -100,7 +100,9 @@ class EnsembleClassifier(Classifier):
 
     def _predict_proba(self, images: np.ndarray) -> np.ndarray:
         for member in self.members_:  # a model that was loaded may have another device, and its encoder elsewhere
-            given = {"device": self.device, "encoder_": vars(self).get("encoder_")}
+            given = {"device": self.device}
+            if vars(member).get("encoder_hash_") == vars(self).get("encoder_hash_"):  # members may have chosen others
+                given["encoder_"] = vars(self).get("encoder_", "")
             vars(member).update({name: value for name, value in given.items() if name in vars(member)})
         if len(self.members_) == 1:
             return self.members_[0]._predict_proba(images)  # that method exactly

@@ -1,6 +1,7 @@
 """Logistic regression on the features of a pretrained network: a linear probe."""
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,10 +12,9 @@ from sklearn.linear_model import LogisticRegression
 
 from ..data.notes import size_words
 from ..devices import choose_device, device_name
-from ..features.encoders import encoders_of, same_encoder
+from ..features.encoders import encoders_of, names_of, place_of, same_encoder
 from ..features.extractor import Extractor
-from ..features.pretrained import BUILT_IN
-from ..nets.efficientnet import seen_at
+from ..features.pretrained import BUILT_IN, features_at
 from .base import Classifier
 from .methods import METHODS, refuse_none
 from .selection import choose_in_turn, subset
@@ -44,11 +44,11 @@ class ProbeClassifier(Classifier):
 
     def _fit(self, images: np.ndarray, labels: np.ndarray) -> None:
         refuse_none(METHODS["probe"], self.pretrained)
-        found = chosen_probe(encoders_of(self.pretrained, device=self.device), images, labels, self._seed(), self.C)
-        encoder = found.encoder
-        self.encoder_, self.encoder_hash_, self.earlier_ = encoder.name, encoder.hash, found.earlier
+        encoders = dict(zip(names_of(self.pretrained), encoders_of(self.pretrained, device=self.device), strict=True))
+        found = chosen_probe(encoders, images, labels, self._seed(), self.C)
+        self.encoder_, self.encoder_hash_, self.earlier_ = place_of(found.name), found.encoder.hash, found.earlier
         self.weights_, self.offset_, self.temperature_ = found.weights, found.offset, found.temperature
-        self._note(size=seen_size_words(encoder, images), device=device_name(choose_device(self.device)), **found.noted)
+        self._note(size=seen_by(found.name, images.shape), device=device_name(choose_device(self.device)), **found.noted)
 
     def _predict_proba(self, images: np.ndarray) -> np.ndarray:
         encoder = same_encoder(self.encoder_, self.encoder_hash_, device=self.device)
@@ -57,9 +57,12 @@ class ProbeClassifier(Classifier):
 
 
 class Probe(NamedTuple):
-    """A fitted probe: encoder, whether its earlier layers count, weights [F,K], offset [K], temperature; `noted`: what
-    a record says of it."""
+    """A fitted probe: the encoder and the name that it was asked by, weights [F,K], offset [K], temperature.
 
+    `earlier`: whether its earlier layers count. `noted`: what a record says of it.
+    """
+
+    name: str
     encoder: Extractor
     earlier: bool
     weights: np.ndarray
@@ -74,17 +77,19 @@ class Probe(NamedTuple):
 
 
 def chosen_probe(
-    encoders: tuple[Extractor, ...], images: np.ndarray, labels: np.ndarray, seed: int, C: float | None = None
+    encoders: Mapping[str, Extractor], images: np.ndarray, labels: np.ndarray, seed: int, C: float | None = None
 ) -> Probe:
-    """Return the probe of the encoder, layers and penalty that held-out labels choose; labels [N], -1 unlabelled."""
+    """Return the probe of the encoder, layers and penalty that held-out labels choose; labels [N], -1 unlabelled.
+
+    Features are computed of all images, not of the labelled ones: so they serve every draw of labels."""
     known = np.flatnonzero(labels >= 0)
     y = labels[known]
     few = subset(y, MOST_HELD, seed)
-    points: dict[str, tuple[Extractor, bool, np.ndarray]] = {}
-    for encoder in encoders:
+    points: dict[str, tuple[str, bool, np.ndarray]] = {}
+    for asked, encoder in encoders.items():
         for earlier in (False, True) if encoder.last else (False,):
             name = f"{encoder.name}, all layers" if earlier else encoder.name
-            points[name] = encoder, earlier, directions(encoder, images, earlier=earlier)[known]
+            points[name] = asked, earlier, directions(encoder, images, earlier=earlier)[known]
 
     def held_out(setting: tuple[str, float], train: np.ndarray, held: np.ndarray) -> np.ndarray:
         x = points[setting[0]][2][few]
@@ -94,13 +99,14 @@ def chosen_probe(
     strengths = C_VALUES if C is None else (C,)
     chosen = choose_in_turn(y[few], tuple(points), [(C,) for C in strengths], held_out, seed=seed, temperature=1.0)
     name, strength = chosen.settings
-    encoder, earlier, x = points[name]
+    asked, earlier, x = points[name]
+    encoder = encoders[asked]
     noted = {
         "chosen": {"features": name, "C": strength, "temperature": chosen.temperature},
         "cross_validation": chosen.measured,
-        "pretrained": f"features of {encoder.name} ({encoder.learned_from})",
+        "pretrained": f"{encoder.name}: features",
     }
-    return Probe(encoder, earlier, *regression(x, y, strength), chosen.temperature, noted)
+    return Probe(asked, encoder, earlier, *regression(x, y, strength), chosen.temperature, noted)
 
 
 def directions(encoder: Extractor, images: np.ndarray, *, earlier: bool = False) -> np.ndarray:
@@ -121,9 +127,9 @@ def of_length(features: np.ndarray, length: float) -> np.ndarray:
     return x * (length / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12))
 
 
-def seen_size_words(encoder: Extractor, images: np.ndarray) -> str | None:
-    """Return the size at which the built-in network sees images, such as "128x128"; None of other encoders."""
-    return size_words(seen_at(*images.shape[1:3])) if encoder.name == BUILT_IN else None
+def seen_by(name: str, shape: tuple[int, ...]) -> str | None:
+    """Return the size at which an encoder sees images [N,H,W,C] as a record has it, None where it is the encoder's."""
+    return size_words(features_at(*shape[1:3])) if name == BUILT_IN else None
 
 
 def regression(

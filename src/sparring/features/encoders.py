@@ -101,6 +101,11 @@ def named_encoder(name: str, *, device: str = "auto") -> Extractor:
     return imagenet(device=device) if name == BUILT_IN else known_encoder(name, device=device)
 
 
+def place_of(name: str) -> str:
+    """Return by what a saved model finds an encoder again: its absolute folder, or its name."""
+    return str(Path(name).resolve()) if name != BUILT_IN and Path(name).exists() else name
+
+
 def same_encoder(name: str, expected: str, *, device: str = "auto") -> Extractor:
     """Return the encoder of that name for a model that learned with it; `expected`: the hash of the extractor then.
 
@@ -109,9 +114,10 @@ def same_encoder(name: str, expected: str, *, device: str = "auto") -> Extractor
     try:
         found = named_encoder(name, device=device)
     except FileFormatError as error:
+        again = "put it back" if Path(name).is_absolute() else f"fetch it with hf download {name}"
         raise FileFormatError(
             error.id, f"the model sees images through the encoder {name}, and {error.problem}",
-            fix=f"{error.fix}; or say where it is now: --pretrained FOLDER",
+            fix=f"{again}, or say where it is now: --pretrained FOLDER",
         ) from error  # fmt: skip
     if found.hash != expected:
         raise FileFormatError(
