@@ -56,7 +56,7 @@ class EnsembleClassifier(Classifier):
             held_out = np.empty((len(names), len(few), len(self.classes_)))
             for _, held in folds:
                 for member, name in enumerate(names):
-                    held_out[member, held] = fitted(name, few[held]).predict_proba(images[few[held]])
+                    held_out[member, held] = predicted(fitted(name, few[held]), name, images, few[held])
             found = mixture(held_out, labels[few], names)
         nothing = np.array([], np.int64)
         used = [(name, weight) for name, weight in zip(names, found.weights, strict=False) if weight]
@@ -141,6 +141,16 @@ def _restored(part: Any) -> Classifier:
 
 def _joined(words: Sequence[str | None]) -> str | None:
     return ", ".join(dict.fromkeys(word for word in words if word)) or None
+
+
+def predicted(member: Classifier, name: str, images: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Return probabilities [n,K] of the images at `index`.
+
+    Whoever sees all images through a pretrained network is asked for all: their features are in the cache already.
+    """
+    if METHODS[name].needs_pretrained:
+        return member.predict_proba(images)[index]
+    return member.predict_proba(images[index])
 
 
 # --- which members ---------------------------------------------------------------------------------------------------
