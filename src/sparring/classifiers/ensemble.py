@@ -10,10 +10,11 @@ from scipy.special import log_softmax, softmax
 from .base import Classifier
 from .fit_record import CrossValidation, TriedSettings
 from .methods import METHODS
-from .selection import FOLDS, MOST, balanced_accuracy, class_weights, fit_temperature, stratified_folds, within_error
+from .selection import MOST, balanced_accuracy, class_weights, fit_temperature, stratified_folds, within_error
 from .selection import subset as label_subset
 
 MEMBERS = ("probe", "logistic", "svm", "spreading")  # the preferred one first, where labels do not tell them apart
+FOLDS = 3  # each costs a fit of every member, inside which it chooses its own settings
 ROUNDS = 10  # members that are added at most, the same one more than once: weights are tenths at the finest
 SMALLEST = 1e-6  # of a probability, before its logarithm
 
