@@ -8,7 +8,7 @@ from sklearn.datasets import load_digits
 
 from sparring.data import load, split
 
-POOL, HELD = 3000, 1000  # training images of a draw; those beside them on which accuracy is measured
+POOL, HELD = 2000, 1000  # training images of a draw; those beside them on which accuracy is measured
 Draw = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -24,14 +24,18 @@ def training_part(name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def draw(name: str, labels: int, seed: int) -> Draw:
-    """Return images, labels (-1 where unlabelled; at most `labels` of a class), held-out images and their classes."""
+    """Return images, labels (-1 where unlabelled; at most `labels` of a class), held-out images and their classes.
+
+    Images are the same for every seed, so that features are computed once; which are labelled differs.
+    """
     x, y = training_part(name)
-    order = np.random.default_rng(seed).permutation(len(x))
+    order = np.random.default_rng(0).permutation(len(x))
     held = order[: min(HELD, len(x) // 3)]
     pool = order[len(held) :][:POOL]
-    shown = y[pool].copy()
-    for label in np.unique(shown):
-        shown[np.flatnonzero(shown == label)[labels:]] = -1
+    shown = np.full(len(pool), -1)
+    for label in np.unique(y[pool]):
+        members = np.flatnonzero(y[pool] == label)
+        shown[np.random.default_rng([seed, label]).permutation(members)[:labels]] = label
     return x[pool], shown, x[held], y[held]
 
 

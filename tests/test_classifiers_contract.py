@@ -35,6 +35,8 @@ def make(name, steps=4, **settings):
         length = (16 if name == "finetune" else 64) * steps  # a step of the pretrained network is dear
         small = {"images": length, "threads": 1, "precision": "fp32", "net": SmallCNN((8, 8, 12))}
         settings = small | ({"gan_images": 64 * 3} if name == "gan-augment" else {}) | settings
+    if name == "ensemble":
+        settings = {"members": "svm,spreading"} | settings
     return row.make(**{"random_state": 3} | settings)
 
 

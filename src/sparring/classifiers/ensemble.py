@@ -10,10 +10,11 @@ from scipy.special import log_softmax, softmax
 from .base import Classifier
 from .fit_record import CrossValidation, TriedSettings
 from .methods import METHODS
-from .selection import FOLDS, MOST, balanced_accuracy, class_weights, fit_temperature, stratified_folds, within_error
+from .selection import MOST, balanced_accuracy, class_weights, fit_temperature, stratified_folds, within_error
 from .selection import subset as label_subset
 
 MEMBERS = ("probe", "logistic", "svm", "spreading")  # the preferred one first, where labels do not tell them apart
+FOLDS = 3  # each costs a fit of every member, inside which it chooses its own settings
 ROUNDS = 10  # members that are added at most, the same one more than once: weights are tenths at the finest
 SMALLEST = 1e-6  # of a probability, before its logarithm
 
@@ -56,7 +57,7 @@ class EnsembleClassifier(Classifier):
             held_out = np.empty((len(names), len(few), len(self.classes_)))
             for _, held in folds:
                 for member, name in enumerate(names):
-                    held_out[member, held] = fitted(name, few[held]).predict_proba(images[few[held]])
+                    held_out[member, held] = predicted(fitted(name, few[held]), name, images, few[held])
             found = mixture(held_out, labels[few], names)
         nothing = np.array([], np.int64)
         used = [(name, weight) for name, weight in zip(names, found.weights, strict=False) if weight]
@@ -143,6 +144,16 @@ def _restored(part: Any) -> Classifier:
 
 def _joined(words: Sequence[str | None]) -> str | None:
     return ", ".join(dict.fromkeys(word for word in words if word)) or None
+
+
+def predicted(member: Classifier, name: str, images: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Return probabilities [n,K] of the images at `index`.
+
+    Whoever sees all images through a pretrained network is asked for all: their features are in the cache already.
+    """
+    if METHODS[name].needs_pretrained:
+        return member.predict_proba(images)[index]
+    return member.predict_proba(images[index])
 
 
 # --- which members ---------------------------------------------------------------------------------------------------
