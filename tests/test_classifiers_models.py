@@ -3,6 +3,7 @@
 import json
 import shutil
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,10 @@ from sklearn.utils.validation import check_is_fitted
 from toys import striped
 
 from sparring.artifacts import config_hash
-from sparring.classifiers import METHODS, load_model, models, save_model
+from sparring.classifiers import METHODS, load_model, models, network, save_model
 from sparring.classifiers.base import Classifier
 from sparring.errors import FileFormatError, UsageError
+from sparring.features import shrunk
 from sparring.files import sha256_of
 
 NAMES = np.array(["stripe", "<b>|*`\nb", "líne"])
@@ -81,6 +83,52 @@ def test_a_spreading_model_says_that_it_holds_the_images(tmp_path):
     save_model(METHODS["spreading"].make().fit(x, y), tmp_path / "model")
     card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
     assert "holds every image" in card and "not measured" in card
+
+
+def large(each=8):
+    """Return grey images of 100 x 72, uint8 [2*each,100,72,1], dark above or below, and their classes."""
+    x, y = np.random.default_rng(0).integers(100, 256, (2 * each, 100, 72, 1), dtype=np.uint8), np.arange(2 * each) % 2
+    x[y == 0, :50] //= 4
+    x[y == 1, 50:] //= 4
+    return x, y
+
+
+@pytest.mark.parametrize("name", ["logistic", "svm", "spreading", "cnn", "gan-augment"])
+def test_large_images_are_shrunk_once_and_the_model_says_so(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(network, "measure_norms", partial(network.measure_norms, images=32))
+    x, y = large()
+    y[12:] = -1
+    settings = {"random_state": 0, "steps": 1} | ({"gan_images": 1} if name == "gan-augment" else {})
+    small, made = (METHODS[name].make(**settings).fit(images, y) for images in (shrunk(x), x))
+    assert made.record_.size == small.record_.size == "64x46"
+    assert (made.predict_proba(x) == small.predict_proba(shrunk(x))).all()
+    save_model(made, tmp_path / "model")
+    assert "the method sees them at 64x46 pixels" in (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
+    assert (load_model(tmp_path / "model").predict_proba(x) == made.predict_proba(x)).all()
+    assert sum(array.nbytes for array in load((tmp_path / "model" / "model.safetensors").read_bytes()).values()) < 4e6
+
+
+def test_models_that_saw_large_images_in_full_are_refused(tmp_path):
+    def forget(config):
+        del config["state"]["record_"]["size"]
+
+    for name, (x, y) in (("svm", large()), ("svm", (shrunk(large()[0]), large()[1])), ("majority", large())):
+        folder = tmp_path / f"{name}{x.shape[1]}"
+        made = METHODS[name].make().fit(x, y)
+        save_model(made, folder)
+        if name == "majority":
+            assert made.record_.size is None and "sees them at" not in (folder / "README.md").read_text(
+                encoding="utf-8"
+            )
+            load_model(folder)
+            continue
+        rewritten(folder, forget)
+        if x.shape[1] == 100:
+            refused(
+                folder, "earlier version and saw images of 100x72 in full, where svm now sees 64x46. Fix: fit it again"
+            )
+        else:
+            load_model(folder)
 
 
 def test_names_come_back(written):

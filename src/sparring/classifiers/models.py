@@ -16,8 +16,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from .. import records
 from ..artifacts import read_artifact, write_artifact
+from ..data.notes import size_words
 from ..devices import SPARRING_VERSION, choose_device
 from ..errors import FileFormatError, MachineError, UsageError, printable
+from ..features import seen_size
 from ..features.encoders import names_of
 from ..features.pretrained import BUILT_IN
 from .base import Classifier
@@ -92,6 +94,7 @@ def load_model(folder: str | Path, *, pretrained: str | None = None, device: str
             raise ValueError(f"{sorted(parameters.keys() - known)} are no parameters of {config['method']}")
         estimator = cls(**parameters)
         estimator._restore(state)
+        _refuse_full_size(estimator, METHODS[config["method"]], folder)
         if "device" in known:
             estimator.set_params(device=device)
         moved = pretrained is not None and hasattr(estimator, "encoder_")
@@ -106,6 +109,18 @@ def load_model(folder: str | Path, *, pretrained: str | None = None, device: str
     if pretrained is not None and not moved:
         raise UsageError("no-encoder", f"the model in {folder} has no encoder", fix="leave out pretrained")
     return estimator
+
+
+def _refuse_full_size(estimator: Classifier, row: Method, folder: Path) -> None:
+    """Raise FileFormatError for a model of version 0.1 that saw large images in full; they are shrunk now."""
+    size = tuple(estimator.image_shape_[:2])
+    if row.family != "floor" and estimator.record_.size is None and seen_size(*size) != size:
+        raise FileFormatError(
+            "model-old",
+            f"the model in {folder} is of an earlier version and saw images of {size_words(size)} in full, where "
+            f"{row.name} now sees {size_words(seen_size(*size))}",
+            fix="fit it again",
+        )
 
 
 def _try_out(estimator: Classifier) -> None:

@@ -34,6 +34,7 @@ from .notes import OWN_SIZE, SMALL, Notes, SizeLimit, SizeRule, size_words
 from .storage import COPIED, room_for
 
 AT_ONCE = SMALL.pixels  # sides up to which images are decoded before all headers are known
+ENLARGED = 0.9  # pixels that become one: below this an image counts as enlarged
 
 
 class SeveralShapes(Exception):
@@ -273,7 +274,7 @@ def _size_warnings(headers: list[Header], images: np.ndarray) -> list[str]:
             f"width : height goes from {tall} to {wide}, more than a factor of 2: much of the fitted images is filling"
         )
     height, width = images.shape[1:3]
-    if small := int((fitting_scale(heights / height, widths / width) < 1).sum()):
+    if small := int((fitting_scale(heights / height, widths / width) < ENLARGED).sum()):
         words.append(f"{small} images are smaller than {height}x{width} and were enlarged; a smaller size may do")
     if any(header.mode.startswith("I;16") for header in headers) and images.max() < 32:
         words.append("16-bit images use less than an eighth of the range and look nearly black: scale them first")

@@ -257,11 +257,12 @@ def setting_words(name: str, value: object) -> str:
 def other_data(folder: Path, old: StudyData, new: StudyData) -> DataError:
     then, today = (f"{data.images:,} images {'x'.join(map(str, data.shape))} in {len(data.classes)} classes"
                    for data in (old, new))  # fmt: skip
+    size, other = "x".join(map(str, old.shape[:2])), "name another folder with --out"
     return DataError(
         "study-data",
         f"the study in {folder} was made with other data: {then} then, {today} now"
         + (" with other pixels, labels or parts" if then == today else ""),
-        fix="name another folder with --out",
+        fix=f"repeat it with --size {size}, or {other}" if old.shape[:2] != new.shape[:2] else other,
     )
 
 
