@@ -142,14 +142,17 @@ class NetworkClassifier(Classifier):
             images = shrunk(images)
             plan, start = plan_for(images, labels, self.images), Start()
             data_spec = DataSpec.of(images, int(labels.max()) + 1)
-            recipe, data = self._recipe(plan, look_for(images), start), training_pools(images, labels, start, device)
+            recipe, data = (
+                self._recipe(plan, look_for(images, labels), start),
+                training_pools(images, labels, start, device),
+            )
             precision = choose_precision(self.precision, device)
             return affordable(recipe, data_spec, data, plan.steps, self.minutes, precision=precision, device=device)
 
     def _train(self, images: np.ndarray, labels: np.ndarray, seed: int) -> State:
         """Play the method's recipe, keep the averaged classifier, write the record; return the last state."""
         begin = time.perf_counter()
-        plan, look = plan_for(images, labels, self.images), look_for(images)
+        plan, look = plan_for(images, labels, self.images), look_for(images, labels, seed=seed)
         start, device = self._prepare(images, labels, seed), choose_device(self.device)
         data = training_pools(images, labels, start, device)
         data_spec = DataSpec.of(images, len(self.classes_))
