@@ -138,15 +138,13 @@ class Probe:
     def allows(self, usually: bool, other: "Probe | None" = None) -> bool:
         """Return whether the change keeps the class; `other`: the probe with further features, which see more alike.
 
-        It does where copies look the same and do no harm. Where the labels cannot tell, `usually` decides.
+        It does where copies look the same and do no harm; where the handmade features see that they do not look the
+        same, their harm must be ruled out more surely. Where the labels cannot tell, `usually` decides.
         """
-        harmless = self.harm + self.harm_error <= HARMLESS
-        if other is None:
-            close = self.lost + 2 * self.lost_error <= CLOSE
-        else:
-            close = other.lost + other.lost_error <= CLOSE
         far = self.lost - 2 * self.lost_error > CLOSE
-        return (close and harmless) or (usually and not far)
+        harmless = self.harm + (2 if far else 1) * self.harm_error <= HARMLESS
+        wide = self.lost + 2 * self.lost_error if other is None else other.lost + other.lost_error
+        return (wide <= CLOSE and harmless) or (usually and not far)
 
 
 def joint_kernel(blocks: list[np.ndarray], changed: list[np.ndarray]) -> np.ndarray:
@@ -167,7 +165,7 @@ def mean_and_error(values: np.ndarray, weight: np.ndarray) -> tuple[float, float
 
 
 def probed_images(labels: np.ndarray, seed: int) -> np.ndarray:
-    """Return which images are looked at: up to 20 of each class of two labels or more; [] for fewer than two classes."""
+    """Return which images are looked at: up to 20 of each class of two labels; [] for fewer than two classes."""
     values, counts = np.unique(labels[labels >= 0], return_counts=True)
     several = values[counts >= 2]
     if len(several) < 2:
