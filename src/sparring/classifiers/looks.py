@@ -138,13 +138,13 @@ class Probe:
     def allows(self, usually: bool, other: "Probe | None" = None) -> bool:
         """Return whether the change keeps the class; `other`: the probe with further features, which see more alike.
 
-        It does where copies look the same and do no harm; where the handmade features see that they do not look the
-        same, their harm must be ruled out more surely. Where the labels cannot tell, `usually` decides.
+        It does where copies look the same and do no harm. What `usually` does keeps it still, unless copies look
+        different to the handmade features; then harm must be ruled out more surely.
         """
         far = self.lost - 2 * self.lost_error > CLOSE
         harmless = self.harm + (2 if far else 1) * self.harm_error <= HARMLESS
-        wide = self.lost + 2 * self.lost_error if other is None else other.lost + other.lost_error
-        return (wide <= CLOSE and harmless) or (usually and not far)
+        widest = self.lost + 2 * self.lost_error if other is None else other.lost + other.lost_error
+        return (widest <= CLOSE and harmless) or (usually and (harmless or not far))
 
 
 def joint_kernel(blocks: list[np.ndarray], changed: list[np.ndarray]) -> np.ndarray:
