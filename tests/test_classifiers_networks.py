@@ -24,7 +24,7 @@ from sparring.classifiers import (
 )
 from sparring.classifiers.cnn import unsmoothed
 from sparring.classifiers.fit_record import FitRecord, GraphCheck
-from sparring.classifiers.looks import Look, look_for
+from sparring.classifiers.looks import Look, look_for, usual_look
 from sparring.classifiers.network import Plan, Start, plan_for, training_pools
 from sparring.games.nodes import Batch, Discriminated
 from sparring.games.players import Discriminator
@@ -150,8 +150,11 @@ def test_plans(images, known, plan):
     assert plan_for(np.empty((n, side, side, 0), np.uint8), labels, 1000).steps == math.ceil(1000 / plan.unlabelled)
 
 
-def test_grey_images_keep_their_sides():
-    assert not look_for(np.empty((1, 8, 8, 1))).flip and look_for(np.empty((1, 8, 8, 3))).flip
+def test_grey_images_keep_their_sides_where_labels_tell_nothing():
+    one_each = np.array([0, 1, -1])
+    for channels in (1, 3):
+        found = look_for(np.zeros((3, 8, 8, channels), np.uint8), one_each)
+        assert found == usual_look(channels) and found.flip == (channels == 3)
 
 
 def test_norms_are_means_over_views_of_training_images():

@@ -80,7 +80,7 @@ _ROWS = (
     Method(
         "svm",
         "Support vector machine on image features",
-        "Gradients, textures, colours or pixels, chosen by cross-validation, and a support vector machine (RBF kernel).",
+        "Gradients, textures, colours or pixels, chosen by cross-validation, and an RBF support vector machine.",
         "traditional",
         "svm:SVMClassifier",
         ("Cortes & Vapnik 1995, doi:10.1007/BF00994018", "Dalal & Triggs 2005, doi:10.1109/CVPR.2005.177"),
