@@ -25,6 +25,10 @@ def photos(count, height=24, width=20, channels=3, seed=0):
     return np.ascontiguousarray(large.permute(0, 2, 3, 1).numpy().astype(np.uint8))
 
 
+def test_small_images_are_enlarged_five_times():
+    assert [pretrained.features_at(side, side)[0] for side in (8, 28, 32, 64, 300)] == [64, 128, 160, 224, 224]
+
+
 def at_precision(precision, monkeypatch):
     monkeypatch.setattr(pretrained, "choose_precision", lambda _: precision)
     pretrained._imagenet.cache_clear()
@@ -44,11 +48,11 @@ def wanted(images, size):
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_features_are_the_means_of_the_networks_layers(channels, monkeypatch):
-    images = photos(5, channels=channels)  # 24 x 20: the shorter side is seen at 64 to 80, in multiples of 32
-    monkeypatch.setattr(pretrained, "SEEN_AT_ONCE", 2 * 96 * 96)  # chunks of 2
+    images = photos(5, channels=channels)  # 24 x 20 is seen at 128 x 96
+    monkeypatch.setattr(pretrained, "SEEN_AT_ONCE", 2 * 128 * 96)  # chunks of 2
     found = at_precision("fp32", monkeypatch).features(images)
     assert found.shape == (5, 1280 + 24 + 40 + 112 + 320) and found.dtype == np.float32
-    size = pretrained.seen_at(24, 20)
+    size = pretrained.features_at(24, 20)
     np.testing.assert_allclose(found, wanted(images, size), atol=2e-4, rtol=1e-3)
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .logistic import LogisticClassifier
     from .majority import MajorityClassifier
     from .models import load_model, save_model
+    from .probe import ProbeClassifier
     from .semi_gan import SemiGANClassifier
     from .spreading import SpreadingClassifier
     from .svm import SVMClassifier
@@ -36,6 +37,7 @@ __all__ = [
     "LogisticClassifier",
     "MajorityClassifier",
     "Method",
+    "ProbeClassifier",
     "SVMClassifier",
     "SemiGANClassifier",
     "SpreadingClassifier",

@@ -98,6 +98,15 @@ _ROWS = (
         ),
     ),
     Method(
+        "probe",
+        "Logistic regression on features of a pretrained network",
+        "A network that learned from other images, as it is, and multinomial logistic regression on what it sees.",
+        "pretrained",
+        "probe:ProbeClassifier",
+        ("Tan & Le 2019, arXiv:1905.11946", "Kornblith et al. 2019, arXiv:1805.08974"),
+        needs_pretrained=True,
+    ),
+    Method(
         "cnn",
         "Convolutional network",
         "A small network on the labelled images alone, with strong augmentation and weight averaging.",

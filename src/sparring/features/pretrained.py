@@ -14,17 +14,28 @@ from torch import Tensor
 from ..devices import choose_device, choose_precision, keep_memory
 from ..files import content_hash
 from ..images import to_unit
-from ..nets.efficientnet import DEPTHS, SHA256, SOURCE, WIDTH, Body, Convolution, enlarged, imagenet_weights, seen_at
+from ..nets.efficientnet import (
+    DEPTHS,
+    ENLARGED_FOR_FEATURES,
+    SHA256,
+    SOURCE,
+    WIDTH,
+    Body,
+    Convolution,
+    enlarged,
+    imagenet_weights,
+    seen_at,
+)
 from ..records import OnProgress, no_progress
 from .extractor import HASH_DIGITS, Extractor
 
 BUILT_IN = "efficientnet-lite0"
-BUILT_IN_VERSION = 1  # to be raised with any change of a value
+BUILT_IN_VERSION = 2  # to be raised with any change of a value
 WIDTHS = (WIDTH, *DEPTHS.values())  # of the parts of the features: the last layer, then the four depths
 SEEN_AT_ONCE = 1 << 19  # pixels as the network sees them: more were slower on a CPU
 CPU_BATCH, GPU_BATCH = 64, 512  # images
 RESIZE = (
-    "images are resized so that the shorter side is 64 to 224 pixels, enlarged at most 4 times (bilinear, "
+    "images are resized so that the shorter side is 64 to 224 pixels, enlarged at most 5 times (bilinear, "
     "antialiased, the aspect ratio kept, multiples of 32); values are (v - 127) / 128"
 )
 
@@ -56,7 +67,7 @@ def _imagenet(device: str) -> Extractor:
 
     @torch.inference_mode()
     def compute(images: np.ndarray) -> tuple[np.ndarray, None]:
-        size = seen_at(*images.shape[1:3])
+        size = features_at(*images.shape[1:3])
         step = len(images) if on_gpu else max(1, SEEN_AT_ONCE // (size[0] * size[1]))
         parts = [
             all_depths(body, enlarged(to_unit(part.to(device)), size).to(dtype))
@@ -76,6 +87,11 @@ def _imagenet(device: str) -> Extractor:
         alone=on_gpu,
         rounding="" if precision == "fp32" else f"{precision} {device.partition(':')[0]}",
     )
+
+
+def features_at(height: int, width: int) -> tuple[int, int]:
+    """Return the (height, width) at which the network sees images when its features are taken."""
+    return seen_at(height, width, enlarged=ENLARGED_FOR_FEATURES)
 
 
 def frozen_body() -> Body:
