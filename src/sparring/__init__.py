@@ -47,6 +47,7 @@ PUBLIC = {
     "SpreadingClassifier": "classifiers",
     "CNNClassifier": "classifiers",
     "ConsistencyClassifier": "classifiers",
+    "FinetuneClassifier": "classifiers",
     "SemiGANClassifier": "classifiers",
     "GANAugmentClassifier": "classifiers",
     # a game by hand
@@ -72,6 +73,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers
         METHODS,
         CNNClassifier,
         ConsistencyClassifier,
+        FinetuneClassifier,
         GANAugmentClassifier,
         LogisticClassifier,
         MajorityClassifier,
