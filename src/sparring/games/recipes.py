@@ -65,6 +65,7 @@ against_b = LeastSquares(real=Discriminated("D_b", b), fake=Discriminated("D_b",
 sngan_adam = Adam(2e-4, (0.0, 0.9))
 gamma = Cosine(1.0, 0.1)
 r3_adam = Adam(Cosine(1e-3, 1e-4), (0.0, 0.99))
+QUICK = 32  # images in a batch where minutes on a CPU must do
 
 _ROWS = {
     # without labels
@@ -151,6 +152,16 @@ _ROWS = {
         optim=r3_adam,
         about="dcgan with real and fake compared in pairs and two penalties on D's slope",
     ),
+    "r3gan-quick": gan(
+        "Huang et al. 2024, arXiv:2501.05441, as r3gan; penalties in every fourth step: Karras et al. 2020, "
+        "arXiv:1912.04958, section 3.1; the batch is ours",
+        Relativistic(),
+        d=(R1(gamma, every=4), R1(gamma, every=4, at=FAKE)),
+        discriminator=Discriminator(net=smooth),
+        optim=r3_adam,
+        batch=QUICK,
+        about="r3gan for minutes on a CPU: small batches, so more steps, with penalties in every fourth",
+    ),
     "r3gan-deep": gan(
         "Huang et al. 2024, arXiv:2501.05441",
         Relativistic(),
@@ -204,6 +215,17 @@ _ROWS = {
         generator=Generator(labels=True),
         optim=r3_adam,
         about="r3gan for classes",
+    ),
+    "r3gan-class-quick": gan(
+        "Huang et al. 2024, arXiv:2501.05441, as r3gan-class; penalties in every fourth step: Karras et al. 2020, "
+        "arXiv:1912.04958, section 3.1; the batch is ours",
+        Relativistic(real=real_y, fake=pair_y),
+        d=(R1(gamma, every=4, at=real_y), R1(gamma, every=4, at=pair_y)),
+        discriminator=Discriminator(net=smooth, head=Projection()),
+        generator=Generator(labels=True),
+        optim=r3_adam,
+        batch=QUICK,
+        about="r3gan-quick for classes",
     ),
     # few labels
     "semi": gan(
