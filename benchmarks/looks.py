@@ -35,9 +35,10 @@ RIGHT = {  # set -> (mirrored, upside down), None where either will do
 }
 HEAD = """# Views that the labels choose
 
-Written by `python benchmarks/looks.py DATA`. Of so many draws of labels, how often each change was allowed (mirrored left
-and right, upside down, quarter turns, other colours); training parts only. "Features": what tells whether changed copies look the same; harm is always measured with handmade ones.
-Seconds are processor time of one choice on one thread, pretrained features of the labelled images included.
+Written by `python benchmarks/looks.py DATA`. Of so many draws of labels, how often each change was allowed: mirrored
+(left and right), upside down, turned (by quarters), other colours. Training parts only. "Features": what tells whether
+changed copies look the same; harm is always measured with handmade ones. Seconds are processor time of one choice on
+one thread, pretrained features of the labelled images included.
 
 | data | keeps the class | features | labels a class | draws | mirrored | upside down | turned | colours | seconds |
 |---|---|---|---|---|---|---|---|---|---|
