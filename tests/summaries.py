@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from sparring.classifiers.fit_record import GateTrial
 from sparring.records import to_json
 from sparring.study import analysis
 from sparring.study.ablations import ablations, starts_of, unclean
@@ -290,6 +291,7 @@ def _gate(budget: str, repeat: int, seed: int) -> GateRow:
     without = float(0.9 + 0.01 * np.random.default_rng([seed, repeat]).normal())
     difference = float(0.012 * np.random.default_rng([seed, repeat, 1]).normal())
     passed = difference > 0.01
+    tried = (("nothing", 0.0, 0.0), ("duplicates", 1.0, 0.002), ("generated", 0.25, difference), ("generated", 0.5, 0.0))
     return GateRow(
         passed=passed,
         without=without,
@@ -301,6 +303,7 @@ def _gate(budget: str, repeat: int, seed: int) -> GateRow:
         method="gan-augment",
         budget=budget,
         repeat=repeat,
+        trials=tuple(GateTrial(extra, share, without + d, d, d - 0.01, d + 0.01) for extra, share, d in tried),
     )
 
 

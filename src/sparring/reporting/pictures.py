@@ -5,7 +5,7 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
-PACK_ABOVE = 60_000  # bytes of a PNG from which a photograph-like picture is stored as WebP
+PACK_ABOVE = 20_000  # bytes of a PNG from which a photograph-like picture is stored as WebP
 LONGEST_SIDE = 1600  # pixels; a contact sheet beyond this is larger than any page
 _IMAGE_TYPES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 

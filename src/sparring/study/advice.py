@@ -11,6 +11,7 @@ from .summary import Summary
 SIMPLEST_FIRST = ("floor", "traditional", "pretrained", "network", "gan", "ensemble")  # simplest first
 CLOSE = 0.005  # a simpler method of the best tie group is chosen when its mean is at most this far below the best
 FEW_IMAGES = 30  # test images of a class below which its recall is rough
+NAMED = 4  # methods that a verdict names one by one
 SMALL_TEST = 200  # test images below which most differences cannot be seen
 
 
@@ -46,6 +47,12 @@ def difference_words(row: Comparison | Ablation) -> str:
     """Return `+1.2 points (0.3 to 2.1)`."""
     mean, low, high = row.difference
     return f"{points(mean, signed=True)} points ({points(low)} to {points(high)})"
+
+
+def some(names: list[str]) -> str:
+    """Return the names as a list, of many the first ones and how many more there are."""
+    more = len(names) - (NAMED - 1)
+    return listed(names) if len(names) <= NAMED else listed([*names[: NAMED - 1], f"{more} others"])
 
 
 def failures(summary: Summary) -> Iterator[str]:
@@ -139,8 +146,8 @@ class _Advisor:
         beaten, others = self.better_than()
         if not others:
             return "better than every other method" if len(beaten) > 1 else f"better than {beaten[0]}"
-        rest = f"not told apart from {listed(others)}"
-        return f"better than {listed(beaten)}, {rest}" if beaten else f"{rest}, of which it is the simplest choice"
+        rest = f"not told apart from {some(others)}"
+        return f"better than {some(beaten)}, {rest}" if beaten else f"{rest}, of which it is the simplest choice"
 
     def reasons(self) -> Iterator[Reason]:
         chosen, best = self.chosen, self.best
