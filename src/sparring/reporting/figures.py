@@ -29,10 +29,11 @@ def learning_figure(study: StudyView, width: int) -> Markup:
     narrow = width < 600
     right = 118 if narrow else 150
     few, many = min(at.values()), max(at.values())
-    margin = (many / few) ** (0.11 if narrow else 0.09)
-    # Points of one budget stand side by side: so many pixels apart, as a factor of the log axis.
-    pixels = (width - 50 - right) / math.log(many / few * margin**2)
-    apart = (4 if narrow else 9) / pixels
+    # Points of one budget stand side by side: so many pixels apart, as a factor of the log axis. The margins hold them.
+    step, inside = (4 if narrow else 9), width - 50 - right
+    share = max(0.09 if narrow else 0.076, (step * (len(drawn) - 1) / 2 + 8) / inside)
+    margin = (many / few) ** (share / (1 - 2 * share))
+    apart = step / inside * math.log(many / few * margin**2)
     with figure_style():
         figure, axes = new_figure(width, 430, left=50, right=right, top=14, bottom=58)
         axes.set_xscale("log")
