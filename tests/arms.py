@@ -119,6 +119,22 @@ class Noted(Estimator):
 
 
 @dataclass
+class OnDevice(Estimator):
+    """Could compute on a GPU and use a pretrained network; notes what it was told."""
+
+    device: str = "auto"
+    pretrained: str = "untold"
+    told: ClassVar[list] = []
+
+    def fit(self, X, y):
+        super().fit(X, y)
+        self.told.append((self.device, self.pretrained, self.threads))
+        trunk = None if self.pretrained == "none" else self.pretrained
+        self.record_ |= {"device": self.device, "trunk": trunk, "pretrained": trunk and f"{trunk}: trunk"}
+        return self
+
+
+@dataclass
 class Stepping(Estimator):
     """Takes optimiser steps: as many as it is told, of which it can afford `afford`."""
 

@@ -133,7 +133,7 @@ LITE = "efficientnet-lite0"
 PRETRAINED = {  # what came from ImageNet, and the trunk
     "probe": (f"{LITE}: features", None),
     "finetune": (f"{LITE}: trunk", LITE),
-    "ensemble": (f"{LITE}: trunk of finetune", None),
+    "ensemble": (f"{LITE}: trunk of a member", None),
 }
 GAMES = {
     "semi-gan": (
@@ -291,7 +291,12 @@ def _gate(budget: str, repeat: int, seed: int) -> GateRow:
     without = float(0.9 + 0.01 * np.random.default_rng([seed, repeat]).normal())
     difference = float(0.012 * np.random.default_rng([seed, repeat, 1]).normal())
     passed = difference > 0.01
-    tried = (("nothing", 0.0, 0.0), ("duplicates", 1.0, 0.002), ("generated", 0.25, difference), ("generated", 0.5, 0.0))
+    tried = (
+        ("nothing", 0.0, 0.0),
+        ("duplicates", 1.0, 0.002),
+        ("generated", 0.25, difference),
+        ("generated", 0.5, 0.0),
+    )
     return GateRow(
         passed=passed,
         without=without,

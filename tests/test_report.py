@@ -21,6 +21,7 @@ from sparring import classifiers, words
 from sparring.errors import FileFormatError, MachineError
 from sparring.reporting import axes, dotplots, figures, html, loss_names, pictures, study_page, typography, write
 from sparring.reporting.sections.classes import classes_section, confusion_matrix, trust_sentence
+from sparring.reporting.sections.gans import tried
 from sparring.reporting.sections.scores import scores_section
 from sparring.reporting.study_view import StudyView
 from sparring.reporting.svg import COLOUR, FAMILY_SHAPES, OTHER_ROLES, OWN_COLOUR, colour_role
@@ -481,6 +482,84 @@ def test_a_new_classifier_needs_no_edit_of_the_report(tmp_path):
     assert FAMILY_SHAPES.keys() <= {m.family for m in classifiers.METHODS.values()}
 
 
+# What pretraining brought
+
+
+def test_the_page_says_what_came_from_other_images(study, whole):
+    summary = view_of(study).summary
+    assert {s.method for s in summary.scores if s.pretrained} == {"probe", "finetune", "ensemble"}
+    tables_seen = [text for _, a, text in whole.all("table") if a.get("class") == "scores"]
+    assert all(text.count("from efficientnet-lite0: trunk") == 2 for text in tables_seen)
+    text = whole.text()
+    assert "Methods may use what efficientnet-lite0 learned from other images: probe (efficientnet-lite0: feat" in text
+    assert "The others learned from the images of this study alone" in text
+    headings = [text for tag, _, text in whole.all("h4")]
+    assert headings[:5] == ["Pretraining", "Pretrained features", "Unlabelled images", "The GAN", "Generated images"]
+
+
+def test_without_a_pretrained_network_the_page_says_that_nothing_came_from_elsewhere(tmp_path):
+    page = page_of(study_folder(tmp_path / "s", **FEW))
+    assert "No pretrained network was used: nothing of other images is in any number." in page.text()
+    assert "from efficientnet" not in page.text()
+
+
+def test_a_card_says_why_there_is_no_clean_comparison(tmp_path):
+    folder = study_folder(tmp_path / "s", methods=["cnn", "consistency"], test=120)
+    summary = summary_of(folder)
+    (row, other) = summary["ablations"]
+    summary["ablations"] = [other]
+    summary["unclean"] = [{k: row[k] for k in ("kind", "what", "budget", "a")} | {"reason": "cnn was <b>mixed</b>"}]
+    page = rewritten(folder, summary)
+    (card,) = [text for _, a, text in page.all("div") if a.get("class") == "fact"]
+    assert "no clean comparison" in card and "cnn was <b>mixed</b>." in re.sub(r"\s+", " ", card)
+    summary["ablations"], summary["unclean"] = [], summary["unclean"] * 2
+    assert "no clean comparison" in rewritten(folder, summary).text()
+
+
+def test_a_card_names_the_methods_of_each_row_where_they_differ(tmp_path):
+    folder = study_folder(tmp_path / "s", methods=["logistic", "svm", "probe"], test=120)
+    summary = summary_of(folder)
+    for row, against in zip(summary["ablations"], ("logistic", "svm"), strict=True):
+        row["b"] = against
+    (card,) = [text for _, a, text in rewritten(folder, summary).all("div") if a.get("class") == "fact"]
+    words_of_card = re.sub(r"\s+", " ", card)
+    assert "(50 in all): probe against logistic" in words_of_card and "(200 in all): probe against svm" in words_of_card
+
+
+def test_what_a_gate_tried_is_a_table_of_means(tmp_path):
+    folder = study_folder(tmp_path / "s", **FEW, budgets=["5"])
+    view = view_of(folder)
+    trials = [row.trials for row in view.summary.gates]
+    shown = {t.words: (t.accuracy, t.difference, t.repeats) for t in tried(view.summary.gates)}
+    assert list(shown) == ["real images alone", "copies of real images beside them", "generated images, weight 0.25",
+                           "generated images, weight 0.5"]  # fmt: skip
+    assert shown["real images alone"] == (pytest.approx(sum(t[0].accuracy for t in trials) / 6), None, 6)
+    mean = sum(t[2].difference for t in trials) / 6
+    assert shown["generated images, weight 0.25"][1] == pytest.approx(mean)
+    page = page_of(folder).text()
+    assert f"generated images, weight 0.25{100 * shown['generated images, weight 0.25'][0]:.1f}" in page
+    assert tried([replace(row, trials=()) for row in view.summary.gates]) == ()
+
+
+def test_the_page_of_a_gpu_names_it_and_how_long_features_took(tmp_path):
+    folder = study_folder(tmp_path / "s", methods=["svm", "probe"], budgets=["5"], test=120)
+    assert "networks on the CPU" in page_of(folder).text()
+    summary = summary_of(folder)
+    summary["machine"]["device"], summary["features_seconds"] = "NVIDIA H100 80GB HBM3", 12.0
+    text = rewritten(folder, summary).text()
+    assert "networks on NVIDIA H100 80GB HBM3" in text
+    assert "by efficientnet-lite0 were computed once, before the fits, in 12 s" in text
+
+
+def test_where_nothing_was_learned_nothing_is_recommended(tmp_path):
+    folder = study_folder(tmp_path / "s", methods=["majority", "svm"], budgets=["5"], test=120)
+    summary = summary_of(folder)
+    summary["recommendation"] |= {"method": None, "budget": None, "reasons": [], "not_chosen": []}
+    summary["verdict"], summary["mistakes"] = "Nothing was learned: no method is shown to be better.", []
+    text = rewritten(folder, summary).text()
+    assert "Nothing was learned" in text and "Recommended" not in text and "None" not in text
+
+
 # A table of sections
 
 
@@ -597,7 +676,7 @@ def _has_games(folder: Path) -> bool:
 def test_what_no_study_may_lack_is_refused(tmp_path):
     folder = study_folder(tmp_path / "s", methods=["svm", "cnn"], test=40, budgets=["5"], repeats=1)
     summary = summary_of(folder)
-    for key in summary.keys() - {"format"}:
+    for key in summary.keys() - {"format", "unclean", "pretrained", "features_seconds"}:  # older ones lack these
         with pytest.raises(FileFormatError, match=f"lacks .*'{key}'"):
             rewritten(folder, {k: v for k, v in summary.items() if k != key})
     summary["scores"][1]["accuracy"]["maen"] = summary["scores"][1]["accuracy"].pop("mean")

@@ -17,17 +17,19 @@ import pytest
 from arms import SMALL, Arm, stripes, table
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix
 
-from sparring import files, stats
+from sparring import devices, files, stats
+from sparring.classifiers import METHODS, Method
 from sparring.classifiers.fit_record import FitRecord, Gate
 from sparring.data import Notes
 from sparring.errors import DataError, FileFormatError, MachineError, UsageError
 from sparring.records import read_record, to_json
 from sparring.study import Sealed, compare, summarise
-from sparring.study.plan import Study, chosen_budgets, minutes_each, ordered_trials, seed_of
+from sparring.study.plan import Study, chosen_budgets, chosen_methods, minutes_each, ordered_trials, seed_of
 from sparring.study.prepared import split_and_seal
 from sparring.study.records import FitNotes, FitRow, HeldOutPart, LabelBudget, StudyProgress
 from sparring.study.summary import Summary
 
+NEEDING = ["wants"]  # a method that a test adds to METHODS
 QUICK = {"jobs": 0, "model": False, "labels": (3, 10), "repeats": 6}
 
 
@@ -41,6 +43,11 @@ def done(tmp_path_factory):
     """A finished study that tests only read."""
     out = tmp_path_factory.mktemp("studies") / "done"
     return quick(out)
+
+
+def method(name: str, family: str = "network", estimator: type = arms.OnDevice, **more) -> Method:
+    """A row as of METHODS."""
+    return Method(name, name, name, family, estimator, **more)  # pyright: ignore[reportArgumentType]
 
 
 def rows_of(out: Path) -> list[dict]:
@@ -163,6 +170,11 @@ def test_a_study_grows_by_methods_budgets_and_repeats(tmp_path):
         ({"seed": 1}, "was made with --seed 0, this command is with --seed 1. Fix: repeat it with --seed 0"),
         ({"test": 0.3}, "was made with --test 0.2, this command is with --test 0.3"),
         ({"minutes": 5}, "was made without --minutes, this command is with --minutes 5"),
+        (
+            {"pretrained": "none"},
+            "was made with --pretrained efficientnet-lite0, this command is with --pretrained none. Fix: repeat it "
+            "with --pretrained efficientnet-lite0",
+        ),
         ({"source": stripes(243)}, "was made with other data: 240 images 8x8x1 in 3 classes then, 243 images"),
         ({"source": stripes(seed=1)}, "with other pixels, labels or parts"),
     ],
@@ -204,9 +216,12 @@ def test_other_settings_are_refused_and_change_nothing(done, settings, sentence)
             "leave 0.043 s for each of 12",
         ),
         ({"test": 1.5}, "test is 1.5"),
+        ({"pretrained": "efficientnet"}, "there is no encoder efficientnet, did you mean efficientnet-lite0?"),
+        ({"methods": NEEDING, "pretrained": "none"}, "wants is nothing without a pretrained network"),
     ],
 )
-def test_bad_settings_are_refused_before_anything_is_written(tmp_path, settings, sentence):
+def test_bad_settings_are_refused_before_anything_is_written(tmp_path, monkeypatch, settings, sentence):
+    monkeypatch.setitem(METHODS, "wants", method("wants", needs_pretrained=True))
     with pytest.raises(UsageError) as refused:
         quick(tmp_path / "study", **settings)
     assert sentence in str(refused.value)
@@ -525,6 +540,155 @@ def test_rule_8_a_row_that_lacks_something_cannot_be_made_or_read(done, name):
     if name in NEEDED_WHEN_OK:
         with pytest.raises(ValueError, match="the row of good-3-0 lacks something"):
             replace(row, **{name: None})
+
+
+# The device and the pretrained network.
+
+GPU = "Imagined H100"
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """A machine that has a GPU, as far as a study asks."""
+    here = devices.device_name("cpu")
+    named = lambda device: GPU if device == "cuda" else here  # noqa: E731
+    monkeypatch.setattr("sparring.study.plan.choose_device", lambda device: "cuda" if device == "auto" else device)
+    monkeypatch.setattr("sparring.study.job.device_name", named)
+    monkeypatch.setattr(devices, "device_name", named)
+    monkeypatch.setattr("sparring.study.job.compute_features", lambda *_: 1.5)
+    devices.hardware.cache_clear()
+    arms.OnDevice.told.clear()
+    yield
+    devices.hardware.cache_clear()
+
+
+def test_on_a_gpu_what_can_use_it_comes_last_and_alone_and_rows_name_it(tmp_path, gpu):
+    methods = {"net": method("net"), **table(Arm("good"))}
+    out, events = tmp_path / "study", []
+    summary = quick(out, methods=methods, labels=3, repeats=2, progress=events.append)
+    rows = files.read_lines(out / "results.jsonl")
+    assert [(row["method"], row["hardware"]["device"]) for row in rows] == [
+        ("good", devices.device_name("cpu")), ("good", devices.device_name("cpu")), ("net", GPU), ("net", GPU),
+    ]  # fmt: skip
+    assert arms.OnDevice.told == [("cuda", "efficientnet-lite0", devices.cores())] * 2
+    settings = files.read_json(out / "study.json")["settings"]
+    assert (settings["device"], settings["pretrained"]) == (GPU, "efficientnet-lite0")
+    assert summary.machine.device == GPU and summary.machine.on_gpu
+    assert summary.features_seconds == 1.5
+    assert any("2 of them on the GPU in turn" in event.message for event in events)
+
+
+def test_a_study_does_not_mix_devices(tmp_path, gpu):
+    methods = {"net": method("net")}
+    quick(tmp_path / "cpu", methods=methods, labels=3, repeats=1, device="cpu")
+    quick(tmp_path / "cpu", methods=methods, labels=3, repeats=2)  # auto goes on as the study began
+    assert {told[0] for told in arms.OnDevice.told} == {"cpu"}
+    there = rf"was made on the CPU \(--device cpu\), this command is on {GPU} \(--device cuda\). Fix: repeat it on the"
+    with pytest.raises(UsageError, match=there):
+        quick(tmp_path / "cpu", methods=methods, labels=3, repeats=3, device="cuda")
+    quick(tmp_path / "gpu", methods=methods, labels=3, repeats=1)
+    with pytest.raises(UsageError, match=rf"was made on {GPU} \(--device cuda\), this command is on the CPU"):
+        quick(tmp_path / "gpu", methods=methods, labels=3, repeats=2, device="cpu")
+
+
+def test_rows_of_several_devices_are_not_compared(tmp_path, gpu):
+    out = tmp_path / "study"
+    quick(out, methods={"net": method("net")}, labels=3, repeats=2)
+    lines = files.read_lines(out / "results.jsonl")
+    lines[1]["hardware"]["device"] = lines[1]["hardware"]["cpu"]
+    (out / "results.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(FileFormatError, match=f"net ran on {GPU} and, in repeat 1 at 3, on "):
+        summarise(out)
+
+
+def test_features_are_computed_once_before_the_fits_and_only_where_they_may_be_used(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("sparring.study.job.compute_features", lambda *given: asked.append(given) or 2.0)
+    out, methods = tmp_path / "study", {"net": method("net"), **table(Arm("good"))}
+    summary = quick(out, methods=methods, labels=(3, 10), repeats=2, device="cpu")
+    ((paths, pretrained, device, threads),) = asked
+    assert [path.name for path in paths] == ["train.npy", "test.npy"]
+    assert (pretrained, device, threads) == ("efficientnet-lite0", "cpu", devices.cores())
+    assert summary.features_seconds == 2.0
+    quick(out, methods=methods, labels=(3, 10), repeats=2)  # nothing is missing
+    quick(tmp_path / "none", methods=methods, labels=3, repeats=1, pretrained="none")
+    quick(tmp_path / "own", methods=table(Arm("good")), labels=3, repeats=1)
+    assert len(asked) == 1
+    assert arms.OnDevice.told[-1][:2] == ("cpu", "none")
+
+
+def test_features_that_a_study_computes_are_found_by_its_fits(tmp_path, monkeypatch):
+    from sparring.features.pretrained import imagenet
+    from sparring.study.worker import compute_features
+
+    monkeypatch.setenv("SPARRING_CACHE", str(tmp_path / "cache"))
+    images = np.random.default_rng(0).integers(0, 255, (3, 8, 8, 1), np.uint8)
+    np.save(tmp_path / "train.npy", images)
+    assert compute_features([tmp_path / "train.npy"], "efficientnet-lite0", "cpu", 1) > 0
+    extractor = replace(imagenet(device="cpu"), compute=lambda images: 1 / 0)
+    assert extractor.features(images).shape == (3, 1776)
+
+
+def test_without_a_pretrained_network_methods_that_need_one_are_left_out(monkeypatch):
+    monkeypatch.setitem(METHODS, "wants", method("wants", needs_pretrained=True))
+    assert "wants" in chosen_methods(None, "efficientnet-lite0")
+    assert "wants" not in chosen_methods(None, "none")
+    assert not any(row.needs_pretrained for row in chosen_methods(None, "none").values())
+
+
+def test_the_ablation_is_that_of_the_trunk(tmp_path, monkeypatch):
+    """Fits that say that they started from the pretrained trunk are compared with finetune, not with cnn."""
+    monkeypatch.setattr("sparring.study.job.compute_features", lambda *_: 0.0)
+    methods = {name: method(name) for name in ("finetune", "consistency")}
+    methods["cnn"] = method("cnn", estimator=arms.Estimator)
+    summary = quick(tmp_path / "study", methods=methods, labels=3, repeats=1, device="cpu")
+    assert [(a.kind, a.a, a.b) for a in summary.ablations] == [
+        ("pretraining", "finetune", "cnn"), ("unlabelled", "consistency", "finetune"),
+    ]  # fmt: skip
+    assert summary.score("consistency", "3").pretrained == "efficientnet-lite0: trunk"
+    assert summary.score("cnn", "3").pretrained is None and summary.unclean == ()
+
+
+def test_studies_from_before_devices_say_cpu_and_none(tmp_path, done):
+    import shutil
+
+    out = tmp_path / "study"
+    shutil.copytree(done.folder, out)
+    told = files.read_json(out / "study.json")
+    del told["settings"]["device"], told["settings"]["pretrained"], told["features_seconds"]
+    files.write_json(out / "study.json", told)
+    lines = files.read_lines(out / "results.jsonl")
+    for line in lines:
+        line["hardware"]["device"] = "cpu"
+    (out / "results.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    summary = files.read_json(out / "summary.json")
+    for name in ("unclean", "pretrained", "features_seconds"):
+        del summary[name]
+    files.write_json(out / "summary.json", summary)
+    assert Summary.read(out).scores == done.scores
+    settings = Study.read(out).definition.settings
+    assert (settings.device, settings.pretrained) == ("cpu", "none")
+    assert summarise(out).scores == done.scores
+    with pytest.raises(UsageError, match="was made with --pretrained none"):
+        quick(out)
+    assert quick(out, pretrained="none").scores == done.scores
+
+
+@pytest.mark.gpu
+def test_on_the_gpu_of_this_machine(tmp_path):
+    """Networks ran there, in bf16, and the rows name it."""
+    import torch
+
+    source, methods = stripes(images=120), ["logistic", "cnn"]
+    summary = quick(tmp_path / "s", source, methods=methods, labels=3, repeats=1, device="cuda", jobs=2, model=True)
+    rows = {row["method"]: row for row in rows_of(tmp_path / "s")}
+    assert {row["status"] for row in rows.values()} == {"ok"}
+    name = torch.cuda.get_device_name()
+    assert rows["cnn"]["hardware"]["device"] == name == summary.machine.device
+    assert rows["logistic"]["hardware"]["device"] != name
+    assert rows["cnn"]["record"]["precision"] == "bf16"
+    with pytest.raises(UsageError, match="was made on"):
+        quick(tmp_path / "s", source, methods=methods, labels=3, repeats=1, device="cpu")
 
 
 # Files.

@@ -25,7 +25,8 @@ def learning_figure(study: StudyView, width: int) -> Markup:
     lines = {m: [s for b in at if (s := summary.score(m, b))] for m in study.methods}
     lines = {m: scores for m, scores in lines.items() if scores}
     low, high, outside = shown_range([method_row(study, s.method, s.accuracy) for s in summary.scores], cap=1.0)
-    drawn = sorted((m for m in lines if shown(m, 16) not in outside), key=lambda m: lines[m][-1].accuracy.mean)
+    names = [m for m in reversed(lines) if shown(m, 16) not in outside]
+    drawn = sorted(names, key=lambda m: lines[m][-1].accuracy.mean)
     narrow = width < 600
     right = 118 if narrow else 150
     few, many = min(at.values()), max(at.values())

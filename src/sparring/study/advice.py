@@ -69,14 +69,18 @@ class _Advisor:
     def __init__(self, summary: Summary, budget: str):
         self.summary, self.budget = summary, budget
         self.scores = summary.ranked(budget)
-        self.best = self.scores[0]
         self.family = {m.name: m.family for m in summary.methods}
-        groups = summary.groups(budget)
-        first = groups[0] if groups else (self.best.method,)
-        near = [s for s in self.scores if s.method in first and s.accuracy.mean >= self.best.accuracy.mean - CLOSE]
-        useful = [s for s in near if self.family[s.method] != "floor"]
+        useful = [s for s in self.scores if self.family[s.method] != "floor"]
         learned = [s for s in useful if any(self.above(s, floor) for floor in self.floors())]
-        self.chosen = min(learned or useful or near, key=self.simplicity)
+        candidates = learned or useful or self.scores
+        self.best = candidates[0]
+        near = [s for s in candidates if s.accuracy.mean >= self.best.accuracy.mean - CLOSE and not self.beats(s)]
+        self.chosen = min(near, key=self.simplicity)
+
+    def beats(self, score: ArmScore) -> bool:
+        """Return whether the best method is shown to be better than this one."""
+        pair = self.summary.comparison(self.best.method, score.method, self.budget)
+        return pair is not None and pair.verdict == "better"
 
     def simplicity(self, score: ArmScore) -> tuple[int, float]:
         family = self.family[score.method]
@@ -102,12 +106,15 @@ class _Advisor:
         return None if any(self.above(s, floors[0]) for s in others) else floors[0]
 
     def better_than(self) -> tuple[list[str], list[str]]:
-        """Return the methods that the chosen one is better than, and the others that it was compared with."""
+        """Return the methods that the chosen one is better than, and the others that it is not told apart from."""
         beaten, rest = [], []
         for score in self.scores:
             pair = self.summary.comparison(self.chosen.method, score.method, self.budget)
             if score is not self.chosen and pair:
-                (beaten if pair.verdict == "better" else rest).append(score.method)
+                if pair.verdict == "better":
+                    beaten.append(score.method)
+                elif pair.verdict != "worse":
+                    rest.append(score.method)
         return beaten, rest
 
     # Sentences.
@@ -144,8 +151,13 @@ class _Advisor:
         if self.best.n < ENOUGH:
             return f"with {plural(self.best.n, 'repeat')} no difference can be called real"
         beaten, others = self.better_than()
-        if not others:
+        against = [self.summary.comparison(self.chosen.method, s.method, self.budget) for s in self.floors()]
+        if any(pair and pair.verdict == "worse" for pair in against):  # the floor is right about a frequent class
+            return "less often right than the floor, and better balanced over the classes"
+        if not others and beaten:
             return "better than every other method" if len(beaten) > 1 else f"better than {beaten[0]}"
+        if not others:
+            return "compared with no other method"
         rest = f"not told apart from {some(others)}"
         return f"better than {some(beaten)}, {rest}" if beaten else f"{rest}, of which it is the simplest choice"
 
