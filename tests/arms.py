@@ -150,6 +150,19 @@ class Stepping(Estimator):
         return self
 
 
+@dataclass
+class SteppingPretrained(Stepping):
+    """Takes few steps, from a pretrained trunk."""
+
+    afford: int = 5
+    pretrained: str = "untold"
+
+    def fit(self, X, y):
+        super().fit(X, y)
+        self.record_ |= {"trunk": self.pretrained, "pretrained": f"{self.pretrained}: trunk", "planned": 5}
+        return self
+
+
 class Painter(Estimator):
     """A stand-in for a GAN arm: pictures, curves, a gate."""
 

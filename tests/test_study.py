@@ -452,6 +452,17 @@ def test_rule_3_other_numbers_of_steps_are_said(tmp_path):
     assert summary.notes[0] in summary.recommendation.warnings
 
 
+def test_rule_3_a_pretrained_network_may_take_other_steps_than_one_from_scratch(tmp_path, monkeypatch):
+    monkeypatch.setattr("sparring.study.job.compute_features", lambda *_: 0.0)
+    warm = method("warm", estimator=arms.SteppingPretrained, needs_pretrained=True)
+    fast = Arm("fast", family="network", estimator=arms.Stepping, settings={"afford": 70})
+    methods = {"warm": warm, **table(fast)}
+    summary = quick(tmp_path / "study", methods=methods, labels=3, repeats=1, minutes=4, device="cpu")
+    rows = Study.read(tmp_path / "study").rows().values()
+    assert {row.method: row.notes.steps for row in rows} == {"warm": 5, "fast": 70}
+    assert not any("same number of steps" in note for note in summary.notes)
+
+
 def test_rule_4_a_fit_sees_no_more_labels_than_its_budget(noted):
     """So what it validates on is part of them; and it is asked once, when it is done."""
     _, seen, _ = noted

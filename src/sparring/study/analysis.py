@@ -332,14 +332,17 @@ def shortened(rows: Iterable[FitRow]) -> Iterator[str]:
 
 
 def unequal(rows: Iterable[FitRow], networks: set[str]) -> Iterator[str]:
-    """Rule 3: yield a note for each budget at which networks took different numbers of steps."""
-    steps: dict[tuple[str, int], dict[str, int]] = {}
+    """Rule 3: yield a note for each budget at which networks of the same trunk took different numbers of steps.
+
+    A pretrained network needs other numbers of them than one from scratch.
+    """
+    steps: dict[tuple[str, int, str | None], dict[str, int]] = {}
     for row in rows:
         taken = row.notes.steps
         if row.method in networks and row.status == "ok" and taken is not None:
-            steps.setdefault((row.budget, row.repeat), {})[row.method] = taken
-    for budget in dict.fromkeys(budget for budget, _ in steps):
-        mine = [taken for (b, _), taken in steps.items() if b == budget and len(set(taken.values())) > 1]
+            steps.setdefault((row.budget, row.repeat, row.notes.trunk), {})[row.method] = taken
+    for budget in dict.fromkeys(budget for budget, *_ in steps):
+        mine = [taken for (b, *_), taken in steps.items() if b == budget and len(set(taken.values())) > 1]
         if mine:
             names = dict.fromkeys(name for taken in mine for name in taken)
             means = {n: np.mean([taken[n] for taken in mine if n in taken]) for n in names}

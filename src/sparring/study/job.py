@@ -57,6 +57,7 @@ from .worker import (
     AnyMethod,
     Outcome,
     Task,
+    always_pretrained,
     compute_features,
     fit_and_predict,
     json_ready,
@@ -290,12 +291,17 @@ def features_first(
 def settled_steps(
     study: Study, tasks: list[Task], methods: Mapping[str, AnyMethod], pool: Pool, say: OnStudyProgress
 ) -> list[Task]:
-    """Rule 3 where minutes cap the networks: at each budget all take the steps that the slowest has time for."""
+    """Rule 3 where minutes cap the networks: at each budget all take the steps that the slowest has time for.
+
+    Those that always start from a pretrained network need fewer steps, each of them dearer: they settle their own.
+    """
     each, steps = study.definition.minutes_each, dict(study.definition.steps)
     if each is None or not tasks:
         return tasks
     firsts = {
-        (t.trial.budget, t.trial.method): t for t in reversed(tasks) if methods[t.trial.method].family in SLOW_FAMILIES
+        (t.trial.budget, t.trial.method): t
+        for t in reversed(tasks)
+        if methods[t.trial.method].family in SLOW_FAMILIES and not always_pretrained(t.method)
     }
     tried = [task for (budget, _), task in firsts.items() if budget not in steps]
     if tried:
@@ -304,7 +310,8 @@ def settled_steps(
             if found is not None:
                 steps[task.trial.budget] = min(found, steps.get(task.trial.budget, found))
         study.save(steps=steps)
-    return [replace(task, steps=steps.get(task.trial.budget)) for task in tasks]
+    settled = [None if always_pretrained(task.method) else steps.get(task.trial.budget) for task in tasks]
+    return [replace(task, steps=found) for task, found in zip(tasks, settled, strict=True)]
 
 
 def prepared_tasks(

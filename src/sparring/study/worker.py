@@ -137,6 +137,11 @@ def uses_device(method: AnyMethod) -> bool:
     return isinstance(method, Method) and method.knows("device")
 
 
+def always_pretrained(method: AnyMethod) -> bool:
+    """Return whether a method cannot be without a pretrained network."""
+    return isinstance(method, Method) and method.needs_pretrained
+
+
 def looks_through(method: AnyMethod) -> bool:
     """Return whether a method may use a pretrained network."""
     return isinstance(method, Method) and method.knows("pretrained")

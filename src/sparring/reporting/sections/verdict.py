@@ -14,6 +14,8 @@ HELPED: dict[Verdict, str] = {
     "not enough evidence": "not enough evidence",
 }
 
+NOTES = {"pretraining": "On the same labels; each takes the number of steps that its start needs."}
+
 
 @dataclass(frozen=True)
 class Card:
@@ -25,6 +27,7 @@ class Card:
     what: str
     rows: tuple[Ablation, ...]
     unclean: tuple[Unclean, ...]
+    note: str
 
     @property
     def same(self) -> bool:
@@ -50,6 +53,7 @@ def verdict_section(study: StudyView) -> VerdictSection:
             kinds[kind],
             tuple(row for row in rows if row.kind == kind),
             tuple(row for row in unclean if row.kind == kind),
+            NOTES.get(kind, ""),
         )
         for kind in order
     )
