@@ -1,5 +1,6 @@
 """Fetching an encoder: only where it is asked for, only what is read, from a hub on the loopback interface."""
 
+import html
 import json
 import shutil
 import socket
@@ -16,7 +17,7 @@ from sparring.data import ImageSet
 from sparring.errors import FileFormatError, MachineError, UsageError
 from sparring.features import encoder, encoders, imagenet
 from sparring.features.encoder_files import fetched, hub_folder
-from sparring.features.encoders import encoders_of, names_of, same_encoder
+from sparring.features.encoders import encoders_of, names_of, place_of, same_encoder
 from sparring.study import compare
 
 huggingface_hub = pytest.importorskip("huggingface_hub")
@@ -127,9 +128,14 @@ def test_fit_fetches_only_where_it_is_asked_to(published, tmp_path, monkeypatch,
         count = len(asked)
         fit(toys(), method="probe", pretrained="efficientnet-lite0,someone/tiny")
         assert len(asked) == count
-    assert made.model.encoder_ == "someone/tiny" and made.model.record_.pretrained == "someone/tiny: features"
+    assert made.model.encoder_ == "someone/tiny" and made.model.record_.pretrained.startswith(
+        "features of someone/tiny (published weights of type dinov2"
+    )
     card = (tmp_path / "model" / "README.md").read_text()
-    assert "- Started from: someone/tiny: features" in card and "a licence of their own: tiny." in card
+    assert (
+        "- Started from: features of someone/tiny (published weights of type dinov2, sha256 " in card
+        and "a licence of their own: tiny." in card
+    )
     shown = toys().images[:3]
     wanted = made.model.predict_proba(shown)
     assert (load_model(tmp_path / "model").predict_proba(shown) == wanted).all()
@@ -166,8 +172,13 @@ def test_a_model_folder_refuses_another_encoder(published, tmp_path, monkeypatch
 def test_a_model_of_the_built_in_network_says_so(tmp_path):
     made = fit(toys(), method="probe", out=tmp_path / "model")
     card = (tmp_path / "model" / "README.md").read_text()
-    assert "- Started from: efficientnet-lite0: features" in card and "Apache-2.0" in card and "ImageNet-1k" in card
-    assert made.model.record_.pretrained == "efficientnet-lite0: features"
+    assert (
+        "- Started from: efficientnet-lite0: features" in card
+        and "ImageNet-1k" in card
+        and "Apache-2.0" in card
+        and "ImageNet-1k" in card
+    )
+    assert made.model.record_.pretrained in html.unescape(card)
     fit(toys(), method="svm", out=tmp_path / "svm")
     card = (tmp_path / "svm" / "README.md").read_text()
     assert "- Started from: nothing: no other images were used" in card and "ImageNet" not in card
@@ -206,6 +217,13 @@ def test_the_setting_names_encoders(published, tmp_path, monkeypatch):
     assert "dinov2" in second.learned_from and second.weights[:12] in second.learned_from
     monkeypatch.chdir(published.parent)
     assert encoders_of(published.name)[0].name == published.name
+    assert place_of(published.name) == str(published) and place_of("someone/tiny") == "someone/tiny"
+    assert place_of("efficientnet-lite0") == "efficientnet-lite0"
+    for place in ("a/same", "b/same", "efficientnet-lite0"):
+        shutil.copytree(published, tmp_path / place)
+    both = [str(tmp_path / place) for place in ("a/same", "b/same")]
+    assert [one.name for one in encoders_of(",".join(both))] == both  # of two with one name
+    assert encoders_of(str(tmp_path / "efficientnet-lite0"))[0].name == str(tmp_path / "efficientnet-lite0")
     (tmp_path / "with,comma").mkdir()
     assert names_of(str(tmp_path / "with,comma")) == (str(tmp_path / "with,comma"),)
 

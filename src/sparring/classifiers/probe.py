@@ -48,7 +48,9 @@ class ProbeClassifier(Classifier):
         found = chosen_probe(encoders, images, labels, self._seed(), self.C)
         self.encoder_, self.encoder_hash_, self.earlier_ = place_of(found.name), found.encoder.hash, found.earlier
         self.weights_, self.offset_, self.temperature_ = found.weights, found.offset, found.temperature
-        self._note(size=seen_by(found.name, images.shape), device=device_name(choose_device(self.device)), **found.noted)
+        self._note(
+            size=seen_by(found.name, images.shape), device=device_name(choose_device(self.device)), **found.noted
+        )
 
     def _predict_proba(self, images: np.ndarray) -> np.ndarray:
         encoder = same_encoder(self.encoder_, self.encoder_hash_, device=self.device)

@@ -91,9 +91,15 @@ def names_of(pretrained: str) -> tuple[str, ...]:
 def encoders_of(pretrained: str, *, device: str = "auto") -> tuple[Extractor, ...]:
     """Return the encoders that the setting `pretrained` names (`names_of`), for a classifier to choose from.
 
-    Raises UsageError, FileFormatError and MachineError, see `encoder`.
+    No two have the same name. Raises UsageError, FileFormatError and MachineError, see `encoder`.
     """
-    return tuple(named_encoder(name, device=device) for name in names_of(pretrained))
+    asked = names_of(pretrained)
+    found = [named_encoder(name, device=device) for name in asked]
+    names = [one.name for one in found]
+    return tuple(
+        one if names.count(one.name) == 1 else replace(one, name=place_of(name))
+        for name, one in zip(asked, found, strict=True)
+    )
 
 
 def named_encoder(name: str, *, device: str = "auto") -> Extractor:
@@ -102,27 +108,27 @@ def named_encoder(name: str, *, device: str = "auto") -> Extractor:
 
 
 def place_of(name: str) -> str:
-    """Return by what a saved model finds an encoder again: its absolute folder, or its name."""
+    """Return what finds an encoder again from anywhere: its absolute folder, or its name."""
     return str(Path(name).resolve()) if name != BUILT_IN and Path(name).exists() else name
 
 
-def same_encoder(name: str, expected: str, *, device: str = "auto") -> Extractor:
-    """Return the encoder of that name for a model that learned with it; `expected`: the hash of the extractor then.
+def same_encoder(place: str, expected: str, *, device: str = "auto") -> Extractor:
+    """Return the encoder in that place for a model that learned with it; `expected`: the hash of the extractor then.
 
     Raises FileFormatError where the encoder is not on this machine, or is another one.
     """
     try:
-        found = named_encoder(name, device=device)
+        found = named_encoder(place, device=device)
     except FileFormatError as error:
-        again = "put it back" if Path(name).is_absolute() else f"fetch it with hf download {name}"
+        again = "put it back" if Path(place).is_absolute() else f"fetch it with hf download {place}"
         raise FileFormatError(
-            error.id, f"the model sees images through the encoder {name}, and {error.problem}",
+            error.id, f"the model sees images through the encoder {place}, and {error.problem}",
             fix=f"{again}, or say where it is now: --pretrained FOLDER",
         ) from error  # fmt: skip
     if found.hash != expected:
         raise FileFormatError(
             "other-encoder",
-            f"the model sees images through the encoder {name} with the hash {expected}, and what has that name here "
+            f"the model sees images through the encoder {place} with the hash {expected}, and what has that name here "
             f"has the hash {found.hash}",
             fix="put back the files that it learned with, or fit again",
         )
@@ -142,7 +148,7 @@ def known_encoder(source: str, *, device: str = "auto") -> Extractor:
     source, errors: as of `encoder`. The model is loaded when features are first computed, once in this process, and
     not at all where the features of all images are in the cache.
     """
-    folder = folder_of(source, "model.safetensors")
+    folder = folder_of(source, "model.safetensors").resolve()
     files = [*weight_files(folder), folder / "config.json", folder / "preprocessor_config.json"]
     states = [path.stat() for path in files if path.is_file()]
     return _known(source, folder, choose_device(device), tuple((state.st_mtime_ns, state.st_size) for state in states))
@@ -151,8 +157,9 @@ def known_encoder(source: str, *, device: str = "auto") -> Extractor:
 @lru_cache(ENCODERS_KEPT)
 def _known(source: str, folder: Path, device: str, states: tuple[tuple[int, int], ...]) -> Extractor:
     """Return the encoder in a folder whose files are in these states."""
-    name = Path(source).resolve().name if Path(source).exists() else source
-    return replace(unloaded("encoder", folder, "", device), name=name)
+    place = place_of(source)
+    name = folder.name if place != source or Path(source).is_absolute() else source
+    return replace(unloaded("encoder", folder, "", device), name=place if name == BUILT_IN else name)
 
 
 def unloaded(name: str, source: str | Path, expected: str, device: str) -> Extractor:

@@ -29,14 +29,14 @@ class Extractor:
     """Images -> features; two scores are comparable only where `hash` is the same.
 
     `hash` (12 hexadecimal digits) stands for weights, definition and resize rule; `resize` says in one sentence how an
-    image is resized first; `width` is F, None where it depends on the size of the images;
-    `last`: how many of these are the last layer's, which come first, None for all. `shape`: the (H, W, C) that
-    it takes, None where it takes any. `classes`: names, in the order of `logits`. `accuracy`: the share of images that
-    are classified right, and `accuracy_of` which images these are. `weights`: the sha256 of the file that they come
-    from, if any; `learned_from`: in words, which other images they learned from. `compute`: uint8 [n,H,W,C] -> features
-    float32 [n,F] and logits float32 [n,K] or None, `batch` images at a time. `alone`: whether one call of `compute`
-    uses all of the machine. `rounding`: what the last digits of the features depend on besides, such as "bf16": they
-    are cached apart, and still comparable.
+    image is resized first; `width` is F, None where it depends on the size of the images; `last`: how many of these are
+    the last layer's, which come first, None for all. `shape`: the (H, W, C) that it takes, None where it takes any.
+    `classes`: names, in the order of `logits`. `accuracy`: the share of images that are classified right, and
+    `accuracy_of` which images these are. `weights`: the sha256 of the file that they come from, if any; `learned_from`:
+    in words, which other images they learned from. `compute`: uint8 [n,H,W,C] -> features float32 [n,F] and logits
+    float32 [n,K] or None, `batch` images at a time. `alone`: whether one call of `compute` uses all of the machine.
+    `rounding`: what the last digits of the features depend on besides, such as "bf16": they are cached apart, and still
+    comparable.
     """
 
     name: str
