@@ -48,6 +48,7 @@ PUBLIC = {
     "ProbeClassifier": "classifiers",
     "CNNClassifier": "classifiers",
     "ConsistencyClassifier": "classifiers",
+    "FinetuneClassifier": "classifiers",
     "SemiGANClassifier": "classifiers",
     "GANAugmentClassifier": "classifiers",
     # a game by hand
@@ -73,6 +74,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers
         METHODS,
         CNNClassifier,
         ConsistencyClassifier,
+        FinetuneClassifier,
         GANAugmentClassifier,
         LogisticClassifier,
         MajorityClassifier,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .cnn import CNNClassifier
     from .consistency import ConsistencyClassifier
     from .ensemble import EnsembleClassifier
+    from .finetune import FinetuneClassifier
     from .fitting import classify, fit
     from .gan_augment import GANAugmentClassifier
     from .logistic import LogisticClassifier
@@ -32,6 +33,7 @@ __all__ = [
     "CNNClassifier",
     "Classifier",
     "ConsistencyClassifier",
+    "FinetuneClassifier",
     "EnsembleClassifier",
     "GANAugmentClassifier",
     "LogisticClassifier",
