@@ -128,9 +128,7 @@ def test_fit_fetches_only_where_it_is_asked_to(published, tmp_path, monkeypatch,
         count = len(asked)
         fit(toys(), method="probe", pretrained="efficientnet-lite0,someone/tiny")
         assert len(asked) == count
-    assert made.model.encoder_ == "someone/tiny" and made.model.record_.pretrained.startswith(
-        "features of someone/tiny (published weights of type dinov2"
-    )
+    assert made.model.encoder_ == "someone/tiny" and made.model.record_.pretrained == "someone/tiny: features"
     card = (tmp_path / "model" / "README.md").read_text()
     assert (
         "- Started from: features of someone/tiny (published weights of type dinov2, sha256 " in card
