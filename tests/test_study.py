@@ -24,7 +24,7 @@ from sparring.data import Notes
 from sparring.errors import DataError, FileFormatError, MachineError, UsageError
 from sparring.records import read_record, to_json
 from sparring.study import Sealed, compare, summarise
-from sparring.study.plan import Study, chosen_budgets, chosen_methods, minutes_each, ordered_trials, seed_of
+from sparring.study.plan import Study, chosen_budgets, chosen_methods, minutes_each, ordered_trials, seed_of, too_dear
 from sparring.study.prepared import split_and_seal
 from sparring.study.records import FitNotes, FitRow, HeldOutPart, LabelBudget, StudyProgress
 from sparring.study.summary import Summary
@@ -645,6 +645,25 @@ def test_without_a_pretrained_network_methods_that_need_one_are_left_out(monkeyp
     assert "wants" in chosen_methods(None, "efficientnet-lite0")
     assert "wants" not in chosen_methods(None, "none")
     assert not any(row.needs_pretrained for row in chosen_methods(None, "none").values())
+
+
+def test_no_pretrained_network_is_trained_on_tiny_images_unless_it_is_named():
+    methods = {"dear": method("dear", needs_pretrained=True), "net": method("net"),
+               "cheap": method("cheap", "pretrained", needs_pretrained=True)}  # fmt: skip
+    assert too_dear(methods, (8, 8)) == too_dear(methods, (15, 300)) == ["dear"]
+    assert too_dear(methods, (16, 300)) == []
+
+
+def test_what_is_left_out_of_tiny_images_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr("sparring.study.job.compute_features", lambda *_: 0.0)
+    table_of_two = {"dear": method("dear", needs_pretrained=True), "net": method("net")}
+    choose = lambda methods, _: table_of_two  # noqa: E731
+    monkeypatch.setattr("sparring.study.job.chosen_methods", choose)
+    events = []
+    settings = {"labels": 3, "repeats": 1, "device": "cpu", "progress": events.append}
+    assert [m.name for m in quick(tmp_path / "all", methods=None, **settings).methods] == ["net"]
+    assert any("dear is left out: images are smaller than 16 pixels" in event.message for event in events)
+    assert [m.name for m in quick(tmp_path / "named", methods=["dear"], **settings).methods] == ["dear", "net"]
 
 
 def test_the_ablation_is_that_of_the_trunk(tmp_path, monkeypatch):

@@ -18,11 +18,13 @@ from ..features.pretrained import BUILT_IN
 from ..files import new_folder
 from ..images import SizeLike, grid, save_png
 from ..records import no_progress
+from ..words import listed
 from .advice import advise
 from .analysis import measure
 from .model import FOLDER, save_recommended
 from .pictures import draw_pictures
 from .plan import (
+    SEEN,
     SLOW_FAMILIES,
     Study,
     begun,
@@ -36,6 +38,7 @@ from .plan import (
     ordered_trials,
     seed_of,
     simplest_first,
+    too_dear,
 )
 from .pool import Event, Pool
 from .prepared import Prepared, label_draws, split_and_seal
@@ -100,7 +103,8 @@ def compare(
     error; `retry` tries it again.
 
     source, size, unlabelled, table: as `sparring.load` takes them; `table` is a labels.csv that lies elsewhere.
-    methods: names from METHODS, or {name: anything with the fields and the `make` of a Method}. labels: labels per
+    methods: names from METHODS, or {name: anything with the fields and the `make` of a Method}; None takes all, but not
+    `finetune` of images below 16 pixels. labels: labels per
     class, or "all". minutes: caps each network fit so that the study ends in about this time. jobs: processes; "auto"
     measures, 0 fits in this process. pretrained, download: as `sparring.fit` takes them; with "none" nothing of other
     images is in any number. device: "cpu", "cuda", or "auto" for the GPU where there is one; on it fits run one after
@@ -133,6 +137,10 @@ def compare(
     progress(StudyProgress("data", message="looking for duplicates"))
     prepared = split_and_seal(images, seed=settings.seed, test=settings.test)
     counted = {b: int((y >= 0).sum()) for b, y in label_draws(prepared, per_class, seed=seed).items()}
+    if methods is None and (tiny := too_dear(chosen, images.images.shape[1:3])):
+        chosen = {name: method for name, method in chosen.items() if name not in tiny}
+        what = f"{listed(tiny)} is left out: images are smaller than {SEEN} pixels (--methods tries it all the same)"
+        progress(StudyProgress("fits", message=what))
     trials = ordered_trials(chosen, per_class, repeats)
     if minutes is not None:  # before anything is written; again when the number of processes is known
         minutes_each(minutes, trials, chosen, 1 if where != "cpu" else cores() if jobs == "auto" else int(jobs))

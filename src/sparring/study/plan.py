@@ -16,11 +16,12 @@ from ..devices import choose_device
 from ..errors import DataError, FileFormatError, UsageError, pick
 from ..records import read_record, to_json
 from .records import ROWS, STUDY, STUDY_FORMAT, Definition, FitRow, LookAtTest, MethodEntry, StudyData, Trial, in_order
-from .worker import AnyMethod, array_hash
+from .worker import AnyMethod, always_pretrained, array_hash
 
 FIXED = ("seed", "test", "minutes", "pretrained", "device")  # settings that every row of a study shares
 COST = {"floor": 0, "traditional": 1, "pretrained": 1, "network": 2, "gan": 3, "ensemble": 4}
 SLOW_FAMILIES = ("network", "gan", "ensemble")  # families that --minutes is divided over
+SEEN = 16  # pixels of the shorter side from which on a pretrained network is trained where no methods are named
 NETWORK_SHARE = 0.85  # of --minutes that network fits get; the rest is for everything else
 
 
@@ -47,6 +48,16 @@ def chosen_methods(
     for method in chosen.values():
         refuse_none(method, pretrained)
     return {name: method for name, method in METHODS.items() if name in chosen}
+
+
+def too_dear(methods: Mapping[str, AnyMethod], shape: Sequence[int]) -> list[str]:
+    """Return the methods that train a pretrained network, where images [H, W] are so small that it is not worth it.
+
+    On digits of 8x8 pixels a fit took 70 s of a processor, 27 times as long as a network from scratch.
+    """
+    return [
+        name for name, m in methods.items() if min(shape) < SEEN and m.family in SLOW_FAMILIES and always_pretrained(m)
+    ]
 
 
 def chosen_device(folder: Path, device: str) -> str:
