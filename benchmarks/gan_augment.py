@@ -2,8 +2,9 @@
 
     python benchmarks/gan_augment.py [digits:20 mnist:10 cifar10:20 tiles:20 clothes:20] [--draws 3]
 
-GANs learn from the same images for the same seconds: `cgan`, `r3gan-class` and its quick form. Networks learn for half of the steps of a fit, as in the gate: from the labelled images, from as many copies of real images
-beside them, and from generated images at three shares. All are scored on other training images. Writes
+GANs learn from the same images for the same seconds: `cgan`, `r3gan-class` and its quick form. Networks learn for
+half of the steps of a fit, as in the gate: from the labelled images, from as many copies of real images beside
+them, and from generated images at three shares. All are scored on other training images. Writes
 results/gan_augment.md.
 """
 
@@ -31,9 +32,10 @@ RESULTS = Path(__file__).parent / "results" / "gan_augment.md"
 GANS = ("cgan", "r3gan-class", "r3gan-class-quick")
 HEAD = """# Generated images beside copies of real ones
 
-Written by `python benchmarks/gan_augment.py`. Balanced accuracy in %, mean over draws of labels (each draw), on other
-training images, by data set and labels a class. All networks of a column take the same number of steps. Copies: of the images that the GAN learned from,
-with the labels that it was given. Share: weight of the generated images beside the real ones.
+Written by `python benchmarks/gan_augment.py`. Balanced accuracy in %, mean over draws of labels (each draw), on
+other training images, by data set and labels a class. All networks of a column take the same number of steps.
+Copies: of the images that the GAN learned from, with the labels that it was given. Share: weight of the generated
+images beside the real ones.
 
 """
 
