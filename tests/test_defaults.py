@@ -25,7 +25,7 @@ def discriminators(recipe):
 
 def test_enough_labels_of_every_class_ask_for_a_game_of_classes():
     name, why = suggested(images([0, 1, 2] * PER_CLASS))
-    assert name == "r3gan-class" and why == f"there are 3 classes with {PER_CLASS} labelled images or more, in colour"
+    assert name == "r3gan-class-quick" and why == f"there are 3 classes with {PER_CLASS} labelled images or more, in colour"
     assert suggested(images([0, 1] * PER_CLASS, channels=1))[0] == "projection"
     name, why = suggested(images([0, 1, 2] * (PER_CLASS - 1) + [0, 1]))
     assert name == "r3gan" and f"class 2 has {PER_CLASS - 1} labelled images" in why
@@ -37,7 +37,7 @@ def test_enough_labels_of_every_class_ask_for_a_game_of_classes():
 def test_what_is_named_is_taken():
     data = images([0, 1, 2] * PER_CLASS)
     assert find_recipe("mlp", data) == ("mlp", RECIPES["mlp"], "")
-    assert find_recipe("auto", data)[:2] == ("r3gan-class", RECIPES["r3gan-class"])
+    assert find_recipe("auto", data)[:2] == ("r3gan-class-quick", RECIPES["r3gan-class-quick"])
     with pytest.raises(UsageError, match="did you mean wgan-gp"):
         find_recipe("wgan_gp", data)
 

@@ -65,7 +65,7 @@ against_b = LeastSquares(real=Discriminated("D_b", b), fake=Discriminated("D_b",
 sngan_adam = Adam(2e-4, (0.0, 0.9))
 gamma = Cosine(1.0, 0.1)
 r3_adam = Adam(Cosine(1e-3, 1e-4), (0.0, 0.99))
-QUICK = 32  # images in a batch where minutes on a CPU must do
+QUICK = 16  # images: more steps in the same minutes
 
 _ROWS = {
     # without labels

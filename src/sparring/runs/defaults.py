@@ -32,7 +32,7 @@ def suggested(imageset: ImageSet) -> tuple[str, str]:
     enough = f"there are {len(counts)} classes with {counts.min():,} labelled images or more"
     if imageset.images.shape[3] == 1:
         return "projection", f"{enough}, and the images are grey"
-    return "r3gan-class", f"{enough}, in colour"
+    return "r3gan-class-quick", f"{enough}, in colour"
 
 
 def find_recipe(recipe: str | Recipe, imageset: ImageSet | None = None) -> tuple[str, Recipe, str]:
