@@ -40,6 +40,9 @@ Written by `python benchmarks/looks.py DATA`. Of so many draws of labels, how of
 changed copies look the same; harm is always measured with handmade ones. Seconds are processor time of one choice on
 one thread, pretrained features of the labelled images included.
 
+"Keeps the class" is what people say; it is no order to the views. Mirrored views of tiles make `cnn` worse, those of
+grey photographs better (LOG.md, November 2026): so networks ask the handmade features alone, which leave tiles alone.
+
 | data | keeps the class | features | labels a class | draws | mirrored | upside down | turned | colours | seconds |
 |---|---|---|---|---|---|---|---|---|---|
 """
