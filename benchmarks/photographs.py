@@ -1,0 +1,69 @@
+"""Photographs and few labels: methods by data set and labels a class, on the data set's own test part.
+
+    python benchmarks/photographs.py DATA --labels 5 20 --methods probe logistic --draws 6 [--balanced] [--name NAME]
+
+DATA: what `sparring data` reads. Where it names a test part, that is what is tested; else a fifth of each class is set
+aside, the same in every call. Labels are drawn from the rest, so many of each class; the others are unlabelled. Every
+method has its defaults. Prints a row of the table in benchmarks/results/photographs.md for each method and number.
+"""
+
+import argparse
+import statistics
+import time
+
+import numpy as np
+
+from sparring.classifiers import METHODS
+from sparring.data import load, split
+from sparring.devices import device_name
+
+
+def drawn(labels: np.ndarray, each: str, seed: int) -> np.ndarray:
+    """Return labels [N], all but `each` of every class replaced by -1; "all" keeps them."""
+    if each == "all":
+        return labels
+    rng, kept = np.random.default_rng(seed), np.full_like(labels, -1)
+    for k in np.unique(labels[labels >= 0]):
+        members = rng.permutation(np.flatnonzero(labels == k))[: int(each)]
+        kept[members] = k
+    return kept
+
+
+def accuracy(predicted: np.ndarray, true: np.ndarray, balanced: bool) -> float:
+    """Return the share that is right, or the mean of each class's share."""
+    right = predicted == true
+    return float(np.mean([right[true == k].mean() for k in np.unique(true)]) if balanced else right.mean())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data")
+    parser.add_argument("--name", default="")
+    parser.add_argument("--labels", nargs="+", default=["5", "20"])
+    parser.add_argument("--methods", nargs="+", default=["probe"])
+    parser.add_argument("--draws", type=int, default=6)
+    parser.add_argument("--balanced", action="store_true", help="classes count alike")
+    parser.add_argument("--pretrained", default="efficientnet-lite0")
+    parser.add_argument("--device", default="cpu")
+    options = parser.parse_args()
+    found = load(options.data)
+    parts = split(found, seed=0, test=0.2)
+    images, labels = found.images[parts.train], found.labels[parts.train]
+    test, true = found.images[parts.test], found.labels[parts.test]
+    print(f"{len(images):,} training and {len(test):,} test images {found.shape}, {device_name(options.device)}")
+    for each in options.labels:
+        for method in options.methods:
+            scores, seconds = [], []
+            for draw in range(1 if each == "all" else options.draws):
+                made = METHODS[method].make(random_state=draw, pretrained=options.pretrained, device=options.device)
+                start = time.perf_counter()
+                made.fit(images, drawn(labels, each, draw))
+                seconds.append(time.perf_counter() - start)
+                scores.append(100 * accuracy(made.classes_[made.predict_proba(test).argmax(1)], true, options.balanced))
+            spread = f" ± {statistics.stdev(scores):.1f}" if len(scores) > 1 else ""
+            cells = options.name or found.name, each, method, f"{statistics.mean(scores):.1f}{spread}", len(scores)
+            print("|", *(f"{cell} |" for cell in (*cells, f"{statistics.median(seconds):.1f}")), flush=True)
+
+
+if __name__ == "__main__":
+    main()
