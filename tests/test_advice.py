@@ -162,6 +162,18 @@ def test_pretraining_is_told_with_its_verdict_and_what_comes_with_the_method():
     assert "unlabelled images: no clean comparison, because it was mixed" in told
 
 
+@pytest.mark.parametrize(
+    ("probe", "text"),
+    [
+        (0.9, "pretrained features instead of those of svm helped, +10.0 points (8.0 to 12.0)"),
+        (0.7, "pretrained features instead of those of svm harmed, -10.0 points (-12.0 to -8.0)"),
+        (0.81, "pretrained features instead of those of svm were not shown to help, +1.0 points (-1.0 to 3.0)"),
+    ],
+)
+def test_without_finetune_the_verdict_is_about_features(probe, text):
+    assert advise(summary({"svm": 0.8, "probe": probe}))[1].endswith(f"; {text}.")
+
+
 def test_pretrained_features_are_simpler_than_a_network_and_less_simple_than_features_by_hand():
     assert advise(summary({"probe": 0.897, "cnn": 0.9, "finetune": 0.9}))[0].method == "probe"
     assert advise(summary({"svm": 0.897, "probe": 0.9}))[0].method == "svm"

@@ -11,6 +11,7 @@ from .summary import Summary
 SIMPLEST_FIRST = ("floor", "traditional", "pretrained", "network", "gan", "ensemble")  # simplest first
 CLOSE = 0.005  # a simpler method of the best tie group is chosen when its mean is at most this far below the best
 FEW_IMAGES = 30  # test images of a class below which its recall is rough
+INGREDIENT = {"pretraining": "pretraining", "features": "pretrained features instead of those"}  # in a verdict
 NAMED = 4  # methods that a verdict names one by one
 SMALL_TEST = 200  # test images below which most differences cannot be seen
 
@@ -141,10 +142,13 @@ class _Advisor:
         if len(self.scores) > 1:
             text += f"; {self.standing()}"
         pretraining = self.ablation("pretraining", "features")
-        for name, row in (("pretraining", pretraining), ("the GAN", self.ablation("gan", "generated"))):
+        for row in (pretraining, self.ablation("gan", "generated")):
             if row and row.n >= ENOUGH:
+                name, unsure = INGREDIENT.get(row.kind, "the GAN"), "was not shown to help"
+                if row.kind == "features":
+                    name, unsure = f"{name} of {row.b}", "were not shown to help"
                 said = {"better": "helped", "worse": "harmed", "tie": "made no difference that matters"}
-                text += f"; {name} {said.get(row.verdict, 'was not shown to help')}, {difference_words(row)}"
+                text += f"; {name} {said.get(row.verdict, unsure)}, {difference_words(row)}"
         return text + "."
 
     def standing(self) -> str:
