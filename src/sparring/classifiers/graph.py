@@ -14,6 +14,7 @@ from torch import Tensor
 from ..features import Extractor, deskew, extract, gradients, shrunk
 from ..features.cache import CACHE
 from ..files import content_hash
+from .probe import of_length
 
 NEIGHBOURS = 8  # kept of each image
 CANDIDATES = 12  # nearest by features, from which the distortion distance picks the neighbours
@@ -97,13 +98,7 @@ def nearness(encoder: Extractor, features: np.ndarray) -> np.ndarray:
 
     Earlier layers, standardising and whitening made neighbours worse (benchmarks/results/pretrained_sizes.md).
     """
-    return roots(features if encoder.last is None else features[:, : encoder.last])
-
-
-def roots(features: np.ndarray) -> np.ndarray:
-    """Return the roots of features [N,F], signs kept, each row of length 1."""
-    x = np.sign(features) * np.sqrt(np.abs(features))
-    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+    return of_length(features if encoder.last is None else features[:, : encoder.last], 1.0)
 
 
 def key_of(features: str | Extractor) -> object:
@@ -117,9 +112,12 @@ def principal(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return mean [F] and directions [F,D] of the largest variance, from at most 20,000 rows spread over all."""
     x = torch.tensor(features[:: max(1, len(features) // 20_000)])
     mean = x.mean(0)
-    values, vectors = torch.linalg.eigh((x - mean).T @ (x - mean))
+    try:
+        values, vectors = torch.linalg.eigh((x - mean).T @ (x - mean))
+    except RuntimeError:  # far fewer images than features: too many values are zero for float32
+        values, vectors = torch.linalg.eigh((x - mean).double().T @ (x - mean).double())
     kept = min(DIMENSIONS, int((values > 1e-6 * values[-1]).sum()) or 1)
-    return mean.numpy(), vectors[:, -kept:].contiguous().numpy()
+    return mean.numpy(), vectors[:, -kept:].float().contiguous().numpy()
 
 
 def projected(features: np.ndarray, mean: np.ndarray, directions: np.ndarray) -> np.ndarray:

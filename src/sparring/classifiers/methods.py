@@ -88,8 +88,8 @@ _ROWS = (
     Method(
         "spreading",
         "Label spreading over a neighbour graph",
-        "Gradient histograms, a graph of nearest neighbours over all images, and labels that spread along it: the "
-        "traditional use of unlabelled images.",
+        "Gradient histograms or a pretrained network, chosen by cross-validation, a graph of nearest neighbours over all "
+        "images, and labels that spread along it: the traditional use of unlabelled images.",
         "traditional",
         "spreading:SpreadingClassifier",
         (

@@ -8,15 +8,15 @@ import numpy as np
 from scipy.special import softmax
 
 from ..data import UNLABELLED
-from ..data.notes import size_words
 from ..devices import choose_device, device_name
 from ..features import Extractor, extract, seen_size, shrunk
 from ..features.encoders import NONE, encoders_of, names_of, place_of, same_encoder
-from ..features.pretrained import BUILT_IN, features_at
+from ..features.pretrained import BUILT_IN
 from . import graph
 from .base import Classifier
 from .fit_record import CrossValidation
 from .graph import Graph
+from .probe import seen_by
 from .selection import choose
 from .svm import best_of
 
@@ -66,7 +66,7 @@ class SpreadingClassifier(Classifier):
             self.encoder_, self.encoder_hash_ = place_of(found.name), encoder.hash
             self._note(
                 pretrained=f"{encoder.name}: neighbour graph",
-                size=size_words(features_at(*images.shape[1:3])) if found.name == BUILT_IN else None,
+                size=seen_by(found.name, images.shape),
                 device=device_name(choose_device(self.device)),
             )
 
@@ -139,7 +139,7 @@ def best_candidate(
 
     def some(name: str, few: np.ndarray) -> np.ndarray:
         if isinstance(encoder := candidates[name], Extractor):
-            return graph.nearness(encoder, encoder.features_at(images, where[few]))
+            return graph.nearness(encoder, encoder.some_features(images, where[few]))
         return extract(name, shrunk(images, where[few]))
 
     return best_of(known, tuple(candidates), some, seed)

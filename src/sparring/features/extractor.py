@@ -65,11 +65,11 @@ class Extractor:
         """
         return self._outputs(images, progress, origins)["features"]
 
-    def features_at(self, images: np.ndarray, index: np.ndarray, progress: OnProgress = no_progress) -> np.ndarray:
+    def some_features(self, images: np.ndarray, index: np.ndarray) -> np.ndarray:
         """Return the features [M,F] of images[index]; those of all images are used where they are in the cache."""
         self._check(images)
         found = user_cache().peek(self._key(images))
-        return self.features(images[index], progress) if found is None else found["features"][index]
+        return self.features(images[index]) if found is None else found["features"][index]
 
     def logits(
         self, images: np.ndarray, progress: OnProgress = no_progress, *, origins: Sequence[str] = ()
