@@ -88,7 +88,7 @@ _ROWS = (
     Method(
         "spreading",
         "Label spreading over a neighbour graph",
-        "Gradient histograms or a pretrained network, chosen by cross-validation, a graph of nearest neighbours over all "
+        "Gradient histograms or a pretrained network, whichever held-out labels prefer, a graph of neighbours over all "
         "images, and labels that spread along it: the traditional use of unlabelled images.",
         "traditional",
         "spreading:SpreadingClassifier",
