@@ -11,9 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..features import deskew, extract, gradients, shrunk
+from ..features import Extractor, deskew, extract, gradients, shrunk
 from ..features.cache import CACHE
 from ..files import content_hash
+from .probe import of_length
 
 NEIGHBOURS = 8  # kept of each image
 CANDIDATES = 12  # nearest by features, from which the distortion distance picks the neighbours
@@ -45,42 +46,63 @@ class Graph:
         return local_scale(self.distance)
 
 
-def neighbour_graph(images: np.ndarray, extractor: str) -> Graph:
-    """Return the graph of uint8 images [N,H,W,C], from the cache where it has been built before."""
-    images = shrunk(images)
-    key = ("graph", 2, SETTINGS, extractor, content_hash(images))
-    return Graph(**CACHE.get(key, lambda: built_graph(images, extractor)))
+def neighbour_graph(images: np.ndarray, features: str | Extractor) -> Graph:
+    """Return the graph of uint8 images [N,H,W,C], from the cache where it has been built before.
+
+    features: a name of `features.EXTRACTORS`, or an encoder, which sees images in their own size.
+    """
+    images = shrunk(images) if isinstance(features, str) else images
+    key = ("graph", 2, SETTINGS, key_of(features), content_hash(images))
+    return Graph(**CACHE.get(key, lambda: built_graph(images, features)))
 
 
-def built_graph(images: np.ndarray, extractor: str) -> dict[str, np.ndarray]:
-    features = extract(extractor, images)
-    mean, directions = principal(features)
-    points = projected(features, mean, directions)
-    index, distance = nearest_by_features(points, points, CANDIDATES if distorts(images) else NEIGHBOURS, same=True)
-    if distorts(images):
-        prepared = distortable(images, extractor)
+def built_graph(images: np.ndarray, features: str | Extractor) -> dict[str, np.ndarray]:
+    seen = features_of(features, images)
+    mean, directions = principal(seen)
+    points = projected(seen, mean, directions)
+    distort = distorts(images, features)
+    index, distance = nearest_by_features(points, points, CANDIDATES if distort else NEIGHBOURS, same=True)
+    if distort:
+        prepared = distortable(images, str(features))
         index, distance = reranked(prepared, prepared, index)
     arrays = Graph(mean, directions, points, index.astype(np.int32), distance)
     return {field.name: getattr(arrays, field.name) for field in fields(Graph)}
 
 
 def new_neighbours(
-    graph: Graph, known: np.ndarray, images: np.ndarray, extractor: str
+    graph: Graph, known: np.ndarray, images: np.ndarray, features: str | Extractor
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return index [M,k] and squared distance [M,k] of new images' neighbours among the `known` ones of the graph."""
 
-    known, images = shrunk(known), shrunk(images)
-
     def compute() -> dict[str, np.ndarray]:
-        points = projected(extract(extractor, images), graph.mean, graph.directions)
-        distort = distorts(known)
+        points = projected(features_of(features, images), graph.mean, graph.directions)
+        distort = distorts(known, features)
         index, distance = nearest_by_features(points, graph.points, CANDIDATES if distort else NEIGHBOURS)
         if distort:
-            index, distance = reranked(distortable(images, extractor), distortable(known, extractor), index)
+            seen, candidates = (distortable(given, str(features)) for given in (images, known))
+            index, distance = reranked(seen, candidates, index)
         return {"index": index, "distance": distance}
 
-    found = CACHE.get(("neighbours", 1, SETTINGS, extractor, content_hash(known), content_hash(images)), compute)
+    key = ("neighbours", 1, SETTINGS, key_of(features), content_hash(known), content_hash(images))
+    found = CACHE.get(key, compute)
     return found["index"], found["distance"]
+
+
+def features_of(features: str | Extractor, images: np.ndarray) -> np.ndarray:
+    """Return the features [N,F] by which images are near each other: of the built-in network its last layer."""
+    return extract(features, images) if isinstance(features, str) else nearness(features, features.features(images))
+
+
+def nearness(encoder: Extractor, features: np.ndarray) -> np.ndarray:
+    """Return of an encoder's features what tells how near two images are: roots of the last layer, of length 1.
+
+    Earlier layers, standardising and whitening made neighbours worse (benchmarks/results/pretrained_sizes.md).
+    """
+    return of_length(features if encoder.last is None else features[:, : encoder.last], 1.0)
+
+
+def key_of(features: str | Extractor) -> object:
+    return features if isinstance(features, str) else (features.name, features.hash, features.rounding)
 
 
 # --- nearest by features
@@ -90,9 +112,12 @@ def principal(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return mean [F] and directions [F,D] of the largest variance, from at most 20,000 rows spread over all."""
     x = torch.tensor(features[:: max(1, len(features) // 20_000)])
     mean = x.mean(0)
-    values, vectors = torch.linalg.eigh((x - mean).T @ (x - mean))
+    try:
+        values, vectors = torch.linalg.eigh((x - mean).T @ (x - mean))
+    except RuntimeError:  # far fewer images than features: too many values are zero for float32
+        values, vectors = torch.linalg.eigh((x - mean).double().T @ (x - mean).double())
     kept = min(DIMENSIONS, int((values > 1e-6 * values[-1]).sum()) or 1)
-    return mean.numpy(), vectors[:, -kept:].contiguous().numpy()
+    return mean.numpy(), vectors[:, -kept:].float().contiguous().numpy()
 
 
 def projected(features: np.ndarray, mean: np.ndarray, directions: np.ndarray) -> np.ndarray:
@@ -129,10 +154,13 @@ def nearest_by_features(
 # --- nearest after distortion
 
 
-def distorts(images: np.ndarray) -> bool:
-    """Return whether to compare every image with its candidates under distortion: of grey images, if affordable."""
+def distorts(images: np.ndarray, features: str | Extractor = "hog") -> bool:
+    """Return whether to compare every image with its candidates under distortion: of grey images, if affordable.
+
+    Never where an encoder says which images are near.
+    """
     # Of colour images it made no difference: on CIFAR-10 with 40 labels a class 40.2 % were right with it and without.
-    if images.shape[3] != 1:
+    if images.shape[3] != 1 or not isinstance(features, str):
         return False
     height, width = distorted_size(images)
     shifts = (2 * patch_shift(height, width) + 1) ** 2

@@ -88,8 +88,8 @@ _ROWS = (
     Method(
         "spreading",
         "Label spreading over a neighbour graph",
-        "Gradient histograms, a graph of nearest neighbours over all images, and labels that spread along it: the "
-        "traditional use of unlabelled images.",
+        "Gradient histograms or a pretrained network, whichever held-out labels prefer, a graph of neighbours over all "
+        "images, and labels that spread along it: the traditional use of unlabelled images.",
         "traditional",
         "spreading:SpreadingClassifier",
         (

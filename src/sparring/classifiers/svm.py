@@ -1,6 +1,6 @@
 """Support vector machine on image features."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -172,11 +172,18 @@ def pairwise_scores(decisions: np.ndarray, classes: int) -> np.ndarray:
 
 def best_features(images: np.ndarray, labels: np.ndarray, names: tuple[str, ...], seed: int) -> str:
     """Return the name of the features with which an SVM is best on held-out labels; the first where none is better."""
+    return best_of(labels, names, lambda name, few: extract(name, images[few]), seed)
+
+
+def best_of(
+    labels: np.ndarray, names: tuple[str, ...], features: Callable[[str, np.ndarray], np.ndarray], seed: int
+) -> str:
+    """Return what `best_features` does, of any features: `features(name, few)` are those of some of the images."""
     if len(names) == 1:
         return names[0]
     few = subset(labels, MOST, seed)
     known, classes = labels[few], int(labels.max()) + 1
-    kernels = {name: np.exp(-relative_distances(extract(name, images[few]))) for name in names}
+    kernels = {name: np.exp(-relative_distances(features(name, few))) for name in names}
 
     def held_out(name: str, train: np.ndarray, held: np.ndarray) -> np.ndarray:
         kernel = kernels[name]

@@ -38,22 +38,26 @@ class Cache:
 
     def get(self, key: tuple, compute: Callable[[], Arrays]) -> Arrays:
         """Return what `compute` gives, or gave for the same key; arrays are read-only."""
-        name = hashlib.blake2b(repr((1, key)).encode(), digest_size=16).hexdigest()
+        found = self.peek(key)
+        if found is not None:
+            return found
+        name = _name(key)
+        with self._alone(name):
+            arrays = self._read(name)  # another process may have computed it meanwhile
+            if arrays is None:
+                arrays = compute()
+                self._write(name, arrays)
+        return self._kept(name, arrays)
+
+    def peek(self, key: tuple) -> Arrays | None:
+        """Return what is kept under the key, None where nothing is."""
+        name = _name(key)
         with self.lock:
             if name in self.kept:
                 self.kept.move_to_end(name)
                 return self.kept[name]
         arrays = self._read(name)
-        if arrays is None:
-            with self._alone(name):
-                arrays = self._read(name)  # another process may have computed it meanwhile
-                if arrays is None:
-                    arrays = compute()
-                    self._write(name, arrays)
-        for array in arrays.values():
-            array.flags.writeable = False
-        self._keep(name, arrays)
-        return arrays
+        return None if arrays is None else self._kept(name, arrays)
 
     @contextmanager
     def _alone(self, name: str) -> Iterator[None]:
@@ -73,13 +77,16 @@ class Cache:
                     Path(lock.lock_file).unlink()  # who waits has it open, and goes on when it is released
                 lock.release()
 
-    def _keep(self, name: str, arrays: Arrays) -> None:
+    def _kept(self, name: str, arrays: Arrays) -> Arrays:
+        for array in arrays.values():
+            array.flags.writeable = False
         with self.lock:
             self.kept[name] = arrays
             while (
                 len(self.kept) > 1 and sum(a.nbytes for kept in self.kept.values() for a in kept.values()) > self.limit
             ):
                 self.kept.popitem(last=False)
+        return arrays
 
     def _read(self, name: str) -> Arrays | None:
         path = self.folder / f"{name}.npz" if self.folder else None
@@ -128,6 +135,10 @@ class Cache:
     def clear(self) -> None:
         with self.lock:
             self.kept.clear()
+
+
+def _name(key: tuple) -> str:
+    return hashlib.blake2b(repr((1, key)).encode(), digest_size=16).hexdigest()
 
 
 CACHE = Cache()

@@ -65,6 +65,12 @@ class Extractor:
         """
         return self._outputs(images, progress, origins)["features"]
 
+    def some_features(self, images: np.ndarray, index: np.ndarray) -> np.ndarray:
+        """Return the features [M,F] of images[index]; those of all images are used where they are in the cache."""
+        self._check(images)
+        found = user_cache().peek(self._key(images))
+        return self.features(images[index]) if found is None else found["features"][index]
+
     def logits(
         self, images: np.ndarray, progress: OnProgress = no_progress, *, origins: Sequence[str] = ()
     ) -> np.ndarray | None:
@@ -81,8 +87,10 @@ class Extractor:
     def _outputs(self, images: np.ndarray, progress: OnProgress, origins: Sequence[str]) -> Arrays:
         """Return features and logits, from the cache where these images were seen before."""
         self._check(images)
-        key = ("seen", self.name, self.hash, content_hash(images), *([self.rounding] if self.rounding else []))
-        return user_cache().get(key, lambda: self._computed(images, progress, origins))
+        return user_cache().get(self._key(images), lambda: self._computed(images, progress, origins))
+
+    def _key(self, images: np.ndarray) -> tuple:
+        return ("seen", self.name, self.hash, content_hash(images), *([self.rounding] if self.rounding else []))
 
     def _check(self, images: np.ndarray) -> None:
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3) or not images.size:
