@@ -67,6 +67,25 @@ def test_one_member_where_the_others_bring_nothing():
     assert same.weights == (1.0, 0.0)  # the preferred one, where they cannot be told apart
 
 
+def test_the_mean_is_used_only_where_it_is_better_by_more_than_one_standard_error():
+    used = []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        labels = np.arange(60) % 3
+        proba = np.stack([opinions(rng, labels, 2.5), opinions(rng, labels, 1.5)])
+        found = mixture(proba, labels, ("a", "b"))
+        weight = class_weights(labels)
+        alone, *means = (
+            fit_temperature(np.log(tenths * proba[0] + (1 - tenths) * proba[1]), labels)[1]
+            for tenths in (1.0, *(first / count for count in range(1, 11) for first in range(count + 1)))
+        )
+        excess = alone - min(means, key=lambda losses: losses.mean())
+        clear = excess.mean() > np.sqrt((weight**2 * (excess - excess.mean()) ** 2).sum())
+        used.append(max(found.weights) < 1)
+        assert clear or not used[-1]  # greedy selection finds at most what the search of all weights does
+    assert 0 < sum(used) < 12
+
+
 def test_the_average_by_hand():
     proba = np.array([[[0.8, 0.2]], [[0.4, 0.6]]])
     assert averaged(proba, (0.75, 0.25), 1.0) == pytest.approx(np.array([[0.7, 0.3]]))

@@ -111,10 +111,10 @@ def choose_in_turn(
     return Choice(last.settings, last.temperature, CrossValidation(last.measured.accuracy, table))
 
 
-def within_error(excess: np.ndarray, weight: np.ndarray) -> bool:
-    """Return whether the weighted mean of an excess [N] is within NEAR standard errors of zero."""
+def within_error(excess: np.ndarray, weight: np.ndarray, near: float = NEAR) -> bool:
+    """Return whether the weighted mean of an excess [N] is within `near` standard errors of zero."""
     mean = (weight * excess).sum()
-    return bool(mean <= NEAR * np.sqrt((weight**2 * (excess - mean) ** 2).sum()) + 1e-12)
+    return bool(mean <= near * np.sqrt((weight**2 * (excess - mean) ** 2).sum()) + 1e-12)
 
 
 def class_weights(labels: np.ndarray) -> np.ndarray:
