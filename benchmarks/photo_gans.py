@@ -59,7 +59,6 @@ from sparring.nets.projected import Projected
 from sparring.records import no_progress, record
 from sparring.runs.defaults import with_augment
 
-RESULTS = Path(__file__).parent / "results" / "photo_gans.md"
 SAMPLES, HALFWAY, SHOWN = 5000, 2000, 80
 REPLAN = 0.1  # of the seconds: how often the images that fit are counted anew
 SPECS = {"cifar": ("cifar10", None), "clothes": ("clothes.zip", 64)}
@@ -280,7 +279,9 @@ class Measures:
         pick = np.random.default_rng(0).permutation
         real = self.x[pick(len(self.x))[:SAMPLES]] if tuning else self.test_x[pick(len(self.test_x))[:SAMPLES]]
         self.real = self.seen(real)[0]
-        self.labels = self.y[pick(len(self.y))[:SAMPLES]] if len(self.y) >= SAMPLES else np.resize(self.y, SAMPLES)
+        self.labels = (
+            self.y[pick(len(self.y))[:SAMPLES]] if len(self.y) >= SAMPLES else self.y[np.arange(SAMPLES) % len(self.y)]
+        )
 
     def seen(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Features and the classes named; nothing is kept in the cache."""
