@@ -279,9 +279,7 @@ class Measures:
         pick = np.random.default_rng(0).permutation
         real = self.x[pick(len(self.x))[:SAMPLES]] if tuning else self.test_x[pick(len(self.test_x))[:SAMPLES]]
         self.real = self.seen(real)[0]
-        self.labels = (
-            self.y[pick(len(self.y))[:SAMPLES]] if len(self.y) >= SAMPLES else self.y[np.arange(SAMPLES) % len(self.y)]
-        )
+        self.labels = self.y[pick(len(self.y))[:SAMPLES]] if len(self.y) >= SAMPLES else np.resize(self.y, SAMPLES)
 
     def seen(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Features and the classes named; nothing is kept in the cache."""
