@@ -59,7 +59,6 @@ from sparring.nets.projected import Projected
 from sparring.records import no_progress, record
 from sparring.runs.defaults import with_augment
 
-RESULTS = Path(__file__).parent / "results" / "photo_gans.md"
 SAMPLES, HALFWAY, SHOWN = 5000, 2000, 80
 REPLAN = 0.1  # of the seconds: how often the images that fit are counted anew
 SPECS = {"cifar": ("cifar10", None), "clothes": ("clothes.zip", 64)}

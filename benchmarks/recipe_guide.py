@@ -105,7 +105,7 @@ locally. Learning rates and penalties fall along a cosine. Here with the network
         ),
         "r3gan-quick": (
             "r3gan",
-            """For minutes on a CPU: batches of half the images, so more steps in the same time, and the two penalties, which
+            """For minutes on a CPU: batches of a quarter of the images, so more steps in the same time, and the two penalties, which
 are a third of the work, in every fourth step only, at four times the weight (lazy regularisation).""",
         ),
         "r3gan-deep": (
