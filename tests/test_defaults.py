@@ -25,7 +25,10 @@ def discriminators(recipe):
 
 def test_enough_labels_of_every_class_ask_for_a_game_of_classes():
     name, why = suggested(images([0, 1, 2] * PER_CLASS))
-    assert name == "r3gan-class-quick" and why == f"there are 3 classes with {PER_CLASS} labelled images or more, in colour"
+    assert (
+        name == "r3gan-class-quick"
+        and why == f"there are 3 classes with {PER_CLASS} labelled images or more, in colour"
+    )
     assert suggested(images([0, 1] * PER_CLASS, channels=1))[0] == "projection"
     name, why = suggested(images([0, 1, 2] * (PER_CLASS - 1) + [0, 1]))
     assert name == "r3gan" and f"class 2 has {PER_CLASS - 1} labelled images" in why
