@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import softmax
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from ..data.notes import size_words
 from ..devices import choose_device, device_name
@@ -148,7 +149,7 @@ def regression(
         rotation = (x.T @ (vectors[:, kept] / np.sqrt(values[kept])).astype(np.float32)).astype(np.float32)  # [F,R]
         x = x @ rotation
     model = LogisticRegression(C=strength, class_weight="balanced", tol=tolerance, max_iter=300)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), threadpool_limits(1, user_api="blas"):  # two threads took ten times as long
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(x, labels)
     weights, offset = model.coef_.T.astype(np.float32), np.asarray(model.intercept_, np.float32)
