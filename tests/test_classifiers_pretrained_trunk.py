@@ -9,11 +9,14 @@ from sparring.classifiers import consistency, load_model, save_model
 from sparring.classifiers.consistency import ConsistencyClassifier
 from sparring.classifiers.finetune import FinetuneClassifier
 from sparring.classifiers.looks import Look
-from sparring.classifiers.network import PRETRAINED, Plan, Start, most_confident, plan_for, seen_by, set_head
+from sparring.classifiers.network import PRETRAINED, Plan, Start, plan_for, seen_by, set_head
+from sparring.classifiers.pseudo_labels import AgreeWithGuess
 from sparring.classifiers.semi_gan import SemiGANClassifier
 from sparring.classifiers.warm_start import WarmStart, warm_start
 from sparring.errors import UsageError
 from sparring.features import pretrained_features
+from sparring.games.heads import DiscriminatorOutput
+from sparring.games.nodes import Batch, Buffer, Discriminated
 from sparring.games.training import new_state
 from sparring.images import to_unit
 from sparring.nets import efficientnet
@@ -102,17 +105,38 @@ def test_the_game_switched_off_is_consistency_with_the_same_trunk(monkeypatch):
     assert np.array_equal(made[0].predict_proba(x), made[1].predict_proba(x))
 
 
-def test_the_surest_of_every_class():
-    first = np.array([0.9, 0.6, 0.8, 0.7, 0.1, 0.4])
-    assert most_confident(np.stack([first, 1 - first], 1)).tolist() == [0, 2, 4]
+def test_teacher_and_first_guess_name_a_class_together():
+    """By hand: the teacher has odds of 3 for class 0, the guess odds of 36 for class 1; 3^2 / 36 = 1 / 4."""
+    teacher, student = Discriminated("D", averaged=True), Discriminated("D")
+    logits, said = torch.tensor([[3.0, 1.0]]).log(), torch.tensor([[0.4, -0.3]])
+    guess, belief = torch.tensor([[1.0, 36.0]]).div(37).log(), torch.full((3,), 0.5)
+    context = {
+        teacher: DiscriminatorOutput(logits, logits, {"logits": logits}),
+        student: DiscriminatorOutput(said, said, {"logits": said}),
+        Buffer("D", "belief"): belief,
+        Batch("guess"): guess,
+    }
+    loss = AgreeWithGuess(teacher=teacher, student=student)
+    expected = -(0.2 * said.log_softmax(1)[:, 0] + 0.8 * said.log_softmax(1)[:, 1])
+    assert torch.allclose(loss(context), expected, atol=1e-6)
+    # Class 1 seemed twice as frequent as it is: odds of 2 more for class 0, squared.
+    context[Buffer("D", "belief")] = torch.tensor([1 / 3, 2 / 3, 0.5])
+    expected = -(0.5 * said.log_softmax(1)).sum(1)
+    assert torch.allclose(AgreeWithGuess(teacher=teacher, student=student, prior=(0.5, 0.5))(context), expected)
+
+
+def test_the_first_guess_keeps_the_labels():
+    x, hidden, _ = two_classes()
+    guess = warm_start(x, hidden, 0, device="cpu", guess=True).guess
+    assert guess is not None and np.array_equal(guess[:12], np.eye(2)[hidden[:12]])
 
 
 def test_steps_and_sizes_of_the_pretrained_network():
     labels = np.full(3000, -1)
     labels[:100] = 0
     few, many = np.empty((3000, 32, 32, 0), np.uint8), np.empty((50000, 32, 32, 0), np.uint8)
-    assert plan_for(few, labels, None, warm=True) == Plan(400, 16, 2)
-    assert plan_for(many, np.repeat(labels, 17)[:50000], None, warm=True) == Plan(990, 16, 2)
-    assert plan_for(many, labels, None, warm=True, gpu=True).labelled == 64
+    assert plan_for(few, labels, None, warm=True) == Plan(400, 32, 3)
+    assert plan_for(few, labels, 960, warm=True) == Plan(10, 32, 3)
+    assert plan_for(many, labels, None, warm=True, gpu=True) == Plan(2000, 64, 7)
     assert seen_by(PRETRAINED, np.zeros((2, 224, 300, 3), np.uint8)).shape == (2, 160, 224, 3)
     assert seen_by(PRETRAINED, np.zeros((2, 32, 32, 3), np.uint8)).shape == (2, 32, 32, 3)

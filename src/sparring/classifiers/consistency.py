@@ -18,7 +18,7 @@ from .fit_record import GraphCheck
 from .logistic import LogisticClassifier
 from .looks import Look
 from .network import NetworkClassifier, Plan, Start, learner, supervised
-from .pseudo_labels import Agree, Apart, Belief, Running
+from .pseudo_labels import Agree, AgreeWithGuess, Apart, Belief, Running
 from .spreading import graph_guess
 from .warm_start import WarmStart, warm_start
 
@@ -84,25 +84,23 @@ def agreement(net: Architecture, head: Classes, plan: Plan, look: Look, start: S
     x = Batch("x", "all", plan.ratio)
     student = Discriminated("D", look.strong(x))
     teacher = Discriminated("D", look.weak(x), averaged=True)
-    begin = 0.0 if start.guess is None and start.warm is None else GRAPH_PHASE
+    begin = GRAPH_PHASE if start.guess is not None else 0.0
     # The running mean starts a little before it is needed.
     belief = Belief(Window(1.0, max(0.0, begin - 0.05), 1.0), of=teacher)
+    discriminator = Discriminator("D", net, head, (Running("belief", belief),))
+    about = Buffer("D", "belief")
+    if start.warm is not None:
+        guess = Batch("guess", "all", plan.ratio)
+        agree = AgreeWithGuess(teacher=teacher, student=student, belief=about, guess=guess, prior=start.prior)
+        return discriminator, (supervised(look, through=Apart), agree)
     agree = Agree(
         Window(1.0, begin, 1.0, ramp=0.0 if begin else 0.3),
         teacher=teacher,
         student=student,
-        belief=Buffer("D", "belief"),
+        belief=about,
         prior=start.prior,
         threshold=SURE if start.guess is None else 0.95,
     )
-    discriminator = Discriminator("D", net, head, (Running("belief", belief),))
-    if start.warm is not None:
-        guessed = Classify(
-            Window(1.0, 0.0, GRAPH_PHASE),
-            of=Discriminated("D", look.strong(Batch("x", "sure", plan.ratio))),
-            label=Batch("guess", "sure", plan.ratio),
-        )
-        return discriminator, (supervised(look, through=Apart), guessed, agree)
     if start.guess is None:
         return discriminator, (supervised(look, through=Apart, smoothing=SMOOTHING), agree)
     guessed = Classify(Window(1.0, 0.0, GRAPH_PHASE), of=student, label=Batch("guess", "all", plan.ratio))
