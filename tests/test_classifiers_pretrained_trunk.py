@@ -5,7 +5,7 @@ import pytest
 import torch
 from toys import striped
 
-from sparring.classifiers import consistency, load_model, save_model
+from sparring.classifiers import consistency, load_model, network, save_model
 from sparring.classifiers.consistency import ConsistencyClassifier
 from sparring.classifiers.finetune import FinetuneClassifier
 from sparring.classifiers.looks import Look
@@ -129,6 +129,32 @@ def test_the_first_guess_keeps_the_labels():
     x, hidden, _ = two_classes()
     guess = warm_start(x, hidden, 0, device="cpu", guess=True).guess
     assert guess is not None and np.array_equal(guess[:12], np.eye(2)[hidden[:12]])
+
+
+def test_the_result_lies_between_start_and_end(monkeypatch):
+    """Of the same three steps: 0 is the start, 1 the end, 0.6 is 0.6 of the way."""
+    x, hidden, _ = two_classes()
+    made = {}
+    for share in (0.0, 0.6, 1.0):
+        monkeypatch.setattr(network, "LEARNED", share)
+        made[share] = FinetuneClassifier(steps=3, **SMALL).fit(x, hidden).weights_
+    moved = 0
+    for name, start in made[0.0].items():
+        if name.endswith(("weight", "bias")):
+            assert np.allclose(made[0.6][name], 0.4 * start + 0.6 * made[1.0][name], atol=1e-6)
+            moved += not np.array_equal(start, made[1.0][name])
+    assert moved > 50
+
+
+def test_the_first_stages_do_not_learn_and_let_gradients_of_images_pass():
+    net, _ = PRETRAINED.trunk(DataSpec(3, 16, 16, 2), 3)
+    x = torch.zeros(2, 3, 16, 16)
+    net(x).sum().backward()
+    learns = {name for name, value in net.named_parameters() if value.grad is not None}
+    first = {name for name, _ in net.named_parameters() if name.startswith(("body.stem", "body.stages.0", "body.stages.1"))}
+    assert learns == {name for name, _ in net.named_parameters()} - first and len(first) == 18
+    net(x.requires_grad_()).sum().backward()
+    assert x.grad is not None and x.grad.abs().sum() > 0
 
 
 def test_steps_and_sizes_of_the_pretrained_network():
