@@ -118,7 +118,7 @@ def test_a_missing_package_is_said(monkeypatch):
 
 
 def test_depthwise_gradients_in_bf16_are_computed_in_float32(monkeypatch):
-    """On a CPU bf16 is many times as slow there. Gradients are those of float32, as exactly as bf16 around it allows."""
+    """On a CPU bf16 is many times as slow there. Gradients are those of float32, up to rounding."""
     torch.manual_seed(0)
     layer = efficientnet.Convolution(16, 16, 5, stride=2, groups=16)
     x = torch.randn(2, 16, 9, 9)
