@@ -31,7 +31,9 @@ if __name__ == "__main__":
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
+import photo_projected as projected
 import torch
+from photo_projected import Projected
 from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -41,6 +43,7 @@ from sparring import files, keyed_random, metrics
 from sparring.classifiers import METHODS
 from sparring.data import load, split
 from sparring.devices import keep_memory
+from sparring.features import pretrained
 from sparring.features.learned import by_labels, learned, own_extractor, trained
 from sparring.games.augment import TrackedBuffer
 from sparring.games.builders import Recipe
@@ -54,12 +57,10 @@ from sparring.games.recipes import RECIPES, labelled, pair_y, real_y, smooth, th
 from sparring.games.schedules import Cosine, Schedule, Window
 from sparring.games.training import Data, State, new_state, training
 from sparring.images import grid, save_png, to_uint8
-from sparring.nets import projected
 from sparring.nets.classifiers import SmallCNN
 from sparring.nets.dcgan import DCGAN
 from sparring.nets.efficientnet import enlarged
 from sparring.nets.layers import Architecture, DataSpec, normal_weights
-from sparring.nets.projected import Projected
 from sparring.nets.resnet import ConditionedNorm
 from sparring.records import no_progress, record
 from sparring.runs.defaults import with_augment
@@ -222,7 +223,7 @@ class OnePass(Relativistic):
 
     real: Discriminated = real_y
     fake: Discriminated = turned_y
-    most: float = 10.0  # times as much as D's own gradient
+    most: float = 1e4  # times as much as D's own gradient
     classes: float = 0.0
     label: Node[Tensor] = their_y
 
@@ -428,8 +429,27 @@ def tried() -> dict[str, Recipe]:
         "thin": b16(generator=DCGAN(width=32), net=thin),
         "one-pass": one_pass(),
         "one-pass-layered": one_pass(generator=layered),
-        "one-pass-layered-classes0.3": one_pass(generator=layered, classes=0.3),
-        "one-pass-layered-ema0.995": one_pass(generator=layered, average=0.995),
+        "one-pass-classes0.3": one_pass(classes=0.3),
+        "one-pass-classes0.3-ema0.995": one_pass(classes=0.3, average=0.995),
+    }
+    named = partial(b16, classes=0.3)
+    ways |= {
+        "classes0.3-ema0.995": named(average=0.995),
+        "classes0.3-rate2": named(lr=Cosine(2e-3, 1e-4)),
+        "classes0.3-rate2-ema0.995": named(lr=Cosine(2e-3, 1e-4), average=0.995),
+        "classes0.3-thin-D": named(net=thin),
+        "classes0.3-thin": named(net=thin, generator=DCGAN(width=32)),
+        "classes0.3-wide-G": named(generator=DCGAN(width=96)),
+        "classes0.3-b8": by_class(lazy=4, batch=8, classes=0.3),
+        "classes0.3-b32": by_class(lazy=4, batch=32, classes=0.3),
+        "classes0.3-lazy8": by_class(lazy=8, batch=16, classes=0.3),
+        "classes0.3-lecam0.1": named(lecam=0.1),
+        "classes0.3-matching1": named(matching=1.0),
+        "classes0.3-start": b16(classes=Window(0.3, start=0.1), start=0.1),
+        "classes0.3-penalty-third": named(penalty=0.3),
+        "classes0.3-judge0.3": named(judge=0.3),
+        "judge0.3": b16(judge=0.3),
+        "classes0.3-beta0.9": named(beta=0.9),
     }
     for weight in (0.03, 0.1, 0.3):
         ways[f"second32-{weight}"] = by_class(second=frozen(weight=weight))
@@ -604,7 +624,7 @@ def job(options: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     keep_memory()
     if options.weights:  # a machine without the package that ships them
-        projected.imagenet_weights = lambda: load_file(options.weights)
+        pretrained.imagenet_weights = lambda: load_file(options.weights)
     way, _, images = options.names[0].partition("@")
     path, seed = options.data[0], options.seeds[0]
     measures = Measures(path, options.tuning, options.steps)
