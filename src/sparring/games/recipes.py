@@ -10,7 +10,7 @@ from ..nets.unet import PatchGAN
 from .builders import Recipe, gan, solo, translation
 from .constraints import SpectralNorm, WeightClip
 from .degradations import Grey, Hole, Shrunk
-from .heads import Classes, ClassesAsScore, Codes, Patches, Projection, ScoreAndClasses
+from .heads import Classes, ClassesAsScore, Codes, Patches, Projection, ProjectionAndClasses, ScoreAndClasses
 from .losses import (
     KL,
     L1,
@@ -218,14 +218,16 @@ _ROWS = {
     ),
     "r3gan-class-quick": gan(
         "Huang et al. 2024, arXiv:2501.05441, as r3gan-class; penalties in every fourth step: Karras et al. 2020, "
-        "arXiv:1912.04958, section 3.1; the batch is ours",
+        "arXiv:1912.04958, section 3.1; classes named by D: Odena et al. 2017, "
+        "arXiv:1610.09585; batch and weights are ours",
         Relativistic(real=real_y, fake=pair_y),
-        d=(R1(gamma, every=4, at=real_y), R1(gamma, every=4, at=pair_y)),
-        discriminator=Discriminator(net=smooth, head=Projection()),
+        d=(R1(gamma, every=4, at=real_y), R1(gamma, every=4, at=pair_y), Classify(of=real_y, label=their_y)),
+        g=(Classify(0.3, of=pair_y, label=their_y),),
+        discriminator=Discriminator(net=smooth, head=ProjectionAndClasses()),
         generator=Generator(labels=True),
         optim=r3_adam,
         batch=QUICK,
-        about="r3gan-quick for classes",
+        about="r3gan-quick for classes, which D also names",
     ),
     # few labels
     "semi": gan(
