@@ -35,7 +35,7 @@ import photo_projected as projected
 import torch
 from photo_projected import Projected
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, softplus
 
@@ -48,14 +48,14 @@ from sparring.features.learned import by_labels, learned, own_extractor, trained
 from sparring.games.augment import TrackedBuffer
 from sparring.games.builders import Recipe
 from sparring.games.constraints import NoConstraint, SpectralNorm
-from sparring.games.heads import Classes, Projection
+from sparring.games.heads import Classes, Projection, ProjectionAndClasses
 from sparring.games.losses import R1, AdversarialLoss, Classify, Hinge, Relativistic
 from sparring.games.measures import Loss, MeanScore
 from sparring.games.nodes import Discriminated, Node, StepContext
 from sparring.games.players import Adam, Discriminator, Generator, Player
 from sparring.games.recipes import RECIPES, labelled, pair_y, real_y, smooth, their_y
 from sparring.games.schedules import Cosine, Schedule, Window
-from sparring.games.training import Data, State, new_state, training
+from sparring.games.training import Data, State, new_state, settle_norms, training
 from sparring.images import grid, save_png, to_uint8
 from sparring.nets.classifiers import SmallCNN
 from sparring.nets.dcgan import DCGAN
@@ -70,21 +70,6 @@ REPLAN = 0.1  # of the seconds: how often the images that fit are counted anew
 SPECS = {"cifar": ("cifar10", None), "clothes": ("clothes.zip", 64)}
 
 # --- what was tried --------------------------------------------------------------------------------------------------
-
-
-@record
-class ProjectionAndClasses(Projection):
-    """Projection, and class logits beside the score: the auxiliary classifier of Odena et al. 2017, section 4."""
-
-    gives = ("score", "logits")
-
-    def build(self, features: int, classes: int) -> nn.ModuleDict:
-        layers = super().build(features, classes)
-        layers["classes"] = nn.Linear(features, classes)
-        return layers
-
-    def read(self, net: nn.ModuleDict, h: Tensor, y: Tensor | None) -> dict[str, Tensor]:
-        return {**super().read(net, h, y), "logits": net["classes"](h)}
 
 
 @record
@@ -552,22 +537,32 @@ class Measures:
         named = np.concatenate([part[1] for part in parts if part[1] is not None]).argmax(1)
         return np.concatenate([part[0] for part in parts]), named
 
-    def of(self, state: State, recipe: Recipe, last: bool) -> tuple[dict, np.ndarray]:
+    def of(self, state: State, recipe: Recipe, data: Data, last: bool) -> tuple[dict, np.ndarray]:
+        """Scores of the averaged generator, and images of every class; `last`: of more images, and as a teacher."""
         labels = self.labels if last else self.labels[:HALFWAY]
+        row: dict = {}
+        if last:  # as it was before norms were settled
+            before = self.seen(self.drawn(state, recipe, labels, 0))[0]
+            row["kernel_x1000_unsettled"] = 1000 * metrics.kernel_distance(self.real, before).value
+        settle_norms(recipe, state, data)
         made = self.drawn(state, recipe, labels, 0)
         features, named = self.seen(made)
         few = slice(0, HALFWAY)
         kernel, near = metrics.kernel_distance(self.real, features), metrics.neighbours(self.real[few], features[few])
-        row = {"kernel_x1000": 1000 * kernel.value, "kernel_x1000_error": 1000 * kernel.error}
+        row |= {"kernel_x1000": 1000 * kernel.value, "kernel_x1000_error": 1000 * kernel.error}
         row |= {name: value.value for name, value in near._asdict().items()}
         row["colour"] = [round(v, 1) for v in made.mean((0, 1, 2)).tolist()]
         if recipe.generator is not None and recipe.generator.labels:
             row["fidelity"] = float((named == labels).mean())
-            if last:
-                learner = METHODS["cnn"].make(random_state=0, threads=1, steps=self.steps).fit(made, labels)
-                row["train_on_generated"] = float((learner.predict(self.test_x) == self.test_y).mean())
+            if last and self.steps != 0:
+                row["train_on_generated"] = self.taught(made, labels)
         shown = np.arange(SHOWN) // 8 % self.classes
         return row, grid(self.drawn(state, recipe, shown, 1), columns=8)
+
+    def taught(self, made: np.ndarray, labels: np.ndarray) -> float:
+        """The accuracy on real images of a network that learned from generated ones."""
+        learner = METHODS["cnn"].make(random_state=0, threads=1, steps=self.steps).fit(made, labels)
+        return float((learner.predict(self.test_x) == self.test_y).mean())
 
     @torch.no_grad()
     def drawn(self, state: State, recipe: Recipe, labels: np.ndarray, seed: int) -> np.ndarray:
@@ -641,7 +636,7 @@ def job(options: argparse.Namespace) -> None:
     )  # fmt: skip
     begun = time.perf_counter()
     for spent, last in found:
-        row, picture = measures.of(state, recipe, last)
+        row, picture = measures.of(state, recipe, data, last)
         row = {
             "way": way, "data": path.stem, "seed": seed, "budget": options.seconds, "last": last,
             "seconds": round(spent, 1), "wall": round(time.perf_counter() - begun, 1),
@@ -652,6 +647,12 @@ def job(options: argparse.Namespace) -> None:
         files.append_line(options.out / "results.jsonl", row)
         save_png(options.out / f"{path.stem}-{way}-{seed}-{round(spent)}.png", picture, generated=True)
         print(json.dumps(row), flush=True)
+        if last and options.keep and recipe.generator is not None:
+            G = state.best(recipe.generator.name)
+            half = {k: v.half() if v.is_floating_point() else v for k, v in G.state_dict().items()}
+            save_file(
+                {k: v.contiguous() for k, v in half.items()}, options.out / f"{path.stem}-{way}-{seed}.safetensors"
+            )
 
 
 # --- many jobs -------------------------------------------------------------------------------------------------------
@@ -672,7 +673,8 @@ def run_all(options: argparse.Namespace) -> None:
                 command += ["--seeds", str(seed), "--seconds", str(options.seconds), "--out", str(options.out)]
                 command += ["--device", options.device, "--marks", *map(str, options.marks)]
                 command += ["--tuning"] * options.tuning
-                command += ["--steps", str(options.steps)] if options.steps else []
+                command += ["--keep"] * options.keep
+                command += [] if options.steps is None else ["--steps", str(options.steps)]
                 command += ["--weights", str(options.weights)] if options.weights else []
                 log = (options.out / f"{data.stem}-{name}-{seed}.log").open("w")
                 running[core] = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
@@ -717,7 +719,8 @@ def main() -> None:
     parser.add_argument("--cores", type=int, default=16)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--tuning", action="store_true", help="score against training images")
-    parser.add_argument("--steps", type=int, help="of the network that learns from generated images")
+    parser.add_argument("--steps", type=int, help="of the network that learns from generated images; 0: none")
+    parser.add_argument("--keep", action="store_true", help="keep the generators too, in half precision")
     parser.add_argument("--out", type=Path, default=Path("photo_gans"))
     parser.add_argument("--one", action="store_true", help="run the one job here")
     parser.add_argument("--pack", type=Path, help="write the data sets there")
