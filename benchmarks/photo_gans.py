@@ -18,6 +18,7 @@ package's `cnn` that saw 5,000 generated images only.
 import argparse
 import io
 import json
+import math
 import os
 import subprocess
 import sys
@@ -517,6 +518,9 @@ class Measures:
         self.steps = steps
         with np.load(path) as opened:
             arrays = dict(opened)
+        if "images" in arrays:  # they lie in another file beside it
+            with np.load(path.parent / str(arrays["images"])) as opened:
+                arrays |= dict(opened)
         self.x, self.y = part_of(arrays, "train")
         self.test_x, self.test_y = part_of(arrays, "test")
         self.classes = int(self.y.max()) + 1
@@ -578,9 +582,22 @@ class Measures:
 
 
 def rounds(
-    recipe: Recipe, state: State, data: Data, *, seed: int, seconds: float, images: int, device: str, marks: list[float]
+    recipe: Recipe,
+    state: State,
+    data: Data,
+    *,
+    seed: int,
+    seconds: float,
+    images: int,
+    device: str,
+    marks: list[float],
+    wall: float = math.inf,
 ) -> Iterator[tuple[float, bool]]:
-    """Train; yield (seconds spent, whether it is over) at the marks and at the end. `images`: 0 for what fits."""
+    """Train; yield (seconds spent, whether it is over) at the marks and at the end. `images`: 0 for what fits.
+
+    `wall`: seconds by the clock on the wall after which it is over too, measuring counted.
+    """
+    begun = time.perf_counter()
     on_gpu = device != "cpu"
     precision = "bf16"
 
@@ -603,7 +620,9 @@ def rounds(
             over, check = seen >= images, 1e9 if on_gpu else spent / seconds + REPLAN
         else:
             share, check = spent / seconds, spent / seconds + REPLAN / 2
-            planned = seen + max(0, round((seconds - spent) * seen / spent))
+            gone = time.perf_counter() - begun
+            left = min(seconds - spent, (wall - gone) * spent / gone)
+            planned = seen + max(0, round(left * seen / spent))
             over = planned <= seen
         if marks and share >= marks[0] and not over:
             marks.pop(0)
@@ -632,7 +651,7 @@ def job(options: argparse.Namespace) -> None:
     state = new_state(recipe, DataSpec.of(measures.x, measures.classes), seed=seed, device=options.device)
     found = rounds(
         recipe, state, data, seed=seed, seconds=options.seconds, images=int(images or 0), device=options.device,
-        marks=list(options.marks),
+        marks=list(options.marks), wall=options.wall,
     )  # fmt: skip
     begun = time.perf_counter()
     for spent, last in found:
@@ -660,7 +679,8 @@ def job(options: argparse.Namespace) -> None:
 
 def run_all(options: argparse.Namespace) -> None:
     """Run every job as a process on a core of its own, the first seed of everything first."""
-    waiting = [(n, d, s) for s in options.seeds for d in options.data for n in options.names]
+    asked = [(n.partition(":")[0], int(n.partition(":")[2] or len(options.seeds))) for n in options.names]
+    waiting = [(n, d, s) for i, s in enumerate(options.seeds) for d in options.data for n, most in asked if i < most]
     cores = sorted(os.sched_getaffinity(0))[: options.cores]
     running: dict[int, subprocess.Popen] = {}
     while waiting or running:
@@ -674,6 +694,7 @@ def run_all(options: argparse.Namespace) -> None:
                 command += ["--device", options.device, "--marks", *map(str, options.marks)]
                 command += ["--tuning"] * options.tuning
                 command += ["--keep"] * options.keep
+                command += ["--wall", str(options.wall)]
                 command += [] if options.steps is None else ["--steps", str(options.steps)]
                 command += ["--weights", str(options.weights)] if options.weights else []
                 log = (options.out / f"{data.stem}-{name}-{seed}.log").open("w")
@@ -711,7 +732,7 @@ def table(lines: list[dict]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", help="recipes or WAYS, with @IMAGES for a fixed number of images")
+    parser.add_argument("names", nargs="*", help="recipes or WAYS; @IMAGES: so many images; :N: N seeds")
     parser.add_argument("--data", type=Path, nargs="+", default=[])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--seconds", type=float, default=600.0)
@@ -720,6 +741,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--tuning", action="store_true", help="score against training images")
     parser.add_argument("--steps", type=int, help="of the network that learns from generated images; 0: none")
+    parser.add_argument("--wall", type=float, default=math.inf, help="stop training then at the latest")
     parser.add_argument("--keep", action="store_true", help="keep the generators too, in half precision")
     parser.add_argument("--out", type=Path, default=Path("photo_gans"))
     parser.add_argument("--one", action="store_true", help="run the one job here")
