@@ -425,6 +425,8 @@ def tried() -> dict[str, Recipe]:
         "classes0.3-rate2-ema0.995": named(lr=Cosine(2e-3, 1e-4), average=0.995),
         "classes0.3-thin-D": named(net=thin),
         "classes0.3-thin": named(net=thin, generator=DCGAN(width=32)),
+        **{f"classes0.3-thin{w}": named(net=DCGAN(w, batchnorm=False), generator=DCGAN(w)) for w in (16, 24, 48)},
+        "classes0.3-thin-b32": by_class(lazy=4, batch=32, classes=0.3, net=thin, generator=DCGAN(width=32)),
         "classes0.3-wide-G": named(generator=DCGAN(width=96)),
         "classes0.3-b8": by_class(lazy=4, batch=8, classes=0.3),
         "classes0.3-b32": by_class(lazy=4, batch=32, classes=0.3),
@@ -642,9 +644,8 @@ def job(options: argparse.Namespace) -> None:
     way, _, images = options.names[0].partition("@")
     path, seed = options.data[0], options.seeds[0]
     measures = Measures(path, options.tuning, options.steps)
-    recipe, _ = with_augment(
-        WAYS[way.removesuffix("+plain")], "none" if way.endswith("+plain") else "auto", len(measures.x)
-    )
+    name, _, augment = way.partition("+")
+    recipe, _ = with_augment(WAYS[name], augment or "auto", len(measures.x))
     device = torch.device(options.device)
     pool = {"x": torch.from_numpy(measures.x).to(device), "y": torch.from_numpy(measures.y).to(device)}
     data: Data = {name: pool for name in ("all", "labelled") if name in recipe.pools}
@@ -732,7 +733,7 @@ def table(lines: list[dict]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", help="recipes or WAYS; @IMAGES: so many images; :N: N seeds")
+    parser.add_argument("names", nargs="*", help="recipes or WAYS; +AUGMENT; @IMAGES: so many; :N: N seeds")
     parser.add_argument("--data", type=Path, nargs="+", default=[])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--seconds", type=float, default=600.0)

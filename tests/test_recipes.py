@@ -14,7 +14,7 @@ from toys import FACTS, pools, thin
 
 from sparring.errors import UnknownName, UsageError
 from sparring.games import checks
-from sparring.games.augment import ADA, DiffAugment, NoAugment
+from sparring.games.augment import ADA, DiffAugment, LateDiffAugment, NoAugment
 from sparring.games.builders import Recipe, augmented, can_augment, gan, solo
 from sparring.games.constraints import NoConstraint, SpectralNorm, WeightClip
 from sparring.games.curve_names import all_curves, curve_names
@@ -104,7 +104,7 @@ AXES = {
     "adversarial": [NonSaturating, Minimax, LeastSquares, Hinge, Wasserstein, Relativistic, FeatureMatching],
     "loss": [None, "R1", "R2", "GradientPenalty", "Classify", "Entropy"],
     "constraint": [NoConstraint(), WeightClip(), SpectralNorm()],
-    "augment": [NoAugment(), DiffAugment(), ADA()],
+    "augment": [NoAugment(), DiffAugment(), LateDiffAugment(after=16), ADA()],
     "trunk": list(TRUNKS),
     "generator": [
         MLP((16,)),
