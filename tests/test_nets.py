@@ -344,6 +344,19 @@ def test_clipped_weights_stay_within_the_bound():
     assert SpectralNorm().lipschitz and WeightClip().lipschitz
 
 
+@pytest.mark.parametrize(
+    ("height", "width", "channels"),
+    [(28, 28, [8, 16]), (32, 40, [8, 16, 32]), (44, 64, [8, 16, 32]), (48, 48, [4, 8, 16]), (64, 70, [4, 8, 16, 32])],
+)
+def test_networks_of_larger_images_are_thinner_beyond_a_size(height, width, channels):
+    spec = DataSpec(3, height, width)
+    trunk, _ = DCGAN(8, batchnorm=False, full_until=32).trunk(spec, 3)
+    assert [layer.out_channels for layer in trunk if isinstance(layer, nn.Conv2d)] == channels
+    made = DCGAN(8, full_until=32).generator(spec, 5)
+    assert [layer.in_channels for layer in made if isinstance(layer, nn.ConvTranspose2d)] == channels[::-1]
+    assert made(drawn(2, 5)).shape == (2, 3, height, width)
+
+
 # --- heads -----------------------------------------------------------------------------------------------------------
 
 HEADS = [

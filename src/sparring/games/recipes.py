@@ -65,7 +65,9 @@ against_b = LeastSquares(real=Discriminated("D_b", b), fake=Discriminated("D_b",
 sngan_adam = Adam(2e-4, (0.0, 0.9))
 gamma = Cosine(1.0, 0.1)
 r3_adam = Adam(Cosine(1e-3, 1e-4), (0.0, 0.99))
-QUICK = 16  # images: more steps in the same minutes
+# For minutes on a CPU: small batches, and thinner networks for larger images, so more steps in the same time.
+QUICK = 16  # images
+quick, quick_smooth = DCGAN(full_until=32), DCGAN(batchnorm=False, full_until=32)
 
 _ROWS = {
     # without labels
@@ -157,7 +159,8 @@ _ROWS = {
         "arXiv:1912.04958, section 3.1; the batch is ours",
         Relativistic(),
         d=(R1(gamma, every=4), R1(gamma, every=4, at=FAKE)),
-        discriminator=Discriminator(net=smooth),
+        discriminator=Discriminator(net=quick_smooth),
+        generator=Generator(net=quick),
         optim=r3_adam,
         batch=QUICK,
         about="r3gan for minutes on a CPU: small batches, so more steps, with penalties in every fourth",
@@ -223,8 +226,8 @@ _ROWS = {
         Relativistic(real=real_y, fake=pair_y),
         d=(R1(gamma, every=4, at=real_y), R1(gamma, every=4, at=pair_y), Classify(of=real_y, label=their_y)),
         g=(Classify(0.3, of=pair_y, label=their_y),),
-        discriminator=Discriminator(net=smooth, head=ProjectionAndClasses()),
-        generator=Generator(labels=True),
+        discriminator=Discriminator(net=quick_smooth, head=ProjectionAndClasses()),
+        generator=Generator(net=quick, labels=True),
         optim=r3_adam,
         batch=QUICK,
         about="r3gan-quick for classes, which D also names",
