@@ -13,8 +13,8 @@ class DCGAN(Architecture):
     """Strided 4x4 convolutions; the number of channels doubles from `width` whenever the size halves.
 
     28x28 gives 7x7 as the smallest map, 32x32 and powers of two give 4x4. `batchnorm`: as in the paper; a trunk under a
-    penalty per image must do without (Gulrajani et al. 2017, section 4). `full_until`: pixels of the shorter side; beyond
-    it `width` halves with each doubling, so that a step takes about as long; 0: never. Ours.
+    penalty per image must do without (Gulrajani et al. 2017, section 4). `full_until`: pixels of the shorter side;
+    beyond it `width` halves with each doubling, so that a step takes about as long; 0: never. Ours.
     """
 
     width: int = 64
