@@ -526,7 +526,8 @@ class Measures:
         self.x, self.y = part_of(arrays, "train")
         self.test_x, self.test_y = part_of(arrays, "test")
         self.classes = int(self.y.max()) + 1
-        weights = {name.partition("/")[2]: value for name, value in arrays.items() if name.startswith("extractor/")}
+        weights = {n.partition("/")[2]: v for n, v in arrays.items() if n.startswith("extractor/")}
+        weights = {n: v.astype(np.float32) if v.dtype == np.float16 else v for n, v in weights.items()}
         names = tuple(map(str, range(self.classes)))
         self.extractor = own_extractor(weights, self.x.shape[1:], names, "cpu")
         pick = np.random.default_rng(0).permutation
