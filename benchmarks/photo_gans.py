@@ -4,6 +4,7 @@
     python benchmarks/photo_gans.py r3gan r3gan-class ... --data packed/cifar.npz packed/clothes.npz --seeds 1 2 3
         --seconds 600 --cores 16 --out results
     python benchmarks/photo_gans.py r3gan-class@190000 ... --device cuda --cores 8 --out explored
+    python benchmarks/photo_gans.py --teach --data packed/cifar.npz --out results     # generators that --keep left
     python benchmarks/photo_gans.py --table --out results
 
 A job is a recipe (or one of WAYS, what was tried), a data set and a seed. Each runs as a process of its own on one core
@@ -676,6 +677,30 @@ def job(options: argparse.Namespace) -> None:
             )
 
 
+def teach(options: argparse.Namespace) -> None:
+    """Measure what generators that --keep left teach: 5,000 images of each, and as many as there are real ones."""
+    torch.set_num_threads(1)
+    for kept in sorted(options.out.glob("*.safetensors")):
+        stem, _, rest = kept.stem.partition("-")
+        way, _, seed = rest.rpartition("-")
+        path = next((path for path in options.data if path.stem == stem), None)
+        recipe = WAYS[way.partition("+")[0]]
+        if path is None or recipe.generator is None or not recipe.generator.labels:
+            continue
+        measures = Measures(path, options.tuning)
+        state = new_state(recipe, DataSpec.of(measures.x, measures.classes))
+        state.best("G").load_state_dict(
+            {k: v.float() if v.is_floating_point() else v for k, v in load_file(kept).items()}
+        )
+        row = {"way": way, "data": stem, "seed": int(seed), "real": len(measures.y)}
+        for count in (SAMPLES, len(measures.y)):
+            order = np.random.default_rng(0).permutation(len(measures.y))
+            labels = np.resize(measures.y[order], count)
+            row[f"taught_by_{count}"] = measures.taught(measures.drawn(state, recipe, labels, 0), labels)
+        files.append_line(options.out / "taught.jsonl", row)
+        print(json.dumps(row), flush=True)
+
+
 # --- many jobs -------------------------------------------------------------------------------------------------------
 
 
@@ -749,6 +774,7 @@ def main() -> None:
     parser.add_argument("--one", action="store_true", help="run the one job here")
     parser.add_argument("--pack", type=Path, help="write the data sets there")
     parser.add_argument("--weights", type=Path, help="of the pretrained network, as safetensors, without its package")
+    parser.add_argument("--teach", action="store_true", help="measure what kept generators of --out teach")
     parser.add_argument("--few", type=int, help="with --pack: so many training images")
     parser.add_argument("--table", action="store_true")
     options = parser.parse_args()
@@ -758,6 +784,8 @@ def main() -> None:
             pack(name, options.pack, options.few)
     elif options.one:
         job(options)
+    elif options.teach:
+        teach(options)
     elif options.names:
         run_all(options)
     if options.table:
