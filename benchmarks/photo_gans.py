@@ -65,7 +65,7 @@ from sparring.nets.efficientnet import enlarged
 from sparring.nets.layers import Architecture, DataSpec, normal_weights
 from sparring.nets.resnet import ConditionedNorm
 from sparring.records import no_progress, record
-from sparring.runs.defaults import with_augment
+from sparring.runs.defaults import FEW, with_augment
 
 SAMPLES, HALFWAY, SHOWN = 5000, 2000, 80
 REPLAN = 0.1  # of the seconds: how often the images that fit are counted anew
@@ -647,6 +647,8 @@ def job(options: argparse.Namespace) -> None:
     path, seed = options.data[0], options.seeds[0]
     measures = Measures(path, options.tuning, options.steps)
     name, _, augment = way.partition("+")
+    if augment == "early":  # as `auto` was before it learned to wait
+        augment = "diffaugment" if len(measures.x) < FEW else "none"
     recipe, _ = with_augment(WAYS[name], augment or "auto", len(measures.x))
     device = torch.device(options.device)
     pool = {"x": torch.from_numpy(measures.x).to(device), "y": torch.from_numpy(measures.y).to(device)}
