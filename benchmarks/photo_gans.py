@@ -500,14 +500,18 @@ def webp(image: np.ndarray) -> bytes:
 
 
 def part_of(arrays: dict[str, np.ndarray], part: str) -> tuple[np.ndarray, np.ndarray]:
-    """Images uint8 [N,H,W,3] and labels of "train" or "test"; images may lie there as they are (x_train)."""
+    """Images uint8 [N,H,W,3] and labels of "train" or "test", the first arrays["first_PART"] where that is there.
+
+    Images are files, one after another (x_train_webp or x_train_jpeg, with x_train_sizes), or lie there as they are.
+    """
     y = arrays[f"y_{part}"].astype(np.int64)
+    y = y[: int(arrays.get(f"first_{part}", np.array(len(y))))]
     if f"x_{part}" in arrays:
-        return arrays[f"x_{part}"], y
-    data = arrays[f"x_{part}_webp"].tobytes()
-    ends = np.cumsum(arrays[f"x_{part}_sizes"])
-    starts = ends - arrays[f"x_{part}_sizes"]
-    read = (Image.open(io.BytesIO(data[a:b])).convert("RGB") for a, b in zip(starts, ends, strict=True))
+        return arrays[f"x_{part}"][: len(y)], y
+    data = next(arrays[name] for name in (f"x_{part}_webp", f"x_{part}_jpeg") if name in arrays).tobytes()
+    sizes = arrays[f"x_{part}_sizes"].astype(np.int64)[: len(y)]
+    ends = np.cumsum(sizes)
+    read = (Image.open(io.BytesIO(data[a:b])).convert("RGB") for a, b in zip(ends - sizes, ends, strict=True))
     return np.stack([np.asarray(image) for image in read]), y
 
 
