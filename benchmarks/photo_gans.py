@@ -521,8 +521,8 @@ def part_of(arrays: dict[str, np.ndarray], part: str) -> tuple[np.ndarray, np.nd
 class Measures:
     """The real images, our extractor's features of them, and what is measured of a generator."""
 
-    def __init__(self, path: Path, tuning: bool, steps: int | None = None):
-        self.steps = steps
+    def __init__(self, path: Path, tuning: bool, steps: int | None = None, settled: bool = True):
+        self.steps, self.settled = steps, settled
         with np.load(path) as opened:
             arrays = dict(opened)
         if "images" in arrays:  # they lie in another file beside it
@@ -552,11 +552,9 @@ class Measures:
     def of(self, state: State, recipe: Recipe, data: Data, last: bool) -> tuple[dict, np.ndarray]:
         """Scores of the averaged generator, and images of every class; `last`: of more images, and as a teacher."""
         labels = self.labels if last else self.labels[:HALFWAY]
-        row: dict = {}
-        if last:  # as it was before norms were settled
-            before = self.seen(self.drawn(state, recipe, labels, 0))[0]
-            row["kernel_x1000_unsettled"] = 1000 * metrics.kernel_distance(self.real, before).value
-        settle_norms(recipe, state, data)
+        if self.settled:
+            settle_norms(recipe, state, data)
+        row: dict = {"settled": self.settled}
         made = self.drawn(state, recipe, labels, 0)
         features, named = self.seen(made)
         few = slice(0, HALFWAY)
@@ -649,9 +647,9 @@ def job(options: argparse.Namespace) -> None:
         pretrained.imagenet_weights = lambda: load_file(options.weights)
     way, _, images = options.names[0].partition("@")
     path, seed = options.data[0], options.seeds[0]
-    measures = Measures(path, options.tuning, options.steps)
     name, _, augment = way.partition("+")
-    if augment == "early":  # as `auto` was before it learned to wait
+    measures = Measures(path, options.tuning, options.steps, settled=augment != "before")
+    if augment == "before":  # as it was before `auto` learned to wait and norms were settled
         augment = "diffaugment" if len(measures.x) < FEW else "none"
     recipe, _ = with_augment(WAYS[name], augment or "auto", len(measures.x))
     device = torch.device(options.device)
@@ -765,7 +763,7 @@ def table(lines: list[dict]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", help="recipes or WAYS; +AUGMENT; @IMAGES: so many; :N: N seeds")
+    parser.add_argument("names", nargs="*", help="recipes or WAYS; +AUGMENT or +before; @IMAGES; :SEEDS")
     parser.add_argument("--data", type=Path, nargs="+", default=[])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--seconds", type=float, default=600.0)
