@@ -597,13 +597,13 @@ def rounds(
     images: int,
     device: str,
     marks: list[float],
-    wall: float = math.inf,
+    until: float = math.inf,
 ) -> Iterator[tuple[float, bool]]:
     """Train; yield (seconds spent, whether it is over) at the marks and at the end. `images`: 0 for what fits.
 
-    `wall`: seconds by the clock on the wall after which it is over too, measuring counted.
+    `until`: the time by the clock on the wall at which it is over too.
     """
-    begun = time.perf_counter()
+    begun = time.time()
     on_gpu = device != "cpu"
     precision = "bf16"
 
@@ -626,8 +626,8 @@ def rounds(
             over, check = seen >= images, 1e9 if on_gpu else spent / seconds + REPLAN
         else:
             share, check = spent / seconds, spent / seconds + REPLAN / 2
-            gone = time.perf_counter() - begun
-            left = min(seconds - spent, (wall - gone) * spent / gone)
+            clock = time.time()
+            left = min(seconds - spent, (until - clock) * spent / (clock - begun))
             planned = seen + max(0, round(left * seen / spent))
             over = planned <= seen
         if marks and share >= marks[0] and not over:
@@ -658,7 +658,7 @@ def job(options: argparse.Namespace) -> None:
     state = new_state(recipe, DataSpec.of(measures.x, measures.classes), seed=seed, device=options.device)
     found = rounds(
         recipe, state, data, seed=seed, seconds=options.seconds, images=int(images or 0), device=options.device,
-        marks=list(options.marks), wall=options.wall,
+        marks=list(options.marks), until=options.begun + options.wall,
     )  # fmt: skip
     begun = time.perf_counter()
     for spent, last in found:
@@ -725,7 +725,7 @@ def run_all(options: argparse.Namespace) -> None:
                 command += ["--device", options.device, "--marks", *map(str, options.marks)]
                 command += ["--tuning"] * options.tuning
                 command += ["--keep"] * options.keep
-                command += ["--wall", str(options.wall)]
+                command += ["--wall", str(options.wall), "--begun", str(options.begun)]
                 command += [] if options.steps is None else ["--steps", str(options.steps)]
                 command += ["--weights", str(options.weights)] if options.weights else []
                 log = (options.out / f"{data.stem}-{name}-{seed}.log").open("w")
@@ -772,7 +772,10 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--tuning", action="store_true", help="score against training images")
     parser.add_argument("--steps", type=int, help="of the network that learns from generated images; 0: none")
-    parser.add_argument("--wall", type=float, default=math.inf, help="stop training then at the latest")
+    parser.add_argument(
+        "--wall", type=float, default=math.inf, help="seconds after the start when training ends, at the latest"
+    )
+    parser.add_argument("--begun", type=float, default=time.time(), help="the start, by time.time()")
     parser.add_argument("--keep", action="store_true", help="keep the generators too, in half precision")
     parser.add_argument("--out", type=Path, default=Path("photo_gans"))
     parser.add_argument("--one", action="store_true", help="run the one job here")
