@@ -47,8 +47,8 @@ def test_what_is_named_is_taken():
 
 def test_few_images_are_shown_changed_unless_the_recipe_says_what_d_sees():
     few, why = with_augment(RECIPES["dcgan"], "auto", FEW - 1)
-    assert few == augmented(RECIPES["dcgan"], LateDiffAugment(after=99_990)) and "9,999 images are few" in why
-    assert [spec.augment.buffers[0].steps for spec in discriminators(few)] == [1562]  # of 64 images: ten epochs
+    assert few == augmented(RECIPES["dcgan"], LateDiffAugment(after=199_980)) and "9,999 images are few" in why
+    assert [spec.augment.buffers[0].steps for spec in discriminators(few)] == [3124]  # of 64 images: twenty epochs
     assert with_augment(RECIPES["dcgan"], "auto", FEW) == (RECIPES["dcgan"], "")
     own = augmented(RECIPES["dcgan"], DiffAugment(cut=0.0))
     assert with_augment(own, "auto", 10) == (own, "")

@@ -16,7 +16,7 @@ from .own_code import execute
 PER_CLASS = 50  # labelled images below which a class cannot be told to a game
 SHARE = 0.5  # of all images: a game of labels sees the labelled ones only
 FEW = 10_000  # images below which D is shown changed ones: it would know them by heart
-EPOCHS = 10  # in which D cannot know them by heart yet
+EPOCHS = 20  # in which D cannot know them by heart yet
 AUGMENTS: dict[str, NoAugment] = {"none": NoAugment(), "diffaugment": DiffAugment(), "ada": ADA()}
 
 
@@ -59,7 +59,7 @@ def find_recipe(recipe: str | Recipe, imageset: ImageSet | None = None) -> tuple
 def with_augment(recipe: Recipe, augment: str, images: int) -> tuple[Recipe, str]:
     """The recipe as it is to be trained on so many images (that it reads), and why it changed, if it did.
 
-    "auto": DiffAugment below 10,000 images, after ten epochs, if the recipe has a discriminator and does not say itself
+    "auto": DiffAugment below 10,000 images, after 20 epochs, if the recipe has a discriminator and does not say itself
     what it sees.
     Raises UsageError where the recipe has none and an augmentation was asked for.
     """

@@ -101,7 +101,7 @@ def train(
     batch: images in each step, at least 2, instead of the recipe's own.
     minutes: stop after so many minutes of all calls together.
     source: the images that pix2pix (of the same file names) or cyclegan starts from.
-    augment: how D sees images: none, diffaugment, ada, or auto: diffaugment below 10,000 images, after 10 epochs.
+    augment: how D sees images: none, diffaugment, ada, or auto: diffaugment below 10,000 images, after 20 epochs.
     monitor: go back to a healthy copy where training diverges or collapses.
     progress: called with a TrainingProgress from time to time.
 
