@@ -4,6 +4,7 @@
     python benchmarks/photo_gans.py r3gan r3gan-class ... --data packed/cifar.npz packed/clothes.npz --seeds 1 2 3
         --seconds 600 --cores 16 --out results
     python benchmarks/photo_gans.py r3gan-class@190000 ... --device cuda --cores 8 --out explored
+    python benchmarks/photo_gans.py --teach --data packed/cifar.npz --out results     # generators that --keep left
     python benchmarks/photo_gans.py --table --out results
 
 A job is a recipe (or one of WAYS, what was tried), a data set and a seed. Each runs as a process of its own on one core
@@ -18,52 +19,228 @@ package's `cnn` that saw 5,000 generated images only.
 import argparse
 import io
 import json
+import math
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 if __name__ == "__main__":
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
+import photo_projected as projected
 import torch
+from photo_projected import Projected
 from PIL import Image
-from safetensors.torch import load_file
-from torch import Tensor
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, softplus
 
 from sparring import files, keyed_random, metrics
 from sparring.classifiers import METHODS
 from sparring.data import load, split
 from sparring.devices import keep_memory
+from sparring.features import pretrained
 from sparring.features.learned import by_labels, learned, own_extractor, trained
+from sparring.games.augment import TrackedBuffer
 from sparring.games.builders import Recipe
 from sparring.games.constraints import NoConstraint, SpectralNorm
-from sparring.games.heads import Projection
-from sparring.games.losses import R1, AdversarialLoss, Hinge, Relativistic
-from sparring.games.measures import Loss
+from sparring.games.heads import Classes, Projection, ProjectionAndClasses
+from sparring.games.losses import R1, AdversarialLoss, Classify, Hinge, Relativistic
+from sparring.games.measures import Loss, MeanScore
 from sparring.games.nodes import Discriminated, Node, StepContext
 from sparring.games.players import Adam, Discriminator, Generator, Player
 from sparring.games.recipes import RECIPES, labelled, pair_y, real_y, smooth, their_y
 from sparring.games.schedules import Cosine, Schedule, Window
-from sparring.games.training import Data, State, new_state, training
+from sparring.games.training import Data, State, new_state, settle_norms, training
 from sparring.images import grid, save_png, to_uint8
-from sparring.nets import projected
+from sparring.nets.classifiers import SmallCNN
 from sparring.nets.dcgan import DCGAN
 from sparring.nets.efficientnet import enlarged
-from sparring.nets.layers import Architecture, DataSpec
-from sparring.nets.projected import Projected
+from sparring.nets.layers import Architecture, DataSpec, normal_weights
+from sparring.nets.resnet import ConditionedNorm
 from sparring.records import no_progress, record
-from sparring.runs.defaults import with_augment
+from sparring.runs.defaults import FEW, with_augment
 
 SAMPLES, HALFWAY, SHOWN = 5000, 2000, 80
 REPLAN = 0.1  # of the seconds: how often the images that fit are counted anew
 SPECS = {"cifar": ("cifar10", None), "clothes": ("clothes.zip", 64)}
 
 # --- what was tried --------------------------------------------------------------------------------------------------
+
+
+@record
+class LayeredDCGAN(DCGAN):
+    """DCGAN whose generator is told the label in every batch norm too, by a scale and a shift for each class.
+
+    Dumoulin et al. 2017, arXiv:1610.07629, section 2.2, as in Miyato & Koyama 2018.
+    """
+
+    def generator(self, data_spec: DataSpec, z: int, condition: int = 0) -> nn.Module:
+        return LayeredGenerator(super().generator(data_spec, z, condition), condition)
+
+
+class LayeredGenerator(nn.Module):
+    """See LayeredDCGAN: the layers of a DCGAN generator, its norms replaced."""
+
+    def __init__(self, layers: nn.Module, condition: int):
+        super().__init__()
+        self.layers, self.condition = nn.ModuleList(layers.children()), condition
+        for number, layer in enumerate(self.layers):
+            if isinstance(layer, nn.BatchNorm2d):
+                self.layers[number] = normal_weights(ConditionedNorm(layer.num_features, condition))
+
+    def forward(self, x: Tensor) -> Tensor:
+        label = x[:, x.shape[1] - self.condition :]
+        for layer in self.layers:
+            x = layer(x, label) if isinstance(layer, ConditionedNorm) else layer(x)
+        return x
+
+
+@record
+class ClassMatching(Loss):
+    """Kernel distance of fakes to real images of their class in D's own features: of means, after Salimans et al. 2016,
+    section 3.1, but unbiased, and within classes.
+    """
+
+    real: Discriminated = real_y
+    fake: Discriminated = pair_y
+    label: Node[Tensor] = their_y
+
+    title = "distance of class means in its features"
+    whole_batch = True
+
+    def __call__(self, context: StepContext) -> Tensor:
+        y, real, fake = context[self.label], context[self.real].features.detach(), context[self.fake].features
+        mean, scale = real.mean(0), real.std(0)
+        scale = (scale + 0.3 * scale.mean()) * real.shape[1] ** 0.5
+        a, b = (real - mean) / scale, (fake - mean) / scale
+        same = (y[:, None] == y[None, :]).to(b.dtype)
+        others = same - torch.eye(len(y), device=y.device, dtype=b.dtype)
+        return (b @ b.T * others).sum() / others.sum().clamp(min=1) - 2 * (a @ b.T * same).sum() / same.sum()
+
+
+@record
+class Followed(TrackedBuffer):
+    """The exponential average of a measure."""
+
+    decay: float = 0.99
+
+    def initial(self, data_spec: DataSpec) -> Tensor:
+        return torch.zeros(())
+
+    def update(self, buffer: Tensor, mean: Tensor) -> None:
+        buffer.lerp_(mean, 1 - self.decay)
+
+
+@record
+class LeCam(Loss):
+    """Squared distance of D's scores of real images to its average score of fakes, and the other way round.
+
+    Tseng et al. 2021, arXiv:2104.03310, eq. 4.
+    """
+
+    real: Discriminated = real_y
+    fake: Discriminated = pair_y
+
+    title = "distance to the other average"
+    reads = ("score",)
+
+    def __call__(self, context: StepContext) -> Tensor:
+        real, fake = context.buffer("D", "real"), context.buffer("D", "fake")
+        return (context[self.real].score - fake).square() + (context[self.fake].score - real).square()
+
+
+FOLLOWED = (Followed("real", MeanScore(of=real_y)), Followed("fake", MeanScore(of=pair_y)))
+
+
+# One pass for both players: the gradient of D's loss is turned around on its way to G (Ganin et al. 2016,
+# arXiv:1505.07818, section 3.2), and scaled for each pair to be that of G's own loss.
+
+
+@record
+class Turned(Node[Tensor]):
+    """Images whose gradient is multiplied by what `OnePass` says of each, and added to what it says."""
+
+    of: Node[Tensor] = pair_y.of
+
+    def __call__(self, context: StepContext) -> Tensor:
+        x, said = context[self.of], []
+        turned = _Turn.apply(x, said)
+        turned.said = said
+        return turned
+
+
+class _Turn(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, said):
+        ctx.said = said
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx, grad):
+        factor, more = ctx.said
+        return more - grad * factor.view(-1, *[1] * (grad.ndim - 1)).to(grad.dtype), None
+
+
+@record
+class Detached(Node[Tensor]):
+    """Images without their graph."""
+
+    of: Node[Tensor] = pair_y.of
+
+    def __call__(self, context: StepContext) -> Tensor:
+        return context[self.of].detach()
+
+
+turned_y = Discriminated("D", Turned(), their_y)
+detached_y = Discriminated("D", Detached(), their_y)
+
+
+@record
+class OnePass(Relativistic):
+    """The game of Relativistic for both players in one pass: the gradient that reaches G is that of softplus(r - f) and
+    `classes` times that of D's doubt about the class that was asked for.
+    """
+
+    real: Discriminated = real_y
+    fake: Discriminated = turned_y
+    most: float = 1e4  # times as much as D's own gradient
+    classes: float = 0.0
+    label: Node[Tensor] = their_y
+
+    def __call__(self, context: StepContext) -> Tensor:
+        lead = context[self.real].score - context[self.fake].score
+        images, more = context[self.fake.of], torch.zeros(())
+        if self.classes:
+            doubt = self.classes * cross_entropy(context[self.fake].logits, context[self.label])
+            (more,) = torch.autograd.grad(doubt, images, retain_graph=True)
+        images.said.extend((lead.detach().exp().clamp(max=self.most), more))
+        return softplus(-lead)
+
+
+def one_pass(
+    *,
+    lazy: int = 4,
+    batch: int = 16,
+    lr: float | Schedule = Cosine(1e-3, 1e-4),
+    net: Architecture = smooth,
+    generator: Architecture = DCGAN(),
+    average: float = 0.999,
+    classes: float = 0.0,
+) -> Recipe:
+    """r3gan-class as one player of both networks; `classes`: weight of an auxiliary classifier's loss for G."""
+    gamma = Cosine(1.0, 0.1)
+    losses = (OnePass(classes=classes), R1(gamma, every=lazy, at=real_y), R1(gamma, every=lazy, at=detached_y))
+    losses += (Classify(of=real_y, label=their_y),) if classes else ()
+    head = ProjectionAndClasses() if classes else Projection()
+    nets = (Discriminator(net=net, head=head), Generator(net=generator, labels=True))
+    return Recipe("ours", (Player("DG", nets, losses, Adam(lr, (0.0, 0.99)), average=average),), batch)
 
 
 def by_class(
@@ -78,14 +255,37 @@ def by_class(
     beta: float = 0.99,
     ours: bool = True,
     second: tuple[Discriminator, AdversarialLoss] | None = None,
+    classes: float | Schedule = 0.0,
+    learned: float = 1.0,
+    matching: float = 0.0,
+    judge: float = 0.0,
+    lecam: float = 0.0,
+    start: float = 0.0,
 ) -> Recipe:
-    """r3gan-class with changes; `lazy`: penalties in every so-many-th step; `second`: a discriminator more."""
+    """r3gan-class with changes; `lazy`: penalties in every so-many-th step; `second`: a discriminator more.
+
+    `classes`: weight for G of D's auxiliary classifier, which itself learns from real images with weight `learned`.
+    `matching`: weight for G of the distance of class means in D's features. `judge`: weight for G of a classifier C of
+    its own, which learns from the same real images beside the game. `start`: the game begins after so much of training;
+    until then D learns classes alone.
+    """
     gamma = Cosine(penalty, penalty / 10)
-    game = Relativistic(real=real_y, fake=pair_y)
+    game = Relativistic(Window(start=start) if start else 1.0, real=real_y, fake=pair_y)
     nets, d, g = (), (), ()
     if ours:
-        nets = (Discriminator(net=net, head=Projection()),)
+        head = ProjectionAndClasses() if classes else Projection()
+        nets = (Discriminator(net=net, head=head, buffers=FOLLOWED if lecam else ()),)
         d, g = (game, R1(gamma, every=lazy, at=real_y), R1(gamma, every=lazy, at=pair_y)), (game,)
+    if classes:
+        d, g = (*d, Classify(learned, of=real_y, label=their_y)), (*g, Classify(classes, of=pair_y, label=their_y))
+    if lecam:
+        d = (*d, LeCam(lecam))
+    if matching:
+        g = (*g, ClassMatching(matching))
+    if judge:
+        nets = (*nets, Discriminator("C", SmallCNN(), Classes()))
+        d = (*d, Classify(of=Discriminated("C", labelled), label=their_y))
+        g = (*g, Classify(judge, of=Discriminated("C", pair_y.of), label=their_y))
     if second:
         nets, d, g = (*nets, second[0]), (*d, second[1]), (*g, second[1])
     adam = Adam(lr, (0.0, beta))
@@ -182,13 +382,63 @@ def tried() -> dict[str, Recipe]:
         "lazy4-second64-0.1": by_class(lazy=4, second=frozen(weight=0.1, enlarged=2.0)),
         "lazy4-second64-late": by_class(lazy=4, second=frozen(weight=late, enlarged=2.0)),
         "lazy4-second64-pairs": by_class(lazy=4, second=frozen(Relativistic, 0.1, enlarged=2.0)),
-        "thin": by_class(net=DCGAN(width=48, batchnorm=False), generator=DCGAN(width=48)),
+        "thin48": by_class(net=DCGAN(width=48, batchnorm=False), generator=DCGAN(width=48)),
         "thin-D": by_class(net=DCGAN(width=48, batchnorm=False)),
         "wide-G": by_class(generator=DCGAN(width=96)),
         "projected32": by_class(ours=False, second=frozen(), lr=slow),
         "projected64": by_class(ours=False, second=frozen(enlarged=2.0), lr=slow),
         "projected64-fast": by_class(ours=False, second=frozen(enlarged=2.0), lr=fast),
         "projected64-unmixed": by_class(ours=False, second=frozen(enlarged=2.0, mixed=False), lr=slow),
+    }
+    thin, layered = DCGAN(width=32, batchnorm=False), LayeredDCGAN()
+    b16 = partial(by_class, lazy=4, batch=16)
+    ways |= {
+        "ema0.995-b16": b16(average=0.995),
+        "layered": b16(generator=layered),
+        "layered-thin-D": b16(generator=layered, net=thin),
+        "layered-thin": b16(generator=LayeredDCGAN(width=32), net=thin),
+        "layered-rate2": b16(generator=layered, lr=Cosine(2e-3, 1e-4)),
+        "layered-ema0.995": b16(generator=layered, average=0.995),
+        "classes0.1": b16(classes=0.1),
+        "classes0.3": b16(classes=0.3),
+        "classes1": b16(classes=1.0),
+        "layered-classes0.1": b16(generator=layered, classes=0.1),
+        "layered-classes0.3": b16(generator=layered, classes=0.3),
+        "layered-classes1": b16(generator=layered, classes=1.0),
+        "layered-judge0.3": b16(generator=layered, judge=0.3),
+        "layered-classes0.3-start": b16(generator=layered, classes=Window(0.3, start=0.1), start=0.1),
+        "layered-lecam0.1": b16(generator=layered, lecam=0.1),
+        "layered-lecam0.01": b16(generator=layered, lecam=0.01),
+        "matching1": b16(matching=1.0),
+        "layered-matching1": b16(generator=layered, matching=1.0),
+        "layered-b8": by_class(lazy=4, batch=8, generator=layered),
+        "layered-lazy8": by_class(lazy=8, batch=16, generator=layered),
+        "thin": b16(generator=DCGAN(width=32), net=thin),
+        "one-pass": one_pass(),
+        "one-pass-layered": one_pass(generator=layered),
+        "one-pass-classes0.3": one_pass(classes=0.3),
+        "one-pass-classes0.3-ema0.995": one_pass(classes=0.3, average=0.995),
+    }
+    named = partial(b16, classes=0.3)
+    ways |= {
+        "classes0.3-ema0.995": named(average=0.995),
+        "classes0.3-rate2": named(lr=Cosine(2e-3, 1e-4)),
+        "classes0.3-rate2-ema0.995": named(lr=Cosine(2e-3, 1e-4), average=0.995),
+        "classes0.3-thin-D": named(net=thin),
+        "classes0.3-thin": named(net=thin, generator=DCGAN(width=32)),
+        **{f"classes0.3-thin{w}": named(net=DCGAN(w, batchnorm=False), generator=DCGAN(w)) for w in (16, 24, 48)},
+        "classes0.3-thin-b32": by_class(lazy=4, batch=32, classes=0.3, net=thin, generator=DCGAN(width=32)),
+        "classes0.3-wide-G": named(generator=DCGAN(width=96)),
+        "classes0.3-b8": by_class(lazy=4, batch=8, classes=0.3),
+        "classes0.3-b32": by_class(lazy=4, batch=32, classes=0.3),
+        "classes0.3-lazy8": by_class(lazy=8, batch=16, classes=0.3),
+        "classes0.3-lecam0.1": named(lecam=0.1),
+        "classes0.3-matching1": named(matching=1.0),
+        "classes0.3-start": b16(classes=Window(0.3, start=0.1), start=0.1),
+        "classes0.3-penalty-third": named(penalty=0.3),
+        "classes0.3-judge0.3": named(judge=0.3),
+        "judge0.3": b16(judge=0.3),
+        "classes0.3-beta0.9": named(beta=0.9),
     }
     for weight in (0.03, 0.1, 0.3):
         ways[f"second32-{weight}"] = by_class(second=frozen(weight=weight))
@@ -250,14 +500,18 @@ def webp(image: np.ndarray) -> bytes:
 
 
 def part_of(arrays: dict[str, np.ndarray], part: str) -> tuple[np.ndarray, np.ndarray]:
-    """Images uint8 [N,H,W,3] and labels of "train" or "test"; images may lie there as they are (x_train)."""
+    """Images uint8 [N,H,W,3] and labels of "train" or "test", the first arrays["first_PART"] where that is there.
+
+    Images are files, one after another (x_train_webp or x_train_jpeg, with x_train_sizes), or lie there as they are.
+    """
     y = arrays[f"y_{part}"].astype(np.int64)
+    y = y[: int(arrays.get(f"first_{part}", np.array(len(y))))]
     if f"x_{part}" in arrays:
-        return arrays[f"x_{part}"], y
-    data = arrays[f"x_{part}_webp"].tobytes()
-    ends = np.cumsum(arrays[f"x_{part}_sizes"])
-    starts = ends - arrays[f"x_{part}_sizes"]
-    read = (Image.open(io.BytesIO(data[a:b])).convert("RGB") for a, b in zip(starts, ends, strict=True))
+        return arrays[f"x_{part}"][: len(y)], y
+    data = next(arrays[name] for name in (f"x_{part}_webp", f"x_{part}_jpeg") if name in arrays).tobytes()
+    sizes = arrays[f"x_{part}_sizes"].astype(np.int64)[: len(y)]
+    ends = np.cumsum(sizes)
+    read = (Image.open(io.BytesIO(data[a:b])).convert("RGB") for a, b in zip(ends - sizes, ends, strict=True))
     return np.stack([np.asarray(image) for image in read]), y
 
 
@@ -267,18 +521,26 @@ def part_of(arrays: dict[str, np.ndarray], part: str) -> tuple[np.ndarray, np.nd
 class Measures:
     """The real images, our extractor's features of them, and what is measured of a generator."""
 
-    def __init__(self, path: Path, tuning: bool):
+    def __init__(self, path: Path, tuning: bool, steps: int | None = None, settled: bool = True):
+        self.steps, self.settled = steps, settled
         with np.load(path) as opened:
             arrays = dict(opened)
+        if "images" in arrays:  # they lie in another file beside it
+            with np.load(path.parent / str(arrays["images"])) as opened:
+                arrays |= dict(opened)
         self.x, self.y = part_of(arrays, "train")
         self.test_x, self.test_y = part_of(arrays, "test")
         self.classes = int(self.y.max()) + 1
-        weights = {name.partition("/")[2]: value for name, value in arrays.items() if name.startswith("extractor/")}
+        weights = {n.partition("/")[2]: v for n, v in arrays.items() if n.startswith("extractor/")}
+        weights = {n: v.astype(np.float32) if v.dtype == np.float16 else v for n, v in weights.items()}
         names = tuple(map(str, range(self.classes)))
         self.extractor = own_extractor(weights, self.x.shape[1:], names, "cpu")
         pick = np.random.default_rng(0).permutation
-        real = self.x[pick(len(self.x))[:SAMPLES]] if tuning else self.test_x[pick(len(self.test_x))[:SAMPLES]]
-        self.real = self.seen(real)[0]
+        if tuning:  # the network that learns from generated images has not seen these either
+            self.test_x, self.test_y = self.x, self.y
+        at = pick(len(self.test_x))[:SAMPLES]
+        self.test_x, self.test_y = self.test_x[at], self.test_y[at]
+        self.real = self.seen(self.test_x)[0]
         self.labels = self.y[pick(len(self.y))[:SAMPLES]] if len(self.y) >= SAMPLES else np.resize(self.y, SAMPLES)
 
     def seen(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -287,22 +549,30 @@ class Measures:
         named = np.concatenate([part[1] for part in parts if part[1] is not None]).argmax(1)
         return np.concatenate([part[0] for part in parts]), named
 
-    def of(self, state: State, recipe: Recipe, last: bool) -> tuple[dict, np.ndarray]:
+    def of(self, state: State, recipe: Recipe, data: Data, last: bool) -> tuple[dict, np.ndarray]:
+        """Scores of the averaged generator, and images of every class; `last`: of more images, and as a teacher."""
         labels = self.labels if last else self.labels[:HALFWAY]
+        if self.settled:
+            settle_norms(recipe, state, data)
+        row: dict = {"settled": self.settled}
         made = self.drawn(state, recipe, labels, 0)
         features, named = self.seen(made)
         few = slice(0, HALFWAY)
         kernel, near = metrics.kernel_distance(self.real, features), metrics.neighbours(self.real[few], features[few])
-        row = {"kernel_x1000": 1000 * kernel.value, "kernel_x1000_error": 1000 * kernel.error}
+        row |= {"kernel_x1000": 1000 * kernel.value, "kernel_x1000_error": 1000 * kernel.error}
         row |= {name: value.value for name, value in near._asdict().items()}
         row["colour"] = [round(v, 1) for v in made.mean((0, 1, 2)).tolist()]
         if recipe.generator is not None and recipe.generator.labels:
             row["fidelity"] = float((named == labels).mean())
-            if last:
-                learner = METHODS["cnn"].make(random_state=0, threads=1).fit(made, labels)
-                row["train_on_generated"] = float((learner.predict(self.test_x) == self.test_y).mean())
+            if last and self.steps != 0:
+                row["train_on_generated"] = self.taught(made, labels)
         shown = np.arange(SHOWN) // 8 % self.classes
         return row, grid(self.drawn(state, recipe, shown, 1), columns=8)
+
+    def taught(self, made: np.ndarray, labels: np.ndarray) -> float:
+        """The accuracy on real images of a network that learned from generated ones."""
+        learner = METHODS["cnn"].make(random_state=0, threads=1, steps=self.steps).fit(made, labels)
+        return float((learner.predict(self.test_x) == self.test_y).mean())
 
     @torch.no_grad()
     def drawn(self, state: State, recipe: Recipe, labels: np.ndarray, seed: int) -> np.ndarray:
@@ -318,9 +588,22 @@ class Measures:
 
 
 def rounds(
-    recipe: Recipe, state: State, data: Data, *, seed: int, seconds: float, images: int, device: str, marks: list[float]
+    recipe: Recipe,
+    state: State,
+    data: Data,
+    *,
+    seed: int,
+    seconds: float,
+    images: int,
+    device: str,
+    marks: list[float],
+    until: float = math.inf,
 ) -> Iterator[tuple[float, bool]]:
-    """Train; yield (seconds spent, whether it is over) at the marks and at the end. `images`: 0 for what fits."""
+    """Train; yield (seconds spent, whether it is over) at the marks and at the end. `images`: 0 for what fits.
+
+    `until`: the time by the clock on the wall at which it is over too.
+    """
+    begun = time.time()
     on_gpu = device != "cpu"
     precision = "bf16"
 
@@ -343,7 +626,9 @@ def rounds(
             over, check = seen >= images, 1e9 if on_gpu else spent / seconds + REPLAN
         else:
             share, check = spent / seconds, spent / seconds + REPLAN / 2
-            planned = seen + max(0, round((seconds - spent) * seen / spent))
+            clock = time.time()
+            left = min(seconds - spent, (until - clock) * spent / (clock - begun))
+            planned = seen + max(0, round(left * seen / spent))
             over = planned <= seen
         if marks and share >= marks[0] and not over:
             marks.pop(0)
@@ -359,22 +644,25 @@ def job(options: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     keep_memory()
     if options.weights:  # a machine without the package that ships them
-        projected.imagenet_weights = lambda: load_file(options.weights)
+        pretrained.imagenet_weights = lambda: load_file(options.weights)
     way, _, images = options.names[0].partition("@")
     path, seed = options.data[0], options.seeds[0]
-    measures = Measures(path, options.tuning)
-    recipe, _ = with_augment(WAYS[way], "auto", len(measures.x))
+    name, _, augment = way.partition("+")
+    measures = Measures(path, options.tuning, options.steps, settled=augment != "before")
+    if augment == "before":  # as it was before `auto` learned to wait and norms were settled
+        augment = "diffaugment" if len(measures.x) < FEW else "none"
+    recipe, _ = with_augment(WAYS[name], augment or "auto", len(measures.x))
     device = torch.device(options.device)
     pool = {"x": torch.from_numpy(measures.x).to(device), "y": torch.from_numpy(measures.y).to(device)}
     data: Data = {name: pool for name in ("all", "labelled") if name in recipe.pools}
     state = new_state(recipe, DataSpec.of(measures.x, measures.classes), seed=seed, device=options.device)
     found = rounds(
         recipe, state, data, seed=seed, seconds=options.seconds, images=int(images or 0), device=options.device,
-        marks=list(options.marks),
+        marks=list(options.marks), until=options.begun + options.wall,
     )  # fmt: skip
     begun = time.perf_counter()
     for spent, last in found:
-        row, picture = measures.of(state, recipe, last)
+        row, picture = measures.of(state, recipe, data, last)
         row = {
             "way": way, "data": path.stem, "seed": seed, "budget": options.seconds, "last": last,
             "seconds": round(spent, 1), "wall": round(time.perf_counter() - begun, 1),
@@ -385,6 +673,36 @@ def job(options: argparse.Namespace) -> None:
         files.append_line(options.out / "results.jsonl", row)
         save_png(options.out / f"{path.stem}-{way}-{seed}-{round(spent)}.png", picture, generated=True)
         print(json.dumps(row), flush=True)
+        if last and options.keep and recipe.generator is not None:
+            G = state.best(recipe.generator.name)
+            half = {k: v.half() if v.is_floating_point() else v for k, v in G.state_dict().items()}
+            save_file(
+                {k: v.contiguous() for k, v in half.items()}, options.out / f"{path.stem}-{way}-{seed}.safetensors"
+            )
+
+
+def teach(options: argparse.Namespace) -> None:
+    """Measure what generators that --keep left teach: 5,000 images of each, and as many as there are real ones."""
+    torch.set_num_threads(1)
+    for kept in sorted(options.out.glob("*.safetensors")):
+        stem, _, rest = kept.stem.partition("-")
+        way, _, seed = rest.rpartition("-")
+        path = next((path for path in options.data if path.stem == stem), None)
+        recipe = WAYS[way.partition("+")[0]]
+        if path is None or recipe.generator is None or not recipe.generator.labels:
+            continue
+        measures = Measures(path, options.tuning)
+        state = new_state(recipe, DataSpec.of(measures.x, measures.classes))
+        state.best("G").load_state_dict(
+            {k: v.float() if v.is_floating_point() else v for k, v in load_file(kept).items()}
+        )
+        row = {"way": way, "data": stem, "seed": int(seed), "real": len(measures.y)}
+        for count in (SAMPLES, len(measures.y)):
+            order = np.random.default_rng(0).permutation(len(measures.y))
+            labels = np.resize(measures.y[order], count)
+            row[f"taught_by_{count}"] = measures.taught(measures.drawn(state, recipe, labels, 0), labels)
+        files.append_line(options.out / "taught.jsonl", row)
+        print(json.dumps(row), flush=True)
 
 
 # --- many jobs -------------------------------------------------------------------------------------------------------
@@ -392,7 +710,8 @@ def job(options: argparse.Namespace) -> None:
 
 def run_all(options: argparse.Namespace) -> None:
     """Run every job as a process on a core of its own, the first seed of everything first."""
-    waiting = [(n, d, s) for s in options.seeds for d in options.data for n in options.names]
+    asked = [(n.partition(":")[0], int(n.partition(":")[2] or len(options.seeds))) for n in options.names]
+    waiting = [(n, d, s) for i, s in enumerate(options.seeds) for d in options.data for n, most in asked if i < most]
     cores = sorted(os.sched_getaffinity(0))[: options.cores]
     running: dict[int, subprocess.Popen] = {}
     while waiting or running:
@@ -405,6 +724,9 @@ def run_all(options: argparse.Namespace) -> None:
                 command += ["--seeds", str(seed), "--seconds", str(options.seconds), "--out", str(options.out)]
                 command += ["--device", options.device, "--marks", *map(str, options.marks)]
                 command += ["--tuning"] * options.tuning
+                command += ["--keep"] * options.keep
+                command += ["--wall", str(options.wall), "--begun", str(options.begun)]
+                command += [] if options.steps is None else ["--steps", str(options.steps)]
                 command += ["--weights", str(options.weights)] if options.weights else []
                 log = (options.out / f"{data.stem}-{name}-{seed}.log").open("w")
                 running[core] = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
@@ -441,7 +763,7 @@ def table(lines: list[dict]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", help="recipes or WAYS, with @IMAGES for a fixed number of images")
+    parser.add_argument("names", nargs="*", help="recipes or WAYS; +AUGMENT or +before; @IMAGES; :SEEDS")
     parser.add_argument("--data", type=Path, nargs="+", default=[])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--seconds", type=float, default=600.0)
@@ -449,10 +771,17 @@ def main() -> None:
     parser.add_argument("--cores", type=int, default=16)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--tuning", action="store_true", help="score against training images")
+    parser.add_argument("--steps", type=int, help="of the network that learns from generated images; 0: none")
+    parser.add_argument(
+        "--wall", type=float, default=math.inf, help="seconds after the start when training ends, at the latest"
+    )
+    parser.add_argument("--begun", type=float, default=time.time(), help="the start, by time.time()")
+    parser.add_argument("--keep", action="store_true", help="keep the generators too, in half precision")
     parser.add_argument("--out", type=Path, default=Path("photo_gans"))
     parser.add_argument("--one", action="store_true", help="run the one job here")
     parser.add_argument("--pack", type=Path, help="write the data sets there")
     parser.add_argument("--weights", type=Path, help="of the pretrained network, as safetensors, without its package")
+    parser.add_argument("--teach", action="store_true", help="measure what kept generators of --out teach")
     parser.add_argument("--few", type=int, help="with --pack: so many training images")
     parser.add_argument("--table", action="store_true")
     options = parser.parse_args()
@@ -462,6 +791,8 @@ def main() -> None:
             pack(name, options.pack, options.few)
     elif options.one:
         job(options)
+    elif options.teach:
+        teach(options)
     elif options.names:
         run_all(options)
     if options.table:

@@ -142,7 +142,8 @@ the first minutes and made one image per class. The embedding starts with the sa
         ),
         "r3gan-class-quick": (
             "r3gan-class",
-            """The same for minutes on a CPU, as `r3gan-quick`.""",
+            """The same for minutes on a CPU, as `r3gan-quick`. D also names the class of real images, and G is to make images whose class D
+names right: an auxiliary classifier beside the projection. It costs no pass more.""",
         ),
     },
     "Few labels": {

@@ -10,7 +10,9 @@ from toys import FACTS, pools
 from sparring.games.augment import (
     ADA,
     DiffAugment,
+    LateDiffAugment,
     NoAugment,
+    Onset,
     Probability,
     cut_out,
     mirrored_index,
@@ -18,7 +20,7 @@ from sparring.games.augment import (
     read_at,
     shifted_by_pixels,
 )
-from sparring.games.builders import gan
+from sparring.games.builders import augmented, gan
 from sparring.games.losses import R1, Hinge
 from sparring.games.measures import Sign
 from sparring.games.nodes import FAKE, Batch, Discriminated
@@ -28,7 +30,10 @@ from sparring.nets.dcgan import DCGAN
 from sparring.nets.layers import DataSpec
 from sparring.nets.mlp import MLP
 
-ONE, ALL = torch.tensor(1.0), [NoAugment(), DiffAugment(), ADA(), ADA(rotation=180, flip=True, quarter_turns=True)]
+ONE, ALL = (
+    torch.tensor(1.0),
+    [NoAugment(), DiffAugment(), LateDiffAugment(), ADA(), ADA(rotation=180, flip=True, quarter_turns=True)],
+)
 
 
 def drawn(*shape, seed=0):
@@ -224,6 +229,27 @@ def test_the_mean_image_stays_where_it_is():
     x = torch.zeros(20000, 1, 4, 4)
     for augment in (ADA(), DiffAugment()):
         assert augment.apply(x, drawn(20000, augment.numbers), ONE).mean().abs() < 0.01
+
+
+def test_a_late_change_is_that_of_diffaugment_with_probability_p():
+    x, u, late = images(4000), drawn(4000, 8), LateDiffAugment(after=100)
+    assert all(torch.equal(late.apply(x, u, p), x) for p in (None, torch.tensor(-0.5), torch.tensor(0.0)))
+    assert torch.equal(late.apply(x, u, ONE), DiffAugment().apply(x, u[:, :7]))
+    seen = late.apply(x, u, ONE / 4)
+    changed = (seen != x).flatten(1).any(1)
+    assert abs(changed.double().mean() - 0.25) < 0.03
+    assert torch.equal(seen[changed], DiffAugment().apply(x, u[:, :7])[changed])
+
+
+def test_late_changes_begin_after_so_many_images_and_are_whole_after_twice_as_many():
+    recipe = augmented(
+        gan("ours", Hinge(), discriminator=Discriminator(net=MLP((8,))), batch=10), LateDiffAugment(after=55)
+    )
+    data, p = pools(), []
+    for state, _ in training(recipe, new_state(recipe, FACTS), data, images=140):
+        p.append(state.nets["D"].augment_probability.item())
+    assert p == pytest.approx([-0.8, -0.6, -0.4, -0.2, 0, 0.2, 0.4, 0.6, 0.8, 1, 1, 1, 1, 1], abs=1e-6)
+    assert Onset(steps=5).initial(FACTS) == -1
 
 
 def test_each_kind_of_change_happens_with_probability_p():

@@ -6,7 +6,7 @@ from toys import striped
 
 from sparring.data import load
 from sparring.errors import UsageError
-from sparring.games.augment import ADA, DiffAugment, NoAugment
+from sparring.games.augment import ADA, DiffAugment, LateDiffAugment, NoAugment
 from sparring.games.builders import augmented
 from sparring.games.measures import Sign
 from sparring.games.players import Discriminator
@@ -47,15 +47,15 @@ def test_what_is_named_is_taken():
 
 def test_few_images_are_shown_changed_unless_the_recipe_says_what_d_sees():
     few, why = with_augment(RECIPES["dcgan"], "auto", FEW - 1)
-    assert [spec.augment for spec in discriminators(few)] == [DiffAugment()] and "9,999 images are few" in why
+    assert few == augmented(RECIPES["dcgan"], LateDiffAugment(after=199_980)) and "9,999 images are few" in why
+    assert [spec.augment.buffers[0].steps for spec in discriminators(few)] == [3124]  # of 64 images: twenty epochs
     assert with_augment(RECIPES["dcgan"], "auto", FEW) == (RECIPES["dcgan"], "")
     own = augmented(RECIPES["dcgan"], DiffAugment(cut=0.0))
     assert with_augment(own, "auto", 10) == (own, "")
     for name in ("classifier", "vae", "inpaint"):  # no discriminator, or one that sees pairs
         assert with_augment(RECIPES[name], "auto", 10) == (RECIPES[name], "")
-    assert all(
-        spec.augment == DiffAugment() for spec in discriminators(with_augment(RECIPES["cyclegan"], "auto", 10)[0])
-    )
+    both = discriminators(with_augment(RECIPES["cyclegan"], "auto", 10)[0])
+    assert [type(spec.augment) for spec in both] == [LateDiffAugment] * 2
 
 
 def test_an_augmentation_that_is_asked_for_is_used_or_refused():

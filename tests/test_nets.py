@@ -9,7 +9,16 @@ from torch.nn.functional import softplus
 from toys import FACTS
 
 from sparring.games.constraints import SpectralNorm, WeightClip
-from sparring.games.heads import Classes, ClassesAsScore, Codes, Patches, Projection, Score, ScoreAndClasses
+from sparring.games.heads import (
+    Classes,
+    ClassesAsScore,
+    Codes,
+    Patches,
+    Projection,
+    ProjectionAndClasses,
+    Score,
+    ScoreAndClasses,
+)
 from sparring.games.players import Discriminator, Encoder, Generator, Translator
 from sparring.nets.classifiers import SmallCNN
 from sparring.nets.dcgan import DCGAN
@@ -335,9 +344,31 @@ def test_clipped_weights_stay_within_the_bound():
     assert SpectralNorm().lipschitz and WeightClip().lipschitz
 
 
+@pytest.mark.parametrize(
+    ("height", "width", "channels"),
+    [(28, 28, [8, 16]), (32, 40, [8, 16, 32]), (44, 64, [8, 16, 32]), (48, 48, [4, 8, 16]), (64, 70, [4, 8, 16, 32])],
+)
+def test_networks_of_larger_images_are_thinner_beyond_a_size(height, width, channels):
+    spec = DataSpec(3, height, width)
+    trunk, _ = DCGAN(8, batchnorm=False, full_until=32).trunk(spec, 3)
+    assert [layer.out_channels for layer in trunk if isinstance(layer, nn.Conv2d)] == channels
+    made = DCGAN(8, full_until=32).generator(spec, 5)
+    assert [layer.in_channels for layer in made if isinstance(layer, nn.ConvTranspose2d)] == channels[::-1]
+    assert made(drawn(2, 5)).shape == (2, 3, height, width)
+
+
 # --- heads -----------------------------------------------------------------------------------------------------------
 
-HEADS = [Score(), Projection(), Classes(), ClassesAsScore(), ScoreAndClasses(), Codes(5, 2, hidden=8), Patches()]
+HEADS = [
+    Score(),
+    Projection(),
+    Classes(),
+    ClassesAsScore(),
+    ScoreAndClasses(),
+    ProjectionAndClasses(),
+    Codes(5, 2, hidden=8),
+    Patches(),
+]
 
 
 @pytest.mark.parametrize("head", HEADS, ids=repr)
@@ -355,14 +386,18 @@ def test_a_head_gives_what_it_says(head):
         assert output.logits.shape == (4, 3)
 
 
-def test_projection_is_the_score_and_the_labels_direction():
-    D = spread(Discriminator(net=MLP((16,)), head=Projection()).build(DataSpec(1, 8, 8, 3)))
+@pytest.mark.parametrize("head", [Projection(), ProjectionAndClasses()], ids=repr)
+def test_projection_is_the_score_and_the_labels_direction(head):
+    D = spread(Discriminator(net=MLP((16,)), head=head).build(DataSpec(1, 8, 8, 3)))
     y = torch.tensor([0, 1, 2, 1])
     output = D(drawn(4, 1, 8, 8), y)
     for i in range(4):
         h = output.features[i]
         score = D.head["score"].weight[0] @ h + D.head["score"].bias[0] + D.head["label"].weight[y[i]] @ h
         assert output.score[i].item() == pytest.approx(score.item(), abs=1e-4)
+        if "logits" in head.gives:
+            logits = D.head["classes"].weight @ h + D.head["classes"].bias
+            torch.testing.assert_close(output.logits[i], logits, rtol=1e-4, atol=1e-4)
 
 
 def test_k_plus_one_classes_by_hand():

@@ -14,11 +14,20 @@ from toys import FACTS, pools, thin
 
 from sparring.errors import UnknownName, UsageError
 from sparring.games import checks
-from sparring.games.augment import ADA, DiffAugment, NoAugment
+from sparring.games.augment import ADA, DiffAugment, LateDiffAugment, NoAugment
 from sparring.games.builders import Recipe, augmented, can_augment, gan, solo
 from sparring.games.constraints import NoConstraint, SpectralNorm, WeightClip
 from sparring.games.curve_names import all_curves, curve_names
-from sparring.games.heads import Classes, ClassesAsScore, Codes, Patches, Projection, Score, ScoreAndClasses
+from sparring.games.heads import (
+    Classes,
+    ClassesAsScore,
+    Codes,
+    Patches,
+    Projection,
+    ProjectionAndClasses,
+    Score,
+    ScoreAndClasses,
+)
 from sparring.games.losses import (
     R1,
     Classify,
@@ -81,11 +90,21 @@ TRUNKS = {
     "patches": PatchGAN(4),
 }
 AXES = {
-    "head": [Score, Projection, "Projection, no labels", Classes, ClassesAsScore, ScoreAndClasses, Codes, Patches],
+    "head": [
+        Score,
+        Projection,
+        "Projection, no labels",
+        Classes,
+        ClassesAsScore,
+        ScoreAndClasses,
+        ProjectionAndClasses,
+        Codes,
+        Patches,
+    ],
     "adversarial": [NonSaturating, Minimax, LeastSquares, Hinge, Wasserstein, Relativistic, FeatureMatching],
     "loss": [None, "R1", "R2", "GradientPenalty", "Classify", "Entropy"],
     "constraint": [NoConstraint(), WeightClip(), SpectralNorm()],
-    "augment": [NoAugment(), DiffAugment(), ADA()],
+    "augment": [NoAugment(), DiffAugment(), LateDiffAugment(after=16), ADA()],
     "trunk": list(TRUNKS),
     "generator": [
         MLP((16,)),
@@ -104,7 +123,7 @@ def built(head, adversarial, loss, constraint, augment, trunk, generator):
     fed, takes = Noise(16), {"z": 16}
     if head is Codes:
         fed, takes = (Noise(16), Code(), ContinuousCode()), {"z": 16, "codes": 10, "continuous": 2}
-    if head is Projection:
+    if head in (Projection, ProjectionAndClasses):
         fed, takes = (Noise(16), labels), {"z": 16, "labels": True}
         condition = {"real": Batch("y"), "fake": labels}
     real = Discriminated("D", Batch("x"), condition.get("real"))
@@ -141,7 +160,7 @@ def refusal(head, adversarial, loss, constraint, augment, trunk, generator):
             "gives maps": head is not Patches and trunk == "patches",
             "needs score": head is Classes,
             "needs logits": loss in ("Classify", "Entropy")
-            and head not in (Classes, ClassesAsScore, ScoreAndClasses, Codes),
+            and head not in (Classes, ClassesAsScore, ScoreAndClasses, ProjectionAndClasses, Codes),
             "ties the images": slope and trunk in ("dcgan", "nearness", "small cnn"),
             "has no trunk": trunk == "virtual",  # a generator's
             "no spectral norm": trunk == "r3gan" and constraint == SpectralNorm(),  # it starts from zeros

@@ -17,7 +17,7 @@ from toys import striped
 from sparring import files
 from sparring.data import load
 from sparring.errors import DataError, Diverged, FileFormatError, MachineError, UsageError
-from sparring.games.augment import DiffAugment
+from sparring.games.augment import LateDiffAugment
 from sparring.games.builders import augmented, gan
 from sparring.games.losses import LeastSquares
 from sparring.games.players import Adam, Discriminator
@@ -245,8 +245,8 @@ def test_a_batch_of_ones_own(tmp_path):
 def test_few_images_are_augmented_and_the_run_says_so(tmp_path):
     steps = train(tmp_path / "run", images=64, augment="auto")
     (news,) = {words for step in steps for words in step.news}
-    assert news == "150 images are few, so D sees them moved, cut and in other light"
-    assert Run.read(tmp_path / "run").recipe == augmented(THIN["cgan"], DiffAugment())
+    assert news == "150 images are few, so after 20 epochs D sees them moved, cut and in other light"
+    assert Run.read(tmp_path / "run").recipe == augmented(THIN["cgan"], LateDiffAugment(after=3000))
 
 
 def test_images_without_a_label_do_not_count_for_a_game_of_labels(tmp_path, monkeypatch):

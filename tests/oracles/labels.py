@@ -120,3 +120,34 @@ def r3gan_class(nets, averages, data, rounds):
         s_real, s_fake = projected(D, real, y), projected(D, made(G, "G", n, y), y)
         step(g_adam, torch.log(1 + (s_real - s_fake).exp()).mean(), lr)
         follow(averages["G"], G, 0.999, n)
+
+
+def r3gan_class_quick(nets, averages, data, rounds):
+    """The same with batches of 16 and penalties, four times as large, in every fourth step; D also names the class."""
+    G, D, count = nets["G"], nets["D"], 16
+    d_adam, g_adam = adam(D, betas=(0.0, 0.99)), adam(G, betas=(0.0, 0.99))
+
+    def fakes(player, n, y):
+        return G.body(torch.cat([normal(player, n, count=count), torch.eye(3).double()[y]], 1))
+
+    def doubt(x, y):
+        logits = D.body(x) @ D.head["classes"].weight.T + D.head["classes"].bias
+        return (torch.logsumexp(logits, 1) - logits[torch.arange(count), y]).mean()
+
+    for n in range(rounds):
+        wave = (1 + math.cos(math.pi * n / rounds)) / 2
+        lr, gamma = 1e-4 + (1e-3 - 1e-4) * wave, 0.1 + 0.9 * wave
+
+        real, y = images("D", data, n, "labelled", count)
+        real, fake = real.requires_grad_(), fakes("D", n, y).detach().requires_grad_()
+        s_real, s_fake = projected(D, real, y), projected(D, fake, y)
+        loss = torch.log(1 + (s_fake - s_real).exp()).mean() + doubt(real, y)
+        if n % 4 == 0:
+            loss = loss + 4 * gamma * (slopes(s_real, real).mean() + slopes(s_fake, fake).mean()) / 2
+        step(d_adam, loss, lr)
+
+        real, y = images("G", data, n, "labelled", count)
+        fake = fakes("G", n, y)
+        s_real, s_fake = projected(D, real, y), projected(D, fake, y)
+        step(g_adam, torch.log(1 + (s_real - s_fake).exp()).mean() + 0.3 * doubt(fake, y), lr)
+        follow(averages["G"], G, 0.999, n)

@@ -55,7 +55,7 @@ def train(
         size: side, or height x width such as 48x64, that images are fitted to.
         unlabelled: a folder of further images without labels.
         source: the images that pix2pix (of the same file names) or cyclegan starts from.
-        augment: how D sees images: none, diffaugment, ada, or auto: diffaugment below 10,000 images.
+        augment: how D sees images: none, diffaugment, ada, or auto: diffaugment below 10,000 images, after 20 epochs.
         device: auto, cpu, cuda.
         precision: auto measures which is faster.
         no_monitor: do not go back to a healthy copy where training diverges or collapses.

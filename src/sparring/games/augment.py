@@ -70,6 +70,42 @@ class DiffAugment(NoAugment):
 
 
 @record
+class Onset(TrackedBuffer):
+    """A probability that is 0 for `steps` steps and then rises to 1 in as many; below 0 it counts what is left."""
+
+    name: str = "p"
+    reading: Loss = Loss()
+    steps: int = 1
+
+    def initial(self, data_spec: DataSpec) -> Tensor:
+        return -torch.ones(())
+
+    def update(self, buffer: Tensor, mean: Tensor) -> None:
+        buffer.add_(1 / self.steps).clamp_(max=1.0)
+
+
+@record
+class LateDiffAugment(DiffAugment):
+    """DiffAugment that begins when `after` images were shown, and changes every image after twice as many. Ours.
+
+    D cannot know by heart what it has seen a few times only, and in a short training, changes are one thing more that
+    G's images must go through. `builders.augmented` adds the buffer that holds the probability.
+    """
+
+    after: int = 0
+    buffers: tuple[TrackedBuffer, ...] = ()
+
+    numbers = 8
+    needs_buffer = True
+
+    def apply(self, x: Tensor, u: Tensor, p: Tensor | None = None) -> Tensor:
+        if p is None or (p.device.type == "cpu" and p <= 0):
+            return x
+        now = (u[:, 7] < p)[:, None, None, None]
+        return torch.where(now, super().apply(x, u[:, :7]), x)
+
+
+@record
 class Probability(TrackedBuffer):
     """ADA's p: up by `step` while the measure is above `target`, else down. Karras et al. 2020, section 3.1."""
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from ..errors import UsageError
 from ..nets.unet import PatchGAN
 from ..records import record, walk
-from .augment import ADA, NoAugment, Probability
+from .augment import LateDiffAugment, NoAugment, Onset, Probability
 from .checks import problems
 from .heads import Patches
 from .losses import L1, AdversarialLoss, NonSaturating
@@ -151,8 +151,10 @@ def _augmentable(recipe: Recipe) -> dict[str, Discriminator]:
 
 
 def _with_buffer(recipe: Recipe, name: str, augment: NoAugment) -> NoAugment:
-    if not isinstance(augment, ADA):
+    if not augment.needs_buffer:
         return augment
     adversarial = recipe.adversarial_losses[name]
     reading = Sign(of=adversarial.real, rival=adversarial.fake if adversarial.relative else None)
+    if isinstance(augment, LateDiffAugment):
+        return replace(augment, buffers=(Onset(reading=reading, steps=max(1, augment.after // recipe.batch)),))
     return replace(augment, buffers=(Probability(reading=reading, step=recipe.batch / FASTEST_RISE),))

@@ -108,6 +108,21 @@ class ScoreAndClasses(Score):
         return {"score": net["score"](h).squeeze(1), "logits": net["classes"](h)}
 
 
+@record
+class ProjectionAndClasses(Projection):
+    """Projection, and class logits beside the score: labels enter D, and D names them. Its two parts are as above."""
+
+    gives = ("score", "logits")
+
+    def build(self, features: int, classes: int) -> nn.ModuleDict:
+        layers = super().build(features, classes)
+        layers["classes"] = nn.Linear(features, classes)
+        return layers
+
+    def read(self, net: nn.ModuleDict, h: Tensor, y: Tensor | None) -> dict[str, Tensor]:
+        return {**super().read(net, h, y), "logits": net["classes"](h)}
+
+
 @record(renamed={"continuous": "sliders"})
 class Codes(Score):
     """Which code an image was made from: `values` logits, and a normal distribution for each of `continuous` codes.

@@ -10,7 +10,7 @@ from ..nets.unet import PatchGAN
 from .builders import Recipe, gan, solo, translation
 from .constraints import SpectralNorm, WeightClip
 from .degradations import Grey, Hole, Shrunk
-from .heads import Classes, ClassesAsScore, Codes, Patches, Projection, ScoreAndClasses
+from .heads import Classes, ClassesAsScore, Codes, Patches, Projection, ProjectionAndClasses, ScoreAndClasses
 from .losses import (
     KL,
     L1,
@@ -65,7 +65,9 @@ against_b = LeastSquares(real=Discriminated("D_b", b), fake=Discriminated("D_b",
 sngan_adam = Adam(2e-4, (0.0, 0.9))
 gamma = Cosine(1.0, 0.1)
 r3_adam = Adam(Cosine(1e-3, 1e-4), (0.0, 0.99))
-QUICK = 16  # images: more steps in the same minutes
+# For minutes on a CPU: small batches, and thinner networks for larger images, so more steps in the same time.
+QUICK = 16  # images
+quick, quick_smooth = DCGAN(full_until=32), DCGAN(batchnorm=False, full_until=32)
 
 _ROWS = {
     # without labels
@@ -157,7 +159,8 @@ _ROWS = {
         "arXiv:1912.04958, section 3.1; the batch is ours",
         Relativistic(),
         d=(R1(gamma, every=4), R1(gamma, every=4, at=FAKE)),
-        discriminator=Discriminator(net=smooth),
+        discriminator=Discriminator(net=quick_smooth),
+        generator=Generator(net=quick),
         optim=r3_adam,
         batch=QUICK,
         about="r3gan for minutes on a CPU: small batches, so more steps, with penalties in every fourth",
@@ -218,14 +221,16 @@ _ROWS = {
     ),
     "r3gan-class-quick": gan(
         "Huang et al. 2024, arXiv:2501.05441, as r3gan-class; penalties in every fourth step: Karras et al. 2020, "
-        "arXiv:1912.04958, section 3.1; the batch is ours",
+        "arXiv:1912.04958, section 3.1; classes named by D: Odena et al. 2017, "
+        "arXiv:1610.09585; batch and weights are ours",
         Relativistic(real=real_y, fake=pair_y),
-        d=(R1(gamma, every=4, at=real_y), R1(gamma, every=4, at=pair_y)),
-        discriminator=Discriminator(net=smooth, head=Projection()),
-        generator=Generator(labels=True),
+        d=(R1(gamma, every=4, at=real_y), R1(gamma, every=4, at=pair_y), Classify(of=real_y, label=their_y)),
+        g=(Classify(0.3, of=pair_y, label=their_y),),
+        discriminator=Discriminator(net=quick_smooth, head=ProjectionAndClasses()),
+        generator=Generator(net=quick, labels=True),
         optim=r3_adam,
         batch=QUICK,
-        about="r3gan-quick for classes",
+        about="r3gan-quick for classes, which D also names",
     ),
     # few labels
     "semi": gan(

@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any, cast
 
@@ -25,13 +25,14 @@ from .builders import Recipe
 from .heads import DiscriminatorOutput
 from .losses import InputGradientPenalty
 from .measures import Loss
-from .nodes import Batch, Labels, Node, OfNetwork, Purpose, T
-from .players import DiscriminatorNet, Network, Player, constraint_of
+from .nodes import Batch, Labels, Node, OfNetwork, Output, Purpose, T
+from .players import DiscriminatorNet, Generator, Network, Player, constraint_of
 from .schedules import scheduled
 
 Data = dict[str, dict[str, Tensor]]
 StepMeans = dict[tuple[str, Loss], Tensor]  # (player, loss or measure) -> its mean over the batch
 
+SETTLING, SETTLING_BATCH = 32, 128  # batches, and images of each, from which statistics are taken at the end
 COMPARE_ROUNDS = 100  # rounds after which processes compare their weights
 
 
@@ -354,6 +355,36 @@ def after_step(step: Step, state: State, means: dict[Loss, Tensor]) -> None:
             # Buffers are copied: the mean of unit vectors, such as those of spectral norm, is no unit vector.
             for mean, new in zip(average.buffers(), net.buffers(), strict=True):
                 mean.copy_(new)
+
+
+# --- after the last step ---------------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def settle_norms(recipe: Recipe, state: State, data: Data, *, seed: int = 0) -> None:
+    """Give the batch norms of averaged generators the statistics of images that these make themselves.
+
+    While training goes on, averages have the statistics of the network that they follow, which are those of other
+    weights; the next step copies them again. Izmailov et al. 2018, arXiv:1803.05407, section 3.2 (for data).
+    """
+    for player in recipe.players:
+        for spec in (spec for spec in player.nets if isinstance(spec, Generator) and spec.name in state.averages):
+            net = state.averages[spec.name]
+            node = next((n for n in walk(recipe) if isinstance(n, Output) and n.by == spec.name), None)
+            norms = [module for module in net.modules() if isinstance(module, nn.BatchNorm2d)]
+            if node is None or not norms or any(isinstance(n, OfNetwork) for n in walk(node.of)):
+                continue  # what starts from an image is not judged by what it makes of noise
+            momenta = [norm.momentum for norm in norms]
+            for norm in norms:
+                norm.reset_running_stats()
+                norm.momentum = None  # a plain mean
+                norm.train()
+            for number in range(SETTLING):
+                step = Step(player, number, 1.0, SETTLING_BATCH, (seed, "settle"))
+                _ = ShardContext(step, state, data, Sharding(), (0, SETTLING_BATCH))[replace(node, averaged=True)]
+            for norm, momentum in zip(norms, momenta, strict=True):
+                norm.momentum = momentum
+                norm.eval()
 
 
 # --- what only shows when recipe, data and machine meet --------------------------------------------------------------

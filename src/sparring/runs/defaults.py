@@ -6,7 +6,7 @@ import numpy as np
 
 from ..data import ImageSet
 from ..errors import UsageError, pick
-from ..games.augment import ADA, DiffAugment, NoAugment
+from ..games.augment import ADA, DiffAugment, LateDiffAugment, NoAugment
 from ..games.builders import Recipe, augmented, can_augment
 from ..games.players import Discriminator
 from ..games.recipes import RECIPES
@@ -16,6 +16,7 @@ from .own_code import execute
 PER_CLASS = 50  # labelled images below which a class cannot be told to a game
 SHARE = 0.5  # of all images: a game of labels sees the labelled ones only
 FEW = 10_000  # images below which D is shown changed ones: it would know them by heart
+EPOCHS = 20  # in which D cannot know them by heart yet
 AUGMENTS: dict[str, NoAugment] = {"none": NoAugment(), "diffaugment": DiffAugment(), "ada": ADA()}
 
 
@@ -58,7 +59,8 @@ def find_recipe(recipe: str | Recipe, imageset: ImageSet | None = None) -> tuple
 def with_augment(recipe: Recipe, augment: str, images: int) -> tuple[Recipe, str]:
     """The recipe as it is to be trained on so many images (that it reads), and why it changed, if it did.
 
-    "auto": DiffAugment below 10,000 images, if the recipe has a discriminator and does not say itself what it sees.
+    "auto": DiffAugment below 10,000 images, after 20 epochs, if the recipe has a discriminator and does not say itself
+    what it sees.
     Raises UsageError where the recipe has none and an augmentation was asked for.
     """
     if augment != "auto":
@@ -67,4 +69,5 @@ def with_augment(recipe: Recipe, augment: str, images: int) -> tuple[Recipe, str
     changed = any(isinstance(spec, Discriminator) and spec.augment.numbers for spec in walk(recipe))
     if images >= FEW or changed or not can_augment(recipe):
         return recipe, ""
-    return augmented(recipe, DiffAugment()), f"{images:,} images are few, so D sees them moved, cut and in other light"
+    why = f"{images:,} images are few, so after {EPOCHS} epochs D sees them moved, cut and in other light"
+    return augmented(recipe, LateDiffAugment(after=EPOCHS * images)), why

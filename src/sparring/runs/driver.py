@@ -18,7 +18,7 @@ from ..games.builders import Recipe
 from ..games.curve_names import curve_names
 from ..games.degradations import Degradation
 from ..games.schedules import Schedule
-from ..games.training import Data, State, check_trainable, fastest_precision, new_state, training
+from ..games.training import Data, State, check_trainable, fastest_precision, new_state, settle_norms, training
 from ..nets.layers import DataSpec
 from ..records import walk
 from .checkpoints import monitor_record, same_recipe
@@ -101,7 +101,7 @@ def train(
     batch: images in each step, at least 2, instead of the recipe's own.
     minutes: stop after so many minutes of all calls together.
     source: the images that pix2pix (of the same file names) or cyclegan starts from.
-    augment: how D sees images: none, diffaugment, ada, or auto: diffaugment below 10,000 images.
+    augment: how D sees images: none, diffaugment, ada, or auto: diffaugment below 10,000 images, after 20 epochs.
     monitor: go back to a healthy copy where training diverges or collapses.
     progress: called with a TrainingProgress from time to time.
 
@@ -327,6 +327,8 @@ class _Loop:
         seconds = self.seconds_before + now - self.started
         speed = (state.round - self.last_round) * batch / (now - self.last_line)
         self.last_round, self.last_line = state.round, now
+        if last or ending:
+            settle_norms(run.recipe, state, self.data, seed=run.settings.seed)
         if last or state.round % (self.every * max(1, LINES // 20)) == 0:
             self.sample = run.show(state, self.data) or self.sample
         if due:

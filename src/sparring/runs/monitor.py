@@ -462,7 +462,7 @@ class Monitor:
         if change is Change.MORE_AUGMENTATION:
             for net in state.nets.values():
                 if (p := net.augment_probability) is not None:
-                    p.add_(0.2).clamp_(max=0.8)
+                    p.copy_(torch.maximum(p, (p.clamp(min=0.0) + 0.2).clamp(max=0.8)))
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """A discriminator that looks through a frozen, pretrained network. Sauer et al. 2021, arXiv:2111.01007, section 3.
 
-The frozen network is no part of the trunk's state: one copy for each device and precision serves every network of the
-process, no checkpoint holds it, and no optimiser sees it.
+Tried by photo_gans.py; no recipe uses it. The frozen network is no part of the trunk's state: one copy for each device
+and precision serves every network of the process, no checkpoint holds it, and no optimiser sees it.
 """
 
 import math
@@ -11,9 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..records import record
-from .efficientnet import DEPTHS, Body, Convolution, enlarged, imagenet_weights
-from .layers import Architecture, DataSpec, channels_last
+from sparring.features import pretrained
+from sparring.nets.efficientnet import DEPTHS, Body, enlarged
+from sparring.nets.layers import Architecture, DataSpec, channels_last
+from sparring.records import record
 
 MIXING = 0x5EED  # of the random mixing: the same in every network, so that it is no state either
 SMALLEST_MAP = 4  # pixels of a side: small discriminators halve larger maps
@@ -112,41 +113,11 @@ def frozen_maps(x: Tensor) -> list[Tensor]:
     kind = x.device.type
     dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
     with torch.autocast(kind, enabled=False):
-        return frozen_body(str(x.device), dtype).maps(x.to(dtype))
+        return body_on(str(x.device), dtype).maps(x.to(dtype))
 
 
 @cache
-def frozen_body(device: str, dtype: torch.dtype) -> Body:
+def body_on(device: str, dtype: torch.dtype) -> Body:
     """Return EfficientNet-Lite0 with the weights of ImageNet, its constants multiplied out; no gradient reaches it."""
     with torch.random.fork_rng(devices=[]):
-        body = Body()
-    body.load_state_dict(imagenet_weights())
-    for parent in list(body.modules()):
-        for name, child in list(parent.named_children()):
-            if isinstance(child, Convolution):
-                setattr(parent, name, FrozenConvolution(child))
-    return channels_last(body.eval().requires_grad_(False), device, dtype)
-
-
-class FrozenConvolution(nn.Module):
-    """A Convolution whose scale is multiplied into its kernels."""
-
-    def __init__(self, layer: Convolution):
-        super().__init__()
-        self.weight = nn.Parameter(layer.weight.detach() * layer.get_buffer("scale")[:, None, None, None])
-        self.bias = nn.Parameter(layer.bias.detach().clone())
-        self.stride, self.groups, self.linear = layer.stride, layer.groups, layer.linear
-
-    def forward(self, x: Tensor) -> Tensor:
-        kernel = self.weight.shape[2]
-        if self.stride == 1:
-            around = kernel // 2
-        else:
-            high, wide = (max(0, (-(-side // 2) - 1) * 2 + kernel - side) for side in x.shape[2:])
-            x, around = F.pad(x, (wide // 2, wide - wide // 2, high // 2, high - high // 2)), 0
-        # On a CPU the gradient of a convolution with a stride takes 20 to 90 times as long in bf16 as in float32.
-        slow = self.stride > 1 and x.requires_grad and x.device.type == "cpu"
-        dtype, inside = x.dtype, torch.float32 if slow and x.dtype == torch.bfloat16 else x.dtype
-        weight, bias = self.weight.to(inside), self.bias.to(inside)
-        x = F.conv2d(x.to(inside), weight, bias, self.stride, around, groups=self.groups).to(dtype)
-        return x if self.linear else F.relu6(x)
+        return channels_last(pretrained.frozen_body(), device, dtype)
