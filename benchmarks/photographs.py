@@ -1,6 +1,6 @@
 """Photographs and few labels: methods by data set and labels a class, on the data set's own test part.
 
-    python benchmarks/photographs.py DATA --labels 5 20 --methods probe logistic --draws 6 [--balanced] [--name NAME]
+    python benchmarks/photographs.py DATA --labels 5 20 --methods probe logistic --draws 6 [--balanced] [--random]
 
 DATA: what `sparring data` reads. Where it names a test part, that is what is tested; else a fifth of each class is set
 aside, the same in every call. Labels are drawn from the rest, so many of each class; the others are unlabelled. Every
@@ -12,6 +12,7 @@ import statistics
 import time
 
 import numpy as np
+from sklearn.model_selection import train_test_split
 
 from sparring.classifiers import METHODS
 from sparring.data import load, split
@@ -43,13 +44,19 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=["probe"])
     parser.add_argument("--draws", type=int, default=6)
     parser.add_argument("--balanced", action="store_true", help="classes count alike")
+    parser.add_argument("--random", action="store_true", help="split at random: near duplicates may lie on both sides")
     parser.add_argument("--pretrained", default="efficientnet-lite0")
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
     found = load(options.data)
-    parts = split(found, seed=0, test=0.2)
-    images, labels = found.images[parts.train], found.labels[parts.train]
-    test, true = found.images[parts.test], found.labels[parts.test]
+    known = np.flatnonzero(found.labels >= 0)
+    if options.random:
+        train, held = train_test_split(known, test_size=0.2, random_state=0, stratify=found.labels[known])
+    else:
+        parts = split(found, seed=0, test=0.2)
+        train, held = parts.train, parts.test
+    images, labels = found.images[train], found.labels[train]
+    test, true = found.images[held], found.labels[held]
     print(f"{len(images):,} training and {len(test):,} test images {found.shape}, {device_name(options.device)}")
     for each in options.labels:
         for method in options.methods:

@@ -20,7 +20,7 @@ from .base import Classifier
 from .methods import METHODS, refuse_none
 from .selection import choose_in_turn, subset
 
-C_VALUES = (10.0, 100.0, 1.0)  # inverse penalties on features of length 1, the preferred one first
+C_VALUES = (10.0, 100.0, 1000.0, 1.0)  # inverse penalties on features of length 1, the preferred one first
 MOST_HELD = 1000  # labelled images that take part in cross-validation
 EARLIER = 0.7  # length of the features of earlier layers
 ENOUGH = 1e-3  # gradient at which a regression of cross-validation ends
