@@ -5,15 +5,18 @@ import pytest
 import torch
 from toys import striped
 
-from sparring.classifiers import consistency, load_model, save_model
+from sparring.classifiers import consistency, load_model, network, save_model
 from sparring.classifiers.consistency import ConsistencyClassifier
 from sparring.classifiers.finetune import FinetuneClassifier
 from sparring.classifiers.looks import Look
-from sparring.classifiers.network import PRETRAINED, Plan, Start, most_confident, plan_for, seen_by, set_head
+from sparring.classifiers.network import PRETRAINED, Plan, Start, plan_for, seen_by, set_head
+from sparring.classifiers.pseudo_labels import AgreeWithGuess
 from sparring.classifiers.semi_gan import SemiGANClassifier
 from sparring.classifiers.warm_start import WarmStart, warm_start
 from sparring.errors import UsageError
 from sparring.features import pretrained_features
+from sparring.games.heads import DiscriminatorOutput
+from sparring.games.nodes import Batch, Buffer, Discriminated
 from sparring.games.training import new_state
 from sparring.images import to_unit
 from sparring.nets import efficientnet
@@ -102,17 +105,65 @@ def test_the_game_switched_off_is_consistency_with_the_same_trunk(monkeypatch):
     assert np.array_equal(made[0].predict_proba(x), made[1].predict_proba(x))
 
 
-def test_the_surest_of_every_class():
-    first = np.array([0.9, 0.6, 0.8, 0.7, 0.1, 0.4])
-    assert most_confident(np.stack([first, 1 - first], 1)).tolist() == [0, 2, 4]
+def test_teacher_and_first_guess_name_a_class_together():
+    """By hand: the teacher has odds of 3 for class 0, the guess odds of 36 for class 1; 3^2 / 36 = 1 / 4."""
+    teacher, student = Discriminated("D", averaged=True), Discriminated("D")
+    logits, said = torch.tensor([[3.0, 1.0]]).log(), torch.tensor([[0.4, -0.3]])
+    guess, belief = torch.tensor([[1.0, 36.0]]).div(37).log(), torch.full((3,), 0.5)
+    context = {
+        teacher: DiscriminatorOutput(logits, logits, {"logits": logits}),
+        student: DiscriminatorOutput(said, said, {"logits": said}),
+        Buffer("D", "belief"): belief,
+        Batch("guess"): guess,
+    }
+    loss = AgreeWithGuess(teacher=teacher, student=student)
+    expected = -(0.2 * said.log_softmax(1)[:, 0] + 0.8 * said.log_softmax(1)[:, 1])
+    assert torch.allclose(loss(context), expected, atol=1e-6)
+    # Class 1 seemed twice as frequent as it is: odds of 2 more for class 0, squared.
+    context[Buffer("D", "belief")] = torch.tensor([1 / 3, 2 / 3, 0.5])
+    expected = -(0.5 * said.log_softmax(1)).sum(1)
+    assert torch.allclose(AgreeWithGuess(teacher=teacher, student=student, prior=(0.5, 0.5))(context), expected)
+
+
+def test_the_first_guess_keeps_the_labels():
+    x, hidden, _ = two_classes()
+    guess = warm_start(x, hidden, 0, device="cpu", guess=True).guess
+    assert guess is not None and np.array_equal(guess[:12], np.eye(2)[hidden[:12]])
+
+
+def test_the_result_lies_between_start_and_end(monkeypatch):
+    """Of the same three steps: 0 is the start, 1 the end, 0.6 is 0.6 of the way."""
+    x, hidden, _ = two_classes()
+    made = {}
+    for share in (0.0, 0.6, 1.0):
+        monkeypatch.setattr(network, "LEARNED", share)
+        made[share] = FinetuneClassifier(steps=3, **SMALL).fit(x, hidden).weights_
+    moved = 0
+    for name, start in made[0.0].items():
+        if name.endswith(("weight", "bias")):
+            assert np.allclose(made[0.6][name], 0.4 * start + 0.6 * made[1.0][name], atol=1e-6)
+            moved += not np.array_equal(start, made[1.0][name])
+    assert moved > 50
+
+
+def test_the_first_stages_do_not_learn_and_let_gradients_of_images_pass():
+    net, _ = PRETRAINED.trunk(DataSpec(3, 16, 16, 2), 3)
+    x = torch.zeros(2, 3, 16, 16)
+    net(x).sum().backward()
+    every = dict(net.named_parameters())
+    learns = {name for name, value in every.items() if value.grad is not None}
+    first = {name for name in every if name.startswith(("body.stem", "body.stages.0", "body.stages.1"))}
+    assert learns == every.keys() - first and len(first) == 18
+    net(x.requires_grad_()).sum().backward()
+    assert x.grad is not None and x.grad.abs().sum() > 0
 
 
 def test_steps_and_sizes_of_the_pretrained_network():
     labels = np.full(3000, -1)
     labels[:100] = 0
     few, many = np.empty((3000, 32, 32, 0), np.uint8), np.empty((50000, 32, 32, 0), np.uint8)
-    assert plan_for(few, labels, None, warm=True) == Plan(400, 16, 2)
-    assert plan_for(many, np.repeat(labels, 17)[:50000], None, warm=True) == Plan(990, 16, 2)
-    assert plan_for(many, labels, None, warm=True, gpu=True).labelled == 64
+    assert plan_for(few, labels, None, warm=True) == Plan(400, 32, 3)
+    assert plan_for(few, labels, 960, warm=True) == Plan(10, 32, 3)
+    assert plan_for(many, labels, None, warm=True, gpu=True) == Plan(2000, 64, 7)
     assert seen_by(PRETRAINED, np.zeros((2, 224, 300, 3), np.uint8)).shape == (2, 160, 224, 3)
     assert seen_by(PRETRAINED, np.zeros((2, 32, 32, 3), np.uint8)).shape == (2, 32, 32, 3)

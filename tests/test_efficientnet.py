@@ -115,3 +115,21 @@ def test_a_missing_package_is_said(monkeypatch):
     monkeypatch.setattr(efficientnet, "PACKAGE", "no_such_package_here")
     with pytest.raises(MachineError, match="--pretrained none"):
         shipped_weights()
+
+
+def test_depthwise_gradients_in_bf16_are_computed_in_float32(monkeypatch):
+    """On a CPU bf16 is many times as slow there. Gradients are those of float32, up to rounding."""
+    torch.manual_seed(0)
+    layer = efficientnet.Convolution(16, 16, 5, stride=2, groups=16)
+    x = torch.randn(2, 16, 9, 9)
+    seen = []
+    convolve = F.conv2d
+    monkeypatch.setattr(F, "conv2d", lambda x, *rest, **more: seen.append(x.dtype) or convolve(x, *rest, **more))
+    with torch.autocast("cpu", torch.bfloat16):
+        layer(x.bfloat16()).square().sum().backward()
+        with torch.no_grad():
+            layer(x.bfloat16())
+    assert seen == [torch.float32, torch.bfloat16]
+    fast, layer.weight.grad = layer.weight.grad, None
+    layer(x).square().sum().backward()
+    assert torch.nn.functional.cosine_similarity(fast.flatten(), layer.weight.grad.flatten(), 0) > 0.999

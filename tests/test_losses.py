@@ -361,6 +361,7 @@ def test_a_game_of_patches_trains(adversarial):
 
 def test_schedules():
     assert [scheduled(Linear(2, 1), p) for p in (0, 0.5, 1)] == [2, 1.5, 1]
+    assert [scheduled(Linear(2, 0, ramp=0.5), p) for p in (0, 0.25, 0.5, 1)] == [0, 0.75, 1, 0]
     assert [round(scheduled(Cosine(0.5, 0.1), p), 6) for p in (0, 0.5, 1)] == [0.5, 0.3, 0.1]
     assert [scheduled(Window(3, 0.2, 0.8, ramp=0.2), p) for p in (0, 0.2, 0.3, 0.5, 0.7, 0.8)] == pytest.approx(
         [0, 0, 1.5, 3, 1.5, 0]

@@ -38,8 +38,8 @@ LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue, ITU-R BT.601
 CUT = 0.1  # of a side, at most
 DRAFTED = 2  # times the wanted size: a JPEG is not decoded smaller
 FIT_RULE = (
-    "resized with antialiasing, the aspect ratio kept: of a side that is too long up to a tenth is cut, half at either "
-    "end, and what is then missing on the other is filled with the image's mean colour"
+    "resized with antialiasing: of a side that is too long up to a tenth is cut, half at either end, and what is still "
+    "too long is squeezed"
 )
 
 GREY = {"1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N"}
@@ -282,24 +282,12 @@ def on_white(rgba: np.ndarray) -> np.ndarray:
 
 
 def fitted(image: Image.Image, height: int, width: int) -> Image.Image:
-    """Return the image at another size by FIT_RULE: antialiased, the aspect ratio kept, little of it cut."""
-    scale = float(fitting_scale(image.height / height, image.width / width))
-    wide, tall = min(image.width, scale * width), min(image.height, scale * height)
-    left, top = (image.width - wide) / 2, (image.height - tall) / 2
-    inner = min(width, max(1, round(wide / scale))), min(height, max(1, round(tall / scale)))
+    """Return the image at another size by FIT_RULE: antialiased, nothing added, little of it cut."""
+    high, wide = image.height / height, image.width / width  # pixels that become one
+    tall, broad = image.height * max(1 - CUT, min(1, wide / high)), image.width * max(1 - CUT, min(1, high / wide))
+    left, top = (image.width - broad) / 2, (image.height - tall) / 2
     box = (left, top, image.width - left, image.height - top)
-    image = image.resize(inner, Image.Resampling.BICUBIC, box=box)
-    if inner == (width, height):
-        return image
-    mean = np.rint(np.asarray(image).mean(axis=(0, 1))).astype(int)
-    sheet = Image.new(image.mode, (width, height), int(mean) if mean.ndim == 0 else tuple(mean.tolist()))
-    sheet.paste(image, ((width - inner[0]) // 2, (height - inner[1]) // 2))
-    return sheet
-
-
-def fitting_scale(high: float | np.ndarray, wide: float | np.ndarray) -> np.ndarray:
-    """Return how many pixels of an image become one by FIT_RULE, where they are so many in height and in width."""
-    return np.maximum(np.minimum(high, wide), np.maximum(high, wide) * (1 - CUT))
+    return image.resize((width, height), Image.Resampling.BICUBIC, box=box)
 
 
 def fit_pixels(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -5,6 +5,7 @@ the labelled images of a step are the same. So `consistency` - `cnn` is what unl
 `consistency` is what the game adds.
 """
 
+import copy
 import math
 import time
 from dataclasses import dataclass, replace
@@ -37,12 +38,14 @@ from ..nets.layers import Architecture, DataSpec, channels_last, parameters
 from .base import Classifier
 from .fit_record import Curves, FitRecord
 from .looks import Look, look_for
-from .warm_start import WarmStart
+from .warm_start import SMALLEST, WarmStart
 
 BATCH_OF_PREDICTION = 512  # images
 TRAINED_AT = 160  # pixels, at most, of the shorter side at which the pretrained network trains
-PRETRAINED = EfficientNetLite0(largest=TRAINED_AT)
-RATES = {SmallCNN: 4e-3, DeepCNN: 2e-3, EfficientNetLite0: 3e-4}  # learning rates at the start
+FROZEN = 2  # of its seven stages: they see edges and colours, and would take a fifth of a step
+PRETRAINED = EfficientNetLite0(largest=TRAINED_AT, frozen=FROZEN)
+LEARNED = 0.6  # share of what it learned in the final weights; the rest are those that it started from
+RATES = {SmallCNN: Linear(4e-3), DeepCNN: Linear(2e-3), EfficientNetLite0: Linear(5e-4, ramp=0.05)}  # learning rates
 CURVE_POINTS = 100
 LABELLED = Batch("x", "labelled")
 CLASS = Batch("y", "labelled")
@@ -79,9 +82,8 @@ def plan_for(
     # 32 a step are enough; of many a step takes more, at most as many as unlabelled images.
     n, known = len(images), int((labels >= 0).sum())
     if warm:
-        labelled = 64 if gpu else between(16, 2 ** math.floor(math.log2(max(known / 64, 1))), 32)
-        steps = math.ceil(length / (2 * labelled)) if length else max(400, round(1.5 * n**0.6))
-        return Plan(max(1, 2 * steps if gpu and not length else steps), labelled, 4 if gpu else 2)
+        labelled, ratio, usual = (64, 7, 2000) if gpu else (32, 3, 400)
+        return Plan(math.ceil(length / (labelled * ratio)) if length else usual, labelled, ratio)
     batch = between(64, 2 ** math.floor(math.log2(max(n / 16, 1))), 256)
     labelled = between(32, 2 ** math.floor(math.log2(max(known / 16, 1))), batch)
     fewest = 400 if min(images.shape[1:3]) >= 16 else 150
@@ -303,7 +305,7 @@ def training_pools(images: np.ndarray, labels: np.ndarray, start: Start, device:
     They lie on the device, images as bytes.
 
     Each holds x uint8 [N,H,W,C] and y int64 [N]. Where the graph is believed, "all" also holds `guess`, its most
-    probable class; where the pretrained network guessed, "sure" holds the images that it is surest of.
+    probable class; where the pretrained network guessed, the logarithms of its probabilities float32 [N,K].
     """
     x, y = torch.from_numpy(images), torch.from_numpy(labels)
     known = y >= 0
@@ -311,21 +313,10 @@ def training_pools(images: np.ndarray, labels: np.ndarray, start: Start, device:
     if start.guess is not None:
         data["all"]["guess"] = torch.from_numpy(start.guess.argmax(1))
     elif start.warm is not None and start.warm.guess is not None:
-        sure = most_confident(start.warm.guess)
-        data["sure"] = {"x": x[sure], "guess": torch.from_numpy(start.warm.guess[sure].argmax(1))}
+        data["all"]["guess"] = torch.from_numpy(np.log(start.warm.guess.clip(SMALLEST)))
     if start.generated is not None:
         data["made"] = {"x": torch.from_numpy(start.generated[0]), "y": torch.from_numpy(start.generated[1])}
     return {pool: {name: values.to(device) for name, values in fields.items()} for pool, fields in data.items()}
-
-
-def most_confident(proba: np.ndarray, share: float = 0.5) -> np.ndarray:
-    """Return ascending indices of that share of the images of each predicted class whose class is most probable."""
-    best, confidence = proba.argmax(1), proba.max(1)
-    kept = []
-    for k in np.unique(best):
-        members = np.flatnonzero(best == k)
-        kept.append(members[confidence[members].argsort()[::-1]][: max(1, round(share * len(members)))])
-    return np.sort(np.concatenate(kept))
 
 
 def supervised(
@@ -337,8 +328,8 @@ def supervised(
 
 def learner(discriminator: Discriminator, losses: tuple) -> Player:
     """Return the classifier as a player: AdamW, linear to 0 (Loshchilov & Hutter 2019), weight average 0.99."""
-    lr = RATES.get(type(discriminator.net), RATES[SmallCNN])
-    return Player("D", (discriminator,), losses, AdamW(Linear(lr), decay=0.02), average=0.99)
+    rate = RATES.get(type(discriminator.net), RATES[SmallCNN])
+    return Player("D", (discriminator,), losses, AdamW(rate, decay=0.02), average=0.99)
 
 
 # --- training --------------------------------------------------------------------------------------------------------
@@ -360,6 +351,7 @@ def play(
     state = new_state(recipe, data_spec, seed=seed, device=device)
     if warm is not None:
         set_head(state, warm)
+    start = copy.deepcopy(state.averages["D"]) if warm is not None else None
     names = curve_names(recipe)
     sums: dict[str, list[torch.Tensor]] = {}
     curves: dict[str, tuple[tuple[float | None, ...], ...]] = {}
@@ -374,6 +366,8 @@ def play(
                 point = state.round * recipe.batch, round(value, 5) if math.isfinite(value) else None
                 curves[name] = (*curves.get(name, ()), point)
             sums = {}
+    if start is not None:
+        stay_near(state, start)
     return state, curves
 
 
@@ -384,6 +378,17 @@ def set_head(state: State, warm: WarmStart) -> None:
         layer = cast(nn.Linear, cast(DiscriminatorNet, net).head["classes"])
         layer.weight.copy_(torch.from_numpy(warm.weights.T.copy()))
         layer.bias.copy_(torch.from_numpy(warm.offset))
+
+
+@torch.no_grad()
+def stay_near(state: State, start: nn.Module) -> None:
+    """Move the average of "D" a part of the way back to the weights that it started from.
+
+    The mean of both is better than either (Wortsman et al. 2022, arXiv:2109.01903): the start knows more images, the
+    end these classes.
+    """
+    for before, now in zip(start.parameters(), state.averages["D"].parameters(), strict=True):
+        now.copy_(before.lerp(now, LEARNED))
 
 
 def seen_by(net: Architecture, images: np.ndarray) -> np.ndarray:

@@ -13,10 +13,12 @@ from torch.nn.functional import cross_entropy
 
 from ..games.heads import DiscriminatorOutput
 from ..games.measures import Loss
-from ..games.nodes import Buffer, Discriminated, Node, StepContext
+from ..games.nodes import Batch, Buffer, Discriminated, Node, StepContext
 from ..games.players import TrackedBuffer
 from ..nets.layers import DataSpec
 from ..records import record
+
+SMALLEST = 1e-6  # of a probability, before its logarithm
 
 
 @record
@@ -91,6 +93,31 @@ class Agree(Loss):
         sure, label = aligned(p, shares, self.prior).max(1)
         limit = self.threshold or belief[-1] * (shares / shares.max())[label]
         return (sure >= limit) * cross_entropy(context[self.student].logits, label, reduction="none")
+
+
+@record
+class AgreeWithGuess(Loss):
+    """The student's cross-entropy [N] on a strong view, with the class that teacher and first guess name together.
+
+    Their probabilities are multiplied, the guess's to the `power`, and squared: the temperature 0.5 of MixMatch
+    (Berthelot et al. 2019, arXiv:1905.02249, eq. 7). So images of which both are unsure count little for any class, and
+    no threshold is needed. `belief`, `prior`: as in Agree. `guess`: log-probabilities [N,K].
+    """
+
+    teacher: Discriminated = Discriminated()
+    student: Discriminated = Discriminated()
+    belief: Node[Tensor] = Buffer("D", "belief")
+    guess: Node[Tensor] = Batch("guess")
+    prior: tuple = ()
+    power: float = 0.5
+
+    title = "two views disagree"
+    reads = ("logits",)
+
+    def __call__(self, context: StepContext) -> Tensor:
+        p = aligned(context[self.teacher].logits.detach().softmax(1), context[self.belief][:-1], self.prior)
+        target = (2 * (p.clamp_min(SMALLEST).log() + self.power * context[self.guess])).softmax(1)
+        return cross_entropy(context[self.student].logits, target, reduction="none")
 
 
 def aligned(p: Tensor, shares: Tensor, prior: tuple) -> Tensor:

@@ -1,31 +1,31 @@
 """What the features of the untouched pretrained network say before a network trains: its head, and a first guess.
 
-A logistic regression on them is the head that training starts from. Together with label spreading over their neighbour
-graph it guesses the classes of all images. Both are checked on held-out labels.
+A logistic regression on them is the head that training starts from. The first guess of the classes of all images is
+that of `probe` and of `spreading` together; both are checked on held-out labels.
 """
 
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import log_softmax, softmax
+from scipy.special import softmax
 
 from ..features import pretrained_features
+from ..features.pretrained import BUILT_IN, imagenet
 from ..nets.efficientnet import WIDTH
-from . import graph
-from .graph import Graph
 from .logistic import C_VALUES, StandardisedFeatures, regression
+from .probe import chosen_probe
 from .selection import MOST, Choice, choose, subset
-from .spreading import ALPHAS, LARGEST_GRAPH, SHARES_WEIGHT, USUAL_TEMPERATURE, assumed_shares
+from .spreading import graph_guess
 
-SOURCES = ("both", "probe", "graph")  # of the guess, the preferred one first
+SMALLEST = 1e-4  # of a probability, before its logarithm
 
 
 class WarmStart(NamedTuple):
     """Where a pretrained network starts from.
 
     `weights` float32 [1280,K] and `offset` [K]: of the head, calibrated. `guess`: class probabilities float32 [N,K] of
-    all images; None where it was not asked for. `accuracy`: balanced, of held-out labels, the best of the probe and the
-    guess; None where a class has a single label.
+    all images, those of labelled ones as their labels say; None where it was not asked for. `accuracy`: balanced, of
+    held-out labels, the better one of `probe` and `spreading`; None where a class has a single label.
     """
 
     weights: np.ndarray
@@ -38,36 +38,29 @@ def warm_start(images: np.ndarray, labels: np.ndarray, seed: int, *, device: str
     """Return where to start from: uint8 images [N,H,W,C] of any size, labels int64 [N] in 0..K-1 or -1."""
     where = np.flatnonzero(labels >= 0)
     known = labels[where]
-    features = pretrained_features(images if guess else images[where], device=device)[:, :WIDTH]
-    labelled = features[where] if guess else features
-    probe = best_probe(labelled, known, seed)
-    weights, offset = probe_of(labelled, known, probe.settings)
-    weights, offset = weights / probe.temperature, offset / probe.temperature
-    accuracy = probe.measured.accuracy
-    if not guess or len(images) > LARGEST_GRAPH:
-        return WarmStart(weights, offset, softmax(features @ weights + offset, axis=1) if guess else None, accuracy)
-    spread = FeatureGraph(features, where, known)
-    chosen = choose(known, ALPHAS, spread.held_out, seed=seed, temperature=USUAL_TEMPERATURE)
+    features = pretrained_features(images if guess else images[where], device=device)
+    labelled = (features[where] if guess else features)[:, :WIDTH]
+    chosen = best_probe(labelled, known, seed)
+    weights, offset = probe_of(labelled, known, chosen.settings)
+    weights, offset = weights / chosen.temperature, offset / chosen.temperature
+    if not guess:
+        return WarmStart(weights, offset, None, chosen.measured.accuracy)
+    proba, accuracy = first_guess(images, labels, seed, device)
+    return WarmStart(weights, offset, proba, accuracy)
 
-    def scores(source: str, train: np.ndarray, held: np.ndarray) -> np.ndarray:
-        found = np.zeros((len(held), weights.shape[1]))
-        if source != "graph":
-            fitted, shift = probe_of(labelled[train], known[train], probe.settings)
-            found += log_softmax((labelled[held] @ fitted + shift) / probe.temperature, axis=1)
-        if source != "probe":
-            found += log_softmax(spread.held_out(chosen.settings, train, held) / chosen.temperature, axis=1)
-        return found
 
-    best = choose(known, SOURCES, scores, seed=seed, temperature=1.0)
-    total = np.zeros((len(images), weights.shape[1]))
-    if best.settings != "graph":
-        total += log_softmax(features @ weights + offset, axis=1)
-    if best.settings != "probe":
-        everything = spread.scores(chosen.settings, np.arange(len(where)), np.arange(len(images)))
-        total += log_softmax(everything / chosen.temperature, axis=1)
-    proba = softmax(total / best.temperature, axis=1).astype(np.float32)
-    measured = [found for found in (accuracy, best.measured.accuracy) if found is not None]
-    return WarmStart(weights, offset, proba, max(measured, default=None))
+def first_guess(images: np.ndarray, labels: np.ndarray, seed: int, device: str) -> tuple[np.ndarray, float | None]:
+    """Return class probabilities float32 [N,K] of all images, and the balanced accuracy of held-out labels.
+
+    The product of what `probe` and `spreading` say, each at its own temperature, as if they erred independently.
+    """
+    probe = chosen_probe({BUILT_IN: imagenet(device=device)}, images, labels, seed)
+    spread, recall = graph_guess(images, labels, seed, pretrained=BUILT_IN, device=device)
+    proba = softmax(probe.scores(images) + np.log(spread.clip(SMALLEST)), axis=1).astype(np.float32)
+    known = np.flatnonzero(labels >= 0)
+    proba[known] = np.eye(proba.shape[1], dtype=np.float32)[labels[known]]
+    measured = probe.noted["cross_validation"].accuracy
+    return proba, None if measured is None else max(measured, recall)
 
 
 def best_probe(features: np.ndarray, labels: np.ndarray, seed: int) -> Choice[float]:
@@ -86,30 +79,3 @@ def probe_of(features: np.ndarray, labels: np.ndarray, strength: float) -> tuple
     """Return float32 weights [F,K] and offset [K] of the logistic regression on features [n,F]."""
     space = StandardisedFeatures(features)
     return space.for_raw_features(*regression(space.points, labels, strength))
-
-
-class FeatureGraph:
-    """The neighbour graph of images by their features [N,F]; labels spread along it from those of `where`, `known`."""
-
-    def __init__(self, features: np.ndarray, where: np.ndarray, known: np.ndarray):
-        features = features / np.linalg.norm(features, axis=1, keepdims=True).clip(1e-6)
-        mean = features.mean(0)
-        some = (features - mean)[:: max(1, len(features) // 20_000)].astype(np.float64)  # float32 did not converge
-        directions = np.linalg.eigh(some.T @ some)[1][:, -graph.DIMENSIONS :].astype(np.float32)
-        points = graph.projected(features, mean, directions)
-        index, distance = graph.nearest_by_features(points, points, graph.NEIGHBOURS, same=True)
-        self.affinity = graph.affinity(Graph(mean, directions, points, index.astype(np.int32), distance))
-        self.where, self.known, self.count = where, known, len(features)
-        self.base = assumed_shares(known)
-
-    def scores(self, alpha: float, sources: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        """Return the log of share times density [n,K] of images `targets`, by the labels numbered `sources`."""
-        flow = np.zeros((self.count, len(self.base)), np.float32)
-        flow[self.where[sources], self.known[sources]] = 1
-        density = graph.spread_labels(self.affinity, flow, alpha).astype(np.float64) + 1e-12
-        density /= density.sum(0)
-        shares = graph.class_shares(density[:: max(1, len(density) // 10_000)], self.base, SHARES_WEIGHT)
-        return np.log(density[targets] * shares)
-
-    def held_out(self, alpha: float, train: np.ndarray, held: np.ndarray) -> np.ndarray:
-        return self.scores(alpha, train, self.where[held])

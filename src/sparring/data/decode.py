@@ -20,7 +20,6 @@ from ..images import (
     colour_channels,
     decoded,
     fit_pixels,
-    fitting_scale,
     opened_image,
     pixels_of,
     quiet_decoders,
@@ -34,7 +33,7 @@ from .notes import OWN_SIZE, SMALL, Notes, SizeLimit, SizeRule, size_words
 from .storage import COPIED, room_for
 
 AT_ONCE = SMALL.pixels  # sides up to which images are decoded before all headers are known
-ENLARGED = 0.9  # pixels that become one: below this an image counts as enlarged
+ENLARGED = 0.9  # pixels of a side that become one: below this an image counts as enlarged
 
 
 class SeveralShapes(Exception):
@@ -271,10 +270,10 @@ def _size_warnings(headers: list[Header], images: np.ndarray) -> list[str]:
     if aspects.max() > 2 * aspects.min():
         wide, tall = f"{aspects.max():.2g}", f"{aspects.min():.2g}"
         words.append(
-            f"width : height goes from {tall} to {wide}, more than a factor of 2: much of the fitted images is filling"
+            f"width : height goes from {tall} to {wide}, more than a factor of 2: some images are squeezed or stretched"
         )
     height, width = images.shape[1:3]
-    if small := int((fitting_scale(heights / height, widths / width) < ENLARGED).sum()):
+    if small := int((np.sqrt(heights * widths / (height * width)) < ENLARGED).sum()):
         words.append(f"{small} images are smaller than {height}x{width} and were enlarged; a smaller size may do")
     if any(header.mode.startswith("I;16") for header in headers) and images.max() < 32:
         words.append("16-bit images use less than an eighth of the range and look nearly black: scale them first")

@@ -7,13 +7,15 @@ from ..records import record
 
 @record
 class Linear:
-    """From `start` to `end` in a straight line."""
+    """From `start` to `end` in a straight line; the first `ramp` of training rises from 0."""
 
     start: float
     end: float = 0.0
+    ramp: float = 0.0
 
     def __call__(self, progress: float) -> float:
-        return self.start + (self.end - self.start) * progress
+        rise = min(1.0, progress / self.ramp) if self.ramp else 1.0
+        return (self.start + (self.end - self.start) * progress) * rise
 
 
 @record

@@ -5,6 +5,7 @@ is frozen: its statistics are those of ImageNet, its scale is a constant and its
 """
 
 import hashlib
+from contextlib import nullcontext
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -50,17 +51,18 @@ class EfficientNetLite0(Architecture):
     """The pretrained network as a trunk: images [N,C,H,W] in [-1,1], C = 1 or 3, -> features [N,1280].
 
     Images are resized first (`seen_at`). `pretrained`: start from the weights of ImageNet, else at random. `largest`:
-    pixels of the shorter side that it sees.
+    pixels of the shorter side that it sees. `frozen`: so many stages, and the layer before them, do not learn.
     """
 
     pretrained: bool = True
     largest: int = LARGEST
+    frozen: int = 0
 
     def trunk(self, data_spec: DataSpec, channels: int) -> tuple[nn.Module, int]:
         body = Body()
         if self.pretrained:
             body.load_state_dict(imagenet_weights())
-        return Seen(body, self.seen(data_spec)), WIDTH
+        return Seen(body, self.seen(data_spec), self.frozen), WIDTH
 
     def seen(self, data_spec: DataSpec) -> tuple[int, int]:
         """Return the (height, width) at which it sees images."""
@@ -78,14 +80,24 @@ def seen_at(height: int, width: int, largest: int = LARGEST, *, enlarged: int = 
 
 
 class Seen(nn.Module):
-    """Images [N,C,H,W] in [-1,1] resized to `size` (bilinear, antialiased) for the body; means of its map."""
+    """Images [N,C,H,W] in [-1,1] resized to `size` (bilinear, antialiased) for the body; means of its map.
 
-    def __init__(self, body: "Body", size: tuple[int, int]):
+    The first `frozen` stages of the body and its stem take no gradient, but let those of images pass.
+    """
+
+    def __init__(self, body: "Body", size: tuple[int, int], frozen: int = 0):
         super().__init__()
-        self.body, self.size = body, size
+        self.body, self.size, self.frozen = body, size, frozen
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.body(enlarged(x, self.size)).mean((2, 3))
+        stages = list(self.body.stages)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and (x.requires_grad or not self.frozen)):
+            x = self.body.stem(enlarged(x, self.size))
+            for stage in stages[: self.frozen]:
+                x = stage(x)
+        for stage in stages[self.frozen :]:
+            x = stage(x)
+        return self.body.head(x).mean((2, 3))
 
 
 def enlarged(x: Tensor, size: tuple[int, int]) -> Tensor:
@@ -168,8 +180,19 @@ class Convolution(nn.Module):
             high, wide = (max(0, (-(-side // 2) - 1) * 2 + kernel - side) for side in x.shape[2:])
             x, around = F.pad(x, (wide // 2, wide - wide // 2, high // 2, high - high // 2)), 0
         weight = self.weight if self.scale is None else self.weight * self.scale[:, None, None, None]
-        x = F.conv2d(x, weight.to(x.dtype), self.bias.to(x.dtype), self.stride, around, groups=self.groups)
+        exact = self._slow_in_bf16(x)
+        with torch.autocast(x.device.type, enabled=False) if exact else nullcontext():
+            x = x.float() if exact else x
+            x = F.conv2d(x, weight.to(x.dtype), self.bias.to(x.dtype), self.stride, around, groups=self.groups)
         return x if self.linear else F.relu6(x)
+
+    def _slow_in_bf16(self, x: Tensor) -> bool:
+        """Return whether float32 is faster than bf16: on a CPU, where each channel has a kernel and gradients flow.
+
+        With 5x5 kernels the gradient takes 4 times as long in bf16, with a stride 20 to 90 times.
+        """
+        learns = torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad)
+        return learns and self.groups > 1 and x.device.type == "cpu"
 
 
 # --- weights ---------------------------------------------------------------------------------------------------------
