@@ -200,7 +200,7 @@ def _same_run(run: Run) -> Run:
     if not same_recipe(run.recipe, there.recipe):
         same = had.recipe_name == asked.recipe_name
         other = "set up otherwise" if same else f"not {asked.recipe_name}"
-        if same_recipe(replace(run.recipe, batch=there.recipe.batch), there.recipe):
+        if same and run.recipe.batch != there.recipe.batch:  # on which more in a recipe may depend
             other = f"in batches of {there.recipe.batch}, not {run.recipe.batch}"
         raise _other_run(run, f"recipe {had.recipe_name}, {other}")
     if asked.seed != had.seed:
