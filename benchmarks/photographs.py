@@ -3,8 +3,9 @@
     python benchmarks/photographs.py DATA --labels 5 20 --methods probe logistic --draws 6 [--balanced] [--random]
 
 DATA: what `sparring data` reads. Where it names a test part, that is what is tested; else a fifth of each class is set
-aside, the same in every call. Labels are drawn from the rest, so many of each class; the others are unlabelled. Every
-method has its defaults. Prints a row of the table in benchmarks/results/photographs.md for each method and number.
+aside, another one in every draw; near duplicates stay on one side, or with --random they may not. Labels are drawn from
+the rest, so many of each class; the others are unlabelled. Every method has its defaults. Prints a row of the table in
+benchmarks/results/photographs.md for each method and number.
 """
 
 import argparse
@@ -15,7 +16,7 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 
 from sparring.classifiers import METHODS
-from sparring.data import load, split
+from sparring.data import ImageSet, load, split
 from sparring.devices import device_name
 
 
@@ -28,6 +29,16 @@ def drawn(labels: np.ndarray, each: str, seed: int) -> np.ndarray:
         members = rng.permutation(np.flatnonzero(labels == k))[: int(each)]
         kept[members] = k
     return kept
+
+
+def parts(found: ImageSet, draw: int, random: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return the indices of the training and of the test images of a draw."""
+    if random:
+        known = np.flatnonzero(found.labels >= 0)
+        train, test = train_test_split(known, test_size=0.2, random_state=draw, stratify=found.labels[known])
+        return np.asarray(train), np.asarray(test)
+    made = split(found, seed=draw, test=0.2)
+    return made.train, made.test
 
 
 def accuracy(predicted: np.ndarray, true: np.ndarray, balanced: bool) -> float:
@@ -49,24 +60,18 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
     found = load(options.data)
-    known = np.flatnonzero(found.labels >= 0)
-    if options.random:
-        train, held = train_test_split(known, test_size=0.2, random_state=0, stratify=found.labels[known])
-    else:
-        parts = split(found, seed=0, test=0.2)
-        train, held = parts.train, parts.test
-    images, labels = found.images[train], found.labels[train]
-    test, true = found.images[held], found.labels[held]
-    print(f"{len(images):,} training and {len(test):,} test images {found.shape}, {device_name(options.device)}")
+    print(f"{len(found):,} images {found.shape}, {device_name(options.device)}")
     for each in options.labels:
         for method in options.methods:
             scores, seconds = [], []
             for draw in range(1 if each == "all" else options.draws):
+                train, test = parts(found, draw, options.random)
                 made = METHODS[method].make(random_state=draw, pretrained=options.pretrained, device=options.device)
                 start = time.perf_counter()
-                made.fit(images, drawn(labels, each, draw))
+                made.fit(found.images[train], drawn(found.labels[train], each, draw))
                 seconds.append(time.perf_counter() - start)
-                scores.append(100 * accuracy(made.classes_[made.predict_proba(test).argmax(1)], true, options.balanced))
+                predicted = made.classes_[made.predict_proba(found.images[test]).argmax(1)]
+                scores.append(100 * accuracy(predicted, found.labels[test], options.balanced))
             spread = f" ± {statistics.stdev(scores):.1f}" if len(scores) > 1 else ""
             cells = options.name or found.name, each, method, f"{statistics.mean(scores):.1f}{spread}", len(scores)
             print("|", *(f"{cell} |" for cell in (*cells, f"{statistics.median(seconds):.1f}")), flush=True)
