@@ -86,6 +86,29 @@ def test_the_mean_is_used_only_where_it_is_better_by_more_than_one_standard_erro
     assert 0 < sum(used) < 12
 
 
+def test_the_usual_weights_are_kept_unless_others_are_clearly_better():
+    rng = np.random.default_rng(3)
+    labels = np.arange(60) % 3
+    proba = np.stack([opinions(rng, labels, sure) for sure in (2.0, 1.6, 0.5)])
+    names, usual = ("a", "b", "c"), (0.5, 0.5, 0.0)
+    kept = mixture(proba, labels, names, usual)
+    mean = (proba[0] + proba[1]) / 2
+    temperature, losses = fit_temperature(np.log(mean), labels)
+    assert kept.weights == usual and kept.temperature == temperature
+    assert kept.measured.table[-1].settings == "usual"
+    assert kept.measured.table[-1].log_loss == pytest.approx((class_weights(labels) * losses).sum(), abs=1e-4)
+    assert kept.measured.accuracy == pytest.approx(kept.measured.table[-1].accuracy, abs=1e-4)
+    clear = mixture(np.stack([*proba[:2], opinions(rng, labels, 8.0)]), labels, names, usual)
+    assert clear.weights == (0.0, 0.0, 1.0) and clear.measured.accuracy == 1.0
+
+
+def test_probe_and_spreading_alike_where_a_class_has_one_label():
+    x, y = (a.numpy().copy() for a in striped(24, 16, 16, 3))
+    y[3:] = -1
+    made = EnsembleClassifier(device="cpu", random_state=0).fit(x, y)
+    assert made.record_.chosen["weights"] == {"probe": 0.5, "spreading": 0.5}
+
+
 def test_the_average_by_hand():
     proba = np.array([[[0.8, 0.2]], [[0.4, 0.6]]])
     assert averaged(proba, (0.75, 0.25), 1.0) == pytest.approx(np.array([[0.7, 0.3]]))

@@ -1019,7 +1019,7 @@ def test_ctrl_c_saves_and_leaves_no_process(tmp_path):
     """SIGINT to the whole group, as a terminal sends it."""
     out = tmp_path / "study"
     with subprocess.Popen(
-        command(out, 2, 0.4), stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+        command(out, 2, 1.0), stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
     ) as process:
         while len(files.read_lines(out / "results.jsonl")) < 3:
             time.sleep(0.01)

@@ -13,7 +13,8 @@ from .methods import METHODS
 from .selection import MOST, balanced_accuracy, class_weights, fit_temperature, stratified_folds, within_error
 from .selection import subset as label_subset
 
-MEMBERS = ("probe", "logistic", "svm", "spreading")  # the preferred one first, where labels do not tell them apart
+MEMBERS = ("probe", "spreading", "logistic", "svm")  # the preferred one first, where labels do not tell them apart
+PAIR = ("probe", "spreading")  # whose plain mean is preferred to any other: a few labels cannot tell weights
 FOLDS = 5  # with 3, and 5 labels a class, the worst member was chosen of four in 2 of 10 draws
 CLEARLY = 1.0  # standard errors by which the best member must be worse than the mean
 ROUNDS = 10  # members that are added at most, the same one more than once: weights are tenths at the finest
@@ -29,7 +30,10 @@ class EnsembleClassifier(Classifier):
     often a member was added is its weight. The mean is used where the best single member (as in selection.choose) is
     worse by more than one standard error. Where a class has one label the first member is used.
 
-    `members`: names of METHODS, with commas between them; None takes `probe`, `logistic`, `svm` and `spreading`.
+    `probe` and `spreading` err differently, and their plain mean was better than either on all photographs that it was
+    tried on. So it is used unless something else is better by more than one standard error.
+
+    `members`: names of METHODS, with commas between them; None takes `probe`, `spreading`, `logistic` and `svm`.
     Members that need a pretrained network are left out where `pretrained` is "none". `minutes`: the most that all
     members may take together. The other parameters are passed on to those that have them.
     """
@@ -52,13 +56,14 @@ class EnsembleClassifier(Classifier):
             shown[hidden] = -1
             return self._made(name, seed, share).fit(images, shown)
 
-        found = Mixture((1.0,), 1.0, CrossValidation(None, ()))
+        usual = (0.5, 0.5, *[0.0] * (len(names) - 2)) if tuple(names[:2]) == PAIR else None
+        found = Mixture(usual or (1.0,), 1.0, CrossValidation(None, ()))
         if folds and len(names) > 1:
             held_out = np.empty((len(names), len(few), len(self.classes_)))
             for _, held in folds:
                 for member, name in enumerate(names):
                     held_out[member, held] = predicted(fitted(name, few[held]), name, images, few[held])
-            found = mixture(held_out, labels[few], names)
+            found = mixture(held_out, labels[few], names, usual)
         nothing = np.array([], np.int64)
         used = [(name, weight) for name, weight in zip(names, found.weights, strict=False) if weight]
         self.members_ = [fitted(name, nothing) for name, _ in used]
@@ -173,10 +178,13 @@ def averaged(proba: np.ndarray, weights: Sequence[float], temperature: float) ->
     return softmax(np.log(mean.clip(SMALLEST)) / temperature, axis=1)
 
 
-def mixture(proba: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> Mixture:
+def mixture(
+    proba: np.ndarray, labels: np.ndarray, names: Sequence[str], usual: Sequence[float] | None = None
+) -> Mixture:
     """Return the mixture of members that held-out labels choose.
 
     proba [M,N,K]: what each member says of images that were hidden from it, the preferred member first; labels [N].
+    usual: weights [M] that are preferred to all others, unless these are better by more than one standard error.
     Log-losses are those at the best temperature, classes weighted alike, as in `selection.choose`. A single member is
     used as it is: its temperature is 1.
     """
@@ -192,12 +200,21 @@ def mixture(proba: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> Mixt
     counts, temperature, together = greedy(losses, weight, len(names))
     rows = [("alone: " + name, *found) for name, found in zip(names, alone, strict=True)]
     rows.append(("together", temperature, together))
-    predicted = [p.argmax(1) for p in (*proba, np.einsum("m,mnk->nk", counts / counts.sum(), proba))]
+    means = [counts / counts.sum()]
+    if usual is not None:
+        means.append(np.array(usual))
+        rows.append(("usual", *losses(means[1])))
+    predicted = [p.argmax(1) for p in (*proba, *(np.einsum("m,mnk->nk", mean, proba) for mean in means))]
     accuracy = [balanced_accuracy(said, labels) for said in predicted]
     table = tuple(
         TriedSettings(name, round(float((weight * found).sum()), 4), round(right, 4))
         for (name, _, found), right in zip(rows, accuracy, strict=True)
     )
+    if usual is not None:
+        least = min((found for _, _, found in rows), key=lambda found: float((weight * found).sum()))
+        if within_error(rows[-1][2] - least, weight, CLEARLY):
+            return Mixture(tuple(usual), rows[-1][1], CrossValidation(accuracy[-1], table))
+        accuracy = accuracy[:-1]
     if within_error(alone[single][1] - together, weight, CLEARLY):
         return Mixture(tuple(np.eye(len(names))[single].tolist()), 1.0, CrossValidation(accuracy[single], table))
     return Mixture(tuple((counts / counts.sum()).tolist()), temperature, CrossValidation(accuracy[-1], table))
