@@ -38,6 +38,9 @@ class ConsistencyClassifier(NetworkClassifier):
     much: on MNIST with 100 labels the error was 2.4 % without them, 1.0 % with them. After that, or from the start, the
     network's own average is the teacher: it sees a weak view, and the student must agree with it on a strong view.
 
+    Where held-out labels prefer it, the network starts from ImageNet. Then its average and a first guess, of the probe
+    and of label spreading, teach together from the first step (pseudo_labels.AgreeWithGuess).
+
     Sohn et al. 2020, arXiv:2001.07685; Wang et al. 2023, arXiv:2205.07246; Berthelot et al. 2020, arXiv:1911.09785.
     """
 

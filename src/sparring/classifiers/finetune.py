@@ -19,10 +19,11 @@ from .warm_start import warm_start
 class FinetuneClassifier(NetworkClassifier):
     """EfficientNet-Lite0 with the weights of ImageNet, trained on strong views of the labelled images.
 
-    Batch norm stays that of ImageNet. The head starts from the logistic regression on the features of the untouched
-    network (Kumar et al. 2022, arXiv:2202.10054: a head drawn at random distorts the features). Weights are averaged.
-    Steps and labelled images of a step are those of `consistency` with the same trunk. Images are seen at 64 to 160
-    pixels of the shorter side. Raises UsageError where `pretrained` does not name the built-in network.
+    Batch norm stays that of ImageNet, and so do the first two stages. The head starts from the logistic regression on
+    the features of the untouched network (Kumar et al. 2022, arXiv:2202.10054: a head drawn at random distorts the
+    features). The weights that are kept lie between start and end (Wortsman et al. 2022, arXiv:2109.01903). Steps and
+    labelled images of a step are those of `consistency` with the same trunk. Images are seen at 64 to 160 pixels of the
+    shorter side. Raises UsageError where `pretrained` does not name the built-in network.
     """
 
     pretrained: str = BUILT_IN

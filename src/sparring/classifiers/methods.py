@@ -120,7 +120,11 @@ _ROWS = (
         "A network with the weights of ImageNet, trained end to end on the labelled images, strongly augmented.",
         "network",
         "finetune:FinetuneClassifier",
-        ("Tan & Le 2019, arXiv:1905.11946", "Kumar et al. 2022, arXiv:2202.10054"),
+        (
+            "Tan & Le 2019, arXiv:1905.11946",
+            "Kumar et al. 2022, arXiv:2202.10054",
+            "Wortsman et al. 2022, arXiv:2109.01903",
+        ),
         needs_pretrained=True,
     ),
     Method(
@@ -160,8 +164,8 @@ _ROWS = (
     Method(
         "ensemble",
         "The best few methods together",
-        "The mean of the probabilities of a few methods, if held-out labels say that it is better than the best of "
-        "them; else that one.",
+        "The mean of what probe and spreading say, unless held-out labels clearly prefer another mean of a few methods, "
+        "or one of them.",
         "ensemble",
         "ensemble:EnsembleClassifier",
         ("Caruana et al. 2004, doi:10.1145/1015330.1015432",),
