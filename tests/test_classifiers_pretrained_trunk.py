@@ -132,9 +132,10 @@ def test_the_first_guess_keeps_the_labels():
 
 
 def test_the_result_lies_between_start_and_end(monkeypatch):
-    """Of the same three steps: 0 is the start, 1 the end, 0.6 is 0.6 of the way."""
+    """Of the same three steps: 0 is the start, 1 the end, 0.6 is 0.6 of the way; half the usual steps half as much."""
     x, hidden, _ = two_classes()
     made = {}
+    monkeypatch.setattr(network, "WARM_STEPS", 3)
     for share in (0.0, 0.6, 1.0):
         monkeypatch.setattr(network, "LEARNED", share)
         made[share] = FinetuneClassifier(steps=3, **SMALL).fit(x, hidden).weights_
@@ -144,6 +145,13 @@ def test_the_result_lies_between_start_and_end(monkeypatch):
             assert np.allclose(made[0.6][name], 0.4 * start + 0.6 * made[1.0][name], atol=1e-6)
             moved += not np.array_equal(start, made[1.0][name])
     assert moved > 50
+    monkeypatch.setattr(network, "WARM_STEPS", 6)
+    half = FinetuneClassifier(steps=3, **SMALL).fit(x, hidden).weights_
+    assert all(
+        np.allclose(half[name], (start + made[1.0][name]) / 2, atol=1e-6)
+        for name, start in made[0.0].items()
+        if name.endswith(("weight", "bias"))
+    )
 
 
 def test_the_first_stages_do_not_learn_and_let_gradients_of_images_pass():

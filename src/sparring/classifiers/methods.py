@@ -164,8 +164,8 @@ _ROWS = (
     Method(
         "ensemble",
         "The best few methods together",
-        "The mean of what probe and spreading say, unless held-out labels clearly prefer another mean of a few methods, "
-        "or one of them.",
+        "The mean of what probe and spreading say, unless held-out labels clearly prefer another mean of a few "
+        "methods, or one of them.",
         "ensemble",
         "ensemble:EnsembleClassifier",
         ("Caruana et al. 2004, doi:10.1145/1015330.1015432",),

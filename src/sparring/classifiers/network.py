@@ -45,6 +45,7 @@ TRAINED_AT = 160  # pixels, at most, of the shorter side at which the pretrained
 FROZEN = 2  # of its seven stages: they see edges and colours, and would take a fifth of a step
 PRETRAINED = EfficientNetLite0(largest=TRAINED_AT, frozen=FROZEN)
 LEARNED = 0.6  # share of what it learned in the final weights; the rest are those that it started from
+WARM_STEPS = 400  # steps that it takes on a CPU; after fewer of them it stays nearer to its start
 RATES = {SmallCNN: Linear(4e-3), DeepCNN: Linear(2e-3), EfficientNetLite0: Linear(5e-4, ramp=0.05)}  # learning rates
 CURVE_POINTS = 100
 LABELLED = Batch("x", "labelled")
@@ -82,7 +83,7 @@ def plan_for(
     # 32 a step are enough; of many a step takes more, at most as many as unlabelled images.
     n, known = len(images), int((labels >= 0).sum())
     if warm:
-        labelled, ratio, usual = (64, 7, 2000) if gpu else (32, 3, 400)
+        labelled, ratio, usual = (64, 7, 5 * WARM_STEPS) if gpu else (32, 3, WARM_STEPS)
         return Plan(math.ceil(length / (labelled * ratio)) if length else usual, labelled, ratio)
     batch = between(64, 2 ** math.floor(math.log2(max(n / 16, 1))), 256)
     labelled = between(32, 2 ** math.floor(math.log2(max(known / 16, 1))), batch)
@@ -367,7 +368,7 @@ def play(
                 curves[name] = (*curves.get(name, ()), point)
             sums = {}
     if start is not None:
-        stay_near(state, start)
+        stay_near(state, start, LEARNED * min(1.0, steps / WARM_STEPS))
     return state, curves
 
 
@@ -381,14 +382,14 @@ def set_head(state: State, warm: WarmStart) -> None:
 
 
 @torch.no_grad()
-def stay_near(state: State, start: nn.Module) -> None:
-    """Move the average of "D" a part of the way back to the weights that it started from.
+def stay_near(state: State, start: nn.Module, share: float) -> None:
+    """Set the average of "D" to the mean of itself, which counts `share`, and of what it started from.
 
     The mean of both is better than either (Wortsman et al. 2022, arXiv:2109.01903): the start knows more images, the
-    end these classes.
+    end these classes. And the first steps of Adam are as long as any, so after few of them the end knows nothing yet.
     """
     for before, now in zip(start.parameters(), state.averages["D"].parameters(), strict=True):
-        now.copy_(before.lerp(now, LEARNED))
+        now.copy_(before.lerp(now, share))
 
 
 def seen_by(net: Architecture, images: np.ndarray) -> np.ndarray:
