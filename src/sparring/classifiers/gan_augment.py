@@ -58,6 +58,8 @@ class GANAugmentClassifier(CNNClassifier):
     share: float | None = None
     gan_images: int | None = None
 
+    _beside = NOTHING_BESIDE  # a fit sets it while it trains
+
     def _fit(self, images: np.ndarray, labels: np.ndarray) -> None:
         with torch_threads(self.threads):
             seed, images = self._seed(), shrunk(images)
