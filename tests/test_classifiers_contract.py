@@ -427,5 +427,6 @@ def test_networks_say_how_many_steps_fit_into_the_minutes(name):
     """A study with --minutes asks a method that was not fitted."""
     x, y = (array.copy() for array in data()[:2])
     made = make(name, steps=3, device="cpu", minutes=10)
-    assert made.steps_within(x, y) == made.fit(x, y).record_.planned
-    assert make(name, steps=3, device="cpu", minutes=1e-5).steps_within(x, y) == 1
+    planned = None if name == "finetune" else made.fit(x, y).record_.planned
+    assert made.steps_within(x, y) == planned
+    assert make(name, steps=3, device="cpu", minutes=1e-5).steps_within(x, y) == (None if planned is None else 1)

@@ -182,17 +182,18 @@ class NetworkClassifier(Classifier):
         with torch_threads(self.threads):
             self._train(images, labels, self._seed())
 
-    def steps_within(self, images: np.ndarray, labels: np.ndarray) -> int:
+    def steps_within(self, images: np.ndarray, labels: np.ndarray) -> int | None:
         """Return how many of the planned steps fit into `minutes` on this machine, by a short trial.
 
         images uint8 [N,H,W,C], labels int64 [N], -1 unlabelled. Methods that are compared take the same `steps`: the
-        fewest that any of them can afford.
+        fewest that any of them can afford. None where the network starts from a pretrained one, whose steps are dearer
+        and fewer: it keeps to `minutes` by itself.
         """
         with torch_threads(self.threads):
             trial = cast(NetworkClassifier, clone(self))
             trial.record_ = FitRecord()
             start = trial._prepare(images, labels, trial._seed())
-            return trial._planned(images, labels, start).affordable(self.minutes)
+            return None if start.warm else trial._planned(images, labels, start).affordable(self.minutes)
 
     def _planned(self, images: np.ndarray, labels: np.ndarray, start: Start) -> "Training":
         """Return the training of the method's recipe, not begun."""
@@ -224,6 +225,8 @@ class NetworkClassifier(Classifier):
         planned = self._planned(images, labels, start)
         plan, prepared = planned.plan, time.perf_counter()
         steps = self.steps or planned.affordable(self.minutes)
+        if self.steps and start.warm is not None:  # a study may have given it the steps of networks from scratch
+            steps = min(steps, planned.affordable(self.minutes)) if self.minutes else steps
         state, curves = play(
             planned.recipe,
             planned.data_spec,
