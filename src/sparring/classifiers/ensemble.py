@@ -30,8 +30,8 @@ class EnsembleClassifier(Classifier):
     often a member was added is its weight. The mean is used where the best single member (as in selection.choose) is
     worse by more than one standard error. Where a class has one label the first member is used.
 
-    `probe` and `spreading` err differently, and their plain mean was better than either on all photographs that it was
-    tried on. So it is used unless something else is better by more than one standard error.
+    `probe` and `spreading` err differently, and their plain mean was mostly better than either on photographs
+    (benchmarks/results/photographs.md). So it is used unless something else is better by more than one standard error.
 
     `members`: names of METHODS, with commas between them; None takes `probe`, `spreading`, `logistic` and `svm`.
     Members that need a pretrained network are left out where `pretrained` is "none". `minutes`: the most that all
