@@ -420,13 +420,3 @@ def test_works_in_a_grid_search_and_in_calibration():
     assert (calibrated.predict(x) == true).mean() > 0.9
     network = cross_val_score(make("cnn", steps=2), x, true, cv=2)
     assert len(network) == 2 and np.isfinite(network).all()
-
-
-@pytest.mark.parametrize("name", [name for name in METHODS if METHODS[name].family in ("network", "gan")])
-def test_networks_say_how_many_steps_fit_into_the_minutes(name):
-    """A study with --minutes asks a method that was not fitted."""
-    x, y = (array.copy() for array in data()[:2])
-    made = make(name, steps=3, device="cpu", minutes=10)
-    planned = None if name == "finetune" else made.fit(x, y).record_.planned
-    assert made.steps_within(x, y) == planned
-    assert make(name, steps=3, device="cpu", minutes=1e-5).steps_within(x, y) == (None if planned is None else 1)

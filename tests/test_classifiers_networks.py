@@ -72,6 +72,14 @@ def make(name, steps=6, **settings):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
+def test_a_method_that_was_not_fitted_says_how_many_steps_fit_into_the_minutes(name):
+    x, y = few()
+    made = make(name, steps=3, device="cpu", minutes=10)
+    assert made.steps_within(x, y) == made.fit(x, y).record_.planned
+    assert make(name, steps=3, device="cpu", minutes=1e-5).steps_within(x, y) == 1
+
+
+@pytest.mark.parametrize("name", NETWORKS)
 def test_fit_predict_and_record(name):
     x, y = few()
     made = make(name).fit(x, y)
