@@ -126,7 +126,9 @@ def test_depthwise_gradients_in_bf16_are_computed_in_float32(monkeypatch):
     convolve = F.conv2d
     monkeypatch.setattr(F, "conv2d", lambda x, *rest, **more: seen.append(x.dtype) or convolve(x, *rest, **more))
     with torch.autocast("cpu", torch.bfloat16):
-        layer(x.bfloat16()).square().sum().backward()
+        out = layer(x.bfloat16())
+        assert out.dtype == torch.bfloat16
+        out.float().square().sum().backward()
         with torch.no_grad():
             layer(x.bfloat16())
     assert seen == [torch.float32, torch.bfloat16]

@@ -31,7 +31,8 @@ class EnsembleClassifier(Classifier):
     worse by more than one standard error. Where a class has one label the first member is used.
 
     `probe` and `spreading` err differently, and their plain mean was mostly better than either on photographs
-    (benchmarks/results/photographs.md). So it is used unless something else is better by more than one standard error.
+    (benchmarks/results/photographs.md). So it is used unless something else is better by more than one standard error,
+    and where a class has one label.
 
     `members`: names of METHODS, with commas between them; None takes `probe`, `spreading`, `logistic` and `svm`.
     Members that need a pretrained network are left out where `pretrained` is "none". `minutes`: the most that all

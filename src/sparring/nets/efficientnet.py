@@ -180,10 +180,11 @@ class Convolution(nn.Module):
             high, wide = (max(0, (-(-side // 2) - 1) * 2 + kernel - side) for side in x.shape[2:])
             x, around = F.pad(x, (wide // 2, wide - wide // 2, high // 2, high - high // 2)), 0
         weight = self.weight if self.scale is None else self.weight * self.scale[:, None, None, None]
-        exact = self._slow_in_bf16(x)
+        dtype, exact = x.dtype, self._slow_in_bf16(x)
         with torch.autocast(x.device.type, enabled=False) if exact else nullcontext():
             x = x.float() if exact else x
             x = F.conv2d(x, weight.to(x.dtype), self.bias.to(x.dtype), self.stride, around, groups=self.groups)
+        x = x.to(dtype) if exact else x  # what follows is in bf16 again
         return x if self.linear else F.relu6(x)
 
     def _slow_in_bf16(self, x: Tensor) -> bool:
