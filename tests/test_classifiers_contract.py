@@ -93,14 +93,14 @@ def test_estimators_can_be_imported():
 
 @pytest.mark.parametrize("name", METHODS)
 def test_what_shows_is_for_the_user(name):
-    """Beside scikit-learn's own there are parameters, and of networks `steps_within`; all else has an underscore."""
+    """Beside scikit-learn's own there are parameters, and of networks `seconds_for`; all else has an underscore."""
 
     class Bare(ClassifierMixin, BaseEstimator):
         pass
 
     cls = METHODS[name].estimator_class()
     shown = {attribute for attribute in dir(cls) if not attribute.startswith("_")} - set(dir(Bare))
-    theirs = {"fit", "predict", "predict_proba", "steps_within", "set_fit_request"}  # the last is scikit-learn's
+    theirs = {"fit", "predict", "predict_proba", "seconds_for", "set_fit_request"}  # the last is scikit-learn's
     assert shown - {field.name for field in fields(cls)} <= theirs
     assert list(inspect.signature(cls).parameters) == [field.name for field in fields(cls)]
 

@@ -27,7 +27,7 @@ from .cnn import CNNClassifier
 from .fit_record import FitRecord, GANFit, Gate
 from .gate import DUPLICATES, NOTHING, SHARES, Extra, beats_controls, best_share, gate_of, halves
 from .looks import Look
-from .network import Plan, Start, affordable, between, plan_for, play
+from .network import TRIAL_SECONDS, Plan, Start, affordable, between, plan_for, play, seconds_a_step
 
 NOTHING_HELD = np.array([], np.int64)
 SHOWN_OF_CLASS = 8  # images of each class in a picture
@@ -137,16 +137,38 @@ class GANAugmentClassifier(CNNClassifier):
         trial._train(images, labels, seed)
         return trial
 
+    def _tried_seconds(self, images: np.ndarray, labels: np.ndarray) -> float:
+        """Return the seconds of a fit whose generated images pass the gate: it takes the longest."""
+        images = shrunk(images)
+        lessons = gan_lessons(images, labels, self._seed())
+        recipe, data_spec, data = self._game(lessons, "cgan", int(labels.max()) + 1)
+        device = choose_device(self.device)
+        precision = choose_precision(self.precision, device)
+        each = seconds_a_step(recipe, data_spec, data, precision=precision, device=device, at_most=TRIAL_SECONDS)
+        gan = each * self._length(recipe, len(lessons[0]))
+        self._beside = lessons, 1.0
+        return 3 * gan + (1 + 8 * GATE_STEPS) * super()._tried_seconds(images, labels)
+
     # --- the GAN ---
+
+    def _game(self, lessons: Labelled, name: str, classes: int) -> tuple[Recipe, DataSpec, Data]:
+        """Return the recipe of the GAN, what it learns from, and that in the form of a game."""
+        x, y = lessons
+        data_spec, device = DataSpec.of(x, classes), choose_device(self.device)
+        data: Data = {"labelled": {"x": torch.from_numpy(x).to(device), "y": torch.from_numpy(y).to(device)}}
+        return conditional(data_spec, name), data_spec, data
+
+    def _length(self, recipe: Recipe, images: int) -> int:
+        """Return how many steps the GAN takes on so many images."""
+        if self.gan_images:
+            return math.ceil(self.gan_images / recipe.batch)
+        return between(300, round(4 * images**0.6), 1000)
 
     def _generated(self, lessons: Labelled, seed: int, recipe_name: str | None = None) -> Labelled:
         """Return images of a GAN that learned from these, and their classes."""
-        x, y = lessons
-        data_spec, device = DataSpec.of(x, len(self.classes_)), choose_device(self.device)
-        data: Data = {"labelled": {"x": torch.from_numpy(x).to(device), "y": torch.from_numpy(y).to(device)}}
-        recipe, precision = conditional(data_spec, recipe_name or "cgan"), choose_precision(self.precision, device)
-        length = between(300, round(4 * len(x) ** 0.6), 1000)
-        length = math.ceil(self.gan_images / recipe.batch) if self.gan_images else length
+        x, device = lessons[0], choose_device(self.device)
+        recipe, data_spec, data = self._game(lessons, recipe_name or "cgan", len(self.classes_))
+        precision, length = choose_precision(self.precision, device), self._length(recipe, len(x))
         minutes = None if self.minutes is None else 2 * self.minutes / TIME_PARTS
         steps = affordable(recipe, data_spec, data, length, minutes, precision=precision, device=device)
         state, curves = play(recipe, data_spec, data, steps, seed=seed, precision=precision, device=device)

@@ -48,6 +48,7 @@ LEARNED = 0.6  # share of what it learned in the final weights; the rest are tho
 WARM_STEPS = 400  # steps that it takes on a CPU; after fewer of them it stays nearer to its start
 RATES = {SmallCNN: Linear(4e-3), DeepCNN: Linear(2e-3), EfficientNetLite0: Linear(5e-4, ramp=0.05)}  # learning rates
 CURVE_POINTS = 100
+TRIAL_SECONDS = 4.0  # of the steps that tell how long a fit will take
 LABELLED = Batch("x", "labelled")
 CLASS = Batch("y", "labelled")
 
@@ -144,6 +145,12 @@ class Training:
             device=self.device,
         )
 
+    def seconds_a_step(self) -> float:
+        """Return the seconds that a step takes, by a short trial."""
+        return seconds_a_step(
+            self.recipe, self.data_spec, self.data, precision=self.precision, device=self.device, at_most=TRIAL_SECONDS
+        )
+
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class NetworkClassifier(Classifier):
@@ -182,18 +189,21 @@ class NetworkClassifier(Classifier):
         with torch_threads(self.threads):
             self._train(images, labels, self._seed())
 
-    def steps_within(self, images: np.ndarray, labels: np.ndarray) -> int | None:
-        """Return how many of the planned steps fit into `minutes` on this machine, by a short trial.
+    def seconds_for(self, images: np.ndarray, labels: np.ndarray) -> float:
+        """Return about how many seconds `fit` takes on this machine where nothing shortens it, by a short trial.
 
-        images uint8 [N,H,W,C], labels int64 [N], -1 unlabelled. Methods that are compared take the same `steps`: the
-        fewest that any of them can afford. None where the network starts from a pretrained one, whose steps are dearer
-        and fewer: it keeps to `minutes` by itself.
+        images uint8 [N,H,W,C], labels int64 [N], -1 unlabelled.
         """
         with torch_threads(self.threads):
-            trial = cast(NetworkClassifier, clone(self))
-            trial.record_ = FitRecord()
-            start = trial._prepare(images, labels, trial._seed())
-            return None if start.warm else trial._planned(images, labels, start).affordable(self.minutes)
+            return cast(NetworkClassifier, clone(self))._tried_seconds(images, labels)
+
+    def _tried_seconds(self, images: np.ndarray, labels: np.ndarray) -> float:
+        """Return what `seconds_for` says; self is a copy that may be changed."""
+        begin = time.perf_counter()
+        self.record_ = FitRecord()
+        planned = self._planned(images, labels, self._prepare(images, labels, self._seed()))
+        prepared = time.perf_counter() - begin
+        return prepared + (self.steps or planned.plan.steps) * planned.seconds_a_step()
 
     def _planned(self, images: np.ndarray, labels: np.ndarray, start: Start) -> "Training":
         """Return the training of the method's recipe, not begun."""
@@ -420,6 +430,23 @@ def affordable(
     """Return how many of the steps fit into `minutes`, by a trial of 9 rounds spread over a whole training."""
     if minutes is None:
         return steps
+    each = seconds_a_step(recipe, data_spec, data, precision=precision, device=device)
+    return between(1, int(0.9 * 60 * minutes / each), steps)
+
+
+def seconds_a_step(
+    recipe: Recipe,
+    data_spec: DataSpec,
+    data: Data,
+    *,
+    precision: str,
+    device: str = "cpu",
+    at_most: float = math.inf,
+) -> float:
+    """Return the mean seconds of a step, by a trial of 9 rounds spread over a whole training, the first left out.
+
+    It ends after `at_most` seconds, once two rounds were made.
+    """
     keep_memory()
     times: list[float] = []
     for _ in range(1 if device == "cpu" else 2):  # a GPU loads each kernel when it is first needed
@@ -427,9 +454,10 @@ def affordable(
         state, start = new_state(recipe, data_spec, device=device), time.perf_counter()
         for _ in training(recipe, state, data, images=9 * recipe.batch, precision=precision):
             times.append(time.perf_counter() - start)
+            if len(times) > 1 and sum(times) > at_most:
+                break
             start = time.perf_counter()
-    each = sum(times[1:]) / len(times[1:])
-    return between(1, int(0.9 * 60 * minutes / each), steps)
+    return sum(times[1:]) / len(times[1:])
 
 
 @torch.no_grad()

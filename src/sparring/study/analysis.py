@@ -14,7 +14,7 @@ from ..errors import FileFormatError
 from ..records import Value
 from ..stats import Bin, RepeatedInterval
 from .ablations import ablations, starts_of, unclean
-from .plan import SLOW_FAMILIES, Study, now
+from .plan import QUICK_FAMILIES, Study, now
 from .records import (
     SEAL,
     STUDY_FORMAT,
@@ -119,7 +119,7 @@ def measure(study: Study) -> tuple[Summary, Arms, np.ndarray]:
         games=tuple(game_curves(rows.values(), {m.name for m in definition.methods if m.family == "gan"})),
         gates=tuple(gate_rows(rows.values())),
         notes=(*shortened(rows.values()),
-               *unequal(rows.values(), {m.name for m in definition.methods if m.family in SLOW_FAMILIES})),
+               *unequal(rows.values(), {m.name for m in definition.methods if m.family not in QUICK_FAMILIES})),
         ablations=tuple(ablations(pairs, starts)),
         unclean=tuple(unclean(starts)),
         pretrained=definition.settings.pretrained,

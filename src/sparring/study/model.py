@@ -46,15 +46,14 @@ def save_recommended(
     say(StudyProgress("model", message=f"fitting {name} on all labelled images"))
     files.make_folder(work)
     write_images(work / "all.npy", images.images, np.arange(len(images)))
-    seed, threads = seed_of(definition.settings.seed, "model", 0), definition.jobs.threads if definition.jobs else 1
+    seed, jobs = seed_of(definition.settings.seed, "model", 0), definition.jobs
     task = Task(
         trial=Trial(name, "all", 0),
         method=method,
         images=work / "all.npy",
         labels=images.labels,
         seed=seed,
-        minutes=definition.minutes_each,
-        threads=threads,
+        threads=jobs.jobs * jobs.threads if jobs and jobs.jobs else 1,
         device=device if uses_device(method) else "cpu",
         pretrained=definition.settings.pretrained,
     )

@@ -6,6 +6,7 @@ import time
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,11 @@ from ..records import read_record, to_json
 from .records import ROWS, STUDY, STUDY_FORMAT, Definition, FitRow, LookAtTest, MethodEntry, StudyData, Trial, in_order
 from .worker import AnyMethod, always_pretrained, array_hash
 
-FIXED = ("seed", "test", "minutes", "pretrained", "device")  # settings that every row of a study shares
+FIXED = ("seed", "test", "pretrained", "device")  # settings that every row of a study shares
 COST = {"floor": 0, "traditional": 1, "pretrained": 1, "network": 2, "gan": 3, "ensemble": 4}
-SLOW_FAMILIES = ("network", "gan", "ensemble")  # families that --minutes is divided over
+QUICK_FAMILIES = ("floor", "traditional", "pretrained")  # whose fits come first
+USUAL_BUDGETS = ("5", "20")  # labels a class that a study tries beside all, where there are more
 SEEN = 16  # pixels of the shorter side from which on a pretrained network is trained where no methods are named
-NETWORK_SHARE = 0.85  # of --minutes that network fits get; the rest is for everything else
 
 
 # What a user may ask for.
@@ -55,9 +56,8 @@ def too_dear(methods: Mapping[str, AnyMethod], shape: Sequence[int]) -> list[str
 
     On digits of 8x8 pixels a fit took 70 s of a processor, 27 times as long as a network from scratch.
     """
-    return [
-        name for name, m in methods.items() if min(shape) < SEEN and m.family in SLOW_FAMILIES and always_pretrained(m)
-    ]
+    slow = {name: method for name, method in methods.items() if method.family not in QUICK_FAMILIES}
+    return [name for name, method in slow.items() if min(shape) < SEEN and always_pretrained(method)]
 
 
 def chosen_device(folder: Path, device: str) -> str:
@@ -76,6 +76,12 @@ def chosen_budgets(labels: Iterable[int | str] | int | str) -> tuple[str, ...]:
     if not given:
         raise UsageError("label-budget", "no number of labels", fix="give one such as 5, or all")
     return in_order({as_budget(budget) for budget in given})
+
+
+def usual_budgets(labels: np.ndarray) -> tuple[str, ...]:
+    """Return USUAL_BUDGETS where every class has more labels than that, and all; labels int64 [N], -1 unlabelled."""
+    counts = np.bincount(labels[labels >= 0])
+    return *(budget for budget in USUAL_BUDGETS if counts.min() > int(budget)), "all"
 
 
 def checked_count(name: str, value: object, low: int, high: int) -> int:
@@ -102,28 +108,9 @@ def seed_of(seed: int, budget: str, repeat: int) -> int:
     return int.from_bytes(hashlib.blake2b(name, digest_size=4).digest(), "little") >> 1
 
 
-def ordered_trials(methods: Mapping[str, AnyMethod], budgets: Sequence[str], repeats: int) -> list[Trial]:
-    """Return all fits: cheap families first, so that something is seen early; then repeat by repeat."""
-    place = {name: i for i, name in enumerate(methods)}
-    trials = [Trial(m, b, r) for m in methods for b in budgets for r in range(repeats)]
-    return sorted(trials, key=lambda t: (COST.get(methods[t.method].family, 3) // 2, t.repeat, budgets.index(t.budget),
-                                         place[t.method]))  # fmt: skip
-
-
-def minutes_each(minutes: float, trials: Iterable[Trial], methods: Mapping[str, AnyMethod], jobs: int) -> float | None:
-    """Return the cap on each network fit that makes a study end in about `minutes`; None without network fits."""
-    slow = sum(methods[trial.method].family in SLOW_FAMILIES for trial in trials)
-    if not slow:
-        return None
-    each = NETWORK_SHARE * minutes * max(1, min(jobs, slow)) / slow
-    if each * 60 < 1:
-        least = int(np.ceil(slow / 60 / NETWORK_SHARE / max(1, jobs)))
-        raise UsageError(
-            "minutes",
-            f"{minutes:g} minutes leave {60 * each:.2g} s for each of {slow} network fits",
-            fix=f"give at least {least} minute{'s' * (least > 1)}, or fewer repeats or methods",
-        )
-    return round(each, 4)
+def all_trials(methods: Iterable[str], budgets: Iterable[str], repeats: int) -> list[Trial]:
+    """Return all fits of a study, arm by arm."""
+    return [Trial(m, b, r) for m, b, r in product(methods, budgets, range(repeats))]
 
 
 # The folder.
@@ -135,6 +122,20 @@ class Study:
 
     folder: Path
     definition: Definition
+
+    @property
+    def limit(self) -> float | None:
+        """Seconds that the whole study may take; None without a limit."""
+        minutes = self.definition.settings.minutes
+        return None if minutes is None else 60 * minutes
+
+    def spent(self, rows: Iterable[FitRow]) -> float:
+        """Return the seconds that these fits took, as they ran side by side, and the features before them."""
+        definition = self.definition
+        jobs = max(1, definition.jobs.jobs) if definition.jobs else 1
+        each = [((row.seconds or 0.0) + (row.predict_seconds or 0.0), row.hardware.on_gpu) for row in rows]
+        fits = sum(seconds if alone else seconds / jobs for seconds, alone in each)
+        return fits + (definition.features_seconds or 0.0)
 
     @classmethod
     def read(cls, folder: Path | str) -> "Study":
@@ -199,11 +200,24 @@ class Study:
         return [trial for trial in trials if not counts(trial)]
 
     def count_look(self, rows: Mapping[Trial, FitRow]) -> None:
-        """Rule 1: count this look at the test labels in study.json, before it happens; once for the same rows."""
+        """Rule 1: count this look at the test labels in study.json, before it happens.
+
+        Looks at the same rows are one, and so are all looks of a study that goes on with what it was asked: until
+        someone may have changed the question because of what they saw.
+        """
+        looks, asked = self.definition.looks, self.asked
         seen = "\n".join(sorted(json.dumps([*trial, row.status, row.digest]) for trial, row in rows.items()))
         digest = hashlib.blake2b(seen.encode(), digest_size=8).hexdigest()
-        if digest not in {look.rows for look in self.definition.looks}:
-            self.save(looks=(*self.definition.looks, LookAtTest(now(), digest, len(rows))))
+        if digest not in {look.rows for look in looks}:
+            earlier = looks[:-1] if looks and looks[-1].asked == asked else looks
+            self.save(looks=(*earlier, LookAtTest(now(), digest, len(rows), asked)))
+
+    @property
+    def asked(self) -> str:
+        """16 hexadecimal digits of methods, budgets and repeats."""
+        definition = self.definition
+        asked = json.dumps([[m.name for m in definition.methods], list(definition.budgets), definition.repeats])
+        return hashlib.blake2b(asked.encode(), digest_size=8).hexdigest()
 
 
 def begun(folder: Path, new: Definition) -> Study:
@@ -216,8 +230,13 @@ def begun(folder: Path, new: Definition) -> Study:
     study = Study.read(folder)
     old = study.definition
     refuse_other(folder, old, new)
+    before, after = (old.settings.minutes, new.settings.minutes)
+    longer = before is not None and (after is None or after > before)
+    more = {m.name for m in new.methods} - {m.name for m in old.methods} or set(new.budgets) - set(old.budgets)
     study.definition = replace(
         old,
+        settings=replace(old.settings, minutes=after if longer or not old.complete else before),
+        complete=old.complete and not (longer or more or new.repeats > old.repeats),
         budgets=in_order({*old.budgets, *new.budgets}),
         repeats=max(old.repeats, new.repeats),
         methods=simplest_first([*old.methods, *new.methods]),
@@ -237,6 +256,12 @@ def simplest_first(methods: Iterable[MethodEntry]) -> tuple[MethodEntry, ...]:
 
 
 def refuse_other(folder: Path, old: Definition, new: Definition) -> None:
+    if old.minutes_each is not None:
+        raise UsageError(
+            "study-minutes",
+            f"the study in {folder} was made by an older version, whose --minutes cut fits short",
+            fix="name another folder with --out",
+        )
     for name in FIXED:
         values = [getattr(definition.settings, name) for definition in (old, new)]
         if values[0] != values[1]:

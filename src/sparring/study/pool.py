@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..devices import training_speed
 from .records import Problem
-from .worker import Outcome, Task, prepare_process, steps_within
+from .worker import Outcome, Task, prepare_process, seconds_of_fit
 
 if TYPE_CHECKING:
     from loky import ProcessPoolExecutor
@@ -66,35 +66,34 @@ class Pool:
         self._live = [f for f in self._live if not f.done()] + [future]
         return future
 
-    def run(self, tasks: Sequence[Task], work: Callable[[Task], Outcome]) -> Iterator[Event]:
+    def run(self, take: Callable[[], Task | None], work: Callable[[Task], Outcome]) -> Iterator[Event]:
         """Yield (what runs, None) as tasks start and every TICK, and (what runs, outcome) as they end.
 
-        Tasks start in their order.
+        `take` gives the next task whenever a process is free, None where there is none now. The end is reached where
+        there is none and nothing runs.
         """
         if self.jobs == 0:
-            for task in tasks:
+            while task := take():
                 yield [task], None
                 yield [], work(task)
             return
-        waiting, suspects = list(tasks), []
-        while waiting or suspects:
-            alone = bool(suspects)
-            lost = yield from self._round(suspects or waiting, work, at_once=1 if alone else self.jobs)
-            if alone and lost:
-                yield [], failed(lost[0], "process-died", KILLED)
-            else:
-                suspects = suspects or lost
+        while lost := (yield from self._round(take, work, at_once=self.jobs)):
+            while lost:
+                alone = lost.pop(0)
+                if (yield from self._round(only(alone), work, at_once=1)):
+                    yield [], failed(alone, "process-died", KILLED)
 
     def _round(
-        self, queue: list[Task], work: Callable[[Task], Outcome], *, at_once: int
+        self, take: Callable[[], Task | None], work: Callable[[Task], Outcome], *, at_once: int
     ) -> Generator[Event, None, list[Task]]:
-        """Run tasks from the front of `queue` until it is empty, or a process dies: return what was running then."""
+        """Run tasks until there is none, or a process dies: return what was running then."""
         running: dict[Future, Task] = {}
-        while queue or running:
-            while queue and len(running) < at_once:
-                task = queue.pop(0)
+        while True:
+            while len(running) < at_once and (task := take()):
                 running[self.submit(work, task)] = task
                 yield list(running.values()), None
+            if not running:
+                return []
             done, _ = wait(running, timeout=TICK, return_when=FIRST_COMPLETED)
             for future in [f for f in done if not isinstance(f.exception(), BrokenProcessPool)]:
                 task, error = running.pop(future), future.exception()
@@ -105,13 +104,17 @@ class Pool:
                 return list(running.values())
             if not done:
                 yield list(running.values()), None
-        return []
 
-    def steps(self, tasks: Sequence[Task]) -> list[int | None]:
-        """Return the steps that each method can take in its time, tried with all processes busy."""
+    def seconds(self, tasks: Sequence[Task]) -> list[float | None]:
+        """Return how long a fit of each task takes, tried with all processes busy; None where nothing says so."""
         if self.jobs == 0:
-            return [steps_within(task) for task in tasks]
-        return [future.result() for future in [self.submit(steps_within, task) for task in tasks]]
+            return [seconds_of_fit(task) for task in tasks]
+        futures = [self.submit(seconds_of_fit, task) for task in tasks]
+        try:
+            return [future.result() for future in futures]
+        except BrokenProcessPool:  # the fit itself will say what is wrong
+            self.stop()
+            return [None] * len(tasks)
 
     def speeds(self, threads: int) -> dict[str, float]:
         """Return training steps a second of `jobs` processes with one thread each, and of one with `threads`."""
@@ -121,6 +124,12 @@ class Pool:
             f"{self.jobs} x 1": round(many, 1),
             f"1 x {threads}": round(self.submit(training_speed, threads).result(), 1),
         }
+
+
+def only(task: Task) -> Callable[[], Task | None]:
+    """Return what gives one task, once."""
+    waiting = [task]
+    return lambda: waiting.pop() if waiting else None
 
 
 def failed(task: Task, id: str, reason: str) -> Outcome:

@@ -32,10 +32,11 @@ class Trial(NamedTuple):
 
 @dataclass(frozen=True)
 class StudyProgress(Progress):
-    """Where a study stands. `what`: "data", "fits", "summary", "model", "stopped" or "done"."""
+    """Where a study stands. `what`: "data", "fits", "interim", "summary", "model", "stopped" or "done"."""
 
     running: tuple[str, ...] = ()  # the fits at work
     finished: "FitRow | None" = None  # the fit that has just ended
+    share: float | None = None  # of the study's time that has passed
 
 
 # Shared by several files.
@@ -159,11 +160,27 @@ class Jobs:
 
 @record
 class LookAtTest:
-    """One opening of the test labels: when, for rows of which hash, and how many."""
+    """One look at the test labels: when they were last opened for it, for rows of which hash, and how many."""
 
     when: str
     rows: str
     count: int
+    asked: str = ""  # hash of what the study was asked
+
+
+@record
+class ShortArm:
+    """A method at a budget that the study's time had no room for, or for fewer repeats than wanted.
+
+    `seconds`: what a fit takes. `behind`: the method that it was clearly behind, where that is why it stopped.
+    """
+
+    method: str
+    budget: str
+    repeats: int
+    wanted: int
+    seconds: float
+    behind: str | None = None
 
 
 @record
@@ -191,12 +208,14 @@ class Definition:
     data: StudyData
     test: SealedImages
     load: ReadingOptions
-    minutes_each: float | None = None
+    minutes_each: float | None = None  # the cap on a fit of a network, in studies of version 0.3 and older
     jobs: Jobs | None = None
     looks: tuple[LookAtTest, ...] = ()
-    steps: Mapping[str, int] = field(default_factory=dict)  # budget -> optimiser steps, where minutes cap them
+    steps: Mapping[str, int] = field(default_factory=dict)  # budget -> steps under that cap
     features_seconds: float | None = None  # for the features of all images, computed once before the fits
     model: SavedModel | None = None
+    short: tuple[ShortArm, ...] = ()  # what the time had no room for
+    complete: bool = False  # whether all was done that the time has room for
 
 
 # results.jsonl

@@ -6,13 +6,14 @@ from dataclasses import replace
 import numpy as np
 
 from ..devices import cores, hardware
-from .plan import SLOW_FAMILIES, Study
+from .plan import QUICK_FAMILIES, Study
 from .pool import Pool
 from .records import FitRow, Jobs, StudyProgress, Trial
 from .worker import AnyMethod
 
 # Seconds of a first fit.
 GUESS = {"floor": 0.05, "traditional": 2.0, "pretrained": 2.0, "network": 20.0, "gan": 40.0, "ensemble": 60.0}
+MEMBERS_FITS = 6  # fits of each member that an ensemble makes: five folds and all labels
 GIB_EACH = 1.5  # of memory that a process with torch may want
 
 
@@ -30,7 +31,7 @@ def settle_jobs(
     trained, whether one process per core beats one process with all cores.
     """
     old, here = study.definition.jobs, cores()
-    networks = sum(methods[trial.method].family in SLOW_FAMILIES for trial in missing)
+    networks = sum(methods[trial.method].family not in QUICK_FAMILIES for trial in missing)
     measurable = networks > 1 and here > 1
     if jobs != "auto":
         found = Jobs(here, int(jobs), max(1, here // int(jobs)) if jobs else 1)
@@ -54,51 +55,55 @@ def faster(several: Jobs, measured: dict[str, float]) -> Jobs:
 
 
 class Clock:
-    """Estimates a fit from earlier ones of its method and budget, or of its method, or of its family, or by a guess."""
+    """How many seconds a fit takes, the test images included.
 
-    def __init__(
-        self,
-        rows: Iterable[FitRow],
-        methods: Mapping[str, AnyMethod],
-        minutes: float | None,
-        jobs: int,
-        alone: frozenset[str] = frozenset(),
-    ):
-        self.methods, self.minutes, self.jobs, self.alone = methods, minutes, max(1, jobs), alone
-        self.seconds: dict[tuple[str, ...], list[float]] = {}
+    By earlier fits of its method and budget; else by those at other budgets, which of a quick method grow with the
+    labels; else by a trial; an ensemble by its members. Where nothing is known it guesses.
+    """
+
+    def __init__(self, rows: Iterable[FitRow], methods: Mapping[str, AnyMethod], labels: Mapping[str, int]):
+        self.methods, self.labels = methods, labels
+        self.tried: dict[str, float] = {}  # seconds of a fit by a trial
+        self.seconds: dict[tuple[str, str], list[float]] = {}
         for row in rows:
             self.heard(row)
 
     def heard(self, row: FitRow) -> None:
-        if row.method in self.methods and row.seconds is not None and row.predict_seconds is not None:
-            for name in self.names(row.trial):
-                self.seconds.setdefault(name, []).append(row.seconds + row.predict_seconds)
+        """Take note of a fit that ended."""
+        if row.method in self.methods and row.seconds is not None:
+            self.seconds.setdefault((row.method, row.budget), []).append(row.seconds + (row.predict_seconds or 0.0))
 
-    def names(self, trial: Trial) -> tuple[tuple[str, ...], ...]:
-        return (trial.method, trial.budget), (trial.method,), (self.methods[trial.method].family, "family")
+    def knows(self, method: str) -> bool:
+        """Return whether a fit of a method was heard of or tried."""
+        return method in self.tried or any(name == method for name, _ in self.seconds)
 
     def fit(self, trial: Trial) -> float:
         """Return the seconds that a fit will take."""
-        for name in self.names(trial):
-            if name in self.seconds:
-                return float(np.mean(self.seconds[name]))
-        family = self.methods[trial.method].family
-        guess = GUESS.get(family, 40.0)
-        return min(guess, 60 * self.minutes) if self.minutes and family in SLOW_FAMILIES else guess
+        if found := self.seconds.get(trial[:2]):
+            return float(np.mean(found))
+        family, elsewhere = self.methods[trial.method].family, self.elsewhere(trial)
+        if elsewhere is not None:
+            return elsewhere
+        if trial.method in self.tried:
+            return self.tried[trial.method]
+        if family == "ensemble" and (members := self.members(trial.budget)):
+            return MEMBERS_FITS * members
+        return GUESS.get(family, GUESS["network"])
 
-    def left(self, trials: Iterable[Trial]) -> float:
-        """Return the seconds until all of these are done.
+    def elsewhere(self, trial: Trial) -> float | None:
+        """Return the seconds by fits at other budgets; None where there is none."""
+        known = [
+            (budget, float(np.mean(each))) for (name, budget), each in self.seconds.items() if name == trial.method
+        ]
+        if not known:
+            return None
+        if self.methods[trial.method].family not in QUICK_FAMILIES:
+            return float(np.mean([seconds for _, seconds in known]))
+        wanted = self.labels.get(trial.budget, 1)
+        budget, seconds = min(known, key=lambda pair: abs(np.log(wanted / self.labels.get(pair[0], 1))))
+        return seconds * max(1.0, wanted / self.labels.get(budget, 1))
 
-        Of those side by side their sum over the processes, and at least the longest; then those that run alone.
-        """
-        together = [self.fit(trial) for trial in trials if trial.method not in self.alone]
-        apart = sum(self.fit(trial) for trial in trials if trial.method in self.alone)
-        return max(sum(together) / self.jobs, max(together, default=0.0)) + apart
-
-    def plan(self, missing: list[Trial], threads: int) -> str:
-        """Return what is about to happen, as a sentence."""
-        processes = f"{self.jobs} process{'es' * (self.jobs > 1)} of {threads} thread{'s' * (threads > 1)}"
-        capped = any(self.methods[t.method].family in SLOW_FAMILIES for t in missing) and self.minutes
-        cap = f", at most {self.minutes:.2g} minutes for each network fit" if capped else ""
-        gpu = sum(trial.method in self.alone for trial in missing)
-        return f"{len(missing)} fits to do on {processes}{f', {gpu} of them on the GPU in turn' if gpu else ''}{cap}"
+    def members(self, budget: str) -> float:
+        """Return the seconds of a fit of each quick method at a budget, added up."""
+        return sum(float(np.mean(each)) for (name, at), each in self.seconds.items()
+                   if at == budget and self.methods[name].family in QUICK_FAMILIES)  # fmt: skip

@@ -11,6 +11,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -56,21 +57,19 @@ class Task:
     images: Path  # .npy of uint8 [N,H,W,C]
     labels: np.ndarray
     seed: int
-    minutes: float | None
     threads: int
-    steps: int | None = None  # of every network at this budget, where minutes cap them
     device: str = "cpu"
     pretrained: str = "none"
 
     def estimator(self) -> Any:
-        """Return a new estimator; `steps` is passed only where the study has settled them.
+        """Return a new estimator, whose fit takes all the time that it needs.
 
         `device` and `pretrained` go to rows of METHODS only: a user's own method need not know of them.
         """
-        settled: dict[str, object] = {} if self.steps is None else {"steps": self.steps}
+        more: dict[str, object] = {}
         if isinstance(self.method, Method):
-            settled |= {"device": self.device, "pretrained": self.pretrained}
-        return self.method.make(random_state=self.seed, minutes=self.minutes, threads=self.threads, **settled)
+            more = {"device": self.device, "pretrained": self.pretrained}
+        return self.method.make(random_state=self.seed, minutes=None, threads=self.threads, **more)
 
     def pixels(self) -> np.ndarray:
         return np.load(self.images, mmap_mode="c")
@@ -78,7 +77,7 @@ class Task:
     def row(self, **known: Any) -> FitRow:
         """Return the row of this fit with what is known of it."""
         fixed = {"labels": int((self.labels >= 0).sum()), "seed": self.seed, "threads": self.threads}
-        fixed |= {"minutes": self.minutes, "versions": versions(), "hardware": FitMachine(**hardware(self.device))}
+        fixed |= {"minutes": None, "versions": versions(), "hardware": FitMachine(**hardware(self.device))}
         return FitRow(**self.trial._asdict(), **fixed, draw=array_hash(self.labels), **known)
 
     def failed(self, error: Problem, seconds: float | None = None) -> "Outcome":
@@ -159,13 +158,18 @@ def compute_features(paths: Sequence[Path], pretrained: str, device: str, thread
     return elapsed(start)
 
 
-def steps_within(task: Task) -> int | None:
-    """Return how many optimiser steps a method can take in the task's minutes; None for one that takes none."""
-    estimator = task.estimator()
-    if not hasattr(estimator, "steps_within"):
-        return None
-    with all_threads(task.threads):
-        return estimator.steps_within(task.pixels(), task.labels)
+def seconds_of_fit(task: Task) -> float | None:
+    """Return about how many seconds a fit takes, by a short trial; None for a method that knows no trial.
+
+    What goes wrong in a trial goes wrong in the fit, which says so.
+    """
+    with warnings.catch_warnings(), suppress(Exception):
+        warnings.simplefilter("ignore")
+        estimator = task.estimator()
+        if hasattr(estimator, "seconds_for"):
+            with all_threads(task.threads):
+                return float(estimator.seconds_for(task.pixels(), task.labels))
+    return None
 
 
 def elapsed(start: float) -> float:
