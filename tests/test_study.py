@@ -24,7 +24,7 @@ from sparring.data import Notes
 from sparring.errors import DataError, FileFormatError, MachineError, UsageError
 from sparring.records import read_record, to_json
 from sparring.study import Sealed, compare, summarise
-from sparring.study.plan import Study, chosen_budgets, chosen_methods, minutes_each, ordered_trials, seed_of, too_dear
+from sparring.study.plan import Study, chosen_budgets, chosen_methods, seed_of, too_dear, usual_budgets
 from sparring.study.prepared import split_and_seal
 from sparring.study.records import FitNotes, FitRow, HeldOutPart, LabelBudget, StudyProgress
 from sparring.study.summary import Summary
@@ -169,7 +169,6 @@ def test_a_study_grows_by_methods_budgets_and_repeats(tmp_path):
     [
         ({"seed": 1}, "was made with --seed 0, this command is with --seed 1. Fix: repeat it with --seed 0"),
         ({"test": 0.3}, "was made with --test 0.2, this command is with --test 0.3"),
-        ({"minutes": 5}, "was made without --minutes, this command is with --minutes 5"),
         (
             {"pretrained": "none"},
             "was made with --pretrained efficientnet-lite0, this command is with --pretrained none. Fix: repeat it "
@@ -211,10 +210,6 @@ def test_other_settings_are_refused_and_change_nothing(done, settings, sentence)
         ({"seed": -1}, "seed is -1"),
         ({"jobs": "many"}, "jobs is 'many'"),
         ({"minutes": 0}, "minutes is 0"),
-        (
-            {"minutes": 0.01, "methods": table(Arm("net", family="network"))},
-            "leave 0.043 s for each of 12",
-        ),
         ({"test": 1.5}, "test is 1.5"),
         ({"pretrained": "efficientnet"}, "there is no encoder efficientnet, did you mean efficientnet-lite0?"),
         ({"methods": NEEDING, "pretrained": "none"}, "wants is nothing without a pretrained network"),
@@ -423,14 +418,13 @@ def test_rule_2_a_picture_in_both_parts_is_refused(tmp_path, monkeypatch):
 def test_rule_3_all_methods_see_the_same_labels_and_seed(noted):
     _, seen, _ = noted
     assert len(seen) == 8
-    for i in range(4):  # first all trials of the cheap method, then all of the other
-        one, other = seen[i], seen[i + 4]
+    pairs = [[given for given in seen if given["seed"] == seed] for seed in {given["seed"] for given in seen}]
+    assert [len(pair) for pair in pairs] == [2] * 4
+    for one, other in pairs:
         np.testing.assert_array_equal(one["y"], other["y"])
-        assert one["seed"] == other["seed"]
-    assert len({given["seed"] for given in seen}) == 4
     labels = {np.flatnonzero(given["y"] >= 0).tobytes() for given in seen}
     assert len(labels) == 4
-    assert [(given["y"] >= 0).sum() for given in seen[:4]] == [9, 30, 9, 30]
+    assert sorted((one["y"] >= 0).sum() for one, _ in pairs) == [9, 9, 30, 30]
 
 
 def test_rule_3_rows_with_other_labels_are_not_compared(tmp_path):
@@ -453,7 +447,7 @@ def test_rule_3_other_numbers_of_steps_are_said(tmp_path):
 
 
 def test_rule_3_a_pretrained_network_may_take_other_steps_than_one_from_scratch(tmp_path, monkeypatch):
-    monkeypatch.setattr("sparring.study.job.compute_features", lambda *_: 0.0)
+    monkeypatch.setattr("sparring.study.fits.compute_features", lambda *_: 0.0)
     warm = method("warm", estimator=arms.SteppingPretrained, needs_pretrained=True)
     fast = Arm("fast", family="network", estimator=arms.Stepping, settings={"afford": 70})
     methods = {"warm": warm, **table(fast)}
@@ -566,7 +560,7 @@ def gpu(monkeypatch):
     monkeypatch.setattr("sparring.study.plan.choose_device", lambda device: "cuda" if device == "auto" else device)
     monkeypatch.setattr("sparring.study.job.device_name", named)
     monkeypatch.setattr(devices, "device_name", named)
-    monkeypatch.setattr("sparring.study.job.compute_features", lambda *_: 1.5)
+    monkeypatch.setattr("sparring.study.fits.compute_features", lambda *_: 1.5)
     devices.hardware.cache_clear()
     arms.OnDevice.told.clear()
     yield
@@ -614,7 +608,7 @@ def test_rows_of_several_devices_are_not_compared(tmp_path, gpu):
 
 def test_features_are_computed_once_before_the_fits_and_only_where_they_may_be_used(tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr("sparring.study.job.compute_features", lambda *given: asked.append(given) or 2.0)
+    monkeypatch.setattr("sparring.study.fits.compute_features", lambda *given: asked.append(given) or 2.0)
     out, methods = tmp_path / "study", {"net": method("net"), **table(Arm("good"))}
     summary = quick(out, methods=methods, labels=(3, 10), repeats=2, device="cpu")
     ((paths, pretrained, device, threads),) = asked
@@ -655,7 +649,7 @@ def test_no_pretrained_network_is_trained_on_tiny_images_unless_it_is_named():
 
 
 def test_what_is_left_out_of_tiny_images_is_said(tmp_path, monkeypatch):
-    monkeypatch.setattr("sparring.study.job.compute_features", lambda *_: 0.0)
+    monkeypatch.setattr("sparring.study.fits.compute_features", lambda *_: 0.0)
     table_of_two = {"dear": method("dear", needs_pretrained=True), "net": method("net")}
     choose = lambda methods, _: table_of_two  # noqa: E731
     monkeypatch.setattr("sparring.study.job.chosen_methods", choose)
@@ -668,7 +662,7 @@ def test_what_is_left_out_of_tiny_images_is_said(tmp_path, monkeypatch):
 
 def test_the_ablation_is_that_of_the_trunk(tmp_path, monkeypatch):
     """Fits that say that they started from the pretrained trunk are compared with finetune, not with cnn."""
-    monkeypatch.setattr("sparring.study.job.compute_features", lambda *_: 0.0)
+    monkeypatch.setattr("sparring.study.fits.compute_features", lambda *_: 0.0)
     methods = {name: method(name) for name in ("finetune", "consistency")}
     methods["cnn"] = method("cnn", estimator=arms.Estimator)
     summary = quick(tmp_path / "study", methods=methods, labels=3, repeats=1, device="cpu")
@@ -873,14 +867,6 @@ def test_a_model_that_cannot_be_saved_is_a_warning(tmp_path):
 # Order, seeds, time.
 
 
-def test_cheap_methods_come_first_and_pairs_are_complete():
-    methods = table(Arm("slow", family="gan"), Arm("net", family="network"), Arm("quick"), Arm("floor", family="floor"))
-    trials = ordered_trials(methods, ["3", "10"], 2)
-    assert [c.method for c in trials[:8]] == ["quick", "floor"] * 4
-    assert [str(c) for c in trials[8:12]] == ["slow-3-0", "net-3-0", "slow-10-0", "net-10-0"]
-    assert len(set(trials)) == 16
-
-
 def test_seeds_are_a_function_of_seed_budget_and_repeat():
     seeds = {seed_of(s, b, r) for s in range(3) for b in ("3", "10", "all") for r in range(6)}
     assert len(seeds) == 54
@@ -892,40 +878,20 @@ def test_budgets_are_put_in_order():
     assert chosen_budgets("7") == ("7",)
 
 
-def test_minutes_are_divided_over_network_fits(tmp_path):
-    methods = table(Arm("net", family="network"), Arm("gan", family="gan"), Arm("quick"))
-    trials = ordered_trials(methods, ["3"], 6)
-    assert minutes_each(12, trials, methods, 2) == pytest.approx(0.85 * 12 * 2 / 12)
-    assert minutes_each(12, [c for c in trials if c.method == "quick"], methods, 2) is None
-    with pytest.raises(UsageError, match=r"0.05 minutes leave 0.43 s for each of 12 .* at least 1 minute,"):
-        minutes_each(0.05, trials, methods, 2)
+def test_the_usual_budgets_are_those_that_every_class_has():
+    labels = np.repeat([0, 1, 2], [30, 21, 40])
+    assert usual_budgets(labels) == ("5", "20", "all")
+    assert usual_budgets(np.where(labels == 1, -1, labels)) == ("5", "20", "all")  # a class without labels is none
+    assert usual_budgets(np.repeat([0, 1], [20, 40])) == ("5", "all")
+    assert usual_budgets(np.array([0, 0, 0, 1, 1, 1, -1])) == ("all",)
 
 
-def test_the_cap_is_the_same_for_the_whole_study(tmp_path):
-    arms.Noted.seen.clear()
-    out, methods = tmp_path / "study", table(Arm("net", family="network", estimator=arms.Noted))
-    events = []
-    quick(out, methods=methods, labels=3, repeats=2, minutes=4, progress=events.append)
-    quick(out, methods=methods, labels=3, repeats=3, minutes=4)
-    assert {given["minutes"] for given in arms.Noted.seen} == {1.7}
-    assert any("at most 1.7 minutes for each network fit" in event.message for event in events)
-
-
-def test_rule_3_under_a_cap_all_networks_take_the_steps_that_the_slowest_can_afford(tmp_path):
-    out = tmp_path / "study"
-    fast = Arm("fast", family="network", estimator=arms.Stepping, settings={"afford": 70})
-    slow = Arm("slow", family="gan", estimator=arms.Stepping, settings={"afford": 30})
-    summary = quick(out, methods=table(fast, slow), labels=3, repeats=2, minutes=4)
-    assert {row.notes.steps for row in Study.read(out).rows().values()} == {30}
-    assert summary.notes == (
-        "at 3 labels the time limit left networks 30 of 100 steps: with more --minutes, or without it, they may do "
-        "much better",
-    )
-    slower = Arm("slower", family="gan", estimator=arms.Stepping, settings={"afford": 5})
-    quick(out, methods=table(fast, slow, slower), labels=3, repeats=3, minutes=4)  # what is settled stays settled
-    assert {row.notes.steps for row in Study.read(out).rows().values()} == {30}
-    free = quick(tmp_path / "free", methods=table(fast, slow), labels=3, repeats=2)
-    assert any("did not take the same number of steps" in note for note in free.notes)
+def test_without_labels_a_study_takes_what_there_is(tmp_path):
+    few = stripes(24)
+    assert [b.budget for b in quick(tmp_path / "few", few, labels=None, repeats=1).budgets] == ["5", "all"]
+    assert [
+        b.budget for b in quick(tmp_path / "fewer", few.take(np.arange(0, 24, 2)), labels=None, repeats=1).budgets
+    ] == ["all"]
 
 
 def test_progress_tells_how_far_and_how_long(tmp_path):

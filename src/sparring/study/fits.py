@@ -78,7 +78,7 @@ class Fits:
         self.before = study.spent(self.rows.values())
         self.tasks, self.paths = self.prepared_tasks(missing)
         self.clock = Clock(self.rows.values(), self.methods, study.definition.labels)
-        self.schedule = self.schedule_of(missing)
+        self.schedule = self.schedule_for(missing)
         self.say(replace(self.now_at(), message=self.beforehand(missing)))
         try:
             self.features_first(missing)
@@ -91,13 +91,11 @@ class Fits:
 
     def make_all(self, missing: list[Trial]) -> None:
         """Make a first fit of all that is quick, then what the time has room for."""
-        study = self.study
-        quick = [t for t in missing if self.methods[t.method].family in QUICK_FAMILIES and t.repeat == 0]
-        if quick and len(quick) < len(missing):
-            self.schedule = self.schedule_of(quick)
+        study, before = self.study, self.study.definition.complete
+        if any(self.schedule.is_first(trial) for trial in missing):
+            self.schedule.only_first = True
             self.round()
-        before = study.definition.complete
-        self.schedule = self.schedule_of(set(missing) - self.fitted)
+            self.schedule.only_first = False
         self.try_slow()
         self.summarise_now()
         self.say(replace(self.now_at(), message=self.plan_words()))
@@ -110,7 +108,7 @@ class Fits:
         """Return the seconds that the study took so far, earlier commands included."""
         return self.before + time.monotonic() - self.begun
 
-    def schedule_of(self, missing: Iterable[Trial]) -> Schedule:
+    def schedule_for(self, missing: Iterable[Trial]) -> Schedule:
         limit = self.study.limit
         if limit is not None:
             limit = (1 - MARGIN_SHARE) * limit - self.spent()
@@ -135,7 +133,7 @@ class Fits:
     def events(self, work: Callable[[Task], Outcome]) -> Iterator[Event]:
         """Yield what the pool says: first of fits that run side by side, then of those that run alone."""
         yield from self.pool.run(partial(self.take, alone=False), work)
-        if self.alone and any(trial.method in self.alone for trial in self.schedule.planned()):
+        if not self.schedule.only_first and any(trial.method in self.alone for trial in self.schedule.planned()):
             self.pool.resize(min(self.pool.jobs, 1), cores())
             yield from self.pool.run(partial(self.take, alone=True), work)
 
@@ -235,7 +233,6 @@ class Fits:
             for name, seconds in zip(left, self.pool.seconds([self.tasks[t] for t in left.values()]), strict=True):
                 if seconds is not None:
                     self.clock.tried[name] = seconds
-            self.schedule = self.schedule_of(self.schedule.left)
 
     # --- summaries on the way ---
 

@@ -80,7 +80,7 @@ def chosen_budgets(labels: Iterable[int | str] | int | str) -> tuple[str, ...]:
 
 def usual_budgets(labels: np.ndarray) -> tuple[str, ...]:
     """Return USUAL_BUDGETS where every class has more labels than that, and all; labels int64 [N], -1 unlabelled."""
-    counts = np.bincount(labels[labels >= 0])
+    _, counts = np.unique(labels[labels >= 0], return_counts=True)
     return *(budget for budget in USUAL_BUDGETS if counts.min() > int(budget)), "all"
 
 

@@ -26,24 +26,24 @@ Place = tuple[str, str]  # method, budget
 Unit = tuple[int, Place, int]  # stage, arm, and at the first stage the repeat: what is made whole or not at all
 
 
-@dataclass
+@dataclass(frozen=True)
 class Load:
-    """Seconds of fits that run side by side, and of those that run alone."""
+    """When each process will be free, in seconds from now, and the seconds of fits that then run alone."""
 
-    jobs: int
-    together: float = 0.0
-    longest: float = 0.0
+    ends: tuple[float, ...]
     alone: float = 0.0
 
     def plus(self, seconds: float, *, alone: bool) -> "Load":
+        """Return the load with a fit more, on the process that is free first."""
         if alone:
-            return Load(self.jobs, self.together, self.longest, self.alone + seconds)
-        return Load(self.jobs, self.together + seconds, max(self.longest, seconds), self.alone)
+            return Load(self.ends, self.alone + seconds)
+        first, *others = sorted(self.ends)
+        return Load((first + seconds, *others), self.alone)
 
     @property
     def seconds(self) -> float:
         """How long all of it takes."""
-        return max(self.together / max(1, self.jobs), self.longest) + self.alone
+        return max(self.ends) + self.alone
 
 
 @dataclass(eq=False)
@@ -63,6 +63,7 @@ class Schedule:
     alone: frozenset[str] = frozenset()
     refit: bool = True
     now: Callable[[], float] = time.monotonic
+    only_first: bool = False  # whether to begin nothing but the first fits of quick methods
     behind: dict[Place, str] = field(default_factory=dict)  # arm -> the method that it is behind
 
     def __post_init__(self) -> None:
@@ -73,7 +74,8 @@ class Schedule:
 
     def take(self, *, alone: bool) -> Trial | None:
         """Begin the next fit of those that run alone, or of the others; None where there is no room for one now."""
-        trial = next((trial for trial in self.planned() if (trial.method in self.alone) == alone), None)
+        ready = (trial for trial in self.planned() if (trial.method in self.alone) == alone)
+        trial = next((trial for trial in ready if not self.only_first or self.is_first(trial)), None)
         if trial is not None:
             self.left.discard(trial)
             self.running[trial] = self.now()
@@ -112,7 +114,7 @@ class Schedule:
 
     def load(self) -> Load:
         """Return what the fits at work still take."""
-        found = Load(self.jobs)
+        found = Load((0.0,) * max(1, self.jobs))
         for trial, began in self.running.items():
             expected = self.clock.fit(trial)
             rest = max(expected - (self.now() - began), 0.1 * expected)
@@ -127,22 +129,29 @@ class Schedule:
         if self.refit:
             last = max((self.clock.fit(Trial(m, self.budgets[-1], 0)) for m, b in self.made if b == self.budgets[-1]
                         and (m, b) not in self.behind), default=0.0)  # fmt: skip
-        for (_, place, _), trials in self.units().items():
+        for (stage, place, _), trials in self.units().items():
             more, refit = load, last
             for trial in trials:
                 more = more.plus(self.clock.fit(trial), alone=trial.method in self.alone)
                 if self.refit and trial.budget == self.budgets[-1]:
                     refit = max(refit, self.clock.fit(trial))
-            if place in full or not (room is None or more.seconds + refit <= room or self.first(trials[0])):
+            alone_fits = self.is_first(trials[0]) and self.clock.fit(trials[0]) <= (self.seconds or 0.0)
+            elsewhere = stage > 3 and not self.covers(place[0], chosen)
+            if elsewhere or place in full or not (room is None or alone_fits or more.seconds + refit <= room):
                 full.add(place)
                 continue
             load, last = more, refit
             chosen += trials
         return chosen
 
-    def first(self, trial: Trial) -> bool:
-        """Return whether a fit is made in any case: the first of a quick method, unless it alone takes all the time."""
-        return self.stage(trial) == 1 and trial.repeat == 0 and self.clock.fit(trial) <= (self.seconds or 0.0)
+    def is_first(self, trial: Trial) -> bool:
+        """Return whether it is the first fit of a quick method at a budget."""
+        return self.stage(trial) == 1 and trial.repeat == 0
+
+    def covers(self, method: str, chosen: Iterable[Trial]) -> bool:
+        """Return whether a method has fits at the largest budget: without them other budgets do not matter."""
+        place, left = (method, self.budgets[-1]), {trial[:2] for trial in self.left}
+        return place in self.made or place not in left or any(trial[:2] == place for trial in chosen)
 
     def time_left(self) -> float:
         """Return the seconds until all that is planned is done, the fit of the model not counted."""
