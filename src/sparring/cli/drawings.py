@@ -1,6 +1,6 @@
 """What results look like on a terminal: a study, a data set, and a study on its way."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,8 +19,8 @@ ROWS_SHOWN = 30  # rows of a long table that are shown
 class StudyLine:
     """Draws the progress of a study on a line; failed fits are said at once, each reason once."""
 
-    def __init__(self, screen: Screen, line: Line):
-        self.screen, self.line = screen, line
+    def __init__(self, screen: Screen, line: Line, *, on_interim: Callable[[], Path]):
+        self.screen, self.line, self.on_interim = screen, line, on_interim
         self.saved, self.fits = "", 0
         self._said: set[object] = set()
 
@@ -35,7 +35,11 @@ class StudyLine:
                 reason = row.error.reason
                 self.once((row.method, reason), f"{row.method} failed at {row.budget} labels: {reason}", "yellow")
             running = ", ".join(progress.running[:3])
-            self.line(done, total, f"{done} of {total} fits  {running}", left=progress.seconds_left)
+            text = f"{done} of about {total} fits  {running}"
+            self.line(done, total, text, left=progress.seconds_left, share=progress.share)
+        elif progress.what == "interim":
+            page = self.on_interim()
+            self.once("interim", f"A first answer is on the page {page}, which grows as the study does.")
         elif progress.what != "done":
             self.line(0, None, message)
 

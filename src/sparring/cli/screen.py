@@ -99,8 +99,20 @@ class Line:
         text = progress.message or f"{progress.what} {progress.done:,} of {progress.total:,}"
         self(progress.done, progress.total or None, text, left=progress.seconds_left)
 
-    def __call__(self, done: float, total: float | None, text: str = "", *, left: float | None = None) -> None:
-        """`done` of `total` (None: unknown); `left`: seconds, worked out from the pace so far when not given."""
+    def __call__(
+        self,
+        done: float,
+        total: float | None,
+        text: str = "",
+        *,
+        left: float | None = None,
+        share: float | None = None,
+    ) -> None:
+        """Show `done` of `total` (None: unknown).
+
+        `left`: seconds, worked out from the pace so far when not given. `share`: of the time that has passed, where
+        things differ too much in length to be counted.
+        """
         now = time.monotonic()
         if self.first is None:
             self.first = done
@@ -109,6 +121,8 @@ class Line:
             left = (total - done) / pace
         parts = [text, f"{duration(round(left))} left" if left is not None else ""]
         state = "  ".join(part for part in parts if part)
+        if share is not None:
+            done, total = 1000 * share, 1000.0
         if self.live:
             self.bar.update(self.task, completed=done, total=total, state=state)
         elif not self.screen.quiet and now - self.said >= EVERY_SECONDS:

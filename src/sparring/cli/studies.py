@@ -24,9 +24,9 @@ def compare(
     /,
     *,
     methods: Names | None = None,
-    labels: Names = ("5", "20"),
+    labels: Names | None = None,
     repeats: Count = 6,
-    minutes: Minutes | None = None,
+    minutes: Minutes = 15,
     jobs: str = "auto",
     seed: Seed = 0,
     out: Path | None = None,
@@ -48,9 +48,10 @@ def compare(
 
     Args:
         methods: names from `sparring methods`, such as svm,cnn [default: all].
-        labels: labels a class to learn from, such as 5,20,all [default: 5,20].
+        labels: labels a class to learn from, such as 5,20,all [default: 5,20,all].
         repeats: how often, each time with other labels; at least 6 for a difference to be called real.
-        minutes: about how long the study may take; divided over the fits of networks.
+        minutes: about how long the study may take; what is slow is repeated less often, or left out. More minutes go on
+            with the same study.
         jobs: fits side by side; auto measures what is fastest.
         seed: another number, another study.
         out: folder of the study [default: DATA-study].
@@ -69,7 +70,7 @@ def compare(
     screen = Screen(as_json=json, quiet=quiet)
     out = out or Path(f"{stem(data)}-study")
     with screen.progress("comparing") as line:
-        tell = StudyLine(screen, line)
+        tell = StudyLine(screen, line, on_interim=lambda: write(out))
         try:
             summary = study(
                 data,

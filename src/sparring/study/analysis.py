@@ -14,6 +14,7 @@ from ..errors import FileFormatError
 from ..records import Value
 from ..stats import Bin, RepeatedInterval
 from .ablations import ablations, starts_of, unclean
+from .learning_curve import more_labels
 from .plan import QUICK_FAMILIES, Study, now
 from .records import (
     SEAL,
@@ -118,6 +119,8 @@ def measure(study: Study) -> tuple[Summary, Arms, np.ndarray]:
         reliability=tuple(reliability(arm) for arm in arms.values()),
         games=tuple(game_curves(rows.values(), {m.name for m in definition.methods if m.family == "gan"})),
         gates=tuple(gate_rows(rows.values())),
+        more_labels=more_labels(rights_of(arms), definition.budgets, definition.labels),
+        short=definition.short,
         notes=(*shortened(rows.values()),
                *unequal(rows.values(), {m.name for m in definition.methods if m.family not in QUICK_FAMILIES})),
         ablations=tuple(ablations(pairs, starts)),
@@ -131,6 +134,14 @@ def measure(study: Study) -> tuple[Summary, Arms, np.ndarray]:
         folder=study.folder,
     )  # fmt: skip
     return summary, arms, truth
+
+
+def rights_of(arms: Arms) -> dict[tuple[str, str], dict[int, np.ndarray]]:
+    """Return what is right in each repeat of each arm, bool [T]."""
+    return {
+        place: {row.repeat: right for row, right in zip(arm.rows, arm.right, strict=True)}
+        for place, arm in arms.items()
+    }
 
 
 # Guards.

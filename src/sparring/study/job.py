@@ -226,11 +226,11 @@ def summarised(
     if not interim:
         say(StudyProgress("summary", message="opening the test labels"))
     summary, arms, truth = measure(study)
-    advice, verdict = advise(summary)
+    advice, verdict = advise(replace(summary, running=interim))
     saved = study.definition.model
     if saved and saved.method == advice.method and (study.folder / FOLDER).is_dir():
         advice = replace(advice, model=FOLDER)
-    summary = replace(summary, recommendation=advice, verdict=verdict)
+    summary = replace(summary, recommendation=advice, verdict=verdict, running=interim)
     summary = draw_pictures(study, summary, arms, truth, images=images, prepared=prepared)
     summary.write()
     if interim:

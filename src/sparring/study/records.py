@@ -460,6 +460,26 @@ class Unclean:
 
 
 @record
+class MoreLabels:
+    """What twice as many labels as at a budget would bring a method, if its errors fall as they did before."""
+
+    method: str
+    budget: str
+    fewer: int  # labels in all at the budget before
+    labels: int
+    gain: Interval  # of accuracy
+
+
+@record
+class NextStep:
+    """What to do next: about what, the sentence, and the command where one does it."""
+
+    kind: Literal["time", "labels", "mistakes", "data", "use"]
+    text: str
+    command: str | None = None
+
+
+@record
 class Reason:
     """A reason for the recommended method: what it is about, and the sentence."""
 
@@ -477,7 +497,7 @@ class NotChosen:
 
 @record
 class Recommendation:
-    """The method to use; None where no fit succeeded."""
+    """The method to use; None where nothing was learned, or no fit succeeded."""
 
     method: str | None
     budget: str | None
@@ -486,6 +506,7 @@ class Recommendation:
     not_chosen: tuple[NotChosen, ...] = ()
     warnings: tuple[str, ...] = ()
     model: str | None = None  # its folder in the folder of the study
+    next: tuple[NextStep, ...] = ()
 
 
 @record

@@ -24,7 +24,9 @@ from .records import (
     LabelBudget,
     MethodEntry,
     Mistake,
+    MoreLabels,
     Recommendation,
+    ShortArm,
     ReliabilityBins,
     StudyData,
     StudyMachine,
@@ -73,6 +75,9 @@ class Summary:
     mistakes: tuple[Mistake, ...]
     unclean: tuple[Unclean, ...] = ()
     pretrained: str = "none"
+    more_labels: tuple[MoreLabels, ...] = ()
+    short: tuple[ShortArm, ...] = ()  # what the time had no room for
+    running: bool = False  # whether fits were still made when this was written
     features_seconds: float | None = None  # for the pretrained features of all images, before the fits
     folder: Path = field(default=Path(), compare=False, metadata={"written": False})
 
