@@ -51,23 +51,35 @@ class StudyLine:
 
 def draw_summary(screen: Screen, summary: "Summary", page: Path) -> None:
     """The verdict, a table for each budget, and where to read on."""
+    from ..study.headline import time_words
     from ..study.summary import TABLE_COLUMNS
 
     screen.line(summary.verdict, style="bold")
+    advice = summary.recommendation
+    if advice.sentence and advice.sentence != summary.verdict:
+        screen.line(f"{capitalised(advice.sentence)}.")
     for b in summary.budgets:
         title = f"\n{capitalised(budget_name(b.budget, b.labels))}"
         screen.table(TABLE_COLUMNS, summary.table(b.budget), title=title, right=("accuracy",))
     screen.note("Methods that share a letter were not told apart.")
-    for warning in summary.recommendation.warnings:
-        screen.note(warning, style="yellow")
+    for text in time_words(summary.short):
+        screen.note(text)
+    for warning in advice.warnings:
+        screen.note(capitalised(warning), style="yellow")
     if summary.errors:
         failed = plural(len(summary.errors), "fit")
         screen.note(f"{failed} failed; the same command with --retry tries them again", style="yellow")
     screen.line(f"\nReport: {page}")
-    if model := summary.recommendation.model:
-        place = page.parent / model
-        screen.line(f"Model:  {place}")
-        screen.note(f"Next: sparring classify {place} IMAGES...")
+    if advice.model:
+        screen.line(f"Model:  {page.parent / advice.model}")
+    screen.line("\nWhat to do next", style="bold")
+    for step in advice.next:
+        screen.line(f"- {capitalised(step.text)}.")
+        if step.command:
+            screen.line(f"  {step.command}")
+    if advice.model:
+        screen.line("- Use the model on new images.")
+        screen.line(f"  sparring classify {page.parent / advice.model} IMAGES...")
 
 
 def draw_description(screen: Screen, found: "Description") -> None:

@@ -127,5 +127,5 @@ class Line:
             self.bar.update(self.task, completed=done, total=total, state=state)
         elif not self.screen.quiet and now - self.said >= EVERY_SECONDS:
             self.said = now
-            share = f" {percent(done / total, 0)}" if total else ""
-            self.screen.note(f"{self.what}{share}  {state}".rstrip())
+            far = f" {percent(done / total, 0)}" if total else ""
+            self.screen.note(f"{self.what}{far}  {state}".rstrip())

@@ -1,11 +1,21 @@
 """From a measured summary to a recommendation with its reasons in plain words."""
 
 from collections.abc import Iterator
-from math import log
 
-from ..stats import ENOUGH, smallest_p
+from ..stats import ENOUGH, LEVEL, holm, smallest_p
 from ..words import budget_name, duration, listed, percent, plural, points
-from .records import Ablation, ArmScore, Comparison, NotChosen, Reason, Recommendation
+from .headline import (
+    FEW_TESTED,
+    headline,
+    leading,
+    likely_causes,
+    look_at,
+    more_labels,
+    next_steps,
+    nothing_learned,
+    too_few_tested,
+)
+from .records import Ablation, ArmScore, Comparison, NextStep, NotChosen, Reason, Recommendation
 from .summary import Summary
 
 SIMPLEST_FIRST = ("floor", "traditional", "pretrained", "network", "gan", "ensemble")  # simplest first
@@ -17,31 +27,44 @@ SMALL_TEST = 200  # test images below which most differences cannot be seen
 
 
 def advise(summary: Summary) -> tuple[Recommendation, str]:
-    """Return the recommendation and the verdict (one sentence) of a summary that has none yet.
+    """Return the recommendation and the headline of a summary that has none yet.
 
-    The choice is made at the largest budget, among the methods of the best tie group whose mean accuracy is within
-    CLOSE of the best: the simplest of them, and of equally simple ones the fastest. A method of the family "floor" is
-    chosen only where there is no other. With fewer than ENOUGH repeats nothing can be told apart; a warning says so.
-    Where no method is shown to be better than the floor, nothing was learned and nothing is chosen.
+    The choice is made at the largest budget, among complete arms of which none is shown to be better and whose mean is
+    within CLOSE of the best: the simplest of them, and of equally simple ones the fastest. An incomplete arm is chosen
+    only where it was better on the repeats that both have, by the interval of that difference. A method of the family
+    "floor" is chosen only where there is no other. Where no method is shown to be better than the floor, nothing was
+    learned and nothing is chosen; with hardly any test images there is a choice, but no headline.
     """
     budget = next((b.budget for b in reversed(summary.budgets) if summary.ranked(b.budget)), None)
     if budget is None:
         nothing = "No fit succeeded: there is nothing to recommend"
         return Recommendation(None, None, nothing, warnings=tuple(failures(summary))), nothing
     advisor = _Advisor(summary, budget)
+    others = [s for s in advisor.scores if s is not advisor.chosen]
     if floor := advisor.unbeaten_floor():
-        nothing = advisor.nothing_learned(floor)
-        return Recommendation(None, None, nothing, warnings=tuple(advisor.warnings())), f"{nothing}."
-    others = (s for s in advisor.scores if s is not advisor.chosen)
+        check = NextStep("data", "check the labels: images of each class side by side", look_at(summary))
+        advice = Recommendation(
+            method=None,
+            budget=None,
+            sentence=f"Likely causes: {'; '.join(likely_causes(summary, budget))}",
+            warnings=tuple(advisor.warnings()),
+            next=(check, *more_labels(summary, advisor.chosen)),
+        )
+        return advice, nothing_learned(summary, floor)
+    following = tuple(next_steps(summary, advisor.chosen))
     recommendation = Recommendation(
         method=advisor.chosen.method,
         budget=budget,
-        sentence=advisor.sentence(),
+        sentence=advisor.details(),
         reasons=tuple(advisor.reasons()),
         not_chosen=tuple(NotChosen(s.method, advisor.why_not(s)) for s in others),
         warnings=tuple(advisor.warnings()),
+        next=following,
     )
-    return recommendation, advisor.verdict()
+    if summary.test.images < FEW_TESTED:
+        return recommendation, too_few_tested(summary, advisor.chosen)
+    as_good = len(advisor.better_than()[1])
+    return recommendation, headline(summary, advisor.chosen, as_good, following[0] if following else None)
 
 
 def difference_words(row: Comparison | Ablation) -> str:
@@ -72,11 +95,20 @@ class _Advisor:
         self.scores = summary.ranked(budget)
         self.family = {m.name: m.family for m in summary.methods}
         useful = [s for s in self.scores if self.family[s.method] != "floor"]
-        learned = [s for s in useful if any(self.above(s, floor) for floor in self.floors())]
-        candidates = learned or useful or self.scores
-        self.best = candidates[0]
-        near = [s for s in candidates if s.accuracy.mean >= self.best.accuracy.mean - CLOSE and not self.beats(s)]
-        self.chosen = min(near, key=self.simplicity)
+        self.learned = [s for s in useful if any(self.above(s, floor) for floor in self.floors())]
+        candidates = self.learned or useful or self.scores
+        complete = [s for s in candidates if s.n >= summary.repeats] or candidates
+        self.best = complete[0]
+        near = [s for s in complete if leading(summary, s).mean >= leading(summary, self.best).mean - CLOSE]
+        self.chosen = min((s for s in near if not self.beats(s)), key=self.simplicity)
+        ahead = [(pair.difference.mean, s) for s in candidates if s not in complete and (pair := self.ahead(s))]
+        if ahead:
+            self.chosen = self.best = max(ahead, key=lambda each: each[0])[1]
+
+    def ahead(self, score: ArmScore) -> Comparison | None:
+        """Return the comparison of an incomplete arm with the chosen one where it is better on their repeats."""
+        pair = self.summary.comparison(score.method, self.chosen.method, self.budget)
+        return pair if pair and pair.n > 1 and pair.difference.low > 0 else None
 
     def beats(self, score: ArmScore) -> bool:
         """Return whether the best method is shown to be better than this one."""
@@ -91,20 +123,20 @@ class _Advisor:
         return [s for s in self.scores if self.family[s.method] == "floor"]
 
     def above(self, score: ArmScore, floor: ArmScore) -> bool:
-        """Return whether a method is shown to be better than the floor, in accuracy or in that balanced over classes.
-
-        Where one class is frequent, a method may find the rare ones and lose images of the frequent one for it.
-        """
-        pair = self.summary.comparison(score.method, floor.method, self.budget)
-        balanced = score.n >= ENOUGH and score.balanced_accuracy.low > floor.balanced_accuracy.high
-        return balanced or (pair is not None and pair.verdict == "better")
+        """Return whether a method is shown to be better than the floor, with all that are compared with it in mind."""
+        against = {}
+        for other in self.scores:
+            pair = self.summary.comparison(other.method, floor.method, self.budget)
+            if self.family[other.method] != "floor" and pair:
+                against[other.method] = pair
+        adjusted = dict(zip(against, holm([pair.p for pair in against.values()]), strict=True))
+        mine = against.get(score.method)
+        return mine is not None and mine.difference.mean > 0 and adjusted[score.method] <= 1 - LEVEL
 
     def unbeaten_floor(self) -> ArmScore | None:
-        """Return the best method of the family "floor" where others were tried often enough, and none beats it."""
-        floors, others = self.floors(), [s for s in self.scores if self.family[s.method] != "floor"]
-        if not floors or not others or min(s.n for s in (floors[0], *others)) < ENOUGH:
-            return None
-        return None if any(self.above(s, floors[0]) for s in others) else floors[0]
+        """Return the best method of the family "floor" where others were tried and none is better than it."""
+        tried = any(self.family[s.method] != "floor" for s in self.scores)
+        return next(iter(self.floors()), None) if tried and not self.learned else None
 
     def better_than(self) -> tuple[list[str], list[str]]:
         """Return the methods that the chosen one is better than, and the others that it is not told apart from."""
@@ -125,19 +157,16 @@ class _Advisor:
 
     def sentence(self) -> str:
         mean, low, high = map(percent, self.chosen.accuracy)
-        return (
-            f"Use {self.chosen.method}: {mean} of new images right with {self.words(self.budget)}, 95 % interval {low} "
-            f"to {high}"
+        text = (
+            f"{self.chosen.method}: {mean} of new images right with {self.words(self.budget)}, 95 % interval {low} to "
+            f"{high}"
         )
+        if self.summary.leading != "accuracy":
+            text += f"; {', '.join(map(percent, self.chosen.balanced_accuracy))} balanced over the classes"
+        return text
 
-    def nothing_learned(self, floor: ArmScore) -> str:
-        return (
-            f"Nothing was learned: with {self.words(self.budget)} no method is shown to be better than {floor.method}, "
-            f"which ignores the images and is right in {percent(floor.accuracy.mean)}"
-        )
-
-    def verdict(self) -> str:
-        """Return a sentence: what to use, how good it is, how sure that is, what pretraining and the GAN brought."""
+    def details(self) -> str:
+        """Return what stands below the headline: figures, how sure, what pretraining and the GAN brought."""
         text = self.sentence()
         if len(self.scores) > 1:
             text += f"; {self.standing()}"
@@ -149,21 +178,26 @@ class _Advisor:
                     name, unsure = f"{name} of {row.b}", "were not shown to help"
                 said = {"better": "helped", "worse": "harmed", "tie": "made no difference that matters"}
                 text += f"; {name} {said.get(row.verdict, unsure)}, {difference_words(row)}"
-        return text + "."
+        return text
 
     def standing(self) -> str:
         if self.best.n < ENOUGH:
             return f"with {plural(self.best.n, 'repeat')} no difference can be called real"
+        if self.chosen.n < self.summary.repeats:
+            return f"better than the others on {plural(self.chosen.n, 'repeat')}, which are too few to be sure"
         beaten, others = self.better_than()
-        against = [self.summary.comparison(self.chosen.method, s.method, self.budget) for s in self.floors()]
-        if any(pair and pair.verdict == "worse" for pair in against):  # the floor is right about a frequent class
-            return "less often right than the floor, and better balanced over the classes"
         if not others and beaten:
             return "better than every other method" if len(beaten) > 1 else f"better than {beaten[0]}"
         if not others:
             return "compared with no other method"
         rest = f"not told apart from {some(others)}"
-        return f"better than {some(beaten)}, {rest}" if beaten else f"{rest}, of which it is the simplest choice"
+        if beaten:
+            return f"better than {some(beaten)}, {rest}"
+        simplest = all(self.simplicity(self.chosen) <= self.simplicity(self.score(name)) for name in others)
+        return f"{rest}, of which it is the {'simplest' if simplest else 'most accurate'} choice"
+
+    def score(self, method: str) -> ArmScore:
+        return next(s for s in self.scores if s.method == method)
 
     def reasons(self) -> Iterator[Reason]:
         chosen, best = self.chosen, self.best
@@ -219,12 +253,11 @@ class _Advisor:
             return "one number of labels was tried: run two or more to see what more labels would bring"
         (few, low), (many, high) = sorted(known.items())[-2:]
         gain = f"from {few:,} to {many:,} labels {name} went from {percent(low)} to {percent(high)}"
-        if high <= low or high >= 1:
-            return f"{gain}: more labels did not help it here"
-        # Errors fall roughly as a power of the number of labels.
-        pace = log((1 - low) / (1 - high)) / log(many / few)
-        more = 1 - (1 - high) * 2**-pace
-        return f"{gain}; at this pace twice as many would give about {percent(more)} (an estimate, not measured)"
+        row = next((m for m in self.summary.more_labels if (m.method, m.budget) == (name, self.budget)), None)
+        if row is None:
+            return gain
+        mean, lowest, highest = map(points, row.gain)
+        return f"{gain}; at this pace twice as many would bring {mean} points more ({lowest} to {highest}; an estimate)"
 
     def elsewhere(self) -> Iterator[str]:
         """Yield the budgets at which other methods are better than the chosen one."""
@@ -262,14 +295,14 @@ class _Advisor:
                 f"no difference can be significant with n = {n}: the smallest p that {plural(n, 'repeat')} can "
                 f"reach is {smallest_p(n):.2g}; run {ENOUGH} repeats"
             )
-        learned = self.family[self.chosen.method] != "floor" and not self.unbeaten_floor()
-        if not learned:
+        learned = bool(self.learned)
+        if not learned and self.floors() and not self.unbeaten_floor():
             yield "nothing is shown to be better than ignoring the images: check the labels, or give more of them"
         yield from failures(self.summary)
         yield from self.summary.notes
         if tested < SMALL_TEST:
             yield f"only {tested} test images: differences of a few points cannot be told from chance"
-        if learned:
+        if learned or not self.floors():
             yield from self.rare()
             yield from self.uneven()
         if (looks := self.summary.test.looks) > 1:

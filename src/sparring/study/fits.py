@@ -13,11 +13,12 @@ import numpy as np
 from .. import files, stats
 from ..devices import cores
 from ..images import grid, save_png
-from ..words import duration, listed, plural
+from ..words import duration, plural
+from .headline import time_words
 from .plan import QUICK_FAMILIES, Study, seed_of
 from .pool import Event, Pool
 from .prepared import Prepared, label_draws
-from .records import SEAL, ShortArm, StudyProgress, Trial
+from .records import SEAL, StudyProgress, Trial
 from .schedule import FEWEST, Place, Schedule
 from .sealed import Sealed
 from .timing import Clock, settle_jobs
@@ -275,16 +276,4 @@ class Fits:
         text = f"{plural(len(planned), 'more fit')}, about {duration(self.schedule.time_left())}"
         done = Counter(row.trial[:2] for row in self.rows.values() if row.status == "ok")
         out = self.schedule.short(done, self.study.definition.repeats)
-        return "; ".join([text, *short_words(out)])
-
-
-def short_words(short: Sequence[ShortArm]) -> Iterator[str]:
-    """Yield what the time has no room for, in words: whole methods first."""
-    none = {arm.method: arm.seconds for arm in short if not arm.repeats}
-    some = {arm.method for arm in short if arm.repeats}
-    out = [f"{name} ({duration(seconds)} a fit)" for name, seconds in none.items() if name not in some]
-    if out:
-        yield f"no time for {listed(out)}"
-    fewer = [f"{a.method} at {a.budget}: {a.repeats} of {a.wanted}" for a in short if a.method in some]
-    if fewer:
-        yield f"fewer repeats of {listed(fewer)}"
+        return ". ".join([text, *time_words(out)])

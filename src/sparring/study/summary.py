@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import field, replace
 from html import escape
 from pathlib import Path
+from typing import Literal
 
 from .. import files
 from ..errors import FileFormatError, printable
@@ -26,8 +27,8 @@ from .records import (
     Mistake,
     MoreLabels,
     Recommendation,
-    ShortArm,
     ReliabilityBins,
+    ShortArm,
     StudyData,
     StudyMachine,
     TieGroups,
@@ -76,6 +77,7 @@ class Summary:
     unclean: tuple[Unclean, ...] = ()
     pretrained: str = "none"
     more_labels: tuple[MoreLabels, ...] = ()
+    leading: Literal["accuracy", "balanced accuracy"] = "accuracy"  # the measure that ranks and decides
     short: tuple[ShortArm, ...] = ()  # what the time had no room for
     running: bool = False  # whether fits were still made when this was written
     features_seconds: float | None = None  # for the pretrained features of all images, before the fits
