@@ -6,9 +6,11 @@ from itertools import combinations
 import pytest
 import summaries
 
+from sparring.classifiers import METHODS
 from sparring.stats import ENOUGH, Difference, Interval, RepeatedInterval, images_needed, smallest_p
 from sparring.study.ablations import ablations
 from sparring.study.advice import advise, some
+from sparring.study.headline import MOST_WORDS, headline, in_hundred, time_words
 from sparring.study.records import (
     ArmScore,
     ClassRecall,
@@ -19,8 +21,11 @@ from sparring.study.records import (
     HeldOutPart,
     LabelBudget,
     MethodEntry,
+    MoreLabels,
+    NextStep,
     NotChosen,
     Recommendation,
+    ShortArm,
     TieGroups,
     Unclean,
     UnmeasuredArm,
@@ -29,9 +34,9 @@ from sparring.study.summary import Summary
 
 FAMILY = {"majority": "floor", "logistic": "traditional", "svm": "traditional", "cnn": "network",
           "consistency": "network", "semi-gan": "gan", "gan-augment": "gan", "probe": "pretrained",
-          "finetune": "network", "ensemble": "ensemble"}  # fmt: skip
+          "finetune": "network", "ensemble": "ensemble", "spreading": "traditional"}  # fmt: skip
 SECONDS = {"majority": 0.01, "logistic": 0.5, "svm": 1.0, "cnn": 20.0, "consistency": 40.0, "semi-gan": 80.0,
-           "gan-augment": 90.0, "probe": 1.5, "finetune": 60.0, "ensemble": 120.0}  # fmt: skip
+           "gan-augment": 90.0, "probe": 1.5, "finetune": 60.0, "ensemble": 120.0, "spreading": 1.2}  # fmt: skip
 UNCLEAN = Unclean("unlabelled", "unlabelled images", "5", "consistency", "it was mixed")
 
 
@@ -53,7 +58,8 @@ def summary(
             d = accuracy[a] - accuracy[b]
             verdict = "better" if d > real and n >= ENOUGH else "not enough evidence"
             difference = Difference(d, d - 0.02, d + 0.02, (d,) * n)
-            pairs.append(Comparison(name, a, b, difference, n, 0.01, 0.01, 0.01, 0.01, verdict))
+            p = 0.01 / len(accuracy) if d > real else 0.5
+            pairs.append(Comparison(name, a, b, difference, n, p, 0.01, 0.01, 0.01, verdict))
         first = tuple(m for m in ranked if accuracy[ranked[0]] - accuracy[m] <= real or n < ENOUGH)
         groups.append(TieGroups(name, (first, tuple(m for m in ranked if m not in first))))
         recall = (0.8, 0.7, 0.9, images_needed(0.8))
@@ -86,8 +92,12 @@ def test_a_clear_winner():
     advice, verdict = advise(summary({"majority": 0.1, "svm": 0.8, "cnn": 0.9, "consistency": 0.97}))
     assert advice.method == "consistency"
     assert verdict == (
-        "Use consistency: 97.0 % of new images right with 5 labels a class (50 in all), 95 % interval 96.0 % to "
-        "98.0 %; better than every other method."
+        "Use consistency (consistency): about 97 of 100 new images right, 95 % sure of 96 to 98. Next: look at its "
+        "mistakes."
+    )
+    assert advice.sentence == (
+        "consistency: 97.0 % of new images right with 5 labels a class (50 in all), 95 % interval 96.0 % to 98.0 %; "
+        "better than every other method"
     )
     assert "it is better than cnn, svm and majority; the test allows for all" in reasons(advice, "accuracy")[0]
     assert advice.not_chosen[0] == NotChosen("cnn", "7.0 points less accurate on average, a real difference")
@@ -97,7 +107,8 @@ def test_a_clear_winner():
 def test_of_equals_the_simplest_is_chosen():
     advice, verdict = advise(summary({"svm": 0.965, "cnn": 0.968, "consistency": 0.97, "semi-gan": 0.969}))
     assert advice.method == "svm"
-    assert "not told apart from consistency, semi-gan and cnn, of which it is the simplest choice" in verdict
+    assert "3 others may be as good." in verdict
+    assert "not told apart from consistency, semi-gan and cnn, of which it is the simplest choice" in advice.sentence
     assert reasons(advice, "accuracy")[0] == (
         "consistency was the most accurate on average (+0.50 points (-1.5 to 2.5)), but is not shown to be better than "
         "svm, which is simpler and took 1 s instead of 40 s"
@@ -119,10 +130,14 @@ def test_where_nothing_beats_the_floor_nothing_was_learned():
     advice, verdict = advise(summary({"majority": 0.70, "svm": 0.701}))
     assert (advice.method, advice.budget) == (None, None)
     assert verdict == (
-        "Nothing was learned: with 5 labels a class (50 in all) no method is shown to be better than majority, which "
-        "ignores the images and is right in 70.0 %."
+        "Nothing was learned: no method is shown to name new images better than always saying the most frequent class "
+        "(70 of 100 right). Nothing is recommended. Next: check the labels."
     )
-    assert "nothing is shown to be better than ignoring the images" in advice.warnings[0]
+    assert advice.sentence == (
+        "Likely causes: the labels may not belong to the images: look at a few of each class; images of 16x16 pixels "
+        "may be too small to show the difference; the classes may not differ in what the images show"
+    )
+    assert [(step.kind, step.command) for step in advice.next] == [("data", "sparring data 'digits (embedded)'")]
     learned, _ = advise(summary({"majority": 0.70, "svm": 0.75}))
     assert learned.method == "svm"
     alone, _ = advise(summary({"majority": 0.70}))
@@ -131,13 +146,16 @@ def test_where_nothing_beats_the_floor_nothing_was_learned():
 
 
 def test_who_finds_rare_classes_has_learned_something():
-    """Of uneven classes the floor is right about the frequent one; balanced over classes it is far behind."""
-    made = summary({"majority": 0.70, "svm": 0.69})
+    """Of uneven classes the floor is right about the frequent one: there balanced accuracy leads."""
+    made = summary({"majority": 0.20, "svm": 0.60})
     scores = tuple(
-        replace(s, balanced_accuracy=replace(s.balanced_accuracy, mean=m, low=m - 0.05, high=m + 0.05))
-        for s, m in zip(made.scores, (0.2, 0.6), strict=True)
+        replace(s, accuracy=replace(s.accuracy, mean=m), balanced_accuracy=s.accuracy)
+        for s, m in zip(made.scores, (0.70, 0.69), strict=True)
     )
-    assert advise(replace(made, scores=scores))[0].method == "svm"
+    advice, verdict = advise(replace(made, scores=scores, leading="balanced accuracy"))
+    assert advice.method == "svm"
+    assert "about 60 of 100 new images of each class right" in verdict
+    assert "60.0 %, 59.0 %, 61.0 % balanced over the classes" in advice.sentence
 
 
 def test_what_beats_the_floor_is_chosen_before_what_may_not():
@@ -150,9 +168,9 @@ def test_pretraining_is_told_with_its_verdict_and_what_comes_with_the_method():
     made = summary({"svm": 0.6, "cnn": 0.7, "probe": 0.88, "finetune": 0.92})
     scores = tuple(replace(s, pretrained="efficientnet-lite0: trunk") if s.method == "finetune" else s
                    for s in made.scores)  # fmt: skip
-    advice, verdict = advise(replace(made, scores=scores, unclean=(UNCLEAN,)))
+    advice, _ = advise(replace(made, scores=scores, unclean=(UNCLEAN,)))
     assert advice.method == "finetune"
-    assert verdict.endswith("; pretraining helped, +22.0 points (20.0 to 24.0).")
+    assert advice.sentence.endswith("; pretraining helped, +22.0 points (20.0 to 24.0)")
     assert reasons(advice, "pretrained") == [
         "it builds on what was learned from other images (efficientnet-lite0: trunk), which come with it"
     ]
@@ -171,7 +189,7 @@ def test_pretraining_is_told_with_its_verdict_and_what_comes_with_the_method():
     ],
 )
 def test_without_finetune_the_verdict_is_about_features(probe, text):
-    assert advise(summary({"svm": 0.8, "probe": probe}))[1].endswith(f"; {text}.")
+    assert advise(summary({"svm": 0.8, "probe": probe}))[0].sentence.endswith(f"; {text}")
 
 
 def test_pretrained_features_are_simpler_than_a_network_and_less_simple_than_features_by_hand():
@@ -188,9 +206,9 @@ def test_a_verdict_names_a_few_methods_and_counts_the_rest():
 
 @pytest.mark.parametrize("n", [1, 3, 5])
 def test_with_few_repeats_the_most_accurate_is_named_and_nothing_claimed(n):
-    advice, verdict = advise(summary({"svm": 0.7, "consistency": 0.97}, n=n))
+    advice, _ = advise(summary({"svm": 0.7, "consistency": 0.97}, n=n))
     assert advice.method == "consistency"
-    assert f"with {n} repeat{'s' * (n > 1)} no difference can be called real" in verdict
+    assert f"with {n} repeat{'s' * (n > 1)} no difference can be called real" in advice.sentence
     assert advice.warnings[0].startswith(f"no difference can be significant with n = {n}")
     assert f"{smallest_p(n):.2g}; run 6 repeats" in advice.warnings[0]
 
@@ -204,8 +222,8 @@ def test_with_few_repeats_the_most_accurate_is_named_and_nothing_claimed(n):
     ],
 )
 def test_the_verdict_says_what_the_gan_brought(semi, text):
-    advice, verdict = advise(summary({"cnn": 0.9, "consistency": 0.93, "semi-gan": semi}))
-    assert verdict.endswith(f"; {text}.")
+    advice, _ = advise(summary({"cnn": 0.9, "consistency": 0.93, "semi-gan": semi}))
+    assert advice.sentence.endswith(f"; {text}")
     assert any(r.startswith("the GAN (semi-gan against consistency): ") for r in reasons(advice, "ablation"))
     assert "unlabelled images (consistency against cnn): +3.0 points (1.0 to 5.0), better than without" in reasons(
         advice, "ablation"
@@ -215,20 +233,25 @@ def test_the_verdict_says_what_the_gan_brought(semi, text):
 def test_a_tie_of_the_gan_is_said_as_one():
     made = summary({"consistency": 0.93, "semi-gan": 0.931})
     made = replace(made, ablations=(replace(made.ablations[0], verdict="tie"),))
-    advice, verdict = advise(made)
-    assert "the GAN made no difference that matters, +0.10 points" in verdict
+    advice, _ = advise(made)
+    assert "the GAN made no difference that matters, +0.10 points" in advice.sentence
     assert any("no difference that matters" in r for r in reasons(advice, "ablation"))
 
 
 def test_what_more_labels_would_bring():
-    """From 50 to 200 labels the error falls from 20 to 5 %: halved by doubling, so 2.5 % at 400."""
-    advice, _ = advise(summary({"svm": 0.80}, {"svm": 0.95}))
-    assert (
-        "from 50 to 200 labels svm went from 80.0 % to 95.0 %; at this pace twice as many would give about 97.5 % "
-        "(an estimate, not measured)" in reasons(advice, "more labels")
+    gain = MoreLabels("svm", "20", 50, 200, Interval(0.025, 0.01, 0.04))
+    advice, verdict = advise(summary({"svm": 0.80}, {"svm": 0.95}, more_labels=(gain,)))
+    assert reasons(advice, "more labels") == [
+        "from 50 to 200 labels svm went from 80.0 % to 95.0 %; at this pace twice as many would bring 2.5 points more "
+        "(1.0 to 4.0; an estimate)"
+    ]
+    assert verdict.endswith("Next: label more images.")
+    assert advice.next[0].text == (
+        "label more images: twice as many (400) would bring about 2.5 points more (1.0 to 4.0), if errors fall as they "
+        "did from 50 to 200 labels"
     )
-    falling, _ = advise(summary({"svm": 0.95}, {"svm": 0.94}))
-    assert any("more labels did not help it here" in r for r in reasons(falling, "more labels"))
+    little = replace(gain, gain=Interval(0.002, 0.0, 0.01))
+    assert advise(summary({"svm": 0.80}, {"svm": 0.95}, more_labels=(little,)))[0].next[0].kind == "mistakes"
     one, _ = advise(summary({"svm": 0.95}))
     assert any("run two or more" in r for r in reasons(one, "more labels"))
 
@@ -307,10 +330,136 @@ def test_one_label_is_one_label(budget, words):
         name: tuple(replace(row, budget=budget) for row in getattr(made, name)) for name in ("scores", "tie_groups")
     }
     made = replace(made, budgets=(LabelBudget(budget, 10 if budget == "1" else 48000),), **rows)
-    assert f"with {words}" in advise(made)[1]
+    assert f"with {words}" in advise(made)[0].sentence
 
 
-def test_with_few_repeats_the_floor_is_not_named_beside_an_equal_that_learns():
-    recommendation, _ = advise(summary({"majority": 0.7, "svm": 0.7}, n=1))
-    assert recommendation.method == "svm"
-    assert "smallest p that 1 repeat can reach" in recommendation.warnings[0]
+def test_with_one_repeat_too_nothing_may_be_learned():
+    advice, verdict = advise(summary({"majority": 0.7, "svm": 0.7}, n=1))
+    assert advice.method is None and verdict.startswith("Nothing was learned")
+    assert "smallest p that 1 repeat can reach" in advice.warnings[0]
+
+
+def test_hardly_any_test_images_carry_no_headline():
+    advice, verdict = advise(summary({"svm": 0.75, "cnn": 0.5}, images=4))
+    assert verdict == (
+        "No verdict: 4 test images are too few. svm was right in 75 % of them. Label more images, so that at least 20 "
+        "can test."
+    )
+    assert advice.method == "svm"
+    assert advise(summary({"svm": 0.75}, images=1))[1].startswith("No verdict: 1 test image is too few.")
+    assert advise(summary({"svm": 0.75}, images=20))[1].startswith("Use svm")
+
+
+# The headline.
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("running", [False, True])
+@pytest.mark.parametrize("leading", ["accuracy", "balanced accuracy"])
+def test_a_headline_has_few_words_and_no_name_without_its_meaning(name, running, leading):
+    made = summary({"majority": 0.1, name: 0.995} if name != "majority" else {"majority": 0.995})
+    entries = tuple(MethodEntry(m, row.title, row.what, row.family) for m, row in METHODS.items())
+    made = replace(made, methods=entries, running=running, leading=leading)
+    for others in (0, 1, 10):
+        for kind in ("time", "labels", "mistakes", None):
+            step = kind and NextStep(kind, "anything")
+            text = headline(made, made.scores[-1], others, step)
+            assert len(text.split()) <= MOST_WORDS
+            title = METHODS[name].title
+            assert f"se {name} ({title[:1].lower()}{title[1:]})" in text
+            assert "over 99 of 100 new images" in text and "95 % sure of" in text
+            assert text.startswith("So far: use" if running else "Use")
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [(1.0, "100"), (0.999, "over 99"), (0.994, "99"), (0.5, "50"), (0.004, "under 1"), (0.0, "0")],
+)
+def test_shares_of_a_hundred(share, words):
+    assert in_hundred(share) == words
+
+
+# Reasons are true.
+
+
+def ranks(accuracy: dict[str, float], **more) -> str:
+    return advise(summary(accuracy, real=0.2, **more))[0].sentence
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "said"),
+    [
+        ({"svm": 0.96, "cnn": 0.963}, "not told apart from cnn, of which it is the simplest choice"),
+        ({"svm": 0.90, "cnn": 0.96}, "not told apart from svm, of which it is the most accurate choice"),
+        ({"logistic": 0.90, "svm": 0.90, "cnn": 0.96}, "of which it is the most accurate choice"),
+        ({"majority": 0.1, "svm": 0.9, "cnn": 0.96}, "better than majority, not told apart from svm"),
+        ({"majority": 0.1, "svm": 0.6, "cnn": 0.96}, "better than every other method"),
+        ({"majority": 0.1, "cnn": 0.96}, "better than majority"),
+        ({"cnn": 0.96}, "cnn: 96.0 % of new images right with 5 labels a class (50 in all)"),
+    ],
+)
+def test_reasons_are_true(accuracy, said):
+    assert said in ranks(accuracy)
+    assert advise(summary(accuracy, real=0.2))[0].method == max(
+        accuracy, key=lambda m: (round(accuracy[m], 2), -list(accuracy).index(m))
+    )
+
+
+# Incomplete arms.
+
+
+def with_repeats(made: Summary, method: str, n: int, difference: float | None = None, half: float = 0.02) -> Summary:
+    """The same summary, in which an arm has only n repeats, and differs by so much from every other."""
+    scores = tuple(replace(s, n=n) if s.method == method else s for s in made.scores)
+    pairs = []
+    for pair in made.pairs:
+        if method in (pair.a, pair.b):
+            d = pair.difference.mean if difference is None else difference * (1 if pair.a == method else -1)
+            shown = replace(pair.difference, mean=d, low=d - half, high=d + half)
+            pairs.append(replace(pair, n=n, difference=shown, verdict="not enough evidence"))
+        else:
+            pairs.append(pair)
+    return replace(made, scores=scores, pairs=tuple(pairs))
+
+
+def test_an_incomplete_arm_is_chosen_only_where_it_is_ahead_on_its_own_repeats():
+    made = summary({"majority": 0.1, "svm": 0.8, "cnn": 0.9})
+    assert advise(with_repeats(made, "cnn", 3, 0.01))[0].method == "svm"
+    advice, _ = advise(with_repeats(made, "cnn", 3, 0.06))
+    assert advice.method == "cnn"
+    assert "better than the others on 3 repeats, which are too few to be sure" in advice.sentence
+    assert advise(with_repeats(made, "cnn", 1, 0.06))[0].method == "svm"
+
+
+def test_where_no_arm_is_complete_the_best_is_chosen():
+    made = replace(summary({"majority": 0.1, "svm": 0.8, "cnn": 0.9}, n=3), repeats=6)
+    assert advise(made)[0].method == "cnn"
+
+
+# What to do next.
+
+
+def short(method: str, repeats: int = 0, seconds: float = 600.0, **more) -> ShortArm:
+    return ShortArm(method, "5", repeats, 6, seconds, **more)
+
+
+def test_methods_without_time_are_named_with_the_command_that_has_it():
+    made = summary({"svm": 0.9}, short=(short("consistency"), short("cnn", 3, 20.0), short("semi-gan", behind="svm")))
+    made = replace(made, command="sparring compare photos --minutes 4 --seed 1")
+    advice, verdict = advise(made)
+    assert verdict.endswith("Next: give it more time.")
+    step = advice.next[0]
+    assert step.text == (
+        "consistency had no time (a fit takes up to 10 min); they may be better or not. The same command with "
+        "--minutes 60 goes on"
+    )
+    assert step.command == "sparring compare photos --seed 1 --minutes 60"
+
+
+def test_without_time_is_said_in_words():
+    told = list(time_words([short("consistency"), short("cnn", 3), replace(short("cnn", 3), budget="all"),
+                            short("net", 3, behind="svm")]))  # fmt: skip
+    assert told == [
+        "No time for consistency (10 min a fit)",
+        "Fewer repeats of cnn at 5 and all (3 of 6) and net at 5 (3 of 6, clearly behind svm)",
+    ]

@@ -70,7 +70,7 @@ def test_a_study_fits_every_cell_once_and_says_who_is_better(done):
     assert len(rows) == 3 * 2 * 6
     assert {row["status"] for row in rows} == {"ok"}
     assert done.recommended == "good"
-    assert done.verdict.startswith("Use good: ")
+    assert done.verdict.startswith("Use good (a test arm): about 9")
     pair = next(p for p in done.pairs if (p.budget, p.a, p.b) == ("10", "good", "poor"))
     assert pair.verdict == "better"
     assert "poor" in done.tie_groups[1].groups[-1]
@@ -470,7 +470,7 @@ def test_rule_5_three_repeats_are_not_enough(tmp_path):
     summary = quick(tmp_path / "study", repeats=3)
     assert {p.verdict for p in summary.pairs} == {"not enough evidence"}
     assert all("cannot be significant with n = 3" in p.sentence for p in summary.pairs)
-    assert "no difference can be called real" in summary.verdict
+    assert "no difference can be called real" in summary.recommendation.sentence
     assert summary.recommendation.warnings[0].startswith("no difference can be significant with n = 3")
 
 
@@ -501,7 +501,7 @@ def test_rule_7_images_that_sparring_made_are_known_when_they_are_read(tmp_path)
     with pytest.raises(DataError, match=r"1 images of photos were made by a network \(b/33.png\)"):
         quick(tmp_path / "study", tmp_path / "photos")
     (tmp_path / "photos" / "b" / "33.png").unlink()
-    assert quick(tmp_path / "study", tmp_path / "photos", repeats=1, labels=3).recommended
+    assert quick(tmp_path / "study", tmp_path / "photos", repeats=1, labels=3).scores
 
 
 def test_rule_7_the_gate_and_the_generated_images_are_shown(tmp_path):

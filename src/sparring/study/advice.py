@@ -181,10 +181,10 @@ class _Advisor:
         return text
 
     def standing(self) -> str:
-        if self.best.n < ENOUGH:
-            return f"with {plural(self.best.n, 'repeat')} no difference can be called real"
         if self.chosen.n < self.summary.repeats:
             return f"better than the others on {plural(self.chosen.n, 'repeat')}, which are too few to be sure"
+        if self.best.n < ENOUGH:
+            return f"with {plural(self.best.n, 'repeat')} no difference can be called real"
         beaten, others = self.better_than()
         if not others and beaten:
             return "better than every other method" if len(beaten) > 1 else f"better than {beaten[0]}"
