@@ -218,22 +218,28 @@ def test_the_end_of_a_study(capsys):
     first = many.splitlines()[2]
     assert first.split()[0] == best.method and f"{100 * best.accuracy.mean:.1f} %" in first
     assert f"Report: {Path('out/report.html')}" in lines and f"Model:  {Path('out/model')}" in lines
-    assert "6 fits failed; the same command with --retry" in err and "sparring classify out/model" in err
+    assert "6 fits failed; the same command with --retry" in err and "sparring classify out/model" in out
 
 
 def test_a_study_on_its_way(capsys):
     screen = Screen()
-    task = Task(Trial("cnn", "5", 0), METHODS["cnn"], Path("train.npy"), np.zeros(3, np.int64), 0, None, 1)
+    task = Task(Trial("cnn", "5", 0), METHODS["cnn"], Path("train.npy"), np.zeros(3, np.int64), 0, 1)
     row = task.failed(Problem("fit-failed", "it broke", "mend it")).row
     fits = StudyProgress("fits", 1, 4, "4 fits to do", seconds_left=9.0, running=("cnn-5-0",), finished=row)
     with screen.progress("comparing") as line:
-        tell = StudyLine(screen, line)
+        tell = StudyLine(screen, line, on_interim=lambda: Path("out/report.html"))
         tell(StudyProgress("data", message="reading"))
         for _ in range(3):
             tell(fits)
+        for _ in range(2):
+            tell(StudyProgress("interim"))
         tell(StudyProgress("stopped", 1, 4, "1 of 4 fits are saved"))
     said = capsys.readouterr().err.splitlines()
-    assert said == ["4 fits to do", "cnn failed at 5 labels: it broke"]
+    assert said == [
+        "4 fits to do",
+        "cnn failed at 5 labels: it broke",
+        "A first answer is on the page out/report.html, which grows as the study does.",
+    ]
     assert tell.saved == "1 of 4 fits are saved; "
     assert tell.fits == 3
 
