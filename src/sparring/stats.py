@@ -28,6 +28,8 @@ LEVEL = 0.95  # of every interval; 1 - LEVEL is the risk of a false "better" in 
 NORMAL_QUANTILE = 1.959963984540054  # the normal quantile of LEVEL: ndtri((1 + LEVEL) / 2)
 ENOUGH = 6  # paired repeats before a difference may be called real
 MARGIN = 0.005  # differences below this (half a point) do not matter
+UNEVEN = 3  # times as many images in the largest class as in the smallest, from which on balanced accuracy leads
+BEHIND = 0.02  # accuracy that a method must surely lack before it stops early
 BINS = 15  # of equal mass, for calibration
 SMALLEST = 1e-7  # probability that a log loss can see: what float32 resolves below 1
 
@@ -247,19 +249,18 @@ class Paired:
     sentence: str = ""
 
 
-def paired_test(right_a: np.ndarray, right_b: np.ndarray, *, margin: float = MARGIN) -> Paired:
+def paired_test(
+    right_a: np.ndarray, right_b: np.ndarray, *, margin: float = MARGIN, weights: np.ndarray | None = None
+) -> Paired:
     """Compare what two methods get right, bool [R,T] each, on the same labels and images in each repeat.
 
-    The verdict is not decided here: see `with_verdicts`.
+    weights: of the images, float [T] with mean 1; `class_weights` makes the difference one of balanced accuracies. The
+    verdict is not decided here: see `with_verdicts`.
     """
     difference = np.asarray(right_a, float) - np.asarray(right_b, float)
     repeats, images = difference.shape
-    each = difference.mean(1)
-    # Two more images, one that only a gets right and one that only b does (Bonett & Price 2012). So equal predictions
-    # on 40 images do not prove a tie.
-    more = np.concatenate([difference.mean(0), [1.0, -1.0]])
-    spread = crossed(of_mean(each), repeats, of_mean(more), images)
-    mean, error = float(each.mean()), math.sqrt(spread.variance)
+    mean, spread, each = _mean_difference(difference, weights)
+    error = math.sqrt(spread.variance)
     half = t_quantile(spread.df) * error
     return Paired(
         repeats=repeats,
@@ -272,6 +273,40 @@ def paired_test(right_a: np.ndarray, right_b: np.ndarray, *, margin: float = MAR
     )
 
 
+def _mean_difference(difference: np.ndarray, weights: np.ndarray | None) -> tuple[float, MeanVariance, np.ndarray]:
+    """Return the mean of a difference [R,T], its variance, and the mean of each repeat [R]."""
+    weighted = difference if weights is None else difference * weights
+    repeats, images = difference.shape
+    each = weighted.mean(1)
+    # Two more images, one that only a gets right and one that only b does (Bonett & Price 2012). So equal predictions
+    # on 40 images do not prove a tie.
+    more = np.concatenate([weighted.mean(0), [1.0, -1.0]])
+    return float(each.mean()), crossed(of_mean(each), repeats, of_mean(more), images), each
+
+
+def class_weights(truth: np.ndarray) -> np.ndarray:
+    """Return weights [T] with mean 1 that make a mean over images [T] one over classes."""
+    classes, place, counts = np.unique(truth, return_inverse=True, return_counts=True)
+    return len(truth) / (len(classes) * counts[place])
+
+
+def uneven(truth: np.ndarray) -> bool:
+    """Return whether classes differ so much in size that balanced accuracy should lead: more than UNEVEN times."""
+    counts = np.unique(truth, return_counts=True)[1]
+    return len(counts) > 1 and counts.max() > UNEVEN * counts.min()
+
+
+def clearly_behind(right: np.ndarray, best: np.ndarray, *, weights: np.ndarray | None = None) -> bool:
+    """Return whether a method is so far behind that more repeats would not help it, bool [k,T] each, k >= 3.
+
+    The 99 % interval of the difference ends more than BEHIND below 0. Nothing is concluded from it but that time is
+    better spent elsewhere: what it ends carries no verdict.
+    """
+    difference = np.asarray(right, float) - np.asarray(best, float)
+    mean, spread, _ = _mean_difference(difference, weights)
+    return len(difference) > 2 and mean + t_quantile(spread.df, 0.99) * math.sqrt(spread.variance) < -BEHIND
+
+
 def tost_p(mean: float, error: float, df: float, *, margin: float = MARGIN) -> float:
     """Return p of two one-sided tests (Schuirmann 1987): small when a difference is surely within +-margin."""
     if error == 0:
@@ -279,19 +314,20 @@ def tost_p(mean: float, error: float, df: float, *, margin: float = MARGIN) -> f
     return max(t_tail((margin - mean) / error, df), t_tail((margin + mean) / error, df))
 
 
-def with_verdicts(family: Sequence[Paired], *, margin: float = MARGIN) -> list[Paired]:
-    """Return the family (every pair of a study) with adjusted p-values, verdicts and their sentences.
+def with_verdicts(family: Sequence[Paired], *, margin: float = MARGIN, share: float = 1.0) -> list[Paired]:
+    """Return a family of comparisons with adjusted p-values, verdicts and their sentences.
 
-    tie: surely within +-margin (TOST), also where a difference that small is real. better, worse: adjusted p
-    <= 1 - LEVEL, and the repeats agree (sign-flip p <= 1 - LEVEL). Fewer than ENOUGH repeats: not enough evidence.
+    tie: surely within +-margin (TOST), also where a difference that small is real. better, worse: p, adjusted by Holm
+    and divided by the `share` of the study's risk that this family has, <= 1 - LEVEL. Fewer than ENOUGH repeats: not
+    enough evidence.
     """
     adjusted = holm([pair.p for pair in family])
-    return [_with_verdict(pair, p, margin) for pair, p in zip(family, adjusted, strict=True)]
+    return [_with_verdict(pair, min(1.0, p / share), margin) for pair, p in zip(family, adjusted, strict=True)]
 
 
 def _with_verdict(pair: Paired, p_holm: float, margin: float) -> Paired:
     alpha = 1 - LEVEL + 1e-12
-    real = p_holm <= alpha and pair.p_sign_flip <= alpha
+    real = p_holm <= alpha
     verdict: Verdict = "not enough evidence"
     if pair.repeats >= ENOUGH and pair.p_tost <= alpha:
         verdict = "tie"
@@ -299,6 +335,13 @@ def _with_verdict(pair: Paired, p_holm: float, margin: float) -> Paired:
         verdict = "better" if pair.difference.mean > 0 else "worse"
     pair = replace(pair, p_holm=p_holm, verdict=verdict)
     return replace(pair, sentence=_sentence(pair, real, margin))
+
+
+def without_verdict(pair: Paired, wanted: int) -> Paired:
+    """Return a comparison on fewer repeats than wanted: it is described, and nothing is concluded."""
+    mean, low, high = map(points, pair.difference)
+    sentence = f"{mean} points ({low} to {high}) on {pair.repeats} of {wanted} repeats: incomplete, so no verdict"
+    return replace(pair, p_holm=1.0, sentence=sentence)
 
 
 def p_text(p: float) -> str:
@@ -325,7 +368,7 @@ def _sentence(pair: Paired, real: bool, margin: float) -> str:
         return f"{interval}: {pair.verdict}, {p_text(pair.p_holm)} after Holm"
     if pair.p_sign_flip <= 1 - LEVEL and pair.p > 1 - LEVEL:
         return f"{interval}: not enough evidence, the repeats agree but {pair.images} test images are too few"
-    if pair.p <= 1 - LEVEL and pair.p_sign_flip <= 1 - LEVEL:
+    if pair.p <= 1 - LEVEL:
         return f"{interval}: not enough evidence, {p_text(pair.p)} alone but {pair.p_holm:.2g} among all comparisons"
     return f"{interval}: not enough evidence for a difference or for a tie"
 
@@ -441,11 +484,3 @@ def images_needed(share: float, half_width: float = 0.05) -> int:
         interval = wilson(share * middle, middle)
         low, high = (low, middle) if (interval.high - interval.low) / 2 <= half_width else (middle + 1, high)
     return low
-
-
-def clearly_behind(right: np.ndarray, best: np.ndarray) -> bool:
-    """Stand-in until the simulated rule comes: 99 % interval of the difference ends below -2 points."""
-    pair = np.asarray(right, float) - np.asarray(best, float)
-    each, more = pair.mean(1), np.concatenate([pair.mean(0), [1.0, -1.0]])
-    spread = crossed(of_mean(each), len(pair), of_mean(more), pair.shape[1])
-    return float(each.mean()) + t_quantile(spread.df, 0.99) * math.sqrt(spread.variance) < -0.02

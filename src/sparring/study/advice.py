@@ -7,7 +7,6 @@ from ..words import budget_name, duration, listed, percent, plural, points
 from .headline import (
     FEW_TESTED,
     headline,
-    leading,
     likely_causes,
     look_at,
     more_labels,
@@ -99,7 +98,7 @@ class _Advisor:
         candidates = self.learned or useful or self.scores
         complete = [s for s in candidates if s.n >= summary.repeats] or candidates
         self.best = complete[0]
-        near = [s for s in complete if leading(summary, s).mean >= leading(summary, self.best).mean - CLOSE]
+        near = [s for s in complete if summary.leading_score(s).mean >= summary.leading_score(self.best).mean - CLOSE]
         self.chosen = min((s for s in near if not self.beats(s)), key=self.simplicity)
         ahead = [(pair.difference.mean, s) for s in candidates if s not in complete and (pair := self.ahead(s))]
         if ahead:

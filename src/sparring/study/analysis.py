@@ -46,6 +46,7 @@ COVERS = (
     "Intervals and verdicts speak about new draws of the labelled images, new random seeds and new test images of the "
     "same kind. They do not speak about other data, other settings or other amounts of unlabelled images."
 )
+MAIN_SHARE = 0.8  # of the risk of a false verdict that comparisons at the largest budget have
 COVERS_ALL = " At all labels nothing is drawn: there they speak about seeds and test images only."
 
 
@@ -62,6 +63,10 @@ class Arm:
     summed: np.ndarray  # float64 [T,K]: probabilities, added up over repeats
     calibrated: stats.Calibrated
     failed: int = 0  # fits that did not succeed
+
+    def mean(self, weights: np.ndarray | None = None) -> float:
+        """Return the mean accuracy, of images with these weights [T]."""
+        return float((self.right.mean(0) * (1.0 if weights is None else weights)).mean())
 
     @classmethod
     def of(
@@ -91,7 +96,9 @@ def measure(study: Study) -> tuple[Summary, Arms, np.ndarray]:
     classes = definition.data.classes
     names = [method.name for method in definition.methods]
     arms, unmeasured = arms_of(study, rows, truth)
-    pairs, starts = comparisons(arms, definition.budgets, names), starts_of({p: a.rows for p, a in arms.items()})
+    starts = starts_of({place: arm.rows for place, arm in arms.items()})
+    weights = stats.class_weights(truth) if stats.uneven(truth) else None
+    pairs = comparisons(arms, definition.budgets, names, repeats=definition.repeats, weights=weights)
     summary = Summary(
         format=STUDY_FORMAT,
         created=now(),
@@ -113,7 +120,8 @@ def measure(study: Study) -> tuple[Summary, Arms, np.ndarray]:
         errors=tuple(FailedFit(r.method, r.budget, r.repeat, r.error.id, r.error.reason) for r in rows.values()
                      if r.error),
         pairs=pairs,
-        tie_groups=tie_groups_of(arms, pairs, definition.budgets),
+        tie_groups=tie_groups_of(arms, pairs, definition.budgets, repeats=definition.repeats, weights=weights),
+        leading="accuracy" if weights is None else "balanced accuracy",
         per_class=tuple(row for arm in arms.values() for row in recalled(arm, truth, classes)),
         confusion=tuple(confused(arm, truth, len(classes)) for arm in arms.values()),
         reliability=tuple(reliability(arm) for arm in arms.values()),
@@ -265,44 +273,90 @@ def recalled(arm: Arm, truth: np.ndarray, classes: Sequence[str]) -> Iterator[Cl
 # Methods against each other.
 
 
-def comparisons(arms: Arms, budgets: Sequence[str], methods: Sequence[str]) -> tuple[Comparison, ...]:
-    """Return every pair at every budget, the more accurate method as a; Holm's adjustment is over all of them."""
-    places, family = [], []
-    for budget in budgets:
-        for first, second in combinations([arms[m, budget] for m in methods if (m, budget) in arms], 2):
-            a, b = (first, second) if first.right.mean() >= second.right.mean() else (second, first)
-            common = sorted({row.repeat for row in a.rows} & {row.repeat for row in b.rows})
-            if common:
-                right = [arm.right[[row.repeat in common for row in arm.rows]] for arm in (a, b)]
-                places.append((budget, a.method, b.method))
-                family.append(stats.paired_test(*right))
-    return tuple(
-        six_digits(
-            Comparison(
-                budget,
-                a,
-                b,
-                pair.difference,
-                pair.repeats,
-                pair.p,
-                pair.p_sign_flip,
-                pair.p_holm,
-                pair.p_tost,
-                pair.verdict,
-                sentence=f"{a} against {b}: {pair.sentence}",
-            )  # fmt: skip
+def comparisons(
+    arms: Arms,
+    budgets: Sequence[str],
+    methods: Sequence[str],
+    *,
+    repeats: int | None = None,
+    weights: np.ndarray | None = None,
+) -> tuple[Comparison, ...]:
+    """Return every pair at every budget, the more accurate method as a.
+
+    repeats: that an arm wants, None for those of the arm that has most; pairs on fewer carry no verdict. weights: of
+    the test images (stats.class_weights). The budget of the advice, the largest one, has MAIN_SHARE of the study's risk
+    of a false verdict, and the others share the rest: what is asked there is asked first.
+    """
+    wanted = repeats or max((len(arm.rows) for arm in arms.values()), default=0)
+    there = [budget for budget in budgets if any(at == budget for _, at in arms)]
+    found: list[Comparison] = []
+    for budget in there:
+        mine = [arms[m, budget] for m in methods if (m, budget) in arms]
+        pairs = [paired(*both, weights) for both in combinations(mine, 2) if in_common(*both)]
+        share = risk_share(there, budget)
+        judged = iter(stats.with_verdicts([test for _, _, test in pairs if test.repeats >= wanted], share=share))
+        for a, b, test in pairs:
+            said = next(judged) if test.repeats >= wanted else stats.without_verdict(test, wanted)
+            found.append(compared(budget, a, b, said))
+    return tuple(found)
+
+
+def risk_share(budgets: Sequence[str], budget: str) -> float:
+    """Return the share of the study's risk of a false verdict that comparisons at a budget have."""
+    if len(budgets) == 1:
+        return 1.0
+    return MAIN_SHARE if budget == budgets[-1] else (1 - MAIN_SHARE) / (len(budgets) - 1)
+
+
+def in_common(a: Arm, b: Arm) -> list[int]:
+    """Return the repeats that two arms have in common."""
+    return sorted({row.repeat for row in a.rows} & {row.repeat for row in b.rows})
+
+
+def paired(first: Arm, second: Arm, weights: np.ndarray | None) -> tuple[Arm, Arm, stats.Paired]:
+    """Return two arms, the better one first, and their test on the repeats that both have."""
+    a, b = (first, second) if first.mean(weights) >= second.mean(weights) else (second, first)
+    common = in_common(a, b)
+    right = [arm.right[[row.repeat in common for row in arm.rows]] for arm in (a, b)]
+    return a, b, stats.paired_test(*right, weights=weights)
+
+
+def compared(budget: str, a: Arm, b: Arm, pair: stats.Paired) -> Comparison:
+    return six_digits(
+        Comparison(
+            budget,
+            a.method,
+            b.method,
+            pair.difference,
+            pair.repeats,
+            pair.p,
+            pair.p_sign_flip,
+            pair.p_holm,
+            pair.p_tost,
+            pair.verdict,
+            sentence=f"{a.method} against {b.method}: {pair.sentence}",
         )
-        for (budget, a, b), pair in zip(places, stats.with_verdicts(family), strict=True)
     )
 
 
-def tie_groups_of(arms: Arms, pairs: Sequence[Comparison], budgets: Sequence[str]) -> tuple[TieGroups, ...]:
+def tie_groups_of(
+    arms: Arms,
+    pairs: Sequence[Comparison],
+    budgets: Sequence[str],
+    *,
+    repeats: int | None = None,
+    weights: np.ndarray | None = None,
+) -> tuple[TieGroups, ...]:
+    """Return the tie groups of complete arms at every budget; where none is complete, of all."""
+    wanted = repeats or max((len(arm.rows) for arm in arms.values()), default=0)
     both = [*pairs, *(pair.reversed() for pair in pairs)]
     better = {(pair.budget, pair.a, pair.b) for pair in both if pair.verdict == "better"}
     found = []
     for budget in budgets:
-        accuracy = {arm.method: float(arm.right.mean()) for arm in arms.values() if arm.budget == budget}
-        grouped = stats.tie_groups(list(accuracy), accuracy, lambda a, b, at=budget: (at, a, b) in better)
+        mine = [arm for arm in arms.values() if arm.budget == budget]
+        complete = [arm for arm in mine if len(arm.rows) >= wanted] or mine
+        means = {arm.method: arm.mean(weights) for arm in complete}
+        grouped = stats.tie_groups(list(means), means, lambda a, b, at=budget: (at, a, b) in better)
         found.append(TieGroups(budget, tuple(map(tuple, grouped))))
     return tuple(found)
 

@@ -177,7 +177,9 @@ class Fits:
         both = sorted(arms[place].keys() & arms[best].keys())
         if best != place and len(both) >= FEWEST:
             mine, other = (np.stack([arms[at][repeat] for repeat in both]) for at in (place, best))
-            if stats.clearly_behind(mine, other):
+            truth = self.truth()
+            weights = stats.class_weights(truth) if stats.uneven(truth) else None
+            if stats.clearly_behind(mine, other, weights=weights):
                 self.schedule.behind[place] = best[0]
 
     def truth(self) -> np.ndarray:

@@ -29,7 +29,7 @@ def headline(summary: Summary, chosen: ArmScore, others: int, following: NextSte
     `others`: methods that may be as good. At most MOST_WORDS words.
     """
     title = next(m.title for m in summary.methods if m.name == chosen.method)
-    interval = leading(summary, chosen)
+    interval = summary.leading_score(chosen)
     mean, low, high = map(in_hundred, interval)
     of_each = " of each class" if summary.leading != "accuracy" else ""
     far = "So far: use" if summary.running else "Use"
@@ -52,11 +52,6 @@ SHORT = {
     "data": "check the labels",
     "use": "use it",
 }
-
-
-def leading(summary: Summary, score: ArmScore):
-    """Return the measure that leads: accuracy, or balanced accuracy where classes are uneven."""
-    return score.accuracy if summary.leading == "accuracy" else score.balanced_accuracy
 
 
 def too_few_tested(summary: Summary, chosen: ArmScore) -> str:

@@ -9,6 +9,7 @@ from typing import Literal
 from .. import files
 from ..errors import FileFormatError, printable
 from ..records import read_record, record, to_json
+from ..stats import RepeatedInterval
 from ..words import budget_name, duration, interval, percent
 from .records import (
     STUDY_FORMAT,
@@ -124,8 +125,12 @@ class Summary:
         return [self.folder / mistake.picture for mistake in self.mistakes]
 
     def ranked(self, budget: str | None) -> list[ArmScore]:
-        """Return the scores at a budget, most accurate first."""
-        return sorted((s for s in self.scores if s.budget == budget), key=lambda s: -s.accuracy.mean)
+        """Return the scores at a budget, the best first."""
+        return sorted((s for s in self.scores if s.budget == budget), key=lambda s: -self.leading_score(s).mean)
+
+    def leading_score(self, score: ArmScore) -> RepeatedInterval:
+        """Return the measure that leads: accuracy, or balanced accuracy where classes are uneven."""
+        return score.accuracy if self.leading == "accuracy" else score.balanced_accuracy
 
     def score(self, method: str | None, budget: str | None) -> ArmScore | None:
         return next((s for s in self.scores if (s.method, s.budget) == (method, budget)), None)
