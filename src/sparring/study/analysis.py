@@ -14,6 +14,7 @@ from ..errors import FileFormatError
 from ..records import Value
 from ..stats import Bin, RepeatedInterval
 from .ablations import ablations, starts_of, unclean
+from .definition import Definition
 from .learning_curve import more_labels
 from .plan import QUICK_FAMILIES, Study, now
 from .records import (
@@ -23,7 +24,6 @@ from .records import (
     ClassRecall,
     Comparison,
     ConfusionCounts,
-    Definition,
     FailedFit,
     FitMachine,
     FitRow,

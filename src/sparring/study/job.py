@@ -21,6 +21,7 @@ from ..records import no_progress
 from ..words import listed
 from .advice import advise
 from .analysis import measure
+from .definition import Definition, ReadingOptions, SealedImages, StudySettings
 from .fits import WORK, Fits, OnStudyProgress
 from .model import FOLDER, save_recommended
 from .pictures import draw_pictures
@@ -41,17 +42,7 @@ from .plan import (
 )
 from .pool import Pool
 from .prepared import Prepared, label_draws, split_and_seal
-from .records import (
-    SEAL,
-    STUDY,
-    STUDY_FORMAT,
-    Definition,
-    MethodEntry,
-    ReadingOptions,
-    SealedImages,
-    StudyProgress,
-    StudySettings,
-)
+from .records import SEAL, STUDY, STUDY_FORMAT, MethodEntry, StudyProgress
 from .summary import Summary
 from .worker import AnyMethod, json_ready
 
@@ -107,15 +98,11 @@ def compare(
     pretrained = ",".join(names_of(pretrained)) or "none"
     chosen = chosen_methods(methods, pretrained)
     asked = None if labels is None else chosen_budgets(labels)
-    checked_count("seed", seed, 0, 2**63 - 1)
-    test = checked_share("test", test, 0, 1)
-    minutes = None if minutes is None else checked_share("minutes", minutes, 0, 1e6)
     repeats = checked_count("repeats", repeats, 1, 1000)
     jobs = jobs if jobs == "auto" else checked_count("jobs", jobs, 0, 1024)
     folder = new_folder(out, ours=(STUDY, SEAL), data=source)
     where = chosen_device(folder, device)
-    on = "cpu" if where == "cpu" else device_name(where)
-    settings = StudySettings(seed=int(seed), test=test, minutes=minutes, device=on, pretrained=pretrained)
+    settings = chosen_settings(seed=seed, test=test, minutes=minutes, device=where, pretrained=pretrained)
     reading = StudyProgress("data", message="reading the images")
     have_encoders(pretrained, download, progress)
     progress(reading)
@@ -129,22 +116,14 @@ def compare(
         chosen = {name: method for name, method in chosen.items() if name not in tiny}
         what = f"{listed(tiny)} is left out: images are smaller than {SEEN} pixels (--methods tries it all the same)"
         progress(StudyProgress("fits", message=what))
-    definition = Definition(
-        format=STUDY_FORMAT,
-        sparring=SPARRING_VERSION,
-        created=now(),
-        command=command,
-        source=str(source) if isinstance(source, str | Path) else images.notes.source,
-        settings=settings,
-        methods=simplest_first(
-            MethodEntry(name, m.title, m.what, m.family, tuple(m.cites)) for name, m in chosen.items()
-        ),
-        budgets=per_class,
+    definition = new_definition(
+        prepared,
+        settings,
+        methods=chosen,
         labels=counted,
         repeats=repeats,
-        fingerprint=prepared.fingerprint,
-        data=prepared.about,
-        test=SealedImages(prepared.test_hashes),
+        command=command,
+        source=str(source) if isinstance(source, str | Path) else images.notes.source,
         load=ReadingOptions(json_ready(size), unlabelled and str(unlabelled), table and str(table)),
     )
     with held(folder), Pool(1) as pool:
@@ -169,6 +148,48 @@ def compare(
             summary.write()
     progress(StudyProgress("done", message=summary.verdict))
     return summary
+
+
+def chosen_settings(*, seed: int, test: float, minutes: float | None, device: str, pretrained: str) -> StudySettings:
+    """Return what every row of a study shares. Raises UsageError for a number out of range."""
+    return StudySettings(
+        seed=checked_count("seed", seed, 0, 2**63 - 1),
+        test=checked_share("test", test, 0, 1),
+        minutes=None if minutes is None else checked_share("minutes", minutes, 0, 1e6),
+        device="cpu" if device == "cpu" else device_name(device),
+        pretrained=pretrained,
+    )
+
+
+def new_definition(
+    prepared: Prepared,
+    settings: StudySettings,
+    *,
+    methods: Mapping[str, AnyMethod],
+    labels: Mapping[str, int],
+    repeats: int,
+    command: str | None,
+    source: str,
+    load: ReadingOptions,
+) -> Definition:
+    """Return what study.json says of a study that begins now; `labels`: budget -> labels in all."""
+    entries = (MethodEntry(name, m.title, m.what, m.family, tuple(m.cites)) for name, m in methods.items())
+    return Definition(
+        format=STUDY_FORMAT,
+        sparring=SPARRING_VERSION,
+        created=now(),
+        command=command,
+        source=source,
+        settings=settings,
+        methods=simplest_first(entries),
+        budgets=tuple(labels),
+        labels=labels,
+        repeats=repeats,
+        fingerprint=prepared.fingerprint,
+        data=prepared.about,
+        test=SealedImages(prepared.test_hashes),
+        load=load,
+    )
 
 
 def have_encoders(pretrained: str, download: bool, say: OnStudyProgress) -> None:

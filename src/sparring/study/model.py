@@ -12,10 +12,11 @@ from .. import files
 from ..classifiers import METHODS
 from ..data import ImageSet
 from ..devices import all_threads
+from .definition import SavedModel
 from .plan import Study, seed_of
 from .pool import KILLED, Pool
 from .prepared import write_images
-from .records import ArmScore, SavedModel, StudyProgress, Trial
+from .records import ArmScore, StudyProgress, Trial
 from .summary import Summary
 from .worker import AnyMethod, Task, problem_of, uses_device
 

@@ -11,9 +11,10 @@ from ..data import ImageSet
 from ..errors import FileFormatError, SparringError
 from ..images import save_png
 from .analysis import Arm, Arms, six_digits
+from .definition import Definition
 from .plan import Study
 from .prepared import Prepared, split_and_seal
-from .records import Definition, Mistake
+from .records import Mistake
 from .summary import Summary
 
 MISTAKES = 24

@@ -16,7 +16,8 @@ from ..data.splits import as_budget
 from ..devices import choose_device
 from ..errors import DataError, FileFormatError, UsageError, pick
 from ..records import read_record, to_json
-from .records import ROWS, STUDY, STUDY_FORMAT, Definition, FitRow, LookAtTest, MethodEntry, StudyData, Trial, in_order
+from .definition import Definition, LookAtTest
+from .records import ROWS, STUDY, STUDY_FORMAT, FitRow, MethodEntry, StudyData, Trial, in_order
 from .worker import AnyMethod, always_pretrained, array_hash
 
 FIXED = ("seed", "test", "pretrained", "device")  # settings that every row of a study shares

@@ -6,9 +6,10 @@ from dataclasses import replace
 import numpy as np
 
 from ..devices import cores, hardware
+from .definition import Jobs
 from .plan import QUICK_FAMILIES, Study
 from .pool import Pool
-from .records import FitRow, Jobs, StudyProgress, Trial
+from .records import FitRow, StudyProgress, Trial
 from .worker import AnyMethod
 
 # Seconds of a first fit.
