@@ -11,6 +11,8 @@ from scipy import stats as scipy_stats
 from sklearn.metrics import balanced_accuracy_score, brier_score_loss, log_loss
 
 from sparring import stats
+from sparring.study.analysis import tie_groups
+from sparring.study.precision import images_needed
 
 
 def random(seed: int = 0) -> np.random.Generator:
@@ -350,8 +352,8 @@ def test_a_real_difference_of_three_points_is_found():
 def test_tie_groups_follow_the_best():
     accuracy = {"a": 0.5, "b": 0.97, "c": 0.96, "d": 0.90, "e": 0.88}
     beats = {("b", "d"), ("b", "a"), ("d", "a"), ("b", "e")}
-    assert stats.tie_groups(list(accuracy), accuracy, lambda x, y: (x, y) in beats) == [["b", "c"], ["d", "e"], ["a"]]
-    assert stats.tie_groups([], {}, lambda x, y: False) == []
+    assert tie_groups(list(accuracy), accuracy, lambda x, y: (x, y) in beats) == [["b", "c"], ["d", "e"], ["a"]]
+    assert tie_groups([], {}, lambda x, y: False) == []
 
 
 # Probabilities.
@@ -431,10 +433,10 @@ def test_calibration_intervals_cover_what_new_images_and_repeats_give():
 
 def test_images_needed_are_the_fewest():
     for share in (0.5, 0.8, 0.97):
-        n = stats.images_needed(share)
+        n = images_needed(share)
         half = [(i.high - i.low) / 2 for i in (stats.wilson(share * m, m) for m in (n - 1, n))]
         assert half[1] <= 0.05 < half[0]
-    assert 340 < stats.images_needed(0.5) < 400
+    assert 340 < images_needed(0.5) < 400
 
 
 @pytest.mark.parametrize(("share", "text"), [(0.0123, "1.2"), (0.0041, "0.41"), (-0.00001, "0.00"), (-0.2, "-20.0")])

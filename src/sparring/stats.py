@@ -15,7 +15,7 @@ them. In simulated studies of four equal methods it did so in 4 to 23 % of studi
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -25,6 +25,7 @@ from .records import record
 from .words import points
 
 LEVEL = 0.95  # of every interval; 1 - LEVEL is the risk of a false "better" in a whole study
+ALPHA = 1 - LEVEL + 1e-12  # with room for rounding
 NORMAL_QUANTILE = 1.959963984540054  # the normal quantile of LEVEL: ndtri((1 + LEVEL) / 2)
 ENOUGH = 6  # paired repeats before a difference may be called real
 MARGIN = 0.005  # differences below this (half a point) do not matter
@@ -114,8 +115,12 @@ class MeanVariance(NamedTuple):
 
 def crossed(of_repeats: float, repeats: int, of_images: float, images: int) -> MeanVariance:
     """Return V from its two terms (see the top of this file); with one repeat it is about test images only."""
-    noise = of_repeats**2 / max(repeats - 1, 1) + of_images**2 / max(images - 1, 1)
-    variance = of_repeats + of_images
+    return summed((of_repeats, repeats), (of_images, images))
+
+
+def summed(*parts: tuple[float, int]) -> MeanVariance:
+    """Return the sum of independent variances of means, each given with the number of values that it comes from."""
+    variance, noise = sum(v for v, _ in parts), sum(v**2 / max(n - 1, 1) for v, n in parts)
     return MeanVariance(variance, variance**2 / noise if noise else math.inf)
 
 
@@ -284,6 +289,34 @@ def _mean_difference(difference: np.ndarray, weights: np.ndarray | None) -> tupl
     return float(each.mean()), crossed(of_mean(each), repeats, of_mean(more), images), each
 
 
+class Change(NamedTuple):
+    """new - old with its interval, p, and p of "differ by the margin or more"."""
+
+    difference: Interval
+    p: float
+    p_tost: float
+
+
+def change_test(
+    new: np.ndarray, old: np.ndarray, *, margin: float = MARGIN, weights: np.ndarray | None = None
+) -> Change:
+    """Compare what two studies get right on the same test images, bool [R,T] and [S,T]; weights as in `paired_test`.
+
+    Each study has repeats of its own (other label draws), so these are not paired: V = s_new^2 / R + s_old^2 / S +
+    s_t^2 / T, with the variances of both studies' repeat means and that of the images' differences of means, and
+    Satterthwaite's degrees of freedom (Welch 1947). V is too large where both studies draw the same labels.
+    """
+    scale = 1.0 if weights is None else weights
+    new, old = np.asarray(new, float) * scale, np.asarray(old, float) * scale
+    apart = np.concatenate([new.mean(0) - old.mean(0), [1.0, -1.0]])  # two more images, as in _mean_difference
+    repeats = [(of_mean(right.mean(1)), len(right)) for right in (new, old)]
+    spread = summed(*repeats, (of_mean(apart), new.shape[1]))
+    mean, error = float(new.mean() - old.mean()), math.sqrt(spread.variance)
+    half = t_quantile(spread.df) * error
+    p = min(1.0, 2 * t_tail(abs(mean) / error, spread.df))
+    return Change(Interval(mean, mean - half, mean + half), p, tost_p(mean, error, spread.df, margin=margin))
+
+
 def class_weights(truth: np.ndarray) -> np.ndarray:
     """Return weights [T] with mean 1 that make a mean over images [T] one over classes."""
     classes, place, counts = np.unique(truth, return_inverse=True, return_counts=True)
@@ -326,15 +359,18 @@ def with_verdicts(family: Sequence[Paired], *, margin: float = MARGIN, share: fl
 
 
 def _with_verdict(pair: Paired, p_holm: float, margin: float) -> Paired:
-    alpha = 1 - LEVEL + 1e-12
-    real = p_holm <= alpha
-    verdict: Verdict = "not enough evidence"
-    if pair.repeats >= ENOUGH and pair.p_tost <= alpha:
-        verdict = "tie"
-    elif pair.repeats >= ENOUGH and real:
-        verdict = "better" if pair.difference.mean > 0 else "worse"
+    verdict = judged(pair.difference.mean, p_holm, pair.p_tost, repeats=pair.repeats)
     pair = replace(pair, p_holm=p_holm, verdict=verdict)
-    return replace(pair, sentence=_sentence(pair, real, margin))
+    return replace(pair, sentence=_sentence(pair, p_holm <= ALPHA, margin))
+
+
+def judged(mean: float, p_holm: float, p_tost: float, *, repeats: int) -> Verdict:
+    """Return the verdict about a difference: see `with_verdicts`."""
+    if repeats >= ENOUGH and p_tost <= ALPHA:
+        return "tie"
+    if repeats >= ENOUGH and p_holm <= ALPHA:
+        return "better" if mean > 0 else "worse"
+    return "not enough evidence"
 
 
 def without_verdict(pair: Paired, wanted: int) -> Paired:
@@ -371,20 +407,6 @@ def _sentence(pair: Paired, real: bool, margin: float) -> str:
     if pair.p <= 1 - LEVEL:
         return f"{interval}: not enough evidence, {p_text(pair.p)} alone but {pair.p_holm:.2g} among all comparisons"
     return f"{interval}: not enough evidence for a difference or for a tie"
-
-
-def tie_groups(
-    methods: Sequence[str], accuracy: dict[str, float], beaten: Callable[[str, str], bool]
-) -> list[list[str]]:
-    """Return groups of methods: each is its most accurate method and all others that this one does not beat.
-
-    `beaten(a, b)`: whether a is better than b.
-    """
-    left, groups = sorted(methods, key=lambda m: -accuracy[m]), []
-    while left:
-        groups.append([m for m in left if m == left[0] or not beaten(left[0], m)])
-        left = [m for m in left if m not in groups[-1]]
-    return groups
 
 
 # Probabilities.
@@ -474,13 +496,3 @@ def calibration(
 def _percentiles(found: float, resampled: np.ndarray) -> Interval:
     low, high = np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(found, max(0.0, min(found, float(low))), max(found, float(high)))
-
-
-def images_needed(share: float, half_width: float = 0.05) -> int:
-    """Return how many test images of a class give an interval of +-half_width around its recall (Wilson's)."""
-    low, high = 1, 1 << 20
-    while low < high:
-        middle = (low + high) // 2
-        interval = wilson(share * middle, middle)
-        low, high = (low, middle) if (interval.high - interval.low) / 2 <= half_width else (middle + 1, high)
-    return low

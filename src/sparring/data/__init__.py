@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 PUBLIC_NAMES = {
     "UNLABELLED": "labels",
     "Description": "checks",
+    "EarlierParts": "splits",
     "ImageSet": "imageset",
     "Notes": "notes",
     "OWN_SIZE": "notes",
@@ -39,7 +40,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers
     from .notes import OWN_SIZE, SMALL, Notes, SizeLimit, SizeRule
     from .pairs import paired
     from .sources import load, resized
-    from .splits import Split, label_draw, split
+    from .splits import EarlierParts, Split, label_draw, split
 
 
 def __getattr__(name: str):

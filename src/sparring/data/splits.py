@@ -47,11 +47,25 @@ class Split:
     how: str
 
 
-def split(imageset: ImageSet, *, seed: int = 0, test: float = 0.2) -> Split:
+@dataclass(frozen=True)
+class EarlierParts:
+    """What an earlier study did with which images, by their hashes (`ImageSet.hashes`).
+
+    test    its test part
+    labels  the training images whose labels it had; None where that is not known: then it may have had all others
+    """
+
+    test: frozenset[str]
+    labels: frozenset[str] | None = None
+
+
+def split(imageset: ImageSet, *, seed: int = 0, test: float = 0.2, earlier: EarlierParts | None = None) -> Split:
     """Return the source's own test part, or a stratified, seeded one of `test` x the labelled images of each class.
 
-    Near duplicates are kept on one side. Raises UsageError for `test` outside (0, 1), DataError for sets that cannot be
-    split: fewer than two classes, a class too small, labels that contradict each other.
+    Near duplicates are kept on one side. `earlier`: of a source without a test part, what was for the test before is
+    for the test again, and what had its label learned from is not. Raises UsageError for `test` outside (0, 1),
+    DataError for sets that cannot be split: fewer than two classes, a class too small, labels that contradict each
+    other.
     """
     if isinstance(test, bool) or not isinstance(test, int | float) or not 0 < test < 1:
         raise UsageError("test-share", f"test share {test!r}", fix="give a number between 0 and 1, such as 0.2")
@@ -59,7 +73,12 @@ def split(imageset: ImageSet, *, seed: int = 0, test: float = 0.2) -> Split:
     _refuse_contradictions(imageset)
     labelled = imageset.parts[imageset.labelled]
     part = next((part for part in ("test", "val") if part in labelled), "")
-    made = _source_split(imageset, part) if part else _random_split(imageset, seed=seed, share=test)
+    if part:
+        made = _source_split(imageset, part)
+    elif earlier is None:
+        made = _random_split(imageset, seed=seed, share=test)
+    else:
+        made = _split_again(imageset, earlier, seed=seed, share=test)
     _require_all_classes(imageset, made)
     return made
 
@@ -92,18 +111,13 @@ def _random_split(imageset: ImageSet, *, seed: int, share: float) -> Split:
     """
     usable = imageset.parts != "test"  # only unlabelled ones can be there
     cluster, labels = imageset.duplicates.cluster, imageset.labels
-    rank = [keyed_random.key("split", seed, name) % 2**64 for name in imageset.hashes]
-    near = imageset.duplicates.near
-    several = {int(cluster[group[0]]) for group in near if len(set(labels[list(group)].tolist())) > 1}
+    several = _of_several_classes(imageset)
     chosen, by_chance = np.zeros(len(imageset), bool), np.zeros(len(imageset), bool)
     for number in range(len(imageset.classes)):
-        members = np.flatnonzero(labels == number).tolist()
-        members.sort(key=lambda i: (rank[i], i))
+        members = _shuffled(imageset, np.flatnonzero(labels == number), seed)
         wanted = min(max(1, round(share * len(members))), len(members) - 1)
         by_chance[members[:wanted]] = True
-        groups: dict[int, list[int]] = {}
-        for i in members:
-            groups.setdefault(int(cluster[i]), []).append(i)
+        groups = _by_cluster(cluster, members)
         for group in _fitting([group for name, group in groups.items() if name not in several], wanted, len(members)):
             chosen[group] = True
     moved = []
@@ -118,6 +132,67 @@ def _random_split(imageset: ImageSet, *, seed: int, share: float) -> Split:
     if moved:
         how += f", near duplicates kept on one side ({len(moved)} image{'s' * (len(moved) > 1)} concerned)"
     return Split(np.flatnonzero(~chosen & usable), np.flatnonzero(chosen), tuple(moved), "", how)
+
+
+def _split_again(imageset: ImageSet, earlier: EarlierParts, *, seed: int, share: float) -> Split:
+    """Return a split in which the images of an earlier test part are for the test, and others where these are too few.
+
+    A cluster with an image of that test part is for the test as a whole, without what has no label; nothing of it is
+    for training. Where a label of the cluster was learned from, its images of that test part are left out instead.
+    A class without any other image for the test takes some whose label was learned from.
+    """
+    cluster, labels, hashes = imageset.duplicates.cluster, imageset.labels, imageset.hashes
+    tested = np.array([name in earlier.test for name in hashes], bool)
+    held = np.isin(cluster, cluster[tested])
+    known = earlier.labels
+    learned = ~held if known is None else np.array([name in known for name in hashes], bool)
+    seen = np.isin(cluster, cluster[learned])
+    chosen = held & ~seen & imageset.labelled
+    out = (held & ~seen & ~imageset.labelled) | (held & seen & tested)
+    kept, closed = int(chosen.sum()), _of_several_classes(imageset)
+    for number in range(len(imageset.classes)):
+        members = _shuffled(imageset, np.flatnonzero((labels == number) & ~out), seed)
+        wanted = min(max(1, round(share * len(members))), len(members) - 1) - int(chosen[members].sum())
+        groups = _by_cluster(cluster, [i for i in members if not chosen[i]])
+        free = [group for name, group in groups.items() if name not in closed]
+        fresh = [group for group in free if not seen[group[0]]]
+        if chosen[members].any():  # then no cluster that is too large, and no learned label
+            choices = [[group for group in fresh if len(group) <= wanted]]
+        else:
+            choices = [fresh, free]
+        for group in next((found for some in choices if (found := _fitting(some, wanted, len(members)))), []):
+            chosen[group] = True
+    moved = []
+    for i in np.flatnonzero(out & imageset.labelled).tolist():
+        twin = int(np.flatnonzero(learned & (cluster == cluster[i]))[0])
+        moved.append(MovedImage(imageset.origins[i], imageset.origins[twin], "left out of both parts"))
+    how = f"{kept} images that an earlier study tested on or that show the same, and {int(chosen.sum()) - kept} more"
+    how += f" towards {share:g} of the labelled images of each class, seed {seed}"
+    how += f", {int(out.sum())} images left out of both parts" if out.any() else ""
+    how += ", none that may have been in its training part" if known is None else ""
+    rest = ~chosen & ~out & (imageset.parts != "test")  # only unlabelled ones can be in such a part
+    return Split(np.flatnonzero(rest), np.flatnonzero(chosen), tuple(moved), "", how)
+
+
+def _of_several_classes(imageset: ImageSet) -> set[int]:
+    """Return the clusters of near duplicates that have several classes or images without a label."""
+    near, labels = imageset.duplicates.near, imageset.labels
+    clusters = imageset.duplicates.cluster
+    return {int(clusters[group[0]]) for group in near if len(set(labels[list(group)].tolist())) > 1}
+
+
+def _shuffled(imageset: ImageSet, members: np.ndarray, seed: int) -> list[int]:
+    """Return these images in the random order of the seed and of their content."""
+    rank = {i: keyed_random.key("split", seed, imageset.hashes[i]) % 2**64 for i in members.tolist()}
+    return sorted(rank, key=lambda i: (rank[i], i))
+
+
+def _by_cluster(cluster: np.ndarray, members: Sequence[int]) -> dict[int, list[int]]:
+    """Return the members of each cluster, in their order."""
+    groups: dict[int, list[int]] = {}
+    for i in members:
+        groups.setdefault(int(cluster[i]), []).append(i)
+    return groups
 
 
 def _fitting(groups: list[list[int]], wanted: int, total: int) -> list[list[int]]:

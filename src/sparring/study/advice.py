@@ -305,7 +305,12 @@ class _Advisor:
             yield from self.rare()
             yield from self.uneven()
         if (looks := self.summary.test.looks) > 1:
-            yield f"the test labels were opened {looks} times: choices made in between make the numbers look too good"
+            earlier = self.summary.test.earlier
+            before = f", {earlier} of them by an earlier study that tested on these images" if earlier else ""
+            yield (
+                f"the test labels were opened {looks} times{before}: choices made in between make the numbers look too "
+                "good"
+            )
 
     def rare(self) -> Iterator[str]:
         """Yield the classes with few test images, and how many more would be needed."""

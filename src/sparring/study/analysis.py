@@ -1,7 +1,7 @@
 """From rows and predictions to the numbers of a summary, without advice. The same rows give the same numbers."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from itertools import combinations
 from typing import Any
@@ -17,6 +17,7 @@ from .ablations import ablations, starts_of, unclean
 from .definition import Definition
 from .learning_curve import more_labels
 from .plan import QUICK_FAMILIES, Study, now
+from .precision import images_needed
 from .records import (
     SEAL,
     STUDY_FORMAT,
@@ -108,7 +109,7 @@ def measure(study: Study) -> tuple[Summary, Arms, np.ndarray]:
         versions=versions(),
         machine=study_machine(definition, list(rows.values())),
         data=definition.data,
-        test=HeldOutPart(len(truth), len(definition.looks)),
+        test=held_out(definition),
         repeats=definition.repeats,
         seed=definition.settings.seed,
         fingerprint=definition.fingerprint,
@@ -142,6 +143,12 @@ def measure(study: Study) -> tuple[Summary, Arms, np.ndarray]:
         folder=study.folder,
     )  # fmt: skip
     return summary, arms, truth
+
+
+def held_out(definition: Definition) -> HeldOutPart:
+    """Return how many test images there are, and the looks at their labels, those of an earlier study included."""
+    earlier = definition.against.looks if definition.against else 0
+    return HeldOutPart(len(definition.test.hashes), len(definition.looks) + earlier, earlier)
 
 
 def rights_of(arms: Arms) -> dict[tuple[str, str], dict[int, np.ndarray]]:
@@ -266,7 +273,7 @@ def recalled(arm: Arm, truth: np.ndarray, classes: Sequence[str]) -> Iterator[Cl
         right = arm.right[:, truth == k]
         if of := right.shape[1]:
             found = stats.share_interval(right)
-            hits, needed = float(right.mean(0).sum()), stats.images_needed(round(found.mean, 6))
+            hits, needed = float(right.mean(0).sum()), images_needed(round(found.mean, 6))
             yield six_digits(ClassRecall(arm.method, arm.budget, name, hits, of, *found.triple, needed))
 
 
@@ -339,6 +346,20 @@ def compared(budget: str, a: Arm, b: Arm, pair: stats.Paired) -> Comparison:
     )
 
 
+def tie_groups(
+    methods: Sequence[str], accuracy: dict[str, float], beaten: Callable[[str, str], bool]
+) -> list[list[str]]:
+    """Return groups of methods: each is its most accurate method and all others that this one does not beat.
+
+    `beaten(a, b)`: whether a is better than b.
+    """
+    left, groups = sorted(methods, key=lambda m: -accuracy[m]), []
+    while left:
+        groups.append([m for m in left if m == left[0] or not beaten(left[0], m)])
+        left = [m for m in left if m not in groups[-1]]
+    return groups
+
+
 def tie_groups_of(
     arms: Arms,
     pairs: Sequence[Comparison],
@@ -356,7 +377,7 @@ def tie_groups_of(
         mine = [arm for arm in arms.values() if arm.budget == budget]
         complete = [arm for arm in mine if len(arm.rows) >= wanted] or mine
         means = {arm.method: arm.mean(weights) for arm in complete}
-        grouped = stats.tie_groups(list(means), means, lambda a, b, at=budget: (at, a, b) in better)
+        grouped = tie_groups(list(means), means, lambda a, b, at=budget: (at, a, b) in better)
         found.append(TieGroups(budget, tuple(map(tuple, grouped))))
     return tuple(found)
 

@@ -62,6 +62,15 @@ class SavedModel:
 
 
 @record
+class EarlierStudy:
+    """The study that a study is compared with: its folder and data, and how often its test labels were opened."""
+
+    folder: str
+    fingerprint: str
+    looks: int
+
+
+@record
 class Definition:
     """study.json: what a study is, and what was settled on its way."""
 
@@ -87,3 +96,4 @@ class Definition:
     model: SavedModel | None = None
     short: tuple[ShortArm, ...] = ()  # what the time had no room for
     complete: bool = False  # whether all was done that the time has room for
+    against: EarlierStudy | None = None

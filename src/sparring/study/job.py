@@ -21,7 +21,9 @@ from ..records import no_progress
 from ..words import listed
 from .advice import advise
 from .analysis import measure
-from .definition import Definition, ReadingOptions, SealedImages, StudySettings
+from .before import before_and_after
+from .definition import Definition, EarlierStudy, ReadingOptions, SealedImages, StudySettings
+from .earlier import as_record, earlier_study, parts_of, refuse_unlike, remember
 from .fits import WORK, Fits, OnStudyProgress
 from .model import FOLDER, save_recommended
 from .pictures import draw_pictures
@@ -64,6 +66,7 @@ def compare(
     download: bool = False,
     device: str = "auto",
     test: float = 0.2,
+    against: Path | str | None = None,
     retry: bool = False,
     model: bool = True,
     command: str | None = None,
@@ -84,7 +87,8 @@ def compare(
     None for no limit. No fit is cut short: the slowest methods are repeated less often or left out (study.schedule).
     jobs: processes; "auto" measures, 0 fits in this process. pretrained, download: as `sparring.fit` takes them; with
     "none" nothing of other images is in any number. device: "cpu", "cuda", or "auto" for the GPU where there is one;
-    on it fits run one after the other. model: fit the recommended method on all labelled images into `out`/model.
+    on it fits run one after the other. against: the folder of an earlier study of such images. This one then tests on
+    the same images as far as it can, and the summary says what changed on them (`against`). model: fit the recommended method on all labelled images into `out`/model.
     command: how to repeat this, for the report. progress: called with a StudyProgress.
 
     Raises UsageError, DataError, FileFormatError or MachineError before anything is written; MachineError when the
@@ -102,6 +106,7 @@ def compare(
     jobs = jobs if jobs == "auto" else checked_count("jobs", jobs, 0, 1024)
     folder = new_folder(out, ours=(STUDY, SEAL), data=source)
     where = chosen_device(folder, device)
+    earlier = earlier_study(folder, against)
     settings = chosen_settings(seed=seed, test=test, minutes=minutes, device=where, pretrained=pretrained)
     reading = StudyProgress("data", message="reading the images")
     have_encoders(pretrained, download, progress)
@@ -109,8 +114,9 @@ def compare(
     images = load(source, size=size, unlabelled=unlabelled, table=table,
                   progress=lambda p: progress(replace(reading, done=p.done, total=p.total)))  # fmt: skip
     progress(StudyProgress("data", message="looking for duplicates"))
-    prepared = split_and_seal(images, seed=settings.seed, test=settings.test)
+    prepared = split_and_seal(images, seed=settings.seed, test=settings.test, earlier=parts_of(earlier))
     per_class = usual_budgets(prepared.labels) if asked is None else asked
+    refuse_unlike(earlier, prepared, per_class)
     counted = {b: int((y >= 0).sum()) for b, y in label_draws(prepared, per_class, seed=seed).items()}
     if methods is None and (tiny := too_dear(chosen, images.images.shape[1:3])):
         chosen = {name: method for name, method in chosen.items() if name not in tiny}
@@ -125,9 +131,11 @@ def compare(
         command=command,
         source=str(source) if isinstance(source, str | Path) else images.notes.source,
         load=ReadingOptions(json_ready(size), unlabelled and str(unlabelled), table and str(table)),
+        against=as_record(earlier),
     )
     with held(folder), Pool(1) as pool:
         study = begun(folder, definition)
+        remember(folder, prepared)
         summarise_now = partial(summarised, study, progress, images=images, prepared=prepared)
         fits = Fits(
             study=study,
@@ -171,6 +179,7 @@ def new_definition(
     command: str | None,
     source: str,
     load: ReadingOptions,
+    against: EarlierStudy | None,
 ) -> Definition:
     """Return what study.json says of a study that begins now; `labels`: budget -> labels in all."""
     entries = (MethodEntry(name, m.title, m.what, m.family, tuple(m.cites)) for name, m in methods.items())
@@ -189,6 +198,7 @@ def new_definition(
         data=prepared.about,
         test=SealedImages(prepared.test_hashes),
         load=load,
+        against=against,
     )
 
 
@@ -252,6 +262,7 @@ def summarised(
     if saved and saved.method == advice.method and (study.folder / FOLDER).is_dir():
         advice = replace(advice, model=FOLDER)
     summary = replace(summary, recommendation=advice, verdict=verdict, running=interim)
+    summary = replace(summary, against=before_and_after(study, summary, arms, truth))
     summary = draw_pictures(study, summary, arms, truth, images=images, prepared=prepared)
     summary.write()
     if interim:

@@ -12,6 +12,7 @@ from ..errors import FileFormatError, SparringError
 from ..images import save_png
 from .analysis import Arm, Arms, six_digits
 from .definition import Definition
+from .earlier import parts_of
 from .plan import Study
 from .prepared import Prepared, split_and_seal
 from .records import Mistake
@@ -65,7 +66,8 @@ def read_again(
         if images is None:
             images = data.load(definition.source, size=load.size, unlabelled=load.unlabelled, table=load.table)
         if prepared is None:
-            prepared = split_and_seal(images, seed=settings.seed, test=settings.test)
+            earlier = parts_of(Study.read(definition.against.folder) if definition.against else None)
+            prepared = split_and_seal(images, seed=settings.seed, test=settings.test, earlier=earlier)
     except SparringError:
         return None, None
     if prepared.fingerprint != definition.fingerprint or prepared.test_hashes != definition.test.hashes:

@@ -238,6 +238,7 @@ def begun(folder: Path, new: Definition) -> Study:
         old,
         settings=replace(old.settings, minutes=after if longer or not old.complete else before),
         complete=old.complete and not (longer or more or new.repeats > old.repeats),
+        against=new.against or old.against,
         budgets=in_order({*old.budgets, *new.budgets}),
         repeats=max(old.repeats, new.repeats),
         methods=simplest_first([*old.methods, *new.methods]),
@@ -274,6 +275,13 @@ def refuse_other(folder: Path, old: Definition, new: Definition) -> None:
             )
     if old.data.classes != new.data.classes or old.fingerprint != new.fingerprint:
         raise other_data(folder, old.data, new.data)
+    if new.against and (old.against is None or old.against.fingerprint != new.against.fingerprint):
+        then = f"with --against {old.against.folder}" if old.against else "without --against"
+        raise UsageError(
+            "study-against",
+            f"the study in {folder} was begun {then}, which chose its test images",
+            fix="name another folder with --out",
+        )
     if old.test != new.test:
         raise FileFormatError(
             "study-split",

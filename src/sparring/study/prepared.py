@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import data, files
-from ..data import ImageSet, Split, label_draw
+from ..data import EarlierParts, ImageSet, Split, label_draw
 from ..errors import DataError
 from .records import DuplicateCounts, StudyData
 from .sealed import Sealed
@@ -28,6 +28,7 @@ class Prepared:
     classes: tuple[str, ...]
     test_origins: tuple[str, ...]
     test_hashes: tuple[str, ...]
+    label_hashes: tuple[str, ...]  # of the labelled training images
     fingerprint: str
     split: Split
     about: StudyData
@@ -51,10 +52,13 @@ def write_images(path: Path, images: np.ndarray, index: np.ndarray) -> None:
             file.write(images[index[start : start + step]].tobytes())
 
 
-def split_and_seal(imageset: ImageSet, *, seed: int, test: float) -> Prepared:
-    """Split the images, shuffle both parts and seal the test labels. Raises DataError where a verdict would mislead."""
+def split_and_seal(imageset: ImageSet, *, seed: int, test: float, earlier: EarlierParts | None = None) -> Prepared:
+    """Split the images, shuffle both parts and seal the test labels. Raises DataError where a verdict would mislead.
+
+    `earlier`: the parts of the study that this one is compared with.
+    """
     refuse_generated(imageset)
-    split = data.split(imageset, seed=seed, test=test)
+    split = data.split(imageset, seed=seed, test=test, earlier=earlier)
     refuse_shared(imageset, split)
     random = np.random.default_rng([seed, len(imageset)])
     train, held = random.permutation(split.train), random.permutation(split.test)
@@ -68,6 +72,7 @@ def split_and_seal(imageset: ImageSet, *, seed: int, test: float) -> Prepared:
         classes=imageset.classes,
         test_origins=tuple(imageset.origins[i] for i in held.tolist()),
         test_hashes=tuple(imageset.hashes[i] for i in held.tolist()),
+        label_hashes=tuple(imageset.hashes[i] for i in train.tolist() if imageset.labels[i] >= 0),
         fingerprint=fingerprint,
         split=split,
         about=study_data(imageset, split),

@@ -189,10 +189,11 @@ class FitRow:
 
 @record
 class HeldOutPart:
-    """How many test images there are, and how often their labels were opened."""
+    """How many test images there are, and how often their labels were opened; `earlier`: so often by other studies."""
 
     images: int
     looks: int
+    earlier: int = 0
 
 
 @record

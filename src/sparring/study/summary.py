@@ -11,6 +11,7 @@ from ..errors import FileFormatError, printable
 from ..records import read_record, record, to_json
 from ..stats import RepeatedInterval
 from ..words import budget_name, duration, interval, percent
+from .changes import BeforeAfter
 from .records import (
     STUDY_FORMAT,
     SUMMARY,
@@ -82,6 +83,7 @@ class Summary:
     short: tuple[ShortArm, ...] = ()  # what the time had no room for
     running: bool = False  # whether fits were still made when this was written
     features_seconds: float | None = None  # for the pretrained features of all images, before the fits
+    against: BeforeAfter | None = None  # what changed since an earlier study
     folder: Path = field(default=Path(), compare=False, metadata={"written": False})
 
     @classmethod
