@@ -8,10 +8,10 @@ import summaries
 
 from sparring.classifiers import METHODS
 from sparring.stats import ENOUGH, Difference, Interval, RepeatedInterval, smallest_p
-from sparring.study.precision import images_needed
 from sparring.study.ablations import ablations
 from sparring.study.advice import advise, some
 from sparring.study.headline import MOST_WORDS, headline, in_hundred, time_words
+from sparring.study.precision import images_needed
 from sparring.study.records import (
     ArmScore,
     ClassRecall,

@@ -156,10 +156,8 @@ def _split_again(imageset: ImageSet, earlier: EarlierParts, *, seed: int, share:
         groups = _by_cluster(cluster, [i for i in members if not chosen[i]])
         free = [group for name, group in groups.items() if name not in closed]
         fresh = [group for group in free if not seen[group[0]]]
-        if chosen[members].any():  # then no cluster that is too large, and no learned label
-            choices = [[group for group in fresh if len(group) <= wanted]]
-        else:
-            choices = [fresh, free]
+        small = [group for group in fresh if len(group) <= wanted]
+        choices = [small] if chosen[members].any() else [fresh, free]
         for group in next((found for some in choices if (found := _fitting(some, wanted, len(members)))), []):
             chosen[group] = True
     moved = []

@@ -32,11 +32,9 @@ class MethodChange:
     def words(self) -> str:
         """`probe 91.2 % -> 94.0 %, +2.8 points (0.5 to 5.1)`."""
         after = "" if self.after == self.before else f"{self.after} "
-        mean, low, high = (
-            points(self.difference.mean, signed=True),
-            *map(points, (self.difference.low, self.difference.high)),
-        )
-        return f"{self.before} {percent(self.old)} -> {after}{percent(self.new)}, {mean} points ({low} to {high})"
+        mean, low, high = self.difference
+        apart = f"{points(mean, signed=True)} points ({points(low)} to {points(high)})"
+        return f"{self.before} {percent(self.old)} -> {after}{percent(self.new)}, {apart}"
 
 
 @record
@@ -87,9 +85,10 @@ class BeforeAfter:
         then, today = (budget_name(self.budget, labels) for labels in (self.old_labels, self.new_labels))
         yield f"With {then} then and {today} now" if then != today else f"With {then} in both studies"
         if self.relabelled:
+            have = "has" if self.relabelled == 1 else "have"
             yield (
-                f"{self.relabelled} of the {self.images} shared test images {'has' if self.relabelled == 1 else 'have'} "
-                "another label now, which counts for both studies"
+                f"{self.relabelled} of the {self.images} shared test images {have} another label now, which counts for "
+                "both studies"
             )
         if self.balanced:
             yield "Shares are balanced over the classes"

@@ -88,8 +88,8 @@ def compare(
     jobs: processes; "auto" measures, 0 fits in this process. pretrained, download: as `sparring.fit` takes them; with
     "none" nothing of other images is in any number. device: "cpu", "cuda", or "auto" for the GPU where there is one;
     on it fits run one after the other. against: the folder of an earlier study of such images. This one then tests on
-    the same images as far as it can, and the summary says what changed on them (`against`). model: fit the recommended method on all labelled images into `out`/model.
-    command: how to repeat this, for the report. progress: called with a StudyProgress.
+    the same images as far as it can, and the summary says what changed on them (`against`). model: fit the recommended
+    method on all labelled images into `out`/model. command: how to repeat this, for the report. progress: called with a StudyProgress.
 
     Raises UsageError, DataError, FileFormatError or MachineError before anything is written; MachineError when the
     disk is full; KeyboardInterrupt after saving.
@@ -118,10 +118,8 @@ def compare(
     per_class = usual_budgets(prepared.labels) if asked is None else asked
     refuse_unlike(earlier, prepared, per_class)
     counted = {b: int((y >= 0).sum()) for b, y in label_draws(prepared, per_class, seed=seed).items()}
-    if methods is None and (tiny := too_dear(chosen, images.images.shape[1:3])):
-        chosen = {name: method for name, method in chosen.items() if name not in tiny}
-        what = f"{listed(tiny)} is left out: images are smaller than {SEEN} pixels (--methods tries it all the same)"
-        progress(StudyProgress("fits", message=what))
+    if methods is None:
+        chosen = without_dear(chosen, images, progress)
     definition = new_definition(
         prepared,
         settings,
@@ -167,6 +165,15 @@ def chosen_settings(*, seed: int, test: float, minutes: float | None, device: st
         device="cpu" if device == "cpu" else device_name(device),
         pretrained=pretrained,
     )
+
+
+def without_dear(methods: Mapping[str, AnyMethod], images: ImageSet, say: OnStudyProgress) -> dict[str, AnyMethod]:
+    """Return the methods that are worth their time on images of this size, and say which are not."""
+    tiny = too_dear(methods, images.images.shape[1:3])
+    if tiny:
+        what = f"{listed(tiny)} is left out: images are smaller than {SEEN} pixels (--methods tries it all the same)"
+        say(StudyProgress("fits", message=what))
+    return {name: method for name, method in methods.items() if name not in tiny}
 
 
 def new_definition(
