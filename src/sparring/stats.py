@@ -289,7 +289,7 @@ def _mean_difference(difference: np.ndarray, weights: np.ndarray | None) -> tupl
     return float(each.mean()), crossed(of_mean(each), repeats, of_mean(more), images), each
 
 
-class Change(NamedTuple):
+class ChangeTest(NamedTuple):
     """new - old with its interval, p, and p of "differ by the margin or more"."""
 
     difference: Interval
@@ -299,7 +299,7 @@ class Change(NamedTuple):
 
 def change_test(
     new: np.ndarray, old: np.ndarray, *, margin: float = MARGIN, weights: np.ndarray | None = None
-) -> Change:
+) -> ChangeTest:
     """Compare what two studies get right on the same test images, bool [R,T] and [S,T]; weights as in `paired_test`.
 
     Each study has repeats of its own (other label draws), so these are not paired: V = s_new^2 / R + s_old^2 / S +
@@ -314,7 +314,7 @@ def change_test(
     mean, error = float(new.mean() - old.mean()), math.sqrt(spread.variance)
     half = t_quantile(spread.df) * error
     p = min(1.0, 2 * t_tail(abs(mean) / error, spread.df))
-    return Change(Interval(mean, mean - half, mean + half), p, tost_p(mean, error, spread.df, margin=margin))
+    return ChangeTest(Interval(mean, mean - half, mean + half), p, tost_p(mean, error, spread.df, margin=margin))
 
 
 def class_weights(truth: np.ndarray) -> np.ndarray:

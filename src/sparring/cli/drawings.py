@@ -10,6 +10,7 @@ from .screen import Line, Screen
 
 if TYPE_CHECKING:  # numpy is loaded only by commands that need it
     from ..data import Description
+    from ..study.changes import BeforeAfter
     from ..study.records import StudyProgress
     from ..study.summary import Summary
 
@@ -62,6 +63,8 @@ def draw_summary(screen: Screen, summary: "Summary", page: Path) -> None:
         title = f"\n{capitalised(budget_name(b.budget, b.labels))}"
         screen.table(TABLE_COLUMNS, summary.table(b.budget), title=title, right=("accuracy",))
     screen.note("Methods that share a letter were not told apart.")
+    if summary.against:
+        draw_changes(screen, summary.against)
     for text in time_words(summary.short):
         screen.note(text)
     for warning in advice.warnings:
@@ -80,6 +83,15 @@ def draw_summary(screen: Screen, summary: "Summary", page: Path) -> None:
     if advice.model:
         screen.line("- Use the model on new images.")
         screen.line(f"  sparring classify {page.parent / advice.model} IMAGES...")
+
+
+def draw_changes(screen: Screen, against: "BeforeAfter") -> None:
+    """What changed since an earlier study: the main change as a sentence, the others as a list."""
+    screen.line(f"\n{against.headline}.", style="bold")
+    for change in against.all[1:]:
+        screen.line(f"- {change.words}: {against.verdict(change)}")
+    for text in against.notes():
+        screen.note(f"{text}.")
 
 
 def draw_description(screen: Screen, found: "Description") -> None:

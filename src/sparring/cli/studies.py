@@ -37,6 +37,7 @@ def compare(
     download: Download = False,
     device: Device = "auto",
     test: Share = 0.2,
+    against: Path | None = None,
     retry: Flag = False,
     json: Flag = False,
     quiet: Flag = False,
@@ -59,6 +60,8 @@ def compare(
         unlabelled: a folder of further images without labels.
         table: a labels.csv that lies elsewhere.
         test: share of each class for the test part, where DATA has none.
+        against: folder of an earlier study of such images; this one tests on the same images where it can, and says
+            what changed on them.
         retry: try fits again that failed.
         json: print the summary as JSON.
         quiet: print nothing but results.
@@ -88,6 +91,7 @@ def compare(
                 download=download,
                 device=device,
                 test=test,
+                against=against,
                 retry=retry,
                 command=typed(),
                 progress=tell,

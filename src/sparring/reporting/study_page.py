@@ -8,6 +8,7 @@ from markupsafe import Markup
 from ..study.summary import Summary
 from .html import template
 from .sections.accuracy import accuracy_section
+from .sections.before import before_section
 from .sections.classes import classes_section
 from .sections.cost import cost_section
 from .sections.data import data_section
@@ -35,6 +36,9 @@ class Section:
 
 SECTIONS = (
     Section("verdict", "Verdict", "The verdict", verdict_section, "sections/verdict.html"),
+    Section(
+        "before", "Before and after", "What changed since the earlier study?", before_section, "sections/before.html"
+    ),
     Section("accuracy", "Accuracy", "How accurate is each method?", accuracy_section, "sections/accuracy.html"),
     Section("scores", "Scores", "Scores, and which differences are real", scores_section, "sections/scores.html"),
     Section("classes", "Classes and mistakes", "Where does it go wrong?", classes_section, "sections/classes.html"),

@@ -109,7 +109,7 @@ def measure(study: Study) -> tuple[Summary, Arms, np.ndarray]:
         versions=versions(),
         machine=study_machine(definition, list(rows.values())),
         data=definition.data,
-        test=held_out(definition),
+        test=tested_part(definition),
         repeats=definition.repeats,
         seed=definition.settings.seed,
         fingerprint=definition.fingerprint,
@@ -145,7 +145,7 @@ def measure(study: Study) -> tuple[Summary, Arms, np.ndarray]:
     return summary, arms, truth
 
 
-def held_out(definition: Definition) -> HeldOutPart:
+def tested_part(definition: Definition) -> HeldOutPart:
     """Return how many test images there are, and the looks at their labels, those of an earlier study included."""
     earlier = definition.against.looks if definition.against else 0
     return HeldOutPart(len(definition.test.hashes), len(definition.looks) + earlier, earlier)

@@ -118,7 +118,7 @@ def main_pair(earlier: Study, summary: Summary, both: Both) -> Pair | None:
     except FileFormatError:
         return None
     now = summary.recommended
-    return (then, now) if then in both.old and now in both.new else None
+    return (then, now) if then and now and then in both.old and now in both.new else None
 
 
 def changes(pairs: list[Pair], both: Both, weights: np.ndarray | None, share: float) -> Iterator[MethodChange]:

@@ -73,7 +73,7 @@ class BeforeAfter:
 
     def verdict(self, change: MethodChange) -> str:
         """Return the verdict about a change, and why there is none."""
-        if change.verdict != "not enough evidence":
+        if change.verdict in ("better", "worse", "tie"):
             return "a tie" if change.verdict == "tie" else change.verdict
         repeats = min(change.old_repeats, change.new_repeats)
         if self.images < FEW_SHARED:

@@ -89,7 +89,8 @@ def compare(
     "none" nothing of other images is in any number. device: "cpu", "cuda", or "auto" for the GPU where there is one;
     on it fits run one after the other. against: the folder of an earlier study of such images. This one then tests on
     the same images as far as it can, and the summary says what changed on them (`against`). model: fit the recommended
-    method on all labelled images into `out`/model. command: how to repeat this, for the report. progress: called with a StudyProgress.
+    method on all labelled images into `out`/model. command: how to repeat this, for the report.
+    progress: called with a StudyProgress.
 
     Raises UsageError, DataError, FileFormatError or MachineError before anything is written; MachineError when the
     disk is full; KeyboardInterrupt after saving.
