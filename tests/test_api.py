@@ -50,6 +50,7 @@ ONLY_TYPED = {
     "no_monitor",
     "no_watch",
     "sheet",
+    "plan",
     "inside",
     "score",
     "seed",

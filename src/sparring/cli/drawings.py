@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import printable
-from ..words import budget_name, capitalised, plural
+from ..words import budget_name, capitalised, count, percent, plural, points
 from .screen import Line, Screen
 
 if TYPE_CHECKING:  # numpy is loaded only by commands that need it
     from ..data import Description
     from ..study.changes import BeforeAfter
+    from ..study.precision import Findable, StudyPlan
     from ..study.records import StudyProgress
     from ..study.summary import Summary
 
@@ -143,3 +144,49 @@ def _description_rows(found: "Description") -> Iterator[tuple[str, str]]:
     yield from (("", f"{name}: {reason}") for name, reason in bad[:ROWS_SHOWN])
     yield "", f"... and {len(bad) - ROWS_SHOWN:,} more (all of them: --json)" if len(bad) > ROWS_SHOWN else ""
     yield from (("mind", text) for text in found.warnings)
+
+
+def draw_plan(screen: Screen, plan: "StudyPlan") -> None:
+    """What a study could find, and the labels that an accuracy needs, as tables of at most 80 columns."""
+    classes = plural(plan.classes, "class", "classes") if plan.classes else "no classes yet"
+    images = f"{plural(plan.images, 'image')}, {plan.labelled:,} of them labelled, {classes}"
+    screen.line(f"{printable(plan.name)}: {images}", style="bold")
+    _draw_findable(screen, plan)
+    _draw_needed(screen, plan, every_class=False)
+    if plan.classes > 1:
+        _draw_needed(screen, plan, every_class=True)
+    screen.note("Intervals hold for the choice of test images (95 %); the chance of label draws comes on top.")
+
+
+def _draw_findable(screen: Screen, plan: "StudyPlan") -> None:
+    """Print the differences that are found: a row for each accuracy, a column for each test part."""
+    screen.line(f"\nSmallest difference of two methods that is found with {percent(plan.power, 0)} probability")
+    if not plan.parts:
+        screen.line("none: a study needs test images of at least two classes")
+        return
+    heads = [f"{'all ' if p.all_labelled else ''}{p.labels:,} labels: {p.images:,} test" for p in plan.parts]
+    rows = [
+        (percent(same[0].accuracy, 0), percent(same[0].disagree, 0), *map(_found, same))
+        for same in zip(*(part.findable for part in plan.parts), strict=True)
+    ]
+    screen.table(("accuracy", "they disagree on", *heads), rows, right=("accuracy", "they disagree on", *heads))
+    share = "the source's own test part" if plan.test_share is None else f"--test {plan.test_share:g}"
+    screen.note(
+        f"Assumed: {share}, {plan.repeats} repeats, two methods alone, label draws that matter as on digits. They"
+    )
+    screen.note("disagree on images of which one names the class and the other does not, where both are equally good.")
+
+
+def _found(found: "Findable") -> str:
+    return "none" if found.difference is None else f"{points(found.difference)} points"
+
+
+def _draw_needed(screen: Screen, plan: "StudyPlan", *, every_class: bool) -> None:
+    """Print test images and labels that intervals need: a row for each width, a column for each accuracy."""
+    screen.line(f"\nTest images (labels in all) for {'the recall of every class' if every_class else 'the accuracy'}")
+    rows: dict[str, list[str]] = {}
+    for n in plan.needed:
+        images, labels = (n.images_every, n.labels_every) if every_class else (n.images, n.labels)
+        rows.setdefault(f"+-{points(n.half_width, 0)} points", []).append(f"{count(images)} ({count(labels)})")
+    heads = [f"at {percent(a, 0)}" for a in dict.fromkeys(n.accuracy for n in plan.needed)]
+    screen.table(("interval", *heads), [(width, *cells) for width, cells in rows.items()], right=heads)

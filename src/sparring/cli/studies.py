@@ -4,7 +4,7 @@ import shlex
 import signal
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -12,10 +12,13 @@ from ..errors import UsageError, printable
 from ..files import new_file
 from ..words import percent
 from .app import app, go_on, stem, studies, typed
-from .drawings import StudyLine, draw_description, draw_summary
+from .drawings import StudyLine, draw_description, draw_plan, draw_summary
 from .screen import Screen
 from .signals import Interrupted
 from .typed import Count, DataSet, Device, Download, Flag, Minutes, Names, Pretrained, Seed, Share, whole_or_auto
+
+if TYPE_CHECKING:  # numpy is loaded only by commands that need it
+    from ..data import ImageSet
 
 
 @app.command(group=studies)
@@ -255,6 +258,7 @@ def data(
     unlabelled: Path | None = None,
     table: Path | None = None,
     sheet: Path | None = None,
+    plan: Flag = False,
     json: Flag = False,
     quiet: Flag = False,
 ):
@@ -267,6 +271,8 @@ def data(
         unlabelled: a folder of further images without labels.
         table: a labels.csv that lies elsewhere.
         sheet: PNG file of the contact sheet [default: DATA-sheet.png].
+        plan: instead of all that, which differences a study of so many images can find, and how many labels an accuracy
+            to +-5, +-3 or +-2 points needs. Before any label is given, too.
         json: print JSON.
         quiet: print nothing but results.
     """
@@ -274,6 +280,11 @@ def data(
     from ..images import save_png
 
     screen = Screen(as_json=json, quiet=quiet)
+    if plan:
+        with screen.progress("reading") as line:
+            images = load(data, size=size, unlabelled=unlabelled, table=table, progress=line.show)
+        show_plan(screen, images, as_json=json)
+        return
     sheet = new_file(sheet or f"{stem(data)}-sheet.png", data=data)
     with screen.progress("reading") as line:
         images = load(data, size=size, unlabelled=unlabelled, table=table, progress=line.show)
@@ -285,3 +296,14 @@ def data(
     else:
         draw_description(screen, found)
         screen.line(f"\nContact sheet: {sheet}")
+
+
+def show_plan(screen: Screen, images: "ImageSet", *, as_json: bool) -> None:
+    """Print what a study of these images could find."""
+    from ..study.precision import plan_study
+
+    plan = plan_study(images)
+    if as_json:
+        screen.show_json(asdict(plan))
+    else:
+        draw_plan(screen, plan)
