@@ -171,10 +171,8 @@ def _draw_findable(screen: Screen, plan: "StudyPlan") -> None:
     ]
     screen.table(("accuracy", "they disagree on", *heads), rows, right=("accuracy", "they disagree on", *heads))
     share = "the source's own test part" if plan.test_share is None else f"--test {plan.test_share:g}"
-    screen.note(
-        f"Assumed: {share}, {plan.repeats} repeats, two methods alone, label draws that matter as on digits. They"
-    )
-    screen.note("disagree on images of which one names the class and the other does not, where both are equally good.")
+    screen.note(f"Assumed: {share}, {plan.repeats} repeats, two methods alone, label draws that matter as on digits.")
+    screen.note("They disagree: one is right, one is wrong; so often where both are equally good.")
 
 
 def _found(found: "Findable") -> str:

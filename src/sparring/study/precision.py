@@ -1,14 +1,15 @@
 """Before labels are spent: which differences a study of so many images can find, and how many images are enough.
 
-Two methods are thought of as in a probit model with crossed random effects. A method names a test image correctly where
-a latent value is above 0. Its variance has these parts: how hard the image is for every method (HARD), and for this one
-(OWN); how good the label draw of the repeat is for every method (DRAW), and for this one (OWN_DRAW); and chance. From it
-follow the moments of what `stats.paired_test` computes, and from them its power.
+Two methods are thought of as in a probit model with crossed random effects. A method names a test image correctly
+where a latent value is above 0. Its variance has these parts: how hard the image is for every method (HARD) and for
+this one (OWN), how good the label draw of the repeat is for every method (DRAW) and for this one (OWN_DRAW), and
+chance. From it follow the moments of what `stats.paired_test` computes, and from them its power.
 
-The parts are near those of `logistic`, `svm`, `spreading` and `probe` on 8x8 digits and of the first two kinds on MNIST,
-with 5 and 20 labels a class. There two methods disagreed on 0.3 to 0.9 times as many images as with independent errors
-(median 0.7), 0.05 to 0.45 of the variance of their difference stayed with the image (0.32), and label draws moved the
-difference by 0 to 3.5 points (standard deviation; 1.0). Here it is 0.7 to 0.8, 0.25 to 0.3, and 0.8 to 2.7.
+The parts are near those of `logistic`, `svm`, `spreading` and `probe` on 8x8 digits, and of `logistic` and `spreading`
+on MNIST, with 5 and 20 labels a class. There two methods disagreed on 0.3 to 0.9 times as many images as with
+independent errors (median 0.7), 0.05 to 0.45 of the variance of their difference stayed with the image (0.32), and
+label draws moved the difference by 0 to 3.5 points (standard deviation; 1.0). Here it is 0.7 to 0.8, 0.25 to 0.3, and
+0.8 to 2.7.
 """
 
 import math
