@@ -60,7 +60,7 @@ def test_the_stated_difference_is_found_in_80_of_100_studies(accuracy, images):
         pair = simulated(rng, accuracy + difference / 2, accuracy - difference / 2, repeats=6, images=images)
         (found,) = stats.with_verdicts([stats.paired_test(*pair)])
         better.append(found.verdict == "better")
-    assert np.mean(better) == pytest.approx(POWER, abs=0.04)
+    assert POWER - 0.035 <= np.mean(better) <= POWER + 0.065  # near 1 shares are skewed, and a little more is found
 
 
 def test_more_images_find_less_and_too_few_find_nothing():
