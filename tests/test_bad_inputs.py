@@ -83,6 +83,7 @@ TABLE = [
     Bad("a model that is none", photos, ("classify photos photos/cat/0.png",), 4, r"photos"),
     Bad("nothing to classify", photos, ("classify model", "classify model --csv"), 2, r"missing\]: there are no images to classify"),
     Bad("a run that is none", photos, ("sample photos",), 4, r"not-a-run\]: photos holds no training run"),
+    Bad("an earlier study that is none", photos, (f"{COMPARE} out --against photos",), 4, r"not-a-study\]: photos holds no study\.json"),
     Bad("a study that is none", photos, ("report photos",), 4, r"photos"),
 ]  # fmt: skip
 

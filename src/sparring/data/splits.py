@@ -164,8 +164,8 @@ def _split_again(imageset: ImageSet, earlier: EarlierParts, *, seed: int, share:
     for i in np.flatnonzero(out & imageset.labelled).tolist():
         twin = int(np.flatnonzero(learned & (cluster == cluster[i]))[0])
         moved.append(MovedImage(imageset.origins[i], imageset.origins[twin], "left out of both parts"))
-    how = f"{kept} images that an earlier study tested on or that show the same, and {int(chosen.sum()) - kept} more"
-    how += f" towards {share:g} of the labelled images of each class, seed {seed}"
+    how = f"{kept} images of an earlier study's test part or alike, and {int(chosen.sum()) - kept} more"
+    how += f" up to {share:g} of the labelled images of each class, seed {seed}"
     how += f", {int(out.sum())} images left out of both parts" if out.any() else ""
     how += ", none that may have been in its training part" if known is None else ""
     rest = ~chosen & ~out & (imageset.parts != "test")  # only unlabelled ones can be in such a part
