@@ -207,6 +207,7 @@ def test_the_end_of_a_study(capsys):
         methods=("majority", "svm", "cnn"), budgets=("5", "all"), classes=3, repeats=6, test=200,
         failed=[("cnn", "5")], name="photos", seed=0,
     )  # fmt: skip
+    summary = replace(summary, folder=Path("out"))
     draw_summary(Screen(), summary, Path("out/report.html"))
     out, err = capsys.readouterr()
     lines = out.splitlines()

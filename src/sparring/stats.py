@@ -28,6 +28,7 @@ LEVEL = 0.95  # of every interval; 1 - LEVEL is the risk of a false "better" in 
 ALPHA = 1 - LEVEL + 1e-12  # with room for rounding
 NORMAL_QUANTILE = 1.959963984540054  # the normal quantile of LEVEL: ndtri((1 + LEVEL) / 2)
 ENOUGH = 6  # paired repeats before a difference may be called real
+MAIN_SHARE = 0.8  # of that risk: what comparisons at the largest number of labels have
 MARGIN = 0.005  # differences below this (half a point) do not matter
 UNEVEN = 3  # times as many images in the largest class as in the smallest, from which on balanced accuracy leads
 BEHIND = 0.02  # accuracy that a method must surely lack before it stops early
@@ -373,10 +374,10 @@ def judged(mean: float, p_holm: float, p_tost: float, *, repeats: int) -> Verdic
     return "not enough evidence"
 
 
-def without_verdict(pair: Paired, wanted: int) -> Paired:
-    """Return a comparison on fewer repeats than wanted: it is described, and nothing is concluded."""
+def without_verdict(pair: Paired, reason: str) -> Paired:
+    """Return a comparison that is described and from which nothing is concluded."""
     mean, low, high = map(points, pair.difference)
-    sentence = f"{mean} points ({low} to {high}) on {pair.repeats} of {wanted} repeats: incomplete, so no verdict"
+    sentence = f"{mean} points ({low} to {high}): no verdict, {reason}"
     return replace(pair, p_holm=1.0, sentence=sentence)
 
 

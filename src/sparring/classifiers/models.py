@@ -38,8 +38,10 @@ ARRAY_KINDS = {"uint8", "int32", "int64", "float32", "float64", "bool"}
 def save_model(estimator: Classifier, folder: str | Path, **card: object) -> Path:
     """Write a fitted classifier into a new or empty folder, whole or not at all; return the folder.
 
-    `card`, for the model card: `data` (its name), `trained_on`, `measured` (sentences), `fingerprint`. Raises
-    UsageError when the estimator is not fitted or the folder holds files, MachineError when it cannot be written.
+    `card`, for the model card: `verdict`, `data` (its name), `trained_on`, `measured` (sentences), `fingerprint`.
+
+    Raises UsageError when the estimator is not fitted or the folder holds files, MachineError when it cannot be
+    written.
     """
     folder, row = Path(folder), method_of(estimator)
     try:
@@ -202,6 +204,7 @@ def model_card(estimator: Classifier, row: Method, card: dict[str, str]) -> str:
     others = quoted(record.pretrained) if record.pretrained else "nothing: no other images were used"
     source = said.get("trained_on", "labelled images") + (f", data {said['data']}" if "data" in said else "")
     measured = said.get("measured", "not measured; `sparring compare` measures a method on images that it did not see")
+    verdict = f"\n**{said['verdict']}**\n" if "verdict" in said else ""
     sources = "\n".join(f"- {cite}" for cite in row.cites) or "- none"
     seen = f"; the method sees them at {record.size} pixels (height x width)" if record.size else ""
     return f"""---
@@ -212,7 +215,7 @@ pipeline_tag: image-classification
 # {row.title}
 
 {row.what}
-
+{verdict}
 - Started from: {others}
 - Learned from: {source}; {record.labels:,} labels and {record.unlabelled:,} unlabelled images
 - Images: {size_text(estimator.image_shape_)}, uint8; files are fitted to that size (`preprocess.json`){seen}

@@ -77,13 +77,10 @@ def draw_summary(screen: Screen, summary: "Summary", page: Path) -> None:
     if advice.model:
         screen.line(f"Model:  {page.parent / advice.model}")
     screen.line("\nWhat to do next", style="bold")
-    for step in advice.next:
+    for step in summary.next:
         screen.line(f"- {capitalised(step.text)}.")
         if step.command:
             screen.line(f"  {step.command}")
-    if advice.model:
-        screen.line("- Use the model on new images.")
-        screen.line(f"  sparring classify {page.parent / advice.model} IMAGES...")
 
 
 def draw_changes(screen: Screen, against: "BeforeAfter") -> None:

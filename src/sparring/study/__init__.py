@@ -6,10 +6,10 @@ The eight rules of an honest verdict and where they are enforced:
 
 1. the test part is sealed, looks are counted           sealed.py, plan.Study.count_look
 2. no image is in both parts                            data.split, prepared.refuse_shared
-3. same labels, seed and steps for all methods          plan.seed_of, analysis.refuse_mixed, analysis.unequal
+3. same labels, seed and steps for all methods; no fit is cut short     plan.seed_of, analysis.refuse_mixed, schedule
 4. last averaged weights, a validation part no larger than the labelled one     a fit never sees test labels; worker.fit
-5. six paired repeats before a difference is real       stats.with_verdicts
-6. intervals, Holm, ties, tie groups                    stats
+5. six paired repeats, all there, before a difference is real       stats.with_verdicts, analysis.comparisons
+6. intervals, Holm at every budget, ties, groups; nothing learned is a verdict      stats, advice
 7. generated images: never tested on, never from outside the fold     prepared.refuse_generated
 8. every row keeps what its numbers came from           records.FitRow
 

@@ -27,6 +27,7 @@ class Start:
 
     trunks: frozenset[str | None] = frozenset({None})
     elsewhere: bool = False
+    cut_short: bool = False  # whether a fit took less than half of its steps
 
     @property
     def pretrained(self) -> bool:
@@ -46,7 +47,8 @@ def starts_of(fits: Mapping[tuple[str, str], Sequence[FitRow]]) -> Starts:
     for place, rows in fits.items():
         notes = [row.notes for row in rows]
         other = any(note.pretrained is not None and note.trunk is None for note in notes)
-        found[place] = Start(frozenset(note.trunk for note in notes), other)
+        cut = any(note.cut_short for note in notes)
+        found[place] = Start(frozenset(note.trunk for note in notes), other, cut)
     return found
 
 
@@ -97,6 +99,10 @@ def unclean(starts: Starts) -> Iterator[Unclean]:
 def why_unclean(kind: Ingredient, a: str, b: str, budget: str, starts: Starts) -> str:
     """Return why a - b says more than what an ingredient brought; "" where it does not."""
     first, second = (starts.get((name, budget), Start()) for name in (a, b))
+    if first.cut_short or second.cut_short:
+        what = {"gan": "its GAN has not begun to draw", "generated": "its GAN has not begun to draw"}.get(kind, "")
+        name = a if first.cut_short else b
+        return f"{name} took less than half of its steps{f': {what}' if what and first.cut_short else ''}"
     if kind == "pretraining":
         used = "started from" if second.pretrained else "used features of"
         return "" if second == Start() else f"{b} {used} the pretrained network too"

@@ -13,6 +13,7 @@ from ..devices import hardware, versions
 from ..errors import FileFormatError
 from ..records import Value
 from ..stats import Bin, RepeatedInterval
+from ..words import listed
 from .ablations import ablations, starts_of, unclean
 from .definition import Definition
 from .learning_curve import more_labels
@@ -47,7 +48,6 @@ COVERS = (
     "Intervals and verdicts speak about new draws of the labelled images, new random seeds and new test images of the "
     "same kind. They do not speak about other data, other settings or other amounts of unlabelled images."
 )
-MAIN_SHARE = 0.8  # of the risk of a false verdict that comparisons at the largest budget have
 COVERS_ALL = " At all labels nothing is drawn: there they speak about seeds and test images only."
 
 
@@ -68,6 +68,11 @@ class Arm:
     def mean(self, weights: np.ndarray | None = None) -> float:
         """Return the mean accuracy, of images with these weights [T]."""
         return float((self.right.mean(0) * (1.0 if weights is None else weights)).mean())
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether a fit of it took less than half of its steps."""
+        return any(row.notes.cut_short for row in self.rows)
 
     @classmethod
     def of(
@@ -290,9 +295,9 @@ def comparisons(
 ) -> tuple[Comparison, ...]:
     """Return every pair at every budget, the more accurate method as a.
 
-    repeats: that an arm wants, None for those of the arm that has most; pairs on fewer carry no verdict. weights: of
-    the test images (stats.class_weights). The budget of the advice, the largest one, has MAIN_SHARE of the study's risk
-    of a false verdict, and the others share the rest: what is asked there is asked first.
+    repeats: that an arm wants, None for those of the arm that has most; pairs on fewer carry no verdict, and neither do
+    methods that were cut short. weights: of the test images (stats.class_weights). The budget of the advice, the
+    largest one, has stats.MAIN_SHARE of the study's risk of a false verdict, and the others share the rest.
     """
     wanted = repeats or max((len(arm.rows) for arm in arms.values()), default=0)
     there = [budget for budget in budgets if any(at == budget for _, at in arms)]
@@ -301,18 +306,27 @@ def comparisons(
         mine = [arms[m, budget] for m in methods if (m, budget) in arms]
         pairs = [paired(*both, weights) for both in combinations(mine, 2) if in_common(*both)]
         share = risk_share(there, budget)
-        judged = iter(stats.with_verdicts([test for _, _, test in pairs if test.repeats >= wanted], share=share))
+        why = {(a.method, b.method): no_verdict(a, b, test, wanted) for a, b, test in pairs}
+        whole = [test for a, b, test in pairs if not why[a.method, b.method]]
+        judged = iter(stats.with_verdicts(whole, share=share))
         for a, b, test in pairs:
-            said = next(judged) if test.repeats >= wanted else stats.without_verdict(test, wanted)
-            found.append(compared(budget, a, b, said))
+            reason = why[a.method, b.method]
+            found.append(compared(budget, a, b, stats.without_verdict(test, reason) if reason else next(judged)))
     return tuple(found)
+
+
+def no_verdict(a: Arm, b: Arm, test: stats.Paired, wanted: int) -> str:
+    """Return why two arms are described only; "" where a verdict is possible."""
+    if cut := [arm.method for arm in (a, b) if arm.cut_short]:
+        return f"{listed(cut)} took less than half of {'its' if len(cut) == 1 else 'their'} steps"
+    return "" if test.repeats >= wanted else f"only {test.repeats} of {wanted} repeats"
 
 
 def risk_share(budgets: Sequence[str], budget: str) -> float:
     """Return the share of the study's risk of a false verdict that comparisons at a budget have."""
     if len(budgets) == 1:
         return 1.0
-    return MAIN_SHARE if budget == budgets[-1] else (1 - MAIN_SHARE) / (len(budgets) - 1)
+    return stats.MAIN_SHARE if budget == budgets[-1] else (1 - stats.MAIN_SHARE) / (len(budgets) - 1)
 
 
 def in_common(a: Arm, b: Arm) -> list[int]:
@@ -375,7 +389,7 @@ def tie_groups_of(
     found = []
     for budget in budgets:
         mine = [arm for arm in arms.values() if arm.budget == budget]
-        complete = [arm for arm in mine if len(arm.rows) >= wanted] or mine
+        complete = [arm for arm in mine if len(arm.rows) >= wanted and not arm.cut_short] or mine
         means = {arm.method: arm.mean(weights) for arm in complete}
         grouped = tie_groups(list(means), means, lambda a, b, at=budget: (at, a, b) in better)
         found.append(TieGroups(budget, tuple(map(tuple, grouped))))
@@ -406,9 +420,9 @@ def shortened(rows: Iterable[FitRow]) -> Iterator[str]:
     """Yield a note for each budget at which the time limit left networks with less than half of their steps."""
     cut: dict[str, list[tuple[int, int]]] = {}
     for row in rows:
-        taken, planned = row.notes.steps, row.notes.planned
-        if row.status == "ok" and taken is not None and planned is not None and 2 * taken < planned:
-            cut.setdefault(row.budget, []).append((taken, planned))
+        notes = row.notes
+        if row.status == "ok" and notes.cut_short:
+            cut.setdefault(row.budget, []).append((notes.steps or 0, notes.planned or 0))
     for budget, found in cut.items():
         taken, planned = np.mean(found, axis=0)
         yield (

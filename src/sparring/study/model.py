@@ -75,14 +75,15 @@ def save_recommended(
 
 def card(summary: Summary, score: ArmScore) -> dict[str, str]:
     """Return what the model card says about where the model comes from."""
-    mean, low, high = score.accuracy
+    mean, low, high = summary.leading_score(score)
     return {
+        "verdict": summary.verdict,
         "data": summary.name,
         "trained_on": "all labelled images of the study, those of its test part included, and its unlabelled images",
         "measured": (
-            f"accuracy {mean:.4f} ({low:.4f} to {high:.4f}) on {summary.test.images} test images, mean over {score.n} "
-            f"fits of {score.method} that saw fewer labels than this model ({score.budget} a class) and no test label; "
-            "the model itself was not tested"
+            f"{summary.leading} {mean:.4f} ({low:.4f} to {high:.4f}) on {summary.test.images} test images, mean over "
+            f"{score.n} fits of {score.method} that saw fewer labels than this model ({score.budget} a class) and no "
+            "test label; the model itself was not tested"
         ),
         "fingerprint": summary.fingerprint,
     }

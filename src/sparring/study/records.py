@@ -135,6 +135,11 @@ class FitNotes:
     pretrained: str | None = None  # what came from ImageNet
     trunk: str | None = None  # the pretrained network that training started from
 
+    @property
+    def cut_short(self) -> bool:
+        """Whether it took less than half of its planned steps: that says nothing about the method."""
+        return self.steps is not None and self.planned is not None and 2 * self.steps < self.planned
+
     @classmethod
     def of(cls, noted: Mapping[str, object]) -> "FitNotes":
         """Return what is there in the form that is expected; an estimator may note anything."""

@@ -1,5 +1,6 @@
 """summary.json as one record: what a study found, how to look things up in it, and how it shows itself."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import field, replace
 from html import escape
@@ -28,6 +29,7 @@ from .records import (
     MethodEntry,
     Mistake,
     MoreLabels,
+    NextStep,
     Recommendation,
     ReliabilityBins,
     ShortArm,
@@ -115,6 +117,15 @@ class Summary:
     def recommended(self) -> str | None:
         """The name of the method to use; None when no fit succeeded."""
         return self.recommendation.method
+
+    @property
+    def next(self) -> tuple[NextStep, ...]:
+        """What to do next, the most useful first; the last is the use of the model, where there is one."""
+        advice = self.recommendation
+        if not advice.model:
+            return advice.next
+        command = f"sparring classify {shlex.quote(str(self.folder / advice.model))} IMAGES..."
+        return *advice.next, NextStep("use", "use the model on new images", command)
 
     @property
     def report(self) -> Path:

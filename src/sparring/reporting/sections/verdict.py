@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ...stats import Verdict
+from ...study.headline import time_words
 from ...study.records import Ablation, Unclean
 from ..study_view import StudyView
 
@@ -41,6 +42,7 @@ class VerdictSection:
     reasons: tuple[str, ...]
     cards: tuple[Card, ...]
     helped: dict[Verdict, str]
+    short: tuple[str, ...] = ()  # what the time had no room for, in sentences
 
 
 def verdict_section(study: StudyView) -> VerdictSection:
@@ -58,4 +60,4 @@ def verdict_section(study: StudyView) -> VerdictSection:
         for kind in order
     )
     reasons = tuple(r.text for r in study.summary.recommendation.reasons if r.kind != "ablation")
-    return VerdictSection(reasons, cards, HELPED)
+    return VerdictSection(reasons, cards, HELPED, tuple(time_words(study.summary.short)))
