@@ -87,7 +87,7 @@ def draw_changes(screen: Screen, against: "BeforeAfter") -> None:
     """What changed since an earlier study: the main change as a sentence, the others as a list."""
     screen.line(f"\n{against.headline}.", style="bold")
     for change in against.all[1:]:
-        screen.line(f"- {change.words}: {against.verdict(change)}")
+        screen.line(f"- {change.words}: {change.conclusion}")
     for text in against.notes():
         screen.note(f"{text}.")
 

@@ -1,18 +1,18 @@
 """Before and after: what a study and an earlier one get right on the test images that both share."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from .. import stats
 from ..errors import FileFormatError, SparringError
-from .analysis import MAIN_SHARE, Arms, six_digits
+from .analysis import Arms, six_digits
 from .changes import FEW_SHARED, BeforeAfter, MethodChange
 from .definition import Definition
 from .earlier import common_budgets
 from .plan import Study
-from .records import SEAL
+from .records import SEAL, FitRow
 from .sealed import Sealed
 from .summary import Summary
 
@@ -20,11 +20,26 @@ Pair = tuple[str, str]  # a method of the earlier study, and one of the new stud
 
 
 @dataclass(frozen=True, eq=False)
-class Both:
-    """What both studies say on the shared test images, method by method: bool [R,S]; `truth` [S] is the new one."""
+class Fitted:
+    """What a method gets right on the shared test images, bool [R,S], and why that carries no verdict, or ""."""
 
-    old: Mapping[str, np.ndarray]
-    new: Mapping[str, np.ndarray]
+    right: np.ndarray
+    unfinished: str
+
+    @classmethod
+    def of(cls, right: np.ndarray, rows: Sequence[FitRow], wanted: int) -> "Fitted":
+        """Return it with the reasons that a study has too: too few repeats, or too few steps."""
+        least = max(wanted, stats.ENOUGH)
+        few = f"{len(rows)} of {least} repeats" if len(rows) < least else ""
+        return cls(right, "less than half of its steps" if any(row.notes.cut_short for row in rows) else few)
+
+
+@dataclass(frozen=True, eq=False)
+class Both:
+    """What both studies say, method by method; `truth` [S] of the shared test images is that of the new study."""
+
+    old: Mapping[str, Fitted]
+    new: Mapping[str, Fitted]
     truth: np.ndarray
     relabelled: int
 
@@ -50,7 +65,7 @@ def before_and_after(study: Study, summary: Summary, arms: Arms, truth: np.ndarr
     main = main_pair(earlier, summary, both)
     floor = {method.name for method in summary.methods if method.family == "floor"}
     others = [(name, name) for name in both.new if name in both.old and name not in floor and (name, name) != main]
-    share = MAIN_SHARE if others else 1.0
+    share = stats.MAIN_SHARE if others else 1.0
     return BeforeAfter(
         folder=against.folder,
         created=earlier.definition.created,
@@ -84,8 +99,14 @@ def on_shared(earlier: Study, study: Study, arms: Arms, truth: np.ndarray) -> tu
     labels = Sealed.read(earlier.folder / SEAL, earlier.definition.fingerprint).opened(lambda: None)[old]
     relabelled = int((labels != truth[new]).sum())
     for budget in reversed(budgets):
-        mine = {method: arm.right[:, new] for (method, at), arm in arms.items() if at == budget}
-        theirs = {name: said[:, old] == truth[new] for name, said in said_at(earlier, budget)}
+        wanted = study.definition.repeats
+        mine = {
+            method: Fitted.of(arm.right[:, new], arm.rows, wanted) for (method, at), arm in arms.items() if at == budget
+        }
+        wanted = earlier.definition.repeats
+        theirs = {
+            name: Fitted.of(said[:, old] == truth[new], rows, wanted) for name, rows, said in said_at(earlier, budget)
+        }
         if mine and theirs:
             return Both(theirs, mine, truth[new], relabelled), budget
     return Both({}, {}, truth[new], relabelled), budgets[-1]
@@ -101,14 +122,14 @@ def shared_places(old: tuple[str, ...], new: tuple[str, ...]) -> tuple[np.ndarra
     return first, second
 
 
-def said_at(study: Study, budget: str) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield each method with a fit at a budget, and the most probable class int64 [R,T] in each of its repeats."""
+def said_at(study: Study, budget: str) -> Iterator[tuple[str, list[FitRow], np.ndarray]]:
+    """Yield each method with a fit at a budget, its rows, and the most probable class int64 [R,T] in each of them."""
     rows = sorted(study.rows().values(), key=lambda row: row.repeat)
     for method in study.definition.methods:
         mine = (row for row in rows if (row.method, row.budget, row.status) == (method.name, budget, "ok"))
-        said = [proba.argmax(-1) for row in mine if (proba := study.proba(row)) is not None]
+        said = [(row, proba.argmax(-1)) for row in mine if (proba := study.proba(row)) is not None]
         if said:
-            yield method.name, np.stack(said)
+            yield method.name, [row for row, _ in said], np.stack([classes for _, classes in said])
 
 
 def main_pair(earlier: Study, summary: Summary, both: Both) -> Pair | None:
@@ -123,16 +144,18 @@ def main_pair(earlier: Study, summary: Summary, both: Both) -> Pair | None:
 
 def changes(pairs: list[Pair], both: Both, weights: np.ndarray | None, share: float) -> Iterator[MethodChange]:
     """Yield the comparisons of a family that has this share of the risk of a false verdict."""
-    found = [stats.change_test(both.new[after], both.old[before], weights=weights) for before, after in pairs]
-    adjusted = stats.holm([change.p for change in found])
-    for (before, after), change, p in zip(pairs, found, adjusted, strict=True):
-        old, new, p_holm = both.old[before], both.new[after], min(1.0, p / share)
-        repeats = min(len(old), len(new)) if len(both.truth) >= FEW_SHARED else 0
+    why = [no_verdict(both, *pair) for pair in pairs]
+    found = [stats.change_test(both.new[now].right, both.old[then].right, weights=weights) for then, now in pairs]
+    family = iter(stats.holm([change.p for change, reason in zip(found, why, strict=True) if not reason]))
+    for (then, now), change, reason in zip(pairs, found, why, strict=True):
+        old, new = both.old[then].right, both.new[now].right
+        p_holm = 1.0 if reason else min(1.0, next(family) / share)
         mean = float((old.mean(0) * (1.0 if weights is None else weights)).mean())
+        repeats = 0 if reason else min(len(old), len(new))
         yield six_digits(
             MethodChange(
-                before=before,
-                after=after,
+                before=then,
+                after=now,
                 old=mean,
                 new=mean + change.difference.mean,
                 old_repeats=len(old),
@@ -142,8 +165,17 @@ def changes(pairs: list[Pair], both: Both, weights: np.ndarray | None, share: fl
                 p_holm=p_holm,
                 p_tost=change.p_tost,
                 verdict=stats.judged(change.difference.mean, p_holm, change.p_tost, repeats=repeats),
+                no_verdict=reason,
             )
         )
+
+
+def no_verdict(both: Both, then: str, now: str) -> str:
+    """Return why a change is described only; "" where a verdict is possible."""
+    if len(both.truth) < FEW_SHARED:
+        return f"{FEW_SHARED} shared test images are needed"
+    reasons = {"then": both.old[then].unfinished, "now": both.new[now].unfinished}
+    return " and ".join(f"{reason} {when}" for when, reason in reasons.items() if reason)
 
 
 def other_settings(old: Definition, new: Definition) -> Iterator[str]:

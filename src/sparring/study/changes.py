@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from ..records import record
-from ..stats import ENOUGH, Interval, Verdict
+from ..stats import Interval, Verdict
 from ..words import budget_name, percent, plural, points
 
 FEW_SHARED = 20  # shared test images below which there is no verdict: one of them is more than 5 points
@@ -13,7 +13,8 @@ FEW_SHARED = 20  # shared test images below which there is no verdict: one of th
 class MethodChange:
     """A method of the earlier study and one of the new study, on the test images of both; mostly the same method.
 
-    `old`, `new`: the share that is right, by the labels of the new study. `difference`: new - old.
+    `old`, `new`: the share that is right, by the labels of the new study. `difference`: new - old. `no_verdict`: why
+    nothing is concluded, or "".
     """
 
     before: str
@@ -27,6 +28,14 @@ class MethodChange:
     p_holm: float
     p_tost: float
     verdict: Verdict
+    no_verdict: str = ""
+
+    @property
+    def conclusion(self) -> str:
+        """The verdict, or why there is none."""
+        if self.no_verdict:
+            return f"no verdict, {self.no_verdict}"
+        return "a tie" if self.verdict == "tie" else self.verdict
 
     @property
     def words(self) -> str:
@@ -69,16 +78,7 @@ class BeforeAfter:
         if not self.all:
             return f"{where}: they have no method in common that was measured with the same labels a class"
         first = self.all[0]
-        return f"{where}: {first.words}: {self.verdict(first)}"
-
-    def verdict(self, change: MethodChange) -> str:
-        """Return the verdict about a change, and why there is none."""
-        if change.verdict in ("better", "worse", "tie"):
-            return "a tie" if change.verdict == "tie" else change.verdict
-        repeats = min(change.old_repeats, change.new_repeats)
-        if self.images < FEW_SHARED:
-            return f"no verdict, {FEW_SHARED} shared test images are needed"
-        return f"no verdict, {ENOUGH} repeats of both are needed" if repeats < ENOUGH else change.verdict
+        return f"{where}: {first.words}: {first.conclusion}"
 
     def notes(self) -> Iterator[str]:
         """Yield what to know about the comparison."""
