@@ -18,7 +18,10 @@ LEARNED = "learned.npz"  # hashes of the training images that had a label, uint8
 
 
 def remember(folder: Path, prepared: Prepared) -> None:
-    """Write the hashes of the labelled training images, for a later study that is compared with this one."""
+    """Write the hashes of the labelled training images, for a later study that is compared with this one.
+
+    After the fits, so that none of them can read it.
+    """
     if not (folder / LEARNED).exists():
         hashes = np.frombuffer(bytes.fromhex("".join(prepared.label_hashes)), np.uint8)
         files.write_arrays(folder / LEARNED, hashes=hashes.reshape(len(prepared.label_hashes), -1))

@@ -134,7 +134,6 @@ def compare(
     )
     with held(folder), Pool(1) as pool:
         study = begun(folder, definition)
-        remember(folder, prepared)
         summarise_now = partial(summarised, study, progress, images=images, prepared=prepared)
         fits = Fits(
             study=study,
@@ -148,6 +147,7 @@ def compare(
             interim=partial(summarise_now, interim=True),
         )
         fits.make(all_trials(chosen, per_class, repeats), jobs=jobs, retry=retry)
+        remember(folder, prepared)
         summary = summarise_now()
         if model:
             given = study, summary, images, chosen, folder / WORK, pool
