@@ -144,7 +144,7 @@ def main_pair(earlier: Study, summary: Summary, both: Both) -> Pair | None:
 
 def changes(pairs: list[Pair], both: Both, weights: np.ndarray | None, share: float) -> Iterator[MethodChange]:
     """Yield the comparisons of a family that has this share of the risk of a false verdict."""
-    why = [no_verdict(both, *pair) for pair in pairs]
+    why = [not_judged(both, *pair) for pair in pairs]
     found = [stats.change_test(both.new[now].right, both.old[then].right, weights=weights) for then, now in pairs]
     family = iter(stats.holm([change.p for change, reason in zip(found, why, strict=True) if not reason]))
     for (then, now), change, reason in zip(pairs, found, why, strict=True):
@@ -170,7 +170,7 @@ def changes(pairs: list[Pair], both: Both, weights: np.ndarray | None, share: fl
         )
 
 
-def no_verdict(both: Both, then: str, now: str) -> str:
+def not_judged(both: Both, then: str, now: str) -> str:
     """Return why a change is described only; "" where a verdict is possible."""
     if len(both.truth) < FEW_SHARED:
         return f"{FEW_SHARED} shared test images are needed"

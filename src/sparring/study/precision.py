@@ -33,7 +33,7 @@ TEST = 0.2  # share of the labelled images that test
 
 
 @dataclass(frozen=True)
-class Moments:
+class DifferenceMoments:
     """Of the difference of two accuracies: its variance, what the test takes it for, and that value's freedom."""
 
     variance: float
@@ -54,7 +54,7 @@ def covariance(a: float, b: float, correlation: float) -> float:
     return float(weights @ density) * correlation / 2
 
 
-def difference_moments(a: float, b: float, *, repeats: int, images: int) -> Moments:
+def difference_moments(a: float, b: float, *, repeats: int, images: int) -> DifferenceMoments:
     """Return the moments of the difference of two methods of these accuracies, in a study of such a size."""
 
     def part(same: float, other: float) -> float:
@@ -69,7 +69,7 @@ def difference_moments(a: float, b: float, *, repeats: int, images: int) -> Mome
     # Two more images, as the test adds them.
     more = ((images - 1) * of_images + 2 + 2 * images * (a - b) ** 2 / (images + 2)) / (images + 1)
     told = stats.crossed(of_repeats / repeats if repeats > 1 else 0.0, repeats, more / (images + 2), images)
-    return Moments(variance, told)
+    return DifferenceMoments(variance, told)
 
 
 def power(accuracy: float, difference: float, *, repeats: int, images: int) -> float:
