@@ -166,10 +166,10 @@ def _draw_findable(screen: Screen, plan: "StudyPlan") -> None:
         (percent(same[0].accuracy, 0), percent(same[0].disagree, 0), *map(_found, same))
         for same in zip(*(part.findable for part in plan.parts), strict=True)
     ]
-    screen.table(("accuracy", "they disagree on", *heads), rows, right=("accuracy", "they disagree on", *heads))
+    screen.table(("accuracy", "disagree on", *heads), rows, right=("accuracy", "disagree on", *heads))
     share = "the source's own test part" if plan.test_share is None else f"--test {plan.test_share:g}"
     screen.note(f"Assumed: {share}, {plan.repeats} repeats, two methods alone, label draws that matter as on digits.")
-    screen.note("They disagree: one is right, one is wrong; so often where both are equally good.")
+    screen.note("They disagree on an image: one is right, one is wrong; here of two that are equally good.")
 
 
 def _found(found: "Findable") -> str:
