@@ -62,10 +62,10 @@ class TrainingProgress:
     """Where a run stands.
 
     `images` of `total` are trained on; `seconds`: of all calls together. `means`: each loss and monitored value, such
-    as "D/NonSaturating" -> its mean over the last batch. `seconds_left`: until all images are done, or the minutes of this
-    call are over, whichever is first. `skipped`: steps that were not finite. `sample`, `saved`: the
-    newest picture, and the checkpoint if one was just written. `why`: for the last one, why training ended, in words.
-    `news`: what was found since the last time, in words. `recovered`: how often training went back to a healthy copy.
+    as "D/NonSaturating" -> its mean over the last batch. `seconds_left`: until all images are done, or the minutes of
+    this call are over, whichever is first. `skipped`: steps that were not finite. `sample`, `saved`: the newest picture,
+    and the checkpoint if one was just written. `why`: for the last one, why training ended, in words. `news`: what was
+    found since the last time, in words. `recovered`: how often training went back to a healthy copy.
     """
 
     folder: Path
@@ -235,7 +235,10 @@ def _other_run(run: Run, what: str) -> UsageError:
 
 
 def _resumed(run: Run, device: str) -> tuple[State, files.JsonObject]:
-    """Return the state to go on from, and what else its checkpoint says; cut log, events, copies and samples back to it."""
+    """Return the state to go on from, and what else its checkpoint says.
+
+    What was written later is cut back to it: log, events, copies and samples.
+    """
     found = run.newest(device=device)
     if found is None:
         found = new_state(run.recipe, run.data_spec, seed=run.settings.seed, device=device), {"seconds": 0.0}
