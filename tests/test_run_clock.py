@@ -88,11 +88,14 @@ def test_minutes_are_those_of_one_call_and_one_minute_is_said_so(tmp_path, timed
 
 
 def test_pictures_are_kept_at_doubling_times_and_at_every_stop(tmp_path, timed):
-    """A second a round. The doubling goes on in the next call, and pictures leave the training as it was."""
+    """A second a round. The doubling goes on in the next call, and pictures leave the training as it was.
+
+    From 50 seconds on 2 % of the time are more than a round: lines, and with them pictures, come every second round.
+    """
     timed(tmp_path / "run", step=1, minutes=1)
     assert sampled(tmp_path / "run") == [0, 10, 20, 40, 61]
     timed(tmp_path / "run", step=1, rounds=39)
-    assert sampled(tmp_path / "run") == [0, 10, 20, 40, 61, 80, 100]
+    assert sampled(tmp_path / "run") == [0, 10, 20, 40, 61, 81, 100]
     timed(tmp_path / "whole", step=0, rounds=100)
     assert sampled(tmp_path / "whole") == [0, 100]
     assert weights(tmp_path / "run") == weights(tmp_path / "whole")

@@ -63,9 +63,9 @@ class TrainingProgress:
 
     `images` of `total` are trained on; `seconds`: of all calls together. `means`: each loss and monitored value, such
     as "D/NonSaturating" -> its mean over the last batch. `seconds_left`: until all images are done, or the minutes of
-    this call are over, whichever is first. `skipped`: steps that were not finite. `sample`, `saved`: the newest picture,
-    and the checkpoint if one was just written. `why`: for the last one, why training ended, in words. `news`: what was
-    found since the last time, in words. `recovered`: how often training went back to a healthy copy.
+    this call are over, whichever is first. `skipped`: steps that were not finite. `sample`, `saved`: the newest
+    picture, and the checkpoint if one was just written. `why`: for the last one, why training ended, in words.
+    `news`: what was found since the last time, in words. `recovered`: how often training went back to a healthy copy.
     """
 
     folder: Path
@@ -271,8 +271,8 @@ class _Loop:
     stop: Callable[[], bool]
     save_seconds: float
     news: list[str]
-    started: float = field(default_factory=time.monotonic)
     sample: Path | None = None
+    started: float = field(init=False)
     # (player, loss) -> its name in the log
     names: dict[tuple, str] = field(init=False)
     # rounds between two lines of the log
@@ -287,7 +287,8 @@ class _Loop:
     def __post_init__(self):
         self.names = {which: curve.key for which, curve in curve_names(self.run.recipe).items()}
         self.every = max(1, self.run.rounds // LINES)
-        self.last_round, self.last_line, self.last_saved = self.state.round, self.started, self.started
+        self.last_round = self.state.round
+        self.started = self.last_line = self.last_saved = time.monotonic()
         self.next_sample = doubled(FIRST_SAMPLE_SECONDS, self.seconds_before)
 
     def steps(self) -> Iterator[TrainingProgress]:

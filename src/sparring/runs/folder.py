@@ -74,7 +74,7 @@ class Run:
             what = f"the recipe of {folder} uses classes that are defined outside sparring"
             fix = f"import the module that defines them first: {', '.join(recipe['modules'])}"
             if "__main__" in recipe["modules"]:
-                fix = "run the cells or lines that define them first; a recipe file (my.py:recipe) would be kept by the run"
+                fix = "run the cells or lines that define them first; of a recipe file, my.py:recipe, a copy is kept"
             raise FileFormatError("own-code", what, fix=fix) from error
         spec, classes = from_json(data["facts"]), tuple(data["classes"])
         return cls(folder, read, spec, classes, data["fingerprint"], settings, own)
