@@ -222,7 +222,5 @@ def test_classes_of_a_notebook_are_to_be_defined_first(tmp_path, monkeypatch):
     train_it += "x = np.random.default_rng(0).integers(0, 256, (64, 12, 12, 1)).astype(np.uint8)\n"
     train_it += "for _ in range(2):\n    exec(cell)\n    train(x, recipe, 'run', images=64, precision='fp32')"
     subprocess.run([sys.executable, "-c", f"cell = {cell!r}\n{train_it}"], cwd=tmp_path, check=True)
-    with pytest.raises(
-        FileFormatError, match="Fix: run the cells or lines that define them first; of a recipe in a file"
-    ):
+    with pytest.raises(FileFormatError, match="Fix: run the cells or lines that define them first; of a recipe file"):
         Run.read(tmp_path / "run")

@@ -43,15 +43,16 @@ def train(
 ):
     """Train a generator, or any recipe.
 
-    The same command again goes on where it stopped. It keeps a picture of what it draws after 10, 20, 40, ... seconds,
-    after each twentieth of the images, and whenever it stops.
+    The same command again goes on where it stopped.
+
+    Pictures of what it draws are kept at 10, 20, 40, ... seconds, and whenever it stops.
 
     Args:
         recipe: a name from `sparring recipes`, my.py:recipe, or auto: by the labels of the data.
         images: how many images to train on, such as 200k or 1.5M.
         batch: images in each step [default: the recipe's own, 4 to 64, chosen for minutes on a CPU].
         out: folder of the run [default: RECIPE-DATA, or run-DATA].
-        minutes: stop after so many minutes of this command; given again, it trains as long once more.
+        minutes: stop after training for so many minutes; the same command then trains as long again.
         seed: another number, another run.
         size: side, or height x width such as 48x64, that images are fitted to.
         unlabelled: a folder of further images without labels.
