@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from sparring.errors import FileFormatError, UsageError
+from sparring.judging.inputs import as_generator
 from sparring.runs.defaults import find_recipe
 from sparring.runs.driver import train
 from sparring.runs.folder import Run
@@ -123,6 +124,22 @@ def test_a_generator_of_ones_own_needs_consent_wherever_it_is_read(tmp_path):
     sparring(tmp_path, "report", "run")  # without what is inside the generator
 
 
+def test_a_run_that_the_clock_stopped_is_reported_sampled_and_read_in_new_processes(tmp_path):
+    (tmp_path / "mine.py").write_text(LOSS)
+    said = sparring(tmp_path, *TRAIN, "--images", "1e9", "--minutes", "0.01")
+    assert "0.01 minutes are over" in said and (tmp_path / "executed.txt").read_text() == "x"
+    sparring(tmp_path, "report", "run")
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "What it draws now" in page and "Louder" in page
+    assert "4 images" in sparring(tmp_path, "sample", "run", "-n", "4", "--trust-code", "--grid", "grid.png")
+    fix = "Fix: read it, then draw images: sparring sample .*run -n 1000 --out drawn --trust-code, and judge these"
+    with pytest.raises(UsageError, match=fix):
+        as_generator(tmp_path / "run")
+    (tmp_path / "run" / "own" / "mine.py").unlink()
+    with pytest.raises(FileFormatError, match="cannot read .*run/own/mine.py, the code of this run. Fix: restore it"):
+        Run.read(tmp_path / "run", trust_code=True)
+
+
 def test_python_asks_for_consent_too(here):
     code = """
 import sys
@@ -194,4 +211,16 @@ def test_classes_that_no_file_keeps_are_named(tmp_path, monkeypatch):
         from sparring.records import RECORDS
 
         RECORDS.pop("Louder", None)
+        Run.read(tmp_path / "run")
+
+
+def test_classes_of_a_notebook_are_to_be_defined_first(tmp_path, monkeypatch):
+    """A cell defines them in __main__, which nobody can import."""
+    monkeypatch.chdir(tmp_path)
+    cell = LOSS.replace("class Louder", "class Cell").replace("Louder()", "Cell()")
+    train_it = "import numpy as np\nfrom sparring.runs.driver import train\n"
+    train_it += "x = np.random.default_rng(0).integers(0, 256, (64, 12, 12, 1)).astype(np.uint8)\n"
+    train_it += "for _ in range(2):\n    exec(cell)\n    train(x, recipe, 'run', images=64, precision='fp32')"
+    subprocess.run([sys.executable, "-c", f"cell = {cell!r}\n{train_it}"], cwd=tmp_path, check=True)
+    with pytest.raises(FileFormatError, match="Fix: run the cells or lines that define them first; of a recipe file"):
         Run.read(tmp_path / "run")

@@ -157,6 +157,27 @@ def test_a_run_that_kept_pictures_only_shows_the_newest_whole(tmp_path):
     assert [a["alt"] for _, a, _ in page.all("img")] == ["Newest images of the run"]
 
 
+@pytest.mark.parametrize(
+    ("kept", "said"), [([0, 640], "What it draws now."), ([0, 320], "What it drew after 320 images.")]
+)
+def test_the_newest_samples_are_shown_with_their_moment(tmp_path, kept, said):
+    folder = run_folder(tmp_path / "run", images=0, rounds=10)
+    (folder / "log.jsonl").write_text(json.dumps({"round": 10, "images": 640, "seconds": 5.0}) + "\n")
+    for at in kept:
+        save_samples(folder / f"samples/images-{at:09d}.png", tiles(16, at))
+    page = page_of(folder)
+    assert said in page.text() and "Samples over time" in page.text()
+    assert page.all("img")[0][1]["alt"] == "Newest images of the run"
+
+
+def test_the_untrained_start_is_never_shown_as_what_a_trained_run_draws(tmp_path):
+    folder = run_folder(tmp_path / "run", images=0)
+    assert "What it draws now." in page_of(folder).text()
+    (folder / "log.jsonl").write_text(json.dumps({"round": 10, "images": 640, "seconds": 5.0}) + "\n")
+    page = page_of(folder)
+    assert not page.all("img") and not re.search("What it dr|Samples over time|As a film", page.text())
+
+
 def test_translators_are_shown_between_source_and_target(tmp_path):
     folder = run_folder(tmp_path / "run", "inpaint", rounds=2)
     for path in (folder / "samples").glob("*.png"):

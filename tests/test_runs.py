@@ -172,12 +172,6 @@ def test_only_the_newest_checkpoints_are_kept(tmp_path):
     assert len(Run.read(tmp_path / "run").checkpoints) == KEEP
 
 
-def test_minutes_cap_all_calls_together(tmp_path):
-    first = train(tmp_path / "run", minutes=0)
-    assert first[-1].why == "0 minutes are over" and first[-1].images == 64
-    assert weights(tmp_path / "run")
-
-
 # --- refusals --------------------------------------------------------------------------------------------------------
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from ..files import read_json
-from .app import app, games, go_on, stem
+from .app import app, games, go_on, stem, typed
 from .screen import Screen
 from .signals import Interrupted, Stop
 from .typed import BatchSize, Count, DataSet, Flag, Minutes, Seed
@@ -45,12 +45,14 @@ def train(
 
     The same command again goes on where it stopped.
 
+    Pictures of what it draws are kept at 10, 20, 40, ... seconds, and whenever it stops.
+
     Args:
         recipe: a name from `sparring recipes`, my.py:recipe, or auto: by the labels of the data.
         images: how many images to train on, such as 200k or 1.5M.
         batch: images in each step [default: the recipe's own, 4 to 64, chosen for minutes on a CPU].
         out: folder of the run [default: RECIPE-DATA, or run-DATA].
-        minutes: stop after so many minutes.
+        minutes: stop after training for so many minutes; the same command then trains as long again.
         seed: another number, another run.
         size: side, or height x width such as 48x64, that images are fitted to.
         unlabelled: a folder of further images without labels.
@@ -94,7 +96,7 @@ def say_end(screen: Screen, name: str, last: "TrainingProgress", out: Path) -> N
     """Say how far it came, and what to type next."""
     if not last.done:
         screen.line(f"{name}: {last.images:,} of {last.total:,} images, saved in {out} ({last.why})")
-        screen.note(f"Go on with more --minutes: {go_on()}")
+        screen.note(f"To go on for as long again: {typed()}")
         return
     back = f", went back {last.recovered} time{'s'[: last.recovered > 1]}" if last.recovered else ""
     screen.line(f"{name}: {last.total:,} images, done{back}. Samples, log and model: {out}")

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from ..errors import UsageError, printable
 from ..files import JsonObject, new_file, new_folder
+from ..words import plural
 from .app import app, games, stem
 from .screen import Screen
 from .typed import Count, Flag, Seed, number_between, typed_number
@@ -96,9 +97,10 @@ def sample(
     film = new_file(animate) if animate else None
     if film and picture == "samples" and not inside:
         frames = training_frames(run)
-        if not len(frames):
+        if len(frames) < 2:
             fix = "pass a run, or ask for strips: --interpolate 12"
-            raise UsageError("no-samples", f"{run} has no samples of its training", fix=fix)
+            what = "samples of one moment of its training only" if len(frames) else "no samples of its training"
+            raise UsageError("no-samples", f"{run} has {what}", fix=fix)
         save_animation(film, frames, seconds=0.3, hold=2.0, generated=True)
         show_written(screen, json, {"moments": len(frames), "film": str(film)})
         return
@@ -135,4 +137,4 @@ def show_written(screen: Screen, json: bool, written: JsonObject) -> None:
     places = ", ".join(written[name] for name in ("out", "grid", "film", "inside") if name in written)
     what = next((what for what in ("images", "moments") if what in written), "files")
     count = written[what] if what != "files" else len(written["files"])
-    screen.line(f"{count:,} {what}: {places}")
+    screen.line(f"{plural(count, what.removesuffix('s'))}: {places}")

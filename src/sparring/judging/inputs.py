@@ -168,12 +168,23 @@ def _generated(images: np.ndarray, labels: np.ndarray, classes: tuple[str, ...],
 
 
 def as_generator(source: object) -> Sampler | None:
-    """Return the generator of a Sampler, a run or a model folder; None of anything else."""
+    """Return the generator of a Sampler, a run or a model folder; None of anything else.
+
+    Raises UsageError where it needs code of its own that was not run in this process.
+    """
     if isinstance(source, Sampler):
         return source
     if isinstance(source, Run):
         return open_generator(source)
-    return read_generator(source) if is_generator(source) else None
+    if not is_generator(source):
+        return None
+    try:
+        return read_generator(source)
+    except UsageError as error:
+        if error.id != "own-code":
+            raise
+        fix = f"read it, then draw images: sparring sample {source} -n 1000 --out drawn --trust-code, and judge these"
+        raise UsageError(error.id, error.problem, fix=fix) from error
 
 
 def is_generator(source: object) -> TypeGuard[str | Path]:

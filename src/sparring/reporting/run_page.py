@@ -144,6 +144,13 @@ class RunFiles:
         return found
 
     @property
+    def newest(self) -> tuple[int, Path] | None:
+        """The newest samples; None where there are only those of the untrained start and training has begun since."""
+        if not self.samples or (self.samples[-1][0] == 0 and self.last and self.last.images):
+            return None
+        return self.samples[-1]
+
+    @property
     def labelled(self) -> bool:
         """Whether its generator takes labels."""
         return any(_field(spec, "labels") for spec in _objects(self.recipe, "Generator"))
@@ -232,7 +239,8 @@ def run_html(run: RunFiles) -> str:
         seconds=last and last.seconds,
         speed=last.images / last.seconds if last and last.images and last.seconds else None,
         events=events,
-        latest=inlined(run.folder, f"samples/{run.samples[-1][1].name}") if run.samples else None,
+        latest=inlined(run.folder, f"samples/{run.newest[1].name}") if run.newest else None,
+        latest_at=run.newest[0] if run.newest and last and run.newest[0] < last.images else None,
         latest_rows=row_names(run),
         history=history(run),
         film=film(run.folder, "inside/training.webp"),

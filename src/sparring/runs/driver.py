@@ -30,7 +30,14 @@ from .own_code import own_code
 from .pools import held_out, parted, pools, used
 from .rollback import check_start, tick
 
-LINES = 400  # of log.jsonl in a whole run; a run is saved, shown and stopped at these points only
+LINES = 400  # of log.jsonl in a whole run, at equal distances; a run is shown at every twentieth part of it
+# Where these lie far apart, a line is due by time: after so large a share of the time trained so far, which gives 50
+# lines each time the time grows e-fold, and within these seconds: sooner would cost speed, later looks like a halt.
+LINE_SHARE, LINE_SECONDS = 0.02, (1.0, 15.0)
+# Between two checkpoints: what a crash costs at most, beside a second or so that a checkpoint takes.
+SAVE_SECONDS = 60.0
+# of training until the first picture that is due by time; then twice as many, and so on
+FIRST_SAMPLE_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -55,8 +62,9 @@ class TrainingProgress:
     """Where a run stands.
 
     `images` of `total` are trained on; `seconds`: of all calls together. `means`: each loss and monitored value, such
-    as "D/NonSaturating" -> its mean over the last batch. `skipped`: steps that were not finite. `sample`, `saved`: the
-    newest picture, and the checkpoint if one was just written. `why`: for the last one, why training ended, in words.
+    as "D/NonSaturating" -> its mean over the last batch. `seconds_left`: until all images are done, or the minutes of
+    this call are over, whichever is first. `skipped`: steps that were not finite. `sample`, `saved`: the newest
+    picture, and the checkpoint if one was just written. `why`: for the last one, why training ended, in words.
     `news`: what was found since the last time, in words. `recovered`: how often training went back to a healthy copy.
     """
 
@@ -99,7 +107,7 @@ def train(
     data: whatever `sparring.load` takes.
     recipe: a name of RECIPES, a Recipe, "file.py:name", or "auto": by the labels of the data.
     batch: images in each step, at least 2, instead of the recipe's own.
-    minutes: stop after so many minutes of all calls together.
+    minutes: stop after so many minutes of training in this call; the same call again trains as long once more.
     source: the images that pix2pix (of the same file names) or cyclegan starts from.
     augment: how D sees images: none, diffaugment, ada, or auto: diffaugment below 10,000 images, after 20 epochs.
     monitor: go back to a healthy copy where training diverges or collapses.
@@ -122,12 +130,12 @@ def train_steps(
     options: TrainOptions = TrainOptions(),
     *,
     stop: Callable[[], bool] = lambda: False,
-    save_seconds: float = 60.0,
+    save_seconds: float = SAVE_SECONDS,
 ) -> Iterator[TrainingProgress]:
     """Train as `train` does, but only while the caller takes the next TrainingProgress.
 
-    `stop` is asked after every round; when it says yes, the run is saved and left. A checkpoint is written when
-    `save_seconds` have passed since the last one.
+    `stop` and the clock are asked after every round; when `stop` says yes or the minutes are over, the run is shown,
+    saved and left. A checkpoint is written at the first line of the log after `save_seconds` since the last one.
     """
     device = choose_device(options.device)
     folder = new_folder(out, ours=("recipe.json", "data.json"), data=data)
@@ -227,7 +235,10 @@ def _other_run(run: Run, what: str) -> UsageError:
 
 
 def _resumed(run: Run, device: str) -> tuple[State, files.JsonObject]:
-    """Return the state to go on from, and what else its checkpoint says; cut log, events and copies back to it."""
+    """Return the state to go on from, and what else its checkpoint says.
+
+    What was written later is cut back to it: log, events, copies and samples.
+    """
     found = run.newest(device=device)
     if found is None:
         found = new_state(run.recipe, run.data_spec, seed=run.settings.seed, device=device), {"seconds": 0.0}
@@ -240,6 +251,7 @@ def _resumed(run: Run, device: str) -> tuple[State, files.JsonObject]:
     for copy in checkpoint_folders(run.folder / "copies"):
         if copy > run.copy(state.round):
             shutil.rmtree(copy)
+    run.drop_samples(after=state.round * run.recipe.batch)
     kind = EventKind.RESUMED if state.round else EventKind.STARTED
     run.event(Event(kind, images=state.round * run.recipe.batch))
     return state, rest
@@ -259,8 +271,8 @@ class _Loop:
     stop: Callable[[], bool]
     save_seconds: float
     news: list[str]
-    started: float = field(default_factory=time.monotonic)
     sample: Path | None = None
+    started: float = field(init=False)
     # (player, loss) -> its name in the log
     names: dict[tuple, str] = field(init=False)
     # rounds between two lines of the log
@@ -269,11 +281,15 @@ class _Loop:
     last_round: int = field(init=False)
     last_line: float = field(init=False)
     last_saved: float = field(init=False)
+    # seconds of training at which the next picture is due by time
+    next_sample: float = field(init=False)
 
     def __post_init__(self):
         self.names = {which: curve.key for which, curve in curve_names(self.run.recipe).items()}
         self.every = max(1, self.run.rounds // LINES)
-        self.last_round, self.last_line, self.last_saved = self.state.round, self.started, self.started
+        self.last_round = self.state.round
+        self.started = self.last_line = self.last_saved = time.monotonic()
+        self.next_sample = doubled(FIRST_SAMPLE_SECONDS, self.seconds_before)
 
     def steps(self) -> Iterator[TrainingProgress]:
         run, recipe, settings = self.run, self.run.recipe, self.run.settings
@@ -289,24 +305,34 @@ class _Loop:
                 if self.monitor.due(self.state):
                     self.news += tick(run, self.state, self.monitor, self.seconds)
             last = self.state.round - self.state.extra == run.rounds
-            due = self.state.round % self.every == 0 or last
-            if self.stop():
-                ending = EventKind.STOPPED
-            elif due and self.minutes is not None and self.seconds > 60 * self.minutes:
-                ending = EventKind.TIME_OVER
-            if not due and ending is None:
+            ending = self.ending(last=last)
+            if not (last or ending or self.line_is_due()):
                 continue
-            at = self.recorded(means, due=due, last=last, ending=ending is not None)
+            at = self.recorded(means, ends=last or ending is not None)
             if ending is not None:
                 break
             yield at
         else:
             ending, at = EventKind.DONE, replace(at, news=(), saved=None)
             run.export(self.state)
-        why = f"{self.minutes:g} minutes are over" if ending is EventKind.TIME_OVER else str(ending)
-        words = why if ending is EventKind.TIME_OVER else ""
+        words = ""
+        if ending is EventKind.TIME_OVER:
+            words = f"{self.minutes:g} {'minute is' if self.minutes == 1 else 'minutes are'} over"
         run.event(Event(ending, images=self.state.round * recipe.batch, words=words))
-        yield replace(at, done=ending is EventKind.DONE, why=why)
+        yield replace(at, done=ending is EventKind.DONE, why=words or str(ending))
+
+    def ending(self, *, last: bool) -> EventKind | None:
+        """Return why training ends after this round, or None. After the last one time is no reason: it is done."""
+        if self.stop():
+            return EventKind.STOPPED
+        over = not last and self.minutes is not None and time.monotonic() - self.started > 60 * self.minutes
+        return EventKind.TIME_OVER if over else None
+
+    def line_is_due(self) -> bool:
+        """Return whether a line is due after this round, by its number or by time. Training does not depend on it."""
+        low, high = LINE_SECONDS
+        wait = min(max(low, LINE_SHARE * self.seconds), high)
+        return self.state.round % self.every == 0 or time.monotonic() - self.last_line >= wait
 
     @property
     def seconds(self) -> float:
@@ -321,31 +347,40 @@ class _Loop:
             seconds_left=0.0, means=line.means, skipped=self.state.skipped, recovered=self.state.attempt,
         )  # fmt: skip
 
-    def recorded(self, means: dict[tuple, Tensor], *, due: bool, last: bool, ending: bool) -> TrainingProgress:
-        """Log, show and save where it is time for that, and return where the run stands."""
+    def recorded(self, means: dict[tuple, Tensor], *, ends: bool) -> TrainingProgress:
+        """Write a line of the log, show and save where it is time for that, and return where the run stands."""
         run, state, batch, now = self.run, self.state, self.run.recipe.batch, time.monotonic()
         seconds = self.seconds_before + now - self.started
-        speed = (state.round - self.last_round) * batch / (now - self.last_line)
+        speed = (state.round - self.last_round) * batch / max(now - self.last_line, 1e-9)
         self.last_round, self.last_line = state.round, now
-        if last or ending:
+        if ends:
             settle_norms(run.recipe, state, self.data, seed=run.settings.seed)
-        if last or state.round % (self.every * max(1, LINES // 20)) == 0:
+        if ends or state.round % (self.every * max(1, LINES // 20)) == 0 or seconds >= self.next_sample:
             self.sample = run.show(state, self.data) or self.sample
-        if due:
-            values = {self.names[k]: round(float(v), 6) for k, v in means.items() if v.numel() == 1 and v.isfinite()}
-            norms = {player: round(float(v), 6) for player, v in state.gradients.items() if v.isfinite()}
-            line = LogLine(
-                state.round, state.round * batch, round(seconds, 3), round(speed, 1), state.skipped, values, norms
-            )
-            line.append(run.folder)
+            self.next_sample = doubled(self.next_sample, seconds)
+        values = {self.names[k]: round(float(v), 6) for k, v in means.items() if v.numel() == 1 and v.isfinite()}
+        norms = {player: round(float(v), 6) for player, v in state.gradients.items() if v.isfinite()}
+        line = LogLine(
+            state.round, state.round * batch, round(seconds, 3), round(speed, 1), state.skipped, values, norms
+        )
+        line.append(run.folder)
         saved = None
-        if ending or last or now - self.last_saved > self.save_seconds:
+        if ends or now - self.last_saved > self.save_seconds:
             saved, self.last_saved = run.save(state, seconds, self.monitor and self.monitor.saved()), now
         total = (run.rounds + state.extra) * batch
+        left = (total - state.round * batch) / speed
+        if self.minutes is not None:
+            left = min(left, max(0.0, 60 * self.minutes - (now - self.started)))
         news, self.news = tuple(self.news), []
         return TrainingProgress(
             folder=run.folder, images=state.round * batch, total=total, seconds=seconds, images_per_second=speed,
-            seconds_left=(total - state.round * batch) / speed,
-            means={self.names[k]: float(v) for k, v in means.items() if v.numel() == 1},
+            seconds_left=left, means={self.names[k]: float(v) for k, v in means.items() if v.numel() == 1},
             skipped=state.skipped, sample=self.sample, saved=saved, news=news, recovered=state.attempt,
         )  # fmt: skip
+
+
+def doubled(first: float, past: float) -> float:
+    """Return the first of `first`, 2 `first`, 4 `first`, ... that is greater than `past`."""
+    while first <= past:
+        first *= 2
+    return first

@@ -3,9 +3,10 @@
     RUN/  recipe.json  data.json  log.jsonl  events.jsonl  samples/*.png,*.npz  checkpoints/step-00000123/  copies/...
           model/  own/mine.py
 
-A run goes on from the newest checkpoint that verifies; the log is cut back to it. `copies/` holds earlier states to
-roll back to. Every decision (log, save, roll back) is a function of the round number, so a killed and resumed run makes
-the same decisions.
+A run goes on from the newest checkpoint that verifies; log, events and samples are cut back to it. `copies/` holds
+earlier states to roll back to. Whatever changes the training (what the monitor looks at, rolling back) is a function of
+the round number, so a killed and resumed run makes the same decisions. The clock decides only when a line of the log, a
+picture or a checkpoint is due beside those of certain rounds, and when a run pauses: none of these changes training.
 """
 
 import base64
@@ -72,6 +73,8 @@ class Run:
                 raise
             what = f"the recipe of {folder} uses classes that are defined outside sparring"
             fix = f"import the module that defines them first: {', '.join(recipe['modules'])}"
+            if "__main__" in recipe["modules"]:
+                fix = "run the cells or lines that define them first; of a recipe file, my.py:recipe, a copy is kept"
             raise FileFormatError("own-code", what, fix=fix) from error
         spec, classes = from_json(data["facts"]), tuple(data["classes"])
         return cls(folder, read, spec, classes, data["fingerprint"], settings, own)
@@ -150,6 +153,13 @@ class Run:
         files.write_arrays(path.with_suffix(".npz"), images=images.reshape(-1, COLUMNS, *images.shape[1:]))
         save_png(path, grid(images, columns=COLUMNS), generated=True)
         return path
+
+    def drop_samples(self, *, after: int) -> None:
+        """Remove what `show` wrote beyond so many images: a run that was killed goes on from before them."""
+        for path in (self.folder / "samples").glob("images-*"):
+            number = path.stem.removeprefix("images-")
+            if path.suffix in (".png", ".npz") and number.isdecimal() and int(number) > after:
+                path.unlink()
 
     def export(self, state: State) -> Path | None:
         """Write the averaged generator alone as a model folder; return the folder.

@@ -74,13 +74,18 @@ REFERENCES, NEIGHBOURS = 2048, 10_000
 WINDOW = 5
 # ticks for which learning rates stay halved
 EASED = 10
+# rounds between two ticks at most
+MOST_ROUNDS = 5000
 # share of a run that is added at most for the rounds that were lost
 EXTRA = 0.25
 
 
 def tick_rounds(rounds: int) -> int:
-    """Return the rounds of a tick: a hundredth of a run, or 50 where that is more, if they are at most a twentieth."""
-    return max(1, rounds // 100, min(50, rounds // 20))
+    """Return the rounds of a tick: a hundredth of a run, or 50 where that is more, if they are at most a twentieth.
+
+    Never more than MOST_ROUNDS: a run that is to end by time may have any number of rounds before it.
+    """
+    return min(MOST_ROUNDS, max(1, rounds // 100, min(50, rounds // 20)))
 
 
 def to_float(x: Tensor) -> Tensor:
