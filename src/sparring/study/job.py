@@ -23,8 +23,9 @@ from .advice import advise
 from .analysis import measure
 from .definition import Definition, ReadingOptions, SealedImages, StudySettings
 from .fits import WORK, Fits, OnStudyProgress
+from .mistakes import write_lists
 from .model import FOLDER, save_recommended
-from .pictures import draw_pictures
+from .pictures import draw_pictures, read_again
 from .plan import (
     SEEN,
     Study,
@@ -252,7 +253,10 @@ def summarised(
     if saved and saved.method == advice.method and (study.folder / FOLDER).is_dir():
         advice = replace(advice, model=FOLDER)
     summary = replace(summary, recommendation=advice, verdict=verdict, running=interim)
+    images, prepared = read_again(study.definition, images, prepared)
     summary = draw_pictures(study, summary, arms, truth, images=images, prepared=prepared)
+    if not interim:
+        summary = write_lists(study, summary, arms, truth, images=images, prepared=prepared, say=say)
     summary.write()
     if interim:
         say(StudyProgress("interim", message=verdict))
