@@ -155,7 +155,7 @@ def suspects_of(checked: CheckedLabels, prepared: Prepared, origins: Sequence[st
     each = zip(found.index.tolist(), found.suggested.tolist(), found.confidence, found.margin, strict=True)
     for place, (i, k, confidence, margin) in enumerate(each):
         yield Suspect(
-            origin=origins[i],
+            origin=origins[int(i)],
             label=names[prepared.labels[i]],
             suggested=names[k],
             confidence=six_digits(float(confidence)),
@@ -254,7 +254,7 @@ def mapped(folder: Path, prepared: Prepared) -> Iterator[tuple[np.ndarray, np.nd
     paths = folder / "train.npy", folder / "test.npy"
     there = all(path.exists() for path in paths)
     try:
-        train, test = (np.load(path, mmap_mode="r") for path in (paths if there else prepared.write(folder)))
+        train, test = (np.load(path, mmap_mode="c") for path in (paths if there else prepared.write(folder)))
         yield train, test
     finally:
         if not there:
