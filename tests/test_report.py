@@ -673,7 +673,18 @@ def _has_games(folder: Path) -> bool:
     return bool(summary["games"] or summary["gates"])
 
 
-LATER = ("unclean", "pretrained", "features_seconds", "more_labels", "leading", "short", "running")  # older ones lack
+LATER = (
+    "unclean",
+    "pretrained",
+    "features_seconds",
+    "more_labels",
+    "leading",
+    "short",
+    "running",
+    "wrong",
+    "suspects",
+    "files",
+)  # older ones lack them
 
 
 def test_what_no_study_may_lack_is_refused(tmp_path):

@@ -45,7 +45,7 @@ class MistakesView:
         return self.found.check
 
     @cached_property
-    def groups(self) -> tuple[Group, ...]:
+    def pairs(self) -> tuple[Group, ...]:
         """Return the mistakes by (true class, answer): largest group first, of equal ones the most confident."""
         groups: dict[tuple[str, str], list[Mistake]] = {}
         for mistake in sorted(self.found.mistakes, key=lambda m: -m.confidence):
@@ -55,6 +55,16 @@ class MistakesView:
             Group(true, said, tuple(Shown(m, picture(m.picture), picture(m.nearest_picture)) for m in mine))
             for (true, said), mine in sorted(groups.items(), key=lambda group: -len(group[1]))
         )
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """Return the groups of several mistakes."""
+        return tuple(group for group in self.pairs if len(group.shown) > 1)
+
+    @property
+    def single(self) -> tuple[Shown, ...]:
+        """Return the mistakes that stand alone: no other image of the class was called the same."""
+        return tuple(group.shown[0] for group in self.pairs if len(group.shown) == 1)
 
     @cached_property
     def suspects(self) -> tuple[tuple[Suspect, Picture | None], ...]:
