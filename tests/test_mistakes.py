@@ -105,7 +105,7 @@ def test_planted_wrong_labels_of_digits_are_found():
     planted = random.choice(len(labels), len(labels) // 20, replace=False)
     labels[planted] = (labels[planted] + random.integers(1, 10, len(planted))) % 10
     images = (digits.images * 15.9).astype(np.uint8)[..., None]
-    found = check_labels(mistakes.handmade(images, images[:1]).train, labels).errors
+    found = check_labels(mistakes.handmade_features(images, images[:1]).train, labels).errors
     hit = np.isin(found.index, planted)
     assert hit.mean() > 0.95  # measured: 1.00
     assert hit.sum() > 0.75 * len(planted)  # measured: 0.83
@@ -328,7 +328,7 @@ def test_an_encoder_that_is_gone_is_replaced_by_handmade_features(tmp_path):
     study.definition = replace(study.definition, settings=settings, features_seconds=1.0)
     images = wrongly(stripes(noise=90.0))
     prepared = split_and_seal(images, seed=0, test=0.2)
-    found = mistakes.features_of(study, prepared)
+    found = mistakes.study_features(study, prepared)
     assert found.name == "edges (hog)" and not (out / ".work").exists()
 
 

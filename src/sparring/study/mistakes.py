@@ -67,7 +67,7 @@ def write_lists(
     if images is None or prepared is None:
         return with_old_lists(study.folder, summary)
     say(StudyProgress("summary", message="looking at mistakes and labels"))
-    folder, features = study.folder, features_of(study, prepared)
+    folder, features = study.folder, study_features(study, prepared)
     origins = [images.origins[i] for i in prepared.train.tolist()]
     arm = arms.get((summary.recommended or "", summary.recommendation.budget or ""))
     wrong = wrong_answers(arm, truth) if arm else np.zeros(0, np.int64)
@@ -78,7 +78,9 @@ def write_lists(
     write_predictions(folder, main_arms(summary, arms), truth, prepared)
     files.write_csv(folder / MISTAKES, MISTAKE_COLUMNS, map(mistake_row, mistakes))
     files.write_csv(folder / SUSPECTS, SUSPECT_COLUMNS, map(suspect_row, suspects))
-    draw(folder, wrong[:SHOWN_MISTAKES], near.index[:SHOWN_MISTAKES], checked.errors.index[:SHOWN_SUSPECTS], prepared)
+    draw_list(
+        folder, wrong[:SHOWN_MISTAKES], near.index[:SHOWN_MISTAKES], checked.errors.index[:SHOWN_SUSPECTS], prepared
+    )
     shown = MistakeList(
         format=LIST_FORMAT,
         method=arm.method if arm else None,
@@ -116,7 +118,7 @@ class NearestLabelled:
     distance: np.ndarray
 
 
-def nearest_labelled(features: "Features", test: np.ndarray, labels: np.ndarray) -> NearestLabelled:
+def nearest_labelled(features: "StudyFeatures", test: np.ndarray, labels: np.ndarray) -> NearestLabelled:
     """Return the nearest labelled training images of test images [W]; labels int64 [N], -1 unlabelled."""
     from ..metrics.nearest import Points, nearest_points
 
@@ -164,7 +166,7 @@ def suspects_of(checked: CheckedLabels, prepared: Prepared, origins: Sequence[st
         )
 
 
-def label_check(checked: CheckedLabels, features: "Features", prepared: Prepared) -> LabelCheck:
+def label_check(checked: CheckedLabels, features: "StudyFeatures", prepared: Prepared) -> LabelCheck:
     few = tuple(prepared.classes[k] for k in checked.left_out)
     return LabelCheck(features.name, int((prepared.labels >= 0).sum()), checked.checked, FEWEST, few)
 
@@ -204,7 +206,7 @@ def write_predictions(folder: Path, arms: Sequence[Arm], truth: np.ndarray, prep
     files.write_csv(folder / PREDICTIONS, PREDICTION_COLUMNS, rows())
 
 
-def draw(folder: Path, wrong: np.ndarray, near: np.ndarray, suspected: np.ndarray, prepared: Prepared) -> None:
+def draw_list(folder: Path, wrong: np.ndarray, near: np.ndarray, suspected: np.ndarray, prepared: Prepared) -> None:
     """Draw test images `wrong` and training images `near` and `suspected` into PICTURES, in place of what was there."""
     wanted = {f"{place}.png": prepared.test[i] for place, i in enumerate(wrong.tolist())}
     wanted |= {f"near-{j}.png": prepared.train[j] for j in near.tolist()}
@@ -226,30 +228,30 @@ def small(image: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class Features:
-    """Features of a study's images: what they are, in words, and float32 [N,F] of training, [T,F] of test images."""
+class StudyFeatures:
+    """StudyFeatures of a study's images: what they are, in words, and float32 [N,F] of training, [T,F] of test images."""
 
     name: str
     train: np.ndarray
     test: np.ndarray
 
 
-def features_of(study: Study, prepared: Prepared) -> Features:
+def study_features(study: Study, prepared: Prepared) -> StudyFeatures:
     """Return features of the pretrained network where the study computed them, which are cached; else handmade ones.
 
     Where that network is not on this machine any more they are handmade too.
     """
     definition = study.definition
     pretrained, device = definition.settings.pretrained, definition.settings.device
-    with mapped(study.folder / WORK, prepared) as (train, test):
+    with image_files(study.folder / WORK, prepared) as (train, test):
         if pretrained != "none" and definition.features_seconds is not None:
             with suppress(SparringError):
-                return encoded(pretrained, "cpu" if device == "cpu" else "cuda", train, test)
-        return handmade(train, test)
+                return encoded_features(pretrained, "cpu" if device == "cpu" else "cuda", train, test)
+        return handmade_features(train, test)
 
 
 @contextmanager
-def mapped(folder: Path, prepared: Prepared) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def image_files(folder: Path, prepared: Prepared) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield training and test images, uint8 [N,H,W,C], in files that are mapped; those of the fits where they exist."""
     paths = folder / "train.npy", folder / "test.npy"
     there = all(path.exists() for path in paths)
@@ -261,16 +263,16 @@ def mapped(folder: Path, prepared: Prepared) -> Iterator[tuple[np.ndarray, np.nd
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def encoded(pretrained: str, device: str, train: np.ndarray, test: np.ndarray) -> Features:
+def encoded_features(pretrained: str, device: str, train: np.ndarray, test: np.ndarray) -> StudyFeatures:
     """Return the features of the first encoder that `pretrained` names."""
     from ..classifiers.probe import directions
     from ..features.encoders import encoders_of, names_of
 
     encoder = encoders_of(names_of(pretrained)[0], device=device)[0]
-    return Features(f"the features of {encoder.name}", directions(encoder, train), directions(encoder, test))
+    return StudyFeatures(f"the features of {encoder.name}", directions(encoder, train), directions(encoder, test))
 
 
-def handmade(train: np.ndarray, test: np.ndarray) -> Features:
+def handmade_features(train: np.ndarray, test: np.ndarray) -> StudyFeatures:
     """Return what is usually best of edges, textures and colours for images of this kind, each of length 1."""
     from ..classifiers.probe import of_length
     from ..features.handcrafted import blocks_of, candidate_features, extract
@@ -278,4 +280,4 @@ def handmade(train: np.ndarray, test: np.ndarray) -> Features:
     blocks = blocks_of(candidate_features(train.shape[1:])[0])
     both = (np.hstack([of_length(extract(name, images), 1.0) for name in blocks]) for images in (train, test))
     words = "edges" if len(blocks) == 1 else "edges, textures and colours"
-    return Features(f"{words} ({', '.join(blocks)})", *both)
+    return StudyFeatures(f"{words} ({', '.join(blocks)})", *both)
