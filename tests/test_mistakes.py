@@ -34,7 +34,7 @@ QUICK = {"jobs": 0, "model": False, "labels": "all", "repeats": 6, "pretrained":
 
 
 def quick(out: Path, source: object = None, **settings) -> Summary:
-    return compare(source or wrongly(stripes(noise=90.0)), out, **{"methods": WEAK, **QUICK, **settings})
+    return compare(source or wrongly(stripes(noise=40.0)), out, **{"methods": WEAK, **QUICK, **settings})
 
 
 def wrongly(images: ImageSet, count: int = 12) -> ImageSet:
@@ -113,6 +113,17 @@ def test_planted_wrong_labels_of_digits_are_found():
     assert (np.diff(found.margin) >= 0).all()
 
 
+def test_the_less_the_classifier_agrees_with_the_labels_the_surer_it_must_be():
+    """Of classes that can hardly be told apart hardly any label is suspected."""
+    images = stripes(900, noise=200.0)
+    x = mistakes.handmade_features(images.images, images.images[:1]).train
+    proba = held_out_probabilities(x, images.labels)
+    every, found = find_label_errors(images.labels, proba), check_labels(x, images.labels)
+    assert 0.4 < found.agreed == pytest.approx((proba.argmax(1) == images.labels).mean()) < 0.8
+    assert len(every) > 100 and len(found.errors) < 30
+    assert found.errors.index.tolist() == every.index[every.margin <= -0.9].tolist()
+
+
 def test_held_out_probabilities_are_those_of_scikit_learn(monkeypatch):
     monkeypatch.setattr(label_errors, "ENOUGH", 1e-5)
     digits = load_digits(n_class=4)
@@ -141,6 +152,8 @@ def test_classes_with_few_labels_are_left_out():
     assert found.errors.index.tolist() == [3] and found.errors.suggested.tolist() == [0]
     none = check_labels(x, np.where(labels == 2, -1, labels))
     assert (len(none.errors), none.checked, none.left_out) == (0, 0, (1,))
+    empty = check_labels(np.zeros_like(x), labels)
+    assert (len(empty.errors), empty.checked) == (0, 0)
 
 
 def test_of_very_many_labels_some_of_each_class_are_checked(monkeypatch):
@@ -188,7 +201,7 @@ def test_mistakes_are_all_wrong_answers_most_confident_first(done):
 
 
 def test_the_nearest_training_image_is_that_of_scikit_learn(done):
-    images = wrongly(stripes(noise=90.0))
+    images = wrongly(stripes(noise=40.0))
     place = {origin: i for i, origin in enumerate(images.origins)}
     tested = {r["file"] for r in rows(done.folder / "predictions.csv")}
     train = np.array([i for origin, i in place.items() if origin not in tested])
@@ -231,7 +244,7 @@ def test_cells_are_safe_in_a_spreadsheet(tmp_path):
 
 
 def test_hostile_names_are_only_text_in_tables_and_on_the_page(tmp_path):
-    images = wrongly(stripes(noise=110.0), 20)
+    images = wrongly(stripes(noise=40.0), 20)
     names = [f"{name}/{i}" for i, name in zip(range(240), itertools.cycle(["=cmd", *HOSTILE]), strict=False)]
     hostile = replace(images, origins=tuple(names), classes=("=HYPERLINK(1)", HOSTILE[0], HOSTILE[1]))
     out = quick(tmp_path / "study", hostile).folder
@@ -287,7 +300,7 @@ def on_disk(images: ImageSet, folder: Path) -> Path:
 
 
 def test_a_study_whose_images_are_gone_keeps_its_lists_only_while_they_are_true(tmp_path):
-    source, out = on_disk(wrongly(stripes(noise=90.0)), tmp_path / "data"), tmp_path / "study"
+    source, out = on_disk(wrongly(stripes(noise=40.0)), tmp_path / "data"), tmp_path / "study"
     first = quick(out, source)
     shutil.rmtree(source)
     again = summarise(out)
@@ -326,7 +339,7 @@ def test_an_encoder_that_is_gone_is_replaced_by_handmade_features(tmp_path):
     study = Study.read(out)
     settings = replace(study.definition.settings, pretrained=str(tmp_path / "nowhere"))
     study.definition = replace(study.definition, settings=settings, features_seconds=1.0)
-    images = wrongly(stripes(noise=90.0))
+    images = wrongly(stripes(noise=40.0))
     prepared = split_and_seal(images, seed=0, test=0.2)
     found = mistakes.study_features(study, prepared)
     assert found.name == "edges (hog)" and not (out / ".work").exists()

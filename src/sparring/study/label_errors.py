@@ -1,7 +1,8 @@
 """Labels that are probably wrong, by confident learning (Northcutt, Jiang & Chuang 2021, arXiv:1911.00068).
 
 Every image gets class probabilities from a classifier that did not see its label. An image is suspected where a class
-other than its label is at least as probable as it usually is for images with that label.
+other than its label is at least as probable as it usually is for images of that class. Where the classifier is often
+wrong most of these labels are right: the less it agrees with the labels, the surer it must be to suspect one.
 """
 
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ FEWEST = FOLDS  # labels of a class that can be checked: one for each fold
 MOST_CHECKED = 500_000  # labels times classes: of more labels some are drawn at random, so that it takes seconds
 ENOUGH = 1e-3  # gradient at which a regression ends, times classes: each class has its share of it
 STRENGTH = 10.0  # inverse penalty of the regression: weak enough that it does not learn wrong labels by heart
+
+DOUBT = 3.0  # margin that a suspect must reach, times the share of labels that the classifier does not agree with
+SUREST = 0.9  # margin that always suffices: see benchmarks/results/label_errors.md
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,31 +37,44 @@ class LabelErrors:
     def __len__(self) -> int:
         return len(self.index)
 
+    def surest(self, margin: float) -> "LabelErrors":
+        """Return those with at most this margin."""
+        count = int(np.searchsorted(self.margin, margin, side="right"))
+        return LabelErrors(self.index[:count], self.suggested[:count], self.confidence[:count], self.margin[:count])
+
 
 @dataclass(frozen=True, eq=False)
 class CheckedLabels:
-    """What a check found, in how many labels; `left_out`: classes with labels, but fewer than FEWEST."""
+    """What a check found, in how many labels, and the share of them that the held-out classifier agreed with.
+
+    `left_out`: classes with labels, but fewer than FEWEST.
+    """
 
     errors: LabelErrors
     checked: int
+    agreed: float = 0.0
     left_out: tuple[int, ...] = ()
 
 
 def check_labels(x: np.ndarray, labels: np.ndarray, *, seed: int = 0) -> CheckedLabels:
     """Check labels int64 [N], -1 unlabelled, by features float32 [N,F]; indices of what is found are of all N.
 
-    Classes with fewer than FEWEST labels are left out. Where fewer than two are left, nothing is checked.
+    Of the label errors those are kept whose margin is large enough (DOUBT, SUREST). Classes with fewer than FEWEST
+    labels are left out. Where fewer than two are left, or no image has any feature,
+    nothing is checked.
     """
     classes, counts = np.unique(labels[labels >= 0], return_counts=True)
     enough = classes[counts >= FEWEST]
     left_out = tuple(classes[counts < FEWEST].tolist())
-    if len(enough) < 2:
-        return CheckedLabels(find_label_errors(np.zeros(0, np.int64), np.zeros((0, 1))), 0, left_out)
+    if len(enough) < 2 or not x.any():
+        return CheckedLabels(find_label_errors(np.zeros(0, np.int64), np.zeros((0, 1))), 0, left_out=left_out)
     place = some_of(np.flatnonzero(np.isin(labels, enough)), labels, seed)
     y = np.searchsorted(enough, labels[place])
-    found = find_label_errors(y, held_out_probabilities(x[place], y, seed=seed))
+    proba = held_out_probabilities(x[place], y, seed=seed)
+    agreed = float((proba.argmax(1) == y).mean())
+    found = find_label_errors(y, proba).surest(-min(SUREST, DOUBT * (1 - agreed)))
     errors = LabelErrors(place[found.index], enough[found.suggested], found.confidence, found.margin)
-    return CheckedLabels(errors, len(place), left_out)
+    return CheckedLabels(errors, len(place), agreed, left_out)
 
 
 def some_of(place: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:

@@ -168,7 +168,8 @@ def suspects_of(checked: CheckedLabels, prepared: Prepared, origins: Sequence[st
 
 def label_check(checked: CheckedLabels, features: "StudyFeatures", prepared: Prepared) -> LabelCheck:
     few = tuple(prepared.classes[k] for k in checked.left_out)
-    return LabelCheck(features.name, int((prepared.labels >= 0).sum()), checked.checked, FEWEST, few)
+    labels = int((prepared.labels >= 0).sum())
+    return LabelCheck(features.name, labels, checked.checked, six_digits(checked.agreed), FEWEST, few)
 
 
 # Files.
@@ -207,7 +208,8 @@ def write_predictions(folder: Path, arms: Sequence[Arm], truth: np.ndarray, prep
 
 
 def draw_list(folder: Path, wrong: np.ndarray, near: np.ndarray, suspected: np.ndarray, prepared: Prepared) -> None:
-    """Draw test images `wrong` and training images `near` and `suspected` into PICTURES, in place of what was there."""
+    """Draw the first test images of `wrong` and training images of `near` and `suspected` into PICTURES, made anew."""
+    wrong, near, suspected = wrong[:SHOWN_MISTAKES], near[:SHOWN_MISTAKES], suspected[:SHOWN_SUSPECTS]
     wanted = {f"{place}.png": prepared.test[i] for place, i in enumerate(wrong.tolist())}
     wanted |= {f"near-{j}.png": prepared.train[j] for j in near.tolist()}
     wanted |= {f"label-{place}.png": prepared.train[i] for place, i in enumerate(suspected.tolist())}
@@ -229,7 +231,7 @@ def small(image: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class StudyFeatures:
-    """StudyFeatures of a study's images: what they are, in words, and float32 [N,F] of training, [T,F] of test images."""
+    """Features of a study's images: what they are, in words, and float32 [N,F] of training, [T,F] of test images."""
 
     name: str
     train: np.ndarray
