@@ -93,9 +93,7 @@ def main() -> None:
         compared(given.compare)
         return
     saved: dict[str, np.ndarray] = {}
-    columns = "set|images|features|agreed|planted|found|precision|recall|kept|precision|recall|CPU s|cleanlab".split(
-        "|"
-    )
+    columns = "set images features agreed planted found precision recall kept precision recall seconds cleanlab".split()
     print(f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|")
     for source in given.sources:
         measured(source, given.images, given.encoder, saved)

@@ -34,7 +34,7 @@ QUICK = {"jobs": 0, "model": False, "labels": "all", "repeats": 6, "pretrained":
 
 
 def quick(out: Path, source: object = None, **settings) -> Summary:
-    return compare(source or wrongly(stripes(noise=40.0)), out, **{"methods": WEAK, **QUICK, **settings})
+    return compare(source or wrongly(stripes(noise=60.0)), out, **{"methods": WEAK, **QUICK, **settings})
 
 
 def wrongly(images: ImageSet, count: int = 12) -> ImageSet:
@@ -119,7 +119,7 @@ def test_the_less_the_classifier_agrees_with_the_labels_the_surer_it_must_be():
     x = mistakes.handmade_features(images.images, images.images[:1]).train
     proba = held_out_probabilities(x, images.labels)
     every, found = find_label_errors(images.labels, proba), check_labels(x, images.labels)
-    assert 0.4 < found.agreed == pytest.approx((proba.argmax(1) == images.labels).mean()) < 0.8
+    assert found.agreed == pytest.approx((proba.argmax(1) == images.labels).mean()) and 0.4 < found.agreed < 0.7
     assert len(every) > 100 and len(found.errors) < 30
     assert found.errors.index.tolist() == every.index[every.margin <= -0.9].tolist()
 
@@ -201,7 +201,7 @@ def test_mistakes_are_all_wrong_answers_most_confident_first(done):
 
 
 def test_the_nearest_training_image_is_that_of_scikit_learn(done):
-    images = wrongly(stripes(noise=40.0))
+    images = wrongly(stripes(noise=60.0))
     place = {origin: i for i, origin in enumerate(images.origins)}
     tested = {r["file"] for r in rows(done.folder / "predictions.csv")}
     train = np.array([i for origin, i in place.items() if origin not in tested])
@@ -244,7 +244,7 @@ def test_cells_are_safe_in_a_spreadsheet(tmp_path):
 
 
 def test_hostile_names_are_only_text_in_tables_and_on_the_page(tmp_path):
-    images = wrongly(stripes(noise=40.0), 20)
+    images = wrongly(stripes(noise=60.0), 20)
     names = [f"{name}/{i}" for i, name in zip(range(240), itertools.cycle(["=cmd", *HOSTILE]), strict=False)]
     hostile = replace(images, origins=tuple(names), classes=("=HYPERLINK(1)", HOSTILE[0], HOSTILE[1]))
     out = quick(tmp_path / "study", hostile).folder
@@ -300,7 +300,7 @@ def on_disk(images: ImageSet, folder: Path) -> Path:
 
 
 def test_a_study_whose_images_are_gone_keeps_its_lists_only_while_they_are_true(tmp_path):
-    source, out = on_disk(wrongly(stripes(noise=40.0)), tmp_path / "data"), tmp_path / "study"
+    source, out = on_disk(wrongly(stripes(noise=60.0)), tmp_path / "data"), tmp_path / "study"
     first = quick(out, source)
     shutil.rmtree(source)
     again = summarise(out)
@@ -339,7 +339,7 @@ def test_an_encoder_that_is_gone_is_replaced_by_handmade_features(tmp_path):
     study = Study.read(out)
     settings = replace(study.definition.settings, pretrained=str(tmp_path / "nowhere"))
     study.definition = replace(study.definition, settings=settings, features_seconds=1.0)
-    images = wrongly(stripes(noise=40.0))
+    images = wrongly(stripes(noise=60.0))
     prepared = split_and_seal(images, seed=0, test=0.2)
     found = mistakes.study_features(study, prepared)
     assert found.name == "edges (hog)" and not (out / ".work").exists()
