@@ -392,6 +392,7 @@ def test_of_more_mistakes_than_the_page_has_room_for_the_most_confident_are_show
     text = Page((summary.folder / "mistakes.html").read_text(encoding="utf-8")).text()
     assert f"The 5 most confident of {found.wrong} mistakes" in text
     assert "The 3 most suspicious are shown" in text
+    assert f"of {found.check.checked} may be wrong. A regression" in text
     assert len(list((summary.folder / "pictures/mistakes").iterdir())) <= 2 * 5 + 3
 
 
