@@ -61,7 +61,7 @@ def test_the_interval_holds_the_true_gain():
 
 def test_each_method_by_its_two_largest_budgets():
     rng = np.random.default_rng(1)
-    few, some, many = ({r: row for r, row in enumerate(right(rng, e))} for e in (0.4, 0.3, 0.2))
+    few, some, many = (dict(enumerate(right(rng, e))) for e in (0.4, 0.3, 0.2))
     given = {("svm", "5"): few, ("svm", "20"): some, ("svm", "all"): many, ("cnn", "all"): many}
     (found,) = more_labels(given, ("5", "20", "all"), {"5": 50, "20": 200, "all": 800})
     assert (found.method, found.budget, found.fewer, found.labels) == ("svm", "all", 200, 800)
@@ -71,7 +71,7 @@ def test_each_method_by_its_two_largest_budgets():
 
 def test_all_that_is_no_more_than_20_a_class_counts_once():
     rng = np.random.default_rng(2)
-    few, many = ({r: row for r, row in enumerate(right(rng, e))} for e in (0.4, 0.3))
+    few, many = (dict(enumerate(right(rng, e))) for e in (0.4, 0.3))
     given = {("svm", "5"): few, ("svm", "20"): many, ("svm", "all"): many}
     (found,) = more_labels(given, ("5", "20", "all"), {"5": 50, "20": 200, "all": 200})
     assert (found.budget, found.fewer, found.labels) == ("20", 50, 200)

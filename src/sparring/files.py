@@ -4,25 +4,28 @@ A file is written aside, synced and renamed (a folder too), so `kill -9` or a po
 one. A `.jsonl` file grows line by line; a torn last line counts as not written, and the next append removes it.
 """
 
+import csv
 import errno
 import hashlib
+import io
 import json
 import os
 import shutil
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from .errors import FileFormatError, MachineError, UsageError
+from .errors import FileFormatError, MachineError, UsageError, printable
 
 TEMPORARY = ".tmp-"  # names of what is not whole yet begin with this
 LOCK = ".lock"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")  # a cell that begins so is computed by a spreadsheet
 JsonObject = dict[str, Any]  # as json.loads returns it: whoever reads a field checks it
 _serial = count()
 
@@ -143,6 +146,23 @@ def write_bytes(path: Path | str, data: bytes) -> None:
 def write_text(path: Path | str, text: str) -> None:
     """UTF-8, what cannot be encoded written as `?`; see write_bytes."""
     write_bytes(path, text.encode("utf-8", "replace"))
+
+
+def write_csv(path: Path | str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table with a line for each row; no cell is a formula to a spreadsheet (`csv_cell`); see write_bytes."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([csv_cell(cell) for cell in row] for row in rows)
+    write_text(path, text.getvalue())
+
+
+def csv_cell(value: object) -> object:
+    """Return text on one line, with an apostrophe before it where a spreadsheet would compute it; else the value."""
+    if not isinstance(value, str):
+        return value
+    line = printable(value)
+    return f"'{line}" if line.startswith(FORMULA) else line
 
 
 def write_json(path: Path | str, value: object) -> None:

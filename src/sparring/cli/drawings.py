@@ -74,6 +74,8 @@ def draw_summary(screen: Screen, summary: "Summary", page: Path) -> None:
         failed = plural(len(summary.errors), "fit")
         screen.note(f"{failed} failed; the same command with --retry tries them again", style="yellow")
     screen.line(f"\nReport: {page}")
+    for text in lists_words(summary, page.parent):
+        screen.line(text)
     if advice.model:
         screen.line(f"Model:  {page.parent / advice.model}")
     screen.line("\nWhat to do next", style="bold")
@@ -90,6 +92,17 @@ def draw_changes(screen: Screen, against: "BeforeAfter") -> None:
         screen.line(f"- {change.words}: {change.conclusion}")
     for text in against.notes():
         screen.note(f"{text}.")
+
+
+def lists_words(summary: "Summary", folder: Path) -> Iterator[str]:
+    """Yield where all mistakes and the labels to check are, where there are some."""
+    from ..study.mistake_list import MISTAKES, PAGE, SUSPECTS
+
+    if summary.wrong:
+        mistakes = f"All {plural(summary.wrong, 'mistake')}" if summary.wrong > 1 else "The only mistake"
+        yield f"{mistakes}: {folder / PAGE} ({MISTAKES})"
+    if summary.suspects:
+        yield f"{plural(summary.suspects, 'label')} to check: {folder / PAGE}#labels ({SUSPECTS})"
 
 
 def draw_description(screen: Screen, found: "Description") -> None:

@@ -9,6 +9,7 @@ from ..study.summary import Summary
 from .html import template
 from .sections.accuracy import accuracy_section
 from .sections.before import before_section
+from .sections.check import check_section
 from .sections.classes import classes_section
 from .sections.cost import cost_section
 from .sections.data import data_section
@@ -42,6 +43,7 @@ SECTIONS = (
     Section("accuracy", "Accuracy", "How accurate is each method?", accuracy_section, "sections/accuracy.html"),
     Section("scores", "Scores", "Scores, and which differences are real", scores_section, "sections/scores.html"),
     Section("classes", "Classes and mistakes", "Where does it go wrong?", classes_section, "sections/classes.html"),
+    Section("check", "What to look at", "What to look at", check_section, "sections/check.html"),
     Section("gan", "GANs", "What the GANs did", gans_section, "sections/gans.html"),
     Section("cost", "Cost", "What does it cost?", cost_section, "sections/cost.html"),
     Section("data", "Data", "The data", data_section, "sections/data.html"),

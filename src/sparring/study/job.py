@@ -25,8 +25,9 @@ from .before import before_and_after
 from .definition import Definition, EarlierStudy, ReadingOptions, SealedImages, StudySettings
 from .earlier import as_record, earlier_study, parts_of, refuse_unlike, remember
 from .fits import WORK, Fits, OnStudyProgress
+from .mistakes import write_lists
 from .model import FOLDER, save_recommended
-from .pictures import draw_pictures
+from .pictures import draw_pictures, read_again
 from .plan import (
     SEEN,
     Study,
@@ -271,7 +272,10 @@ def summarised(
         advice = replace(advice, model=FOLDER)
     summary = replace(summary, recommendation=advice, verdict=verdict, running=interim)
     summary = replace(summary, against=before_and_after(study, summary, arms, truth))
+    images, prepared = read_again(study.definition, images, prepared)
     summary = draw_pictures(study, summary, arms, truth, images=images, prepared=prepared)
+    if not interim:
+        summary = write_lists(study, summary, arms, truth, images=images, prepared=prepared, say=say)
     summary.write()
     if interim:
         say(StudyProgress("interim", message=verdict))

@@ -32,9 +32,8 @@ def draw_pictures(
 ) -> Summary:
     """Draw the files in pictures/, and return the summary with their names.
 
-    Without images they are read again from the study's source; where that fails, the pictures stay as they are.
+    Without images (`read_again`) the pictures stay as they are.
     """
-    images, prepared = read_again(study.definition, images, prepared)
     if images is None or prepared is None:
         return with_old_pictures(study.folder, summary)
     folder = files.make_folder(study.folder / "pictures")
@@ -77,19 +76,29 @@ def read_again(
 
 def drawn_mistakes(folder: Path, arm: Arm, truth: np.ndarray, prepared: Prepared) -> Iterator[Mistake]:
     """Yield the test images with the highest mean probability of a wrong class, most confident first."""
-    mean = arm.summed / len(arm.rows)
-    said, confidence = mean.argmax(1), mean.max(1)
-    wrong = np.flatnonzero(said != truth)
-    for place, i in enumerate(wrong[np.argsort(-confidence[wrong], kind="stable")][:MISTAKES].tolist()):
+    for place, i in enumerate(wrong_answers(arm, truth)[:MISTAKES].tolist()):
         path = save_png(folder / f"mistake-{place}.png", prepared.images[prepared.test[i]])
-        yield Mistake(
-            method=arm.method,
-            budget=arm.budget,
-            picture=f"pictures/{path.name}",
-            true=prepared.classes[truth[i]],
-            said=prepared.classes[said[i]],
-            confidence=six_digits(float(confidence[i])),
-            wrong_in=int((~arm.right[:, i]).sum()),
-            of=len(arm.rows),
-            origin=prepared.test_origins[i],
-        )
+        yield mistake(arm, i, truth, prepared, f"pictures/{path.name}")
+
+
+def wrong_answers(arm: Arm, truth: np.ndarray) -> np.ndarray:
+    """Return the test images [W] whose mean probability is highest for a wrong class, most confident first."""
+    said, confidence = arm.summed.argmax(1), arm.summed.max(1)
+    wrong = np.flatnonzero(said != truth)
+    return wrong[np.argsort(-confidence[wrong], kind="stable")]
+
+
+def mistake(arm: Arm, i: int, truth: np.ndarray, prepared: Prepared, picture: str) -> Mistake:
+    """Return what a method said of test image `i` over all repeats."""
+    mean = arm.summed[i] / len(arm.rows)
+    return Mistake(
+        method=arm.method,
+        budget=arm.budget,
+        picture=picture,
+        true=prepared.classes[truth[i]],
+        said=prepared.classes[mean.argmax()],
+        confidence=six_digits(float(mean.max())),
+        wrong_in=int((~arm.right[:, i]).sum()),
+        of=len(arm.rows),
+        origin=prepared.test_origins[i],
+    )

@@ -432,7 +432,10 @@ class Recommendation:
 
 @record
 class Mistake:
-    """A test image that the recommended method named wrongly, and with what confidence."""
+    """A test image that the recommended method named wrongly, and with what confidence.
+
+    `nearest`: the labelled training image that is most like it, its class, and how far it is in the study's features.
+    """
 
     method: str
     budget: str
@@ -443,6 +446,10 @@ class Mistake:
     wrong_in: int  # so many of the `of` repeats
     of: int
     origin: str
+    nearest: str | None = None
+    nearest_class: str | None = None
+    nearest_picture: str | None = None
+    distance: float | None = None
 
 
 def in_order(budgets: Iterable[str]) -> tuple[str, ...]:

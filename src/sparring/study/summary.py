@@ -86,6 +86,9 @@ class Summary:
     running: bool = False  # whether fits were still made when this was written
     features_seconds: float | None = None  # for the pretrained features of all images, before the fits
     against: BeforeAfter | None = None  # what changed since an earlier study
+    wrong: int | None = None  # test images that the recommended method named wrongly
+    suspects: int | None = None  # training labels that are probably wrong
+    files: tuple[str, ...] = ()  # lists beside summary.json: predictions.csv, mistakes.csv, suspects.csv, mistakes.json
     folder: Path = field(default=Path(), compare=False, metadata={"written": False})
 
     @classmethod
