@@ -28,11 +28,11 @@ class Screen:
 
     def note(self, text: str = "", style: str = "dim") -> None:
         if not self.quiet:
-            write(self.notes, text, style)
+            paragraph(self.notes, text, style)
 
     def line(self, text: str = "", style: str = "") -> None:
         """One paragraph of the result."""
-        write(self.results, text, style)
+        paragraph(self.results, text, style)
 
     def show_json(self, value: Any) -> None:
         sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
@@ -65,7 +65,7 @@ class Screen:
         return Line(self, what)
 
 
-def write(to: Console, text: str, style: str) -> None:
+def paragraph(to: Console, text: str, style: str) -> None:
     """Print text. A terminal gets its lines broken between words; a path or a word that is too long stays whole."""
     to.print(text, style=style, soft_wrap=not to.is_terminal, overflow="ignore", crop=False)
 

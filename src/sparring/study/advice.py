@@ -7,9 +7,9 @@ from ..words import budget_name, duration, listed, percent, plural, points
 from .headline import (
     FEW_TESTED,
     headline,
+    label_more,
     likely_causes,
     look_at,
-    more_labels,
     next_steps,
     nothing_learned,
     too_few_tested,
@@ -47,7 +47,7 @@ def advise(summary: Summary) -> tuple[Recommendation, str]:
             budget=None,
             sentence=f"Likely causes: {'; '.join(likely_causes(summary, budget))}",
             warnings=tuple(advisor.warnings()),
-            next=(check, *more_labels(summary, advisor.chosen)),
+            next=(check, *label_more(summary, advisor.chosen)),
         )
         return advice, nothing_learned(summary, floor)
     following = tuple(next_steps(summary, advisor.chosen))

@@ -93,7 +93,7 @@ def likely_causes(summary: Summary, budget: str) -> Iterator[str]:
 
 def next_steps(summary: Summary, chosen: ArmScore) -> Iterator[NextStep]:
     """Yield what to do next, the most useful first."""
-    steps = [*more_time(summary, chosen), *more_labels(summary, chosen), *mistakes(summary, chosen)]
+    steps = [*more_time(summary, chosen), *label_more(summary, chosen), *mistakes(summary, chosen)]
     worth = {"time": 0, "labels": 1, "mistakes": 2}
     if not any(step.kind == "labels" and gain(summary, chosen) >= MORE_LABELS for step in steps):
         worth["labels"] = 3
@@ -155,7 +155,7 @@ def gain(summary: Summary, chosen: ArmScore) -> float:
     return found[0] if found else 0.0
 
 
-def more_labels(summary: Summary, chosen: ArmScore) -> Iterator[NextStep]:
+def label_more(summary: Summary, chosen: ArmScore) -> Iterator[NextStep]:
     """Yield what twice as many labels would bring."""
     for row in summary.more_labels:
         if row.method == chosen.method and row.budget == chosen.budget:

@@ -245,7 +245,7 @@ def study_features(study: Study, prepared: Prepared) -> StudyFeatures:
     """
     definition = study.definition
     pretrained, device = definition.settings.pretrained, definition.settings.device
-    with image_files(study.folder / WORK, prepared) as (train, test):
+    with files_of_images(study.folder / WORK, prepared) as (train, test):
         if pretrained != "none" and definition.features_seconds is not None:
             with suppress(SparringError):
                 return encoded_features(pretrained, "cpu" if device == "cpu" else "cuda", train, test)
@@ -253,7 +253,7 @@ def study_features(study: Study, prepared: Prepared) -> StudyFeatures:
 
 
 @contextmanager
-def image_files(folder: Path, prepared: Prepared) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def files_of_images(folder: Path, prepared: Prepared) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield training and test images, uint8 [N,H,W,C], in files that are mapped; those of the fits where they exist."""
     paths = folder / "train.npy", folder / "test.npy"
     there = all(path.exists() for path in paths)
