@@ -40,14 +40,14 @@ def test_the_moments_are_those_of_simulated_studies():
         a, b = simulated(rng, 0.88, 0.82, repeats=6, images=80)
         d = np.asarray(a, float) - b
         means.append(d.mean())
-        more = np.concatenate([d.mean(0), [1.0, -1.0]])
-        found = stats.crossed(stats.of_mean(d.mean(1)), 6, stats.of_mean(more), 80)
+        found = stats.spread_of(d, (1.0, -1.0)).variance()
         told.append(found.variance)
         dfs.append(found.df)
     expected = precision.difference_moments(0.88, 0.82, repeats=6, images=80)
     assert np.mean(means) == pytest.approx(0.06, abs=0.002)
     assert np.var(means) == pytest.approx(expected.variance, rel=0.1)
-    assert np.mean(told) == pytest.approx(expected.told.variance, rel=0.03)
+    # The test never takes a variance to be below one of its first two terms, which adds a little.
+    assert np.mean(told) == pytest.approx(expected.told.variance, rel=0.05)
     assert np.median(dfs) == pytest.approx(expected.told.df, rel=0.2)
 
 

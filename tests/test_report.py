@@ -25,7 +25,7 @@ from sparring.reporting.sections.gans import tried
 from sparring.reporting.sections.scores import scores_section
 from sparring.reporting.study_view import StudyView
 from sparring.reporting.svg import COLOUR, FAMILY_SHAPES, OTHER_ROLES, OWN_COLOUR, colour_role
-from sparring.stats import Bin
+from sparring.study.probabilities import Bin
 from sparring.study.summary import Summary
 
 CHROMIUM = Path("/usr/bin/chromium")

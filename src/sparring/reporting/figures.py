@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from ..stats import Bin
+from ..study.probabilities import Bin
 from ..study.records import ArmScore
 from ..words import count, duration, percent
 from .axes import LineEnd, draw_dots, name_line_ends, percent_ticks, time_ticks

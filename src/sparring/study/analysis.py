@@ -12,8 +12,9 @@ from .. import stats
 from ..devices import hardware, versions
 from ..errors import FileFormatError
 from ..records import Value
-from ..stats import Bin, RepeatedInterval
+from ..stats import RepeatedInterval
 from ..words import listed
+from . import probabilities
 from .ablations import ablations, starts_of, unclean
 from .definition import Definition
 from .learning_curve import more_labels
@@ -62,7 +63,7 @@ class Arm:
     right: np.ndarray  # bool [R,T]
     confidence: np.ndarray  # float32 [R,T]: the probability of that class
     summed: np.ndarray  # float64 [T,K]: probabilities, added up over repeats
-    calibrated: stats.Calibrated
+    calibrated: probabilities.Calibrated
     failed: int = 0  # fits that did not succeed
 
     def mean(self, weights: np.ndarray | None = None) -> float:
@@ -80,7 +81,7 @@ class Arm:
     ) -> "Arm":
         """Return the arm of probabilities float32 [R,T,K], which it does not keep: a study has many of them."""
         said, summed = proba.argmax(-1), proba.sum(0, dtype=float)
-        calibrated = stats.calibration(proba, truth)
+        calibrated = probabilities.calibration(proba, truth)
         return cls(method, budget, rows, said, said == truth, proba.max(-1), summed, calibrated, failed)
 
 
@@ -267,8 +268,8 @@ def confused(arm: Arm, truth: np.ndarray, classes: int) -> ConfusionCounts:
 
 def reliability(arm: Arm) -> ReliabilityBins:
     """Return a reliability diagram over all repeats; counts are per repeat."""
-    curve = stats.Calibration(arm.confidence.ravel(), arm.right.ravel())
-    bins = [Bin(float(b.confidence), float(b.accuracy), float(b.count / len(arm.rows))) for b in curve.table()]
+    curve = probabilities.Calibration(arm.confidence.ravel(), arm.right.ravel())
+    bins = [replace(b, count=float(b.count / len(arm.rows))) for b in curve.table()]
     return ReliabilityBins(arm.method, arm.budget, six_digits(tuple(bins)))
 
 

@@ -68,8 +68,10 @@ def difference_moments(a: float, b: float, *, repeats: int, images: int) -> Diff
     of_images = (once + (repeats - 1) * image - draw) / repeats
     # Two more images, as the test adds them.
     more = ((images - 1) * of_images + 2 + 2 * images * (a - b) ** 2 / (images + 2)) / (images + 1)
-    told = stats.crossed(of_repeats / repeats if repeats > 1 else 0.0, repeats, more / (images + 2), images)
-    return DifferenceMoments(variance, told)
+    of_both = (once - image - draw) / (repeats * images) if repeats > 1 else 0.0
+    first = of_repeats / repeats if repeats > 1 else 0.0
+    spread = stats.Spread(first, more / (images + 2), of_both, repeats, images)
+    return DifferenceMoments(variance, spread.variance())
 
 
 def power(accuracy: float, difference: float, *, repeats: int, images: int) -> float:

@@ -12,7 +12,8 @@ from typing import Any, Literal, NamedTuple
 from ..classifiers.fit_record import Curves, Gate
 from ..errors import FileFormatError
 from ..records import Progress, read_record, record
-from ..stats import Bin, Difference, Interval, RepeatedInterval, Verdict, opposite
+from ..stats import Difference, Interval, RepeatedInterval, Verdict, opposite
+from .probabilities import Bin
 
 STUDY_FORMAT = 2  # of study.json and summary.json
 Ingredient = Literal["pretraining", "features", "unlabelled", "gan", "generated"]

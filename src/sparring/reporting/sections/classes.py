@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from ...stats import Bin
+from ...study.probabilities import Bin
 from ...study.records import ClassRecall, Mistake
 from ...words import number, percent
 from ..dotplots import recall_plot
