@@ -18,7 +18,8 @@ from .records import Ablation, ArmScore, Comparison, NextStep, NotChosen, Reason
 from .summary import Summary
 
 SIMPLEST_FIRST = ("floor", "traditional", "pretrained", "network", "gan", "ensemble")  # simplest first
-CLOSE = 0.005  # a simpler method of the best tie group is chosen when its mean is at most this far below the best
+CLOSE = 0.005  # accuracies and Brier scores that differ by less are as good
+FEWEST = 3  # repeats that a method needs to be chosen
 FEW_IMAGES = 30  # test images of a class below which its recall is rough
 INGREDIENT = {"pretraining": "pretraining", "features": "pretrained features instead of those"}  # in a verdict
 NAMED = 4  # methods that a verdict names one by one
@@ -28,11 +29,15 @@ SMALL_TEST = 200  # test images below which most differences cannot be seen
 def advise(summary: Summary) -> tuple[Recommendation, str]:
     """Return the recommendation and the headline of a summary that has none yet.
 
-    The choice is made at the largest budget, among complete arms of which none is shown to be better and whose mean is
-    within CLOSE of the best: the simplest of them, and of equally simple ones the fastest. An incomplete arm is chosen
-    only where it was better on the repeats that both have, by the interval of that difference. A method of the family
-    "floor" is chosen only where there is no other. Where no method is shown to be better than the floor, nothing was
-    learned and nothing is chosen; with hardly any test images there is a choice, but no headline.
+    The choice is made at the largest budget, among methods of at least FEWEST repeats that the best one leads by no
+    more than a standard error of the difference: those with the best Brier score, complete ones before others, of them
+    those with the best mean (scores and means to within CLOSE), and of them the simplest, then the fastest. A Brier
+    score sees how sure each answer was, so with few test images it tells more than counting what is right (the
+    one-standard-error rule of Breiman et al. 1984, with a proper score). Where balanced accuracy leads, only CLOSE
+    counts, and no Brier score. An incomplete arm is measured by its difference to the best complete one on the repeats
+    that both have. A method of the family "floor" is chosen only where there is no other. Where no method is shown to
+    be better than the floor, nothing was learned and nothing is chosen; with hardly any test images there is a choice,
+    but no headline.
     """
     budget = next((b.budget for b in reversed(summary.budgets) if summary.ranked(b.budget)), None)
     if budget is None:
@@ -40,7 +45,8 @@ def advise(summary: Summary) -> tuple[Recommendation, str]:
         return Recommendation(None, None, nothing, warnings=tuple(failures(summary))), nothing
     advisor = _Advisor(summary, budget)
     others = [s for s in advisor.scores if s is not advisor.chosen]
-    if floor := advisor.unbeaten_floor():
+    floor = advisor.unbeaten_floor()
+    if floor and (summary.test.images >= FEW_TESTED or advisor.chosen is floor):
         check = NextStep("data", "check the labels: images of each class side by side", look_at(summary))
         advice = Recommendation(
             method=None,
@@ -97,22 +103,33 @@ class _Advisor:
         self.learned = [s for s in useful if any(self.above(s, floor) for floor in self.floors())]
         candidates = self.learned or useful or self.scores
         complete = [s for s in candidates if s.n >= summary.repeats] or candidates
-        self.best = complete[0]
-        near = [s for s in complete if summary.leading_score(s).mean >= summary.leading_score(self.best).mean - CLOSE]
-        self.chosen = min((s for s in near if not self.beats(s)), key=self.simplicity)
-        ahead = [(pair.difference.mean, s) for s in candidates if s not in complete and (pair := self.ahead(s))]
-        if ahead:
-            self.chosen = self.best = max(ahead, key=lambda each: each[0])[1]
+        self.first = complete[0]
+        some = [s for s in candidates if s in complete or s.n >= FEWEST]
+        self.best = max(some, key=self.mean)
+        near = [s for s in some if self.is_near(s)]
+        sharpest = min(s.brier.mean for s in near)
+        sharp = [s for s in near if summary.leading != "accuracy" or s.brier.mean <= sharpest + CLOSE]
+        left = [s for s in sharp if s in complete] or sharp
+        top = max(map(self.mean, left))
+        self.chosen = min((s for s in left if self.mean(s) >= top - CLOSE - 1e-9), key=self.simplicity)
 
-    def ahead(self, score: ArmScore) -> Comparison | None:
-        """Return the comparison of an incomplete arm with the chosen one where it is better on their repeats."""
-        pair = self.summary.comparison(score.method, self.chosen.method, self.budget)
-        return pair if pair and pair.n > 1 and pair.difference.low > 0 else None
+    def mean(self, score: ArmScore) -> float:
+        """Return the leading measure; of an incomplete arm that of the best complete one and the difference to it.
 
-    def beats(self, score: ArmScore) -> bool:
-        """Return whether the best method is shown to be better than this one."""
+        So the repeats that it has are compared with the same repeats of the other.
+        """
+        pair = self.summary.comparison(score.method, self.first.method, self.budget)
+        mean = self.summary.leading_score(self.first).mean
+        return self.summary.leading_score(score).mean if pair is None else mean + pair.difference.mean
+
+    def is_near(self, score: ArmScore) -> bool:
+        """Return whether the best method is ahead by no more than a standard error, or by less than CLOSE."""
         pair = self.summary.comparison(self.best.method, score.method, self.budget)
-        return pair is not None and pair.verdict == "better"
+        if score is self.best or pair is None:
+            return score is self.best
+        mean, _, high = pair.difference
+        error = (high - mean) / 2 if self.summary.leading == "accuracy" else 0.0
+        return pair.verdict != "better" and mean <= max(CLOSE, error) + 1e-9
 
     def simplicity(self, score: ArmScore) -> tuple[int, float]:
         family = self.family[score.method]
@@ -181,7 +198,7 @@ class _Advisor:
 
     def standing(self) -> str:
         if self.chosen.n < self.summary.repeats:
-            return f"better than the others on {plural(self.chosen.n, 'repeat')}, which are too few to be sure"
+            return f"chosen by {self.chosen.n} of {plural(self.summary.repeats, 'repeat')}, too few to be sure"
         if self.best.n < ENOUGH:
             return f"with {plural(self.best.n, 'repeat')} no difference can be called real"
         beaten, others = self.better_than()
@@ -193,7 +210,9 @@ class _Advisor:
         if beaten:
             return f"better than {some(beaten)}, {rest}"
         simplest = all(self.simplicity(self.chosen) <= self.simplicity(self.score(name)) for name in others)
-        return f"{rest}, of which it is the {'simplest' if simplest else 'most accurate'} choice"
+        if simplest or self.chosen is self.best:
+            return f"{rest}, of which it is the {'simplest' if simplest else 'most accurate'} choice"
+        return f"{rest}, of which its probabilities are among the best"
 
     def score(self, method: str) -> ArmScore:
         return next(s for s in self.scores if s.method == method)
@@ -206,7 +225,7 @@ class _Advisor:
             yield Reason(
                 "accuracy",
                 f"{best.method} was the most accurate on average ({shown}), but is not shown to be better than "
-                f"{chosen.method}, which is simpler{self.cheaper(best)}",
+                f"{chosen.method}, {self.merit(best)}{self.cheaper(best)}",
             )
         elif best.n >= ENOUGH and (beaten := self.better_than()[0]):
             better = f"it is better than {listed(beaten)}; the test allows for all comparisons of the study"
@@ -218,6 +237,13 @@ class _Advisor:
         yield from (Reason("other budget", text) for text in self.elsewhere())
         yield Reason("time", f"one fit took {duration(chosen.seconds.median)}")
         yield from (Reason("gate", text) for text in self.gates())
+
+    def merit(self, than: ArmScore) -> str:
+        """Return what the chosen method has before one that is a little more accurate."""
+        if than.brier.mean - self.chosen.brier.mean > CLOSE:
+            scores = f"{self.chosen.brier.mean:.3f} against {than.brier.mean:.3f}"
+            return f"whose probabilities are better (Brier score {scores})"
+        return "which is simpler"
 
     def cheaper(self, than: ArmScore) -> str:
         fast, slow = self.chosen.seconds.median, than.seconds.median
