@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import summaries
+from rich.console import Console
 
 import sparring
 from sparring.classifiers import METHODS
@@ -200,6 +201,21 @@ def test_progress_without_a_terminal_is_an_occasional_line(monkeypatch):
         now[0] += 1000
         line(1, 2, "x")
     assert len(sys.stderr.getvalue().splitlines()) == 6
+
+
+def test_prose_breaks_between_words_and_commands_not_at_all(monkeypatch, capsys):
+    """On a terminal of 40 columns; a path that is longer stays whole."""
+    screen, path = Screen(), "a/very/long/path/that/has/no/room/in/a/line/report.html"
+    monkeypatch.setattr(screen, "results", Console(file=sys.stdout, force_terminal=True, width=40, highlight=False))
+    screen.line(f"Eight methods learned to tell ten well-known classes apart.\nReport: {path}")
+    screen.command(f"sparring compare photos --minutes 30 --out {path}")
+    assert capsys.readouterr().out.splitlines() == [
+        "Eight methods learned to tell ten",
+        "well-known classes apart.",
+        "Report:",
+        path,
+        f"  sparring compare photos --minutes 30 --out {path}",
+    ]
 
 
 def test_the_end_of_a_study(capsys):

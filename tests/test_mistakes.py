@@ -188,7 +188,9 @@ def test_mistakes_are_all_wrong_answers_most_confident_first(done):
     assert done.recommended == "weak"
     written = rows(done.folder / "mistakes.csv")
     wrong = [r for r in rows(done.folder / "predictions.csv") if r["method"] == "weak" and r["answer"] != r["truth"]]
-    assert len(written) == done.wrong == len(wrong) > 5
+    score = done.score(done.recommended, done.recommendation.budget)
+    assert len(written) == done.wrong == score.wrong == len(wrong) > 5
+    assert f"the {score.wrong} test images" in done.verdict + str(done.recommendation.next)
     assert {(r["file"], r["truth"], r["answer"]) for r in written} == {
         (r["file"], r["truth"], r["answer"]) for r in wrong
     }

@@ -82,7 +82,7 @@ def draw_summary(screen: Screen, summary: "Summary", page: Path) -> None:
     for step in summary.next:
         screen.line(f"- {capitalised(step.text)}.")
         if step.command:
-            screen.line(f"  {step.command}")
+            screen.command(step.command)
 
 
 def draw_changes(screen: Screen, against: "BeforeAfter") -> None:

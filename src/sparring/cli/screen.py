@@ -5,6 +5,7 @@ import json
 import sys
 import time
 from collections.abc import Container, Iterable, Sequence
+from textwrap import fill
 from typing import Any
 
 from rich.console import Console
@@ -33,6 +34,10 @@ class Screen:
     def line(self, text: str = "", style: str = "") -> None:
         """One paragraph of the result."""
         paragraph(self.results, text, style)
+
+    def command(self, text: str) -> None:
+        """A command to copy: the terminal breaks it where it must, and no line end is put into it."""
+        self.results.print(f"  {text}", soft_wrap=True)
 
     def show_json(self, value: Any) -> None:
         sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
@@ -67,7 +72,10 @@ class Screen:
 
 def paragraph(to: Console, text: str, style: str) -> None:
     """Print text. A terminal gets its lines broken between words; a path or a word that is too long stays whole."""
-    to.print(text, style=style, soft_wrap=not to.is_terminal, overflow="ignore", crop=False)
+    if to.is_terminal:
+        wrapped = (fill(line, to.width, break_long_words=False, break_on_hyphens=False) for line in text.split("\n"))
+        text = "\n".join(wrapped)
+    to.print(text, style=style, soft_wrap=True)
 
 
 def console(file) -> Console:

@@ -244,6 +244,7 @@ def score(arm: Arm, truth: np.ndarray, classes: int) -> ArmScore:
         brier=six_digits(arm.calibrated.brier),
         seconds=FitSeconds(float(np.median(seconds)), tuple(seconds)),
         pretrained=from_elsewhere(arm.rows),
+        wrong=int((arm.summed.argmax(1) != truth).sum()),
     )
 
 

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from ..words import budget_name, duration, listed, percent, plural, points
+from .mistake_list import PAGE
 from .records import ArmScore, NextStep, ShortArm
 from .summary import Summary
 
@@ -169,10 +170,10 @@ def label_more(summary: Summary, chosen: ArmScore) -> Iterator[NextStep]:
 
 def mistakes(summary: Summary, chosen: ArmScore) -> Iterator[NextStep]:
     """Yield a look at what the method got wrong."""
-    wrong = round((1 - chosen.accuracy.mean) * summary.test.images)
-    if wrong:
+    if chosen.wrong:
+        where = "" if summary.running else f": {summary.folder / PAGE}"
         yield NextStep(
             "mistakes",
-            f"look at the images that {chosen.method} got wrong (about {wrong:,} of {summary.test.images:,}): wrong "
-            "labels and classes that overlap show there",
+            f"look at the {plural(chosen.wrong, 'test image')} that {chosen.method} got wrong, for wrong labels and "
+            f"classes that overlap{where}",
         )

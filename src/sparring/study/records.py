@@ -233,6 +233,7 @@ class ArmScore:
     brier: Interval
     seconds: FitSeconds
     pretrained: str | None = None  # what came from ImageNet, in words
+    wrong: int | None = None  # test images that the mean probabilities of all repeats name wrongly
 
 
 @record
