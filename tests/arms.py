@@ -216,3 +216,10 @@ def table(*arms: Arm) -> dict[str, Arm]:
 SMALL = table(
     Arm("good"), Arm("blurred", settings={"blur": 20.0}), Arm("poor", family="floor", settings={"blur": 90.0})
 )
+
+
+class Tells(Estimator):
+    """Says beforehand how long a fit takes."""
+
+    def seconds_for(self, X, y) -> float:
+        return self.seconds

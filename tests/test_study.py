@@ -1042,3 +1042,16 @@ def test_a_full_disk_is_said_plainly_and_the_rows_stay(tmp_path):
     assert not list(out.rglob(".tmp-*"))
     subprocess.run(command(out, 0), check=True, capture_output=True)
     assert len(rows_of(out)) == 24
+
+
+def test_progress_never_goes_back_by_more_than_a_fifth(tmp_path):
+    """Nobody knows how long a slow method takes before it was tried, so until then it may take all the time."""
+    methods = table(
+        Arm("poor", settings={"blur": 30.0, "seconds": 0.05}),
+        Arm("slow", family="network", estimator=arms.Tells, settings={"seconds": 0.4}),
+    )
+    said = []
+    quick(tmp_path / "study", methods=methods, labels=[3, 10], minutes=0.1, progress=said.append)
+    shares = [p.share for p in said if p.share is not None]
+    assert len(shares) > 20 and shares[-1] > 0.8
+    assert max(before - after for before, after in zip(shares, shares[1:], strict=False)) < 0.2

@@ -227,15 +227,18 @@ class Fits:
 
     def try_slow(self) -> None:
         """Find out how long fits of slow methods take, where there is a limit of time and none was made yet."""
-        if self.study.limit is None:
-            return
-        left = {t.method: t for t in sorted(self.schedule.left, key=self.schedule.order, reverse=True)
-                if self.methods[t.method].family not in QUICK_FAMILIES and not self.clock.knows(t.method)}  # fmt: skip
-        if left:
+        if left := self.untried():
             self.say(replace(self.now_at(), message="trying how long a fit of each slow method takes"))
             for name, seconds in zip(left, self.pool.seconds([self.tasks[t] for t in left.values()]), strict=True):
                 if seconds is not None:
                     self.clock.tried[name] = seconds
+
+    def untried(self) -> dict[str, Trial]:
+        """Return a fit of each slow method of which nobody knows how long it takes, where there is a limit of time."""
+        if self.study.limit is None:
+            return {}
+        return {t.method: t for t in sorted(self.schedule.left, key=self.schedule.order, reverse=True)
+                if self.methods[t.method].family not in QUICK_FAMILIES and not self.clock.knows(t.method)}  # fmt: skip
 
     # --- summaries on the way ---
 
@@ -257,6 +260,8 @@ class Fits:
     def now_at(self) -> StudyProgress:
         """Return how far the study is: the fits that are there, of these and those ahead, and its share of time."""
         left, spent = self.schedule.time_left(), self.spent()
+        if self.untried():  # they may take all the time that there is
+            left = max(left, self.schedule.seconds_left() or 0.0)
         ahead = len(self.schedule.planned()) + len(self.schedule.running)
         share = spent / (spent + left) if spent + left > 0 else 0.0
         done = self.there + len(self.fitted)
