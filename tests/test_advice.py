@@ -54,7 +54,8 @@ def summary(
             right, seconds = RepeatedInterval(mean, mean - 0.01, mean + 0.01, each), SECONDS[method]
             balanced = RepeatedInterval(mean, mean - 0.01, mean + 0.01, each)
             times = FitSeconds(seconds, (seconds,) * n)
-            scores.append(ArmScore(method, name, n, 0, right, balanced, none, none, none, times))
+            wrong = round((1 - mean) * images)
+            scores.append(ArmScore(method, name, n, 0, right, balanced, none, none, none, times, wrong=wrong))
         for a, b in combinations(ranked, 2):
             d = accuracy[a] - accuracy[b]
             verdict = "better" if d > real and n >= ENOUGH else "not enough evidence"
@@ -156,7 +157,10 @@ def test_who_finds_rare_classes_has_learned_something():
     advice, verdict = advise(replace(made, scores=scores, leading="balanced accuracy"))
     assert advice.method == "svm"
     assert "about 60 of 100 new images of each class right" in verdict
-    assert "60.0 %, 59.0 %, 61.0 % balanced over the classes" in advice.sentence
+    assert advice.sentence.startswith(
+        "svm: 60.0 % of each class right on average with 5 labels a class (50 in all), 95 % interval 59.0 % to 61.0 % "
+        "(69.0 % of all images)"
+    )
 
 
 def test_what_beats_the_floor_is_chosen_before_what_may_not():
@@ -430,6 +434,14 @@ def test_an_incomplete_arm_is_chosen_only_where_it_is_ahead_on_its_own_repeats()
     assert advice.method == "cnn"
     assert "chosen by 3 of 6 repeats, too few to be sure" in advice.sentence
     assert advise(with_repeats(made, "cnn", 1, 0.06))[0].method == "svm"
+
+
+def test_what_has_too_few_repeats_for_a_verdict_is_not_said_to_be_as_good():
+    """svm is 30 points behind on three repeats: no verdict, and surely not as good."""
+    made = with_repeats(summary({"logistic": 0.88, "svm": 0.6, "cnn": 0.9}, real=0.5), "svm", 3)
+    advice, verdict = advise(made)
+    assert "ahead of svm (too few repeats for a verdict), not told apart from logistic" in advice.sentence
+    assert "1 other may be as good" in verdict
 
 
 def test_where_no_arm_is_complete_the_best_is_chosen():

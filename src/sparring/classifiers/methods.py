@@ -99,7 +99,7 @@ _ROWS = (
     ),
     Method(
         "probe",
-        "Logistic regression on features of a pretrained network",
+        "Linear classifier on features of a pretrained network",
         "A network that learned from other images, as it is, and multinomial logistic regression on what it sees.",
         "pretrained",
         "probe:ProbeClassifier",

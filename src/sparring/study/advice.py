@@ -68,7 +68,7 @@ def advise(summary: Summary) -> tuple[Recommendation, str]:
     )
     if summary.test.images < FEW_TESTED:
         return recommendation, too_few_tested(summary, advisor.chosen)
-    as_good = len(advisor.better_than()[1])
+    as_good = len(advisor.standings()["as good"])
     return recommendation, headline(summary, advisor.chosen, as_good, following[0] if following else None)
 
 
@@ -154,17 +154,18 @@ class _Advisor:
         tried = any(self.family[s.method] != "floor" for s in self.scores)
         return next(iter(self.floors()), None) if tried and not self.learned else None
 
-    def better_than(self) -> tuple[list[str], list[str]]:
-        """Return the methods that the chosen one is better than, and the others that it is not told apart from."""
-        beaten, rest = [], []
+    def standings(self) -> dict[str, list[str]]:
+        """Return the other methods by how the chosen one stands to them: "better", "ahead", "as good".
+
+        "ahead": by the interval of the difference, of methods that have too few repeats for a verdict.
+        """
+        found: dict[str, list[str]] = {"better": [], "ahead": [], "as good": []}
         for score in self.scores:
             pair = self.summary.comparison(self.chosen.method, score.method, self.budget)
-            if score is not self.chosen and pair:
-                if pair.verdict == "better":
-                    beaten.append(score.method)
-                elif pair.verdict != "worse":
-                    rest.append(score.method)
-        return beaten, rest
+            if score is not self.chosen and pair and pair.verdict != "worse":
+                few = min(self.chosen.n, score.n) < self.summary.repeats and pair.difference.low > 0
+                found["better" if pair.verdict == "better" else "ahead" if few else "as good"].append(score.method)
+        return found
 
     # Sentences.
 
@@ -172,14 +173,11 @@ class _Advisor:
         return budget_name(budget, self.summary.labels(budget))
 
     def sentence(self) -> str:
-        mean, low, high = map(percent, self.chosen.accuracy)
-        text = (
-            f"{self.chosen.method}: {mean} of new images right with {self.words(self.budget)}, 95 % interval {low} to "
-            f"{high}"
-        )
-        if self.summary.leading != "accuracy":
-            text += f"; {', '.join(map(percent, self.chosen.balanced_accuracy))} balanced over the classes"
-        return text
+        mean, low, high = map(percent, self.summary.leading_score(self.chosen))
+        balanced = self.summary.leading != "accuracy"
+        what = "of each class right on average" if balanced else "of new images right"
+        text = f"{self.chosen.method}: {mean} {what} with {self.words(self.budget)}, 95 % interval {low} to {high}"
+        return text + (f" ({percent(self.chosen.accuracy.mean)} of all images)" if balanced else "")
 
     def details(self) -> str:
         """Return what stands below the headline: figures, how sure, what pretraining and the GAN brought."""
@@ -201,14 +199,15 @@ class _Advisor:
             return f"chosen by {self.chosen.n} of {plural(self.summary.repeats, 'repeat')}, too few to be sure"
         if self.best.n < ENOUGH:
             return f"with {plural(self.best.n, 'repeat')} no difference can be called real"
-        beaten, others = self.better_than()
-        if not others and beaten:
-            return "better than every other method" if len(beaten) > 1 else f"better than {beaten[0]}"
-        if not others:
-            return "compared with no other method"
+        beaten, ahead, others = self.standings().values()
+        if not others and not ahead:
+            every = "better than every other method" if len(beaten) > 1 else f"better than {some(beaten)}"
+            return every if beaten else "compared with no other method"
+        parts = [f"better than {some(beaten)}"] if beaten else []
+        parts += [f"ahead of {some(ahead)} (too few repeats for a verdict)"] if ahead else []
         rest = f"not told apart from {some(others)}"
-        if beaten:
-            return f"better than {some(beaten)}, {rest}"
+        if parts:
+            return ", ".join([*parts, rest] if others else parts)
         simplest = all(self.simplicity(self.chosen) <= self.simplicity(self.score(name)) for name in others)
         if simplest or self.chosen is self.best:
             return f"{rest}, of which it is the {'simplest' if simplest else 'most accurate'} choice"
@@ -227,7 +226,7 @@ class _Advisor:
                 f"{best.method} was the most accurate on average ({shown}), but is not shown to be better than "
                 f"{chosen.method}, {self.merit(best)}{self.cheaper(best)}",
             )
-        elif best.n >= ENOUGH and (beaten := self.better_than()[0]):
+        elif best.n >= ENOUGH and (beaten := self.standings()["better"]):
             better = f"it is better than {listed(beaten)}; the test allows for all comparisons of the study"
             yield Reason("accuracy", better)
         yield from (Reason("ablation", text) for text in self.brought())
