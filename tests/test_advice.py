@@ -457,16 +457,23 @@ def short(method: str, repeats: int = 0, seconds: float = 600.0, **more) -> Shor
 
 
 def test_methods_without_time_are_named_with_the_command_that_has_it():
-    made = summary({"svm": 0.9}, short=(short("consistency"), short("cnn", 3, 20.0), short("semi-gan", behind="svm")))
+    dear = short("finetune", seconds=4000.0)
+    made = summary({"svm": 0.9}, short=(short("consistency"), short("cnn", 3, 20.0), short("gan", behind="svm"), dear))
     made = replace(made, command="sparring compare photos --minutes 4 --seed 1")
     advice, verdict = advise(made)
     assert verdict.endswith("Next: give it more time.")
     step = advice.next[0]
     assert step.text == (
-        "consistency had no time (a fit takes up to 10 min); they may be better or not. The same command with "
-        "--minutes 60 goes on"
+        "consistency had no time (a fit takes 10 min) and may be better or not. The same command with --minutes 60 "
+        "goes on and gives it 3 repeats"
     )
     assert step.command == "sparring compare photos --seed 1 --minutes 60"
+    few, _ = advise(replace(made, short=(short("cnn", 3, 20.0),)))
+    assert few.next[0].text.startswith("cnn had time for few repeats. The same command with --minutes 15 goes on")
+    both, _ = advise(replace(made, short=(short("consistency"), short("cnn", seconds=30.0))))
+    assert both.next[0].text.startswith("cnn had no time (a fit takes 30 s)")
+    both, _ = advise(replace(made, short=(short("consistency", seconds=60.0), short("cnn", seconds=30.0))))
+    assert both.next[0].text.startswith("cnn and consistency had no time (a fit takes up to 60 s)")
 
 
 def test_without_time_is_said_in_words():

@@ -14,12 +14,11 @@ from .headline import (
     nothing_learned,
     too_few_tested,
 )
-from .records import Ablation, ArmScore, Comparison, NextStep, NotChosen, Reason, Recommendation
+from .records import FEWEST, Ablation, ArmScore, Comparison, NextStep, NotChosen, Reason, Recommendation
 from .summary import Summary
 
 SIMPLEST_FIRST = ("floor", "traditional", "pretrained", "network", "gan", "ensemble")  # simplest first
 CLOSE = 0.005  # accuracies and Brier scores that differ by less are as good
-FEWEST = 3  # repeats that a method needs to be chosen
 FEW_IMAGES = 30  # test images of a class below which its recall is rough
 INGREDIENT = {"pretraining": "pretraining", "features": "pretrained features instead of those"}  # in a verdict
 NAMED = 4  # methods that a verdict names one by one

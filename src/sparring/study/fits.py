@@ -18,8 +18,8 @@ from .headline import time_words
 from .plan import QUICK_FAMILIES, Study, seed_of
 from .pool import Event, Pool
 from .prepared import Prepared, label_draws
-from .records import SEAL, StudyProgress, Trial
-from .schedule import FEWEST, Place, Schedule
+from .records import FEWEST, SEAL, StudyProgress, Trial
+from .schedule import Place, Schedule
 from .sealed import Sealed
 from .timing import Clock, settle_jobs
 from .worker import (

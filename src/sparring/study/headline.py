@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from ..words import budget_name, duration, listed, percent, plural, points
 from .mistake_list import PAGE
-from .records import ArmScore, NextStep, ShortArm
+from .records import FEWEST, ArmScore, NextStep, ShortArm
 from .summary import Summary
 
 FEW_TESTED = 20  # test images below which there is no headline: one of them is more than 5 points
@@ -102,25 +102,34 @@ def next_steps(summary: Summary, chosen: ArmScore) -> Iterator[NextStep]:
 
 
 def more_time(summary: Summary, chosen: ArmScore) -> Iterator[NextStep]:
-    """Yield the methods that had no time at the budget of the advice, and the minutes that they need."""
+    """Yield the methods that the next of MINUTES would give enough repeats at the budget of the advice."""
     short = [arm for arm in summary.short if arm.budget == chosen.budget and arm.behind is None]
-    left_out = [arm for arm in short if not arm.repeats]
-    if not short:
+    left_out = sorted((arm for arm in short if not arm.repeats), key=lambda arm: arm.seconds)
+    if left_out:
+        minutes = enough_minutes(summary, left_out[:1], FEWEST)
+        first = [left_out[: i + 1] for i in range(len(left_out))]
+        fit_in = [arms[-1] for arms in first if enough_minutes(summary, arms, FEWEST) <= minutes]
+        names, longest = [arm.method for arm in fit_in], duration(max(arm.seconds for arm in fit_in))
+        them, at_most = ("them", "up to ") if len(names) > 1 else ("it", "")
+        text = (
+            f"{listed(names)} had no time (a fit takes {at_most}{longest}) and may be better or not. The same command "
+            f"with --minutes {minutes} goes on and gives {them} {FEWEST} repeats"
+        )
+    elif short:
+        minutes = enough_minutes(summary, short, summary.repeats)
+        text = (
+            f"{listed([arm.method for arm in short])} had time for few repeats. The same command with --minutes "
+            f"{minutes} goes on and gives all of them"
+        )
+    else:
         return
-    minutes = enough_minutes(summary, short)
-    names = [arm.method for arm in (left_out or short)]
-    what = "had no time" if left_out else "had time for few repeats"
-    text = (
-        f"{listed(names)} {what} (a fit takes up to {duration(max(arm.seconds for arm in short))}); they may be better "
-        f"or not. The same command with --minutes {minutes} goes on"
-    )
     yield NextStep("time", text, with_minutes(summary.command, minutes))
 
 
-def enough_minutes(summary: Summary, short: list[ShortArm]) -> int:
-    """Return the minutes that the study needs with these arms in full, as one of MINUTES or whole days."""
+def enough_minutes(summary: Summary, arms: Sequence[ShortArm], repeats: int) -> int:
+    """Return the minutes that the study needs with so many repeats of these arms, as one of MINUTES or whole days."""
     jobs = max(1, summary.machine.jobs or 1)
-    more = sum((arm.wanted - arm.repeats) * arm.seconds for arm in short) / jobs + max(arm.seconds for arm in short)
+    more = sum((repeats - arm.repeats) * arm.seconds for arm in arms) / jobs + max(arm.seconds for arm in arms)
     needed = 1.2 * (more + sum(sum(s.seconds.each) for s in summary.scores) / jobs) / 60
     return next((m for m in MINUTES if m >= needed), 1440 * math.ceil(needed / 1440))
 

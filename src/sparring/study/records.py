@@ -17,6 +17,7 @@ from .probabilities import Bin
 
 STUDY_FORMAT = 2  # of study.json and summary.json
 Ingredient = Literal["pretraining", "features", "unlabelled", "gan", "generated"]
+FEWEST = 3  # repeats that a method gets before any gets more, and needs to be recommended
 STUDY, ROWS, SUMMARY, SEAL = "study.json", "results.jsonl", "summary.json", "sealed.bin"
 
 

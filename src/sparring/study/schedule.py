@@ -7,7 +7,8 @@ A fit always takes all of its steps. So time decides how many fits there are, ne
 3. all repeats there, of the quickest method first;
 4. slow methods at the other budgets: FEWEST repeats, or none;
 5. all repeats there;
-6. further repeats of arms that are clearly behind (stats.clearly_behind).
+6. further repeats of arms that are clearly behind (stats.clearly_behind);
+7. slow methods that had no room at the largest budget, at the others: they cannot be recommended, and say something.
 
 What no longer fits into the time is left out, and named with its reason.
 """
@@ -17,11 +18,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .plan import QUICK_FAMILIES
-from .records import ShortArm, Trial
+from .records import FEWEST, ShortArm, Trial
 from .timing import Clock
 from .worker import AnyMethod
 
-FEWEST = 3  # repeats that a method gets at a budget before any gets more
 Place = tuple[str, str]  # method, budget
 Unit = tuple[int, Place, int]  # stage, arm, and at the first stage the repeat: what is made whole or not at all
 
@@ -129,15 +129,20 @@ class Schedule:
         if self.refit:
             last = max((self.clock.fit(Trial(m, self.budgets[-1], 0)) for m, b in self.made if b == self.budgets[-1]
                         and (m, b) not in self.behind), default=0.0)  # fmt: skip
-        for (stage, place, _), trials in self.units().items():
+        units = list(self.units().items())
+        deferred = len(units)
+        for number, (unit, trials) in enumerate(units):  # grows by what is deferred
+            stage, place, _ = unit
+            if stage > 3 and number < deferred and not self.covers(place[0], chosen):
+                units.append((unit, trials))
+                continue
             more, refit = load, last
             for trial in trials:
                 more = more.plus(self.clock.fit(trial), alone=trial.method in self.alone)
                 if self.refit and trial.budget == self.budgets[-1]:
                     refit = max(refit, self.clock.fit(trial))
             alone_fits = self.is_first(trials[0]) and self.clock.fit(trials[0]) <= (self.seconds or 0.0)
-            elsewhere = stage > 3 and not self.covers(place[0], chosen)
-            if elsewhere or place in full or not (room is None or alone_fits or more.seconds + refit <= room):
+            if place in full or not (room is None or alone_fits or more.seconds + refit <= room):
                 full.add(place)
                 continue
             load, last = more, refit
@@ -149,7 +154,7 @@ class Schedule:
         return self.stage(trial) == 1 and trial.repeat == 0
 
     def covers(self, method: str, chosen: Iterable[Trial]) -> bool:
-        """Return whether a method has fits at the largest budget: without them other budgets do not matter."""
+        """Return whether a method has fits at the largest budget: without them its others come last."""
         place, left = (method, self.budgets[-1]), {trial[:2] for trial in self.left}
         return place in self.made or place not in left or any(trial[:2] == place for trial in chosen)
 
