@@ -7,7 +7,7 @@ from arms import Arm, table
 from sparring.study.plan import all_trials
 from sparring.study.records import FEWEST, FitMachine, FitRow, Trial
 from sparring.study.schedule import Schedule
-from sparring.study.timing import MEMBERS_FITS, Clock
+from sparring.study.timing import GROWTH, MEMBERS_FITS, Clock
 
 METHODS = table(
     Arm("floor", family="floor"), Arm("quick"), Arm("net", family="network"), Arm("dear", family="network"),
@@ -188,9 +188,9 @@ def test_a_fit_is_estimated_by_what_is_nearest():
     clock.heard(row(Trial("quick", "5", 0), 4.0))
     clock.heard(row(Trial("quick", "5", 1), 6.0))
     assert clock.fit(Trial("quick", "5", 2)) == 5.0
-    assert clock.fit(Trial("quick", "20", 0)) == 20.0  # four times as many labels
+    assert clock.fit(Trial("quick", "20", 0)) == pytest.approx(5.0 * 4**GROWTH)  # four times as many labels
     clock.heard(row(Trial("quick", "20", 0), 7.0))
-    assert clock.fit(Trial("quick", "all", 0)) == 7.0 * 500 / 200
+    assert clock.fit(Trial("quick", "all", 0)) == pytest.approx(7.0 * 2.5**GROWTH)
     assert clock.fit(Trial("both", "20", 0)) == MEMBERS_FITS * 7.0
     clock.heard(row(Trial("net", "5", 0), 11.0))
     assert clock.fit(Trial("net", "all", 0)) == 11.0  # what was made counts more than a trial

@@ -1055,3 +1055,19 @@ def test_progress_never_goes_back_by_more_than_a_fifth(tmp_path):
     shares = [p.share for p in said if p.share is not None]
     assert len(shares) > 20 and shares[-1] > 0.8
     assert max(before - after for before, after in zip(shares, shares[1:], strict=False)) < 0.2
+
+
+def test_methods_that_need_no_pretrained_network_come_before_its_features(tmp_path, monkeypatch):
+    """Features of many images take minutes, and a first answer need not wait for them."""
+    told = []
+    looks = method("looks", "traditional", arms.Estimator, needs_pretrained=False)
+    monkeypatch.setattr("sparring.study.fits.looks_through", lambda m: m.name == "looks")
+    monkeypatch.setattr("sparring.study.fits.compute_features", lambda *_: told.append("features") or 1.0)
+
+    def said(progress):
+        if progress.finished:
+            told.append(progress.finished.method)
+
+    methods = {**table(Arm("poor", settings={"blur": 30.0})), "looks": looks}
+    quick(tmp_path / "study", methods=methods, labels=3, repeats=2, pretrained="efficientnet-lite0", progress=said)
+    assert told[:3] == ["poor", "features", "looks"] and sorted(told[3:]) == ["looks", "poor"]

@@ -15,6 +15,7 @@ from ..devices import cores
 from ..images import grid, save_png
 from ..words import duration, plural
 from .headline import time_words
+from .label_errors import seconds_to_check
 from .plan import QUICK_FAMILIES, Study, seed_of
 from .pool import Event, Pool
 from .prepared import Prepared, label_draws
@@ -82,7 +83,6 @@ class Fits:
         self.schedule = self.schedule_for(missing)
         self.say(replace(self.now_at(), message=self.beforehand(missing)))
         try:
-            self.features_first(missing)
             self.make_all(missing)
         except KeyboardInterrupt:
             done = self.there + len(self.fitted)
@@ -93,10 +93,9 @@ class Fits:
     def make_all(self, missing: list[Trial]) -> None:
         """Make a first fit of all that is quick, then what the time has room for."""
         study, before = self.study, self.study.definition.complete
-        if any(self.schedule.is_first(trial) for trial in missing):
-            self.schedule.only_first = True
-            self.round()
-            self.schedule.only_first = False
+        self.first_round({name for name, method in self.methods.items() if not looks_through(method)})
+        self.features_first(missing)
+        self.first_round(set(self.methods))
         self.try_slow()
         self.summarise_now()
         self.say(replace(self.now_at(), message=self.plan_words()))
@@ -105,6 +104,12 @@ class Fits:
         short = study.definition.short if before else self.schedule.short(done, study.definition.repeats)
         study.save(short=short, complete=True)
 
+    def first_round(self, names: set[str]) -> None:
+        """Make the first fits of those of these methods that are quick."""
+        self.schedule.only = lambda trial: trial.method in names and self.schedule.is_first(trial)
+        self.round()
+        self.schedule.only = None
+
     def spent(self) -> float:
         """Return the seconds that the study took so far, earlier commands included."""
         return self.before + time.monotonic() - self.begun
@@ -112,7 +117,8 @@ class Fits:
     def schedule_for(self, missing: Iterable[Trial]) -> Schedule:
         limit = self.study.limit
         if limit is not None:
-            limit = (1 - MARGIN_SHARE) * limit - self.spent()
+            lists = seconds_to_check(self.prepared.labels)
+            limit = (1 - MARGIN_SHARE) * limit - self.spent() - lists
         budgets = self.study.definition.budgets
         return Schedule(
             self.methods, budgets, missing, self.clock, limit, self.pool.jobs, alone=self.alone, refit=self.refit
@@ -134,7 +140,7 @@ class Fits:
     def events(self, work: Callable[[Task], Outcome]) -> Iterator[Event]:
         """Yield what the pool says: first of fits that run side by side, then of those that run alone."""
         yield from self.pool.run(partial(self.take, alone=False), work)
-        if not self.schedule.only_first and any(trial.method in self.alone for trial in self.schedule.planned()):
+        if self.schedule.only is None and any(trial.method in self.alone for trial in self.schedule.planned()):
             self.pool.resize(min(self.pool.jobs, 1), cores())
             yield from self.pool.run(partial(self.take, alone=True), work)
 

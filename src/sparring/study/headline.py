@@ -180,7 +180,7 @@ def label_more(summary: Summary, chosen: ArmScore) -> Iterator[NextStep]:
 def mistakes(summary: Summary, chosen: ArmScore) -> Iterator[NextStep]:
     """Yield a look at what the method got wrong."""
     if chosen.wrong:
-        where = "" if summary.running else f": {summary.folder / PAGE}"
+        where = "" if summary.running else f" ({PAGE})"
         yield NextStep(
             "mistakes",
             f"look at the {plural(chosen.wrong, 'test image')} that {chosen.method} got wrong, for wrong labels and "

@@ -63,7 +63,7 @@ class Schedule:
     alone: frozenset[str] = frozenset()
     refit: bool = True
     now: Callable[[], float] = time.monotonic
-    only_first: bool = False  # whether to begin nothing but the first fits of quick methods
+    only: Callable[[Trial], bool] | None = None  # which fits may begin now; None for all
     behind: dict[Place, str] = field(default_factory=dict)  # arm -> the method that it is behind
 
     def __post_init__(self) -> None:
@@ -75,7 +75,7 @@ class Schedule:
     def take(self, *, alone: bool) -> Trial | None:
         """Begin the next fit of those that run alone, or of the others; None where there is no room for one now."""
         ready = (trial for trial in self.planned() if (trial.method in self.alone) == alone)
-        trial = next((trial for trial in ready if not self.only_first or self.is_first(trial)), None)
+        trial = next((trial for trial in ready if self.only is None or self.only(trial)), None)
         if trial is not None:
             self.left.discard(trial)
             self.running[trial] = self.now()
