@@ -59,7 +59,7 @@ def draw_summary(screen: Screen, summary: "Summary", page: Path) -> None:
     screen.line(summary.verdict, style="bold")
     advice = summary.recommendation
     if advice.sentence and advice.sentence != summary.verdict:
-        screen.line(f"{capitalised(advice.sentence)}.")
+        screen.line(f"{advice.sentence}.")
     for b in summary.budgets:
         title = f"\n{capitalised(budget_name(b.budget, b.labels))}"
         screen.table(TABLE_COLUMNS, summary.table(b.budget), title=title, right=("accuracy",))
