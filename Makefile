@@ -44,7 +44,7 @@ $(TESTABLE): $(INSTALLED)
 	@touch $@
 
 demo: $(INSTALLED)
-	@$(BIN)/sparring compare digits --out $(DEMO)
+	@$(BIN)/sparring compare digits --minutes 4 --out $(DEMO)
 
 # Two processes with one thread each: more would fight for the cores.
 test: export OMP_NUM_THREADS = 1

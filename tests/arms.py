@@ -223,3 +223,14 @@ class Tells(Estimator):
 
     def seconds_for(self, X, y) -> float:
         return self.seconds
+
+
+class Dawdles(Estimator):
+    """Takes far longer than it says."""
+
+    def seconds_for(self, X, y) -> float:
+        return 0.1
+
+    def fit(self, X, y):
+        time.sleep(60)
+        return super().fit(X, y)

@@ -478,10 +478,11 @@ def test_methods_without_time_are_named_with_the_command_that_has_it():
 
 def test_without_time_is_said_in_words():
     told = list(time_words([short("consistency"), short("cnn", 3), replace(short("cnn", 3), budget="all"),
-                            short("net", 3, behind="svm")]))  # fmt: skip
+                            short("net", 3, behind="svm"), short("ensemble")], {"ensemble", "cnn"}))  # fmt: skip
     assert told == [
         "No time for consistency (10 min a fit)",
-        "Fewer repeats of cnn at 5 and all (3 of 6) and net at 5 (3 of 6, clearly behind svm)",
+        "Fewer repeats of cnn at 5 and all (3 of 6), net at 5 (3 of 6, clearly behind svm) and ensemble at 5 (none of "
+        "6)",
     ]
 
 

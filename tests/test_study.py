@@ -1071,3 +1071,19 @@ def test_methods_that_need_no_pretrained_network_come_before_its_features(tmp_pa
     methods = {**table(Arm("poor", settings={"blur": 30.0})), "looks": looks}
     quick(tmp_path / "study", methods=methods, labels=3, repeats=2, pretrained="efficientnet-lite0", progress=said)
     assert told[:3] == ["poor", "features", "looks"] and sorted(told[3:]) == ["looks", "poor"]
+
+
+def test_a_fit_that_takes_far_longer_than_thought_does_not_hold_up_the_study(tmp_path):
+    """It is ended, leaves no row, and is named; a method that was made is recommended all the same."""
+    slow = Arm("slow", family="network", estimator=arms.Dawdles)
+    methods = table(Arm("poor", settings={"blur": 30.0}), slow)
+    said, start = [], time.monotonic()
+    summary = quick(
+        tmp_path / "study", methods=methods, labels=3, minutes=0.15, jobs=1, progress=lambda p: said.append(p.message)
+    )
+    assert time.monotonic() - start < 30
+    assert {row["method"] for row in rows_of(summary.folder)} == {"poor"}
+    arm = next(arm for arm in summary.short if arm.method == "slow")
+    assert arm.repeats == 0 and 1 < arm.seconds < 20
+    assert any("slow took longer than thought" in text for text in said)
+    assert summary.recommended == "poor"

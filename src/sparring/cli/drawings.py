@@ -66,7 +66,7 @@ def draw_summary(screen: Screen, summary: "Summary", page: Path) -> None:
     screen.note("Methods that share a letter were not told apart.")
     if summary.against:
         draw_changes(screen, summary.against)
-    for text in time_words(summary.short):
+    for text in time_words(summary.short, {score.method for score in summary.scores}):
         screen.note(text)
     for warning in advice.warnings:
         screen.note(capitalised(warning), style="yellow")

@@ -13,7 +13,7 @@ import numpy as np
 from .. import files, stats
 from ..devices import cores
 from ..images import grid, save_png
-from ..words import duration, plural
+from ..words import duration, listed, plural
 from .headline import time_words
 from .label_errors import seconds_to_check
 from .plan import QUICK_FAMILIES, Study, seed_of
@@ -36,6 +36,7 @@ from .worker import (
 WORK = ".work"  # arrays that processes map; gone when the command ends
 SUMMARY_EVERY = 30.0  # seconds between two summaries of a study that still runs
 SUMMARY_SHARE = 0.05  # of the time, at most, that they take
+OVERTIME = 1.15  # times the limit at which a fit that takes longer than thought is given up
 MARGIN_SHARE = 0.05  # of the time for what nobody foresees
 OnStudyProgress = Callable[[StudyProgress], None]
 
@@ -136,6 +137,9 @@ class Fits:
             self.say(replace(self.now_at(), running=at_work, finished=outcome.row if outcome else None))
             if outcome is not None and self.due():
                 self.summarise_now()
+            if running and self.is_over():
+                self.give_up(running)
+                break
 
     def events(self, work: Callable[[Task], Outcome]) -> Iterator[Event]:
         """Yield what the pool says: first of fits that run side by side, then of those that run alone."""
@@ -144,8 +148,20 @@ class Fits:
             self.pool.resize(min(self.pool.jobs, 1), cores())
             yield from self.pool.run(partial(self.take, alone=True), work)
 
+    def is_over(self) -> bool:
+        """Return whether the study has no time left at all."""
+        return self.study.limit is not None and self.spent() > OVERTIME * self.study.limit
+
+    def give_up(self, tasks: Sequence[Task]) -> None:
+        """End these fits: they leave no row, and count as not made. What a fit takes may depend on its labels."""
+        self.pool.stop()
+        for task in tasks:
+            self.schedule.give_up(task.trial)
+        names = listed(sorted({task.trial.method for task in tasks}))
+        self.say(replace(self.now_at(), message=f"time is over: {names} took longer than thought, which is not judged"))
+
     def take(self, *, alone: bool) -> Task | None:
-        trial = self.schedule.take(alone=alone)
+        trial = None if self.is_over() else self.schedule.take(alone=alone)
         return None if trial is None else self.tasks[trial]
 
     def keep(self, outcome: Outcome) -> None:
@@ -289,4 +305,5 @@ class Fits:
         text = f"{plural(len(planned), 'more fit')}, about {duration(self.schedule.time_left())}"
         done = Counter(row.trial[:2] for row in self.rows.values() if row.status == "ok")
         out = self.schedule.short(done, self.study.definition.repeats)
-        return ". ".join([text, *time_words(out)])
+        measured = {method for method, _ in done} | {trial.method for trial in planned}
+        return ". ".join([text, *time_words(out, measured)])

@@ -3,7 +3,7 @@
 import math
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from ..words import budget_name, duration, listed, percent, plural, points
 from .mistake_list import PAGE
@@ -141,9 +141,12 @@ def with_minutes(command: str | None, minutes: int) -> str | None:
     return f"{re.sub(r' --minutes[ =][^ ]+', '', command)} --minutes {minutes}"
 
 
-def time_words(short: Sequence[ShortArm]) -> Iterator[str]:
-    """Yield what a study had no time for, in words: whole methods, then methods with fewer repeats than wanted."""
-    some = {arm.method for arm in short if arm.repeats}
+def time_words(short: Sequence[ShortArm], measured: Iterable[str]) -> Iterator[str]:
+    """Yield what a study had no time for, in words: whole methods, then methods with fewer repeats than wanted.
+
+    `measured`: the methods with fits at any budget.
+    """
+    some = {*measured, *(arm.method for arm in short if arm.repeats)}
     whole = {arm.method: arm.seconds for arm in short}
     out = [f"{name} ({duration(seconds)} a fit)" for name, seconds in whole.items() if name not in some]
     if out:
@@ -153,7 +156,7 @@ def time_words(short: Sequence[ShortArm]) -> Iterator[str]:
         if arm.method in some:
             parts.setdefault((arm.method, arm.repeats, arm.wanted, arm.behind), []).append(arm.budget)
     fewer = [
-        f"{name} at {listed(budgets)} ({count} of {wanted}{f', clearly behind {behind}' if behind else ''})"
+        f"{name} at {listed(budgets)} ({count or 'none'} of {wanted}{f', clearly behind {behind}' if behind else ''})"
         for (name, count, wanted, behind), budgets in parts.items()
     ]
     if fewer:

@@ -70,6 +70,7 @@ class Schedule:
         self.left = set(self.missing)
         self.running: dict[Trial, float] = {}  # when each began
         self.begun = self.now()
+        self.overdue: dict[Place, float] = {}  # seconds after which a fit was given up
         self.made: set[Place] = set()  # arms of which a fit was made
 
     def take(self, *, alone: bool) -> Trial | None:
@@ -84,6 +85,11 @@ class Schedule:
 
     def ended(self, trial: Trial) -> None:
         self.running.pop(trial, None)
+
+    def give_up(self, trial: Trial) -> None:
+        """Take note of a fit that took too long and was ended."""
+        self.overdue[trial[:2]] = self.now() - self.running.pop(trial)
+        self.left.add(trial)
 
     def stage(self, trial: Trial) -> int:
         further, elsewhere = trial.repeat >= FEWEST, trial.budget != self.budgets[-1]
@@ -176,6 +182,6 @@ class Schedule:
                 ahead = sum(trial[:2] == place for trial in (*planned, *self.running))
                 count = done.get(place, 0) + ahead
                 if place in wanting and count < repeats:
-                    seconds = self.clock.fit(Trial(method, budget, 0))
+                    seconds = max(self.clock.fit(Trial(method, budget, 0)), self.overdue.get(place, 0.0))
                     found.append(ShortArm(method, budget, count, repeats, round(seconds, 1), self.behind.get(place)))
         return tuple(found)

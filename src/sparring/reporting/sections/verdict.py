@@ -60,4 +60,5 @@ def verdict_section(study: StudyView) -> VerdictSection:
         for kind in order
     )
     reasons = tuple(r.text for r in study.summary.recommendation.reasons if r.kind != "ablation")
-    return VerdictSection(reasons, cards, HELPED, tuple(time_words(study.summary.short)))
+    measured = {score.method for score in study.summary.scores}
+    return VerdictSection(reasons, cards, HELPED, tuple(time_words(study.summary.short, measured)))
