@@ -355,17 +355,19 @@ def change_test(
 
     Each study has repeats of its own (other label draws), so these are not paired: V = s_new^2 / R + s_old^2 / S +
     s_t^2 / T, with the variances of both studies' repeat means and that of the images' differences of means, and
-    Satterthwaite's degrees of freedom (Welch 1947). V is too large where both studies draw the same labels.
+    Satterthwaite's degrees of freedom (Welch 1947), for which those between repeats count CAUTION times. V is too large
+    where both studies draw the same labels.
     """
     scale = 1.0 if weights is None else weights
     new, old = np.asarray(new, float) * scale, np.asarray(old, float) * scale
     apart = np.concatenate([new.mean(0) - old.mean(0), [1.0, -1.0]])  # two more images, as in _difference_spread
     repeats = [(of_mean(right.mean(1)), len(right)) for right in (new, old)]
-    spread = summed(*repeats, (of_mean(apart), new.shape[1]))
-    mean, error = float(new.mean() - old.mean()), math.sqrt(spread.variance)
-    half = t_quantile(spread.df) * error
-    p = min(1.0, 2 * t_tail(abs(mean) / error, spread.df))
-    return ChangeTest(Interval(mean, mean - half, mean + half), p, tost_p(mean, error, spread.df, margin=margin))
+    of_images = (of_mean(apart), new.shape[1])
+    df = summed(*((CAUTION * variance, n) for variance, n in repeats), of_images).df
+    mean, error = float(new.mean() - old.mean()), math.sqrt(summed(*repeats, of_images).variance)
+    half = t_quantile(df) * error
+    p = min(1.0, 2 * t_tail(abs(mean) / error, df))
+    return ChangeTest(Interval(mean, mean - half, mean + half), p, tost_p(mean, error, df, margin=margin))
 
 
 def class_weights(truth: np.ndarray) -> np.ndarray:
