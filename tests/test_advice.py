@@ -163,6 +163,22 @@ def test_who_finds_rare_classes_has_learned_something():
     )
 
 
+def test_answers_that_have_to_do_with_the_images_are_better_than_guessing():
+    """With a handful of test images of a class the interval is wide; the permutation test needs none."""
+    made = summary({"majority": 0.20, "svm": 0.60}, real=0.9)
+
+    def advised(p: float, ahead: bool = True):
+        pairs = tuple(
+            replace(pair, difference=pair.difference if ahead else pair.difference.reversed(), p=0.2)
+            for pair in made.pairs
+        )
+        return advise(replace(made, pairs=pairs, scores=tuple(replace(s, guessing=p) for s in made.scores)))[0]
+
+    assert advised(0.001).method == "svm"
+    assert advised(0.06).method is None
+    assert advised(0.001, ahead=False).method is None
+
+
 def test_what_beats_the_floor_is_chosen_before_what_may_not():
     """svm is simpler and close, but not shown to have learned."""
     made = summary({"majority": 0.70, "svm": 0.718, "cnn": 0.721})

@@ -148,6 +148,49 @@ def test_no_difference_has_p_one():
     assert stats.sign_flip_p(np.zeros(6)) == 1.0
 
 
+def guesses(images: int, classes: int, repeats: int, right: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return answers [R,T] that know a share of the true classes [T], the first class being most of them."""
+    rng = random(seed)
+    shares = np.r_[0.7, np.full(classes - 1, 0.3 / (classes - 1))]
+    truth = rng.choice(classes, images, p=shares)
+    said = rng.choice(classes, (repeats, images), p=shares)
+    return np.where(rng.random(said.shape) < right, truth, said), truth
+
+
+@pytest.mark.parametrize("balanced", [False, True])
+def test_the_test_against_guessing_is_scipys(balanced):
+    said, truth = guesses(40, 3, 2, 0.1, seed=1)
+    weights = stats.class_weights(truth) if balanced else np.ones(40)
+    worth = {k: weights[truth == k][0] for k in truth}
+
+    def mean(order: np.ndarray) -> float:
+        return float(((said == order) * np.array([worth[k] for k in order])).mean())
+
+    expected = scipy_stats.permutation_test(
+        (truth,), mean, permutation_type="pairings", alternative="greater", n_resamples=4000, rng=0
+    )
+    assert stats.guess_p(said, truth, weights=weights) == pytest.approx(expected.pvalue, abs=0.02)
+    assert 0.01 < expected.pvalue < 0.4
+
+
+def test_beyond_some_images_the_normal_distribution_stands_for_the_orders(monkeypatch):
+    said, truth = guesses(600, 4, 3, 0.02, seed=3)
+    weights = stats.class_weights(truth)
+    drawn = stats.guess_p(said, truth, weights=weights)
+    monkeypatch.setattr(stats, "ORDERS", 599)
+    assert stats.guess_p(said, truth, weights=weights) == pytest.approx(drawn, abs=0.02)
+    assert 0.01 < drawn < 0.4
+
+
+def test_guesses_are_told_from_answers_with_a_single_image_of_a_class():
+    ps = [stats.guess_p(*guesses(60, 6, 6, 0.0, seed), weights=None) for seed in range(300)]
+    assert np.mean(np.array(ps) <= 0.05) <= 0.08  # 5 % and three standard errors
+    truth = np.r_[np.zeros(44, int), 1, 1, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 5, 5, 5, 5]
+    said = np.tile(np.where(np.arange(60) % 3 > 0, truth, 0), (6, 1))
+    assert stats.guess_p(said, truth, weights=stats.class_weights(truth)) <= 0.001
+    assert stats.guess_p(np.zeros_like(said), truth) == 1.0  # who always says the same
+
+
 def test_holm_by_hand():
     """Holm 1979: the smallest p times 4, the next times 3, ..., never decreasing."""
     np.testing.assert_allclose(stats.holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])

@@ -22,6 +22,7 @@ them. In simulated studies of four equal methods it did so in 4 to 23 % of studi
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -37,6 +38,7 @@ MAIN_SHARE = 0.8  # of that risk: what comparisons at the largest number of labe
 MARGIN = 0.005  # differences below this (half a point) do not matter
 UNEVEN = 3  # times as many images in the largest class as in the smallest, from which on balanced accuracy leads
 CAUTION = 2  # times that the variance between repeats counts in degrees of freedom
+ORDERS = 2000  # of the true classes, in the test against guessing
 BEHIND = 0.02  # accuracy that a method must surely lack before it stops early
 
 Verdict = Literal["better", "worse", "tie", "not enough evidence"]
@@ -201,6 +203,38 @@ def balanced_interval(right: np.ndarray, truth: np.ndarray, classes: int) -> Int
     of_images = float((smooth * (1 - smooth) / counts).sum() / len(counts) ** 2)
     typical = float(smooth.mean())
     return _as_wilson(float(each.mean()), typical * (1 - typical), of_mean(each), of_images, len(each), len(truth))
+
+
+# Against guessing.
+
+
+def guess_p(said: np.ndarray, truth: np.ndarray, *, weights: np.ndarray | None = None) -> float:
+    """Return the one-sided p of "what was said has nothing to do with the true classes": int [R,T] and [T].
+
+    The share of the orders of the true classes in which as many answers would be right, averaged over repeats (Fisher's
+    permutation test). It holds for any number of images, however few a class has. Drawn are ORDERS orders, with a fixed
+    seed, the observed one included. Beyond ORDERS images the normal distribution stands for them, with the exact mean
+    and variance (Hoeffding 1951, doi:10.1214/aoms/1177729545, theorem 2). weights: of the images, as in `paired_test`.
+    """
+    _, place, counts = np.unique(truth, return_inverse=True, return_counts=True)
+    first = np.unique(place, return_index=True)[1]
+    worth = np.ones(len(counts)) if weights is None else np.asarray(weights)[first]
+    gain = np.stack([(said == truth[i]).mean(0) * w for i, w in zip(first, worth, strict=True)], 1)  # [T,K]
+    images = np.arange(len(truth))
+    seen = gain[images, place].sum()
+    if len(truth) <= ORDERS:
+        sums = gain[images, place[orders(len(truth))]].sum(1)
+        return float(1 + (sums >= seen - 1e-9).sum()) / ORDERS
+    apart = gain - gain.mean(0) - ((gain - gain.mean(0)) @ counts / len(truth))[:, None]
+    deviation = math.sqrt(float((apart**2 @ counts).sum()) / (len(truth) - 1))
+    return 1.0 if deviation < 1e-9 else t_tail((seen - float(gain.mean(0) @ counts)) / deviation, math.inf)
+
+
+@lru_cache(maxsize=2)
+def orders(count: int) -> np.ndarray:
+    """Return ORDERS - 1 random orders of range(count), always the same, int32 [ORDERS - 1, count]."""
+    rows = np.tile(np.arange(count, dtype=np.int32), (ORDERS - 1, 1))
+    return np.random.default_rng(count).permuted(rows, axis=1)
 
 
 # Paired tests.

@@ -122,7 +122,7 @@ def measure(study: Study) -> tuple[Summary, Arms, np.ndarray]:
         minutes_each=definition.minutes_each,
         budgets=tuple(LabelBudget(b, definition.labels[b]) for b in definition.budgets),
         methods=definition.methods,
-        scores=tuple(score(arm, truth, len(classes)) for arm in arms.values()),
+        scores=tuple(score(arm, truth, len(classes), weights) for arm in arms.values()),
         unmeasured=tuple(unmeasured),
         errors=tuple(FailedFit(r.method, r.budget, r.repeat, r.error.id, r.error.reason) for r in rows.values()
                      if r.error),
@@ -229,7 +229,7 @@ def six_digits(value: Value) -> Value:
     return found
 
 
-def score(arm: Arm, truth: np.ndarray, classes: int) -> ArmScore:
+def score(arm: Arm, truth: np.ndarray, classes: int, weights: np.ndarray | None = None) -> ArmScore:
     balanced = np.nanmean(stats.recalls(arm.right, truth, classes), 1)
     seconds = [row.seconds for row in arm.rows if row.seconds is not None]
     return ArmScore(
@@ -245,6 +245,7 @@ def score(arm: Arm, truth: np.ndarray, classes: int) -> ArmScore:
         seconds=FitSeconds(float(np.median(seconds)), tuple(seconds)),
         pretrained=from_elsewhere(arm.rows),
         wrong=int((arm.summed.argmax(1) != truth).sum()),
+        guessing=round(stats.guess_p(arm.said, truth, weights=weights), 6),
     )
 
 

@@ -235,6 +235,7 @@ class ArmScore:
     seconds: FitSeconds
     pretrained: str | None = None  # what came from ImageNet, in words
     wrong: int | None = None  # test images that the mean probabilities of all repeats name wrongly
+    guessing: float | None = None  # p of "its answers have nothing to do with the images" (stats.guess_p)
 
 
 @record
