@@ -3,6 +3,7 @@
     python benchmarks/promises.py DATA --out DIR time                the default study of clothes and CIFAR-10
     python benchmarks/promises.py DATA --out DIR regret [--only 3 7] 20 studies of 4 minutes, and their regret
     python benchmarks/promises.py DATA --out DIR noise               20 studies of classes that do not differ
+    python benchmarks/promises.py DATA --out DIR advise              today's rules on the studies that are there
     python benchmarks/promises.py DATA --out DIR tables              results/promises.md from what is there
 
 DATA is a folder with mnist.npz, cifar10/, clothes.zip and magnetic-tile.zip. Every study is the command that a user
@@ -32,6 +33,7 @@ from sparring.classifiers import METHODS
 from sparring.data import ImageSet
 from sparring.devices import hardware
 from sparring.stats import class_weights
+from sparring.study import summarise
 from sparring.study.plan import Study, seed_of
 from sparring.study.prepared import label_draws, split_and_seal
 from sparring.study.summary import Summary
@@ -225,6 +227,16 @@ def regret(data: Path, out: Path, number: int) -> None:
     print(number, asked, regret_of(json.loads(done.read_text())), summary.verdict, flush=True)
 
 
+def advise_again(out: Path) -> None:
+    """Measure and advise again from the rows of the studies that are there; nothing is fitted."""
+    for done in sorted((out / "regret").glob("*.json")):
+        found = json.loads(done.read_text())
+        summary = summarise(done.with_name(f"{done.stem}-{found['data']}-study"))
+        found |= {"leading": summary.leading, "recommended": summary.recommended, "verdict": summary.verdict}
+        done.write_text(json.dumps(found, indent=1))
+        print(done.stem, regret_of(found), summary.verdict, flush=True)
+
+
 def regret_of(found: dict) -> tuple[float, str]:
     """Return the regret in points, and the best method. Advice of nothing is that of the best guess without images."""
     means = {name: 100 * float(np.mean(each[found["leading"]])) for name, each in found["scores"].items()}
@@ -315,7 +327,7 @@ def regret_table(out: Path) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
-    parser.add_argument("what", choices=("time", "regret", "noise", "tables"))
+    parser.add_argument("what", choices=("time", "regret", "noise", "advise", "tables"))
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--only", type=int, nargs="+", default=range(len(STUDIES)))
     options = parser.parse_args()
@@ -324,6 +336,8 @@ def main() -> None:
     if options.what == "regret":
         for number in options.only:
             regret(options.data, options.out, number)
+    elif options.what == "advise":
+        advise_again(options.out)
     elif options.what == "noise":
         noise(options.out)
     elif options.what == "time":
