@@ -30,6 +30,8 @@ from .names import hidden, natural, shown_path
 
 HIDDEN = "hidden or system files"
 LINK_OUT = "a link that leads out of the folder, not followed"
+FOLLOW_LINKS = "--follow-links follows links that lead out of the folder (in Python follow_links=True)"
+NOWHERE = "links that lead nowhere"
 SPECIAL = "pipes, sockets and devices"
 
 
@@ -106,6 +108,8 @@ def _place(tree: Tree, entry: os.DirEntry, path: str, real: str, waiting: list, 
         except OSError:
             if is_image_name(path) or not suffix(path):
                 tree.bad_files.append((shown_path(path), "a link that leads nowhere"))
+            else:
+                tree.ignored[NOWHERE] += 1
             return
         target = os.path.realpath(entry.path)
         if not follow and target != real and not target.startswith(real + os.sep):
@@ -215,6 +219,11 @@ def below(tree: Tree, folder: str) -> Tree:
     return replace(tree, top=f"{tree.top}/{folder}", read=lambda path: tree.read(prefix + path), **cut)
 
 
+def kinds_of(others: Sequence[str]) -> Counter[str]:
+    """Return how many files of each kind there are, such as ".txt files", to be told of."""
+    return Counter(f"{suffix(path) or 'no suffix'} files" for path in others)
+
+
 @dataclass
 class NamedFiles:
     """Image files, in the order in which they or their folders were named, and what else lies in these folders.
@@ -234,16 +243,14 @@ def image_files(named: Sequence[str | Path], *, follow_links: bool = False) -> N
             tree = folder_tree(path, follow_links=follow_links)
             found.images += [path / image for image in tree.images]
             reasons = [(other, _why_no_image(other)) for other in tree.others] + tree.bad_files
-            reasons += [(link, f"{LINK_OUT}; --follow-links follows it") for link in tree.links]
+            reasons += [(link, LINK_OUT) for link in tree.links]
             found.left_out += [(path / other, reason) for other, reason in sorted(reasons)]
         elif path.exists():
             found.images.append(path)
         else:
             raise MissingData("no-data", f"{path} does not exist", fix="name image files or folders")
-    if not found.images:
-        rest = "; ".join(f"{path} ({reason})" for path, reason in found.left_out[:3])
-        what = f"no images in {named[0]}{rest and f': {rest}'}"
-        raise DataError("data-empty", what, fix="name image files or folders that hold some")
+    if not found.images and not found.left_out:
+        raise DataError("data-empty", f"no images in {named[0]}", fix="name image files or folders that hold some")
     return found
 
 

@@ -1,5 +1,6 @@
 """Which files are images: how their names end, how they begin, and which kinds an optional package reads."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -40,6 +41,9 @@ HEIC = ExtraKind("HEIC", (".heic", ".heif", ".hif"), "pillow_heif", "heic")
 DICOM = ExtraKind("DICOM", (".dcm", ".dicom"), "pydicom", "medical")
 NIFTI = ExtraKind("NIfTI", (".nii", ".nii.gz"), "nibabel", "medical")
 EXTRA_KINDS = (HEIC, DICOM, NIFTI)
+OTHER_IMAGES = {ending for kind in EXTRA_KINDS for ending in kind.suffixes} | set(
+    ".svg .jp2 .j2k .jxl .psd .xcf .dng .cr2 .cr3 .nef .arw .orf .raf .rw2 .exr .hdr .tga .ppm .pgm .pbm .pnm".split()
+)  # of images that are not read, or only with a package
 GZIP = b"\x1f\x8b"
 NIFTI_STARTS = ((348).to_bytes(4, "little"), (348).to_bytes(4, "big"), (540).to_bytes(4, "little"))
 HEIC_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
@@ -60,6 +64,12 @@ def suffix(path: str) -> str:
 def extra_kind(ending: str) -> ExtraKind | None:
     """Return the kind that needs a package and has such an ending."""
     return next((kind for kind in EXTRA_KINDS if ending in kind.suffixes), None)
+
+
+def advice_for(paths: Iterable[str]) -> list[str]:
+    """Return how to have those of these files read that need a package."""
+    found = {kind.name: kind for path in paths if (kind := extra_kind(suffix(path)))}
+    return [found[name].advice for name in sorted(found)]
 
 
 def is_image_name(path: str) -> bool:

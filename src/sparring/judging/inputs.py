@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import keyed_random
 from ..data import SMALL, UNLABELLED, ImageSet, load, resized
+from ..data.doubts import data_notes
 from ..errors import DataError, UsageError
 from ..files import content_hash
 from ..images import SizeLike, as_size
@@ -84,12 +85,8 @@ def labelled_as(images: ImageSet, classes: tuple[str, ...]) -> ImageSet:
 
 
 def _what_loading_did(images: ImageSet) -> list[str]:
-    notes = images.notes
-    said = [f"{notes.size_rule.short}, antialiased"] if notes.size_rule and notes.size_rule.short else []
-    said += notes.converted
-    if bad := notes.bad_files:
-        said.append(f"{plural(len(bad), 'unreadable file')} left out, such as {bad[0][0]}")
-    return said
+    """Return what was left out of the images, converted and doubted, each once."""
+    return list(data_notes(images).short)
 
 
 # --- real images -----------------------------------------------------------------------------------------------------
