@@ -121,7 +121,7 @@ def _new_page(path: Path) -> Path:
         raise UsageError(
             "report-folder", f"--report {path}: there is no folder {path.parent}", fix="make it, or name another"
         )
-    return new_file(path)
+    return new_file(path, option="--report")
 
 
 def _judge_checkpoints(screen: Screen, real: str, fakes: Sequence[str], options: "JudgeOptions") -> None:

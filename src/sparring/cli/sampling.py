@@ -94,7 +94,7 @@ def sample(
     screen, out = Screen(as_json=json), new_folder(out) if out else None
     if animate:
         film_kind(animate)  # raises
-    film = new_file(animate) if animate else None
+    film = new_file(animate, option="--animate") if animate else None
     if film and picture == "samples" and not inside:
         frames = training_frames(run)
         if len(frames) < 2:
@@ -115,7 +115,7 @@ def sample(
         show_written(screen, json, {"images": per_class * len(sampler.classes), "out": str(out)})
     else:
         found = draw_samples(sampler, options)
-        grid = new_file(grid or f"{stem(run)}-{picture}.png") if grid or not (out or film) else None
+        grid = new_file(grid or f"{stem(run)}-{picture}.png", option="--grid") if grid or not (out or film) else None
         write_samples(found.images, grid=grid, out=out, film=film, columns=columns)
         places = {name: str(path) for name, path in {"out": out, "grid": grid, "film": film}.items() if path}
         height, width, channels = found.images.shape[-3:]

@@ -320,7 +320,7 @@ def data(
             images = read(progress=line.show)
         show_plan(screen, images, as_json=json)
         return
-    sheet = new_file(sheet or f"{stem(data)}-sheet.png", data=data)
+    sheet = new_file(sheet or f"{stem(data)}-sheet.png", data=data, option="--sheet")
     with screen.progress("reading") as line:
         images = read(progress=line.count)
         line(0, None, "looking for duplicates")

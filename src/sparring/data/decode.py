@@ -6,7 +6,7 @@ differ are fitted by one stated rule. What cannot be read is left out and listed
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -175,13 +175,24 @@ class _Reader:
         count, total = len(bad), len(self.listing) + len(self.listing.bad_files)
         if self.headers and count <= total / 2 and (count <= 20 or count <= total / 10):
             return
-        first = "; ".join(f"{origin} ({reason})" for origin, reason in bad[:5])
-        more = f" and {count - 5} more" if count > 5 else ""
         raise DataError(
             "bad-images",
-            f"{count} of {total} images in {self.listing.source} cannot be read: {first}{more}",
+            f"{count} of {total} images in {self.listing.source} cannot be read: {_by_reason(bad)}",
             fix="replace or remove these files; up to 20 bad files, or one in ten, are left out and listed",
         )
+
+
+def _by_reason(bad: Sequence[tuple[str, str]]) -> str:
+    """Return the files that have one reason together, the first five reasons."""
+    files: dict[str, list[str]] = {}
+    for origin, reason in bad:
+        files.setdefault(reason, []).append(origin)
+    shown = [
+        f"{first}{f' and {len(rest):,} more' if rest else ''} ({reason})"
+        for reason, (first, *rest) in list(files.items())[:5]
+    ]
+    others = sum(map(len, list(files.values())[5:]))
+    return "; ".join(shown) + (f" and {others:,} more" if others else "")
 
 
 def _large_enough(header: Header) -> Header:

@@ -168,24 +168,27 @@ class DataNotes:
         """At most three lines: left out, doubtful, converted."""
         more = f"and {len(self.doubts) - DOUBTS_SAID} more (--verbose)"
         doubts = [*self.doubts[:DOUBTS_SAID], *[more] * (len(self.doubts) > DOUBTS_SAID)]
-        lines = [self.losses(CLASSES_SAID)]
+        lost = self.losses(CLASSES_SAID)
+        lines = [f"left out: {lost}"] * bool(lost)
         lines += [f"mind: {'; '.join(doubts)}"] * bool(doubts)
         lines += [f"converted: {'; '.join(self.converted)}"] * bool(self.converted)
-        return tuple(line for line in lines if line)
+        return tuple(lines)
 
     @property
     def full(self) -> tuple[str, ...]:
         """A line for everything."""
-        lines = [self.losses(len(self.classes)), *(f"ignored: {one.words}" for one in self.left_out if one.expected)]
+        lost = self.losses(len(self.classes))
+        lines = [f"left out: {lost}"] * bool(lost)
+        lines += [f"ignored: {one.words}" for one in self.left_out if one.expected]
         lines += [f"mind: {doubt}" for doubt in self.doubts] + [f"converted: {words}" for words in self.converted]
-        return tuple(line for line in lines if line)
+        return tuple(lines)
 
     def losses(self, classes: int) -> str:
         """Return what was left out and of which classes, the first so many of them, and what to do about it."""
         kinds = [one for one in self.left_out if not one.expected]
         if not kinds:
             return ""
-        words = f"left out: {listed([one.words for one in kinds])}"
+        words = listed([one.words for one in kinds])
         if shown := [one.words for one in self.classes[:classes]]:
             more = len(self.classes) - len(shown)
             words += f"; {', '.join(shown)}" + (f" and {plural(more, 'more class', 'more classes')}" if more else "")

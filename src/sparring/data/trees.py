@@ -30,7 +30,7 @@ from .names import hidden, natural, shown_path
 
 HIDDEN = "hidden or system files"
 LINK_OUT = "a link that leads out of the folder, not followed"
-FOLLOW_LINKS = "--follow-links follows links that lead out of the folder (in Python follow_links=True)"
+FOLLOW_LINKS = "--follow-links follows the links (in Python follow_links=True)"
 NOWHERE = "links that lead nowhere"
 SPECIAL = "pipes, sockets and devices"
 

@@ -175,7 +175,7 @@ def _opened(file: IO[bytes]) -> Image.Image:
 
 def _read_extra(kind: ExtraKind, file: IO[bytes]) -> Image.Image:
     if kind is HEIC:
-        from pillow_heif.as_plugin import HeifImageFile
+        from pillow_heif.as_plugin import HeifImageFile  # pyright: ignore[reportMissingImports]
 
         return HeifImageFile(file)
     from .medical import read_dicom, read_nifti

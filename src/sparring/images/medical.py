@@ -15,7 +15,7 @@ from PIL import Image
 from .kinds import GZIP, NIFTI_STARTS, UnreadableKind
 
 if TYPE_CHECKING:
-    from pydicom import FileDataset
+    from pydicom import FileDataset  # pyright: ignore[reportMissingImports]
 
 PERCENTILES = (0.5, 99.5)
 
@@ -29,8 +29,8 @@ class Scaled(NamedTuple):
 
 def read_dicom(file: IO[bytes], most: int) -> Image.Image:
     """Return the picture of a DICOM file. Raises UnreadableKind, also for more than `most` pixels."""
-    import pydicom
-    from pydicom.pixels import apply_color_lut, pixel_array
+    import pydicom  # pyright: ignore[reportMissingImports]
+    from pydicom.pixels import apply_color_lut, pixel_array  # pyright: ignore[reportMissingImports]
 
     found = pydicom.dcmread(file)
     if "Rows" not in found:
@@ -59,7 +59,7 @@ def read_dicom(file: IO[bytes], most: int) -> Image.Image:
 
 def _dicom_values(stored: np.ndarray, found: "FileDataset") -> Scaled:
     """Return the grey values of a frame as they are shown: white is 1."""
-    from pydicom.pixels import apply_modality_lut
+    from pydicom.pixels import apply_modality_lut  # pyright: ignore[reportMissingImports]
 
     values, window = apply_modality_lut(stored, found).astype(float), _window(found)
     if window is not None:
@@ -89,8 +89,8 @@ def _window(found: "FileDataset") -> tuple[float, float] | None:
 
 def read_nifti(file: IO[bytes], most: int) -> Image.Image:
     """Return the picture of a NIfTI file of at most `most` bytes, when unpacked too. Raises UnreadableKind."""
-    import nibabel
-    from nibabel.filebasedimages import ImageFileError
+    import nibabel  # pyright: ignore[reportMissingImports]
+    from nibabel.filebasedimages import ImageFileError  # pyright: ignore[reportMissingImports]
 
     start = file.read(2)
     file.seek(0)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TypeGuard
+from unicodedata import normalize
+from urllib.parse import unquote
 
 import numpy as np
 
@@ -79,9 +81,18 @@ def at_most(images: ImageSet, most: int, seed: int) -> ImageSet:
 
 def labelled_as(images: ImageSet, classes: tuple[str, ...]) -> ImageSet:
     """Return the images with labels of these classes, matched by name; unlabelled where a name is not among them."""
-    number = {name: k for k, name in enumerate(classes)}
-    table = np.array([number.get(name, UNLABELLED) for name in images.classes] + [UNLABELLED])
+    table = np.array([*class_numbers(images.classes, classes), UNLABELLED])
     return replace(images, labels=table[images.labels], classes=classes)
+
+
+def class_numbers(names: Sequence[str], classes: Sequence[str]) -> list[int]:
+    """Return the place of each name among the classes, -1 where it is none of them.
+
+    A name may be in another Unicode form, or as `files.folder_name` spells it for a folder.
+    """
+    number = {normalize("NFC", name): k for k, name in enumerate(classes)} | {name: k for k, name in enumerate(classes)}
+    spelt = ((name, normalize("NFC", name), normalize("NFC", unquote(name))) for name in names)
+    return [next((number[form] for form in forms if form in number), UNLABELLED) for forms in spelt]
 
 
 def _what_loading_did(images: ImageSet) -> list[str]:
@@ -222,7 +233,8 @@ def read_fakes(
 
 def _unknown_classes(images: ImageSet, classes: tuple[str, ...]) -> list[str]:
     """Return what to say of classes that real images do not have."""
-    if not classes or not (names := [name for name in images.classes if name not in classes]):
+    known = zip(images.classes, class_numbers(images.classes, classes), strict=True)
+    if not classes or not (names := [name for name, number in known if number == UNLABELLED]):
         return []
     listed = ", ".join(names[:3]) + ", ..." * (len(names) > 3)
     return [f"of their {len(images.classes)} classes {len(names)} ({listed}) are not among the real ones"]

@@ -1,14 +1,17 @@
 """The verb `sample`: images from a trained generator, and strips along its noise, classes, codes and directions."""
 
+import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import TypedDict
 
 import numpy as np
 
+from ..data.tables import TABLE
 from ..errors import UsageError
-from ..files import folder_name
+from ..files import folder_name, write_text
 from ..images import save_animation
 from . import latent_views
 from .folder import Run, open_generator
@@ -181,9 +184,16 @@ def _with_neighbours(images: np.ndarray, source: object) -> Samples:
 
 
 def save_classes(sampler: Sampler, count: int, out: Path, *, seed: int) -> None:
-    """Write `count` images of every class, a folder for each."""
+    """Write `count` images of every class, a folder for each; where a folder cannot have the name of its class, a
+    labels.csv says which it is."""
+    rows = [("file", "label")]
     for name, images in per_class_samples(sampler, count, seed=seed):
-        save_samples(images, out / folder_name(name))
+        folder = folder_name(name)
+        rows += [(f"{folder}/{path.name}", name) for path in save_samples(images, out / folder)]
+    if any(folder_name(name) != name for name in sampler.classes):
+        text = StringIO(newline="")
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        write_text(out / TABLE, text.getvalue())
 
 
 def write_samples(
