@@ -95,7 +95,7 @@ def translate(
             bad.append(row)
         else:
             made.append((row.image, row.path))
-    for row in bad:
+    for row in bad if made or len(bad) > 1 else ():  # one alone is the error
         screen.note(printable(f"left out {row.image}: {row.problem}"), style="yellow")
     if not made:
         raise next(row.error for row in bad if row.error)

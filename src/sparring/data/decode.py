@@ -177,22 +177,19 @@ class _Reader:
             return
         raise DataError(
             "bad-images",
-            f"{count} of {total} images in {self.listing.source} cannot be read: {_by_reason(bad)}",
+            f"{count} of {total} images in {self.listing.source} cannot be read: {_listed_files(bad)}",
             fix="replace or remove these files; up to 20 bad files, or one in ten, are left out and listed",
         )
 
 
-def _by_reason(bad: Sequence[tuple[str, str]]) -> str:
-    """Return the files that have one reason together, the first five reasons."""
-    files: dict[str, list[str]] = {}
-    for origin, reason in bad:
-        files.setdefault(reason, []).append(origin)
-    shown = [
-        f"{first}{f' and {len(rest):,} more' if rest else ''} ({reason})"
-        for reason, (first, *rest) in list(files.items())[:5]
-    ]
-    others = sum(map(len, list(files.values())[5:]))
-    return "; ".join(shown) + (f" and {others:,} more" if others else "")
+def _listed_files(bad: Sequence[tuple[str, str]]) -> str:
+    """Return the first five files, each reason once."""
+    said: set[str] = set()
+    words = []
+    for origin, reason in bad[:5]:
+        words.append(f"{origin} (the same)" if reason in said else f"{origin} ({reason})")
+        said.add(reason)
+    return "; ".join(words) + (f" and {len(bad) - 5} more" if len(bad) > 5 else "")
 
 
 def _large_enough(header: Header) -> Header:

@@ -13,6 +13,7 @@ How a file becomes pixels (the same everywhere, so that a model sees at work wha
 - more than 64 million pixels are refused before decoding; truncated and damaged files are refused, never filled up
 """
 
+import logging
 import math
 import warnings
 from collections.abc import Iterator, Mapping
@@ -123,14 +124,18 @@ def load_image(source: ImageLike, *, size: tuple[int, int] | None = None, channe
 def quiet_decoders() -> Iterator[None]:
     """Silence Pillow's warnings of odd files, and refuse truncated ones: errors say all that a user must know."""
     filled_up = ImageFile.LOAD_TRUNCATED_IMAGES  # some programs switch it on for the whole process
+    log = logging.getLogger("PIL")
+    level = log.level
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         ImageFile.LOAD_TRUNCATED_IMAGES = False
+        log.setLevel(logging.CRITICAL)
         try:
             yield
         finally:
             ImageFile.LOAD_TRUNCATED_IMAGES = filled_up
+            log.setLevel(level)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from .kinds import GZIP, NIFTI_STARTS, UnreadableKind
 if TYPE_CHECKING:
     from pydicom import FileDataset  # pyright: ignore[reportMissingImports]
 
+PALETTE = "PALETTE COLOR"  # as DICOM calls it
 PERCENTILES = (0.5, 99.5)
 
 
@@ -47,7 +48,7 @@ def read_dicom(file: IO[bytes], most: int) -> Image.Image:
         raise UnreadableKind(
             f"DICOM compressed as {kind}; pip install pylibjpeg pylibjpeg-libjpeg to read it"
         ) from error
-    if found.PhotometricInterpretation == "PALETTE COLOR":
+    if found.PhotometricInterpretation == PALETTE:
         stored = apply_color_lut(stored, found)
     if stored.ndim == 3:
         eight = stored if stored.dtype == np.uint8 else (stored >> 8).astype(np.uint8)

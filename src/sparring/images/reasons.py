@@ -7,6 +7,7 @@ from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 from .kinds import LOOKED_FOR, PIXEL_LIMIT, START, UnreadableKind, is_avif, looks_like_image
 
 BIG_TIFF = (b"+\0", b"\0+")
+WHOLE_TIFF = {256, 257, 258, 262}  # tags without which the list of tags has lost its end: width, height, bits, colours
 TIFF_TAGS = ((258, (1,)), (339, (1,)), (277, 1))  # bits of each band, its kind of numbers, bands; with their defaults
 
 
@@ -76,6 +77,8 @@ def _tiff_words(file: IO[bytes] | None) -> str:
         directory = TiffImagePlugin.ImageFileDirectory_v2(start + file.read(8) if start[2:4] in BIG_TIFF else start)
         file.seek(directory.next)
         directory.load(file)
+        if not WHOLE_TIFF <= set(directory):
+            return ""
         bits, kinds, bands = (directory.get(tag, default) for tag, default in TIFF_TAGS)
     except Exception:  # a damaged header may raise anything
         return ""

@@ -112,7 +112,7 @@ def _read_image(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Return the image, and bool [H,W] of what is missing, if the model wants to know.
 
-    `others`: all images that are translated. Raises BadImage for the image and for its mask.
+    `others`: all images that are translated. Raises DataError where it, or its mask, is not there or cannot be read.
     """
     pixels = load_image(path, channels=model.data_spec.channels)
     if not any(spec.mask for spec in model.specs.values()):
@@ -137,22 +137,20 @@ def _read_image(
 def mask_beside(path: Path, masks: Path, others: Sequence[Path]) -> Path:
     """Return the mask of an image: of the same full name, else of the same name with another ending.
 
-    A mask with the full name of another image in `others` is that one's. Raises BadImage where there is none, or
+    A mask with the full name of another image in `others` is that one's. Raises DataError where there is none, or
     several.
     """
     if (masks / path.name).is_file():
         return masks / path.name
-    taken = {other.name for other in others}
-    found = sorted(mask for mask in masks.iterdir() if path.name in (mask.name, mask.stem)) or sorted(
-        mask for mask in masks.iterdir() if mask.stem == path.stem and mask.name not in taken
-    )
+    there, taken = sorted(masks.iterdir()), {other.name for other in others}
+    found = [mask for mask in there if mask.stem == path.name]  # a.jpg.png of a.jpg
+    found = found or [mask for mask in there if mask.stem == path.stem and mask.name not in taken]
     if len(found) == 1:
         return found[0]
+    what = f"there is no {masks / path.name}, nor {masks / path.stem} with another ending"
     if found:
-        raise BadImage(f"it has several masks: {' and '.join(map(str, found))}", str(path))
-    raise BadImage(
-        f"it has no mask: there is no {masks / path.name}, nor {masks / path.stem} with another ending", str(path)
-    )
+        what = f"it may be {' or '.join(map(str, found))}"
+    raise DataError("no-mask", f"no mask for {path}: {what}", fix="give the mask the name of its image")
 
 
 def _write_image(pixels: np.ndarray, stem: str, out: Path) -> Path:
