@@ -55,6 +55,7 @@ FIT_RULE = (
 )
 
 GREY = {"1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N"}
+OPAQUE = {"RGBA": "RGB", "LA": "L"}  # the mode without the band that Pillow takes for transparency
 ROTATED = {5, 6, 7, 8}  # EXIF orientations that exchange height and width
 ORIENTATION = 0x0112  # EXIF tag
 GENERATED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
@@ -194,15 +195,16 @@ def read_header(image: Image.Image) -> Header:
     # of a TIFF Pillow has done it
     if "exif" in image.info and image.format != "TIFF" and _orientation(image) in ROTATED:
         width, height = height, width
+    bands = _bands(image)
     grey = image.mode in GREY or (image.mode == "P" and _grey_palette(image))
     return Header(
         height,
         width,
-        image.mode,
+        OPAQUE[image.mode] if bands and image.mode in OPAQUE else image.mode,
         grey,
         frames=bool(getattr(image, "is_animated", False)),
         generated=_says_generated(image),
-        bands=_bands(image),
+        bands=bands,
         deep=image.mode.startswith("I;16") or any(";16" in str(tile[3]) for tile in getattr(image, "tile", ())),
         rule=str(image.info.get("rule", "")) if image.format is None else "",
     )
@@ -245,8 +247,10 @@ def decoded(image: Image.Image, channels: int, near: tuple[int, int] | None = No
     """
     if near and image.format == "JPEG" and min(image.size) > DRAFTED * max(near):
         image.draft(None, (DRAFTED * max(near), DRAFTED * max(near)))
+    opaque = OPAQUE[image.mode] if image.mode in OPAQUE and _bands(image) else None
     image.load()
-    return _to_mode(_upright(image), channels)
+    upright = _upright(image)
+    return _to_mode(upright.convert(opaque) if opaque else upright, channels)
 
 
 def pixels_of(image: Image.Image, size: tuple[int, int] | None = None) -> np.ndarray:

@@ -77,7 +77,7 @@ def _tiff_words(file: IO[bytes] | None) -> str:
         directory = TiffImagePlugin.ImageFileDirectory_v2(start + file.read(8) if start[2:4] in BIG_TIFF else start)
         file.seek(directory.next)
         directory.load(file)
-        if not WHOLE_TIFF <= set(directory):
+        if not set(directory) >= WHOLE_TIFF:
             return ""
         bits, kinds, bands = (directory.get(tag, default) for tag, default in TIFF_TAGS)
     except Exception:  # a damaged header may raise anything
