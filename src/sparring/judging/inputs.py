@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeGuard
 from unicodedata import normalize
@@ -110,6 +110,7 @@ def read_real(
     size: SizeLike = None,
     most: int,
     seed: int = 0,
+    follow_links: bool = False,
     progress: OnProgress = no_progress,
 ) -> RealImages:
     """Read real images from what `sparring.data.load` takes, or draw them from a generator, and part them.
@@ -121,12 +122,13 @@ def read_real(
     others.
     """
     sampler, done = as_generator(source), _reading("real images", progress)
-    images = load(source, size=size, limit=SMALL, progress=done) if sampler is None else _drawn_by(sampler, most, seed)
+    read = partial(load, follow_links=follow_links, progress=done)
+    images = read(source, size=size, limit=SMALL) if sampler is None else _drawn_by(sampler, most, seed)
     images = resized(images, as_size(size) or images.shape[:2], images.shape[2])
     said, in_test, twins = _what_loading_did(images), images.parts == "test", 0
     disjoint = held_out is not None or bool(in_test.any() and not in_test.all())
     if held_out is not None:
-        more = resized(load(held_out, size=images.shape[:2], progress=done), images.shape[:2], images.shape[2])
+        more = resized(read(held_out, size=images.shape[:2]), images.shape[:2], images.shape[2])
         test, twins = _without(more, images)
         train, test, how = images, labelled_as(test, images.classes), f"{more.name}, kept apart"
         said += _what_loading_did(more)
@@ -147,7 +149,7 @@ def read_real(
 
 
 def _reading(what: str, progress: OnProgress) -> OnProgress:
-    return lambda p: progress(Progress(f"reading {what}", p.done, p.total))
+    return lambda p: progress(Progress(f"reading {what}", p.done, p.total, news=p.news))
 
 
 def _without(held_out: ImageSet, training: ImageSet) -> tuple[ImageSet, int]:
@@ -211,7 +213,13 @@ def common_size(samplers: Sequence[Sampler]) -> tuple[int, int] | None:
 
 
 def read_fakes(
-    name: str, source: object, reals: RealImages, *, seed: int = 0, progress: OnProgress = no_progress
+    name: str,
+    source: object,
+    reals: RealImages,
+    *,
+    seed: int = 0,
+    follow_links: bool = False,
+    progress: OnProgress = no_progress,
 ) -> Fakes:
     """Read or draw as many fakes as there are real images to compare with, or all if there are fewer."""
     place = [str(source)] if isinstance(source, str | Path) else []
@@ -220,7 +228,8 @@ def read_fakes(
         progress(Progress(f"drawing {name}"))
         images, drawn = _sampled(name, sampler, reals, most, seed)
         return Fakes(images, "; ".join([*place, drawn, *_what_loading_did(images)]))
-    loaded = load(source, size=reals.shape[:2], alike=True, progress=_reading(name, progress))
+    done = _reading(name, progress)
+    loaded = load(source, size=reals.shape[:2], alike=True, follow_links=follow_links, progress=done)
     images = resized(loaded, reals.shape[:2], reals.shape[2])
     count = plural(len(images), "image")
     if repeats := len(images) - len(set(images.hashes)):
