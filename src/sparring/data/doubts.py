@@ -21,7 +21,7 @@ def data_notes(imageset: ImageSet) -> DataNotes:
     labels = imageset.labels[imageset.labelled]
     kept = dict(zip(imageset.classes, np.bincount(labels, minlength=len(imageset.classes)).tolist(), strict=True))
     losses = [ClassLoss(name, count, kept.get(name, 0)) for name, count in notes.lost.items()]
-    fitted = [notes.size_rule.short] if notes.size_rule and notes.size_rule.short else []
+    fitted = [f"{notes.size_rule.short}, antialiased"] if notes.size_rule and notes.size_rule.short else []
     return DataNotes(
         left_out=tuple(_left_out(notes)),
         classes=tuple(sorted(losses, key=lambda one: one.kept / (one.kept + one.left_out))),
