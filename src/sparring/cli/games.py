@@ -87,7 +87,8 @@ def train(
     if last is None:
         return
     if json:
-        screen.show_json({k: str(v) if isinstance(v, Path) else v for k, v in asdict(last).items()})
+        told = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(last).items()}
+        screen.show_json(told | {"notes": read_json(out / "data.json").get("notes")})
     if stop.number:
         raise Interrupted(f"{last.images:,} of {last.total:,} images done, saved in {out}; {go_on()}", stop.number)
     if json:

@@ -73,13 +73,20 @@ class Description:
 
 
 def describe(
-    data: object, *, size: SizeLike = None, unlabelled: str | Path | None = None, table: str | Path | None = None
+    data: object,
+    *,
+    size: SizeLike = None,
+    unlabelled: str | Path | None = None,
+    table: str | Path | None = None,
+    follow_links: bool = False,
 ) -> Description:
     """Return counts of classes and parts, sizes, modes, bad files, duplicates within and across parts, and warnings.
 
     data: an ImageSet, or what `load` takes, which is then read with the other options. Raises what `load` raises.
     """
-    imageset = data if isinstance(data, ImageSet) else load(data, size=size, unlabelled=unlabelled, table=table)
+    imageset = data
+    if not isinstance(imageset, ImageSet):
+        imageset = load(data, size=size, unlabelled=unlabelled, table=table, follow_links=follow_links)
     notes = imageset.notes
     labelled, said = int(imageset.labelled.sum()), data_notes(imageset)
     sizes = sorted(notes.sizes.items(), key=lambda item: (-item[1], item[0]))
