@@ -141,7 +141,7 @@ def test_dark_images_of_16_bits_are_counted_grey_or_in_colour(tmp_path, channels
     values[:bright] = [16 * v for v in values[:bright]]
     got = load(folder_of(tmp_path, [png16(v) for v in values], ".png"))
     assert got.notes.converted[0] == "8 images 16 bit: the high byte kept"
-    assert got.notes.warnings[0].startswith(f"{8 - bright} of 8 images of 16 bits use less than an eighth of the range")
+    assert got.notes.warnings[0].startswith(f"{8 - bright} of 8 16-bit images use less than an eighth of the range")
 
 
 def test_bright_images_of_16_bits_and_dark_ones_of_8_are_fine(tmp_path):

@@ -201,7 +201,7 @@ def zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
         raise BadImage(f"{info.file_size / 2**20:,.0f} MiB when unpacked, limit {FILE_LIMIT / 2**20:,.0f} MiB")
     try:
         with archive.open(info) as file:
-            start = file.read(START)
+            start = file.read(32)
             if suffix(info.filename) in SUFFIXES and not looks_like_image(start):
                 return start  # enough to say what it is instead
             return start + file.read()
