@@ -306,7 +306,7 @@ def _size_warnings(headers: list[Header], images: np.ndarray) -> list[str]:
     dark = sum(int(images[i].max()) < DARK for i in deep)
     if dark > DARK_SHARE * len(deep):
         words.append(
-            f"{dark} of {len(deep)} 16-bit images use less than an eighth of the range and look nearly black: scale them "
-            "first (numbers of 12 bits by 16)"
+            f"{dark} of {len(deep)} 16-bit images use less than an eighth of the range and look nearly black: scale "
+            "them first (numbers of 12 bits by 16)"
         )
     return words
