@@ -13,6 +13,7 @@ from .notes import DataNotes, size_words
 from .sources import load
 
 EXAMPLES = 20  # of each kind are listed
+ONE_CLASS = "there is one class: enough for a generator, not for a classifier"  # commands that mind refuse it
 SIZES = 20  # the most frequent ones are listed
 
 
@@ -108,7 +109,7 @@ def describe(
         ignored=notes.ignored,
         bad_files=notes.bad_files,
         duplicates=_count_duplicates(imageset),
-        warnings=said.doubts,
+        warnings=(*said.doubts, *[ONE_CLASS] * (len(imageset.classes) == 1)),
         notes=said,
         fingerprint=imageset.fingerprint,
     )

@@ -75,8 +75,6 @@ def set_warnings(imageset: ImageSet) -> list[str]:
             f"class {imageset.classes[large]!r} has {numbers[large]} images, {imageset.classes[small]!r} has "
             f"{numbers[small]}: look at the recall of each class, not only at accuracy"
         )
-    if len(numbers) == 1:
-        words.append("there is one class: enough for a generator, not for a classifier")
     if clashes := len(contradictions(imageset)):
         words.append(f"{clashes} images have two different labels")
     images = imageset.images
