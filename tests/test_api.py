@@ -46,6 +46,7 @@ def test_every_verb_says_what_it_takes_returns_and_raises(name):
 ONLY_TYPED = {
     "json",
     "quiet",
+    "verbose",
     "csv",
     "no_monitor",
     "no_watch",
@@ -57,7 +58,7 @@ ONLY_TYPED = {
     "report",
     "over_time",
 }
-ONLY_PYTHON = {"progress", "command", "model", "monitor", "names", "budgets", "follow_links", "alike", "labels", "out"}
+ONLY_PYTHON = {"progress", "command", "model", "monitor", "names", "budgets", "alike", "labels", "out"}
 # Arguments without a name on the command line.
 PLACED = {"data", "source", "model", "images", "real", "fakes", "run", "of", "folder", "run_or_model", "count", "n"}
 

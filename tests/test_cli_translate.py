@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import sparring
 from sparring.cli import main
+from sparring.errors import DataError
 from sparring.games.players import Translator
 from sparring.games.recipes import RECIPES
 from sparring.games.training import new_state
@@ -107,3 +109,49 @@ def test_what_cannot_be_translated(capsys):
     assert code == 3 and "nowhere.png does not exist" in err
     code, _, err = run(capsys, "photos", "photos")
     assert code == 4 and "photos" in err
+
+
+def corner(top, left):
+    """A mask of 16 x 16 pixels that is white in one corner."""
+    values = np.zeros((16, 16), np.uint8)
+    values[top : top + 8, left : left + 8] = 255
+    return Image.fromarray(values)
+
+
+def test_every_image_is_filled_by_its_own_mask(capsys):
+    model("inpaint")
+    for folder in ("in", "masks"):
+        Path(folder).mkdir()
+    places = {"a.png": (0, 0), "a.jpg": (8, 8), "photo[1].png": (0, 8), "b.gif": (8, 0)}
+    masks = {"a.png": "a.png", "a.jpg": "a.jpg", "photo[1].png": "photo[1].jpg", "b.gif": "b.gif.png"}
+    for name, place in places.items():
+        Image.fromarray(np.full((16, 16, 3), 250, np.uint8)).save(f"in/{name}")
+        corner(*place).save(f"masks/{masks[name]}")
+    code, out, _ = run(capsys, "inpaint", "in", "--mask", "masks", "--out", "made", "--json")
+    rows = {Path(row["image"]).name: row["made"] for row in json.loads(out)}
+    assert code == 0 and rows["a.jpg"] == "made/a.jpg.png" and rows["a.png"] == "made/a.png"
+    for name, (top, left) in places.items():
+        filled = load_image(Path(rows[name]))[..., 0] < 200
+        assert filled.sum() == 64 and filled[top : top + 8, left : left + 8].all(), name
+
+
+def test_what_cannot_be_filled_is_left_out_and_its_mask_named(capsys):
+    model("inpaint")
+    Path("masks").mkdir()
+    for name in ("0.png", "1.gif", "1.bmp"):
+        Image.new("L", (14, 20) if name == "0.png" else (16, 16), 255).save(f"masks/{name}")
+    Image.open("photos/0.png").save("photos/0.gif")  # the mask 0.png is that of 0.png
+    Path("photos/notes.txt").write_text("x")
+    code, out, err = run(capsys, "inpaint", "photos", "--mask", "masks", "--json")
+    assert code == 0 and [row["image"] for row in json.loads(out) if "made" in row] == ["photos/0.png"]
+    lines = dict(line.removeprefix("left out ").split(": ", 1) for line in err.splitlines())
+    assert list(lines) == [f"photos/{name}" for name in ("0.gif", "1.png", "2.png", "notes.txt")]
+    assert "no mask for photos/0.gif: there is no masks/0.gif, nor masks/0 with another ending" in lines["photos/0.gif"]
+    assert "it may be masks/1.bmp or masks/1.gif" in lines["photos/1.png"]
+    assert "not an image" in lines["photos/notes.txt"]
+    assert [row["image"] for row in json.loads(out) if "error" in row] == list(lines)
+    code, _, err = run(capsys, "inpaint", "photos/2.png", "--mask", "masks", "--out", "b")
+    assert code == 3 and len(err.splitlines()) == 1 and "Fix: give the mask the name of its image" in err
+    with pytest.raises(DataError, match="no mask for photos/2.png"):
+        sparring.translate("inpaint", "photos/2.png", mask="masks")
+    assert len(sparring.translate("inpaint", ["photos/0.png"], mask="masks")) == 1

@@ -168,7 +168,7 @@ def test_describe_counts_everything():
     assert "1 images have two different labels" in got.warnings
     assert got.shape == (24, 24, 3) and len(got.fingerprint) == 64
     keys = "name source layout images labelled unlabelled classes shape size_rule counts sizes distinct_sizes modes"
-    keys += " converted ignored bad_files duplicates warnings fingerprint"
+    keys += " converted ignored bad_files duplicates warnings notes fingerprint"
     assert list(asdict(got)) == keys.split()  # what --json prints
     assert asdict(got)["counts"]["train"].keys() == {"classes", "unlabelled"}
 

@@ -149,7 +149,7 @@ def test_what_loading_did_is_told(tmp_path):
     real, fake = folders(tmp_path)
     (tmp_path / "fake" / "000.png").write_bytes(b"broken")
     made = inputs.read_fakes("f", fake, inputs.read_real(real, most=1000))
-    assert "1 unreadable file left out, such as 000.png" in made.how
+    assert "; left out: 1 file that cannot be read (000.png: not an image" in made.how
 
 
 def test_held_out_images_that_are_training_images_are_left_out():

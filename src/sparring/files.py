@@ -354,14 +354,17 @@ def new_folder(out: Path | str, *, ours: Sequence[str] = (), data: object = None
     return writable(apart(out, data))
 
 
-def new_file(path: Path | str, *, data: object = None) -> Path:
-    """`path` if it is not there, or a picture that sparring made before. Raises UsageError or MachineError."""
+def new_file(path: Path | str, *, data: object = None, option: str = "--out") -> Path:
+    """`path` if it is not there, or a picture that sparring made before. Raises UsageError or MachineError.
+
+    `option`: of the command line, that names another place.
+    """
     path = Path(path)
     if path.is_dir():
         raise UsageError("out-in-use", f"{path} is a folder", fix=f"name a file in it, such as {path / 'picture.png'}")
     if path.exists() and not ours(path):
         raise UsageError("out-in-use", f"{path} exists and was not made by sparring", fix="name another file")
-    return writable(apart(path, data))
+    return writable(apart(path, data, option), option)
 
 
 def ours(path: Path) -> bool:
@@ -372,35 +375,50 @@ def ours(path: Path) -> bool:
         return b"sparring" in start + file.read()
 
 
-def writable(path: Path) -> Path:
+def writable(path: Path, option: str = "--out") -> Path:
     """`path`, if the folder it would be made in takes new entries."""
     there = next(parent for parent in (path.absolute(), *path.absolute().parents) if parent.exists())
     folder = there.parent if there.is_file() and there == path.absolute() else there
     if not folder.is_dir():
-        raise MachineError("no-folder", f"cannot write {path}: {there} is a file", fix="name another place with --out")
+        raise MachineError(
+            "no-folder", f"cannot write {path}: {there} is a file", fix=f"name another place with {option}"
+        )
     if not os.access(folder, os.W_OK | os.X_OK):
         raise MachineError(
             "no-permission",
             f"cannot write {path}: permission denied for {folder}",
-            fix="name a place that you may write to with --out",
+            fix=f"name a place that you may write to with {option}",
         )
     return path
 
 
-def apart(path: Path, data: object) -> Path:
+def apart(path: Path, data: object, option: str = "--out") -> Path:
     """`path`, if it is not inside the data that is read: inputs are never changed."""
     read = Path(data) if isinstance(data, str | Path) and str(data).strip() else None
     if read and read.is_dir() and read.resolve() in (path.resolve(), *path.resolve().parents):
-        raise UsageError("out-in-data", f"{path} is inside the data {data}", fix="name a place outside it with --out")
+        raise UsageError(
+            "out-in-data", f"{path} is inside the data {data}", fix=f"name a place outside it with {option}"
+        )
     return path
 
 
 def folder_name(name: str) -> str:
-    """Return a class name as a folder name: it never leaves its parent, and no two names collide."""
+    """Return a class name as a folder name: it never leaves its parent, and no two names collide.
+
+    Letters of all scripts stay; what some file system does not take is written as %2F and the like.
+    """
+    from unicodedata import normalize
     from urllib.parse import quote
 
-    quoted = quote(name, safe=" !#$&'()+,;=@[]{}~^`-_äöüßéèêàçñ")
-    return quoted if quoted.strip(". ") else "%2E" * len(quoted) or "%00"
+    composed, last = normalize("NFC", name) == name, len(name) - 1
+
+    def kept(place: int, c: str) -> bool:
+        at_an_end = (place == 0 and c == ".") or (place == last and c in ". ")  # hidden, or dropped by some systems
+        return (c.isascii() or composed) and c.isprintable() and c not in '%/\\:*?"<>|' and not at_an_end
+
+    spelt = (c if kept(i, c) else "%2E" if c == "." else quote(c, safe="", errors="surrogatepass")
+             for i, c in enumerate(name))  # fmt: skip
+    return "".join(spelt) or "%00"
 
 
 def cache_folder() -> Path:

@@ -11,6 +11,7 @@ from typing import (
     TYPE_CHECKING,
     Any,
     Literal,
+    NamedTuple,
     NoReturn,
     TypeVar,
     Union,
@@ -67,11 +68,19 @@ def record(
     return made if cls is None else made(cls)
 
 
+class News(NamedTuple):
+    """What was found on the way and is to stay in sight: in a few lines, and in full."""
+
+    short: tuple[str, ...] = ()
+    full: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Progress:
     """How far long work has come. Functions that take `on_progress` call it with one of these.
 
-    `done` of `total` things of the kind `what` ("images", "fits", ...); `total` is 0 while it is not known.
+    `done` of `total` things of the kind `what` ("images", "fits", ...); `total` is 0 while it is not known. `news`:
+    what loading saw, left out, converted and doubts, once.
     """
 
     what: str
@@ -79,6 +88,7 @@ class Progress:
     total: int = 0
     message: str = ""
     seconds_left: float | None = None
+    news: News = News()
 
 
 OnProgress = Callable[[Progress], None]

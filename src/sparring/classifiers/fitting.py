@@ -8,6 +8,8 @@ import numpy as np
 
 from ..data import ImageSet, load
 from ..data.arrays import Scale, as_picture
+from ..data.doubts import data_notes
+from ..data.notes import DataNotes
 from ..data.trees import image_files
 from ..devices import choose_device
 from ..errors import DataError
@@ -41,12 +43,16 @@ class TestScore:
 
 @dataclass(frozen=True, eq=False)
 class FittedModel:
-    """A fitted classifier; `folder`: where it was saved, `test`: None where the data have no test part."""
+    """A fitted classifier; `folder`: where it was saved, `test`: None where the data have no test part.
+
+    `notes`: what was left out of the data, converted and doubted.
+    """
 
     model: Classifier
     method: str
     folder: Path | None
     test: TestScore | None
+    notes: DataNotes = DataNotes()
 
 
 @dataclass(frozen=True)
@@ -76,11 +82,12 @@ def fit(
     pretrained: str = BUILT_IN,
     download: bool = False,
     device: str = "auto",
+    follow_links: bool = False,
     progress: OnProgress = no_progress,
 ) -> FittedModel:
     """Fit one classifier on all images but the test part, score it there, and save it as a model folder.
 
-    data, size, unlabelled, table: as `sparring.load` takes them. method: a name of METHODS.
+    data, size, unlabelled, table, follow_links: as `sparring.load` takes them. method: a name of METHODS.
     out: a new folder, None saves nothing. minutes: the most that training may take. pretrained: "efficientnet-lite0",
     which is built in, "none", or the folder or hub's name of an image model of transformers; of several, with commas
     between them, held-out labels choose. download: fetch what of these is not on this machine; else no network is used.
@@ -92,7 +99,7 @@ def fit(
     if download:
         fetch(pretrained, progress)
     folder = None if out is None else new_folder(out, data=data)
-    images = load(data, size=size, unlabelled=unlabelled, table=table, progress=progress)
+    images = load(data, size=size, unlabelled=unlabelled, table=table, follow_links=follow_links, progress=progress)
     test = (images.parts == "test") & images.labelled
     progress(Progress("fits", 0, 1, f"fitting {method}"))
     settings = {"random_state": seed, "minutes": minutes, "pretrained": pretrained, "device": device}
@@ -108,7 +115,7 @@ def fit(
             trained_on=f"{record.labels:,} labelled and {record.unlabelled:,} unlabelled images",
             measured=score,
         )
-    return FittedModel(model, method, folder, score)
+    return FittedModel(model, method, folder, score, data_notes(images))
 
 
 def _test_score(model: Classifier, images: ImageSet) -> TestScore:
@@ -119,18 +126,24 @@ def _test_score(model: Classifier, images: ImageSet) -> TestScore:
 
 
 def classify(
-    model: Classifier | str | Path, images: object, *, pretrained: str | None = None, device: str = "auto"
+    model: Classifier | str | Path,
+    images: object,
+    *,
+    pretrained: str | None = None,
+    device: str = "auto",
+    follow_links: bool = False,
 ) -> list[Prediction]:
-    """Return what a model says of each image, in their order.
+    """Return what a model says of each image, in their order; of a folder's other files, why they were left out.
 
     model: a fitted classifier, or a model folder. images: a path, bytes, an open file, a PIL image or an array, or a
-    list of these; of a folder, all images in it. Images of any size are fitted to the model. pretrained, device: for a
-    folder, as `load_model` takes them; a fitted classifier has its own. Raises FileFormatError for the model,
+    list of these; of a folder, all images in it, with `follow_links` also those that links name which lead out of it.
+    Images of any size are fitted to the model. pretrained, device: for a folder, as `load_model` takes them; a fitted
+    classifier has its own. Raises FileFormatError for the model,
     MissingData for a path that is not there, DataError where no image can be read, MachineError for a device that is
     not there.
     """
     classifier = model if isinstance(model, Classifier) else load_model(model, pretrained=pretrained, device=device)
-    named = _named_images(images if isinstance(images, list | tuple) else [images])
+    named = _named_images(images if isinstance(images, list | tuple) else [images], follow_links)
     found: list[Prediction] = []
     for start in range(0, len(named), PICTURES_AT_ONCE):
         found += _predictions(classifier, named[start : start + PICTURES_AT_ONCE])
@@ -140,31 +153,46 @@ def classify(
     return found
 
 
-def _named_images(images: Sequence[object]) -> list[tuple[str, object]]:
-    """Return (name, image) of all images, those in folders one by one."""
+@dataclass(frozen=True)
+class _Named:
+    """An image and what it is called, or why a file is none."""
+
+    name: str
+    image: object = None
+    problem: str = ""
+
+
+def _named_images(images: Sequence[object], follow_links: bool) -> list[_Named]:
+    """Return all images, those in folders one by one, and after them the other files of the folder."""
     if not images:
         raise DataError("data-empty", "there are no images to classify", fix="name image files or folders")
-    named: list[tuple[str, object]] = []
+    named: list[_Named] = []
     for number, image in enumerate(images):
-        files = image_files([image]) if isinstance(image, str | Path) else []
-        named += [(str(path), path) for path in files] or [(f"image {number}", image)]
+        if isinstance(image, str | Path):
+            files = image_files([image], follow_links=follow_links)
+            named += [_Named(str(path), path) for path in files.images]
+            named += [_Named(str(path), problem=reason) for path, reason in files.left_out]
+        else:
+            named.append(_Named(f"image {number}", image))
     return named
 
 
-def _predictions(model: Classifier, named: Sequence[tuple[str, object]]) -> list[Prediction]:
+def _predictions(model: Classifier, named: Sequence[_Named]) -> list[Prediction]:
     height, width, channels = model.image_shape_
     scale = Scale(model.pixel_scale_)
     pictures: dict[int, np.ndarray] = {}
-    found = [Prediction(name) for name, _ in named]
-    for place, (name, image) in enumerate(named):
+    found = [Prediction(one.name, problem=one.problem) for one in named]
+    for place, one in enumerate(named):
+        if one.problem:
+            continue
         try:
-            pictures[place] = as_picture(image, size=(height, width), channels=channels, scale=scale)
+            pictures[place] = as_picture(one.image, size=(height, width), channels=channels, scale=scale)
         except BadImage as error:
-            found[place] = Prediction(name, problem=error.reason)
+            found[place] = Prediction(one.name, problem=error.reason)
     if pictures:
         proba = model.predict_proba(np.stack(list(pictures.values())))
         for place, row in zip(pictures, proba.tolist(), strict=True):
             said = dict(zip(model.class_names_, row, strict=True))
             best = max(said, key=said.__getitem__)
-            found[place] = Prediction(named[place][0], best, said[best], said)
+            found[place] = Prediction(named[place].name, best, said[best], said)
     return found

@@ -28,6 +28,7 @@ class StudyLine:
 
     def __call__(self, progress: "StudyProgress") -> None:
         done, total, message = progress.done, progress.total, progress.message
+        self.screen.tell(progress.news)
         if progress.what == "stopped":
             self.saved = f"{message}; "
         elif progress.what == "fits":
@@ -140,6 +141,7 @@ def _description_rows(found: "Description") -> Iterator[tuple[str, str]]:
     yield "modes", ", ".join(f"{mode} ({count:,})" for mode, count in found.modes.items())
     yield "converted", "; ".join(found.converted)
     yield "ignored", ", ".join(f"{count:,} {what}" for what, count in found.ignored.items())
+    yield "left out", found.notes.losses(ROWS_SHOWN)
     twins = found.duplicates
     if twins.exact or twins.near:
         across = f"; {twins.across:,} across parts" if twins.across else ""

@@ -11,7 +11,7 @@ from ..files import read_json
 from .app import app, games, go_on, stem, typed
 from .screen import Screen
 from .signals import Interrupted, Stop
-from .typed import BatchSize, Count, DataSet, Flag, Minutes, Seed
+from .typed import BatchSize, Count, DataSet, Flag, FollowLinks, Minutes, Seed, Verbose
 
 if TYPE_CHECKING:
     from ..runs.driver import TrainingProgress
@@ -36,6 +36,8 @@ def train(
     augment: str = "auto",
     device: str = "auto",
     precision: Precision = "auto",
+    follow_links: FollowLinks = False,
+    verbose: Verbose = False,
     no_monitor: Flag = False,
     no_watch: Annotated[Flag, Parameter(show=False)] = False,
     json: Flag = False,
@@ -67,24 +69,26 @@ def train(
     from ..runs.defaults import find_recipe
     from ..runs.driver import TrainOptions, train_steps
 
-    screen = Screen(as_json=json, quiet=quiet)
+    screen = Screen(as_json=json, quiet=quiet, verbose=verbose)
     if no_watch:
         screen.note("--no-watch is called --no-monitor now")
     name = "run" if recipe == "auto" else find_recipe(recipe)[0]
     out = out or Path(f"{stem(name)}-{stem(data)}")
     options = TrainOptions(
-        images, batch, minutes, seed, size, unlabelled, source, augment, device, precision, not (no_monitor or no_watch)
-    )
+        images, batch, minutes, seed, size, unlabelled, source, augment, device, precision,
+        monitor=not (no_monitor or no_watch), follow_links=follow_links,
+    )  # fmt: skip
     last = None
     with Stop() as stop, screen.progress(name) as line:
-        for last in train_steps(data, recipe, out, options, stop=stop):
+        for last in train_steps(data, recipe, out, options, stop=stop, progress=line.show):
             for words in last.news:
                 screen.note(f"{name}: {words}", style="")
             line(last.images, last.total, readings(last), left=last.seconds_left)
     if last is None:
         return
     if json:
-        screen.show_json({k: str(v) if isinstance(v, Path) else v for k, v in asdict(last).items()})
+        told = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(last).items()}
+        screen.show_json(told | {"notes": read_json(out / "data.json").get("notes")})
     if stop.number:
         raise Interrupted(f"{last.images:,} of {last.total:,} images done, saved in {out}; {go_on()}", stop.number)
     if json:

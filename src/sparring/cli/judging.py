@@ -9,11 +9,11 @@ from ..errors import UsageError, printable
 from ..files import new_file
 from .app import app, games, tables
 from .screen import Line, Screen
-from .typed import Count, Device, Download, Flag, Names, Seed
+from .typed import Count, Device, Download, Flag, FollowLinks, Names, Seed, Verbose
 
 if TYPE_CHECKING:
     from ..judging import JudgeOptions
-    from ..records import OnProgress
+    from ..records import OnProgress, Progress
 
 
 @app.command(group=games, usage="Usage: sparring judge [OPTIONS] REAL FAKES...")
@@ -33,6 +33,8 @@ def judge(
     size: str | None = None,
     seed: Seed = 0,
     device: Device = "auto",
+    follow_links: FollowLinks = False,
+    verbose: Verbose = False,
     report: Path | None = None,
     json: Flag = False,
     quiet: Flag = False,
@@ -64,8 +66,10 @@ def judge(
     """
     from ..judging import JudgeOptions
 
-    screen = Screen(as_json=json, quiet=quiet)
-    options = JudgeOptions(metrics, features, weights, weights_hash, held_out, size, images, seed, device, download)
+    screen = Screen(as_json=json, quiet=quiet, verbose=verbose)
+    options = JudgeOptions(
+        metrics, features, weights, weights_hash, held_out, size, images, seed, device, download, follow_links
+    )
     if not over_time:
         _judge_sets(screen, real, fakes, options, report=report, per_class=per_class)
     elif per_class or report:
@@ -104,7 +108,14 @@ def _judge_sets(
 
 
 def _on(line: Line) -> "OnProgress":
-    return lambda p: line(0, None, f"{p.what} {100 * p.done // p.total} %" if p.total else p.what)
+    """Return what shows progress; what reading left out stands below the scores, in full only here."""
+
+    def show(p: "Progress") -> None:
+        if line.screen.verbose:
+            line.screen.tell(p.news)
+        line(0, None, f"{p.what} {100 * p.done // p.total} %" if p.total else p.what)
+
+    return show
 
 
 def _named(fakes: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
@@ -121,7 +132,7 @@ def _new_page(path: Path) -> Path:
         raise UsageError(
             "report-folder", f"--report {path}: there is no folder {path.parent}", fix="make it, or name another"
         )
-    return new_file(path)
+    return new_file(path, option="--report")
 
 
 def _judge_checkpoints(screen: Screen, real: str, fakes: Sequence[str], options: "JudgeOptions") -> None:

@@ -12,7 +12,7 @@ from ..files import JsonObject, new_file, new_folder
 from ..words import plural
 from .app import app, games, stem
 from .screen import Screen
-from .typed import Count, Flag, Seed, number_between, typed_number
+from .typed import Count, Flag, Seed, Verbose, number_between, typed_number
 
 Number = Annotated[int, Parameter(converter=number_between(0, 1e6, whole=True))]
 
@@ -50,6 +50,7 @@ def sample(
     animate: Path | None = None,
     inside: Flag = False,
     seed: Seed = 0,
+    verbose: Verbose = False,
     columns: Count | None = None,
     trust_code: Flag = False,
     json: Flag = False,
@@ -91,10 +92,10 @@ def sample(
     if inside and picture != "samples":
         what = f"--{picture.replace('_', '-')} and --inside are two pictures"
         raise UsageError("two-pictures", what, fix="ask for one, or for all with --inside alone")
-    screen, out = Screen(as_json=json), new_folder(out) if out else None
+    screen, out = Screen(as_json=json, verbose=verbose), new_folder(out) if out else None
     if animate:
         film_kind(animate)  # raises
-    film = new_file(animate) if animate else None
+    film = new_file(animate, option="--animate") if animate else None
     if film and picture == "samples" and not inside:
         frames = training_frames(run)
         if len(frames) < 2:
@@ -106,7 +107,8 @@ def sample(
         return
     sampler = open_generator(run, trust_code=trust_code)
     if inside:
-        folder = look_inside(sampler, run, nearest, seed=seed)
+        with screen.progress("looking inside") as line:
+            folder = look_inside(sampler, run, nearest, seed=seed, progress=line.show)
         show_written(screen, json, {"inside": str(folder), "files": sorted(str(path) for path in folder.iterdir())})
     elif per_class:
         if out is None:
@@ -114,8 +116,9 @@ def sample(
         save_classes(sampler, per_class, out, seed=seed)
         show_written(screen, json, {"images": per_class * len(sampler.classes), "out": str(out)})
     else:
-        found = draw_samples(sampler, options)
-        grid = new_file(grid or f"{stem(run)}-{picture}.png") if grid or not (out or film) else None
+        with screen.progress("drawing") as line:
+            found = draw_samples(sampler, options, line.show)
+        grid = new_file(grid or f"{stem(run)}-{picture}.png", option="--grid") if grid or not (out or film) else None
         write_samples(found.images, grid=grid, out=out, film=film, columns=columns)
         places = {name: str(path) for name, path in {"out": out, "grid": grid, "film": film}.items() if path}
         height, width, channels = found.images.shape[-3:]

@@ -13,6 +13,8 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Column, Table
 from rich.text import Text
 
+from ..errors import printable
+from ..records import News
 from ..records import Progress as Step
 from ..words import duration, percent
 
@@ -22,14 +24,19 @@ EVERY_SECONDS = 15.0  # between two plain lines of progress
 class Screen:
     """Where one command writes: `show` its results, `note` what else is worth knowing, `progress` while it works."""
 
-    def __init__(self, *, as_json: bool = False, quiet: bool = False):
-        self.as_json, self.quiet = as_json, quiet
+    def __init__(self, *, as_json: bool = False, quiet: bool = False, verbose: bool = False):
+        self.as_json, self.quiet, self.verbose = as_json, quiet, verbose
         self.results = console(sys.stdout)
         self.notes = console(sys.stderr)
 
     def note(self, text: str = "", style: str = "dim") -> None:
         if not self.quiet:
             paragraph(self.notes, text, style)
+
+    def tell(self, news: News) -> None:
+        """Say what was found on the way: in a few lines, or all of it."""
+        for text in news.full if self.verbose else news.short:
+            self.note(printable(text), style="yellow")
 
     def line(self, text: str = "", style: str = "") -> None:
         """One paragraph of the result."""
@@ -108,7 +115,12 @@ class Line:
             self.bar.stop()
 
     def show(self, progress: "Step") -> None:
-        """Show a Progress, as functions report it."""
+        """Show a Progress, as functions report it, and keep its news in sight."""
+        self.screen.tell(progress.news)
+        self.count(progress)
+
+    def count(self, progress: "Step") -> None:
+        """Show how far a Progress has come."""
         text = progress.message or f"{progress.what} {progress.done:,} of {progress.total:,}"
         self(progress.done, progress.total or None, text, left=progress.seconds_left)
 

@@ -3,6 +3,7 @@
 import shlex
 import signal
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +16,23 @@ from .app import app, go_on, stem, studies, typed
 from .drawings import StudyLine, draw_description, draw_plan, draw_summary
 from .screen import Screen
 from .signals import Interrupted
-from .typed import Count, DataSet, Device, Download, Flag, Minutes, Names, Pretrained, Seed, Share, whole_or_auto
+from .typed import (
+    Count,
+    DataSet,
+    Device,
+    Download,
+    Flag,
+    FollowLinks,
+    Minutes,
+    Names,
+    Pretrained,
+    Seed,
+    Share,
+    Verbose,
+    whole_or_auto,
+)
+
+COLUMNS = ("image", "class", "confidence")  # of classify
 
 if TYPE_CHECKING:  # numpy is loaded only by commands that need it
     from ..data import ImageSet
@@ -42,6 +59,8 @@ def compare(
     test: Share = 0.2,
     against: Path | None = None,
     retry: Flag = False,
+    follow_links: FollowLinks = False,
+    verbose: Verbose = False,
     json: Flag = False,
     quiet: Flag = False,
 ):
@@ -73,7 +92,7 @@ def compare(
     from ..reporting import write
     from ..study import compare as study
 
-    screen = Screen(as_json=json, quiet=quiet)
+    screen = Screen(as_json=json, quiet=quiet, verbose=verbose)
     out = out or Path(f"{stem(data)}-study")
     with screen.progress("comparing") as line:
         tell = StudyLine(screen, line, on_interim=lambda: write(out))
@@ -96,6 +115,7 @@ def compare(
                 test=test,
                 against=against,
                 retry=retry,
+                follow_links=follow_links,
                 command=typed(),
                 progress=tell,
             )
@@ -126,6 +146,8 @@ def fit(
     pretrained: Pretrained = "efficientnet-lite0",
     download: Download = False,
     device: Device = "auto",
+    follow_links: FollowLinks = False,
+    verbose: Verbose = False,
     json: Flag = False,
     quiet: Flag = False,
 ):
@@ -143,8 +165,9 @@ def fit(
         quiet: print nothing but results.
     """
     from ..classifiers import fit as fit_classifier
+    from ..records import to_json
 
-    screen = Screen(as_json=json, quiet=quiet)
+    screen = Screen(as_json=json, quiet=quiet, verbose=verbose)
     out = out or Path(f"{stem(data)}-{method}")
     with screen.progress("fitting") as line:
         fitted = fit_classifier(
@@ -159,6 +182,7 @@ def fit(
             pretrained=pretrained,
             download=download,
             device=device,
+            follow_links=follow_links,
             progress=line.show,
         )
     record, score = fitted.model.record_, fitted.test
@@ -166,7 +190,8 @@ def fit(
         seconds = (record.seconds or {}).get("fit")
         test = None if score is None else asdict(score)
         told = {"model": str(out), "method": method, "seconds": seconds, "test": test}
-        screen.show_json({**told, "pretrained": record.pretrained, "device": record.device})
+        notes = to_json(fitted.notes, kinds=False)
+        screen.show_json({**told, "pretrained": record.pretrained, "device": record.device, "notes": notes})
         return
     screen.line(f"{method}: fitted on {record.labels:,} labels, saved in {out}")
     if record.pretrained:
@@ -185,6 +210,7 @@ def classify(
     *images: Path,
     pretrained: str | None = None,
     device: Device = "auto",
+    follow_links: FollowLinks = False,
     csv: Flag = False,
     json: Flag = False,
 ):
@@ -206,7 +232,7 @@ def classify(
             "missing", "there are no images to classify", fix="name image files or folders after the model"
         )
     classifier = load_model(model, pretrained=pretrained, device=device)
-    found = predictions_of(classifier, images)
+    found = predictions_of(classifier, images, follow_links=follow_links)
     good, bad = [p for p in found if not p.problem], [p for p in found if p.problem]
     for p in bad:
         screen.note(f"left out {printable(p.image)}: {p.problem}", style="yellow")
@@ -218,10 +244,15 @@ def classify(
     elif csv:
         lines = [(p.image, p.label, *(f"{q:.6f}" for q in (p.confidence, *(p.probabilities or {}).values())))
                  for p in good]  # fmt: skip
-        screen.csv(("image", "class", "confidence", *classifier.class_names_), lines)
+        screen.csv((*COLUMNS, *map(probability_column, classifier.class_names_)), lines)
     else:
         shown = [(printable(p.image), p.label, percent(p.confidence)) for p in good]
-        screen.table(("image", "class", "confidence"), shown, right=("confidence",))
+        screen.table(COLUMNS, shown, right=("confidence",))
+
+
+def probability_column(name: str) -> str:
+    """Return the column of a class: its name, unless another column is called so."""
+    return f"probability of {name}" if name in COLUMNS else name
 
 
 @app.command(group=studies)
@@ -259,6 +290,8 @@ def data(
     table: Path | None = None,
     sheet: Path | None = None,
     plan: Flag = False,
+    follow_links: FollowLinks = False,
+    verbose: Verbose = False,
     json: Flag = False,
     quiet: Flag = False,
 ):
@@ -277,17 +310,19 @@ def data(
         quiet: print nothing but results.
     """
     from ..data import contact_sheet, describe, load
+    from ..data.doubts import data_news
     from ..images import save_png
 
-    screen = Screen(as_json=json, quiet=quiet)
+    screen = Screen(as_json=json, quiet=quiet, verbose=verbose)
+    read = partial(load, data, size=size, unlabelled=unlabelled, table=table, follow_links=follow_links)
     if plan:
         with screen.progress("reading") as line:
-            images = load(data, size=size, unlabelled=unlabelled, table=table, progress=line.show)
+            images = read(progress=line.show)
         show_plan(screen, images, as_json=json)
         return
-    sheet = new_file(sheet or f"{stem(data)}-sheet.png", data=data)
+    sheet = new_file(sheet or f"{stem(data)}-sheet.png", data=data, option="--sheet")
     with screen.progress("reading") as line:
-        images = load(data, size=size, unlabelled=unlabelled, table=table, progress=line.show)
+        images = read(progress=line.count)
         line(0, None, "looking for duplicates")
         found = describe(images)
     save_png(sheet, contact_sheet(images), text={"Software": "sparring", "Title": f"contact sheet of {images.name}"})
@@ -295,6 +330,8 @@ def data(
         screen.show_json(asdict(found) | {"contact_sheet": str(sheet)})
     else:
         draw_description(screen, found)
+        if verbose:
+            screen.tell(data_news(images))
         screen.line(f"\nContact sheet: {sheet}")
 
 

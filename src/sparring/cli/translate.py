@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 from ..data.formats import source_words
 from ..errors import UsageError, printable
 from ..files import new_folder
+from ..words import plural
 from .app import app, games
 from .screen import Screen
-from .typed import Flag, Seed
+from .typed import Flag, FollowLinks, Seed, Verbose
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from ..runs.translating import Translated
 
 WAYS = ("without a network", "the model")
 SSIM_WINDOW = 11  # pixels
@@ -38,6 +41,8 @@ def translate(
     to: str | None = None,
     score: Flag = False,
     seed: Seed = 0,
+    follow_links: FollowLinks = False,
+    verbose: Verbose = False,
     trust_code: Flag = False,
     json: Flag = False,
 ):
@@ -49,8 +54,8 @@ def translate(
         model: the folder that `sparring train` wrote, or a model folder.
         images: image files, and folders of them.
         out: folder for the results, one PNG for each image [default: translated].
-        mask: for inpaint, an image that is white where to fill, or a folder with one for each image, of the same
-            name. Without it, transparent pixels are filled.
+        mask: for inpaint, an image that is white where to fill, or a folder with one for each image: of the same full
+            name, else of the same name with another ending. Without it, transparent pixels are filled.
         to: for cyclegan, a: images like those it was trained to make, b: the way back [default: a].
         score: the images are intact: degrade them as in training, restore them, and print how well that went.
         seed: of the holes of --score.
@@ -60,7 +65,7 @@ def translate(
     from ..runs.translating import restored_images, translated
     from ..runs.translator import load_translators
 
-    screen = Screen(as_json=json)
+    screen = Screen(as_json=json, verbose=verbose)
     if len(images) == 0:
         raise UsageError(
             "missing", "there are no images to translate", fix="name image files or folders after the model"
@@ -69,7 +74,11 @@ def translate(
     if score:
         if len(images) > 1:
             raise UsageError("several", "--score takes one data set", fix=f"name one of {source_words()}")
-        intact, undone = restored_images(loaded, str(images[0]), out=new_folder(out) if out else None, seed=seed)
+        place = new_folder(out) if out else None
+        with screen.progress("reading") as line:
+            intact, undone = restored_images(
+                loaded, str(images[0]), out=place, seed=seed, follow_links=follow_links, progress=line.show
+            )
         scores = [_score(name, y, intact) for name, y in zip(WAYS, (undone["baseline"], undone["made"]), strict=True)]
         if json:
             screen.show_json([asdict(row) for row in scores])
@@ -79,14 +88,22 @@ def translate(
         screen.table(("", "PSNR dB", "SSIM"), lines, right=("PSNR dB", "SSIM"))
         return
     out = new_folder(out or Path("translated"))
-    rows = [
-        {"image": str(row.image), "made": str(row.path)}
-        for row in translated(loaded, images, out=out, mask=mask, to=to)
-    ]
+    made: list[tuple[Path | None, Path | None]] = []
+    bad: list[Translated] = []
+    for row in translated(loaded, images, out=out, mask=mask, to=to, follow_links=follow_links):
+        if row.error:
+            bad.append(row)
+        else:
+            made.append((row.image, row.path))
+    for row in bad if made or len(bad) > 1 else ():  # one alone is the error
+        screen.note(printable(f"left out {row.image}: {row.problem}"), style="yellow")
+    if not made:
+        raise next(row.error for row in bad if row.error)
     if json:
-        screen.show_json(rows)
+        rows = [{"image": str(image), "made": str(path)} for image, path in made]
+        screen.show_json([*rows, *({"image": str(row.image), "error": row.problem} for row in bad)])
     else:
-        screen.line(f"{len(rows)} images: {printable(str(out))}")
+        screen.line(f"{plural(len(made), 'image')}: {printable(str(out))}")
 
 
 def _score(what: str, restored: "np.ndarray", intact: "np.ndarray") -> RestorationScore:

@@ -76,6 +76,14 @@ Download = Annotated[
     bool,
     Parameter(negative="", show_default=False, help="fetch what is not here from the hub; else no network is used."),
 ]
+FollowLinks = Annotated[
+    bool,
+    Parameter(negative="", show_default=False, help="read what links name, also where they lead out of the folder."),
+]
+Verbose = Annotated[
+    bool,
+    Parameter(negative="", show_default=False, help="say all that reading left out, converted and doubts, by file."),
+]
 
 
 def understood(error: CycloptsError, app: App) -> UsageError:

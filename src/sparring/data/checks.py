@@ -5,18 +5,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from ..errors import DataError
-from ..images import SizeLike, chunk_slices
+from ..images import SizeLike
+from .doubts import contradictions, data_notes
 from .imageset import ImageSet, PartCounts
-from .labels import UNLABELLED
-from .notes import size_words
+from .notes import DataNotes, size_words
 from .sources import load
 
 EXAMPLES = 20  # of each kind are listed
+ONE_CLASS = "there is one class: enough for a generator, not for a classifier"  # commands that mind refuse it
 SIZES = 20  # the most frequent ones are listed
-LOPSIDED = 20  # times as many images in the largest class as in the smallest
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,8 @@ class Description:
     """What a set of images holds, what was done to it, and what may go wrong with it.
 
     `shape` is (height, width, channels), `counts` is by part, `sizes` are the 20 most frequent ones of the files:
-    "height x width" -> count. `size_rule` is a sentence.
+    "height x width" -> count. `size_rule` is a sentence. `notes`: what was left out, of which classes, converted and
+    doubted, as every command says it.
     """
 
     name: str
@@ -70,19 +69,27 @@ class Description:
     bad_files: tuple[tuple[str, str], ...]
     duplicates: DuplicateSummary
     warnings: tuple[str, ...]
+    notes: DataNotes
     fingerprint: str
 
 
 def describe(
-    data: object, *, size: SizeLike = None, unlabelled: str | Path | None = None, table: str | Path | None = None
+    data: object,
+    *,
+    size: SizeLike = None,
+    unlabelled: str | Path | None = None,
+    table: str | Path | None = None,
+    follow_links: bool = False,
 ) -> Description:
     """Return counts of classes and parts, sizes, modes, bad files, duplicates within and across parts, and warnings.
 
     data: an ImageSet, or what `load` takes, which is then read with the other options. Raises what `load` raises.
     """
-    imageset = data if isinstance(data, ImageSet) else load(data, size=size, unlabelled=unlabelled, table=table)
+    imageset = data
+    if not isinstance(imageset, ImageSet):
+        imageset = load(data, size=size, unlabelled=unlabelled, table=table, follow_links=follow_links)
     notes = imageset.notes
-    labelled = int(imageset.labelled.sum())
+    labelled, said = int(imageset.labelled.sum()), data_notes(imageset)
     sizes = sorted(notes.sizes.items(), key=lambda item: (-item[1], item[0]))
     return Description(
         name=imageset.name,
@@ -102,7 +109,8 @@ def describe(
         ignored=notes.ignored,
         bad_files=notes.bad_files,
         duplicates=_count_duplicates(imageset),
-        warnings=(*notes.warnings, *_set_warnings(imageset)),
+        warnings=(*said.doubts, *[ONE_CLASS] * (len(imageset.classes) == 1)),
+        notes=said,
         fingerprint=imageset.fingerprint,
     )
 
@@ -130,36 +138,9 @@ def _count_duplicates(imageset: ImageSet) -> DuplicateSummary:
     )
 
 
-def contradictions(imageset: ImageSet) -> list[list[int]]:
-    """Return the groups of labelled images with equal pixels and different labels."""
-    groups = ([i for i in group if imageset.labels[i] != UNLABELLED] for group in imageset.duplicates.exact)
-    return [group for group in groups if len(set(imageset.labels[group].tolist())) > 1]
-
-
 def with_classes(imageset: ImageSet, index: Iterable[int]) -> list[str]:
     """Return the origins of labelled images, with their classes."""
     return [f"{imageset.origins[i]} ({imageset.classes[imageset.labels[i]]})" for i in index]
-
-
-def _set_warnings(imageset: ImageSet) -> list[str]:
-    """Return sentences about what may go wrong with this set."""
-    words = []
-    numbers = np.bincount(imageset.labels[imageset.labelled], minlength=len(imageset.classes))
-    if len(numbers) and numbers.max() >= LOPSIDED * max(1, numbers.min()):
-        large, small = int(numbers.argmax()), int(numbers.argmin())
-        words.append(
-            f"class {imageset.classes[large]!r} has {numbers[large]} images, {imageset.classes[small]!r} has "
-            f"{numbers[small]}: look at the recall of each class, not only at accuracy"
-        )
-    if len(numbers) == 1:
-        words.append("there is one class: enough for a generator, not for a classifier")
-    if clashes := len(contradictions(imageset)):
-        words.append(f"{clashes} images have two different labels")
-    images = imageset.images
-    pieces = (images[chunk].reshape(-1, images[0].size) for chunk in chunk_slices(images, most=1 << 24))
-    if even := sum(int((piece == piece[:, :1]).all(axis=1).sum()) for piece in pieces):
-        words.append(f"{even} images are of one even colour")
-    return words
 
 
 def require_classes(imageset: ImageSet) -> None:

@@ -6,7 +6,7 @@ differ are fitted by one stated rule. What cannot be read is left out and listed
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -25,14 +25,20 @@ from ..images import (
     quiet_decoders,
     read_header,
 )
+from ..images.kinds import OTHER_IMAGES, advice_for, suffix
 from ..records import OnProgress, Progress, no_progress
 from .imageset import ImageSet
 from .labels import UNLABELLED
 from .listing import Listing
 from .notes import OWN_SIZE, SMALL, Notes, SizeLimit, SizeRule, size_words
 from .storage import COPIED, room_for
+from .trees import FOLLOW_LINKS
 
 AT_ONCE = SMALL.pixels  # sides up to which images are decoded before all headers are known
+DARK, DARK_SHARE = (
+    32,
+    0.05,
+)  # an image below this value everywhere is dark; so many of those with 16 bits are worth a word
 ENLARGED = 0.9  # pixels of a side that become one: below this an image counts as enlarged
 
 
@@ -168,13 +174,21 @@ class _Reader:
         count, total = len(bad), len(self.listing) + len(self.listing.bad_files)
         if self.headers and count <= total / 2 and (count <= 20 or count <= total / 10):
             return
-        first = "; ".join(f"{origin} ({reason})" for origin, reason in bad[:5])
-        more = f" and {count - 5} more" if count > 5 else ""
         raise DataError(
             "bad-images",
-            f"{count} of {total} images in {self.listing.source} cannot be read: {first}{more}",
+            f"{count} of {total} images in {self.listing.source} cannot be read: {_listed_files(bad)}",
             fix="replace or remove these files; up to 20 bad files, or one in ten, are left out and listed",
         )
+
+
+def _listed_files(bad: Sequence[tuple[str, str]]) -> str:
+    """Return the first five files, each reason once."""
+    said: set[str] = set()
+    words = []
+    for origin, reason in bad[:5]:
+        words.append(f"{origin} (the same)" if reason in said else f"{origin} ({reason})")
+        said.add(reason)
+    return "; ".join(words) + (f" and {len(bad) - 5} more" if len(bad) > 5 else "")
 
 
 def _large_enough(header: Header) -> Header:
@@ -204,7 +218,11 @@ def _finished(listing: Listing, reader: _Reader, images: np.ndarray, channels: i
         for chunk in chunk_slices(colour, most=COPIED):
             images[chunk] = colour[chunk][..., :1]
         converted.append("all images are grey though stored as colour: kept with one channel")
+    unread = [listing.items[i] for i in reader.bad]
     bad_files = listing.bad_files + [(listing.items[i].origin, reason) for i, reason in reader.bad.items()]
+    missed = [path for path in listing.others if suffix(path) in OTHER_IMAGES] + listing.links
+    missed += [origin for origin, _ in listing.bad_files]
+    lost = listing.classes_of(missed) + Counter(item.label for item in unread if item.label is not None)
     return ImageSet(
         images=images,
         labels=labels,
@@ -223,6 +241,10 @@ def _finished(listing: Listing, reader: _Reader, images: np.ndarray, channels: i
             converted=tuple(converted),
             generated=tuple(item.origin for item, header in kept if header.generated),
             warnings=tuple(listing.warnings + _size_warnings(headers, images)),
+            others=tuple(listing.others),
+            links=tuple(listing.links),
+            lost=dict(lost),
+            ways=(*[FOLLOW_LINKS] * bool(listing.links), *advice_for(listing.others)),
         ),
     )
 
@@ -238,6 +260,7 @@ def _refuse_unreadable_class(listing: Listing, bad: dict[int, str], left: set[st
             )
 
 
+TAKEN = "the first band taken", "the first three taken"  # of two bands, of more
 MODE_RULES = {  # Pillow's modes
     "1": "1 bit: 0 and 255",
     "P": "palettes: colours, or grey where all are grey",
@@ -253,8 +276,12 @@ MODE_RULES = {  # Pillow's modes
 def _conversions(headers: list[Header], images: np.ndarray) -> list[str]:
     modes = Counter(header.mode for header in headers)
     words = [f"{count} images {MODE_RULES[mode]}" for mode, count in modes.items() if mode in MODE_RULES]
-    if deep := sum(count for mode, count in modes.items() if mode.startswith("I;16")):
+    if deep := sum(header.deep for header in headers):
         words.append(f"{deep} images 16 bit: the high byte kept")
+    bands = Counter(header.bands for header in headers if header.bands)
+    words += [f"{count} images of {number} bands: {TAKEN[number > 2]}" for number, count in sorted(bands.items())]
+    rules = Counter(header.rule for header in headers if header.rule)
+    words += [f"{count} images {rule}" for rule, count in rules.items()]
     if images.shape[3] == 3 and (grey := sum(header.grey for header in headers)):
         words.append(f"{grey} grey images among colour ones: three equal channels")
     if several := sum(header.frames for header in headers):
@@ -275,6 +302,11 @@ def _size_warnings(headers: list[Header], images: np.ndarray) -> list[str]:
     height, width = images.shape[1:3]
     if small := int((np.sqrt(heights * widths / (height * width)) < ENLARGED).sum()):
         words.append(f"{small} images are smaller than {height}x{width} and were enlarged; a smaller size may do")
-    if any(header.mode.startswith("I;16") for header in headers) and images.max() < 32:
-        words.append("16-bit images use less than an eighth of the range and look nearly black: scale them first")
+    deep = [i for i, header in enumerate(headers) if header.deep]
+    dark = sum(int(images[i].max()) < DARK for i in deep)
+    if dark > DARK_SHARE * len(deep):
+        words.append(
+            f"{dark} of {len(deep)} 16-bit images use less than an eighth of the range and look nearly black: scale "
+            "them first (numbers of 12 bits by 16)"
+        )
     return words

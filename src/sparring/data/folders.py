@@ -11,16 +11,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import DataError
-from ..images import LOOKED_FOR
+from ..images.kinds import LOOKED_FOR, OTHER_IMAGES, advice_for, suffix
+from ..words import plural
 from .formats import LoadOptions, file_suffixes
 from .listing import ListedImage, Listing
 from .names import PART_NAMES, PARTS, shown_path, typed_alike
 from .parquet import list_parquet
 from .tables import TABLE, TableRow, find_table, read_table
-from .trees import Tree, below, folder_tree, suffix, zip_tree
+from .trees import FOLLOW_LINKS, Tree, below, folder_tree, kinds_of, zip_tree
 
 UNLABELLED_FOLDERS = {"unlabelled", "unlabeled"}
-OTHER_IMAGES = {".heic", ".heif", ".avif", ".svg", ".jp2", ".psd", ".dng", ".cr2", ".nef", ".arw", ".dcm"}
 EXAMPLE = "cat/1.png dog/2.png, or train/cat/1.png test/cat/2.png, or images with a labels.csv (file,label)"
 
 
@@ -65,9 +65,11 @@ def list_tree(tree: Tree, options: LoadOptions = LoadOptions()) -> Listing:  # n
         layout=layout,
         items=items,
         read=lambda i: tree.read(items[i].origin),
-        ignored=tree.ignored + Counter(f"{suffix(path) or 'no suffix'} files" for path in others),
+        ignored=tree.ignored + kinds_of(others),
         bad_files=list(tree.bad_files),
         warnings=warnings,
+        others=others,
+        links=list(tree.links),
     )
     labelled = sum(item.label is not None for item in items)
     if len(listing.classes) > 20 and labelled < 1.5 * len(listing.classes):
@@ -179,13 +181,18 @@ def _refuse_empty_class(tree: Tree, found: dict[str, bool]) -> None:
     for folder in tree.folders:
         if "/" in folder or folder in found or folder.lower() in UNLABELLED_FOLDERS:
             continue
-        inside = sorted({suffix(path) for path in tree.others if path.startswith(folder + "/")})
-        if not inside or OTHER_IMAGES & set(inside):
+        others = [path for path in tree.others if path.startswith(folder + "/")]
+        linked = sum(path.startswith(folder + "/") for path in tree.links)
+        inside = sorted({suffix(path) for path in others})
+        if linked or not inside or OTHER_IMAGES & set(inside):
             what = f"only {', '.join(inside)} files" if inside else "no images"
+            if linked:
+                what = f"only {plural(linked, 'link')} that lead out of the folder"
+            fixes = [FOLLOW_LINKS] * bool(linked) + advice_for(others) + ["put images into it, or remove it"]
             raise DataError(
                 "class-empty",
                 f"class folder {shown_path(tree.top)}/{folder} holds {what}; looked for {LOOKED_FOR}",
-                fix="put images into it, or remove it",
+                fix="; ".join(fixes),
             )
 
 
@@ -208,9 +215,14 @@ def _no_images(tree: Tree) -> DataError:
     if kinds:
         seen = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(5))
         found = f"; found {sum(kinds.values())} other files ({seen})"
+    elif tree.links:
+        links = f"{plural(len(tree.links), 'link')}, such as {tree.links[0]},"
+        found = f"; {links} lead out of the folder and were not followed"
     else:
         found = "; it is empty" if not tree.bad_files else f"; {len(tree.bad_files)} entries could not be read"
     archive = next((path for path in tree.others if suffix(path) in file_suffixes()), None)
     fix = f"did you mean {top}/{archive}?" if archive else f"pass a folder that holds images, laid out as {EXAMPLE}"
+    if ways := [FOLLOW_LINKS] * bool(tree.links) + advice_for(tree.others):
+        fix = "; ".join(ways)
     looked = "" if archive else f": looked for {LOOKED_FOR}"
     return DataError("data-empty", f"no images in {top}{looked}{found}", fix=fix)

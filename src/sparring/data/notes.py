@@ -7,8 +7,11 @@ from typing import Literal
 import numpy as np
 
 from ..images import FIT_RULE, MIN_SIDE
+from ..records import News, record
+from ..words import listed, plural
 
 ROUNDED_TO = 8  # pixels
+DOUBTS_SAID, CLASSES_SAID = 2, 3  # in the short form
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,8 @@ class Notes:
     """What loading saw and did, so that nothing happens silently.
 
     Sizes and modes are those of the files, before anything was converted; `sizes` has (height, width) as its keys.
+    `others`: files of other kinds, which `ignored` counts by kind. `links`: those that lead out of the folder, not
+    followed. `lost`: class -> files left out that may be images of it. `ways`: what would have more of them read.
     """
 
     source: str = ""
@@ -108,3 +113,87 @@ class Notes:
     converted: tuple[str, ...] = ()
     generated: tuple[str, ...] = ()  # origins of images that say that a network made them
     warnings: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
+    lost: Mapping[str, int] = field(default_factory=dict)
+    ways: tuple[str, ...] = ()
+
+
+@record
+class LeftOut:
+    """Files that were left out for one reason: how many, of which kind, and one of them with why, if that is known.
+
+    `expected`: hidden and system files, which nobody misses.
+    """
+
+    count: int
+    what: str
+    example: str = ""
+    expected: bool = False
+
+    @property
+    def words(self) -> str:
+        return f"{self.count:,} {self.what}{self.example and f' ({self.example})'}"
+
+
+@record
+class ClassLoss:
+    """A class of which files were left out that may be images of it."""
+
+    name: str
+    left_out: int
+    kept: int
+
+    @property
+    def words(self) -> str:
+        return f"{self.name} has {self.kept:,} of {self.kept + self.left_out:,} images"
+
+
+@record
+class DataNotes:
+    """What loading left out, of which classes (most first), what it doubts and what it converted.
+
+    Every command that reads data says this, reports show it, and their JSON holds it. `ways`: what would have more of
+    the files read. `doubts`, `converted` and `ways` are sentences without a full stop.
+    """
+
+    left_out: tuple[LeftOut, ...] = ()
+    classes: tuple[ClassLoss, ...] = ()
+    ways: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+    converted: tuple[str, ...] = ()
+
+    @property
+    def short(self) -> tuple[str, ...]:
+        """At most three lines: left out, doubtful, converted."""
+        more = f"and {len(self.doubts) - DOUBTS_SAID} more (--verbose)"
+        doubts = [*self.doubts[:DOUBTS_SAID], *[more] * (len(self.doubts) > DOUBTS_SAID)]
+        lost = self.losses(CLASSES_SAID)
+        lines = [f"left out: {lost}"] * bool(lost)
+        lines += [f"mind: {'; '.join(doubts)}"] * bool(doubts)
+        lines += [f"converted: {'; '.join(self.converted)}"] * bool(self.converted)
+        return tuple(lines)
+
+    @property
+    def full(self) -> tuple[str, ...]:
+        """A line for everything."""
+        lost = self.losses(len(self.classes))
+        lines = [f"left out: {lost}"] * bool(lost)
+        lines += [f"ignored: {one.words}" for one in self.left_out if one.expected]
+        lines += [f"mind: {doubt}" for doubt in self.doubts] + [f"converted: {words}" for words in self.converted]
+        return tuple(lines)
+
+    def losses(self, classes: int) -> str:
+        """Return what was left out and of which classes, the first so many of them, and what to do about it."""
+        kinds = [one for one in self.left_out if not one.expected]
+        if not kinds:
+            return ""
+        words = listed([one.words for one in kinds])
+        if shown := [one.words for one in self.classes[:classes]]:
+            more = len(self.classes) - len(shown)
+            words += f"; {', '.join(shown)}" + (f" and {plural(more, 'more class', 'more classes')}" if more else "")
+        return "; ".join([words, *self.ways])
+
+    def news(self, files: Sequence[str] = ()) -> News:
+        """Return it for a terminal; `files`: lines about single files, for who wants to know all."""
+        return News(self.short, (*self.full, *files))

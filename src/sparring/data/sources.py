@@ -1,5 +1,6 @@
 """What the user named -> ImageSet. The kind of a source is recognised by its content, not by its name."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,16 +19,17 @@ from ..images import (
     opened_image,
     quiet_decoders,
 )
-from ..records import OnProgress, no_progress
+from ..records import OnProgress, Progress, no_progress
 from .arrays import from_arrays, from_dict
 from .decode import decode
+from .doubts import data_news
 from .formats import EMBEDDED, FORMATS, Format, LoadOptions, file_suffixes, resolve, source_words
 from .imageset import ImageSet
 from .labels import UNLABELLED
 from .listing import ListedImage, Listing
 from .notes import OWN_SIZE, SizeLimit, SizeRule
 from .storage import COPIED, joined, room_for
-from .trees import folder_tree
+from .trees import folder_tree, kinds_of
 
 
 def load(
@@ -51,7 +53,8 @@ def load(
     unlabelled  a further source whose images are added without labels
     table       a table of labels (file,label) that lies elsewhere than the images
     labels      the labels of an array of images
-    progress    called with a Progress that counts images
+    progress    called with a Progress that counts images, and at the end with one whose `news` tell what was left out,
+                converted and doubtful
     alike       take images that are all the same, too, from which nothing can be learned
     limit       how large images are kept where no size is given: OWN_SIZE, up to 224 pixels of the shorter side, or
                 SMALL, as for training generators
@@ -73,6 +76,8 @@ def load(
         imageset = _with_unlabelled(imageset, added)
     if not alike:
         _refuse_no_variation(imageset)
+    if progress is not no_progress and (news := data_news(imageset)).full:
+        progress(Progress("images", len(imageset), len(imageset), news=news))
     return imageset
 
 
@@ -119,7 +124,7 @@ def find_source(source: object, options: LoadOptions, labels: object = None) -> 
     if isinstance(source, tuple) and len(source) == 2:
         return from_arrays(source[0], source[1])
     if isinstance(source, list) and source and all(isinstance(item, str | Path) for item in source):
-        return _list_files(source)
+        return _list_files(source, options.follow_links)
     return from_arrays(source, labels)
 
 
@@ -198,16 +203,33 @@ def _unknown_format(path: Path, start: bytes) -> DataError:
         )
 
 
-def _list_files(paths: Sequence[str | Path]) -> Listing:
+def _list_files(paths: Sequence[str | Path], follow_links: bool) -> Listing:
     """Return image files and folders of them, named one by one, without labels."""
     files: list[tuple[str, Path]] = []
+    others: list[str] = []
+    links: list[str] = []
+    bad_files: list[tuple[str, str]] = []
     for path in map(Path, paths):
         if path.is_dir():
-            files += [(f"{path}/{image}", path / image) for image in folder_tree(path).images]
+            tree = folder_tree(path, follow_links=follow_links)
+            files += [(f"{path}/{image}", path / image) for image in tree.images]
+            others += [f"{path}/{other}" for other in tree.others]
+            links += [f"{path}/{link}" for link in tree.links]
+            bad_files += [(f"{path}/{bad}", reason) for bad, reason in tree.bad_files]
         else:
             files.append((str(path), path))
     items = [ListedImage(origin) for origin, _ in files]
-    return Listing("files", f"{len(files)} files", "files named one by one", items, read=lambda i: files[i][1])
+    return Listing(
+        "files",
+        f"{len(files)} files",
+        "files named one by one",
+        items,
+        read=lambda i: files[i][1],
+        ignored=kinds_of(others),
+        bad_files=bad_files,
+        others=others,
+        links=links,
+    )
 
 
 def resized(imageset: ImageSet, size: tuple[int, int], channels: int, rule: SizeRule | None = None) -> ImageSet:
@@ -246,6 +268,11 @@ def _with_unlabelled(first: ImageSet, second: ImageSet) -> ImageSet:
             notes,
             layout=f"{notes.layout}, and {second.notes.layout}",
             bad_files=notes.bad_files + second.notes.bad_files,
+            ignored=Counter(notes.ignored) + Counter(second.notes.ignored),
+            converted=notes.converted + second.notes.converted,
+            others=notes.others + second.notes.others,
+            links=notes.links + second.notes.links,
+            ways=tuple(dict.fromkeys(notes.ways + second.notes.ways)),
             generated=notes.generated + second.notes.generated,
             warnings=notes.warnings + second.notes.warnings,
         ),

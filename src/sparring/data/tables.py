@@ -47,7 +47,7 @@ def read_table(tree: Tree, table: Path | None, warnings: list[str]) -> dict[str,
     rows: dict[str, TableRow] = {}
     lines: dict[str, int] = {}
     missing: list[tuple[int, str]] = []
-    there, known = set(tree.images), {path for path, _ in tree.bad_files}
+    there, known = set(tree.images), {*(path for path, _ in tree.bad_files), *tree.links, *tree.others}
     try:
         columns = _columns(next(reader, []), name)
         for cells in reader:

@@ -10,19 +10,39 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from ..errors import DataError, MachineError, MissingData, suggestion
-from ..images import FILE_LIMIT, SUFFIXES, BadImage, Source, looks_like_image
+from ..images import BadImage, Source
+from ..images.kinds import (
+    FILE_LIMIT,
+    LOOKED_FOR,
+    START,
+    SUFFIXES,
+    begins_as_image,
+    extra_kind,
+    is_image_name,
+    looks_like_image,
+    suffix,
+)
 from .names import hidden, natural, shown_path
 
 HIDDEN = "hidden or system files"
+LINK_OUT = "a link that leads out of the folder, not followed"
+FOLLOW_LINKS = "--follow-links follows the links (in Python follow_links=True)"
+NOWHERE = "links that lead nowhere"
 SPECIAL = "pipes, sockets and devices"
 
 
 @dataclass(eq=False)
 class Tree:
-    """A tree of files. `images` and `others` are paths below the top, with "/", valid Unicode, sorted."""
+    """A tree of files. `images`, `others` and `links` are paths below the top, with "/", valid Unicode, sorted.
+
+    images  files that are named like an image, or have no ending and begin like one
+    others  all other files
+    links   files and folders that links name which lead out of the tree, and are not followed
+    """
 
     top: str
     name: str
@@ -30,22 +50,20 @@ class Tree:
     images: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
     folders: list[str] = field(default_factory=list)
+    links: list[str] = field(default_factory=list)
     ignored: Counter = field(default_factory=Counter)
     bad_files: list[tuple[str, str]] = field(default_factory=list)
 
-    def add(self, path: str) -> None:
-        (self.images if suffix(path) in SUFFIXES else self.others).append(path)
+    def add(self, path: str, start: Callable[[], bytes]) -> None:
+        """Add a file; `start` gives its first bytes, which tell where its name has no ending."""
+        named = is_image_name(path) or (not suffix(path) and begins_as_image(start()))
+        (self.images if named else self.others).append(path)
 
     def sort(self) -> "Tree":
-        for paths in (self.images, self.others, self.folders):
+        for paths in (self.images, self.others, self.folders, self.links):
             paths.sort(key=natural)
         self.bad_files.sort()
         return self
-
-
-def suffix(path: str) -> str:
-    name = path.rpartition("/")[2]
-    return "." + name.rpartition(".")[2].lower() if "." in name[1:] else ""
 
 
 def folder_tree(top: Path, *, follow_links: bool = False) -> Tree:
@@ -88,24 +106,35 @@ def _place(tree: Tree, entry: os.DirEntry, path: str, real: str, waiting: list, 
         try:
             status = entry.stat()
         except OSError:
-            if suffix(path) in SUFFIXES or not suffix(path):
+            if is_image_name(path) or not suffix(path):
                 tree.bad_files.append((shown_path(path), "a link that leads nowhere"))
+            else:
+                tree.ignored[NOWHERE] += 1
             return
         target = os.path.realpath(entry.path)
         if not follow and target != real and not target.startswith(real + os.sep):
-            tree.bad_files.append((shown_path(path), "a link to a place outside the folder, not followed"))
+            tree.links.append(shown_path(path))
         elif stat.S_ISDIR(status.st_mode):
             linked.append(path)
         elif stat.S_ISREG(status.st_mode):
-            tree.add(shown_path(path))
+            tree.add(shown_path(path), partial(_start_of, entry.path))
         else:
             tree.ignored[SPECIAL] += 1
     elif entry.is_dir():
         waiting.append(path)
     elif entry.is_file():
-        tree.add(shown_path(path))
+        tree.add(shown_path(path), partial(_start_of, entry.path))
     else:
         tree.ignored[SPECIAL] += 1
+
+
+def _start_of(path: str) -> bytes:
+    """Return the first bytes of a file, none where it cannot be read."""
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(START)
+    except OSError:
+        return b""
 
 
 def zip_tree(file: Path, inside: str) -> Tree:
@@ -139,7 +168,7 @@ def zip_tree(file: Path, inside: str) -> Tree:
         if below in members:
             tree.ignored["names that come twice"] += 1
         else:
-            tree.add(below)
+            tree.add(below, partial(_member_start, archive, info))
         members[below] = info
     tree.folders = sorted(folders - {""})
     if inside and not tree.images and not tree.others and inside not in _folders(archive):
@@ -149,6 +178,14 @@ def zip_tree(file: Path, inside: str) -> Tree:
             fix=f"name one of {', '.join(sorted(_folders(archive))[:8]) or 'its folders'}",
         )
     return tree.sort()
+
+
+def _member_start(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    try:
+        with archive.open(info) as file:
+            return file.read(START)
+    except Exception:  # as in zip_member
+        return b""
 
 
 def _folders(archive: zipfile.ZipFile) -> set[str]:
@@ -177,21 +214,47 @@ def below(tree: Tree, folder: str) -> Tree:
     prefix = folder + "/"
     cut = {
         key: [path[len(prefix) :] for path in getattr(tree, key) if path.startswith(prefix)]
-        for key in ("images", "others", "folders")
+        for key in ("images", "others", "folders", "links")
     }
     return replace(tree, top=f"{tree.top}/{folder}", read=lambda path: tree.read(prefix + path), **cut)
 
 
-def image_files(named: Sequence[str | Path]) -> list[Path]:
-    """Return the files, and of folders the images in them, in that order. Raises MissingData and DataError."""
-    found: list[Path] = []
+def kinds_of(others: Sequence[str]) -> Counter[str]:
+    """Return how many files of each kind there are, such as ".txt files", to be told of."""
+    return Counter(f"{suffix(path) or 'no suffix'} files" for path in others)
+
+
+@dataclass
+class NamedFiles:
+    """Image files, in the order in which they or their folders were named, and what else lies in these folders.
+
+    `left_out`: (path, reason).
+    """
+
+    images: list[Path] = field(default_factory=list)
+    left_out: list[tuple[Path, str]] = field(default_factory=list)
+
+
+def image_files(named: Sequence[str | Path], *, follow_links: bool = False) -> NamedFiles:
+    """Return the files that are named, and of folders the images in them. Raises MissingData and DataError."""
+    found = NamedFiles()
     for path in map(Path, named):
         if path.is_dir():
-            found += [path / image for image in folder_tree(path).images]
+            tree = folder_tree(path, follow_links=follow_links)
+            found.images += [path / image for image in tree.images]
+            reasons = [(other, _why_no_image(other)) for other in tree.others] + tree.bad_files
+            reasons += [(link, LINK_OUT) for link in tree.links]
+            found.left_out += [(path / other, reason) for other, reason in sorted(reasons)]
         elif path.exists():
-            found.append(path)
+            found.images.append(path)
         else:
             raise MissingData("no-data", f"{path} does not exist", fix="name image files or folders")
-    if not found:
+    if not found.images and not found.left_out:
         raise DataError("data-empty", f"no images in {named[0]}", fix="name image files or folders that hold some")
     return found
+
+
+def _why_no_image(path: str) -> str:
+    """Return why a file of another kind is left out."""
+    kind = extra_kind(suffix(path))
+    return f"{kind.name} is not read here; {kind.advice}" if kind else f"not an image; looked for {LOOKED_FOR}"

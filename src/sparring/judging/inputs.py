@@ -3,14 +3,17 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeGuard
+from unicodedata import normalize
+from urllib.parse import unquote
 
 import numpy as np
 
 from .. import keyed_random
 from ..data import SMALL, UNLABELLED, ImageSet, load, resized
+from ..data.doubts import data_notes
 from ..errors import DataError, UsageError
 from ..files import content_hash
 from ..images import SizeLike, as_size
@@ -78,18 +81,23 @@ def at_most(images: ImageSet, most: int, seed: int) -> ImageSet:
 
 def labelled_as(images: ImageSet, classes: tuple[str, ...]) -> ImageSet:
     """Return the images with labels of these classes, matched by name; unlabelled where a name is not among them."""
-    number = {name: k for k, name in enumerate(classes)}
-    table = np.array([number.get(name, UNLABELLED) for name in images.classes] + [UNLABELLED])
+    table = np.array([*class_numbers(images.classes, classes), UNLABELLED])
     return replace(images, labels=table[images.labels], classes=classes)
 
 
+def class_numbers(names: Sequence[str], classes: Sequence[str]) -> list[int]:
+    """Return the place of each name among the classes, -1 where it is none of them.
+
+    A name may be in another Unicode form, or as `files.folder_name` spells it for a folder.
+    """
+    number = {normalize("NFC", name): k for k, name in enumerate(classes)} | {name: k for k, name in enumerate(classes)}
+    spelt = ((name, normalize("NFC", name), normalize("NFC", unquote(name))) for name in names)
+    return [next((number[form] for form in forms if form in number), UNLABELLED) for forms in spelt]
+
+
 def _what_loading_did(images: ImageSet) -> list[str]:
-    notes = images.notes
-    said = [f"{notes.size_rule.short}, antialiased"] if notes.size_rule and notes.size_rule.short else []
-    said += notes.converted
-    if bad := notes.bad_files:
-        said.append(f"{plural(len(bad), 'unreadable file')} left out, such as {bad[0][0]}")
-    return said
+    """Return what was left out of the images, converted and doubted, each once."""
+    return list(data_notes(images).short)
 
 
 # --- real images -----------------------------------------------------------------------------------------------------
@@ -102,6 +110,7 @@ def read_real(
     size: SizeLike = None,
     most: int,
     seed: int = 0,
+    follow_links: bool = False,
     progress: OnProgress = no_progress,
 ) -> RealImages:
     """Read real images from what `sparring.data.load` takes, or draw them from a generator, and part them.
@@ -113,12 +122,13 @@ def read_real(
     others.
     """
     sampler, done = as_generator(source), _reading("real images", progress)
-    images = load(source, size=size, limit=SMALL, progress=done) if sampler is None else _drawn_by(sampler, most, seed)
+    read = partial(load, follow_links=follow_links, progress=done)
+    images = read(source, size=size, limit=SMALL) if sampler is None else _drawn_by(sampler, most, seed)
     images = resized(images, as_size(size) or images.shape[:2], images.shape[2])
     said, in_test, twins = _what_loading_did(images), images.parts == "test", 0
     disjoint = held_out is not None or bool(in_test.any() and not in_test.all())
     if held_out is not None:
-        more = resized(load(held_out, size=images.shape[:2], progress=done), images.shape[:2], images.shape[2])
+        more = resized(read(held_out, size=images.shape[:2]), images.shape[:2], images.shape[2])
         test, twins = _without(more, images)
         train, test, how = images, labelled_as(test, images.classes), f"{more.name}, kept apart"
         said += _what_loading_did(more)
@@ -139,7 +149,7 @@ def read_real(
 
 
 def _reading(what: str, progress: OnProgress) -> OnProgress:
-    return lambda p: progress(Progress(f"reading {what}", p.done, p.total))
+    return lambda p: progress(Progress(f"reading {what}", p.done, p.total, news=p.news))
 
 
 def _without(held_out: ImageSet, training: ImageSet) -> tuple[ImageSet, int]:
@@ -203,7 +213,13 @@ def common_size(samplers: Sequence[Sampler]) -> tuple[int, int] | None:
 
 
 def read_fakes(
-    name: str, source: object, reals: RealImages, *, seed: int = 0, progress: OnProgress = no_progress
+    name: str,
+    source: object,
+    reals: RealImages,
+    *,
+    seed: int = 0,
+    follow_links: bool = False,
+    progress: OnProgress = no_progress,
 ) -> Fakes:
     """Read or draw as many fakes as there are real images to compare with, or all if there are fewer."""
     place = [str(source)] if isinstance(source, str | Path) else []
@@ -212,7 +228,8 @@ def read_fakes(
         progress(Progress(f"drawing {name}"))
         images, drawn = _sampled(name, sampler, reals, most, seed)
         return Fakes(images, "; ".join([*place, drawn, *_what_loading_did(images)]))
-    loaded = load(source, size=reals.shape[:2], alike=True, progress=_reading(name, progress))
+    done = _reading(name, progress)
+    loaded = load(source, size=reals.shape[:2], alike=True, follow_links=follow_links, progress=done)
     images = resized(loaded, reals.shape[:2], reals.shape[2])
     count = plural(len(images), "image")
     if repeats := len(images) - len(set(images.hashes)):
@@ -225,7 +242,8 @@ def read_fakes(
 
 def _unknown_classes(images: ImageSet, classes: tuple[str, ...]) -> list[str]:
     """Return what to say of classes that real images do not have."""
-    if not classes or not (names := [name for name in images.classes if name not in classes]):
+    known = zip(images.classes, class_numbers(images.classes, classes), strict=True)
+    if not classes or not (names := [name for name, number in known if number == UNLABELLED]):
         return []
     listed = ", ".join(names[:3]) + ", ..." * (len(names) > 3)
     return [f"of their {len(images.classes)} classes {len(names)} ({listed}) are not among the real ones"]

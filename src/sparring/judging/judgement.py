@@ -66,6 +66,7 @@ class JudgeOptions:
     images         at most so many a side
     seed           of what is drawn
     device         of features: auto, cpu or cuda
+    follow_links   of folders, read also what links name that lead out of them
 
     Raises UsageError for what could not be judged, before anything is read.
     """
@@ -80,6 +81,7 @@ class JudgeOptions:
     seed: int = 0
     device: str = "auto"
     download: bool = False
+    follow_links: bool = False
 
     def __post_init__(self):
         object.__setattr__(self, "metrics", tuple(map(metric_name, _split_names(self.metrics))))
@@ -107,7 +109,7 @@ class JudgeOptions:
             fetched(str(self.weights), progress)
         found = read_real(
             real, held_out=self.held_out, size=self.size or size, most=self.images, seed=self.seed,
-            progress=progress,
+            follow_links=self.follow_links, progress=progress,
         )  # fmt: skip
         if self.weights is not None:
             return found, encoder(self.features, self.weights, expected=self.weights_hash or "", device=self.device)
@@ -265,6 +267,7 @@ def judge(
     seed: int = 0,
     device: str = "auto",
     download: bool = False,
+    follow_links: bool = False,
     progress: OnProgress = no_progress,
 ) -> Judgement:
     """Score fakes against real images, each score with its interval at 95 %, and compare generators.
@@ -277,7 +280,9 @@ def judge(
 
     The other options are those of JudgeOptions. Raises UsageError, DataError, MissingData, FileFormatError.
     """
-    options = JudgeOptions(metrics, features, weights, weights_hash, held_out, size, images, seed, device, download)
+    options = JudgeOptions(
+        metrics, features, weights, weights_hash, held_out, size, images, seed, device, download, follow_links
+    )
     chosen = options.metrics or [name for name, metric in METRICS.items() if not metric.asked]
     names = _split_names(names)
     if not fakes:
@@ -290,7 +295,7 @@ def judge(
     generators = name_generators(fakes, names)
     opened = [sampler or source for sampler, source in zip(samplers, fakes, strict=True)]
     sets = [
-        read_fakes(name, source, reals, seed=seed, progress=progress)
+        read_fakes(name, source, reals, seed=seed, follow_links=follow_links, progress=progress)
         for name, source in zip(number_repeats(generators), opened, strict=True)
     ]
     _refuse_equal_trainings(generators, sets)

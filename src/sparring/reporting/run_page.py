@@ -14,6 +14,7 @@ import numpy as np
 from markupsafe import Markup
 
 from .. import files, words
+from ..data.notes import DataNotes
 from ..errors import FileFormatError
 from ..images import encode_png, grid
 from ..records import CurveName, read_record
@@ -113,7 +114,7 @@ class ListedEvent:
 
 @dataclass(frozen=True)
 class RunFiles:
-    """What a run folder says of itself. `recipe`, `curves`, `python`: of recipe.json."""
+    """What a run folder says of itself. `recipe`, `curves`, `python`: of recipe.json; `notes`: of data.json."""
 
     folder: Path
     settings: RunSettings
@@ -125,6 +126,7 @@ class RunFiles:
     events: list[Event]
     scores: list[ScoreLine]
     views: list[ViewOf]
+    notes: DataNotes = DataNotes()
 
     @property
     def last(self) -> LogLine | None:
@@ -194,6 +196,7 @@ def read_run(folder: Path) -> RunFiles:
         events=read_events(folder),
         scores=[from_mapping(ScoreLine, row) for row in _rows(folder / "scores.json")],
         views=[_view(folder, row) for row in _rows(folder / "inside/views.json")],
+        notes=read_record(DataNotes, _field(data, "notes") or {}, name="data.json"),
     )
 
 

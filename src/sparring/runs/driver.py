@@ -5,12 +5,14 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from torch import Tensor
 
 from .. import files
 from ..data import SMALL, load
+from ..data.doubts import data_notes
 from ..devices import choose_device
 from ..errors import DataError, UsageError
 from ..files import new_folder
@@ -20,7 +22,7 @@ from ..games.degradations import Degradation
 from ..games.schedules import Schedule
 from ..games.training import Data, State, check_trainable, fastest_precision, new_state, settle_norms, training
 from ..nets.layers import DataSpec
-from ..records import walk
+from ..records import OnProgress, no_progress, walk
 from .checkpoints import monitor_record, same_recipe
 from .defaults import find_recipe, with_augment
 from .folder import Run, checkpoint_folders
@@ -55,6 +57,7 @@ class TrainOptions:
     device: str = "auto"
     precision: str = "auto"
     monitor: bool = True
+    follow_links: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,7 @@ def train(
     device: str = "auto",
     precision: str = "auto",
     monitor: bool = True,
+    follow_links: bool = False,
     progress: Callable[[TrainingProgress], object] | None = None,
 ) -> Run:
     """Train a recipe on images, in the folder `out`, and return the run; the same call again goes on exactly.
@@ -111,12 +115,15 @@ def train(
     source: the images that pix2pix (of the same file names) or cyclegan starts from.
     augment: how D sees images: none, diffaugment, ada, or auto: diffaugment below 10,000 images, after 20 epochs.
     monitor: go back to a healthy copy where training diverges or collapses.
+    follow_links: as `sparring.load` takes it.
     progress: called with a TrainingProgress from time to time.
 
     Raises UsageError when `out` holds something else, DataError when the data changed or lack what the recipe reads,
     Diverged when going back does not help (the best healthy model is then exported), MachineError for a full disk.
     """
-    options = TrainOptions(images, batch, minutes, seed, size, unlabelled, source, augment, device, precision, monitor)
+    options = TrainOptions(
+        images, batch, minutes, seed, size, unlabelled, source, augment, device, precision, monitor, follow_links
+    )
     for at in train_steps(data, recipe, out, options):
         if progress:
             progress(at)
@@ -131,20 +138,23 @@ def train_steps(
     *,
     stop: Callable[[], bool] = lambda: False,
     save_seconds: float = SAVE_SECONDS,
+    progress: OnProgress = no_progress,
 ) -> Iterator[TrainingProgress]:
     """Train as `train` does, but only while the caller takes the next TrainingProgress.
 
     `stop` and the clock are asked after every round; when `stop` says yes or the minutes are over, the run is shown,
     saved and left. A checkpoint is written at the first line of the log after `save_seconds` since the last one.
+    `progress`: of reading the images, with what was left out, converted and doubted.
     """
     device = choose_device(options.device)
     folder = new_folder(out, ours=("recipe.json", "data.json"), data=data)
-    imageset = load(data, size=options.size, unlabelled=options.unlabelled, limit=SMALL)
+    read_images = partial(load, follow_links=options.follow_links, progress=progress)
+    imageset = read_images(data, size=options.size, unlabelled=options.unlabelled, limit=SMALL)
     name, recipe, reason = find_recipe(recipe, imageset)
     read = used(imageset) if "all" in recipe.pools or "a" in recipe.pools else used(imageset) & imageset.labelled
     recipe = recipe if options.batch is None else _in_batches(recipe, options.batch)
     recipe, changed = with_augment(recipe, options.augment, int(read.sum()))
-    source = None if options.source is None else load(options.source, size=imageset.shape[:2])
+    source = None if options.source is None else read_images(options.source, size=imageset.shape[:2])
     data_spec = DataSpec.of(imageset.images, len(imageset.classes))
     if data_spec.channels == 1 and any(isinstance(node, Degradation) and node.needs_colour for node in walk(recipe)):
         raise DataError("grey", "the images are grey already", fix="pass images in colour, or use another recipe")
@@ -153,7 +163,8 @@ def train_steps(
         options.images, options.seed, options.precision, name, imageset.name, held=held_out(imageset, recipe)
     )
     fingerprint = "+".join(images.fingerprint for images in (imageset, source) if images is not None)
-    run = Run(folder, recipe, data_spec, imageset.classes, fingerprint, settings, own_code(recipe))
+    notes = data_notes(imageset)
+    run = Run(folder, recipe, data_spec, imageset.classes, fingerprint, settings, own_code(recipe), notes)
     run = _opened(run, device=device)
     kept, held = parted(imageset, run.settings.held, run.settings.seed)
     trained = pools(kept, recipe, source, device=device)

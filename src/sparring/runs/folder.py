@@ -21,13 +21,14 @@ from pathlib import Path
 import numpy as np
 
 from .. import files
+from ..data.notes import DataNotes
 from ..errors import FileFormatError, UsageError
 from ..games.builders import Recipe
 from ..games.curve_names import all_curves
 from ..games.training import Data, State
 from ..images import grid, save_png
 from ..nets.layers import DataSpec
-from ..records import as_python, from_json, to_json
+from ..records import as_python, from_json, read_record, to_json
 from .checkpoints import FORMAT, STATE, load_state, monitor_record, save_state
 from .history import Event, RunSettings, from_mapping, read_events
 from .own_code import OwnCode, admit, foreign_modules
@@ -40,7 +41,10 @@ COLUMNS = 8  # of the samples that a run shows
 
 @dataclass(frozen=True)
 class Run:
-    """A training run, as its folder describes it in recipe.json and data.json."""
+    """A training run, as its folder describes it in recipe.json and data.json.
+
+    `notes`: what was left out of the data, converted and doubted when the run began.
+    """
 
     folder: Path
     recipe: Recipe
@@ -49,6 +53,7 @@ class Run:
     fingerprint: str
     settings: RunSettings = RunSettings()
     own: OwnCode | None = None
+    notes: DataNotes = DataNotes()
 
     @classmethod
     def read(cls, folder: Path | str, *, trust_code: bool = False) -> "Run":
@@ -77,7 +82,8 @@ class Run:
                 fix = "run the cells or lines that define them first; of a recipe file, my.py:recipe, a copy is kept"
             raise FileFormatError("own-code", what, fix=fix) from error
         spec, classes = from_json(data["facts"]), tuple(data["classes"])
-        return cls(folder, read, spec, classes, data["fingerprint"], settings, own)
+        notes = read_record(DataNotes, data.get("notes", {}), name=f"{folder / 'data.json'}")
+        return cls(folder, read, spec, classes, data["fingerprint"], settings, own, notes)
 
     def write(self) -> None:
         """Write recipe.json, data.json and the copy of the run's own code."""
@@ -85,7 +91,8 @@ class Run:
         if self.own:
             self.own.write(self.folder)
         data = {"facts": to_json(self.data_spec), "classes": list(self.classes), "fingerprint": self.fingerprint}
-        files.write_json(self.folder / "data.json", {"format": FORMAT, **data})
+        notes = to_json(self.notes, kinds=False)
+        files.write_json(self.folder / "data.json", {"format": FORMAT, **data, "notes": notes})
         recipe = {"format": FORMAT, "settings": asdict(self.settings), "recipe": to_json(self.recipe)}
         recipe["curves"] = [to_json(curve) for curve in all_curves(self.recipe)]
         own = {"own": self.own.to_json()} if self.own else {"modules": foreign_modules(self.recipe)}

@@ -20,6 +20,7 @@ from ..games.players import Generator
 from ..images import grid, load_image, save_animation, save_png, to_unit
 from ..metrics.copies import median_nearness
 from ..nets.resnet import ResNetGenerator
+from ..records import OnProgress, no_progress
 from .folder import open_generator
 from .history import read_settings
 from .pools import real_images
@@ -353,7 +354,9 @@ def save_views(sampler: Sampler, run: Path, *, training: np.ndarray | None = Non
     return run / "inside"
 
 
-def look_inside(sampler: Sampler, run: Path, nearest: object = None, *, seed: int = 0) -> Path:
+def look_inside(
+    sampler: Sampler, run: Path, nearest: object = None, *, seed: int = 0, progress: OnProgress = no_progress
+) -> Path:
     """Write run/inside/ beside the images of the data set `nearest`. Digits are known: they come with sparring.
 
     Raises UsageError where `run` is no run folder.
@@ -363,7 +366,8 @@ def look_inside(sampler: Sampler, run: Path, nearest: object = None, *, seed: in
     if not nearest and read_settings(run).source == "digits":
         nearest = "digits"
     spec = sampler.data_spec
-    real = real_images(nearest, (spec.height, spec.width, spec.channels)).images if nearest else None
+    shape = spec.height, spec.width, spec.channels
+    real = real_images(nearest, shape, progress).images if nearest else None
     return save_views(sampler, run, training=real, seed=seed)
 
 

@@ -10,7 +10,7 @@ from ..errors import DataError, UsageError, printable
 from ..games.builders import Recipe
 from ..games.losses import AdversarialLoss
 from ..games.training import Data
-from ..records import walk
+from ..records import OnProgress, no_progress, walk
 
 # training images that are kept from training, for the monitor
 HELD_SHARE, HELD_MOST, HELD_LEAST = 0.05, 256, 50
@@ -22,9 +22,9 @@ def used(imageset: ImageSet) -> np.ndarray:
     return use if use.any() else np.ones(len(imageset), bool)
 
 
-def real_images(source: object, shape: tuple[int, ...]) -> ImageSet:
+def real_images(source: object, shape: tuple[int, ...], progress: OnProgress = no_progress) -> ImageSet:
     """Return the images of a data set that may be trained on, at the generator's size [H,W,C]."""
-    found = load(source, size=(shape[0], shape[1]))
+    found = load(source, size=(shape[0], shape[1]), progress=progress)
     if found.images.shape[3] != shape[2]:
         kinds = {1: "grey", 3: "colour"}
         what = f"{printable(found.name)} is {kinds[found.images.shape[3]]}, the generator {kinds[shape[2]]}"

@@ -1,15 +1,19 @@
 """The verb `sample`: images from a trained generator, and strips along its noise, classes, codes and directions."""
 
+import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import TypedDict
 
 import numpy as np
 
+from ..data.tables import TABLE
 from ..errors import UsageError
-from ..files import folder_name
+from ..files import folder_name, write_text
 from ..images import save_animation
+from ..records import OnProgress, no_progress
 from . import latent_views
 from .folder import Run, open_generator
 from .pools import real_images
@@ -120,8 +124,8 @@ def sample(
     return found.images
 
 
-def draw_samples(sampler: Sampler, options: SampleOptions) -> Samples:
-    """Return the picture that the options ask for."""
+def draw_samples(sampler: Sampler, options: SampleOptions, progress: OnProgress = no_progress) -> Samples:
+    """Return the picture that the options ask for; `progress`: of reading the images of `nearest`."""
     picture, seed, columns, count = options.picture, options.seed, options.columns, options.count
     label = None if options.classes is None else sampler.label(options.classes)
     code = None if options.code is None else sampler.code(options.code)
@@ -152,7 +156,7 @@ def draw_samples(sampler: Sampler, options: SampleOptions) -> Samples:
         return Samples(np.concatenate(drawn))
     count = count or (10 if picture == "nearest" else 64)
     images = sampler.draw(count, seed=seed, truncation=limit, **chosen(count))
-    return Samples(images) if options.nearest is None else _with_neighbours(images, options.nearest)
+    return Samples(images) if options.nearest is None else _with_neighbours(images, options.nearest, progress)
 
 
 def walk_ends(sampler: Sampler, text: str) -> tuple[int, int]:
@@ -167,9 +171,9 @@ def walk_ends(sampler: Sampler, text: str) -> tuple[int, int]:
     return sampler.label(pairs[0][0]), sampler.label(pairs[0][1])
 
 
-def _with_neighbours(images: np.ndarray, source: object) -> Samples:
+def _with_neighbours(images: np.ndarray, source: object, progress: OnProgress) -> Samples:
     """Return strips of samples and of what is nearest to them, and the nearest by name."""
-    found = real_images(source, images.shape[1:])
+    found = real_images(source, images.shape[1:], progress)
     index, distance = latent_views.nearest_images(images, found.images, 3)
     neighbours = tuple(
         Neighbour(i, found.origins[k[0]], float(d[0]))
@@ -181,9 +185,16 @@ def _with_neighbours(images: np.ndarray, source: object) -> Samples:
 
 
 def save_classes(sampler: Sampler, count: int, out: Path, *, seed: int) -> None:
-    """Write `count` images of every class, a folder for each."""
+    """Write `count` images of every class, a folder for each; where a folder cannot have the name of its class, a
+    labels.csv says which it is."""
+    rows = [("file", "label")]
     for name, images in per_class_samples(sampler, count, seed=seed):
-        save_samples(images, out / folder_name(name))
+        folder = folder_name(name)
+        rows += [(f"{folder}/{path.name}", name) for path in save_samples(images, out / folder)]
+    if any(folder_name(name) != name for name in sampler.classes):
+        text = StringIO(newline="")
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        write_text(out / TABLE, text.getvalue())
 
 
 def write_samples(

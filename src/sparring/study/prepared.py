@@ -137,4 +137,5 @@ def study_data(imageset: ImageSet, split: Split) -> StudyData:
             found.duplicates.exact, found.duplicates.near, found.duplicates.across, moved=len(split.moved)
         ),
         split=split.how,
+        notes=found.notes,
     )

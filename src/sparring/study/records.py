@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 from ..classifiers.fit_record import Curves, Gate
+from ..data.notes import DataNotes
 from ..errors import FileFormatError
 from ..records import Progress, read_record, record
 from ..stats import Difference, Interval, RepeatedInterval, Verdict, opposite
@@ -94,6 +95,7 @@ class StudyData:
     duplicates: DuplicateCounts
     split: str  # how the test part was chosen
     contact_sheet: str | None = None  # a file in the folder of the study
+    notes: DataNotes = DataNotes()  # what was left out, converted and doubted
 
 
 @record

@@ -2,7 +2,9 @@
 
 How a file becomes pixels (the same everywhere, so that a model sees at work what it saw in training):
 
-- formats by content, not by name: PNG, JPEG, WebP, BMP, GIF, TIFF; of several frames the first
+- formats by content, not by name: PNG, JPEG, WebP, BMP, GIF, TIFF, AVIF; of several frames the first
+- HEIC, DICOM and NIfTI where the package is there that reads them (kinds.py, medical.py)
+- of more than three bands of a TIFF the first three; of two bands none: refused
 - upright, as EXIF says
 - transparent pixels are put on white
 - palettes become colours, or grey where all their colours are grey; 1 bit becomes 0 and 255
@@ -11,6 +13,7 @@ How a file becomes pixels (the same everywhere, so that a model sees at work wha
 - more than 64 million pixels are refused before decoding; truncated and damaged files are refused, never filled up
 """
 
+import logging
 import math
 import warnings
 from collections.abc import Iterator, Mapping
@@ -20,19 +23,28 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple, TypeGuard
 
 import numpy as np
-from PIL import Image, ImageFile, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
-from .errors import DataError, UsageError
-from .files import atomic_file
+from ..errors import DataError, UsageError
+from ..files import atomic_file
+from .kinds import (
+    DECODERS,
+    DICOM,
+    FILE_LIMIT,
+    HEIC,
+    NIFTI,
+    PIXEL_LIMIT,
+    ExtraKind,
+    UnreadableKind,
+    begun_kind,
+    is_nifti,
+)
+from .kinds import LOOKED_FOR as LOOKED_FOR
+from .reasons import first_bytes, reason_for, too_large
 
 if TYPE_CHECKING:
     import torch
 
-DECODERS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")  # the only decoders that ever run
-SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
-LOOKED_FOR = "png, jpg, webp, bmp, gif, tiff"
-PIXEL_LIMIT = 64_000_000
-FILE_LIMIT = 1 << 29  # bytes of one encoded image in an archive
 MIN_SIDE = 8
 LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue, ITU-R BT.601
 CUT = 0.1  # of a side, at most
@@ -43,6 +55,7 @@ FIT_RULE = (
 )
 
 GREY = {"1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N"}
+OPAQUE = {"RGBA": "RGB", "LA": "L"}  # the mode without the band that Pillow takes for transparency
 ROTATED = {5, 6, 7, 8}  # EXIF orientations that exchange height and width
 ORIENTATION = 0x0112  # EXIF tag
 GENERATED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
@@ -76,6 +89,9 @@ class Header(NamedTuple):
     grey: bool
     frames: bool  # whether there is more than one
     generated: bool = False  # whether it says that a network made it
+    bands: int = 0  # of a TIFF of which not all are taken
+    deep: bool = False  # whether a channel has 16 bits
+    rule: str = ""  # by which its values became 8 bits, where the kind of file needs one
 
     @property
     def size(self) -> tuple[int, int]:
@@ -109,14 +125,18 @@ def load_image(source: ImageLike, *, size: tuple[int, int] | None = None, channe
 def quiet_decoders() -> Iterator[None]:
     """Silence Pillow's warnings of odd files, and refuse truncated ones: errors say all that a user must know."""
     filled_up = ImageFile.LOAD_TRUNCATED_IMAGES  # some programs switch it on for the whole process
+    log = logging.getLogger("PIL")
+    level = log.level
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         ImageFile.LOAD_TRUNCATED_IMAGES = False
+        log.setLevel(logging.CRITICAL)
         try:
             yield
         finally:
             ImageFile.LOAD_TRUNCATED_IMAGES = filled_up
+            log.setLevel(level)
 
 
 @contextmanager
@@ -131,76 +151,42 @@ def opened_image(source: ImageLike) -> Iterator[Image.Image]:
                 file = BytesIO(source)
             else:
                 file = Path(source).open("rb") if isinstance(source, str | Path) else source  # noqa: SIM115 closed below
-            image = Image.open(file, formats=DECODERS)
+            image = _opened(file)
         if image.width * image.height > PIXEL_LIMIT:
-            raise BadImage(_too_large(f"{image.width} x {image.height}"))
+            raise BadImage(too_large(f"{image.width} x {image.height}"))
         yield image
     except BadImage:
         raise
     except Exception as error:  # decoders of untrusted bytes raise almost anything
-        raise BadImage(_reason_for(error, file)) from error
+        raise BadImage(reason_for(error, file)) from error
     finally:
         if file is not None and file is not source:
             file.close()
 
 
-def _too_large(what: str) -> str:
-    return f"{what} pixels, more than the limit of {PIXEL_LIMIT // 1_000_000} million"
-
-
-def _reason_for(error: Exception, file: IO[bytes] | None) -> str:
-    """Return the failure in a few words for people."""
-    if isinstance(error, FileNotFoundError):
-        return "there is no such file"
-    if isinstance(error, PermissionError):
-        return "permission denied"
-    if isinstance(error, IsADirectoryError):
-        return "it is a folder"
-    if isinstance(error, Image.DecompressionBombError):
-        return _too_large("far too many")
-    if isinstance(error, MemoryError):
-        return "too large for the memory"
-    if isinstance(error, UnidentifiedImageError):
-        return _what_it_is(_first_bytes(file))
-    text = str(error).strip() or type(error).__name__
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror.lower()
-    if "truncated" in text.lower():
-        return "truncated"
-    return f"damaged: {text}"
-
-
-def _first_bytes(file: IO[bytes] | None) -> bytes:
+def _opened(file: IO[bytes]) -> Image.Image:
+    """Return what Pillow opens, or else what an optional package reads."""
     try:
-        if file is None:
-            return b""
+        return Image.open(file, formats=DECODERS)
+    except UnidentifiedImageError:
+        start = first_bytes(file)
+        kind = begun_kind(start) or (NIFTI if is_nifti(start) else None)
+        if kind is None:
+            raise
+        if not kind.installed:
+            raise UnreadableKind(f"{kind.name} is not read here; {kind.advice}") from None
         file.seek(0)
-        return file.read(32)
-    except (OSError, ValueError):
-        return b""
+        return _read_extra(kind, file)
 
 
-def looks_like_image(start: bytes) -> bool:
-    """Return whether these first bytes are those of a file that we decode."""
-    return start.startswith((b"\x89PNG", b"\xff\xd8", b"GIF8", b"RIFF", b"BM", b"II", b"MM"))
+def _read_extra(kind: ExtraKind, file: IO[bytes]) -> Image.Image:
+    if kind is HEIC:
+        from pillow_heif.as_plugin import HeifImageFile  # pyright: ignore[reportMissingImports]
 
+        return HeifImageFile(file)
+    from .medical import read_dicom, read_nifti
 
-def _what_it_is(start: bytes) -> str:
-    """Return what a file is that we cannot decode, from its first bytes."""
-    known = {b"8BPS": "Photoshop", b"%PDF": "PDF", b"%!PS": "PostScript", b"PK": "a zip archive"}
-    if not start:
-        return "empty file (0 bytes)"
-    if start[4:8] == b"ftyp":
-        kind = start[8:12].decode("latin-1")
-        return f"{'AVIF' if kind.startswith('avi') else 'HEIC'} is not supported; looked for {LOOKED_FOR}"
-    for magic, name in known.items():
-        if start.startswith(magic):
-            return f"{name} is not supported; looked for {LOOKED_FOR}"
-    if looks_like_image(start):
-        return "truncated or damaged header"
-    if all(32 <= byte < 127 or byte in b"\t\r\n" for byte in start):
-        return f"not an image: starts with {start[:16].decode().strip()!r}"
-    return f"not an image: starts with the bytes {start[:8].hex(' ')}"
+    return read_dicom(file, PIXEL_LIMIT) if kind is DICOM else read_nifti(file, FILE_LIMIT)
 
 
 def read_header(image: Image.Image) -> Header:
@@ -209,8 +195,29 @@ def read_header(image: Image.Image) -> Header:
     # of a TIFF Pillow has done it
     if "exif" in image.info and image.format != "TIFF" and _orientation(image) in ROTATED:
         width, height = height, width
+    bands = _bands(image)
     grey = image.mode in GREY or (image.mode == "P" and _grey_palette(image))
-    return Header(height, width, image.mode, grey, bool(getattr(image, "is_animated", False)), _says_generated(image))
+    return Header(
+        height,
+        width,
+        OPAQUE[image.mode] if bands and image.mode in OPAQUE else image.mode,
+        grey,
+        frames=bool(getattr(image, "is_animated", False)),
+        generated=_says_generated(image),
+        bands=bands,
+        deep=image.mode.startswith("I;16") or any(";16" in str(tile[3]) for tile in getattr(image, "tile", ())),
+        rule=str(image.info.get("rule", "")) if image.format is None else "",
+    )
+
+
+def _bands(image: Image.Image) -> int:
+    """Return how many bands a TIFF has where not all of them become pixels, else 0."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile) or image.mode == "P":
+        return 0
+    bands, extra = (image.tag_v2.get(tag, default) for tag, default in ((277, 1), (338, ())))
+    alpha = image.has_transparency_data and any(meaning in (1, 2) for meaning in extra)
+    taken = {"LA": 1, "RGBA": 3}.get(image.mode, len(image.getbands())) + alpha
+    return bands if bands > taken else 0
 
 
 def _says_generated(image: Image.Image) -> bool:
@@ -240,8 +247,10 @@ def decoded(image: Image.Image, channels: int, near: tuple[int, int] | None = No
     """
     if near and image.format == "JPEG" and min(image.size) > DRAFTED * max(near):
         image.draft(None, (DRAFTED * max(near), DRAFTED * max(near)))
+    opaque = OPAQUE[image.mode] if image.mode in OPAQUE and _bands(image) else None
     image.load()
-    return _to_mode(_upright(image), channels)
+    upright = _upright(image)
+    return _to_mode(upright.convert(opaque) if opaque else upright, channels)
 
 
 def pixels_of(image: Image.Image, size: tuple[int, int] | None = None) -> np.ndarray:
