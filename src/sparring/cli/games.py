@@ -36,6 +36,8 @@ def train(
     augment: str = "auto",
     device: str = "auto",
     precision: Precision = "auto",
+    table: Path | None = None,
+    label: str | None = None,
     no_monitor: Flag = False,
     no_watch: Annotated[Flag, Parameter(show=False)] = False,
     json: Flag = False,
@@ -55,11 +57,13 @@ def train(
         minutes: stop after training for so many minutes; the same command then trains as long again.
         seed: another number, another run.
         size: side, or height x width such as 48x64, that images are fitted to.
-        unlabelled: a folder of further images without labels.
+        unlabelled: a folder of further images without labels; none: no folder in DATA is one, whatever it is called.
         source: the images that pix2pix (of the same file names) or cyclegan starts from.
         augment: how D sees images: none, diffaugment, ada, or auto: diffaugment below 10,000 images, after 20 epochs.
         device: auto, cpu, cuda.
         precision: auto measures which is faster.
+        table: a table of labels that lies elsewhere; none: the folders say it, whatever tables lie there.
+        label: the column of the labels, in a table or in Parquet.
         no_monitor: do not go back to a healthy copy where training diverges or collapses.
         json: print where the run stands as JSON.
         quiet: print nothing but results.
@@ -72,9 +76,8 @@ def train(
         screen.note("--no-watch is called --no-monitor now")
     name = "run" if recipe == "auto" else find_recipe(recipe)[0]
     out = out or Path(f"{stem(name)}-{stem(data)}")
-    options = TrainOptions(
-        images, batch, minutes, seed, size, unlabelled, source, augment, device, precision, not (no_monitor or no_watch)
-    )
+    given = images, batch, minutes, seed, size, unlabelled, source, augment, device, precision
+    options = TrainOptions(*given, not (no_monitor or no_watch), table, label)
     last = None
     with Stop() as stop, screen.progress(name) as line:
         for last in train_steps(data, recipe, out, options, stop=stop):

@@ -36,6 +36,7 @@ def compare(
     size: str | None = None,
     unlabelled: Path | None = None,
     table: Path | None = None,
+    label: str | None = None,
     pretrained: Pretrained = "efficientnet-lite0",
     download: Download = False,
     device: Device = "auto",
@@ -60,8 +61,9 @@ def compare(
         seed: another number, another study.
         out: folder of the study [default: DATA-study].
         size: side, or height x width such as 48x64, that images are fitted to.
-        unlabelled: a folder of further images without labels.
-        table: a labels.csv that lies elsewhere.
+        unlabelled: a folder of further images without labels; none: no folder in DATA is one, whatever it is called.
+        table: a table of labels that lies elsewhere; none: the folders say it, whatever tables lie there.
+        label: the column of the labels, in a table or in Parquet.
         test: share of each class for the test part, where DATA has none.
         against: folder of an earlier study of such images; this one tests on the same images where it can, and says
             what changed on them.
@@ -90,6 +92,7 @@ def compare(
                 size=size,
                 unlabelled=unlabelled,
                 table=table,
+                label=label,
                 pretrained=pretrained,
                 download=download,
                 device=device,
@@ -123,6 +126,7 @@ def fit(
     size: str | None = None,
     unlabelled: Path | None = None,
     table: Path | None = None,
+    label: str | None = None,
     pretrained: Pretrained = "efficientnet-lite0",
     download: Download = False,
     device: Device = "auto",
@@ -137,8 +141,9 @@ def fit(
         minutes: the most that training may take.
         seed: another number, another fit.
         size: side, or height x width such as 48x64, that images are fitted to.
-        unlabelled: a folder of further images without labels.
-        table: a labels.csv that lies elsewhere.
+        unlabelled: a folder of further images without labels; none: no folder in DATA is one, whatever it is called.
+        table: a table of labels that lies elsewhere; none: the folders say it, whatever tables lie there.
+        label: the column of the labels, in a table or in Parquet.
         json: print JSON.
         quiet: print nothing but results.
     """
@@ -156,6 +161,7 @@ def fit(
             size=size,
             unlabelled=unlabelled,
             table=table,
+            label=label,
             pretrained=pretrained,
             download=download,
             device=device,
@@ -257,6 +263,7 @@ def data(
     size: str | None = None,
     unlabelled: Path | None = None,
     table: Path | None = None,
+    label: str | None = None,
     sheet: Path | None = None,
     plan: Flag = False,
     json: Flag = False,
@@ -268,8 +275,9 @@ def data(
 
     Args:
         size: side, or height x width such as 48x64, that images are fitted to.
-        unlabelled: a folder of further images without labels.
-        table: a labels.csv that lies elsewhere.
+        unlabelled: a folder of further images without labels; none: no folder in DATA is one, whatever it is called.
+        table: a table of labels that lies elsewhere; none: the folders say it, whatever tables lie there.
+        label: the column of the labels, in a table or in Parquet.
         sheet: PNG file of the contact sheet [default: DATA-sheet.png].
         plan: instead of all that, which differences a study of so many images can find, and how many labels an accuracy
             to +-5, +-3 or +-2 points needs. Before any label is given, too.
@@ -282,12 +290,12 @@ def data(
     screen = Screen(as_json=json, quiet=quiet)
     if plan:
         with screen.progress("reading") as line:
-            images = load(data, size=size, unlabelled=unlabelled, table=table, progress=line.show)
+            images = load(data, size=size, unlabelled=unlabelled, table=table, label=label, progress=line.show)
         show_plan(screen, images, as_json=json)
         return
     sheet = new_file(sheet or f"{stem(data)}-sheet.png", data=data)
     with screen.progress("reading") as line:
-        images = load(data, size=size, unlabelled=unlabelled, table=table, progress=line.show)
+        images = load(data, size=size, unlabelled=unlabelled, table=table, label=label, progress=line.show)
         line(0, None, "looking for duplicates")
         found = describe(images)
     save_png(sheet, contact_sheet(images), text={"Software": "sparring", "Title": f"contact sheet of {images.name}"})

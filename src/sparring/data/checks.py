@@ -74,13 +74,21 @@ class Description:
 
 
 def describe(
-    data: object, *, size: SizeLike = None, unlabelled: str | Path | None = None, table: str | Path | None = None
+    data: object,
+    *,
+    size: SizeLike = None,
+    unlabelled: str | Path | None = None,
+    table: str | Path | None = None,
+    label: str | None = None,
 ) -> Description:
     """Return counts of classes and parts, sizes, modes, bad files, duplicates within and across parts, and warnings.
 
     data: an ImageSet, or what `load` takes, which is then read with the other options. Raises what `load` raises.
     """
-    imageset = data if isinstance(data, ImageSet) else load(data, size=size, unlabelled=unlabelled, table=table)
+    if isinstance(data, ImageSet):
+        imageset = data
+    else:
+        imageset = load(data, size=size, unlabelled=unlabelled, table=table, label=label)
     notes = imageset.notes
     labelled = int(imageset.labelled.sum())
     sizes = sorted(notes.sizes.items(), key=lambda item: (-item[1], item[0]))
@@ -168,4 +176,7 @@ def require_classes(imageset: ImageSet) -> None:
     if len(there) < 2:
         found = f"only the class {imageset.classes[next(iter(there))]!r}" if there else "no labelled image"
         fix = "lay the images out as class folders (cat/1.png dog/2.png), or add labels.csv (file,label)"
+        if imageset.notes.unread:
+            found += "".join(f"; {table} was not used: {why}" for table, why in imageset.notes.unread[:3])
+            fix = "give that table the columns file,label, or name another with --table and its column with --label"
         raise DataError("class-one", f"{imageset.name} holds {found}; a classifier needs at least two classes", fix=fix)

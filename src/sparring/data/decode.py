@@ -223,6 +223,7 @@ def _finished(listing: Listing, reader: _Reader, images: np.ndarray, channels: i
             converted=tuple(converted),
             generated=tuple(item.origin for item, header in kept if header.generated),
             warnings=tuple(listing.warnings + _size_warnings(headers, images)),
+            unread=tuple(listing.unread),
         ),
     )
 

@@ -23,15 +23,21 @@ class LoadOptions:
     """How a path is to be read.
 
     inside        folder in an archive that holds the images, "" for all
-    table         a table of labels that lies elsewhere
+    table         a table of labels that lies elsewhere; Path("none"): the folders say it, whatever tables there are
+    label         the column of the labels, of a table or of Parquet, "" where it is to be found
     follow_links  also those that lead out of a folder
     unlabelled    whether labels are ignored
+    pools         whether folders called unlabelled and the like hold images without labels; else they are classes
+    without       a folder in it that is read on its own
     """
 
     inside: str = ""
     table: Path | None = None
+    label: str = ""
     follow_links: bool = False
     unlabelled: bool = False
+    pools: bool = True
+    without: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,7 @@ FORMATS = (
            "sparring.data.folders:read_zip", takes_table=True),
     Format("npz", ".npz", lambda path, start: _is_archive(start) and path.suffix.lower() == ".npz",
            "sparring.data.arrays:read_npz"),
+    Format("npy", ".npy", lambda path, start: start.startswith(b"\x93NUMPY"), "sparring.data.arrays:read_npy"),
     Format("parquet", ".parquet", lambda path, start: start.startswith(b"PAR1"), "sparring.data.parquet:read_parquet"),
 )  # fmt: skip
 # data that need no file: name -> what makes its ImageSet
@@ -84,6 +91,6 @@ def file_suffixes() -> tuple[str, ...]:
 
 
 def source_words() -> str:
-    """Return what may be named as data, such as "digits, a folder, .zip, .npz or .parquet"."""
+    """Return what may be named as data, such as "digits, a folder, .zip, .npz, .npy or .parquet"."""
     *first, last = [*EMBEDDED, *(row.suffix or f"a {row.name}" for row in FORMATS)]
     return f"{', '.join(first)} or {last}"

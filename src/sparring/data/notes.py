@@ -108,3 +108,4 @@ class Notes:
     converted: tuple[str, ...] = ()
     generated: tuple[str, ...] = ()  # origins of images that say that a network made them
     warnings: tuple[str, ...] = ()
+    unread: tuple[tuple[str, str], ...] = ()  # (table that was not used, why)

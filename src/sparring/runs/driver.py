@@ -55,6 +55,8 @@ class TrainOptions:
     device: str = "auto"
     precision: str = "auto"
     monitor: bool = True
+    table: Path | str | None = None
+    label: str | None = None
 
 
 @dataclass(frozen=True)
@@ -100,11 +102,13 @@ def train(
     device: str = "auto",
     precision: str = "auto",
     monitor: bool = True,
+    table: Path | str | None = None,
+    label: str | None = None,
     progress: Callable[[TrainingProgress], object] | None = None,
 ) -> Run:
     """Train a recipe on images, in the folder `out`, and return the run; the same call again goes on exactly.
 
-    data: whatever `sparring.load` takes.
+    data: whatever `sparring.load` takes, and so are unlabelled, table and label.
     recipe: a name of RECIPES, a Recipe, "file.py:name", or "auto": by the labels of the data.
     batch: images in each step, at least 2, instead of the recipe's own.
     minutes: stop after so many minutes of training in this call; the same call again trains as long once more.
@@ -116,7 +120,8 @@ def train(
     Raises UsageError when `out` holds something else, DataError when the data changed or lack what the recipe reads,
     Diverged when going back does not help (the best healthy model is then exported), MachineError for a full disk.
     """
-    options = TrainOptions(images, batch, minutes, seed, size, unlabelled, source, augment, device, precision, monitor)
+    given = images, batch, minutes, seed, size, unlabelled, source, augment, device, precision, monitor, table, label
+    options = TrainOptions(*given)
     for at in train_steps(data, recipe, out, options):
         if progress:
             progress(at)
@@ -139,7 +144,8 @@ def train_steps(
     """
     device = choose_device(options.device)
     folder = new_folder(out, ours=("recipe.json", "data.json"), data=data)
-    imageset = load(data, size=options.size, unlabelled=options.unlabelled, limit=SMALL)
+    size, more, table, label = options.size, options.unlabelled, options.table, options.label
+    imageset = load(data, size=size, unlabelled=more, table=table, label=label, limit=SMALL)
     name, recipe, reason = find_recipe(recipe, imageset)
     read = used(imageset) if "all" in recipe.pools or "a" in recipe.pools else used(imageset) & imageset.labelled
     recipe = recipe if options.batch is None else _in_batches(recipe, options.batch)

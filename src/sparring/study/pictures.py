@@ -63,7 +63,8 @@ def read_again(
     load, settings = definition.load, definition.settings
     try:
         if images is None:
-            images = data.load(definition.source, size=load.size, unlabelled=load.unlabelled, table=load.table)
+            size, more, table, label = load.size, load.unlabelled, load.table, load.label
+            images = data.load(definition.source, size=size, unlabelled=more, table=table, label=label)
         if prepared is None:
             earlier = parts_of(Study.read(definition.against.folder) if definition.against else None)
             prepared = split_and_seal(images, seed=settings.seed, test=settings.test, earlier=earlier)
