@@ -22,7 +22,7 @@ from .listing import ListedImage, Listing
 from .masks import without_masks
 from .names import PARTS, natural, ready, shown_path, typed_alike
 from .parquet import holds_images, list_parquet
-from .spellings import containers, doubtful_pool, parts_of, pool_beginning, table_name
+from .spellings import containers, doubtful_pool, named_parts, pool_beginning, table_name
 from .table_files import TABLE_SUFFIXES
 from .tables import TableRow, read_table
 from .tree_tables import TreeTables, labels_file, tree_tables
@@ -38,7 +38,7 @@ def read_folder(top: Path, options: LoadOptions) -> Listing | ImageSet:
     """Return what a folder holds: images, Parquet files that hold some, or else arrays."""
     tree = folder_tree(top, follow_links=options.follow_links)
     if options.without:
-        tree = _without(tree, options.without)
+        tree = _left_after(tree, options.without)
     tables = [top / path for path in tree.others if path.endswith(".parquet")]
     tables = tables if not tree.images else [path for path in tables if holds_images(path)]
     if tables and options.table is None:
@@ -53,7 +53,7 @@ def read_folder(top: Path, options: LoadOptions) -> Listing | ImageSet:
 def read_zip(file: Path, options: LoadOptions) -> Listing:
     """Return the images of a zip, or of a folder in it."""
     tree = zip_tree(file, options.inside)
-    return list_tree(_without(tree, options.without) if options.without else tree, options)
+    return list_tree(_left_after(tree, options.without) if options.without else tree, options)
 
 
 def _beside_previews(listing: Listing, tree: Tree) -> Listing:
@@ -161,7 +161,7 @@ def _loose_images(tree: Tree, beside: str) -> list[str]:
     return [f"{len(loose)} images beside {beside}, such as {loose[0]}: taken as unlabelled"] if loose else []
 
 
-def _without(tree: Tree, folder: str) -> Tree:
+def _left_after(tree: Tree, folder: str) -> Tree:
     """Return the tree without what lies in one of its folders."""
 
     def rest(paths: list[str]) -> list[str]:
@@ -191,7 +191,7 @@ def _unwrapped(
         only = next(iter(found)) if len(found) == 1 and not loose else ""
         if not only or said.rows or (parts and _part_folders(tree, options)) or _is_pool(only, options):
             return tree, prefix, said
-        if found[only] and not (containers([only]) or (not parts and parts_of([only]))):
+        if found[only] and not (containers([only]) or (not parts and named_parts([only]))):
             return tree, prefix, said
         tree, prefix = below(tree, only), f"{prefix}{only}/"
 
@@ -202,7 +202,7 @@ def _part_folders(tree: Tree, options: LoadOptions, *, alone: bool = True) -> di
     `alone`: raise DataError for anything beside them but unlabelled images.
     """
     found = _top_folders(tree)
-    parts = parts_of(found)
+    parts = named_parts(found)
     named = {top: parts[top] for top in sorted(parts, key=lambda top: (PARTS.index(parts[top]), natural(top)))}
     nested = any(path.partition("/")[0] in named and path.count("/") > 1 for path in tree.images)
     tables = any(path.count("/") == 1 and path.partition("/")[0] in named for path in tree.others if _is_table(path))

@@ -81,7 +81,7 @@ class ImageFinder:
         ranked: dict[tuple[Place, int, Naming], list[str]] = {}
         for path in self.called.get(_key(last), ()) if last else ():
             *around, file = path.split("/")
-            place, shared = _place(folders, around)
+            place, shared = _folders_fit(folders, around)
             ranked.setdefault((place, -shared, _naming(last, file)), []).append(path)
         if not ranked:
             return Match(())
@@ -98,7 +98,7 @@ class ImageFinder:
         return name.lstrip("/")
 
 
-def _folded(text: str) -> str:
+def _caseless(text: str) -> str:
     return unicodedata.normalize("NFC", text).casefold()
 
 
@@ -108,21 +108,21 @@ def _without_ending(file: str) -> str:
 
 def _key(file: str) -> str:
     """Return what equal names have in common whatever their ending, case and leading zeros."""
-    stem = _folded(_without_ending(file))
+    stem = _caseless(_without_ending(file))
     return str(int(stem)) if stem.isascii() and stem.isdecimal() and len(stem) < 40 else stem
 
 
 def _naming(name: str, file: str) -> Naming:
     if name == file:
         return Naming.EXACT
-    if _folded(name) == _folded(file):
+    if _caseless(name) == _caseless(file):
         return Naming.ALIKE
-    return Naming.ENDING if _folded(_without_ending(name)) == _folded(_without_ending(file)) else Naming.NUMBER
+    return Naming.ENDING if _caseless(_without_ending(name)) == _caseless(_without_ending(file)) else Naming.NUMBER
 
 
-def _place(folders: Sequence[str], around: Sequence[str]) -> tuple[Place, int]:
+def _folders_fit(folders: Sequence[str], around: Sequence[str]) -> tuple[Place, int]:
     """Return how the folders of a name fit those around an image, and how many they share at their end."""
-    named, real = [_folded(f) for f in folders], [_folded(f) for f in around]
+    named, real = [_caseless(f) for f in folders], [_caseless(f) for f in around]
     shorter = min(len(named), len(real))
     shared = next((i for i in range(shorter) if named[-1 - i] != real[-1 - i]), shorter)
     if shared < shorter:

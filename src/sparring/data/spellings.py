@@ -119,7 +119,7 @@ def column_word(name: str) -> str:
     return re.sub(r"[\W_]+", "", unicodedata.normalize("NFC", name).casefold())
 
 
-def parts_of(names: Iterable[str]) -> dict[str, str]:
+def named_parts(names: Iterable[str]) -> dict[str, str]:
     """Return the names that are parts of a data set, with "train", "test" or "val".
 
     A name is a part where its words are one of the parts' and otherwise say only that there are images. Names that are
@@ -147,7 +147,7 @@ def parts_of(names: Iterable[str]) -> dict[str, str]:
 
 def part_of(name: str) -> str:
     """Return the part that one name says, or ""."""
-    return parts_of([name]).get(name, "") if not {"dev"} & _part_pieces(name)[0] else "val"
+    return named_parts([name]).get(name, "") if not {"dev"} & _part_pieces(name)[0] else "val"
 
 
 def _one_part(kinds: set[str]) -> str:

@@ -165,11 +165,11 @@ def _from_objects(objects: Iterable[tuple[int, object]], name: str) -> RawTable:
         held.append((number, given))
         for key in given:
             columns.setdefault(str(key), len(columns))
-    rows = [(number, [_cell(given.get(key)) for key in columns]) for number, given in held]
+    rows = [(number, [_cell_text(given.get(key)) for key in columns]) for number, given in held]
     return RawTable(name, list(columns), rows)
 
 
-def _cell(value: object) -> str:
+def _cell_text(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, bool) or (isinstance(value, float) and value.is_integer()):

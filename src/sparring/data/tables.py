@@ -21,7 +21,7 @@ from .spellings import (
     LABEL_COLUMNS,
     PART_COLUMNS,
     column_word,
-    parts_of,
+    named_parts,
 )
 from .table_files import SEVERAL_CHOICES, RawTable, raw_table
 from .trees import Tree, suffix
@@ -75,7 +75,7 @@ def read_table(
     finder = finder_for(tree, table, among)
     if (file := file_column(raw, finder, label)) is None or any(finder.find(cell).paths for cell in raw.header):
         raise no_columns(raw, ("file", "label"))
-    return rows_of(label_table(raw, file, tree, label=label), finder, tree, warnings)
+    return table_rows(label_table(raw, file, tree, label=label), finder, tree, warnings)
 
 
 def table_in(tree: Tree, table: Path | str) -> RawTable:
@@ -144,7 +144,9 @@ def label_table(raw: RawTable, file: int, tree: Tree, *, label: str = "", guess:
     """
     columns, warnings = {"file": file}, list[str]()
     part = next((i for i, name in enumerate(raw.header) if column_word(name) in PART_COLUMNS and i != file), None)
-    if part is not None and (column_word(raw.header[part]) in ("part", "split") or parts_of(_values(raw, part))):
+    if part is not None and (
+        column_word(raw.header[part]) in ("part", "split") or named_parts(_column_values(raw, part))
+    ):
         columns["part"] = part
     if label:
         if label not in raw.header:
@@ -196,7 +198,7 @@ def _shown(names: Sequence[str]) -> str:
     return (", ".join(repr(name) for name in names[:12]) or "nothing") + more
 
 
-def _values(raw: RawTable, place: int) -> Counter[str]:
+def _column_values(raw: RawTable, place: int) -> Counter[str]:
     """Return how often a column holds what; not what is blank."""
     found = Counter(cells[place].strip() for _, cells in raw.rows if len(cells) > place)
     for blank in BLANK_LABELS:
@@ -210,7 +212,7 @@ def _like_labels(raw: RawTable, taken: Iterable[int]) -> list[int]:
     for place, name in enumerate(raw.header):
         if place in taken or column_word(name) in BESIDE_COLUMNS:
             continue
-        found = _values(raw, place)
+        found = _column_values(raw, place)
         numbers = [value for value in found if _number(value) is not None]
         fractions = any(not (_number(value) or 0.0).is_integer() for value in numbers)
         if len(found) < 2 or found.total() < 1.5 * len(found) or (numbers and len(numbers) == len(found) and (
@@ -234,7 +236,7 @@ def _is_one(cell: str) -> bool:
 
 def _one_hot(raw: RawTable, columns: Sequence[int]) -> dict[str, int]:
     """Return class -> column where columns of 0 and 1 say together which one class a row is of; else nothing."""
-    zero_one = [i for i in columns if all(_number(value) in (0, 1) for value in _values(raw, i))]
+    zero_one = [i for i in columns if all(_number(value) in (0, 1) for value in _column_values(raw, i))]
     if len(zero_one) < 2 or len(zero_one) < len(columns):
         return {}
     ones = [sum(_is_one(cells[i]) for i in zero_one) for _, cells in raw.rows if len(cells) > zero_one[-1]]
@@ -256,7 +258,7 @@ def _same_groups(raw: RawTable, first: int, second: int) -> bool:
 # --- the rows of a table ---------------------------------------------------------------------------------------------
 
 
-def rows_of(table: LabelTable, finder: ImageFinder, tree: Tree, warnings: list[str]) -> dict[str, TableRow]:
+def table_rows(table: LabelTable, finder: ImageFinder, tree: Tree, warnings: list[str]) -> dict[str, TableRow]:
     """Return path -> label and part. Raises DataError for files that are not there, or that fit several images."""
     raw, known = table.raw, {path for path, _ in tree.bad_files}
     matched = [(line, cells, finder.find(cells[table.columns["file"]])) for line, cells in _whole_rows(table)]
@@ -264,7 +266,7 @@ def rows_of(table: LabelTable, finder: ImageFinder, tree: Tree, warnings: list[s
     rows: dict[str, TableRow] = {}
     lines: dict[str, int] = {}
     ways: Counter[str] = Counter()
-    parts = parts_of(_values(raw, table.columns["part"])) if "part" in table.columns else {}
+    parts = named_parts(_column_values(raw, table.columns["part"])) if "part" in table.columns else {}
     for line, cells, match in matched:
         (path,) = match.paths
         row = TableRow(table.label(cells, line), _part(table, cells, line, parts))

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from ..errors import DataError
 from .names import ready, shown_path, typed_alike
-from .spellings import containers, guesses, parts_of, pool_beginning, table_name
+from .spellings import containers, guesses, named_parts, pool_beginning, table_name
 from .table_files import TABLE_SUFFIXES, RawTable
-from .tables import TableRow, file_column, finder_for, label_table, names_images, no_columns, rows_of, table_in
+from .tables import TableRow, file_column, finder_for, label_table, names_images, no_columns, table_in, table_rows
 from .trees import Tree, suffix
 
 UNREADABLE = ("labels-json", "labels-csv", "labels-columns")  # errors of tables that are none of labels
@@ -43,7 +43,7 @@ class TreeTables:
         self.doubt = self.doubt or more.doubt
 
 
-def candidates(tree: Tree) -> list[str]:
+def table_candidates(tree: Tree) -> list[str]:
     """Return the files that may be tables of the labels of this tree."""
     holding = {"/".join(path.split("/")[:depth]) for path in tree.images for depth in range(1, path.count("/") + 1)}
     stems = {path.rpartition(".")[0] for path in tree.images}
@@ -61,7 +61,7 @@ def class_folders(tree: Tree) -> dict[str, str]:
     """Return path -> the folder that would be its class, of images in folders that are called like classes."""
     start = _wrapped(tree)
     tops = {path.split("/")[start] for path in tree.images if path.count("/") > start}
-    parts = parts_of(tops)
+    parts = named_parts(tops)
     start += bool(tops) and set(parts) == tops
     found = {path: path.split("/")[start] for path in tree.images if path.count("/") > start}
     found = {path: folder for path, folder in found.items() if folder not in parts and not pool_beginning(folder)}
@@ -83,7 +83,7 @@ def tree_tables(tree: Tree, warnings: list[str], *, label: str = "") -> TreeTabl
     contradict each other or the folders."""
     said, folders, top = TreeTables(), class_folders(tree), shown_path(tree.top)
     by_table: dict[str, dict[str, TableRow]] = {}
-    for path in candidates(tree):
+    for path in table_candidates(tree):
         if guesses(path.rpartition("/")[2]):
             said.unread.append((f"{top}/{path}", "it is called like answers to be handed in"))
             continue
@@ -99,7 +99,7 @@ def tree_tables(tree: Tree, warnings: list[str], *, label: str = "") -> TreeTabl
                 said.doubt = said.doubt or error
     if by_table:
         said.used += by_table
-        said.rows = _joined(by_table, tree)
+        said.rows = _all_rows(by_table, tree)
         if folders and not any(map(labels_file, by_table)):
             said.rows = _beside_folders(said.rows, folders, list(by_table), tree, warnings)
     return said
@@ -124,22 +124,22 @@ def _read(
     if file is None or any(finder.find(cell).paths for cell in raw.header):
         raise no_columns(raw, ("file", "label"))
     table = label_table(raw, file, tree, label=label if label in raw.header else "", guess=not folders)
-    return rows_of(table, finder, tree, warnings)
+    return table_rows(table, finder, tree, warnings)
 
 
 def _of_part(tree: Tree, table: str) -> list[str] | None:
     """Return the images of the part that a table's name says, None for all."""
     stem = table.rpartition("/")[2].rpartition(".")[0]
-    part = parts_of([stem]).get(stem)
-    parts = parts_of({folder for path in tree.images for folder in path.split("/")[:-1]})
+    part = named_parts([stem]).get(stem)
+    parts = named_parts({folder for path in tree.images for folder in path.split("/")[:-1]})
     found = [path for path in tree.images if part in {parts.get(folder) for folder in path.split("/")[:-1]}]
     return found if part and found else None
 
 
-def _joined(by_table: Mapping[str, dict[str, TableRow]], tree: Tree) -> dict[str, TableRow]:
+def _all_rows(by_table: Mapping[str, dict[str, TableRow]], tree: Tree) -> dict[str, TableRow]:
     """Return the rows of all tables. Raises DataError where two label one image differently."""
     stems = {path: path.rpartition("/")[2].rpartition(".")[0] for path in by_table}
-    parts = parts_of(stems.values()) if len(by_table) > 1 else {}
+    parts = named_parts(stems.values()) if len(by_table) > 1 else {}
     rows: dict[str, TableRow] = {}
     source: dict[str, str] = {}
     for table, found in by_table.items():
