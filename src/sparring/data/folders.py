@@ -22,7 +22,7 @@ from .listing import ListedImage, Listing
 from .masks import without_masks
 from .names import PARTS, natural, ready, shown_path, typed_alike
 from .parquet import holds_images, list_parquet
-from .spellings import containers, doubtful_pool, named_parts, pool_beginning, table_name
+from .spellings import containers, crossed_parts, doubtful_pool, named_parts, pool_beginning, table_name
 from .table_files import TABLE_SUFFIXES
 from .tables import TableRow, read_table
 from .tree_tables import TreeTables, labels_file, tree_tables
@@ -41,7 +41,9 @@ def read_folder(top: Path, options: LoadOptions) -> Listing | ImageSet:
         tree = _left_after(tree, options.without)
     tables = [top / path for path in tree.others if path.endswith(".parquet")]
     tables = tables if not tree.images else [path for path in tables if holds_images(path)]
-    if tables and options.table is None:
+    if tables and options.table not in (None, NO_TABLE):
+        raise UsageError("labels-twice", f"{top} has its own labels", fix="leave the table of labels out")
+    if tables:
         listing = list_parquet(tables, top, label=options.label)
         return _beside_previews(listing, tree) if tree.images else listing
     arrays = [path for path in tree.others if suffix(path) == ".npy"]
@@ -306,6 +308,13 @@ def _by_class(tree: Tree, options: LoadOptions, warnings: list[str]) -> list[Lis
             fix=f"pass {' or '.join(f'{shown_path(tree.top)}/{top}' for top in list(found)[:3])}, "
             f"or lay the images out as {EXAMPLE}",
         )
+    if options.pools and (crossed := crossed_parts(found)):
+        raise DataError(
+            "data-layout",
+            f"the folders {', '.join(crossed[:4])} in {shown_path(tree.top)} name a class and a part each",
+            fix="lay the images out as train/cat/1.png test/cat/2.png; if each is a class of its own: "
+            + ready((tree.top, "--unlabelled", "none")),
+        )
     _refuse_doubtful_pool(tree, found, options)
     warnings += _pool_warnings(tree, options)
     if found and options.pools and containers(list(found)):
@@ -376,6 +385,6 @@ def _no_images(tree: Tree) -> DataError:
     fix = f"pass a folder that holds images, laid out as {EXAMPLE}"
     if archive:
         inside = not Path(tree.top).is_dir()  # then it has no path of its own
-        fix = f"unpack it, and pass {archive}" if inside else f"did you mean {top}/{archive}?"
+        fix = f"unpack {top}, and pass {archive}" if inside else f"did you mean {top}/{archive}?"
     looked = "" if archive else f": looked for {LOOKED_FOR}"
     return DataError("data-empty", f"no images in {top}{looked}{found}", fix=fix)

@@ -48,6 +48,7 @@ class Format:
     recognises   whether a path is of this kind; it also gets the first 32 bytes of a file
     reads        "module:function", imported when first used, or the function itself
     takes_table  whether its labels may be in a table elsewhere
+    takes_label  whether a column of it may be named as the label
     """
 
     name: str
@@ -55,6 +56,7 @@ class Format:
     recognises: Callable[[Path, bytes], bool]
     reads: "str | Callable[[Path, LoadOptions], Listing | ImageSet]"
     takes_table: bool = False
+    takes_label: bool = False
 
     def read(self, path: Path, options: LoadOptions) -> "Listing | ImageSet":
         return resolve(self.reads)(path, options)
@@ -73,13 +75,15 @@ def _is_archive(start: bytes) -> bool:
 
 
 FORMATS = (
-    Format("folder", "", lambda path, start: path.is_dir(), "sparring.data.folders:read_folder", takes_table=True),
+    Format("folder", "", lambda path, start: path.is_dir(), "sparring.data.folders:read_folder",
+           takes_table=True, takes_label=True),
     Format("zip", ".zip", lambda path, start: _is_archive(start) and path.suffix.lower() != ".npz",
-           "sparring.data.folders:read_zip", takes_table=True),
+           "sparring.data.folders:read_zip", takes_table=True, takes_label=True),
     Format("npz", ".npz", lambda path, start: _is_archive(start) and path.suffix.lower() == ".npz",
            "sparring.data.arrays:read_npz"),
     Format("npy", ".npy", lambda path, start: start.startswith(b"\x93NUMPY"), "sparring.data.arrays:read_npy"),
-    Format("parquet", ".parquet", lambda path, start: start.startswith(b"PAR1"), "sparring.data.parquet:read_parquet"),
+    Format("parquet", ".parquet", lambda path, start: start.startswith(b"PAR1"), "sparring.data.parquet:read_parquet",
+           takes_label=True),
 )  # fmt: skip
 # data that need no file: name -> what makes its ImageSet
 EMBEDDED: "dict[str, str | Callable[[], ImageSet]]" = {"digits": "sparring.data.arrays:digits"}

@@ -147,6 +147,8 @@ def _find_path(source: str | Path, options: LoadOptions) -> Listing | ImageSet:
     kind = _format_of(path)
     if options.table is not None and not kind.takes_table:
         raise UsageError("labels-twice", f"{source} has its own labels", fix="leave the table of labels out")
+    if options.label and not kind.takes_label:
+        raise UsageError("label-column", f"{source} holds arrays, which have no columns", fix="leave --label out")
     return kind.read(path, replace(options, inside=inside))
 
 

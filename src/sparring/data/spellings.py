@@ -66,6 +66,7 @@ POOL_BEGINNINGS = tuple(
         "未标注 未标记 无标签 无标注 未標註 無標籤 未ラベル ラベルなし ラベル無 라벨없"
     )
 )
+POOL_WORDS = _vocabulary("unsup unlab pred predict inference")  # whole words that say the same
 # names of folders that may be a pool and may be a class
 DOUBTFUL_POOLS = _vocabulary(
     "extra extras additional unsorted unclassified uncategorized uncategorised tolabel zusätzlich weitere "
@@ -145,6 +146,17 @@ def named_parts(names: Iterable[str]) -> dict[str, str]:
     return {name: settled.get(kind, kind) for name, kind in found.items()}
 
 
+def crossed_parts(names: Iterable[str]) -> list[str]:
+    """Return the names that say a class and a part each: cat_train, cat_test, dog_train, dog_test."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for name in names:
+        kinds, rest = _part_pieces(name)
+        if (kind := _one_part(kinds)) and rest - COMPANIONS:
+            found.setdefault(" ".join(sorted(rest)), []).append((name, kind))
+    crossed = [alike for alike in found.values() if len({kind for _, kind in alike}) > 1]
+    return [name for alike in crossed for name, _ in alike] if len(crossed) > 1 else []
+
+
 def part_of(name: str) -> str:
     """Return the part that one name says, or ""."""
     return named_parts([name]).get(name, "") if not {"dev"} & _part_pieces(name)[0] else "val"
@@ -178,7 +190,9 @@ def divided(word: str) -> list[str]:
 def pool_beginning(name: str) -> bool:
     """Return whether a folder's name says that its images have no labels."""
     words = words_of(name)
-    return "unsup" in words or any("".join(words[i:]).startswith(POOL_BEGINNINGS) for i in range(len(words)))
+    return bool(POOL_WORDS & set(words)) or any(
+        "".join(words[i:]).startswith(POOL_BEGINNINGS) for i in range(len(words))
+    )
 
 
 def doubtful_pool(name: str) -> bool:

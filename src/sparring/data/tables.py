@@ -143,10 +143,9 @@ def label_table(raw: RawTable, file: int, tree: Tree, *, label: str = "", guess:
     `guess`: whether a column that is not called like a label may be taken for one by its values.
     """
     columns, warnings = {"file": file}, list[str]()
-    part = next((i for i, name in enumerate(raw.header) if column_word(name) in PART_COLUMNS and i != file), None)
-    if part is not None and (
-        column_word(raw.header[part]) in ("part", "split") or named_parts(_column_values(raw, part))
-    ):
+    words = list(map(column_word, raw.header))
+    part = next((i for i, word in enumerate(words) if word in PART_COLUMNS and i != file), None)
+    if part is not None and (words[part] in ("part", "split") or named_parts(_column_values(raw, part))):
         columns["part"] = part
     if label:
         if label not in raw.header:
@@ -157,10 +156,10 @@ def label_table(raw: RawTable, file: int, tree: Tree, *, label: str = "", guess:
             )
         return LabelTable(raw, columns | {"label": raw.header.index(label)})
     order = {word: rank for rank, word in enumerate(LABEL_COLUMNS)}
-    called = [i for i, name in enumerate(raw.header) if column_word(name) in order and i not in columns.values()]
-    called.sort(key=lambda i: order[column_word(raw.header[i])])
+    called = [i for i, word in enumerate(words) if word in order and i not in columns.values()]
+    called.sort(key=lambda i: order[words[i]])
     found = called or (_like_labels(raw, columns.values()) if guess else [])
-    if not called and (one_hot := _one_hot(raw, found)):
+    if not called and (one_hot := _one_hot(raw, found, columns.values()) if guess else {}):
         return LabelTable(raw, columns, one_hot)
     if not found:
         raise no_columns(raw, ("label",))
@@ -234,10 +233,11 @@ def _is_one(cell: str) -> bool:
     return _number(cell) == 1
 
 
-def _one_hot(raw: RawTable, columns: Sequence[int]) -> dict[str, int]:
+def _one_hot(raw: RawTable, likely: Sequence[int], taken: Iterable[int]) -> dict[str, int]:
     """Return class -> column where columns of 0 and 1 say together which one class a row is of; else nothing."""
-    zero_one = [i for i in columns if all(_number(value) in (0, 1) for value in _column_values(raw, i))]
-    if len(zero_one) < 2 or len(zero_one) < len(columns):
+    values = {i: _column_values(raw, i) for i in range(len(raw.header)) if i not in taken}
+    zero_one = [i for i, found in values.items() if found and all(_number(value) in (0, 1) for value in found)]
+    if len(zero_one) < 2 or set(likely) - set(zero_one):
         return {}
     ones = [sum(_is_one(cells[i]) for i in zero_one) for _, cells in raw.rows if len(cells) > zero_one[-1]]
     if several := sum(count > 1 for count in ones):

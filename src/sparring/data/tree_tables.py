@@ -94,7 +94,9 @@ def tree_tables(tree: Tree, warnings: list[str], *, label: str = "") -> TreeTabl
             if labels_file(path):
                 raise
             if suffix(path) != ".json" or table_name(path.rpartition("/")[2]):
-                said.unread.append((f"{top}/{path}", error.problem))
+                name = f"{top}/{path}"
+                why = error.problem.removeprefix(f"{name}, line 1: ").removeprefix(f"{name} ").removeprefix(f"{name}: ")
+                said.unread.append((name, why))
             if error.id not in UNREADABLE:
                 said.doubt = said.doubt or error
     if by_table:
