@@ -72,7 +72,7 @@ class ImageFinder:
 
     def find(self, name: str) -> Match:
         """Return the images that fit best: none, one, or several where it stays open which is meant."""
-        name = self._local(name)
+        name = self.local(name)
         for path in (name, posixpath.normpath(posixpath.join(self.table, name))) if name else ():
             if path in self.there:
                 return Match((path,))
@@ -88,7 +88,7 @@ class ImageFinder:
         best = min(ranked)
         return Match(tuple(ranked[best]), best[0], best[2])
 
-    def _local(self, name: str) -> str:
+    def local(self, name: str) -> str:
         """Return a name as a path below the top; "" for one that leads out of it."""
         name = ADDRESS.sub("", name.strip()).replace("\\", "/").removeprefix("./")
         name = name.removeprefix(self.top + "/") if name.startswith("/") else name

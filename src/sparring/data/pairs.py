@@ -24,12 +24,7 @@ def paired(targets: ImageSet, sources: ImageSet) -> tuple[ImageSet, ImageSet]:
             f"no image of {sources.name} has the name of one of {targets.name}: they hold, for example, {first}",
             fix="give each source the file name of its target",
         )
-    words = [
-        f"{len(alone)} of {len(images)} images of {images.name} have no partner in {other.name}: left out "
-        f"({', '.join(alone[:5])}{' ...' * (len(alone) > 5)})"
-        for images, other, mine in ((targets, sources, of_target), (sources, targets, of_source))
-        if (alone := _left_over(images, [mine[name] for name in both]))
-    ]
+    words = unpaired(targets, sources)
     targets, sources = targets.take([of_target[n] for n in both]), sources.take([of_source[n] for n in both])
     notes = replace(targets.notes, warnings=(*targets.notes.warnings, *words))
     return replace(targets, notes=notes), matching_channels(sources, targets)
@@ -43,10 +38,16 @@ def _by_name(images: ImageSet) -> dict[str, int]:
     return names
 
 
-def _left_over(images: ImageSet, used: list[int]) -> list[str]:
-    """Return the files of the images that are not used."""
-    there = set(used)
-    return [origin for i, origin in enumerate(images.origins) if i not in there]
+def unpaired(targets: ImageSet, sources: ImageSet) -> list[str]:
+    """Return a sentence for either set whose images have no partner in the other one: how many, and the first."""
+    words = []
+    for images, other in ((targets, sources), (sources, targets)):
+        mine, theirs = _by_name(images), _by_name(other)
+        used = {i for name, i in mine.items() if name in theirs}
+        if alone := [origin for i, origin in enumerate(images.origins) if i not in used]:
+            first = ", ".join(alone[:5]) + " ..." * (len(alone) > 5)
+            words.append(f"{len(alone)} of {len(images)} images of {images.name} have no partner: left out ({first})")
+    return words
 
 
 def matching_channels(images: ImageSet, others: ImageSet) -> ImageSet:

@@ -31,7 +31,7 @@ PART_WORDS = {
         "тестовые тестирование 测试 測試 テスト 테스트 시험"
     ),
     "val": _vocabulary(
-        "val valid validation validate vali validierung validación validacion validação validacao validazione "
+        "val valid validation validate vali validierung validierungs validación validacion validação validacao validazione "
         "валидация валидационная валидационный проверка 验证 驗證 検証 검증"
     ),
     "dev": _vocabulary(

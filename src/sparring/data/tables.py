@@ -260,9 +260,11 @@ def _same_groups(raw: RawTable, first: int, second: int) -> bool:
 
 def table_rows(table: LabelTable, finder: ImageFinder, tree: Tree, warnings: list[str]) -> dict[str, TableRow]:
     """Return path -> label and part. Raises DataError for files that are not there, or that fit several images."""
-    raw, known = table.raw, {path for path, _ in tree.bad_files}
-    matched = [(line, cells, finder.find(cells[table.columns["file"]])) for line, cells in _whole_rows(table)]
-    matched = _settled(matched, raw.name, table.columns["file"], tree)
+    raw, file = table.raw, table.columns["file"]
+    known = {*(path for path, _ in tree.bad_files), *tree.others}  # they are there, and counted elsewhere
+    whole = [(line, cells, finder.find(cells[file])) for line, cells in _whole_rows(table)]
+    matched = [row for row in whole if row[2].paths or finder.local(row[1][file]) not in known]
+    matched = _settled(matched, raw.name, file, tree)
     rows: dict[str, TableRow] = {}
     lines: dict[str, int] = {}
     ways: Counter[str] = Counter()

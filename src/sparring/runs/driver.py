@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .. import files
 from ..data import SMALL, load
+from ..data.pairs import unpaired
 from ..devices import choose_device
 from ..errors import DataError, UsageError
 from ..files import new_folder
@@ -176,6 +177,7 @@ def train_steps(
             )  # fmt: skip
             check_start(run, state, monitor, imageset.images)
         news = [f"recipe {name}: {reason}"] * bool(reason) + [changed] * bool(changed)
+        news += unpaired(imageset, source) if source is not None and "pairs" in recipe.pools else []
         yield from _Loop(
             run, state, trained, monitor, rest["seconds"], options.minutes, stop, save_seconds, news
         ).steps()
