@@ -48,9 +48,9 @@ def parts(got: ImageSet) -> dict[tuple[str, bool], int]:
     ("part", "names"),
     [
         ("train", "train Train TRAINING train_images TrainImages training_set seg_train train_data trainset "
-                  "train2017 x_train trainval trainX Trainingsdaten Trainingsbilder entraînement jeu_d_entrainement entrenamiento "
-                  "conjunto_de_entrenamiento treino treinamento addestramento обучение обучающая_выборка 训练 训练集 "
-                  "訓練データ 学習用 トレーニング dev development"),
+                  "train2017 x_train trainval trainX Trainingsdaten Trainingsbilder entraînement jeu_d_entrainement "
+                  "entrenamiento conjunto_de_entrenamiento treino treinamento addestramento обучение обучающая_выборка "
+                  "训练 训练集 訓練データ 学習用 トレーニング dev development"),
         ("test", "test Test TESTING test_images test_set seg_test testset test1 holdout Testdaten Testbilder "
                  "jeu_de_test prueba conjunto_de_prueba teste тест тестовая_выборка 测试集 テスト eval evaluation"),
         ("val", "val valid Valid validation val_data val2017 validierung Validierungsdaten validación validação "
@@ -80,8 +80,9 @@ def test_parts_by_what_they_share_and_by_what_else_is_there():
     "name",
     ["unlabelled", "Unlabeled", "unlabeled_images", "unlabelled images", "no_label", "NoLabels", "unsupervised",
      "unsup", "unlabeled2017", "train_unlabeled", "UnlabeledImages", "not-labelled", "unannotated", "unbeschriftet",
-     "ohne Label", "ungelabelt", "non étiquetées", "sans_etiquette", "sin etiquetar", "sin_etiqueta", "não rotuladas", "sem rótulo",
-     "non_etichettate", "неразмеченные", "без меток", "未标注", "无标签数据", "ラベルなし"],
+     "ohne Label", "ungelabelt", "non étiquetées", "sans_etiquette", "sin etiquetar", "sin_etiqueta",
+     "não rotuladas", "sem rótulo", "non_etichettate", "неразмеченные", "без меток", "未标注", "无标签数据",
+     "ラベルなし"],
 )  # fmt: skip
 def test_names_of_pools(name):
     assert pool_beginning(name) and not doubtful_pool(name)

@@ -136,7 +136,7 @@ def _labelled(
         items = _by_class(tree, options, warnings)
         layout = "class folders" if any(item.label is not None for item in items) else "images without labels"
     if options.label and not found.used:
-        raise UsageError(
+        raise found.doubt or UsageError(
             "label-column",
             f"--label {options.label}: {shown_path(tree.top)} has no table with such a column",
             fix="leave --label out, or name the table with --table",

@@ -31,8 +31,8 @@ PART_WORDS = {
         "тестовые тестирование 测试 測試 テスト 테스트 시험"
     ),
     "val": _vocabulary(
-        "val valid validation validate vali validierung validierungs validación validacion validação validacao validazione "
-        "валидация валидационная валидационный проверка 验证 驗證 検証 검증"
+        "val valid validation validate vali validierung validierungs validación validacion validação validacao "
+        "validazione валидация валидационная валидационный проверка 验证 驗證 検証 검증"
     ),
     "dev": _vocabulary(
         "dev development devel entwicklung développement desarrollo desenvolvimento sviluppo разработка"

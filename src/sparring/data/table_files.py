@@ -118,7 +118,7 @@ def _fiftyone(sample: object) -> dict:
     labels = {key: value.get("label") for key, value in given.items() if _is_classification(value)}
     tags = given.get("tags")
     part = tags[0] if isinstance(tags, list) and len(tags) == 1 else ""
-    return {"filepath": given.get("filepath", ""), **labels, "tags": part}
+    return {"filepath": given.get("filepath", ""), **labels, "subset": part}
 
 
 def _is_classification(value: object) -> bool:

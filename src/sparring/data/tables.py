@@ -7,7 +7,7 @@ way that fits exactly one image (see matching.py). Labels are strings, never num
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -323,25 +323,26 @@ def _settled(
     unclear = [(line, cells, match) for line, cells, match in matched if len(match.paths) > 1]
     if not unclear:
         return matched
-    folders = [{path.rpartition("/")[0] for path in match.paths} for _, _, match in unclear]
-    common = set.intersection(*folders)
-    if len(common) == 1 and all(
-        len(match.paths) == len(some) for some, (*_, match) in zip(folders, unclear, strict=True)
-    ):
-        (folder,) = common
-
-        def inside(match: Match) -> Match:
-            return Match(tuple(p for p in match.paths if p.rpartition("/")[0] == folder), match.place, match.naming)
-
-        return [(n, c, inside(match) if len(match.paths) > 1 else match) for n, c, match in matched]
+    common = set.intersection(*(_folders_with(match) for _, _, match in matched))
+    if len(common) == 1:  # the only folder that has all of them
+        found = [[path for path in match.paths if path.rpartition("/")[0] in common] for _, _, match in matched]
+        if all(len(paths) == 1 for paths in found):
+            return [
+                (line, cells, replace(match, paths=tuple(paths)))
+                for (line, cells, match), paths in zip(matched, found, strict=True)
+            ]
     line, cells, match = unclear[0]
     raise DataError(
         "labels-open",
         f"{len(unclear)} files of {name} fit several images each (line {line}: {cells[file].strip()} fits "
         f"{' and '.join(match.paths[:3])})",
         fix="write the paths as seen from the folder of the images, or pass the folder that is meant: "
-        + ready(*((f"{tree.top}/{folder}", "--table", name) for folder in sorted(folders[0])[:2])),
+        + ready(*((f"{tree.top}/{folder}", "--table", name) for folder in sorted(_folders_with(match))[:2])),
     )
+
+
+def _folders_with(match: Match) -> set[str]:
+    return {path.rpartition("/")[0] for path in match.paths}
 
 
 def _part(table: LabelTable, cells: Sequence[str], line: int, parts: dict[str, str]) -> str:

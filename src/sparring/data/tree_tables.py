@@ -91,7 +91,7 @@ def tree_tables(tree: Tree, warnings: list[str], *, label: str = "") -> TreeTabl
             if rows := _read(tree, path, folders, said, warnings, label):
                 by_table[path] = rows
         except DataError as error:
-            if labels_file(path):
+            if labels_file(path) and not (folders and error.id == "labels-columns"):
                 raise
             if suffix(path) != ".json" or table_name(path.rpartition("/")[2]):
                 name = f"{top}/{path}"
@@ -114,12 +114,14 @@ def _read(
     raw = table_in(tree, path)
     finder = finder_for(tree, path, _of_part(tree, path))
     file = file_column(raw, finder, label)
-    if not names_images(raw, file, finder):
-        names = _names_of_classes(raw, sorted(set(folders.values())))
-        if names is not None:
-            said.class_names |= names
+    if (names := _names_of_classes(raw, sorted(set(folders.values())))) is not None:
+        said.class_names |= names
+        if names:
             said.used.append(path)
-            return {}
+        else:
+            said.unread.append((f"{shown_path(tree.top)}/{path}", "it lists the classes, and the folders name them"))
+        return {}
+    if not names_images(raw, file, finder):
         if not labels_file(path) or folders:
             said.unread.append((f"{shown_path(tree.top)}/{path}", "no column of it names images that are here"))
             return {}
@@ -181,7 +183,7 @@ def _names_of_classes(raw: RawTable, folders: Sequence[str]) -> dict[str, str] |
     """
     for place in range(len(raw.header)):
         called = {typed_alike(cells[place]): cells for _, cells in raw.rows if len(cells) == len(raw.header)}
-        if not folders or not all(typed_alike(folder) in called for folder in folders):
+        if not folders or len(called) < len(raw.rows) or not all(typed_alike(folder) in called for folder in folders):
             continue
         if not all(any(c.isdigit() for c in folder) for folder in folders):
             return {}
