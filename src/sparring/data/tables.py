@@ -73,7 +73,7 @@ def read_table(
     """
     raw = table_in(tree, table)
     finder = finder_for(tree, table, among)
-    if (file := file_column(raw, finder, label)) is None or any(finder.find(cell).paths for cell in raw.header):
+    if (file := file_column(raw, finder, label)) is None or headless(raw, finder):
         raise no_columns(raw, ("file", "label"))
     return table_rows(label_table(raw, file, tree, label=label), finder, tree, warnings)
 
@@ -135,6 +135,11 @@ def file_column(raw: RawTable, finder: ImageFinder, label: str = "") -> int | No
 def names_images(raw: RawTable, file: int | None, finder: ImageFinder) -> bool:
     """Return whether any cell of this column names an image that is there."""
     return file is not None and any(finder.find(cells[file]).paths for _, cells in raw.rows if len(cells) > file)
+
+
+def headless(raw: RawTable, finder: ImageFinder) -> bool:
+    """Return whether the first line names an image, so that it is no header."""
+    return any(match.paths and match.naming == Naming.EXACT for match in map(finder.find, raw.header))
 
 
 def label_table(raw: RawTable, file: int, tree: Tree, *, label: str = "", guess: bool = True) -> LabelTable:

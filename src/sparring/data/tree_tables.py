@@ -10,7 +10,17 @@ from ..errors import DataError
 from .names import ready, shown_path, typed_alike
 from .spellings import containers, guesses, named_parts, pool_beginning, table_name
 from .table_files import TABLE_SUFFIXES, RawTable
-from .tables import TableRow, file_column, finder_for, label_table, names_images, no_columns, table_in, table_rows
+from .tables import (
+    TableRow,
+    file_column,
+    finder_for,
+    headless,
+    label_table,
+    names_images,
+    no_columns,
+    table_in,
+    table_rows,
+)
 from .trees import Tree, suffix
 
 UNREADABLE = ("labels-json", "labels-csv", "labels-columns")  # errors of tables that are none of labels
@@ -121,11 +131,10 @@ def _read(
         else:
             said.unread.append((f"{shown_path(tree.top)}/{path}", "it lists the classes, and the folders name them"))
         return {}
-    if not names_images(raw, file, finder):
-        if not labels_file(path) or folders:
-            said.unread.append((f"{shown_path(tree.top)}/{path}", "no column of it names images that are here"))
-            return {}
-    if file is None or any(finder.find(cell).paths for cell in raw.header):
+    if not names_images(raw, file, finder) and (not labels_file(path) or folders):
+        said.unread.append((f"{shown_path(tree.top)}/{path}", "no column of it names images that are here"))
+        return {}
+    if file is None or headless(raw, finder):
         raise no_columns(raw, ("file", "label"))
     table = label_table(raw, file, tree, label=label if label in raw.header else "", guess=not folders)
     return table_rows(table, finder, tree, warnings)
