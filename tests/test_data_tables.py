@@ -366,7 +366,32 @@ def test_a_table_that_was_not_used_is_named_where_labels_are_missing(tmp_path):
         split(got)
 
 
-@pytest.mark.parametrize("text", ["{", "[1, 2]", '{"a": [1]}', "\x00", '[{"a": 1}]', "null", '{"labels": {"x": "y"}}'])
+@pytest.mark.parametrize("name", ["labels.txt", "train.xlsx", "annotations.mat"])
+def test_a_table_of_another_kind_is_named(name, tmp_path):
+    flat(tmp_path)
+    (tmp_path / name).write_bytes(b"000.png a")
+    (tmp_path / "readme.txt").write_text("hello")
+    got = load(tmp_path)
+    assert f"{name} was not used: tables are read from .csv, .tsv, .jsonl files: save it so" in said(got)
+    assert len(got.notes.unread) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[1, 2]",
+        '{"a": [1]}',
+        "\x00",
+        '[{"a": 1}]',
+        "null",
+        '{"labels": {"x": "y"}}',
+        '{"samples": [1, {"filepath": 3}]}',
+        '[{"data": {"image": "a"}, "annotations": 5}]',
+        '[{"data": 1, "annotations": [{"result": [{"value": 3}]}]}]',
+        '{"images": [1], "annotations": [{"image_id": []}], "categories": []}',
+    ],
+)
 def test_json_that_is_no_table_does_no_harm(text, tmp_path):
     class_folders(tmp_path)
     (tmp_path / "annotations.json").write_text(text)

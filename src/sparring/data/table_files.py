@@ -17,6 +17,20 @@ from io import StringIO
 from ..errors import DataError
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
+OTHER_TABLES = (
+    ".txt",
+    ".xlsx",
+    ".xls",
+    ".ods",
+    ".mat",
+    ".xml",
+    ".parquet",
+    ".feather",
+    ".pkl",
+    ".dat",
+    ".db",
+    ".sqlite",
+)
 SEVERAL_CHOICES = '{"choices"'  # how Label Studio begins a label that is several classes
 
 
@@ -80,6 +94,17 @@ def _from_json(text: str, name: str) -> RawTable:
         found = json.loads(text)
     except (ValueError, RecursionError):
         raise DataError("labels-json", f"{name}: not JSON", fix="write it again, or use CSV") from None
+    try:
+        table = _known_form(found, name)
+    except (TypeError, AttributeError, KeyError):  # it only looks like one of the forms
+        table = None
+    if table is None:
+        raise DataError("labels-json", f"{name} is no table of labels that is known", fix="write it as CSV: file,label")
+    return table
+
+
+def _known_form(found: object, name: str) -> RawTable | None:
+    """Return the table of parsed JSON, None where it is of no known form."""
     if isinstance(found, list) and found and all(isinstance(one, dict) for one in found):
         if all("data" in one and ("annotations" in one or "completions" in one) for one in found):
             found = [_label_studio(task) for task in found]
@@ -94,7 +119,7 @@ def _from_json(text: str, name: str) -> RawTable:
             return _from_coco(found, name)
         if found and not any(isinstance(value, dict | list) for value in found.values()):
             return _from_mapping(found, name)
-    raise DataError("labels-json", f"{name} is no table of labels that is known", fix="write it as CSV: file,label")
+    return None
 
 
 def _label_studio(task: dict) -> dict:

@@ -63,16 +63,13 @@ class LabelTable:
         return None if label in BLANK_LABELS else label
 
 
-def read_table(
-    tree: Tree, table: Path | str, warnings: list[str], *, label: str = "", among: Iterable[str] | None = None
-) -> dict[str, TableRow]:
+def read_table(tree: Tree, table: Path | str, warnings: list[str], *, label: str = "") -> dict[str, TableRow]:
     """Return path -> label and part of a tree's images, from a table elsewhere (a Path) or in the tree (a str).
 
-    `label`: the column of the labels, else it is found. `among`: the images that it can name. Raises DataError with the
-    line.
+    `label`: the column of the labels, else it is found. Raises DataError with the line.
     """
     raw = table_in(tree, table)
-    finder = finder_for(tree, table, among)
+    finder = finder_for(tree, table)
     if (file := file_column(raw, finder, label)) is None or headless(raw, finder):
         raise no_columns(raw, ("file", "label"))
     return table_rows(label_table(raw, file, tree, label=label), finder, tree, warnings)

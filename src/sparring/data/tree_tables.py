@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from ..errors import DataError
 from .names import ready, shown_path, typed_alike
 from .spellings import containers, guesses, named_parts, pool_beginning, table_name
-from .table_files import TABLE_SUFFIXES, RawTable
+from .table_files import OTHER_TABLES, TABLE_SUFFIXES, RawTable
 from .tables import (
     TableRow,
     file_column,
@@ -57,9 +57,13 @@ def table_candidates(tree: Tree) -> list[str]:
     """Return the files that may be tables of the labels of this tree."""
     holding = {"/".join(path.split("/")[:depth]) for path in tree.images for depth in range(1, path.count("/") + 1)}
     stems = {path.rpartition(".")[0] for path in tree.images}
-    found = [path for path in tree.others if suffix(path) in TABLE_SUFFIXES and path.rpartition("/")[0] not in holding]
+    free = [path for path in tree.others if path.rpartition("/")[0] not in holding]
+    named = {path for path in free if table_name(path.rpartition("/")[2])}
+    found = [
+        path for path in free if suffix(path) in TABLE_SUFFIXES or (suffix(path) in OTHER_TABLES and path in named)
+    ]
     found = [path for path in found if suffix(path) != ".json" or path.rpartition(".")[0] not in stems]
-    return found if len(found) <= MOST_TABLES else [path for path in found if table_name(path.rpartition("/")[2])]
+    return found if len(found) <= MOST_TABLES else [path for path in found if path in named]
 
 
 def labels_file(path: str) -> bool:
@@ -94,6 +98,11 @@ def tree_tables(tree: Tree, warnings: list[str], *, label: str = "") -> TreeTabl
     said, folders, top = TreeTables(), class_folders(tree), shown_path(tree.top)
     by_table: dict[str, dict[str, TableRow]] = {}
     for path in table_candidates(tree):
+        if suffix(path) in OTHER_TABLES:
+            said.unread.append(
+                (f"{top}/{path}", f"tables are read from {', '.join(TABLE_SUFFIXES[:3])} files: save it so")
+            )
+            continue
         if guesses(path.rpartition("/")[2]):
             said.unread.append((f"{top}/{path}", "it is called like answers to be handed in"))
             continue
