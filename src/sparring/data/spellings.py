@@ -44,7 +44,8 @@ PART_WORDS = {
 # words that say that a folder holds images, and nothing about what is on them
 IMAGE_WORDS = _vocabulary(
     "data daten datos dados dati данные 数据 データ image images img imgs picture pictures pics photo photos jpg jpeg "
-    "jpegs png pngs bild bilder foto fotos imagenes imagen imagens imagem immagini изображения изображение фото снимки 图片 图像 圖片 画像 이미지"
+    "jpegs png pngs bild bilder foto fotos imagenes imagen imagens imagem "
+    "immagini изображения изображение фото снимки 图片 图像 圖片 画像 이미지"
 )
 COMPANIONS = IMAGE_WORDS | _vocabulary(
     "set sets data dataset datasets split folder folders dir sample samples part subset file files x seg segmented "
