@@ -365,7 +365,13 @@ def _name_warnings(classes: Sequence[str]) -> list[str]:
     groups: dict[str, list[str]] = {}
     for name in classes:
         groups.setdefault(typed_alike(name), []).append(name)
-    close = [", ".join(map(repr, group)) for group in groups.values() if len(group) > 1]
+    close = [
+        ", ".join(map(repr, group))
+        + " (the same letters in two Unicode forms)"
+        * (len({unicodedata.normalize("NFC", name) for name in group}) < len(group))
+        for group in groups.values()
+        if len(group) > 1
+    ]
     odd = [name for name in classes if typed_alike(name) in {"nan", "none", "null", "n/a"}]
     return [f"classes with nearly the same name: {names}" for names in close] + [
         f"a class is called {n!r}" for n in odd
