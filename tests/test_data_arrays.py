@@ -8,7 +8,7 @@ from bad_inputs import pixels
 from PIL import Image
 
 from sparring.data import load
-from sparring.data.arrays import Scale, as_picture, as_pixels
+from sparring.data.arrays import ArrayMeaning, Scale, array_meaning, as_picture, as_pixels
 from sparring.data.labels import encode_labels, number_labels
 from sparring.errors import DataError
 
@@ -110,6 +110,99 @@ def test_labels_and_given_classes():
         load({"images": IMAGES, "labels": ["cat"] * 11 + ["dgo"], "classes": CLASSES})
     with pytest.raises(DataError, match="a class name comes twice"):
         load({"images": IMAGES, "labels": LABELS, "classes": ["a", "a", "b"]})
+
+
+# Arrays by name
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "part"),
+    [
+        ("images", "images", ""), ("labels", "labels", ""), ("X", "images", ""), ("y", "labels", ""),
+        ("data", "images", ""), ("target", "labels", ""), ("classes", "classes", ""), ("x_train", "images", "train"),
+        ("X_train", "images", "train"), ("Xtrain", "images", "train"), ("trainX", "images", "train"),
+        ("train_images", "images", "train"), ("train_labels", "labels", "train"), ("val_images", "images", "val"),
+        ("images_test", "images", "test"), ("y_valid", "labels", "val"), ("testY", "labels", "test"),
+        ("x_unlabeled", "images", "unlabelled"), ("unlabelled_images", "images", "unlabelled"),
+    ],
+)  # fmt: skip
+def test_names_of_arrays(name, kind, part):
+    assert array_meaning(name) == ArrayMeaning(kind, part)
+
+
+@pytest.mark.parametrize("name", ["id", "mean", "train_ids", "image_ids", "masks", "x_mask", "arr_0", "foo_images"])
+def test_names_of_arrays_that_say_nothing(name):
+    assert array_meaning(name) is None
+
+
+def by_name(tmp_path, images: str, labels: str) -> dict:
+    """Two parts, as `images` and `labels` call them, such as "{}_images"."""
+    cut = {"train": slice(0, 8), "test": slice(8, 12)}
+    return {images.format(part): IMAGES[cut[part]] for part in cut} | {
+        labels.format(part): LABELS[cut[part]][:, None] for part in cut
+    }
+
+
+@pytest.mark.parametrize(("images", "labels"), [
+    ("{}_images", "{}_labels"), ("X_{}", "y_{}"), ("x_{}", "y_{}"), ("{}X", "{}Y"), ("images_{}", "labels_{}"),
+])  # fmt: skip
+def test_parts_of_arrays_by_any_usual_name(images, labels, tmp_path):
+    arrays = by_name(tmp_path, images, labels)
+    np.savez(tmp_path / "set.npz", **arrays)
+    (tmp_path / "folder").mkdir()
+    for name, array in arrays.items():
+        np.save(tmp_path / "folder" / f"{name}.npy", array)
+    for source in (arrays, tmp_path / "set.npz", tmp_path / "folder"):
+        got = load(source)
+        order = [8, 9, 10, 11] if got.parts[0] == "test" else list(range(8))
+        assert (got.images[: len(order)] == IMAGES[order]).all() and (got.labels[: len(order)] == LABELS[order]).all()
+        assert got.parts.tolist() == ["train"] * 8 + ["test"] * 4 and got.notes.ignored == {}
+
+
+def test_medmnist_with_its_validation_part(tmp_path):
+    arrays = by_name(tmp_path, "{}_images", "{}_labels") | {"val_images": IMAGES[:2], "val_labels": LABELS[:2, None]}
+    np.savez(tmp_path / "pathmnist.npz", **arrays)
+    got = load(tmp_path / "pathmnist.npz")
+    assert {part: int((got.parts == part).sum()) for part in ("train", "val", "test")} == {
+        "train": 8,
+        "val": 2,
+        "test": 4,
+    }
+    assert got.classes == ("0", "1", "2") and (got.labels >= 0).all()
+
+
+def test_arrays_that_were_given_no_names(tmp_path):
+    np.savez(tmp_path / "set.npz", IMAGES, LABELS)
+    assert (load(tmp_path / "set.npz").labels == LABELS).all()
+
+
+def test_arrays_that_both_could_be_the_images_are_refused():
+    for names in (("images", "data"), ("images", "x_train"), ("x_train", "train_images")):
+        with pytest.raises(DataError, match=f"has the keys {', '.join(names)}; looked for"):
+            load(dict.fromkeys(names, IMAGES))
+
+
+def test_a_single_array_and_the_labels_beside_it(tmp_path):
+    for name, array in {"X_train": IMAGES, "y_train": LABELS, "X_test": IMAGES[:3], "faces": IMAGES}.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    got = load(tmp_path / "X_train.npy")
+    assert (got.labels == LABELS).all() and (got.images == IMAGES).all()
+    assert "labels from y_train.npy, which lies beside it" in got.notes.warnings
+    assert load(tmp_path / "X_test.npy").classes == () and load(tmp_path / "faces.npy").classes == ()
+    assert (load((IMAGES[:4], LABELS[:4]), unlabelled=tmp_path / "X_train.npy").labels[4:] == -1).all()
+    np.save(tmp_path / "objects.npy", np.array([{}, 1], object), allow_pickle=True)
+    with pytest.raises(DataError, match="objects.npy holds Python objects, which only pickle can read"):
+        load(tmp_path / "objects.npy")
+    (tmp_path / "cut.npy").write_bytes((tmp_path / "faces.npy").read_bytes()[:300])
+    with pytest.raises(DataError, match="cannot read .*cut.npy"):
+        load(tmp_path / "cut.npy")
+
+
+def test_a_folder_of_arrays_that_say_nothing_is_refused(tmp_path):
+    for i in range(20):
+        np.save(tmp_path / f"{i}.npy", IMAGES[0])
+    with pytest.raises(DataError, match=r"has the keys 0, 1, 2, .* \.\.\.; looked for images, labels or x_train"):
+        load(tmp_path)
 
 
 # Pixels

@@ -17,6 +17,11 @@ from sparring.data.formats import EMBEDDED, FORMATS, Format, LoadOptions, resolv
 from sparring.errors import DataError, UsageError
 
 
+def npy(path: Path, images: np.ndarray) -> str:
+    np.save(path, images)
+    return str(path)
+
+
 def encoded_png(seed: int) -> bytes:
     from bad_inputs import encoded
 
@@ -27,6 +32,7 @@ SOURCES = {
     "folder": lambda top: class_folders(top / "photos"),
     "zip": zip_file,
     "npz": lambda top: npz(top / "x.npz", images=np.stack([np.eye(8, dtype=np.uint8) * i for i in (1, 2)])),
+    "npy": lambda top: npy(top / "x.npy", np.stack([np.eye(8, dtype=np.uint8) * i for i in (1, 2)])),
     "parquet": lambda top: parquet(top, {"image": [{"bytes": encoded_png(i)} for i in (1, 2)], "label": [0, 1]}),
 }
 
@@ -67,15 +73,17 @@ def test_a_format_is_added_by_one_function_and_one_row(tmp_path, monkeypatch):
     for module in (formats, sources):
         monkeypatch.setattr(module, "FORMATS", (*FORMATS, IDX))
     assert (load(path).images[..., 0] == images).all()
-    assert formats.source_words() == "digits, a folder, .zip, .npz, .parquet or .idx3-ubyte.gz"
-    with pytest.raises(Exception, match=re.escape("name digits, a folder, .zip, .npz, .parquet or .idx3-ubyte.gz")):
+    assert formats.source_words() == "digits, a folder, .zip, .npz, .npy, .parquet or .idx3-ubyte.gz"
+    with pytest.raises(
+        Exception, match=re.escape("name digits, a folder, .zip, .npz, .npy, .parquet or .idx3-ubyte.gz")
+    ):
         load(tmp_path / "nothing")
 
 
 @pytest.mark.parametrize("command", ["data", "compare", "fit", "train"])
 def test_help_says_what_the_table_says(command, capsys):
     assert main([command, "--help"]) == 0
-    assert "digits, a folder, .zip, .npz or .parquet." in " ".join(capsys.readouterr().out.split())
+    assert "digits, a folder, .zip, .npz, .npy or .parquet." in " ".join(capsys.readouterr().out.split())
 
 
 def test_the_table_loads_nothing_heavy():

@@ -79,6 +79,7 @@ def fit(
     size: SizeLike = None,
     unlabelled: str | Path | None = None,
     table: str | Path | None = None,
+    label: str | None = None,
     pretrained: str = BUILT_IN,
     download: bool = False,
     device: str = "auto",
@@ -87,7 +88,7 @@ def fit(
 ) -> FittedModel:
     """Fit one classifier on all images but the test part, score it there, and save it as a model folder.
 
-    data, size, unlabelled, table, follow_links: as `sparring.load` takes them. method: a name of METHODS.
+    data, size, unlabelled, table, label, follow_links: as `sparring.load` takes them. method: a name of METHODS.
     out: a new folder, None saves nothing. minutes: the most that training may take. pretrained: "efficientnet-lite0",
     which is built in, "none", or the folder or hub's name of an image model of transformers; of several, with commas
     between them, held-out labels choose. download: fetch what of these is not on this machine; else no network is used.
@@ -99,7 +100,8 @@ def fit(
     if download:
         fetch(pretrained, progress)
     folder = None if out is None else new_folder(out, data=data)
-    images = load(data, size=size, unlabelled=unlabelled, table=table, follow_links=follow_links, progress=progress)
+    reading = {"size": size, "unlabelled": unlabelled, "table": table, "label": label, "follow_links": follow_links}
+    images = load(data, **reading, progress=progress)
     test = (images.parts == "test") & images.labelled
     progress(Progress("fits", 0, 1, f"fitting {method}"))
     settings = {"random_state": seed, "minutes": minutes, "pretrained": pretrained, "device": device}

@@ -36,6 +36,8 @@ def train(
     augment: str = "auto",
     device: str = "auto",
     precision: Precision = "auto",
+    table: Path | None = None,
+    label: str | None = None,
     follow_links: FollowLinks = False,
     verbose: Verbose = False,
     no_monitor: Flag = False,
@@ -57,11 +59,13 @@ def train(
         minutes: stop after training for so many minutes; the same command then trains as long again.
         seed: another number, another run.
         size: side, or height x width such as 48x64, that images are fitted to.
-        unlabelled: a folder of further images without labels.
+        unlabelled: a folder of further images without labels; none: no folder in DATA is one, whatever it is called.
         source: the images that pix2pix (of the same file names) or cyclegan starts from.
         augment: how D sees images: none, diffaugment, ada, or auto: diffaugment below 10,000 images, after 20 epochs.
         device: auto, cpu, cuda.
         precision: auto measures which is faster.
+        table: a table of labels that lies elsewhere; none: the folders say it, whatever tables lie there.
+        label: the column of the labels, in a table or in Parquet.
         no_monitor: do not go back to a healthy copy where training diverges or collapses.
         json: print where the run stands as JSON.
         quiet: print nothing but results.
@@ -76,7 +80,7 @@ def train(
     out = out or Path(f"{stem(name)}-{stem(data)}")
     options = TrainOptions(
         images, batch, minutes, seed, size, unlabelled, source, augment, device, precision,
-        monitor=not (no_monitor or no_watch), follow_links=follow_links,
+        monitor=not (no_monitor or no_watch), table=table, label=label, follow_links=follow_links,
     )  # fmt: skip
     last = None
     with Stop() as stop, screen.progress(name) as line:

@@ -53,6 +53,7 @@ def compare(
     size: str | None = None,
     unlabelled: Path | None = None,
     table: Path | None = None,
+    label: str | None = None,
     pretrained: Pretrained = "efficientnet-lite0",
     download: Download = False,
     device: Device = "auto",
@@ -79,8 +80,9 @@ def compare(
         seed: another number, another study.
         out: folder of the study [default: DATA-study].
         size: side, or height x width such as 48x64, that images are fitted to.
-        unlabelled: a folder of further images without labels.
-        table: a labels.csv that lies elsewhere.
+        unlabelled: a folder of further images without labels; none: no folder in DATA is one, whatever it is called.
+        table: a table of labels that lies elsewhere; none: the folders say it, whatever tables lie there.
+        label: the column of the labels, in a table or in Parquet.
         test: share of each class for the test part, where DATA has none.
         against: folder of an earlier study of such images; this one tests on the same images where it can, and says
             what changed on them.
@@ -109,6 +111,7 @@ def compare(
                 size=size,
                 unlabelled=unlabelled,
                 table=table,
+                label=label,
                 pretrained=pretrained,
                 download=download,
                 device=device,
@@ -143,6 +146,7 @@ def fit(
     size: str | None = None,
     unlabelled: Path | None = None,
     table: Path | None = None,
+    label: str | None = None,
     pretrained: Pretrained = "efficientnet-lite0",
     download: Download = False,
     device: Device = "auto",
@@ -159,8 +163,9 @@ def fit(
         minutes: the most that training may take.
         seed: another number, another fit.
         size: side, or height x width such as 48x64, that images are fitted to.
-        unlabelled: a folder of further images without labels.
-        table: a labels.csv that lies elsewhere.
+        unlabelled: a folder of further images without labels; none: no folder in DATA is one, whatever it is called.
+        table: a table of labels that lies elsewhere; none: the folders say it, whatever tables lie there.
+        label: the column of the labels, in a table or in Parquet.
         json: print JSON.
         quiet: print nothing but results.
     """
@@ -179,6 +184,7 @@ def fit(
             size=size,
             unlabelled=unlabelled,
             table=table,
+            label=label,
             pretrained=pretrained,
             download=download,
             device=device,
@@ -288,6 +294,7 @@ def data(
     size: str | None = None,
     unlabelled: Path | None = None,
     table: Path | None = None,
+    label: str | None = None,
     sheet: Path | None = None,
     plan: Flag = False,
     follow_links: FollowLinks = False,
@@ -301,8 +308,9 @@ def data(
 
     Args:
         size: side, or height x width such as 48x64, that images are fitted to.
-        unlabelled: a folder of further images without labels.
-        table: a labels.csv that lies elsewhere.
+        unlabelled: a folder of further images without labels; none: no folder in DATA is one, whatever it is called.
+        table: a table of labels that lies elsewhere; none: the folders say it, whatever tables lie there.
+        label: the column of the labels, in a table or in Parquet.
         sheet: PNG file of the contact sheet [default: DATA-sheet.png].
         plan: instead of all that, which differences a study of so many images can find, and how many labels an accuracy
             to +-5, +-3 or +-2 points needs. Before any label is given, too.
@@ -314,7 +322,8 @@ def data(
     from ..images import save_png
 
     screen = Screen(as_json=json, quiet=quiet, verbose=verbose)
-    read = partial(load, data, size=size, unlabelled=unlabelled, table=table, follow_links=follow_links)
+    options = {"size": size, "unlabelled": unlabelled, "table": table, "label": label, "follow_links": follow_links}
+    read = partial(load, data, **options)
     if plan:
         with screen.progress("reading") as line:
             images = read(progress=line.show)

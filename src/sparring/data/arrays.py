@@ -20,9 +20,20 @@ from .imageset import ImageSet
 from .labels import number_labels, on_cpu
 from .names import PARTS
 from .notes import Notes
+from .spellings import PART_WORDS, divided, part_of, pool_beginning, words_of
 from .storage import room_for
 
 ARRAY_SHAPES = f"[N, H, W], [N, H, W, C] or [N, C, H, W] with C = 1, 3 or 4 and sides of at least {MIN_SIDE}"
+
+
+UNLABELLED_PART = "unlabelled"  # of arrays: images that come without labels
+POSITIONAL = {"arr_0": "images", "arr_1": "labels"}  # what numpy.savez calls arrays that are given no names
+ARRAY_WORDS = {
+    "images": frozenset("x image images img imgs data picture pictures pixels".split()),
+    "labels": frozenset("y label labels target targets".split()),
+    "classes": frozenset("classes classnames".split()),
+}
+PART_KEYS = frozenset().union(*PART_WORDS.values())
 
 
 class Scale(Enum):
@@ -42,6 +53,16 @@ TO_UINT8: dict[Scale, Callable[[np.ndarray], np.ndarray]] = {
     Scale.SIGNED: lambda values: np.rint((values + 1.0) * 127.5).astype(np.uint8),
     Scale.WORD: lambda values: (values >> 8).astype(np.uint8),
 }
+
+
+@dataclass(frozen=True)
+class ArrayMeaning:
+    """kind  what an array holds: "images", "labels" or "classes" (their names)
+    part  of the data set: "train", "test", "val", "unlabelled", "" where its name says nothing
+    """
+
+    kind: str
+    part: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,26 +233,98 @@ def from_arrays(images: object, labels: object = None) -> ImageSet:
 
 def from_dict(found: Mapping[str, object], name: str = "arrays", *, source: str = "arrays") -> ImageSet:
     """Return arrays by name as an ImageSet: {"images", "labels"} or {"x_train", "y_train", "x_test", "y_test"}, and
-    "classes" if there are names."""
-    known = {str(key).lower().replace("unlabeled", "unlabelled"): key for key in found}
-    pieces = [("images", "labels", "")] if "images" in known else []
-    pieces += [(f"x_{part}", f"y_{part}", part) for part in (*PARTS, "unlabelled") if f"x_{part}" in known]
-    if not pieces or (len(pieces) > 1 and pieces[0][0] == "images"):
-        keys = ", ".join(map(str, found)) or "none"
+    "classes" if there are names.
+
+    Other usual names are understood, such as train_images, train_labels, val_images (see `array_meaning`).
+    """
+    meanings = {key: array_meaning(str(key)) for key in found}
+    if not any(meaning and meaning.kind == "images" for meaning in meanings.values()) and set(found) <= set(POSITIONAL):
+        meanings = {key: ArrayMeaning(POSITIONAL[key]) for key in found}
+    keys = {meaning: [key for key in found if meanings[key] == meaning] for meaning in meanings.values() if meaning}
+    parts = [part for part in ("", *PARTS, UNLABELLED_PART) if ArrayMeaning("images", part) in keys]
+    if not parts or any(len(several) > 1 for several in keys.values()) or ("" in parts and len(parts) > 1):
+        given = ", ".join(list(map(str, found))[:12]) or "none"
         raise DataError(
             "npz-keys",
-            f"{source} has the keys {keys}; looked for images, labels or x_train, y_train, x_test, y_test",
+            f"{source} has the keys {given}{' ...' * (len(found) > 12)}; looked for images, labels or x_train, "
+            "y_train, x_test, y_test",
             fix="rename the arrays, for example numpy.savez(path, images=images, labels=labels)",
         )
-    used = {key for x, y, _ in pieces for key in (x, y)} | {"classes"}
-    named = {lower: found[key] for lower, key in known.items()}
+    pieces, used = [], set[str]()
+    for part in parts:
+        x, y = (keys.get(ArrayMeaning(kind, part), [None])[0] for kind in ("images", "labels"))
+        used |= {key for key in (x, y) if key is not None}
+        labels = None if y is None else found[y]
+        pieces.append(_Piece(str(x), found[x or ""], str(y), labels, part if part in PARTS else ""))
+    names = keys.get(ArrayMeaning("classes"), [None])[0]
     notes = Notes(
         source=source,
-        layout="arrays " + ", ".join(x for x, _, _ in pieces),
-        ignored={str(key): 1 for lower, key in known.items() if lower not in used},
+        layout="arrays " + ", ".join(piece.key for piece in pieces),
+        ignored={str(key): 1 for key in found if key not in used and key != names},
     )
-    arrays = [_Piece(x, named[x], y, named.get(y), part if part in PARTS else "") for x, y, part in pieces]
-    return _assembled(arrays, named.get("classes"), name, notes)
+    return _assembled(pieces, None if names is None else found[names], name, notes)
+
+
+def array_meaning(key: str) -> ArrayMeaning | None:
+    """Return what an array of this name holds: X_train, train_images, images_train, trainX; None where that is open."""
+    words = [piece for word in words_of(key) for piece in ((word[0], word[1:]) if word[1:] in PART_KEYS else (word,))]
+    words = [piece for word in words for piece in divided(word)]
+    pool = pool_beginning(key)
+    kinds = [kind for kind, known in ARRAY_WORDS.items() if known & set(words)]
+    if pool and kinds[:1] == ["images"]:
+        return ArrayMeaning("images", UNLABELLED_PART)
+    rest = [word for word in words if not any(word in known for known in ARRAY_WORDS.values())]
+    part = part_of(" ".join(rest)) if rest else ""
+    if pool or not kinds or (rest and not part):
+        return None
+    return ArrayMeaning(kinds[0], part)
+
+
+def read_npy(path: Path, options: LoadOptions) -> ImageSet:
+    """Return the images of an .npy file, with the labels that lie beside it: y_train.npy beside x_train.npy."""
+    meaning = array_meaning(path.stem) or ArrayMeaning("images")
+    wanted = replace(meaning, kind="labels")
+    beside = [file for file in sorted(path.parent.glob("*.npy")) if array_meaning(file.stem) == wanted]
+    beside = [] if options.unlabelled or meaning.kind != "images" else beside
+    labels = _one_array(beside[0]) if len(beside) == 1 else None
+    words = [f"labels from {beside[0].name}, which lies beside it"] if len(beside) == 1 else []
+    if len(beside) > 1:
+        words = [f"several files could hold the labels: {', '.join(file.name for file in beside)}; none was taken"]
+    notes = Notes(source=str(path), layout="one array", warnings=tuple(words))
+    piece = _Piece(path.name, _one_array(path), beside[0].name if beside else "labels", labels)
+    return _assembled([piece], None, path.stem, notes)
+
+
+def read_arrays(files: Sequence[Path], top: Path) -> ImageSet:
+    """Return the arrays of a folder of .npy files as `from_dict` does: x_train.npy, train/images.npy."""
+    check_memory(sum(file.stat().st_size for file in files), str(top))
+    names = [file.relative_to(top).with_suffix("").as_posix().replace("/", "_") for file in files]
+    meant = [(name, file) for name, file in zip(names, files, strict=True) if array_meaning(name)]
+    found = {name: _one_array(file) for name, file in meant}
+    return from_dict(found or dict.fromkeys(names), top.resolve().name, source=str(top))
+
+
+def _one_array(path: Path) -> np.ndarray:
+    """Return the array of an .npy file. Raises DataError where only pickle can read it."""
+    try:
+        check_memory(path.stat().st_size, str(path))
+        return np.load(path, allow_pickle=False)
+    except SparringError:
+        raise
+    except Exception as error:  # a damaged header raises almost anything
+        if isinstance(error, ValueError) and "allow_pickle" in str(error):
+            raise _needs_pickle(str(path)) from None
+        raise DataError(
+            "bad-npy", f"cannot read {path}: {first_line(error)}", fix="write it again with numpy.save"
+        ) from None
+
+
+def _needs_pickle(what: str) -> DataError:
+    return DataError(
+        "npz-pickle",
+        f"{what} holds Python objects, which only pickle can read, and pickle can run code",
+        fix="save plain arrays: numbers for images, numbers or strings for labels",
+    )
 
 
 def read_npz(path: Path, options: LoadOptions) -> ImageSet:
@@ -247,11 +340,7 @@ def read_npz(path: Path, options: LoadOptions) -> ImageSet:
         raise
     except Exception as error:  # a damaged archive or header raises almost anything
         if key and isinstance(error, ValueError) and "allow_pickle" in str(error):
-            raise DataError(
-                "npz-pickle",
-                f"{key} in {path} holds Python objects, which only pickle can read, and pickle can run code",
-                fix="save plain arrays: numbers for images, numbers or strings for labels",
-            ) from None
+            raise _needs_pickle(f"{key} in {path}") from None
         raise DataError(
             "bad-npz", f"cannot read {path}: {first_line(error)}", fix="write it again with numpy.savez"
         ) from None
@@ -291,6 +380,6 @@ def _assembled(pieces: Sequence[_Piece], classes: object, name: str, notes: Note
             modes={"L" if images.shape[3] == 1 else "RGB": len(images)},
             sizes={images.shape[1:3]: len(images)},
             converted=pixels.converted,
-            warnings=tuple(warnings),
+            warnings=(*notes.warnings, *warnings),
         ),
     )

@@ -79,6 +79,7 @@ def describe(
     size: SizeLike = None,
     unlabelled: str | Path | None = None,
     table: str | Path | None = None,
+    label: str | None = None,
     follow_links: bool = False,
 ) -> Description:
     """Return counts of classes and parts, sizes, modes, bad files, duplicates within and across parts, and warnings.
@@ -87,7 +88,7 @@ def describe(
     """
     imageset = data
     if not isinstance(imageset, ImageSet):
-        imageset = load(data, size=size, unlabelled=unlabelled, table=table, follow_links=follow_links)
+        imageset = load(data, size=size, unlabelled=unlabelled, table=table, label=label, follow_links=follow_links)
     notes = imageset.notes
     labelled, said = int(imageset.labelled.sum()), data_notes(imageset)
     sizes = sorted(notes.sizes.items(), key=lambda item: (-item[1], item[0]))
@@ -149,4 +150,7 @@ def require_classes(imageset: ImageSet) -> None:
     if len(there) < 2:
         found = f"only the class {imageset.classes[next(iter(there))]!r}" if there else "no labelled image"
         fix = "lay the images out as class folders (cat/1.png dog/2.png), or add labels.csv (file,label)"
+        if imageset.notes.unread:
+            found += "".join(f"; {table} was not used: {why}" for table, why in imageset.notes.unread[:3])
+            fix = "give that table the columns file,label, or name another with --table and its column with --label"
         raise DataError("class-one", f"{imageset.name} holds {found}; a classifier needs at least two classes", fix=fix)

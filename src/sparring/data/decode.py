@@ -245,6 +245,7 @@ def _finished(listing: Listing, reader: _Reader, images: np.ndarray, channels: i
             links=tuple(listing.links),
             lost=dict(lost),
             ways=(*[FOLLOW_LINKS] * bool(listing.links), *advice_for(listing.others)),
+            unread=tuple(listing.unread),
         ),
     )
 

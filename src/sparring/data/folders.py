@@ -1,39 +1,77 @@
 """Layouts of folders and zips -> which image has which label and part.
 
 class folders        cat/1.png dog/2.png            the folder's name is the class; folders below it belong to it
-parts                train/cat/1.png test/cat/2.png  also val, valid, validation
-a table              labels.csv beside the images, see tables.py
-unlabelled images    unlabelled/ (unlabeled/) beside the classes; images that lie beside class folders; or all of them
+parts                train/cat/1.png test/cat/2.png  also train_images, validation, dev, ... (spellings.py)
+a table              labels.csv, metadata.csv, train.csv ... beside the images, or in a folder without any
+unlabelled images    unlabelled/, no_label/ ... beside the classes; images that lie beside class folders; or all
+masks                1_mask.png beside 1.png are left out (masks.py)
 """
 
+import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from ..errors import DataError
+from ..errors import DataError, UsageError
 from ..images.kinds import LOOKED_FOR, OTHER_IMAGES, advice_for, suffix
 from ..words import plural
+from .arrays import read_arrays
 from .formats import LoadOptions, file_suffixes
+from .imageset import ImageSet
 from .listing import ListedImage, Listing
-from .names import PART_NAMES, PARTS, shown_path, typed_alike
-from .parquet import list_parquet
-from .tables import TABLE, TableRow, find_table, read_table
+from .masks import without_masks
+from .names import PARTS, natural, ready, shown_path, typed_alike
+from .parquet import holds_images, list_parquet
+from .spellings import containers, crossed_parts, doubtful_pool, named_parts, pool_beginning, table_name
+from .table_files import TABLE_SUFFIXES
+from .tables import TableRow, read_table
+from .tree_tables import TreeTables, labels_file, tree_tables
 from .trees import FOLLOW_LINKS, Tree, below, folder_tree, kinds_of, zip_tree
 
-UNLABELLED_FOLDERS = {"unlabelled", "unlabeled"}
+SILENT_POOLS = {"unlabelled", "unlabeled"}  # the names that the documentation gives: nothing needs to be said
+NO_TABLE = Path("none")  # as `table`: the folders say which image has which label, whatever tables lie there
 EXAMPLE = "cat/1.png dog/2.png, or train/cat/1.png test/cat/2.png, or images with a labels.csv (file,label)"
 
 
-def read_folder(top: Path, options: LoadOptions) -> Listing:
-    """Return what a folder holds: images, or else Parquet files."""
+def read_folder(top: Path, options: LoadOptions) -> Listing | ImageSet:
+    """Return what a folder holds: images, Parquet files that hold some, or else arrays."""
     tree = folder_tree(top, follow_links=options.follow_links)
+    if options.without:
+        tree = _left_after(tree, options.without)
     tables = [top / path for path in tree.others if path.endswith(".parquet")]
-    return list_parquet(tables, top) if tables and not tree.images else list_tree(tree, options)
+    tables = tables if not tree.images else [path for path in tables if holds_images(path)]
+    if tables and options.table not in (None, NO_TABLE):
+        raise UsageError("labels-twice", f"{top} has its own labels", fix="leave the table of labels out")
+    if tables:
+        listing = list_parquet(tables, top, label=options.label)
+        return _beside_previews(listing, tree) if tree.images else listing
+    arrays = [path for path in tree.others if suffix(path) == ".npy"]
+    if arrays and not tree.images:
+        return read_arrays([top / path for path in arrays], top)
+    return list_tree(tree, options)
 
 
 def read_zip(file: Path, options: LoadOptions) -> Listing:
     """Return the images of a zip, or of a folder in it."""
-    return list_tree(zip_tree(file, options.inside), options)
+    tree = zip_tree(file, options.inside)
+    return list_tree(_left_after(tree, options.without) if options.without else tree, options)
+
+
+def _beside_previews(listing: Listing, tree: Tree) -> Listing:
+    """Return what Parquet files hold where a few images lie beside them. Raises DataError where these are more."""
+    if len(tree.images) >= len(listing):
+        folder = tree.images[0].rpartition("/")[0]
+        file = next(path for path in tree.others if path.endswith(".parquet"))
+        raise DataError(
+            "data-layout",
+            f"{shown_path(tree.top)} holds {len(tree.images)} image files and Parquet files with {len(listing)} images",
+            fix=ready((f"{tree.top}/{folder}" if folder else f"{tree.top}/*",), (f"{tree.top}/{file}",)),
+        )
+    words = f"{len(tree.images)} image files beside the Parquet files, such as {tree.images[0]}: left out"
+    listing.warnings.append(words)
+    listing.ignored["image files beside Parquet"] += len(tree.images)
+    return listing
 
 
 def list_tree(tree: Tree, options: LoadOptions = LoadOptions()) -> Listing:  # noqa: B008 frozen
@@ -41,24 +79,19 @@ def list_tree(tree: Tree, options: LoadOptions = LoadOptions()) -> Listing:  # n
 
     Raises DataError where there is no image, or where it is in doubt which folder is the class.
     """
-    table = options.table
-    if table is None and not options.unlabelled:
-        tree = _unwrapped(tree)
+    warnings: list[str] = []
+    tree = without_masks(tree, warnings)
+    found = TreeTables()
+    if not options.unlabelled and options.table in (None, NO_TABLE):
+        tree, _, found = _unwrapped(tree, options, warnings)
     if not tree.images:
         raise _no_images(tree)
-    warnings: list[str] = []
-    by_table = table is not None or find_table(tree)
     if options.unlabelled:
-        items, layout, by_table = [ListedImage(path) for path in tree.images], "images without labels", False
-    elif by_table:
-        parts = _part_folders(tree, alone=False)
-        items, layout = _by_table(tree, table, parts, warnings), "images and a table of labels"
-    elif parts := _part_folders(tree):
-        items, layout = _by_part(tree, parts, warnings), f"{'/ '.join(parts)}/ folders"
+        items, layout = [ListedImage(path) for path in tree.images], "images without labels"
     else:
-        items = _by_class(tree, warnings)
-        layout = "class folders" if any(item.label is not None for item in items) else "images without labels"
-    others = [path for path in tree.others if path != TABLE or options.unlabelled]
+        items, layout = _labelled(tree, found, options, warnings)
+    others = [path for path in tree.others if path not in found.used]
+    warnings += [f"{table} was not used: {why}" for table, why in found.unread]
     listing = Listing(
         name=tree.name,
         source=shown_path(tree.top),
@@ -70,8 +103,11 @@ def list_tree(tree: Tree, options: LoadOptions = LoadOptions()) -> Listing:  # n
         warnings=warnings,
         others=others,
         links=list(tree.links),
+        unread=found.unread,
     )
     labelled = sum(item.label is not None for item in items)
+    if not labelled and found.doubt is not None:
+        raise found.doubt
     if len(listing.classes) > 20 and labelled < 1.5 * len(listing.classes):
         raise DataError(
             "one-image-classes",
@@ -81,6 +117,36 @@ def list_tree(tree: Tree, options: LoadOptions = LoadOptions()) -> Listing:  # n
         )
     warnings += _name_warnings(listing.classes)
     return listing
+
+
+def _labelled(
+    tree: Tree, found: TreeTables, options: LoadOptions, warnings: list[str]
+) -> tuple[list[ListedImage], str]:
+    """Return the images with their labels and parts, and the layout in words."""
+    rows = found.rows
+    if options.table not in (None, NO_TABLE):
+        rows = read_table(tree, options.table, warnings, label=options.label)
+    if rows:
+        parts = _part_folders(tree, options, alone=False)
+        others = [table for table in found.used if not labels_file(table)]
+        layout = ", ".join(["images and a table of labels", *others])
+        return _by_table(tree, rows, parts, warnings), layout
+    if parts := _part_folders(tree, options):
+        items = _by_part(tree, parts, options, found, warnings)
+        layout = f"{'/ '.join(parts)}/ folders"
+    else:
+        items = _by_class(tree, options, warnings)
+        layout = "class folders" if any(item.label is not None for item in items) else "images without labels"
+    if options.label and not found.used:
+        raise found.doubt or UsageError(
+            "label-column",
+            f"--label {options.label}: {shown_path(tree.top)} has no table with such a column",
+            fix="leave --label out, or name the table with --table",
+        )
+    if found.class_names:
+        items = [item._replace(label=found.class_names.get(item.label or "", item.label)) for item in items]
+        warnings.append(f"{' and '.join(found.used)} names the classes, and no files: the names are used")
+    return items, layout
 
 
 def _top_folders(tree: Tree) -> dict[str, bool]:
@@ -99,68 +165,143 @@ def _loose_images(tree: Tree, beside: str) -> list[str]:
     return [f"{len(loose)} images beside {beside}, such as {loose[0]}: taken as unlabelled"] if loose else []
 
 
-def _unwrapped(tree: Tree) -> Tree:
-    """Return the tree without the folder that zips and downloads often wrap around the others."""
-    while not find_table(tree) and not _part_folders(tree):
+def _left_after(tree: Tree, folder: str) -> Tree:
+    """Return the tree without what lies in one of its folders."""
+
+    def rest(paths: list[str]) -> list[str]:
+        return [path for path in paths if path != folder and not path.startswith(folder + "/")]
+
+    return replace(tree, images=rest(tree.images), others=rest(tree.others), folders=rest(tree.folders))
+
+
+def _is_pool(folder: str, options: LoadOptions) -> bool:
+    """Return whether a folder's name says that its images have no labels."""
+    return options.pools and pool_beginning(folder)
+
+
+def _unwrapped(
+    tree: Tree, options: LoadOptions, warnings: list[str], *, parts: bool = True
+) -> tuple[Tree, str, TreeTables]:
+    """Return the tree without the folders that zips and downloads often wrap around the others, these folders, and what
+    the tables in them say.
+
+    `parts`: stop at folders of parts.
+    """
+    said, prefix = TreeTables(), ""
+    while True:
+        said.add(tree_tables(tree, warnings, label=options.label) if options.table is None else TreeTables())
         found = _top_folders(tree)
         loose = any("/" not in path for path in tree.images)
-        if loose or len(found) != 1 or any(found.values()) or next(iter(found)).lower() in UNLABELLED_FOLDERS:
-            return tree
-        tree = below(tree, next(iter(found)))
-    return tree
+        only = next(iter(found)) if len(found) == 1 and not loose else ""
+        if not only or said.rows or (parts and _part_folders(tree, options)) or _is_pool(only, options):
+            return tree, prefix, said
+        if found[only] and not (containers([only]) or (not parts and named_parts([only]))):
+            return tree, prefix, said
+        tree, prefix = below(tree, only), f"{prefix}{only}/"
 
 
-def _part_folders(tree: Tree, *, alone: bool = True) -> list[str]:
-    """Return train/, test/, val/ at the top where they are parts, not classes: they hold folders, or are all there is.
+def _part_folders(tree: Tree, options: LoadOptions, *, alone: bool = True) -> dict[str, str]:
+    """Return the folders at the top that are parts, not classes: they hold folders or tables, or are all there is.
 
-    `alone`: raise DataError for anything beside them but unlabelled/.
+    `alone`: raise DataError for anything beside them but unlabelled images.
     """
     found = _top_folders(tree)
-    named = sorted((t for t in found if t.lower() in PART_NAMES), key=lambda t: PARTS.index(PART_NAMES[t.lower()]))
+    parts = named_parts(found)
+    named = {top: parts[top] for top in sorted(parts, key=lambda top: (PARTS.index(parts[top]), natural(top)))}
     nested = any(path.partition("/")[0] in named and path.count("/") > 1 for path in tree.images)
-    tables = any(path in {f"{top}/{TABLE}" for top in named} for path in tree.others)
-    rest = [top for top in found if top not in named and top.lower() not in UNLABELLED_FOLDERS]
-    if not named or not (nested or tables or not rest):
-        return []
+    tables = any(path.count("/") == 1 and path.partition("/")[0] in named for path in tree.others if _is_table(path))
+    rest = [top for top in found if top not in named and not _is_pool(top, options)]
+    if not named or not (nested or tables or not rest or len(set(named.values())) > 1):
+        return {}
     if rest and alone:
         others = ", ".join(f"{top}/" for top in rest[:5])
+        extra = [(tree.top, "--unlabelled", f"{tree.top}/{top}") for top in rest[:1] if len(rest) == 1]
+        either = f"; if it holds images without labels: {ready(*extra)}" if extra else ""
         raise DataError(
             "data-layout",
             f"beside {'/ and '.join(named)}/ the folder {shown_path(tree.top)} holds {others}",
-            fix="move them away, or under unlabelled/, so that the folders are either parts or classes",
+            fix=f"move them away, or under unlabelled/, so that the folders are either parts or classes{either}",
         )
     return named
 
 
-def _by_part(tree: Tree, parts: Sequence[str], warnings: list[str]) -> list[ListedImage]:
-    """Label train/<class>/..., test/<class>/..., each part by its own labels.csv if it has one."""
+def _is_table(path: str) -> bool:
+    return suffix(path) in TABLE_SUFFIXES and table_name(path.rpartition("/")[2])
+
+
+def _by_part(
+    tree: Tree, parts: Mapping[str, str], options: LoadOptions, said: TreeTables, warnings: list[str]
+) -> list[ListedImage]:
+    """Label train/<class>/..., test/<class>/..., each part by its own table if it has one."""
     found: list[ListedImage] = []
-    for top in parts:
-        piece = below(tree, top)
-        items = _by_table(piece, None, (), warnings) if find_table(piece) else _by_class(piece, warnings)
-        found += [ListedImage(f"{top}/{item.origin}", item.label, PART_NAMES[top.lower()]) for item in items]
-    labels = {part: {item.label for item in found if item.part == part} - {None} for part in ("train", "test")}
+    for top, part in parts.items():
+        piece, prefix, tables = _unwrapped(below(tree, top), options, warnings, parts=False)
+        said.add(replace(tables, rows={}), f"{top}/{prefix}")
+        rows = tables.rows
+        items = _by_table(piece, rows, {}, warnings) if rows else _by_class(piece, options, warnings)
+        found += [ListedImage(f"{top}/{prefix}{item.origin}", item.label, part) for item in items]
     there = {item.origin for item in found}
-    found += [ListedImage(path) for path in tree.images if path not in there]  # unlabelled/, and images at the top
-    warnings += _loose_images(tree, "the folders of the parts")
-    for missing in sorted(label for label in labels["test"] - labels["train"] if label):
+    rest = [path for path in tree.images if path not in there]  # unlabelled images, and images at the top
+    warnings += _loose_images(tree, "the folders of the parts") + _pool_warnings(tree, options)
+    return _checked_parts(_one_spelling(found, warnings), parts, warnings) + [ListedImage(path) for path in rest]
+
+
+def _checked_parts(items: list[ListedImage], parts: Mapping[str, str], warnings: list[str]) -> list[ListedImage]:
+    """Return images of parts as they are for the study; say which parts have no labels or classes of their own.
+
+    Where all labels are in the validation part, it is no part: the images to learn from are among them.
+    """
+    labels = {part: {item.label for item in items if item.part == part} - {None} for part in PARTS}
+    for missing in sorted(label for label in labels["test"] - labels["train"] if label and labels["train"]):
         warnings.append(f"class {missing!r} is in the test part only")
-    return found
+    labelled = [part for part in PARTS if labels[part]]
+    for part in (part for part in PARTS if labelled and not labels[part] and part in parts.values()):
+        folders = "/, ".join(top for top in parts if parts[top] == part)
+        warnings.append(f"the images of {folders}/ have no labels: the {part} part cannot be tested on or learned from")
+    if labelled == ["val"]:
+        items = [item._replace(part="") if item.part == "val" else item for item in items]
+    return items
 
 
-def _by_table(tree: Tree, table: Path | None, parts: Sequence[str], warnings: list[str]) -> list[ListedImage]:
+def _one_spelling(items: list[ListedImage], warnings: list[str]) -> list[ListedImage]:
+    """Return the images with one label where parts write it in two Unicode forms, as computers of two kinds do."""
+    forms: dict[str, dict[str, set[str]]] = {}
+    for item in items:
+        if item.label is not None:
+            forms.setdefault(unicodedata.normalize("NFC", item.label), {}).setdefault(item.label, set()).add(item.part)
+    joined = {
+        label: name
+        for name, labels in forms.items()
+        if len(labels) > 1 and sum(map(len, labels.values())) == len(set[str]().union(*labels.values()))
+        for label in labels
+    }
+    if joined:
+        names = ", ".join(sorted(set(joined.values())))
+        warnings.append(f"classes written in two Unicode forms in different parts are taken as one: {names}")
+    return [item._replace(label=joined.get(item.label or "", item.label)) for item in items]
+
+
+def _by_table(
+    tree: Tree, rows: Mapping[str, TableRow], parts: Mapping[str, str], warnings: list[str]
+) -> list[ListedImage]:
     """Label images by a table; their part is from the table too, or from the folder's name where it has none."""
-    rows = read_table(tree, table, warnings)
     if missing := sum(path not in rows for path in tree.images):
         warnings.append(f"{missing} images are not in the table of labels: taken as unlabelled")
-    folder_part = {top: PART_NAMES[top.lower()] for top in parts}
     found = [(path, rows.get(path, TableRow(None))) for path in tree.images]
-    return [ListedImage(p, row.label, row.part or folder_part.get(p.partition("/")[0], "")) for p, row in found]
+    items = [ListedImage(p, row.label, row.part or parts.get(p.partition("/")[0], "")) for p, row in found]
+    return _checked_parts(items, parts, warnings)
 
 
-def _by_class(tree: Tree, warnings: list[str]) -> list[ListedImage]:
+def _pool_warnings(tree: Tree, options: LoadOptions) -> list[str]:
+    """Return a line for each folder that is taken as unlabelled by a name that the documentation does not give."""
+    counts = Counter(path.partition("/")[0] for path in tree.images if "/" in path)
+    pools = [top for top in counts if _is_pool(top, options) and top.lower() not in SILENT_POOLS]
+    return [f"{counts[top]} images in {top}/: taken as unlabelled" for top in pools]
+
+
+def _by_class(tree: Tree, options: LoadOptions, warnings: list[str]) -> list[ListedImage]:
     """Label images by their first folder. Raises DataError where it is in doubt which folders are classes."""
-    found = {top: direct for top, direct in _top_folders(tree).items() if top.lower() not in UNLABELLED_FOLDERS}
+    found = {top: direct for top, direct in _top_folders(tree).items() if not _is_pool(top, options)}
     if found and not any(found.values()):
         deep = [path for path in tree.images if path.count("/") > 1]
         raise DataError(
@@ -169,17 +310,47 @@ def _by_class(tree: Tree, warnings: list[str]) -> list[ListedImage]:
             fix=f"pass {' or '.join(f'{shown_path(tree.top)}/{top}' for top in list(found)[:3])}, "
             f"or lay the images out as {EXAMPLE}",
         )
+    if options.pools and (crossed := crossed_parts(found)):
+        raise DataError(
+            "data-layout",
+            f"the folders {', '.join(crossed[:4])} in {shown_path(tree.top)} name a class and a part each",
+            fix="lay the images out as train/cat/1.png test/cat/2.png; if each is a class of its own: "
+            + ready((tree.top, "--unlabelled", "none")),
+        )
+    _refuse_doubtful_pool(tree, found, options)
+    warnings += _pool_warnings(tree, options)
+    if found and options.pools and containers(list(found)):
+        warnings.append(f"{', '.join(f'{top}/' for top in found)} are called like images, not like classes: unlabelled")
+        found = {}
     if found:
-        _refuse_empty_class(tree, found)
+        _refuse_empty_class(tree, found, options)
         warnings += _loose_images(tree, "the class folders")
     tops = [(path, path.partition("/")[0]) for path in tree.images]
     return [ListedImage(path, top if top != path and top in found else None) for path, top in tops]
 
 
-def _refuse_empty_class(tree: Tree, found: dict[str, bool]) -> None:
+def _refuse_doubtful_pool(tree: Tree, classes: Sequence[str] | Mapping[str, bool], options: LoadOptions) -> None:
+    """Raise DataError where a folder beside the classes may hold images without labels, and may be a class."""
+    if not options.pools:
+        return
+    doubtful = [top for top in classes if doubtful_pool(top)] if len(classes) > 1 else []
+    if len(classes) == 1:
+        doubtful = [top for top in _top_folders(tree) if _is_pool(top, options) and top.lower() not in SILENT_POOLS]
+    if doubtful:
+        count = sum(path.startswith(doubtful[0] + "/") for path in tree.images)
+        choices = [(tree.top, "--unlabelled", option) for option in (f"{tree.top}/{doubtful[0]}", "none")]
+        raise DataError(
+            "data-pool",
+            f"{shown_path(tree.top)}/{doubtful[0]} holds {count} images beside the classes: are they without labels, "
+            "or is it a class?",
+            fix=f"{ready(*choices)}: the first where they have no labels, the second where it is a class",
+        )
+
+
+def _refuse_empty_class(tree: Tree, found: Mapping[str, bool], options: LoadOptions) -> None:
     """A folder beside the classes without an image that we read is probably a class too."""
     for folder in tree.folders:
-        if "/" in folder or folder in found or folder.lower() in UNLABELLED_FOLDERS:
+        if "/" in folder or folder in found or _is_pool(folder, options):
             continue
         others = [path for path in tree.others if path.startswith(folder + "/")]
         linked = sum(path.startswith(folder + "/") for path in tree.links)
@@ -201,7 +372,13 @@ def _name_warnings(classes: Sequence[str]) -> list[str]:
     groups: dict[str, list[str]] = {}
     for name in classes:
         groups.setdefault(typed_alike(name), []).append(name)
-    close = [", ".join(map(repr, group)) for group in groups.values() if len(group) > 1]
+    close = [
+        ", ".join(map(repr, group))
+        + " (the same letters in two Unicode forms)"
+        * (len({unicodedata.normalize("NFC", name) for name in group}) < len(group))
+        for group in groups.values()
+        if len(group) > 1
+    ]
     odd = [name for name in classes if typed_alike(name) in {"nan", "none", "null", "n/a"}]
     return [f"classes with nearly the same name: {names}" for names in close] + [
         f"a class is called {n!r}" for n in odd
@@ -221,7 +398,10 @@ def _no_images(tree: Tree) -> DataError:
     else:
         found = "; it is empty" if not tree.bad_files else f"; {len(tree.bad_files)} entries could not be read"
     archive = next((path for path in tree.others if suffix(path) in file_suffixes()), None)
-    fix = f"did you mean {top}/{archive}?" if archive else f"pass a folder that holds images, laid out as {EXAMPLE}"
+    fix = f"pass a folder that holds images, laid out as {EXAMPLE}"
+    if archive:
+        inside = not Path(tree.top).is_dir()  # then it has no path of its own
+        fix = f"unpack {top}, and pass {archive}" if inside else f"did you mean {top}/{archive}?"
     if ways := [FOLLOW_LINKS] * bool(tree.links) + advice_for(tree.others):
         fix = "; ".join(ways)
     looked = "" if archive else f": looked for {LOOKED_FOR}"

@@ -23,15 +23,21 @@ class LoadOptions:
     """How a path is to be read.
 
     inside        folder in an archive that holds the images, "" for all
-    table         a table of labels that lies elsewhere
+    table         a table of labels that lies elsewhere; Path("none"): the folders say it, whatever tables there are
+    label         the column of the labels, of a table or of Parquet, "" where it is to be found
     follow_links  also those that lead out of a folder
     unlabelled    whether labels are ignored
+    pools         whether folders called unlabelled and the like hold images without labels; else they are classes
+    without       a folder in it that is read on its own
     """
 
     inside: str = ""
     table: Path | None = None
+    label: str = ""
     follow_links: bool = False
     unlabelled: bool = False
+    pools: bool = True
+    without: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,7 @@ class Format:
     recognises   whether a path is of this kind; it also gets the first 32 bytes of a file
     reads        "module:function", imported when first used, or the function itself
     takes_table  whether its labels may be in a table elsewhere
+    takes_label  whether a column of it may be named as the label
     """
 
     name: str
@@ -49,6 +56,7 @@ class Format:
     recognises: Callable[[Path, bytes], bool]
     reads: "str | Callable[[Path, LoadOptions], Listing | ImageSet]"
     takes_table: bool = False
+    takes_label: bool = False
 
     def read(self, path: Path, options: LoadOptions) -> "Listing | ImageSet":
         return resolve(self.reads)(path, options)
@@ -67,12 +75,15 @@ def _is_archive(start: bytes) -> bool:
 
 
 FORMATS = (
-    Format("folder", "", lambda path, start: path.is_dir(), "sparring.data.folders:read_folder", takes_table=True),
+    Format("folder", "", lambda path, start: path.is_dir(), "sparring.data.folders:read_folder",
+           takes_table=True, takes_label=True),
     Format("zip", ".zip", lambda path, start: _is_archive(start) and path.suffix.lower() != ".npz",
-           "sparring.data.folders:read_zip", takes_table=True),
+           "sparring.data.folders:read_zip", takes_table=True, takes_label=True),
     Format("npz", ".npz", lambda path, start: _is_archive(start) and path.suffix.lower() == ".npz",
            "sparring.data.arrays:read_npz"),
-    Format("parquet", ".parquet", lambda path, start: start.startswith(b"PAR1"), "sparring.data.parquet:read_parquet"),
+    Format("npy", ".npy", lambda path, start: start.startswith(b"\x93NUMPY"), "sparring.data.arrays:read_npy"),
+    Format("parquet", ".parquet", lambda path, start: start.startswith(b"PAR1"), "sparring.data.parquet:read_parquet",
+           takes_label=True),
 )  # fmt: skip
 # data that need no file: name -> what makes its ImageSet
 EMBEDDED: "dict[str, str | Callable[[], ImageSet]]" = {"digits": "sparring.data.arrays:digits"}
@@ -84,6 +95,6 @@ def file_suffixes() -> tuple[str, ...]:
 
 
 def source_words() -> str:
-    """Return what may be named as data, such as "digits, a folder, .zip, .npz or .parquet"."""
+    """Return what may be named as data, such as "digits, a folder, .zip, .npz, .npy or .parquet"."""
     *first, last = [*EMBEDDED, *(row.suffix or f"a {row.name}" for row in FORMATS)]
     return f"{', '.join(first)} or {last}"

@@ -36,6 +36,7 @@ class Listing:
     warnings: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
     links: list[str] = field(default_factory=list)
+    unread: list[tuple[str, str]] = field(default_factory=list)  # (table that was not used, why)
 
     def __post_init__(self):
         self.classes = self.classes or ordered({item.label for item in self.items if item.label is not None})

@@ -2,12 +2,11 @@
 
 import os
 import re
+import shlex
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 PARTS = ("train", "test", "val")  # of a data set, in this order wherever they are listed
-PART_NAMES = {"train": "train", "training": "train", "test": "test", "testing": "test"}  # as users write them
-PART_NAMES |= {"val": "val", "valid": "val", "validation": "val"}
 SYSTEM = {"__macosx", "thumbs.db", "desktop.ini", "lost+found", "$recycle.bin", "@eadir", "system volume information"}
 
 
@@ -36,3 +35,9 @@ def typed_alike(name: str) -> str:
     """Return a text that is equal for names that differ in case, blanks, Unicode form or leading zeros only."""
     text = unicodedata.normalize("NFKC", name).casefold().strip()
     return str(int(text)) if text.isdecimal() and text.isascii() and len(text) < 20 else " ".join(text.split())
+
+
+def ready(*choices: Sequence[str]) -> str:
+    """Return commands to choose from, each ready to be typed: `sparring data` with these words."""
+    commands = [shlex.join(["sparring", "data", *words]) for words in choices]
+    return " or ".join(commands) + " (compare, fit and train take the same)"

@@ -117,6 +117,7 @@ class Notes:
     links: tuple[str, ...] = ()
     lost: Mapping[str, int] = field(default_factory=dict)
     ways: tuple[str, ...] = ()
+    unread: tuple[tuple[str, str], ...] = ()  # (table that was not used, why)
 
 
 @record

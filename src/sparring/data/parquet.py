@@ -1,7 +1,8 @@
 """Parquet files in the Hugging Face image layout: a column of struct {bytes, path}, a column of labels.
 
-Class names come from the schema's `huggingface` metadata (ClassLabel) where labels are whole numbers; labels that are
-strings name their classes. Files called train-*, test-*, validation-* (or in folders of these names) are the parts.
+The label is the column of that name (LABEL_COLUMNS), or the only one that the schema's `huggingface` metadata call a
+ClassLabel; else `--label` names it. Class names come from the same metadata where labels are whole numbers; labels that
+are strings name their classes. Files called train-*, test-*, validation-* (or in folders of these names) are the parts.
 """
 
 import json
@@ -11,30 +12,50 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import DataError
+from ..errors import DataError, suggestion
 from ..images import Source
 from .arrays import first_line
 from .formats import LoadOptions
 from .labels import UNLABELLED, encode_labels
 from .listing import ListedImage, Listing
-from .names import PART_NAMES, PARTS, natural, shown_path
+from .names import PARTS, natural, shown_path
+from .spellings import BESIDE_COLUMNS, column_word, part_of
+from .tables import several_labels
 
 if TYPE_CHECKING:
     import pyarrow
 
 IMAGE_COLUMNS = ("image", "img", "picture", "jpg", "png")
-LABEL_COLUMNS = ("label", "labels", "class", "target", "category", "fine_label")
+LABEL_COLUMNS = ("label", "labels", "class", "target", "category")
+MOST_CLASSES = 30  # different numbers in a column that may be the label though nothing says so
 ROWS_HELD = 512  # rows held encoded at a time
 
 
 def read_parquet(file: Path, options: LoadOptions) -> Listing:
     """Return the images of one file."""
-    return list_parquet([file], file)
+    return list_parquet(
+        [file], file, label="" if options.unlabelled else options.label, labelled=not options.unlabelled
+    )
 
 
-def list_parquet(files: list[Path], top: Path) -> Listing:
-    """Return the images of one or several files of the same columns. Raises DataError where they are not as above."""
+def holds_images(file: Path) -> bool:
+    """Return whether a file is Parquet with a column of encoded images."""
+    try:
+        return bool(_ParquetFile(file, file).image)
+    except DataError:
+        return False
+
+
+def list_parquet(files: list[Path], top: Path, *, label: str = "", labelled: bool = True) -> Listing:
+    """Return the images of one or several files of the same columns.
+
+    `label`: the column of the labels. Raises DataError where the files are not as above, and where several columns can
+    be the label.
+    """
     tables = sorted((_ParquetFile(file, top) for file in files), key=lambda t: (t.order, natural(t.name)))
+    warnings: list[str] = []
+    if labelled:
+        _choose_label(tables, top, label, warnings)
     names = _schema_classes(tables)
     listing = Listing(
         name=top.stem if len(files) == 1 else top.resolve().name,
@@ -48,6 +69,7 @@ def list_parquet(files: list[Path], top: Path) -> Listing:
         read=_ParquetImages(tables).read,
         classes=names or [],
         ignored=Counter({f"column {name}": 1 for table in tables for name in table.others}),
+        warnings=warnings,
     )
     if not len(listing):
         raise DataError("data-empty", f"{listing.source} has no rows", fix="pass a file with images")
@@ -77,10 +99,48 @@ class _ParquetFile:
             self.file = ParquetFile(path)
         self.schema, self.rows = self.file.schema_arrow, self.file.metadata.num_rows
         self.image = self.pick_image()
-        self.label = next((name for name in LABEL_COLUMNS if name in self.schema.names), None)
-        self.others = [name for name in self.schema.names if name not in (self.image, self.label)]
-        self.part = part_of(self.name)
+        self.label: str | None = None
+        self.part = part_in(self.name)
         self.order = PARTS.index(self.part) if self.part else 0
+
+    @property
+    def others(self) -> list[str]:
+        """The columns that are not read."""
+        return [name for name in self.schema.names if name not in (self.image, self.label)]
+
+    @property
+    def class_columns(self) -> list[str]:
+        """The columns that the file's own features call a ClassLabel."""
+        features = self.features()
+        labels = [
+            name for name, kind in features.items() if isinstance(kind, dict) and kind.get("_type") == "ClassLabel"
+        ]
+        return [name for name in labels if name in self.schema.names]
+
+    def features(self) -> dict:
+        """Return what the file says of its columns, as `datasets` writes it."""
+        try:
+            found = json.loads((self.schema.metadata or {})[b"huggingface"])["info"]["features"]
+        except (KeyError, TypeError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def like_labels(self) -> list[str]:
+        """Return the columns of texts or whole numbers that come again and again, as classes do."""
+        from pyarrow import types
+
+        found = []
+        for field in self.schema:
+            fits = types.is_integer(field.type) or types.is_string(field.type) or types.is_large_string(field.type)
+            fits |= types.is_dictionary(field.type)
+            if field.name == self.image or not fits or column_word(field.name) in BESIDE_COLUMNS:
+                continue
+            with _named_error(self.path):
+                values = [v for v in self.file.read(columns=[field.name]).column(0).to_pylist() if v is not None]
+            different = len(set(values))
+            if 2 <= different <= len(values) / 1.5 and (different <= MOST_CLASSES or isinstance(values[0], str)):
+                found.append(field.name)
+        return found
 
     def pick_image(self) -> str:
         """Return the column that holds encoded images: a struct with bytes, or bytes alone. Raises DataError."""
@@ -104,13 +164,11 @@ class _ParquetFile:
 
     def metadata_names(self) -> list[str] | None:
         """Return the class names of the label column as `datasets` writes them, or None."""
-        try:
-            features = json.loads((self.schema.metadata or {})[b"huggingface"])["info"]["features"]
-            names = features[self.label]["names"]
-        except (KeyError, TypeError, ValueError):
+        kind = self.features().get(self.label or "")
+        names = kind.get("names") if isinstance(kind, dict) else None
+        if not isinstance(names, list) or len(set(map(str, names))) < len(names):
             return None
-        unique = isinstance(names, list) and len(set(map(str, names))) == len(names)
-        return [str(name) for name in names] if unique else None
+        return [str(name) for name in names]
 
     def labels(self, names: list[str] | None) -> list[str | None]:
         """Return the class of every row, None where unlabelled. Raises DataError for labels beyond the names."""
@@ -156,6 +214,31 @@ class _ParquetImages:
         return self.held[row - self.start] or b""
 
 
+def _choose_label(tables: list[_ParquetFile], top: Path, asked: str, warnings: list[str]) -> None:
+    """Settle the column of the labels, one for all files. Raises DataError where none or several can be it."""
+    names = [name for name in tables[0].schema.names if name != tables[0].image]
+    own = tables[0].class_columns
+    called = [name for name in LABEL_COLUMNS if name in names]
+    if asked and asked not in names:
+        raise DataError(
+            "label-column",
+            f"{tables[0].path} has no column {asked}{suggestion(asked, names)}; its columns are {', '.join(names)}",
+            fix="name one of these columns",
+        )
+    chosen = asked or next(iter(called), "") or (own[0] if len(own) == 1 else "")
+    likely = own if chosen or own else tables[0].like_labels()
+    if not chosen and len(likely) > 1:
+        raise several_labels(str(tables[0].path), likely, str(top))
+    if not chosen and likely:
+        chosen = likely[0]
+        warnings.append(f"column {chosen!r} taken as the label")
+    elif not asked and (rest := [name for name in own if name != chosen]):
+        words = " and ".join(map(repr, rest))
+        warnings.append(f"the labels are column {chosen!r}; {words} could be, too: --label {rest[0]}")
+    for table in tables:
+        table.label = chosen if chosen in table.schema.names else None
+
+
 def _schema_classes(tables: list[_ParquetFile]) -> list[str] | None:
     """Return the class names, which must be the same in all files that have any. Raises DataError."""
     found = [names for table in tables if (names := table.metadata_names()) is not None]
@@ -165,10 +248,9 @@ def _schema_classes(tables: list[_ParquetFile]) -> list[str] | None:
     return found[0] if found else None
 
 
-def part_of(name: str) -> str:
+def part_in(name: str) -> str:
     """Return the part that a file's path names, or "": train-00000-of-00001.parquet, data/validation.parquet."""
-    *folders, file = name.lower().split("/")
-    for piece in (file.removesuffix(".parquet").partition("-")[0].partition("_")[0], *reversed(folders)):
-        if piece in PART_NAMES:
-            return PART_NAMES[piece]
-    return ""
+    *folders, file = name.split("/")
+    stem = file.removesuffix(".parquet")
+    pieces = (stem, stem.partition("-")[0], stem.partition("_")[0], *reversed(folders))
+    return next((part for piece in pieces if (part := part_of(piece))), "")

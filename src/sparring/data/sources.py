@@ -38,6 +38,7 @@ def load(
     size: SizeLike = None,
     unlabelled: str | Path | None = None,
     table: str | Path | None = None,
+    label: str | None = None,
     labels: object = None,
     progress: OnProgress = no_progress,
     follow_links: bool = False,
@@ -50,8 +51,11 @@ def load(
                 {"x_train": ..., "y_train": ...} | list of image files | ImageSet
     size        None: as the images are up to `limit` if all are equal, else settled from them (`notes.size_rule`); 64;
                 (48, 64)
-    unlabelled  a further source whose images are added without labels
-    table       a table of labels (file,label) that lies elsewhere than the images
+    unlabelled  a further source whose images are added without labels; a folder in the source is then no class.
+                "none": no folder of the source holds images without labels, whatever it is called
+    table       a table of labels (file,label) that lies elsewhere than the images. "none": the folders say which image
+                has which label, whatever tables lie there
+    label       the column that holds the labels, of a table or of Parquet
     labels      the labels of an array of images
     progress    called with a Progress that counts images, and at the end with one whose `news` tell what was left out,
                 converted and doubtful
@@ -64,7 +68,15 @@ def load(
     wanted = as_size(size)
     if table is None and isinstance(labels, str | Path):
         table, labels = labels, None
-    options = LoadOptions(table=None if table is None else Path(table), follow_links=follow_links)
+    pools = str(unlabelled) != "none"
+    unlabelled = unlabelled if pools else None
+    options = LoadOptions(
+        table=None if table is None else Path(table),
+        label=label or "",
+        follow_links=follow_links,
+        pools=pools,
+        without=_inside(source, unlabelled),
+    )
     found, more = find_source(source, options, labels), None
     if unlabelled is not None:
         more = find_source(unlabelled, LoadOptions(follow_links=follow_links, unlabelled=True))
@@ -74,6 +86,7 @@ def load(
     if more is not None:
         added = read_source(more, imageset.shape[:2], channels=imageset.shape[2], progress=progress)
         imageset = _with_unlabelled(imageset, added)
+    imageset = without_copies(imageset)
     if not alike:
         _refuse_no_variation(imageset)
     if progress is not no_progress and (news := data_news(imageset)).full:
@@ -115,6 +128,8 @@ def find_source(source: object, options: LoadOptions, labels: object = None) -> 
         raise UsageError("labels-twice", "labels were given, and the source has its own", fix="leave one of them out")
     if isinstance(source, str | Path):
         return _find_path(source, options)
+    if options.label:
+        raise UsageError("label-column", "a column of labels goes with tables and Parquet", fix="leave label out")
     if options.table is not None:
         raise UsageError("table", "a table of labels goes with a folder or a zip", fix="pass labels, one per image")
     if isinstance(source, ImageSet):
@@ -137,6 +152,8 @@ def _find_path(source: str | Path, options: LoadOptions) -> Listing | ImageSet:
     kind = _format_of(path)
     if options.table is not None and not kind.takes_table:
         raise UsageError("labels-twice", f"{source} has its own labels", fix="leave the table of labels out")
+    if options.label and not kind.takes_label:
+        raise UsageError("label-column", f"{source} holds arrays, which have no columns", fix="leave --label out")
     return kind.read(path, replace(options, inside=inside))
 
 
@@ -190,9 +207,6 @@ def _unknown_format(path: Path, start: bytes) -> DataError:
         return DataError(
             "data-kind", f"{path} is damaged: it does not start like a {path.suffix} file", fix="get it anew"
         )
-    if start.startswith(b"\x93NUMPY"):
-        fix = "save images and labels together with numpy.savez, or load the array in Python"
-        return DataError("data-kind", f"{path} is a single NumPy array", fix=fix)
     try:
         with quiet_decoders(), opened_image(path):
             return DataError("data-kind", f"{path} is a single image", fix=f"pass its folder, {path.parent}")
@@ -277,6 +291,29 @@ def _with_unlabelled(first: ImageSet, second: ImageSet) -> ImageSet:
             warnings=notes.warnings + second.notes.warnings,
         ),
     )
+
+
+def _inside(source: object, unlabelled: str | Path | None) -> str:
+    """Return the path of `unlabelled` as seen from the source, where it lies in it, else ""."""
+    if unlabelled is None or not isinstance(source, str | Path):
+        return ""
+    inner, outer = Path(unlabelled).expanduser().resolve(), Path(source).expanduser().resolve()
+    return inner.relative_to(outer).as_posix() if inner != outer and inner.is_relative_to(outer) else ""
+
+
+def without_copies(imageset: ImageSet) -> ImageSet:
+    """Return the set without unlabelled images that are equal to a labelled one, which are counted in a warning."""
+    labelled = imageset.labelled
+    if labelled.all() or not labelled.any():
+        return imageset
+    known = {name for name, has_label in zip(imageset.hashes, labelled, strict=True) if has_label}
+    copies = np.array([name in known for name in imageset.hashes], bool) & ~labelled
+    if not copies.any():
+        return imageset
+    first = imageset.origins[int(np.argmax(copies))]
+    words = f"{int(copies.sum())} unlabelled images are copies of labelled ones, such as {first}: left out"
+    notes = replace(imageset.notes, warnings=(*imageset.notes.warnings, words))
+    return replace(imageset.take(~copies), notes=notes)
 
 
 def _refuse_no_variation(imageset: ImageSet) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 from .. import files
 from ..data import SMALL, load
 from ..data.doubts import data_notes
+from ..data.pairs import unpaired
 from ..devices import choose_device
 from ..errors import DataError, UsageError
 from ..files import new_folder
@@ -57,6 +58,8 @@ class TrainOptions:
     device: str = "auto"
     precision: str = "auto"
     monitor: bool = True
+    table: Path | str | None = None
+    label: str | None = None
     follow_links: bool = False
 
 
@@ -103,12 +106,14 @@ def train(
     device: str = "auto",
     precision: str = "auto",
     monitor: bool = True,
+    table: Path | str | None = None,
+    label: str | None = None,
     follow_links: bool = False,
     progress: Callable[[TrainingProgress], object] | None = None,
 ) -> Run:
     """Train a recipe on images, in the folder `out`, and return the run; the same call again goes on exactly.
 
-    data: whatever `sparring.load` takes.
+    data: whatever `sparring.load` takes, and so are unlabelled, table and label.
     recipe: a name of RECIPES, a Recipe, "file.py:name", or "auto": by the labels of the data.
     batch: images in each step, at least 2, instead of the recipe's own.
     minutes: stop after so many minutes of training in this call; the same call again trains as long once more.
@@ -121,9 +126,8 @@ def train(
     Raises UsageError when `out` holds something else, DataError when the data changed or lack what the recipe reads,
     Diverged when going back does not help (the best healthy model is then exported), MachineError for a full disk.
     """
-    options = TrainOptions(
-        images, batch, minutes, seed, size, unlabelled, source, augment, device, precision, monitor, follow_links
-    )
+    given = images, batch, minutes, seed, size, unlabelled, source, augment, device, precision, monitor, table, label
+    options = TrainOptions(*given, follow_links)
     for at in train_steps(data, recipe, out, options):
         if progress:
             progress(at)
@@ -149,7 +153,8 @@ def train_steps(
     device = choose_device(options.device)
     folder = new_folder(out, ours=("recipe.json", "data.json"), data=data)
     read_images = partial(load, follow_links=options.follow_links, progress=progress)
-    imageset = read_images(data, size=options.size, unlabelled=options.unlabelled, limit=SMALL)
+    of = {"size": options.size, "unlabelled": options.unlabelled, "table": options.table, "label": options.label}
+    imageset = read_images(data, **of, limit=SMALL)
     name, recipe, reason = find_recipe(recipe, imageset)
     read = used(imageset) if "all" in recipe.pools or "a" in recipe.pools else used(imageset) & imageset.labelled
     recipe = recipe if options.batch is None else _in_batches(recipe, options.batch)
@@ -181,6 +186,7 @@ def train_steps(
             )  # fmt: skip
             check_start(run, state, monitor, imageset.images)
         news = [f"recipe {name}: {reason}"] * bool(reason) + [changed] * bool(changed)
+        news += unpaired(imageset, source) if source is not None and "pairs" in recipe.pools else []
         yield from _Loop(
             run, state, trained, monitor, rest["seconds"], options.minutes, stop, save_seconds, news
         ).steps()

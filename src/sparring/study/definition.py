@@ -32,6 +32,7 @@ class ReadingOptions:
     size: int | str | tuple[int, int] | None
     unlabelled: str | None
     table: str | None
+    label: str | None = None
     follow_links: bool = False
 
 

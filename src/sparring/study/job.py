@@ -63,6 +63,7 @@ def compare(
     size: SizeLike = None,
     unlabelled: Path | str | None = None,
     table: Path | str | None = None,
+    label: str | None = None,
     pretrained: str = BUILT_IN,
     download: bool = False,
     device: str = "auto",
@@ -82,7 +83,7 @@ def compare(
     has none), `pretrained` or `device` is refused, and so are other data. A fit that fails is a row with its
     error; `retry` tries it again.
 
-    source, size, unlabelled, table, follow_links: as `sparring.load` takes them.
+    source, size, unlabelled, table, label, follow_links: as `sparring.load` takes them.
     methods: names from METHODS, or {name: anything with the fields and the `make` of a Method}; None takes all, but not
     `finetune` of images below 16 pixels. labels: labels per class, or "all"; None takes 5, 20 and all, of which those
     that a class does not have are left out. minutes: about how long the study takes at most, all its commands together;
@@ -114,8 +115,10 @@ def compare(
     reading = StudyProgress("data", message="reading the images")
     have_encoders(pretrained, download, progress)
     progress(reading)
-    images = load(source, size=size, unlabelled=unlabelled, table=table, follow_links=follow_links,
-                  progress=lambda p: progress(replace(reading, done=p.done, total=p.total, news=p.news)))  # fmt: skip
+    reading_as = {"size": size, "unlabelled": unlabelled, "table": table, "label": label, "follow_links": follow_links}
+    images = load(
+        source, **reading_as, progress=lambda p: progress(replace(reading, done=p.done, total=p.total, news=p.news))
+    )
     progress(StudyProgress("data", message="looking for duplicates"))
     prepared = split_and_seal(images, seed=settings.seed, test=settings.test, earlier=parts_of(earlier))
     per_class = usual_budgets(prepared.labels) if asked is None else asked
@@ -131,7 +134,9 @@ def compare(
         repeats=repeats,
         command=command,
         source=str(source) if isinstance(source, str | Path) else images.notes.source,
-        load=ReadingOptions(json_ready(size), unlabelled and str(unlabelled), table and str(table), follow_links),
+        load=ReadingOptions(
+            json_ready(size), unlabelled and str(unlabelled), table and str(table), label, follow_links
+        ),
         against=as_record(earlier),
     )
     with held(folder), Pool(1) as pool:

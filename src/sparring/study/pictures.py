@@ -68,6 +68,7 @@ def read_again(
                 size=load.size,
                 unlabelled=load.unlabelled,
                 table=load.table,
+                label=load.label,
                 follow_links=load.follow_links,
             )
         if prepared is None:
