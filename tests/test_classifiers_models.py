@@ -12,7 +12,7 @@ from safetensors.numpy import load, save
 from sklearn.utils.validation import check_is_fitted
 from toys import striped
 
-from sparring.artifacts import config_hash
+from sparring.files import hash_of_json
 from sparring.classifiers import METHODS, load_model, models, network, save_model
 from sparring.classifiers.base import Classifier
 from sparring.errors import FileFormatError, UsageError
@@ -49,7 +49,7 @@ def rewritten(folder, change, *, honest=True):
     config = json.loads(path.read_text(encoding="utf-8"))
     change(config)
     if honest:
-        config["sha256"] = config_hash(config)
+        config["sha256"] = hash_of_json(config)
     path.write_text(json.dumps(config), encoding="utf-8")
 
 

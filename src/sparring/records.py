@@ -3,8 +3,10 @@
 Everything in a recipe is a record. JSON may name only classes that carry `@record`; nothing is imported by name.
 """
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from enum import StrEnum
 from functools import cache, partial
 from types import UnionType
 from typing import (
@@ -234,11 +236,13 @@ class _Misfit(ValueError):
         self.place, self.id = place, id
 
 
+_LARGEST = sys.float_info.max  # JSON can say 1e999, and whole numbers that no float holds
+
 SIMPLE: dict[object, tuple[str, Callable[[object], bool]]] = {
     str: ("text", lambda v: isinstance(v, str)),
     bool: ("true or false", lambda v: isinstance(v, bool)),
     int: ("a whole number", lambda v: isinstance(v, int) and not isinstance(v, bool)),
-    float: ("a number", lambda v: isinstance(v, int | float) and not isinstance(v, bool)),
+    float: ("a number", lambda v: isinstance(v, int | float) and not isinstance(v, bool) and abs(v) <= _LARGEST),
     type(None): ("null", lambda v: v is None),
     object: ("anything", lambda v: True),
     Any: ("anything", lambda v: True),
@@ -263,6 +267,8 @@ def _reader(kind: object) -> Callable[[object], Any]:
         return lambda data: _of_type(data, str, "text") if data in inner else _refuse(data, " or ".join(inner))
     if origin in (Union, UnionType):
         return lambda data: _first_that_fits(data, [_reader(one) for one in inner])
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return lambda data: kind(data) if data in set(kind) else _refuse(data, " or ".join(kind))
     what, fits = SIMPLE[kind]
     return lambda data: data if fits(data) else _refuse(data, what)
 
@@ -275,6 +281,8 @@ def _record_reader(cls: "type[DataclassInstance]") -> Callable[[object], object]
     needed = [n for n, f in known.items() if f.default is MISSING and f.default_factory is MISSING]
 
     def read(data: object) -> object:
+        if isinstance(data, cls):
+            return data
         written = _of_type(data, dict, "an object")
         given = {str(name if name in known else former.get(name, name)): value for name, value in written.items()}
         if unknown := [name for name in given if name not in known]:
