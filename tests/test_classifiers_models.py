@@ -12,12 +12,11 @@ from safetensors.numpy import load, save
 from sklearn.utils.validation import check_is_fitted
 from toys import striped
 
-from sparring.files import hash_of_json
 from sparring.classifiers import METHODS, load_model, models, network, save_model
 from sparring.classifiers.base import Classifier
 from sparring.errors import FileFormatError, UsageError
 from sparring.features import shrunk
-from sparring.files import sha256_of
+from sparring.files import hash_of_json, sha256_of
 
 NAMES = np.array(["stripe", "<b>|*`\nb", "líne"])
 

@@ -393,7 +393,9 @@ def test_a_sealed_object_is_checked(tmp_path):
         files.read_object(tmp_path / "a.json")
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "../x", "/etc/passwd", "a/../../x", "a//b", "C:x", "a\\b", "a\0b", 3, None])
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "../x", "/etc/passwd", "a/../../x", "a//b", "C:x", "a\\b", "a\0b", 3, None]
+)
 def test_no_path_leads_out_of_a_folder(tmp_path, name):
     assert files.inside(tmp_path, "a/b.npz") == tmp_path / "a" / "b.npz"
     with pytest.raises(FileFormatError, match="names a file"):

@@ -1,5 +1,6 @@
 """Weights from a file into a network that a file describes, neither of which is trusted."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeVar
@@ -7,12 +8,16 @@ from typing import TypeVar
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.nn.modules.module import (
+    register_module_buffer_registration_hook,
+    register_module_parameter_registration_hook,
+)
 
 from .layers import DataSpec
 
 N = TypeVar("N", bound=nn.Module)
 SHOWN = 5  # differences
+SPARE = 1 << 22  # numbers that a network may have beside those of its file, while it is built
 LARGEST_SIDE = 4096  # pixels, as of images that may be asked for
 
 
@@ -31,32 +36,47 @@ def checked_spec(spec: object) -> DataSpec:
 def filled(build: Callable[[], N], arrays: Mapping[str, np.ndarray]) -> N:
     """Return the network that `build` makes with these parameters and buffers, ready for use.
 
-    Raises ValueError where they do not fit (`refuse_unlike`), or hold a number that is not finite.
+    Raises ValueError where a tensor is missing or one too many, is of another shape or kind, or holds a number that is
+    not finite.
     """
-    refuse_unlike(build, arrays)
-    for name, array in arrays.items():
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise ValueError(f"{name} holds numbers that are not finite")
-    net = build()
-    net.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in arrays.items()})
-    return net.eval()
-
-
-def refuse_unlike(
-    build: Callable[[], nn.Module], arrays: Mapping[str, np.ndarray] | Mapping[str, torch.Tensor]
-) -> None:
-    """Raise ValueError where a network would hold other tensors: one missing, or too many, of another shape or kind.
-
-    No memory is taken for the network, so a description of a few bytes cannot ask for more than a file holds.
-    """
-    with torch.device("meta"), _parameters_at_most(len(arrays)):
-        tensors = build().state_dict()
-    wanted, there = ({name: _kind(tensor) for name, tensor in each.items()} for each in (tensors, arrays))
+    with no_larger_than(arrays):
+        net = build()
+    wanted, there = ({name: _kind(tensor) for name, tensor in each.items()} for each in (net.state_dict(), arrays))
     odd = [_difference(name, wanted.get(name), there.get(name)) for name in sorted(wanted.keys() | there.keys())
            if wanted.get(name) != there.get(name)]  # fmt: skip
     if odd:
         more = f" and {len(odd) - SHOWN} more" if len(odd) > SHOWN else ""
         raise ValueError(f"{'; '.join(odd[:SHOWN])}{more}")
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ValueError(f"{name} holds numbers that are not finite")
+    net.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in arrays.items()})
+    return net.eval()
+
+
+@contextmanager
+def no_larger_than(tensors: Mapping[str, np.ndarray] | Mapping[str, torch.Tensor]) -> Iterator[None]:
+    """Raise ValueError inside where networks take on more parameters and numbers than these tensors hold.
+
+    A description of a few bytes may ask for a billion layers, or numbers. A layer gets its numbers before they are
+    drawn, and so before they take any memory.
+    """
+    # some are registered again, as those under spectral norm
+    layers, numbers = 16 * len(tensors) + 64, 4 * sum(math.prod(t.shape) for t in tensors.values()) + SPARE
+
+    def counted(module: nn.Module, name: str, tensor: torch.Tensor | None) -> None:
+        nonlocal layers, numbers
+        if tensor is not None:
+            layers, numbers = layers - 1, numbers - tensor.numel()
+        if layers < 0 or numbers < 0:
+            raise ValueError("the network that is described is larger than what the file holds")
+
+    hooks = register_module_parameter_registration_hook(counted), register_module_buffer_registration_hook(counted)
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def _kind(tensor: np.ndarray | torch.Tensor) -> tuple[tuple[int, ...], str]:
@@ -69,21 +89,3 @@ def _difference(name: str, wanted: tuple | None, there: tuple | None) -> str:
         return f"{name:.80} is {'missing' if there is None else 'one too many'}"
     (shape, kind), (other_shape, other_kind) = wanted, there
     return f"{name:.80} is {other_kind} {list(other_shape)}, not {kind} {list(shape)}"
-
-
-@contextmanager
-def _parameters_at_most(count: int) -> Iterator[None]:
-    """Raise ValueError inside where modules are given more parameters: a description may ask for a billion layers."""
-    left = count
-
-    def counted(module: nn.Module, name: str, parameter: nn.Parameter) -> None:
-        nonlocal left
-        left -= parameter is not None
-        if left < 0:
-            raise ValueError(f"there are {count:,} tensors, and the network needs more")
-
-    hook = register_module_parameter_registration_hook(counted)
-    try:
-        yield
-    finally:
-        hook.remove()

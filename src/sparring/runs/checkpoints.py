@@ -11,18 +11,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load as tensors_from_bytes
 from safetensors.torch import save as tensors_to_bytes
 from torch import nn
 
 from .. import files
-from ..artifacts import read_verified, write_verified
+from ..artifacts import read_tensors, read_verified, write_verified
 from ..errors import FileFormatError
 from ..games.builders import Recipe
 from ..games.players import Generator, Translator
 from ..games.training import Relief, State, new_state
 from ..nets.layers import DataSpec
-from ..nets.loading import checked_spec, filled, refuse_unlike
+from ..nets.loading import checked_spec, filled, no_larger_than
 from ..records import from_json, read_record, to_json
 
 FORMAT = 2  # in 1 only the tensors had a hash
@@ -101,10 +100,10 @@ def load_state(recipe: Recipe, folder: Path, *, device: str = "cpu") -> tuple[St
         if not same_recipe(from_json(rest["recipe"]), recipe):
             what, fix = f"{folder} was written by another recipe", "load it with the recipe in its state.json"
             raise FileFormatError("other-recipe", what, fix=fix)
-        found = tensors_from_bytes(data)
+        found = {name: torch.from_numpy(array) for name, array in read_tensors(data).items()}
         spec = checked_spec(from_json(rest["facts"]))
-        _refuse_larger(recipe, spec, found)
-        state = new_state(recipe, spec, dtype=getattr(torch, rest["dtype"]), device=device)
+        with no_larger_than(found):
+            state = new_state(recipe, spec, dtype=getattr(torch, rest["dtype"]), device=device)
         state.round, state.skipped = rest["round"], rest["skipped"]
         state.attempt, state.extra = rest["attempt"], rest["extra"]
         state.relief = read_record(Relief, rest["ease"])
@@ -154,17 +153,6 @@ def _read_rest(folder: Path, damaged: Callable[[str], FileFormatError]) -> files
     if rest["dtype"] not in ("float32", "float64"):
         raise damaged(f"{STATE} says that dtype is {rest['dtype']!r:.60}")
     return rest
-
-
-def _refuse_larger(recipe: Recipe, data_spec: DataSpec, found: Mapping[str, torch.Tensor]) -> None:
-    """Raise ValueError where a network has other shapes than the tensors: before memory is taken for it."""
-    for name, spec in recipe.nets.items():
-        refuse_unlike(lambda spec=spec: spec.build(data_spec), _of_network("nets", name, found))
-
-
-def _of_network(group: str, name: str, found: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    start = f"{group}/{name}/"
-    return {key.removeprefix(start): tensor for key, tensor in found.items() if key.startswith(start)}
 
 
 def monitor_record(rest: files.JsonObject) -> files.JsonObject:
