@@ -4,15 +4,18 @@ import os
 import struct
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pyarrow as arrow
 import pytest
-from bad_inputs import encoded
+from bad_inputs import class_folders, encoded
 from pyarrow.parquet import write_table
 
+from sparring.cli import main
 from sparring.data import load
+from sparring.data.trees import image_files
 from sparring.errors import DataError, SparringError
 
 
@@ -70,7 +73,9 @@ def test_labels_are_no_novels(tmp_path):
 
 MEASURED = """
 import resource, pyarrow.parquet, PIL.Image
+from sparring.cli import main
 from sparring.data import load
+from sparring.data.trees import image_files
 from sparring.errors import SparringError
 resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
 try:
@@ -151,3 +156,30 @@ def test_a_damaged_parquet_file_is_one_sentence(tmp_path, part):
             assert len(load(str(path))) <= 24
         except SparringError as error:
             assert "Fix:" in str(error)
+
+
+# --- zips and names --------------------------------------------------------------------------------------------------
+
+
+def test_a_zip_that_unpacks_to_very_much(tmp_path):
+    """Half a megabyte of pictures that are all one colour, 1 GB unpacked; unpacked by the user they may be read."""
+    picture = b"BM" + bytes(40_000_000)
+    with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for i in range(10):
+            archive.writestr(f"{'ab'[i % 2]}/{i}.bmp", picture)
+    with pytest.raises(DataError, match=r"zip-bomb\]: .*x\.zip would unpack 0\.4 MiB to 10 files of 381 MiB"):
+        load(str(tmp_path / "x.zip"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are Unicode here")
+def test_names_that_are_not_unicode_are_read_and_shown(tmp_path, capsysbinary):
+    top = os.fsencode(class_folders(tmp_path / "photos"))
+    os.rename(os.path.join(top, b"cat"), os.path.join(top, b"c\xfft"))  # noqa: PTH104, PTH118 bytes
+    os.rename(os.path.join(top, b"dog", b"0.png"), os.path.join(top, b"dog", b"\xff.png"))  # noqa: PTH104, PTH118
+    found = load(str(tmp_path / "photos"))
+    assert len(found) == 8 and not found.notes.bad_files
+    paths = image_files([tmp_path / "photos"])
+    assert len(paths) == 8 and all(path.is_file() for path in paths)
+    assert len(load([str(tmp_path / "photos")])) == 8
+    assert main(["data", str(tmp_path / "photos"), "--sheet", str(tmp_path / "x.png")]) == 0
+    capsysbinary.readouterr().out.decode("utf-8")

@@ -1,5 +1,6 @@
 """What the user named -> ImageSet. The kind of a source is recognised by its content, not by its name."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -203,7 +204,8 @@ def _list_files(paths: Sequence[str | Path]) -> Listing:
     files: list[tuple[str, Path]] = []
     for path in map(Path, paths):
         if path.is_dir():
-            files += [(f"{path}/{image}", path / image) for image in folder_tree(path).images]
+            tree = folder_tree(path)
+            files += [(f"{path}/{image}", Path(os.fsdecode(tree.read(image)))) for image in tree.images]
         else:
             files.append((str(path), path))
     items = [ListedImage(origin) for origin, _ in files]

@@ -17,6 +17,8 @@ from ..images import FILE_LIMIT, SUFFIXES, BadImage, Source, looks_like_image
 from .names import hidden, natural, shown_path
 
 HIDDEN = "hidden or system files"
+MOST_MEMBERS = 1_000_000  # of a zip
+LARGE_TOTAL, MOST_RATIO = 1 << 28, 100  # bytes of all members unpacked, and times the size of the zip
 SPECIAL = "pipes, sockets and devices"
 
 
@@ -114,6 +116,7 @@ def zip_tree(file: Path, inside: str) -> Tree:
         archive = zipfile.ZipFile(file)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise DataError("bad-zip", f"cannot read {file}: {error}", fix="make the zip again") from None
+    _refuse_bomb(file, archive)
     members: dict[str, zipfile.ZipInfo] = {}
     name = shown_path(f"{file}/{inside}" if inside else str(file))
     tree = Tree(top=name, name=file.stem, read=lambda path: zip_member(archive, members[path]))
@@ -149,6 +152,15 @@ def zip_tree(file: Path, inside: str) -> Tree:
             fix=f"name one of {', '.join(sorted(_folders(archive))[:8]) or 'its folders'}",
         )
     return tree.sort()
+
+
+def _refuse_bomb(file: Path, archive: zipfile.ZipFile) -> None:
+    """Raise DataError for a zip that would unpack to very much more than it is, or holds too many members."""
+    members, packed = archive.infolist(), file.stat().st_size
+    total = sum(member.file_size for member in members)
+    if len(members) > MOST_MEMBERS or (total > LARGE_TOTAL and total > MOST_RATIO * packed):
+        what = f"{file} would unpack {packed / 2**20:,.1f} MiB to {len(members):,} files of {total / 2**20:,.0f} MiB"
+        raise DataError("zip-bomb", what, fix="if you trust it, unpack it and pass the folder")
 
 
 def _folders(archive: zipfile.ZipFile) -> set[str]:
@@ -187,7 +199,8 @@ def image_files(named: Sequence[str | Path]) -> list[Path]:
     found: list[Path] = []
     for path in map(Path, named):
         if path.is_dir():
-            found += [path / image for image in folder_tree(path).images]
+            tree = folder_tree(path)
+            found += [Path(os.fsdecode(tree.read(image))) for image in tree.images]  # names may not be Unicode
         elif path.exists():
             found.append(path)
         else:

@@ -24,6 +24,8 @@ from ..records import from_json, to_json
 from .checkpoints import network_arrays, read_network
 from .own_code import admit, own_code
 
+PIXELS_AT_ONCE = 1 << 20  # of the images that a generator makes in one go: 256 of 64x64
+
 
 @dataclass(frozen=True)
 class Latents:
@@ -141,7 +143,7 @@ class Sampler:
             raise UsageError("count", f"cannot draw {count} images", fix="ask for 1 image or more")
         self.takes(labels=labels is not None, codes=codes is not None)
         chosen = {"labels": labels, "codes": codes, "truncation": truncation}
-        return draw(self.G, self.spec, count, **chosen, key=seed, first=first)
+        return draw(self.G, self.spec, count, **chosen, key=seed, first=first, batch=self.at_once(256, PIXELS_AT_ONCE))
 
     def latents(self, index: Tensor | int, *, seed: int = 0, **chosen: Any) -> Latents:
         """Of the images with these numbers (of the first so many, if one number) as `draw` makes them."""
@@ -150,7 +152,11 @@ class Sampler:
 
     def render(self, points: Latents) -> np.ndarray:
         """uint8 [N,H,W,C]."""
-        return render(self.G, points)
+        return render(self.G, points, batch=self.at_once(256, PIXELS_AT_ONCE))
+
+    def at_once(self, most: int, pixels: int) -> int:
+        """How many images have at most so many pixels together: 1 to `most`."""
+        return max(1, min(most, pixels // (self.data_spec.height * self.data_spec.width)))
 
     def takes(self, *, labels: bool = False, codes: bool = False, continuous: bool = False) -> None:
         """Raises UsageError where this generator lacks what is asked for."""
