@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from bad_inputs import class_folders
 from rich.console import Console
 
 import sparring
+from sparring import devices
 from sparring.classifiers import METHODS
 from sparring.cli import main
 from sparring.cli.app import stem
@@ -512,3 +514,20 @@ def test_every_fit_failed_is_no_success(tmp_path, capsys, monkeypatch):
                        "--repeats", "1", "--jobs", "0", "--quiet")  # fmt: skip
     assert code == 1 and "error[all-failed]: all 1 fit of out failed: ValueError: no such luck" in err
     assert (tmp_path / "out" / "report.html").exists()
+
+
+def test_doctor_warns_of_packages_with_known_holes(capsys, monkeypatch):
+    assert devices.unsafe_packages() == {}  # constraints.txt has none
+    floors = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]["dependencies"]
+    asked = dict(line.split(">=") for line in floors if ">=" in line)
+    for name, release in devices.SAFE_FROM.items():
+        assert not devices._older(asked[name], release), f"pyproject asks for {name}>={asked[name]}"
+    monkeypatch.setattr(devices, "_version", {"pillow": "12.3.1", "torch": "2.14.1+cpu"}.get)
+    monkeypatch.setattr(devices, "SAFE_FROM", {"pillow": "13.0.0", "torch": "2.10.0"})
+    assert devices.unsafe_packages() == {"pillow": "13.0.0"}
+    assert not devices._older("unknown", "1.0") and devices._older("3.1.5", "3.1.6")
+    monkeypatch.setattr(devices, "unsafe_packages", lambda: {"pillow": "13.0.0"})
+    monkeypatch.setattr("sparring.games.training.fastest_precision", lambda *_, **__: "fp32")
+    monkeypatch.setattr(devices, "versions", lambda: {"pillow": "12.3.1"})
+    assert "pip install 'pillow>=13.0.0'" in run(capsys, "doctor")[1]
+    assert json.loads(run(capsys, "doctor", "--json")[1])["unsafe"] == {"pillow": "13.0.0"}
