@@ -212,6 +212,11 @@ HOSTILE = {
     "one class name too few": lambda config: config["state"]["class_names_"].pop(),
     "a huge image": lambda config: config["state"].update(image_shape_={"$tuple": [10**6, 10**6, 1]}),
     "a text for a number": lambda config: config["state"].update(gamma_="wide"),
+    "a larger image": lambda config: config["state"].update(image_shape_={"$tuple": [4096, 4096, 3]}),
+    "a class name twice": lambda config: config["state"].update(class_names_=["a", "a", "b"]),
+    "a class name that is no text": lambda config: config["state"].update(class_names_=["a", "b", 3]),
+    "a parameter that is text": lambda config: config["parameters"].update(C="x"),
+    "a parameter that is a list": lambda config: config["parameters"].update(C=[1]),
     "an unknown extractor": lambda config: config["state"].update(extractor_="nothing"),
     "not a number": lambda config: config["state"].update(temperature_={"$float": "nan"}),
 }

@@ -7,6 +7,7 @@ import stat
 import struct
 import subprocess
 import sys
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -379,6 +380,14 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path):
     for read in READERS.values():
         with pytest.raises(FileFormatError):
             read(tmp_path / "a.json")
+
+
+def test_reading_takes_no_more_memory_than_the_file(tmp_path):
+    (tmp_path / "a").write_bytes(b"x" * 1000)
+    tracemalloc.start()
+    assert files.read_bytes(tmp_path / "a", most=1 << 32) == b"x" * 1000
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
 
 
 def test_a_sealed_object_is_checked(tmp_path):

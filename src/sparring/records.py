@@ -192,8 +192,8 @@ def from_json(data: object) -> Any:
     if unknown := [name for name in rest if name not in known]:
         problem = f"{kind} has no field {unknown[0]!r}{suggestion(unknown[0], known)}; it has {', '.join(known)}"
         raise FileFormatError("unknown-field", problem, fix=_OTHER_VERSION)
-    for name, hint in _hints(cls).items():
-        if name in rest and not _may_be(rest[name], hint):
+    for name, hint in hints_of(cls).items():
+        if name in rest and not may_be(rest[name], hint):
             problem = f"{kind} has the {name} {rest[name]!r:.60}, which is not of its type"
             raise FileFormatError("bad-field", problem, fix=_OTHER_VERSION)
     try:
@@ -203,7 +203,7 @@ def from_json(data: object) -> Any:
 
 
 @cache
-def _hints(cls: type) -> dict[str, Any]:
+def hints_of(cls: type) -> dict[str, Any]:
     """Return field -> its annotation; nothing of a class whose annotations name what is imported for editors only."""
     try:
         return get_type_hints(cls)
@@ -211,7 +211,7 @@ def _hints(cls: type) -> dict[str, Any]:
         return {}
 
 
-def _may_be(value: object, hint: Any) -> bool:
+def may_be(value: object, hint: Any) -> bool:
     """Return whether a value fits an annotation, as far as that can be seen from the value alone."""
     origin, inner = get_origin(hint), get_args(hint)
     if hint in SIMPLE:
@@ -219,10 +219,10 @@ def _may_be(value: object, hint: Any) -> bool:
     if origin is Literal:
         return value in inner
     if origin in (Union, UnionType):
-        return any(_may_be(value, each) for each in inner)
+        return any(may_be(value, each) for each in inner)
     if origin is tuple and isinstance(value, tuple):
         each = [inner[0]] * len(value) if inner[-1] is ... else inner
-        return len(each) == len(value) and all(map(_may_be, value, each))
+        return len(each) == len(value) and all(map(may_be, value, each))
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         return value in set(hint)
     return isinstance(value, hint) if isinstance(hint, type) and is_dataclass(hint) else origin is not tuple

@@ -96,6 +96,9 @@ def load_model(folder: str | Path, *, pretrained: str | None = None, device: str
         known = {field.name for field in fields(cls)}
         if not known >= parameters.keys() or not all(n.endswith("_") and n[0] != "_" for n in state):
             raise ValueError(f"{sorted(parameters.keys() - known)} are no parameters of {config['method']}")
+        for name, hint in records.hints_of(cls).items():
+            if name in parameters and not records.may_be(parameters[name], hint):
+                raise ValueError(f"{name} is {parameters[name]!r:.60}")
         estimator = cls(**parameters)
         estimator._restore(state)
         _refuse_full_size(estimator, METHODS[config["method"]], folder)

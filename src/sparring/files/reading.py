@@ -94,9 +94,11 @@ def inside(folder: Path, name: object) -> Path:
 def read_bytes(path: Path | str, *, most: int = LARGEST_JSON) -> bytes:
     """Return what a plain file holds. Raises FileFormatError for another thing or more bytes, OSError."""
     with os.fdopen(opened(path), "rb") as file:
-        data = b"" if os.fstat(file.fileno()).st_size > most else file.read(most + 1)
-        if os.fstat(file.fileno()).st_size > most or len(data) > most:
-            raise FileFormatError("file-too-large", f"{path} has more than {most >> 20:,} MiB", fix=OURS)
+        size = os.fstat(file.fileno()).st_size
+        data = file.read(size + 1) if size <= most else b""  # no more is taken than is there
+    if size > most or len(data) > size:
+        what = f"has more than {most >> 20:,} MiB" if size > most else "grows while it is read"
+        raise FileFormatError("file-too-large", f"{path} {what}", fix=OURS)
     return data
 
 
