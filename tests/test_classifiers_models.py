@@ -12,12 +12,11 @@ from safetensors.numpy import load, save
 from sklearn.utils.validation import check_is_fitted
 from toys import striped
 
-from sparring.artifacts import config_hash
 from sparring.classifiers import METHODS, load_model, models, network, save_model
 from sparring.classifiers.base import Classifier
 from sparring.errors import FileFormatError, UsageError
 from sparring.features import shrunk
-from sparring.files import sha256_of
+from sparring.files import hash_of_json, sha256_of
 
 NAMES = np.array(["stripe", "<b>|*`\nb", "líne"])
 
@@ -49,7 +48,7 @@ def rewritten(folder, change, *, honest=True):
     config = json.loads(path.read_text(encoding="utf-8"))
     change(config)
     if honest:
-        config["sha256"] = config_hash(config)
+        config["sha256"] = hash_of_json(config)
     path.write_text(json.dumps(config), encoding="utf-8")
 
 
@@ -213,6 +212,11 @@ HOSTILE = {
     "one class name too few": lambda config: config["state"]["class_names_"].pop(),
     "a huge image": lambda config: config["state"].update(image_shape_={"$tuple": [10**6, 10**6, 1]}),
     "a text for a number": lambda config: config["state"].update(gamma_="wide"),
+    "a larger image": lambda config: config["state"].update(image_shape_={"$tuple": [4096, 4096, 3]}),
+    "a class name twice": lambda config: config["state"].update(class_names_=["a", "a", "b"]),
+    "a class name that is no text": lambda config: config["state"].update(class_names_=["a", "b", 3]),
+    "a parameter that is text": lambda config: config["parameters"].update(C="x"),
+    "a parameter that is a list": lambda config: config["parameters"].update(C=[1]),
     "an unknown extractor": lambda config: config["state"].update(extractor_="nothing"),
     "not a number": lambda config: config["state"].update(temperature_={"$float": "nan"}),
 }

@@ -8,15 +8,18 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import summaries
+from bad_inputs import class_folders
 from rich.console import Console
 
 import sparring
+from sparring import devices
 from sparring.classifiers import METHODS
 from sparring.cli import main
 from sparring.cli.app import stem
@@ -432,3 +435,99 @@ def test_doctor_says_what_a_gpu_would_be_used_for(capsys, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     _, out, _ = run(capsys, "doctor")
     assert "used, because there is one" in out and "fp32 is not faster" in out
+
+
+# Output that is closed, full or of another encoding; text from data
+
+
+def shell(command: str, **environment: str) -> tuple[int, str, str]:
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command.replace('sparring', f'{sys.executable} -m sparring')}"],
+        capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"} | environment, timeout=200,
+    )  # fmt: skip
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full")
+@pytest.mark.parametrize(
+    ("command", "code", "said"),
+    [
+        ("sparring methods > /dev/full", 5, r"error\[output\]: cannot write the output: no space left on device"),
+        ("sparring methods --json > /dev/full", 5, '"id": "output"'),
+        ("sparring methods >&-", 5, r"error\[no-output\]: there is nowhere to write results to"),
+        ("sparring methods 2>&- >/dev/null", 0, "^$"),
+        ("sparring methds 2>&-", 2, "^$"),
+        ("sparring methds 2>/dev/full", 2, "^$"),
+        ("sparring methods | true", 0, "^$"),
+        ("sparring methods | head -1 >/dev/null", 0, "^$"),
+        ("sparring methods --json | true", 0, "^$"),
+        ("sparring methds 2>&1 >/dev/null | true", 2, "^$"),
+    ],
+)
+def test_exit_codes_of_outputs(command, code, said):
+    found, _, err = shell(command)
+    assert (found, bool(re.search(said, err.strip()))) == (code, True), err
+    assert "Traceback" not in err and "bug" not in err
+
+
+def test_a_broken_pipe_that_is_not_the_output_is_an_error(capsys, monkeypatch):
+    def broken(*_, **__):
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr("sparring.data.load", broken)
+    with open(os.devnull, "w") as sink:  # noqa: PTH123
+        monkeypatch.setattr(sys, "stdout", sink)
+        assert main(["data", "digits"]) == 5
+    assert "error[output]" in capsys.readouterr().err
+
+
+def test_work_goes_on_where_nobody_reads_the_notes(tmp_path):
+    """`2>&1 | head -1` ends after the first note; the study is made all the same."""
+    code, _, _ = shell(
+        "sparring compare digits --out out --methods majority,svm --labels 3 --repeats 1 --jobs 1 2>&1 | true"
+    )
+    assert code == 0 and (tmp_path / "out" / "report.html").exists()
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_any_encoding_takes_any_name(tmp_path, encoding):
+    for number, name in enumerate(("日本", "a\u202eb\x1b[31m", "=1+1")):
+        class_folders(tmp_path / "photos", classes=(name,), each=6 + number)
+    fitted = shell("sparring fit photos -m majority --out model", PYTHONIOENCODING=encoding)
+    assert fitted[0] == 0, fitted
+    for kind in ("", "--json", "--csv"):
+        code, out, err = shell(f"sparring classify model photos {kind}", PYTHONIOENCODING=encoding)
+        assert code == 0, err
+        assert "\x1b" not in out + err and "\u202e" not in out + err
+        if kind == "--json":
+            assert {*json.loads(out)[0]["probabilities"]} == {"日本", "a\u202eb\x1b[31m", "=1+1"}
+        if kind == "--csv":
+            assert not re.search(r"(^|,)=", out, re.M) and "'=1+1" in out
+
+
+def test_every_fit_failed_is_no_success(tmp_path, capsys, monkeypatch):
+    def failing(*_, **__):
+        raise ValueError("no such luck")
+
+    monkeypatch.setattr("sparring.classifiers.majority.MajorityClassifier._fit", failing)
+    code, _, err = run(capsys, "compare", "digits", "--out", "out", "--methods", "majority", "--labels", "3",
+                       "--repeats", "1", "--jobs", "0", "--quiet")  # fmt: skip
+    assert code == 1 and "error[all-failed]: all 1 fit of out failed: ValueError: no such luck" in err
+    assert (tmp_path / "out" / "report.html").exists()
+
+
+def test_doctor_warns_of_packages_with_known_holes(capsys, monkeypatch):
+    assert devices.unsafe_packages() == {}  # constraints.txt has none
+    floors = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]["dependencies"]
+    asked = dict(line.split(">=") for line in floors if ">=" in line)
+    for name, release in devices.SAFE_FROM.items():
+        assert not devices._older(asked[name], release), f"pyproject asks for {name}>={asked[name]}"
+    monkeypatch.setattr(devices, "_version", {"pillow": "12.3.1", "torch": "2.14.1+cpu"}.get)
+    monkeypatch.setattr(devices, "SAFE_FROM", {"pillow": "13.0.0", "torch": "2.10.0"})
+    assert devices.unsafe_packages() == {"pillow": "13.0.0"}
+    assert not devices._older("unknown", "1.0") and devices._older("3.1.5", "3.1.6")
+    monkeypatch.setattr(devices, "unsafe_packages", lambda: {"pillow": "13.0.0"})
+    monkeypatch.setattr("sparring.games.training.fastest_precision", lambda *_, **__: "fp32")
+    monkeypatch.setattr(devices, "versions", lambda: {"pillow": "12.3.1"})
+    assert "pip install 'pillow>=13.0.0'" in run(capsys, "doctor")[1]
+    assert json.loads(run(capsys, "doctor", "--json")[1])["unsafe"] == {"pillow": "13.0.0"}

@@ -3,15 +3,21 @@
 import errno
 import json
 import os
+import stat
+import struct
 import subprocess
 import sys
+import tracemalloc
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sparring import files
-from sparring.errors import FileFormatError, MachineError
+from sparring.errors import FileFormatError, MachineError, UsageError
+from sparring.files.writing import LOCK
+from sparring.images import encode_png
 
 
 def tree(folder: Path) -> dict:
@@ -144,7 +150,7 @@ for write in (lambda: files.write_bytes(folder + "/big", bytes(2000)),
         raise SystemExit("was not refused")
     except files.MachineError as error:
         assert open(folder + "/rows.jsonl").read() == '{"row": 1}\\n'
-        assert error.id == "disk-full" and "disk is full" in str(error) and error.exit_code == 5, error
+        assert error.id in ("file-limit", "disk-full") and error.exit_code == 5, error
 files.append_line(folder + "/rows.jsonl", {"row": 3})
 """
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
@@ -254,7 +260,7 @@ def test_a_second_process_is_refused_until_the_first_is_gone(tmp_path):
         ):
             pass
         assert refused.value.id == "in-use"
-        assert json.loads((tmp_path / ".lock").read_bytes())["pid"] == holder.pid
+        assert json.loads((tmp_path / LOCK).read_bytes())["pid"] == holder.pid
         holder.kill()
     with files.locked(tmp_path):
         pass
@@ -262,10 +268,210 @@ def test_a_second_process_is_refused_until_the_first_is_gone(tmp_path):
 
 
 def test_sweep_removes_only_what_lies_aside(before):
+    """What a user calls .tmp-report.docx, or an office program does, is no leftover of ours."""
+    (before / ".tmp-report.docx").write_text("years of work")
+    (before / "model" / ".work").mkdir()
+    (before / "model" / ".work" / "thesis.txt").write_text("years of work")
     old = tree(before)
-    (before / ".tmp-1-0").write_text("half")
-    (before / "model" / ".tmp-1-2").write_text("half")
-    (before / ".tmp-1-1").mkdir()
-    (before / ".tmp-1-1" / "x").write_text("half")
+    (before / f"{files.TEMPORARY}1-0").write_text("half")
+    (before / "model" / f"{files.TEMPORARY}1-2").write_text("half")
+    (before / f"{files.TEMPORARY}1-1").mkdir()
+    (before / f"{files.TEMPORARY}1-1" / "x").write_text("half")
     files.remove_leftovers(before)
     assert tree(before) == old
+
+
+# --- what a stranger may have put there ------------------------------------------------------------------------------
+
+READERS = {
+    "json": files.read_json,
+    "object": files.read_object,
+    "lines": files.read_lines,
+    "arrays": files.read_arrays,
+    "bytes": files.read_bytes,
+    "append": lambda path: files.append_line(path, {"row": 1}),
+}
+
+
+def a_link(path: Path) -> None:
+    (path.parent / "victim.txt").write_text('{"theirs": 1}\ntorn')
+    path.symlink_to("victim.txt")
+
+
+SPECIAL = {"link": a_link, "dangling link": lambda path: path.symlink_to("nothing"), "pipe": os.mkfifo}
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("kind", SPECIAL)
+@pytest.mark.parametrize("reader", READERS)
+def test_no_link_is_followed_and_no_pipe_is_opened(tmp_path, reader, kind):
+    SPECIAL[kind](tmp_path / "events.jsonl")
+    before = tree(tmp_path)
+    with pytest.raises(FileFormatError, match=r"not-a-file\]: .*events\.jsonl is a (link|pipe)"):
+        READERS[reader](tmp_path / "events.jsonl")
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("place", [LOCK, "events.jsonl", "checkpoints", "model/deep/x"])
+@pytest.mark.parametrize("kind", SPECIAL)
+def test_a_folder_with_a_link_is_not_locked(tmp_path, kind, place):
+    """Whoever writes into a folder, or removes from it, holds its lock."""
+    path = tmp_path / "run" / place
+    path.parent.mkdir(parents=True)
+    SPECIAL[kind](path)
+    before = tree(tmp_path)
+    with (
+        pytest.raises(FileFormatError, match=r"not-a-file\]: .* is a (link|pipe)"),
+        files.locked(tmp_path / "run"),
+    ):
+        pass
+    assert tree(tmp_path) == before and path.lstat()
+
+
+def test_a_planted_temporary_file_is_not_written_through(tmp_path, monkeypatch):
+    monkeypatch.setattr("sparring.files.writing._temporary_name", lambda path: path.parent / "known")
+    (tmp_path / "victim").write_text("theirs")
+    (tmp_path / "known").symlink_to("victim")
+    with pytest.raises(MachineError, match="File exists"):
+        files.write_bytes(tmp_path / "a", b"ours")
+    assert (tmp_path / "victim").read_text() == "theirs" and (tmp_path / "known").is_symlink()
+
+
+def test_a_private_file_is_its_owners_alone(tmp_path):
+    with files.atomic_file(tmp_path / "a", mode=files.PRIVATE) as temporary:
+        temporary.write_bytes(b"x")
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o600
+
+
+DEEP = 100_000
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"[" * DEEP + b"]" * DEEP,
+        b"[" * 500 + b"]" * 500,
+        b'{"a":' * DEEP,
+        b'{"a": 1, "a": 2}',
+        b'{"a": NaN}',
+        b'{"a": -Infinity}',
+        b"\xef\xbb\xbf{}",
+        b"\xff\xfe{\x00}\x00",
+        b"9" * 5000,
+        b"",
+        b"\0",
+    ],
+    ids=["deep", "deep enough", "deep and torn", "twice", "nan", "infinite", "bom", "utf-16", "huge", "empty", "nul"],
+)
+def test_odd_json_is_one_sentence(tmp_path, data):
+    (tmp_path / "a.json").write_bytes(data)
+    with pytest.raises(FileFormatError, match=r"^error\[bad-json\]: cannot read .*a\.json: .* Fix: [^\n]*$"):
+        files.read_json(tmp_path / "a.json")
+    (tmp_path / "a.jsonl").write_bytes(data.replace(b"\n", b" ") + b'\n{"row": 1}\n')
+    with pytest.raises(FileFormatError, match="line 1 is not a JSON object"):
+        files.read_lines(tmp_path / "a.jsonl")
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path):
+    """A sparse file takes no room on the disk, and all of the memory."""
+    with (tmp_path / "a.json").open("wb") as file:
+        file.truncate(1 << 40)
+    for read in READERS.values():
+        with pytest.raises(FileFormatError):
+            read(tmp_path / "a.json")
+
+
+def test_reading_takes_no_more_memory_than_the_file(tmp_path):
+    (tmp_path / "a").write_bytes(b"x" * 1000)
+    tracemalloc.start()
+    assert files.read_bytes(tmp_path / "a", most=1 << 32) == b"x" * 1000
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
+
+
+def test_a_sealed_object_is_checked(tmp_path):
+    files.write_sealed(tmp_path / "a.json", {"rate": 0.1, "name": "é"})
+    assert files.read_object(tmp_path / "a.json") == files.sealed({"rate": 0.1, "name": "é"})
+    text = (tmp_path / "a.json").read_text().replace("0.1", "0.2")
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(FileFormatError, match="a.json is damaged: it does not have the hash"):
+        files.read_object(tmp_path / "a.json")
+    files.write_json(tmp_path / "a.json", [1])
+    with pytest.raises(FileFormatError, match="holds no JSON object"):
+        files.read_object(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "../x", "/etc/passwd", "a/../../x", "a//b", "C:x", "a\\b", "a\0b", 3, None]
+)
+def test_no_path_leads_out_of_a_folder(tmp_path, name):
+    assert files.inside(tmp_path, "a/b.npz") == tmp_path / "a" / "b.npz"
+    with pytest.raises(FileFormatError, match="names a file"):
+        files.inside(tmp_path, name)
+
+
+def npz_with(path: Path, header: str, data: bytes, *, compressed: bool = True) -> None:
+    """An .npz with one array "a" whose header says what we like."""
+    text = header.encode().ljust(118) + b"\n"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED) as archive:
+        archive.writestr("a.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text + data)
+
+
+def test_arrays_are_compared_with_what_they_declare(tmp_path):
+    header = "{{'descr': '{}', 'fortran_order': False, 'shape': {}, }}".format
+    path = tmp_path / "a.npz"
+    npz_with(path, header("<f8", "(2,)"), bytes(16))
+    assert files.read_arrays(path)["a"].tolist() == [0, 0]
+    for kind, shape, data in [
+        ("<f8", "(10000000000,)", bytes(16)),  # 80 GB
+        ("<f8", "(1,)", bytes(16)),
+        ("<f8", "(-2,)", bytes(16)),
+        ("|O", "(2,)", bytes(16)),
+        ("<U4000000", "(1000000,)", bytes(16)),
+        ("nothing", "(2,)", bytes(16)),
+    ]:
+        npz_with(path, header(kind, shape), data)
+        with pytest.raises(FileFormatError, match=r"bad-arrays\]: cannot read .*a\.npz"):
+            files.read_arrays(path)
+    npz_with(path, header("|u1", f"({1 << 26},)"), bytes(1 << 26))
+    with pytest.raises(FileFormatError, match="holds more than 32 MiB"):
+        files.read_arrays(path, most=1 << 25)
+    for damaged in (b"", b"PK\x03\x04", path.read_bytes()[: path.stat().st_size // 2]):
+        path.write_bytes(damaged)
+        with pytest.raises(FileFormatError, match="bad-arrays"):
+            files.read_arrays(path)
+
+
+# --- where output may go ---------------------------------------------------------------------------------------------
+
+
+def test_output_goes_where_nothing_is_lost(tmp_path):
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    (hidden / ".notes").write_text("theirs")
+    assert files.new_folder(hidden, ours=("study.json",)) == hidden  # beside it: it stays
+    with pytest.raises(UsageError, match="is not empty: it holds .notes"):
+        files.new_folder(hidden)  # in place of it
+    (tmp_path / "dangling").symlink_to("nothing")
+    with pytest.raises(UsageError, match="is a link that leads nowhere"):
+        files.new_folder(tmp_path / "dangling")
+    (hidden / "study.json").symlink_to(hidden / ".notes")
+    with pytest.raises(FileFormatError, match="study.json is a link"):
+        files.new_folder(hidden, ours=("study.json",))
+
+
+@pytest.mark.timeout(20)
+def test_only_a_picture_of_ours_is_replaced(tmp_path):
+    (tmp_path / "notes.png").write_text("notes on sparring")
+    os.mkfifo(tmp_path / "pipe.png")
+    for name in ("notes.png", "pipe.png"):
+        with pytest.raises(UsageError, match="was not made by sparring"):
+            files.new_file(tmp_path / name)
+    (tmp_path / "ours.png").write_bytes(encode_png(np.zeros((8, 8, 1), np.uint8), text={"Software": "sparring"}))
+    assert files.new_file(tmp_path / "ours.png")
+
+
+def test_a_limit_of_the_process_is_no_full_disk():
+    told = files.machine_error(OSError(errno.EFBIG, "File too large"), "x")
+    assert told.id == "file-limit" and "ulimit -f" in str(told)

@@ -344,7 +344,7 @@ def test_an_encoder_that_is_gone_is_replaced_by_handmade_features(tmp_path):
     images = wrongly(stripes(noise=60.0))
     prepared = split_and_seal(images, seed=0, test=0.2)
     found = mistakes.study_features(study, prepared)
-    assert found.name == "edges (hog)" and not (out / ".work").exists()
+    assert found.name == "edges (hog)" and not list(out.glob(".tmp-*"))
 
 
 # The page.

@@ -12,7 +12,7 @@ from toys import FACTS, pools, striped
 
 from sparring import files
 from sparring.data import load
-from sparring.errors import DataError, Diverged
+from sparring.errors import DamageWarning, DataError, Diverged
 from sparring.games import training as loop
 from sparring.games.augment import ADA
 from sparring.games.builders import augmented
@@ -484,7 +484,8 @@ def test_a_damaged_copy_is_walked_back_over(tmp_path):
             path.write_bytes(path.read_bytes()[:-1])
         return False
 
-    go(tmp_path / "run", ill=(38,), stop=spoil)
+    with pytest.warns(DamageWarning, match="step-00000020 is damaged: .*; training goes back further"):
+        go(tmp_path / "run", ill=(38,), stop=spoil)
     assert [e["to"] for e in events(tmp_path / "run", "went back")] == [640]
 
 

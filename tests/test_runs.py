@@ -392,7 +392,7 @@ def test_a_full_disk_leaves_the_older_checkpoint(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("sparring.files.sync", full)
+        patch.setattr("sparring.files.writing.sync", full)
         with pytest.raises(MachineError, match="the disk is full"):
             train(tmp_path / "run")
     assert weights(tmp_path / "run") == before

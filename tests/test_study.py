@@ -24,6 +24,7 @@ from sparring.data import Notes
 from sparring.errors import DataError, FileFormatError, MachineError, UsageError
 from sparring.records import read_record, to_json
 from sparring.study import Sealed, compare, summarise
+from sparring.study.fits import WORK
 from sparring.study.plan import Study, chosen_budgets, chosen_methods, seed_of, too_dear, usual_budgets
 from sparring.study.prepared import split_and_seal
 from sparring.study.records import FitNotes, FitRow, HeldOutPart, LabelBudget, StudyProgress
@@ -374,7 +375,7 @@ def test_rule_1_a_spy_in_a_process_finds_no_test_labels(tmp_path):
     assert spied["status"] == "ok", spied["error"]
     record = spied["record"]
     assert record["held"] == record["frames"] == []
-    assert set(record["files"]) == {".work/train.npy", ".work/test.npy", "study.json", "sealed.bin"}
+    assert set(record["files"]) == {f"{WORK}/train.npy", f"{WORK}/test.npy", "study.json", "sealed.bin"}
     truth = split_and_seal(source, seed=0, test=0.2).sealed.opened(lambda: None)
     held_out = {source.origins[i] for i in split_and_seal(source, seed=0, test=0.2).test.tolist()}
     assert not any(f'"{origin}"' in record["study"] for origin in held_out)  # "b/33.png" is a label too
@@ -917,7 +918,7 @@ def test_processes_give_the_same_rows_as_none(tmp_path, done):
     summary = quick(out, jobs=2)
     assert rows_of(out) == rows_of(done.folder)
     assert summary.scores[0].accuracy == done.scores[0].accuracy
-    assert not (out / ".work").exists()
+    assert not list(out.glob(".tmp-*"))
 
 
 def test_a_process_that_dies_takes_only_its_own_fit_with_it(tmp_path):
@@ -1001,7 +1002,7 @@ def test_ctrl_c_saves_and_leaves_no_process(tmp_path):
         time.sleep(0.05)
     assert not alive(process.pid)
     assert len(files.read_lines(out / "results.jsonl")) >= 3
-    assert not (out / ".work").exists()
+    assert not list(out.glob(".tmp-*"))
 
 
 def test_processes_end_when_their_parent_is_killed(tmp_path):

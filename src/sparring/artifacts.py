@@ -7,7 +7,8 @@ the SHA-256 of the other two data files and of itself. preprocess.json is there 
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +19,12 @@ from safetensors.numpy import save as arrays_to_bytes
 
 from . import files
 from .devices import SPARRING_VERSION
-from .errors import FileFormatError, MachineError
+from .errors import FileFormatError, MachineError, printable
 
 FORMAT, VERSION = "sparring-model", 2  # version 1 held classifiers only, and named no kind
 FORMER_FORMAT = 3  # of generators and translators, before they shared the format of classifiers
 CONFIG, TENSORS, PREPROCESS, CARD = "config.json", "model.safetensors", "preprocess.json", "README.md"
-LARGEST_CONFIG = 1 << 26  # bytes
+LARGEST_TENSORS = 1 << 32  # bytes
 AGAIN = {"classifier": "fit it again", "generator": "train it again", "translator": "train it again"}
 
 
@@ -54,8 +55,7 @@ def write_artifact(
         contents[PREPROCESS] = json.dumps(preprocess, indent=1).encode() + b"\n"
     whole = {"format": FORMAT, "version": VERSION, "kind": kind, "sparring": SPARRING_VERSION, **config}
     whole["hashes"] = {name: files.sha256_of(data) for name, data in contents.items()}
-    whole["sha256"] = config_hash(whole)
-    contents[CONFIG] = json.dumps(whole, indent=1, allow_nan=False).encode() + b"\n"
+    contents[CONFIG] = json.dumps(files.sealed(whole), indent=1, allow_nan=False).encode() + b"\n"
     return write_verified(folder, contents | {CARD: card.encode("utf-8", "replace")})
 
 
@@ -66,55 +66,66 @@ def read_artifact(folder: Path | str, kind: str, *, fix: str) -> Artifact:
     version. `fix`: what to do where the folder holds no `kind`.
     """
     folder = Path(folder)
-
-    def damaged(reason: str) -> FileFormatError:
-        return FileFormatError("model-damaged", f"the model in {folder} is damaged: {reason}", fix=AGAIN[kind])
-
-    config = _read_config(folder, kind, damaged, fix)
+    config = _read_config(folder, kind, fix)
     if config["format"] == FORMER_FORMAT:
         config["hashes"] = {TENSORS: config.get("sha256")}
-    elif config_hash(config) != config.get("sha256") or not isinstance(config.get("hashes"), dict):
-        raise damaged(f"{CONFIG} does not have the hash that was written with it")
-    contents = read_verified(folder, {TENSORS: None, **config["hashes"]}, damaged)
-    try:
-        tensors = {name: np.array(array) for name, array in arrays_from_bytes(contents[TENSORS]).items()}
-        preprocess = json.loads(contents[PREPROCESS]) if PREPROCESS in contents else None
-    except (ValueError, SafetensorError) as error:
-        raise damaged(f"its content does not fit together ({str(error)[:200]})") from error
+    elif files.hash_of_json(config) != config.get("sha256"):
+        raise damaged(folder, kind, f"{CONFIG} does not have the hash that was written with it")
+    hashes = config["hashes"] if isinstance(config.get("hashes"), dict) else {}
+    if not {TENSORS} <= hashes.keys() <= {TENSORS, PREPROCESS}:
+        raise damaged(folder, kind, f"{CONFIG} does not say which files there are")
+    contents = read_verified(folder, hashes, lambda reason: damaged(folder, kind, reason))
+    with as_damage(folder, kind):
+        tensors = read_tensors(contents[TENSORS])
+        preprocess = files.parse_json(contents[PREPROCESS]) if PREPROCESS in contents else None
     return Artifact(config, tensors, preprocess)
 
 
-def _read_config(folder: Path, kind: str, damaged: Callable[[str], FileFormatError], fix: str) -> files.JsonObject:
+def damaged(folder: Path | str, kind: str, reason: str) -> FileFormatError:
+    """Return the error for a model folder whose files are not as they were written."""
+    return FileFormatError("model-damaged", f"the model in {folder} is damaged: {reason}", fix=AGAIN[kind])
+
+
+@contextmanager
+def as_damage(folder: Path | str, kind: str) -> Iterator[None]:
+    """What breaks inside, because the content of a model folder is not what it should be, is told as its damage."""
+    with files.fitting_together(lambda reason: damaged(folder, kind, reason)):
+        yield
+
+
+def read_tensors(data: bytes) -> dict[str, np.ndarray]:
+    """Return the arrays of a safetensors file, which is compared with its own header. Raises ValueError."""
+    try:
+        return {name: np.array(array) for name, array in arrays_from_bytes(data).items()}
+    except (SafetensorError, KeyError) as error:  # a KeyError for a kind of number that numpy does not have
+        raise ValueError(str(error)) from None
+
+
+def _read_config(folder: Path, kind: str, fix: str) -> files.JsonObject:
     path = folder / CONFIG
-    if not path.is_file():
+    if not path.exists() and not path.is_symlink():
         if not folder.is_dir():
             raise FileFormatError("model-missing", f"there is no model folder {folder}", fix=fix)
         raise FileFormatError("model-foreign", f"{folder} holds no model: it has no {CONFIG}", fix=fix)
     try:
-        if path.stat().st_size > LARGEST_CONFIG:
-            raise damaged(f"{CONFIG} is too large")
-        config = json.loads(path.read_bytes())
+        config = files.parse_json(files.read_bytes(path))
     except OSError as error:
-        raise damaged(f"{CONFIG} cannot be read") from error
-    except (ValueError, RecursionError) as error:
-        raise damaged(f"{CONFIG} is not JSON") from error
+        raise damaged(folder, kind, f"{CONFIG} cannot be read") from error
+    except FileFormatError:
+        raise
+    except ValueError as error:
+        raise damaged(folder, kind, f"{CONFIG} is not JSON: {error}") from error
     if not isinstance(config, dict) or not (config.get("format") == FORMAT or "kind" in config):
         raise FileFormatError("model-foreign", f"{folder} was not written by sparring", fix=fix)
     if config.get("kind", "classifier") != kind:
         raise FileFormatError(f"not-a-{kind}", f"{folder} holds no {kind}", fix=fix)
     number = config.get("version" if config.get("format") == FORMAT else "format")
     if number not in ((1, VERSION) if config.get("format") == FORMAT else (FORMER_FORMAT,)):
-        what = f"{folder} has version {number!r} of the format, this is version {VERSION}"
+        what = f"{folder} has version {number!r:.40} of the format, this is version {VERSION}"
         again = "train it again, or use the version of sparring that wrote it"
         by = config.get("sparring")
-        raise FileFormatError("model-version", what, fix=f"use sparring {by}, which wrote it" if by else again)
+        raise FileFormatError("model-version", what, fix=f"use sparring {by!s:.40}, which wrote it" if by else again)
     return config
-
-
-def config_hash(config: Mapping[str, object]) -> str:
-    """Return the SHA-256 of everything in config.json but this hash."""
-    rest = {key: value for key, value in config.items() if key != "sha256"}
-    return files.sha256_of(json.dumps(rest, sort_keys=True).encode())
 
 
 def write_verified(folder: Path, contents: Mapping[str, bytes]) -> Path:
@@ -137,12 +148,16 @@ def read_verified(
     """Return the content of these files; raise damaged(reason) where one is missing or its SHA-256 is another."""
     contents = {}
     for name, expected in hashes.items():
-        if Path(name).name != name:
-            raise damaged(f"it names the file {name}")
         try:
-            contents[name] = (folder / name).read_bytes()
+            contents[name] = files.read_bytes(folder / name, most=LARGEST_TENSORS)
         except OSError as error:
             raise damaged(f"{name} cannot be read") from error
         if files.sha256_of(contents[name]) != expected:
             raise damaged(f"{name} does not have the hash that was written with it")
     return contents
+
+
+def quoted(text: str) -> str:
+    """Return a name on one line that Markdown and HTML take as text: for model cards."""
+    special = {character: f"&#{ord(character)};" for character in "<>&`*_[]|#\\"}
+    return "".join(special.get(character, character) for character in printable(text))

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from .errors import MachineError
 
 SPARRING_VERSION = "0.1.0"  # of sparring
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "pillow")  # those that numbers depend on
+# package -> the release that closed the holes which are known of those before it; pyproject asks for no less
+SAFE_FROM = {"pillow": "13.0.0", "pyarrow": "23.0.1", "jinja2": "3.1.6", "filelock": "3.20.3", "torch": "2.10.0"}
 
 # --- device and precision --------------------------------------------------------------------------------------------
 
@@ -185,6 +188,17 @@ def versions() -> dict[str, str]:
 
     found = {"sparring": SPARRING_VERSION, "python": platform.python_version()}
     return found | {name: _version(name) for name in PACKAGES}
+
+
+def unsafe_packages() -> dict[str, str]:
+    """Return the installed packages with known holes, and the release to have at least."""
+    return {name: safe for name, safe in SAFE_FROM.items() if _older(_version(name), safe)}
+
+
+def _older(version: str, than: str) -> bool:
+    """Return whether a version is before another; one that is not known is not."""
+    mine, other = ([int(part) for part in re.findall(r"\d+", text.partition("+")[0])] for text in (version, than))
+    return bool(mine) and (mine + [0, 0, 0])[:3] < (other + [0, 0, 0])[:3]
 
 
 def _version(package: str) -> str:

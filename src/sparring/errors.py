@@ -4,6 +4,7 @@ One grammar for the command line and for Python: what is wrong, where, what came
 built-in exception that a Python user would expect (ValueError, FileNotFoundError and so on).
 """
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Generic, TypeVar
@@ -64,10 +65,25 @@ class MachineError(SparringError, OSError):
     exit_code = 5
 
 
+class NothingFitted(SparringError, RuntimeError):
+    """Every fit of a study failed: there is a report, and nothing in it."""
+
+    exit_code = 1
+
+
 class Diverged(SparringError, ArithmeticError):
     """Training could not be saved; it stopped at its best state."""
 
     exit_code = 6
+
+
+class DamageWarning(UserWarning):
+    """Something of a run or study is damaged and was walked back over; what was lost is made again."""
+
+
+def warn_of_damage(words: str) -> None:
+    """Warn with one line; the command line prints it as a note."""
+    warnings.warn(printable(words), DamageWarning, stacklevel=3)
 
 
 def printable(text: str) -> str:

@@ -3,8 +3,10 @@
 Everything in a recipe is a record. JSON may name only classes that carry `@record`; nothing is imported by name.
 """
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from enum import StrEnum
 from functools import cache, partial
 from types import UnionType
 from typing import (
@@ -182,7 +184,8 @@ def to_json(value: object, *, kinds: bool = True) -> Any:
 def from_json(data: object) -> Any:
     """Return the record that `to_json` made this of, also from a file with former names.
 
-    Raises FileFormatError for a class or field that does not exist.
+    Raises FileFormatError for a class or field that does not exist, a field that is missing, and a value that does not
+    fit its annotation.
     """
     if isinstance(data, list):
         return tuple(from_json(item) for item in data)
@@ -199,7 +202,40 @@ def from_json(data: object) -> Any:
     if unknown := [name for name in rest if name not in known]:
         problem = f"{kind} has no field {unknown[0]!r}{suggestion(unknown[0], known)}; it has {', '.join(known)}"
         raise FileFormatError("unknown-field", problem, fix=_OTHER_VERSION)
-    return cls(**rest)
+    for name, hint in hints_of(cls).items():
+        if name in rest and not may_be(rest[name], hint):
+            problem = f"{kind} has the {name} {rest[name]!r:.60}, which is not of its type"
+            raise FileFormatError("bad-field", problem, fix=_OTHER_VERSION)
+    try:
+        return cls(**rest)
+    except TypeError as error:  # a field is missing
+        raise FileFormatError("bad-field", f"{kind}: {error}", fix=_OTHER_VERSION) from error
+
+
+@cache
+def hints_of(cls: type) -> dict[str, Any]:
+    """Return field -> its annotation; nothing of a class whose annotations name what is imported for editors only."""
+    try:
+        return get_type_hints(cls)
+    except NameError:
+        return {}
+
+
+def may_be(value: object, hint: Any) -> bool:
+    """Return whether a value fits an annotation, as far as that can be seen from the value alone."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if hint in SIMPLE:
+        return SIMPLE[hint][1](value)
+    if origin is Literal:
+        return value in inner
+    if origin in (Union, UnionType):
+        return any(may_be(value, each) for each in inner)
+    if origin is tuple and isinstance(value, tuple):
+        each = [inner[0]] * len(value) if inner[-1] is ... else inner
+        return len(each) == len(value) and all(map(may_be, value, each))
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return value in set(hint)
+    return isinstance(value, hint) if isinstance(hint, type) and is_dataclass(hint) else origin is not tuple
 
 
 @record
@@ -244,11 +280,13 @@ class _Misfit(ValueError):
         self.place, self.id = place, id
 
 
+_LARGEST = sys.float_info.max  # JSON can say 1e999, and whole numbers that no float holds
+
 SIMPLE: dict[object, tuple[str, Callable[[object], bool]]] = {
     str: ("text", lambda v: isinstance(v, str)),
     bool: ("true or false", lambda v: isinstance(v, bool)),
     int: ("a whole number", lambda v: isinstance(v, int) and not isinstance(v, bool)),
-    float: ("a number", lambda v: isinstance(v, int | float) and not isinstance(v, bool)),
+    float: ("a number", lambda v: isinstance(v, int | float) and not isinstance(v, bool) and abs(v) <= _LARGEST),
     type(None): ("null", lambda v: v is None),
     object: ("anything", lambda v: True),
     Any: ("anything", lambda v: True),
@@ -273,6 +311,8 @@ def _reader(kind: object) -> Callable[[object], Any]:
         return lambda data: _of_type(data, str, "text") if data in inner else _refuse(data, " or ".join(inner))
     if origin in (Union, UnionType):
         return lambda data: _first_that_fits(data, [_reader(one) for one in inner])
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return lambda data: kind(data) if data in set(kind) else _refuse(data, " or ".join(kind))
     what, fits = SIMPLE[kind]
     return lambda data: data if fits(data) else _refuse(data, what)
 
@@ -285,6 +325,8 @@ def _record_reader(cls: "type[DataclassInstance]") -> Callable[[object], object]
     needed = [n for n, f in known.items() if f.default is MISSING and f.default_factory is MISSING]
 
     def read(data: object) -> object:
+        if isinstance(data, cls):
+            return data
         written = _of_type(data, dict, "an object")
         given = {str(name if name in known else former.get(name, name)): value for name, value in written.items()}
         if unknown := [name for name in given if name not in known]:

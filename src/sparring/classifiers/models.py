@@ -15,13 +15,15 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from .. import records
-from ..artifacts import read_artifact, write_artifact
+from ..artifacts import as_damage, quoted, read_artifact, write_artifact
 from ..data.notes import size_words
 from ..devices import SPARRING_VERSION, choose_device
-from ..errors import FileFormatError, MachineError, UsageError, printable
+from ..errors import FileFormatError, UsageError
 from ..features import seen_size
 from ..features.encoders import names_of
 from ..features.pretrained import BUILT_IN
+from ..nets.layers import DataSpec
+from ..nets.loading import checked_spec
 from .base import Classifier
 from .image_inputs import size_text
 from .methods import METHODS, Method
@@ -88,12 +90,15 @@ def load_model(folder: str | Path, *, pretrained: str | None = None, device: str
     choose_device(device)  # refused now, not at the first prediction
     found = read_artifact(folder, "classifier", fix="name a folder such as STUDY/model")
     config, arrays = found.config, found.tensors
-    try:
+    with as_damage(folder, "classifier"):
         cls = METHODS[config["method"]].estimator_class()
         parameters, state = (tree_from_json(config[key], arrays) for key in ("parameters", "state"))
         known = {field.name for field in fields(cls)}
         if not known >= parameters.keys() or not all(n.endswith("_") and n[0] != "_" for n in state):
             raise ValueError(f"{sorted(parameters.keys() - known)} are no parameters of {config['method']}")
+        for name, hint in records.hints_of(cls).items():
+            if name in parameters and not records.may_be(parameters[name], hint):
+                raise ValueError(f"{name} is {parameters[name]!r:.60}")
         estimator = cls(**parameters)
         estimator._restore(state)
         _refuse_full_size(estimator, METHODS[config["method"]], folder)
@@ -103,11 +108,6 @@ def load_model(folder: str | Path, *, pretrained: str | None = None, device: str
         if moved:  # its hash is still the one that is asked for
             vars(estimator)["encoder_"] = pretrained
         _try_out(estimator)
-    except (FileFormatError, MachineError):
-        raise
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:
-        what = f"the model in {folder} is damaged: its content does not fit together ({printable(str(error))[:200]})"
-        raise FileFormatError("model-damaged", what, fix="fit it again") from error
     if pretrained is not None and not moved:
         raise UsageError("no-encoder", f"the model in {folder} has no encoder", fix="leave out pretrained")
     return estimator
@@ -127,11 +127,14 @@ def _refuse_full_size(estimator: Classifier, row: Method, folder: Path) -> None:
 
 def _try_out(estimator: Classifier) -> None:
     """Predict one empty image, so that a model whose parts do not fit together is refused now, not in use."""
-    shape, classes = tuple(estimator.image_shape_), len(estimator.classes_)
-    if len(shape) != 3 or not all(isinstance(side, int) and 0 < side < 1 << 16 for side in shape):
+    shape, names, classes = tuple(estimator.image_shape_), estimator.class_names_, len(estimator.classes_)
+    if len(shape) != 3 or not all(type(side) is int for side in shape):
         raise ValueError(f"image shape {shape}")
+    checked_spec(DataSpec(shape[2], *shape[:2], classes))
+    if not all(isinstance(name, str) for name in names) or not len({*names}) == len(names) == classes:
+        raise ValueError(f"the names of {classes} classes are {names!r:.60}")
     proba = estimator.predict_proba(np.zeros((1, *shape), np.uint8))
-    if len(estimator.class_names_) != classes or proba.shape != (1, classes) or not np.isfinite(proba).all():
+    if proba.shape != (1, classes) or not np.isfinite(proba).all():
         raise ValueError(f"probabilities of shape {proba.shape} for {classes} classes")
 
 
@@ -254,9 +257,3 @@ def _limits_of_pretrained(estimator: Classifier) -> list[str]:
     encoder = getattr(estimator, "encoder_", None)
     names = [encoder] if encoder else names_of(getattr(estimator, "pretrained", BUILT_IN))
     return [IMAGENET if name == BUILT_IN else f"{OTHER} {quoted(Path(name).name)}." for name in names]
-
-
-def quoted(text: str) -> str:
-    """Return a name on one line that Markdown and HTML take as text."""
-    special = {character: f"&#{ord(character)};" for character in "<>&`*_[]|#\\"}
-    return "".join(special.get(character, character) for character in printable(text))

@@ -35,6 +35,7 @@ from ..images import to_unit
 from ..nets.classifiers import DeepCNN, SmallCNN
 from ..nets.efficientnet import EfficientNetLite0, seen_at
 from ..nets.layers import Architecture, DataSpec, channels_last, parameters
+from ..nets.loading import filled
 from .base import Classifier
 from .fit_record import Curves, FitRecord
 from .looks import Look, look_for
@@ -283,8 +284,7 @@ class NetworkClassifier(Classifier):
     def _built_network(self) -> DiscriminatorNet:
         """Return the fitted classifier as a module in eval mode."""
         if "_network" not in vars(self):
-            net = self.discriminator_.build(self.data_spec_)
-            net.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in self.weights_.items()})
+            net = filled(lambda: self.discriminator_.build(self.data_spec_), self.weights_)
             self._network = channels_last(net, choose_device(self.device)).eval()
         return self._network
 

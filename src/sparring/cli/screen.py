@@ -14,10 +14,12 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from ..errors import printable
+from ..files import csv_cell
 from ..records import News
 from ..records import Progress as Step
 from ..words import duration, percent
 
+CELL = 1000  # characters of a table's cell that are shown
 EVERY_SECONDS = 15.0  # between two plain lines of progress
 
 
@@ -44,29 +46,30 @@ class Screen:
 
     def command(self, text: str) -> None:
         """A command to copy: the terminal breaks it where it must, and no line end is put into it."""
-        self.results.print(f"  {text}", soft_wrap=True)
+        self.results.print(f"  {printable(text)}", soft_wrap=True)
 
     def show_json(self, value: Any) -> None:
-        sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        text = json.dumps(value, indent=1, ensure_ascii=not unicode_output(), allow_nan=False)
+        sys.stdout.write(_json_shown(text) + "\n")
 
     def csv(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """A table that another program reads: no cell is a formula to a spreadsheet, or steers a terminal."""
         writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
+        writer.writerows([csv_cell(cell) for cell in row] for row in (columns, *rows))
 
     def table(
         self, columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "", right: Container[str] = ()
     ) -> None:
         """A table of the result. Columns named in `right` are numbers, aligned there."""
         table = Table(
-            title=Text(title) if title else None, title_justify="left", title_style="bold", box=None, pad_edge=False,
-            padding=(0, 2, 0, 0), header_style="dim", show_header=any(columns),
+            title=Text(shown(title)) if title else None, title_justify="left", title_style="bold", box=None,
+            pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", show_header=any(columns),
         )  # fmt: skip
         for column in columns:
             numeric = column in right
-            table.add_column(Text(column), justify="right" if numeric else "left", no_wrap=numeric)
+            table.add_column(Text(shown(column)), justify="right" if numeric else "left", no_wrap=numeric)
         for row in rows:
-            table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
+            table.add_row(*(cell if isinstance(cell, Text) else Text(shown(str(cell), CELL)) for cell in row))
         with self.results.capture() as drawn:
             self.results.print(table)
         text = drawn.get()
@@ -77,8 +80,27 @@ class Screen:
         return Line(self, what)
 
 
+def shown(text: str, most: int | None = None) -> str:
+    """Return text whose lines stay lines, and in which nothing steers a terminal; at most so many characters."""
+    lines = "\n".join(map(printable, text.split("\n")))
+    return lines if most is None or len(lines) <= most else f"{lines[: most - 3]}..."
+
+
+def unicode_output() -> bool:
+    """Whether results may hold any character."""
+    return (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "").startswith("utf")
+
+
+def _json_shown(text: str) -> str:
+    """Return JSON that says the same, and in which nothing steers a terminal."""
+    if text.isascii():
+        return text
+    return "".join(c if c == "\n" or c.isprintable() else json.dumps(c)[1:-1] for c in text)
+
+
 def paragraph(to: Console, text: str, style: str) -> None:
     """Print text. A terminal gets its lines broken between words; a path or a word that is too long stays whole."""
+    text = shown(text)
     if to.is_terminal:
         wrapped = (fill(line, to.width, break_long_words=False, break_on_hyphens=False) for line in text.split("\n"))
         text = "\n".join(wrapped)
@@ -87,7 +109,20 @@ def paragraph(to: Console, text: str, style: str) -> None:
 
 def console(file) -> Console:
     """Colours only on a terminal; elsewhere nothing is cut to the width of a terminal that is not there."""
-    return Console(file=file, highlight=False, markup=False, emoji=False, width=None if file.isatty() else 160)
+    kind = _Results if file is sys.stdout else _Notes
+    return kind(file=file, highlight=False, markup=False, emoji=False, width=None if file.isatty() else 160)
+
+
+class _Results(Console):
+    def on_broken_pipe(self) -> None:
+        """Let the command end: whoever read its results has enough."""
+        raise BrokenPipeError
+
+
+class _Notes(Console):
+    def on_broken_pipe(self) -> None:
+        """Go on without: nobody reads the notes any more, and the work is not done."""
+        self.quiet = True
 
 
 class Line:
@@ -144,7 +179,7 @@ class Line:
         pace = (done - self.first) / max(now - self.begun, 1e-9)
         if left is None and total and pace > 0:
             left = (total - done) / pace
-        parts = [text, f"{duration(round(left))} left" if left is not None else ""]
+        parts = [printable(text), f"{duration(round(left))} left" if left is not None else ""]
         state = "  ".join(part for part in parts if part)
         if share is not None:
             done, total = 1000 * share, 1000.0

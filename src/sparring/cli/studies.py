@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from ..errors import UsageError, printable
+from ..errors import NothingFitted, UsageError, printable
 from ..files import new_file
-from ..words import percent
+from ..words import percent, plural
 from .app import app, go_on, stem, studies, typed
 from .drawings import StudyLine, draw_description, draw_plan, draw_summary
 from .screen import Screen
@@ -132,6 +132,9 @@ def compare(
         screen.show_json(to_json(summary, kinds=False))
     else:
         draw_summary(screen, summary, page)
+    if summary.errors and summary.recommended is None:
+        what = f"all {plural(len(summary.errors), 'fit')} of {out} failed: {summary.errors[0].reason}"
+        raise NothingFitted("all-failed", what, fix="mend that, and repeat the same command with --retry")
 
 
 @app.command(group=studies)

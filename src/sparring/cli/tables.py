@@ -68,7 +68,7 @@ def doctor(*, json: Flag = False):
     Args:
         json: print JSON.
     """
-    from ..devices import choose_device, cores, hardware, versions
+    from ..devices import choose_device, cores, hardware, unsafe_packages, versions
     from ..features.encoders import installed_encoders
     from ..games.recipes import RECIPES
     from ..games.training import fastest_precision
@@ -80,12 +80,20 @@ def doctor(*, json: Flag = False):
     other = "fp32" if precision == "bf16" else "bf16"
     why = f"measured on dcgan at 28x28: {other} is not faster (--precision overrides)"
     found = {"versions": versions(), "machine": hardware(), "device": device, "precision": precision, "why": why}
-    found |= {"jobs": cores(), "threads": 1, "pretrained": installed_encoders()}
+    found |= {
+        "unsafe": (unsafe := unsafe_packages()),
+        "jobs": cores(),
+        "threads": 1,
+        "pretrained": installed_encoders(),
+    }
     if json:
         screen.show_json(found)
         return
     machine = found["machine"]
     screen.table(("", ""), [(name, version) for name, version in found["versions"].items()], title="Versions")
+    if unsafe:
+        wanted = " ".join(f"'{name}>={release}'" for name, release in unsafe.items())
+        screen.line(f"\nKnown holes in what is installed, closed in later releases: pip install {wanted}", "yellow")
     screen.line()
     memory = f"{machine['memory_gib']} GiB" if machine["memory_gib"] else "unknown"
     gpu = "used, because there is one" if device != "cpu" else "no GPU that torch can use was found"

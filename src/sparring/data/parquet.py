@@ -5,7 +5,6 @@ ClassLabel; else `--label` names it. Class names come from the same metadata whe
 are strings name their classes. Files called train-*, test-*, validation-* (or in folders of these names) are the parts.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import DataError, suggestion
+from ..files import parse_json
 from ..images import Source
 from .arrays import first_line
 from .formats import LoadOptions
@@ -28,7 +28,13 @@ if TYPE_CHECKING:
 IMAGE_COLUMNS = ("image", "img", "picture", "jpg", "png")
 LABEL_COLUMNS = ("label", "labels", "class", "target", "category")
 MOST_CLASSES = 30  # different numbers in a column that may be the label though nothing says so
-ROWS_HELD = 512  # rows held encoded at a time
+ROWS_HELD = 512  # rows held encoded at a time, at most
+# What a file declares of itself is believed within these limits; a few bytes can ask for any memory.
+BYTES_HELD = 1 << 26  # of these rows
+LONGEST_LABEL = 1000  # characters
+BYTES_A_ROW = 16  # of a file, on average: a PNG of one pixel has 67
+FEW_ROWS = 10_000  # so many may have less
+LARGE, PACKED = 1 << 28, 20  # bytes of a column unpacked, and times its packed size: encoded images hardly pack
 
 
 def read_parquet(file: Path, options: LoadOptions) -> Listing:
@@ -83,7 +89,7 @@ def _named_error(path: Path) -> Iterator[None]:
 
     try:
         yield
-    except (arrow.ArrowException, OSError, ValueError) as error:
+    except (arrow.ArrowException, MemoryError, OSError, ValueError) as error:
         raise DataError("bad-parquet", f"cannot read {path}: {first_line(error)}", fix="get the file anew") from None
 
 
@@ -98,6 +104,7 @@ class _ParquetFile:
         with _named_error(path):
             self.file = ParquetFile(path)
         self.schema, self.rows = self.file.schema_arrow, self.file.metadata.num_rows
+        self.refuse_forged()
         self.image = self.pick_image()
         self.label: str | None = None
         self.part = part_in(self.name)
@@ -120,7 +127,7 @@ class _ParquetFile:
     def features(self) -> dict:
         """Return what the file says of its columns, as `datasets` writes it."""
         try:
-            found = json.loads((self.schema.metadata or {})[b"huggingface"])["info"]["features"]
+            found = parse_json((self.schema.metadata or {})[b"huggingface"])["info"]["features"]
         except (KeyError, TypeError, ValueError):
             return {}
         return found if isinstance(found, dict) else {}
@@ -148,7 +155,12 @@ class _ParquetFile:
 
         def holds_bytes(kind: "pyarrow.DataType") -> bool:
             if types.is_struct(kind):
-                return any(kind.field(i).name == "bytes" for i in range(kind.num_fields))
+                # of one kind only: text in its place would be taken for the path of a file
+                inner = [kind.field(i) for i in range(kind.num_fields) if kind.field(i).name == "bytes"]
+                return len(inner) == 1 and is_bytes(inner[0].type)
+            return is_bytes(kind)
+
+        def is_bytes(kind: "pyarrow.DataType") -> bool:
             return types.is_binary(kind) or types.is_large_binary(kind)
 
         fitting = [field.name for field in self.schema if holds_bytes(field.type)]
@@ -174,8 +186,7 @@ class _ParquetFile:
         """Return the class of every row, None where unlabelled. Raises DataError for labels beyond the names."""
         if self.label is None:
             return [None] * self.rows
-        with _named_error(self.path):
-            values = self.file.read(columns=[self.label]).column(0).to_pylist()
+        values = self.label_values(self.label)
         found = encode_labels(values, f"column {self.label} in {self.path}")
         if not found.text and names and (wrong := next((v for v in found.values.tolist() if v >= len(names)), None)):
             raise DataError(
@@ -185,6 +196,61 @@ class _ParquetFile:
             )
         shown = [names[int(value)] for value in found.values] if names and not found.text else found.names
         return [None if code == UNLABELLED else shown[code] for code in found.codes.tolist()]
+
+    def label_values(self, name: str) -> list[object]:
+        """Return the values of a column; one that repeats is held once. Raises DataError."""
+        from pyarrow import DictionaryArray, types
+        from pyarrow.parquet import ParquetFile
+
+        kind, values = self.schema.field(name).type, list[object]()
+        with _named_error(self.path):
+            text = types.is_string(kind) or types.is_binary(kind)
+            file = ParquetFile(self.path, read_dictionary=[name]) if text else self.file
+            for batch in file.iter_batches(batch_size=ROWS_HELD, columns=[name]):
+                column = batch.column(0)
+                if isinstance(column, DictionaryArray):
+                    held = column.dictionary.to_pylist()
+                    if any(len(value) > LONGEST_LABEL for value in held):
+                        raise self.forged(f"column {name} holds labels of more than {LONGEST_LABEL:,} characters")
+                    values += [None if place is None else held[place] for place in column.indices.to_pylist()]
+                else:
+                    values += column.to_pylist()
+        if len(values) != self.rows:
+            raise self.forged(f"it says that it has {self.rows:,} rows, and has {len(values):,} labels")
+        return values
+
+    # --- what a file declares of itself ---
+
+    def forged(self, what: str) -> DataError:
+        return DataError("bad-parquet", f"cannot read {self.path}: {what}", fix="get the file anew")
+
+    def refuse_forged(self) -> None:
+        """Raise DataError where what the file declares cannot be true, or would fill the memory."""
+        about = self.file.metadata
+        groups = [about.row_group(i) for i in range(about.num_row_groups)]
+        if self.rows != sum(group.num_rows for group in groups) or any(group.num_rows < 0 for group in groups):
+            raise self.forged(f"it says that it has {self.rows:,} rows, and its parts say otherwise")
+        size = self.path.stat().st_size
+        if self.rows > max(FEW_ROWS, size // BYTES_A_ROW):
+            raise self.forged(f"it says that it has {self.rows:,} rows, in {size:,} bytes")
+        if twice := [name for name, count in Counter(self.schema.names).items() if count > 1]:
+            raise self.forged(f"it has two columns {twice[0]!r}")
+        for group in groups:
+            for column in (group.column(i) for i in range(group.num_columns)):
+                packed, unpacked = column.total_compressed_size, column.total_uncompressed_size
+                if min(packed, unpacked) < 0 or (unpacked > LARGE and unpacked > PACKED * packed):
+                    raise self.forged(f"column {column.path_in_schema} would unpack {packed:,} bytes to {unpacked:,}")
+
+    def rows_held(self) -> int:
+        """Return how many rows may be read at once: each of them may be the largest value of its column."""
+        about = self.file.metadata
+        sizes = [
+            column.total_uncompressed_size
+            for group in (about.row_group(i) for i in range(about.num_row_groups))
+            for column in (group.column(i) for i in range(group.num_columns))
+            if column.path_in_schema.split(".")[0] == self.image
+        ]
+        return max(1, min(ROWS_HELD, BYTES_HELD // max(1, *sizes, 1)))
 
 
 class _ParquetImages:
@@ -200,10 +266,14 @@ class _ParquetImages:
 
     def batched(self) -> Iterator[list[bytes | None]]:
         for table in self.tables:
+            rows = 0
             with _named_error(table.path):
-                for batch in table.file.iter_batches(batch_size=ROWS_HELD, columns=[table.image]):
+                for batch in table.file.iter_batches(batch_size=table.rows_held(), columns=[table.image]):
                     column = batch.column(0)
+                    rows += len(column)
                     yield (column.field("bytes") if hasattr(column, "field") else column).to_pylist()
+            if rows != table.rows:
+                raise table.forged(f"it says that it has {table.rows:,} rows, and has fewer images")
 
     def read(self, row: int) -> Source:
         if row < self.start:

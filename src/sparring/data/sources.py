@@ -1,5 +1,6 @@
 """What the user named -> ImageSet. The kind of a source is recognised by its content, not by its name."""
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -226,7 +227,7 @@ def _list_files(paths: Sequence[str | Path], follow_links: bool) -> Listing:
     for path in map(Path, paths):
         if path.is_dir():
             tree = folder_tree(path, follow_links=follow_links)
-            files += [(f"{path}/{image}", path / image) for image in tree.images]
+            files += [(f"{path}/{image}", Path(os.fsdecode(tree.read(image)))) for image in tree.images]
             others += [f"{path}/{other}" for other in tree.others]
             links += [f"{path}/{link}" for link in tree.links]
             bad_files += [(f"{path}/{bad}", reason) for bad, reason in tree.bad_files]

@@ -32,6 +32,8 @@ HIDDEN = "hidden or system files"
 LINK_OUT = "a link that leads out of the folder, not followed"
 FOLLOW_LINKS = "--follow-links follows the links (in Python follow_links=True)"
 NOWHERE = "links that lead nowhere"
+MOST_MEMBERS = 1_000_000  # of a zip
+LARGE_TOTAL, MOST_RATIO = 1 << 28, 100  # bytes of all members unpacked, and times the size of the zip
 SPECIAL = "pipes, sockets and devices"
 
 
@@ -143,6 +145,7 @@ def zip_tree(file: Path, inside: str) -> Tree:
         archive = zipfile.ZipFile(file)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise DataError("bad-zip", f"cannot read {file}: {error}", fix="make the zip again") from None
+    _refuse_bomb(file, archive)
     members: dict[str, zipfile.ZipInfo] = {}
     name = shown_path(f"{file}/{inside}" if inside else str(file))
     tree = Tree(top=name, name=file.stem, read=lambda path: zip_member(archive, members[path]))
@@ -186,6 +189,15 @@ def _member_start(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
             return file.read(START)
     except Exception:  # as in zip_member
         return b""
+
+
+def _refuse_bomb(file: Path, archive: zipfile.ZipFile) -> None:
+    """Raise DataError for a zip that would unpack to very much more than it is, or holds too many members."""
+    members, packed = archive.infolist(), file.stat().st_size
+    total = sum(member.file_size for member in members)
+    if len(members) > MOST_MEMBERS or (total > LARGE_TOTAL and total > MOST_RATIO * packed):
+        what = f"{file} would unpack {packed / 2**20:,.1f} MiB to {len(members):,} files of {total / 2**20:,.0f} MiB"
+        raise DataError("zip-bomb", what, fix="if you trust it, unpack it and pass the folder")
 
 
 def _folders(archive: zipfile.ZipFile) -> set[str]:
@@ -241,7 +253,7 @@ def image_files(named: Sequence[str | Path], *, follow_links: bool = False) -> N
     for path in map(Path, named):
         if path.is_dir():
             tree = folder_tree(path, follow_links=follow_links)
-            found.images += [path / image for image in tree.images]
+            found.images += [Path(os.fsdecode(tree.read(image))) for image in tree.images]  # names may not be Unicode
             reasons = [(other, _why_no_image(other)) for other in tree.others] + tree.bad_files
             reasons += [(link, LINK_OUT) for link in tree.links]
             found.left_out += [(path / other, reason) for other, reason in sorted(reasons)]

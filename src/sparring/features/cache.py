@@ -8,25 +8,35 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from filelock import FileLock, Timeout
 
-from ..errors import MachineError
-from ..files import TEMPORARY, atomic_file, cache_folder
+from ..errors import FileFormatError, MachineError
+from ..files import (
+    PRIVATE,
+    PRIVATE_FOLDER,
+    TEMPORARY,
+    atomic_file,
+    cache_folder,
+    content_hash,
+    make_folder,
+    read_arrays,
+)
 
 Arrays = dict[str, np.ndarray]
 
 DISK_LIMIT = 4 << 30  # bytes that the user's cache may take on the disk
+SEAL = "sparring-seal"  # the array of a file that says what belongs into it
 ABANDONED = 3600.0  # seconds after which a half-written file belongs to a process that is dead
 
 
 class Cache:
     """Arrays by key, the most recently used kept in memory up to `limit` bytes; in `folder` too where one is set.
 
-    A study sets `folder`, so that its processes compute features and graphs once. Files are .npz without pickle,
-    written whole or not at all, so several processes may read and write at once; what cannot be read is computed again.
+    A study sets `folder`, so that its processes compute features and graphs once. Files are .npz without pickle, for
+    their owner alone, written whole or not at all, so several processes may read and write at once. Each has a hash of
+    its key and its content: what is damaged, or lies under another key, is computed again.
     Processes that ask for the same at once compute it once: the first does, the others wait for it.
     `disk`: bytes that the folder may hold; beyond them the files that were not used for longest are dropped.
     """
@@ -64,8 +74,8 @@ class Cache:
         """Let one process at a time compute what has this name: the others wait, and then read it."""
         lock = None
         if self.folder is not None:
-            with suppress(OSError):
-                self.folder.mkdir(parents=True, exist_ok=True)
+            with suppress(OSError):  # a MachineError is one
+                make_folder(self.folder, mode=PRIVATE_FOLDER)
                 lock = FileLock(self.folder / f"{name}.lock")
                 with suppress(Timeout):
                     lock.acquire(timeout=ABANDONED)
@@ -89,13 +99,16 @@ class Cache:
         return arrays
 
     def _read(self, name: str) -> Arrays | None:
+        """Return what the file of this name holds; None where there is none, or it holds something else."""
         path = self.folder / f"{name}.npz" if self.folder else None
         if path is None or not path.exists():
             return None
         try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                found = {key: arrays[key] for key in arrays.files}
-        except (OSError, ValueError, EOFError, KeyError, BadZipFile):
+            found = read_arrays(path, most=DISK_LIMIT)
+        except (FileFormatError, OSError):
+            return None
+        seal = found.pop(SEAL, None)
+        if seal is None or seal.tobytes().decode("ascii", "replace") != _sealed(name, found):
             return None
         with suppress(OSError):
             path.touch()  # used now: the last to be dropped
@@ -104,10 +117,12 @@ class Cache:
     def _write(self, name: str, arrays: Arrays) -> None:
         if self.folder is None:
             return
+        seal = np.frombuffer(_sealed(name, arrays).encode("ascii"), np.uint8)
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with atomic_file(self.folder / f"{name}.npz") as temporary, temporary.open("wb") as file:
-                np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
+            make_folder(self.folder, mode=PRIVATE_FOLDER)
+            place = self.folder / f"{name}.npz"
+            with atomic_file(place, mode=PRIVATE) as temporary, temporary.open("wb") as file:
+                np.savez(file, **{SEAL: seal}, **arrays)  # pyright: ignore[reportArgumentType]
             self._shrink(name)
         except (MachineError, OSError):
             pass  # a cache that cannot be written is only slower
@@ -138,7 +153,11 @@ class Cache:
 
 
 def _name(key: tuple) -> str:
-    return hashlib.blake2b(repr((1, key)).encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b(repr((2, key)).encode(), digest_size=16).hexdigest()
+
+
+def _sealed(name: str, arrays: Arrays) -> str:
+    return content_hash(name, *(part for key in sorted(arrays) for part in (key, arrays[key])))
 
 
 CACHE = Cache()

@@ -154,6 +154,8 @@ def weights_hash(files: list[Path]) -> str:
     """Return the SHA-256 of one file, as sha256sum prints it; of several that of their hashes one after the other."""
     digests = []
     for path in files:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise FileFormatError("encoder-missing", f"{path} is not a file", fix="fetch the whole model again")
         try:
             with path.open("rb") as file:
                 digests.append(hashlib.file_digest(file, "sha256").hexdigest())
@@ -185,7 +187,7 @@ def read_config(path: Path, says: str) -> dict[str, Any]:
             f"{path.parent} holds no {path.name}, which says {says}",
             fix="add the file of the model that was published",
         )
-    content = read_json(path)
+    content = read_json(path.resolve())  # in the hub's cache it is a link
     if not isinstance(content, dict):
         raise FileFormatError("bad-encoder", f"{path} is not a JSON object", fix="fetch the whole model again")
     return content

@@ -62,7 +62,8 @@ class R3Generator(nn.Module):
         super().__init__()
         widths = spec.widths(data_spec)[::-1]
         height, width = (math.ceil(side / 2 ** (len(widths) - 1)) for side in (data_spec.height, data_spec.width))
-        self.start = nn.Parameter(torch.randn(1, widths[0], height, width))
+        self.start = nn.Parameter(torch.empty(1, widths[0], height, width))
+        nn.init.normal_(self.start)
         self.first = scaled(nn.Linear(inputs, widths[0], bias=False), 1.0)
         layers = spec.stage(widths[0], len(widths))
         for a, b in zip(widths, widths[1:], strict=False):

@@ -25,6 +25,8 @@ def write(folder: str | os.PathLike) -> Path:
     """
     folder = Path(folder)
     path = folder / "report.html"
+    if any((folder / name).is_file() for name in ("recipe.json", "summary.json")):
+        files.refuse_links(folder)
     for name, page in _pages(folder):
         files.write_text(folder / name, page)
     return path
@@ -48,7 +50,13 @@ def _pages(folder: Path) -> Iterator[tuple[str, str]]:
     from .mistakes_page import mistakes_page
     from .study_page import study_page
 
+    def damaged(reason: str) -> FileFormatError:
+        fix = "repeat the command sparring compare, which writes it again"
+        return FileFormatError("study-damaged", f"the study in {folder} is damaged: {reason}", fix=fix)
+
     summary = Summary.read(folder)
-    if (page := mistakes_page(summary)) is not None:
-        yield PAGE, page
-    yield "report.html", study_page(summary)
+    with files.fitting_together(damaged):
+        pages = mistakes_page(summary), study_page(summary)
+    if pages[0] is not None:
+        yield PAGE, pages[0]
+    yield "report.html", pages[1]

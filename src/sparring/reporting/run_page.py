@@ -27,6 +27,7 @@ from .svg import COLOUR
 from .typography import shown
 
 MOMENTS = 8  # of the samples over time
+LARGEST_TILES = 1 << 26  # bytes of the samples of a moment
 TILES = 10  # images of a moment
 # events that get a number and a line in the curves
 MARKED = (EventKind.WARNING, EventKind.WENT_BACK, EventKind.DIVERGED)
@@ -180,7 +181,16 @@ def read_run(folder: Path) -> RunFiles:
 
     Raises FileFormatError where recipe.json or data.json is absent or damaged.
     """
-    recipe, data = (_mapping(files.read_json(folder / name), folder / name) for name in ("recipe.json", "data.json"))
+
+    def damaged(reason: str) -> FileFormatError:
+        return FileFormatError("run-damaged", f"the run in {folder} is damaged: {reason}", fix="restore its files")
+
+    recipe, data = (files.read_object(folder / name) for name in ("recipe.json", "data.json"))
+    with files.fitting_together(damaged):
+        return _run_files(folder, recipe, data)
+
+
+def _run_files(folder: Path, recipe: files.JsonObject, data: files.JsonObject) -> RunFiles:
     curves = [
         read_record(CurveName, {k: v for k, v in curve.items() if k != "kind"}, name="recipe.json")
         for curve in _field(recipe, "curves") or []
@@ -202,12 +212,6 @@ def read_run(folder: Path) -> RunFiles:
 
 def _texts(value: object, name: str) -> tuple[str, ...]:
     return tuple(str(text) for text in _field(value, name) or ())
-
-
-def _mapping(value: object, path: Path) -> files.JsonObject:
-    if not isinstance(value, dict):
-        raise FileFormatError("bad-json", f"{path} holds no JSON object", fix="train again in another folder")
-    return value
 
 
 def _rows(path: Path) -> list[files.JsonObject]:
@@ -335,11 +339,10 @@ def tiles(picture: Path) -> np.ndarray | None:
     None where there is none (versions before kept the picture only) or it is damaged.
     """
     try:
-        with np.load(picture.with_suffix(".npz"), allow_pickle=False) as found:
-            images = found["images"]
-    except (OSError, ValueError, KeyError):
+        images = files.read_arrays(picture.with_suffix(".npz"), most=LARGEST_TILES).get("images")
+    except FileFormatError:
         return None
-    return images if images.ndim == 5 and images.dtype == np.uint8 and images.size else None
+    return images if images is not None and images.ndim == 5 and images.dtype == np.uint8 and images.size else None
 
 
 def history(run: RunFiles) -> History | None:

@@ -26,7 +26,7 @@ from ..nets.layers import DataSpec
 from ..records import OnProgress, no_progress, walk
 from .checkpoints import monitor_record, same_recipe
 from .defaults import find_recipe, with_augment
-from .folder import Run, checkpoint_folders
+from .folder import RECIPE, Run, checkpoint_folders
 from .history import EVENTS, LOG, Event, EventKind, LogLine, RunSettings, read_log
 from .monitor import Monitor
 from .own_code import own_code
@@ -176,7 +176,8 @@ def train_steps(
     with files.locked(run.folder):
         files.remove_leftovers(run.folder)
         files.remove_leftovers(run.folder / "checkpoints")
-        state, rest = _resumed(run, device)
+        damage: list[str] = []
+        state, rest = _resumed(run, device, damage.append)
         monitor = None
         if options.monitor:
             monitor = Monitor(
@@ -185,10 +186,10 @@ def train_steps(
                 record=monitor_record(rest),
             )  # fmt: skip
             check_start(run, state, monitor, imageset.images)
-        news = [f"recipe {name}: {reason}"] * bool(reason) + [changed] * bool(changed)
+        news = [f"recipe {name}: {reason}"] * bool(reason) + [changed] * bool(changed) + damage
         news += unpaired(imageset, source) if source is not None and "pairs" in recipe.pools else []
         yield from _Loop(
-            run, state, trained, monitor, rest["seconds"], options.minutes, stop, save_seconds, news
+            run, state, trained, monitor, rest.get("seconds", 0.0), options.minutes, stop, save_seconds, news
         ).steps()
 
 
@@ -200,7 +201,7 @@ def _in_batches(recipe: Recipe, batch: int) -> Recipe:
 
 def _opened(run: Run, *, device: str) -> Run:
     """Return the run as its folder has it, or write it there if the folder is new."""
-    if (run.folder / "recipe.json").exists():
+    if (run.folder / RECIPE).exists():
         there = _same_run(run)
         if run.settings.images > there.settings.images:
             there = replace(there, settings=replace(there.settings, images=run.settings.images))
@@ -215,9 +216,9 @@ def _opened(run: Run, *, device: str) -> Run:
 
 def _same_run(run: Run) -> Run:
     """Return the run in this folder. Raises UsageError or DataError where it was started otherwise."""
-    own = files.read_json(run.folder / "recipe.json").get("own")
+    own = files.read_object(run.folder / RECIPE).get("own")
     if own != (run.own and run.own.to_json()):
-        code = own["file"] if own else "no code of its own"
+        code = str(own.get("file")) if isinstance(own, dict) else "no code of its own"
         raise _other_run(run, f"{code}, in another version" if own and run.own else code)
     there = Run.read(run.folder)
     scheduled = any(isinstance(p, Schedule) for p in walk(run.recipe))
@@ -251,12 +252,13 @@ def _other_run(run: Run, what: str) -> UsageError:
     )
 
 
-def _resumed(run: Run, device: str) -> tuple[State, files.JsonObject]:
+def _resumed(run: Run, device: str, on_damage: Callable[[str], object]) -> tuple[State, files.JsonObject]:
     """Return the state to go on from, and what else its checkpoint says.
 
-    What was written later is cut back to it: log, events, copies and samples.
+    What was written later is cut back to it: log, events, copies and samples. `on_damage` is told of each checkpoint
+    that was walked back over.
     """
-    found = run.newest(device=device)
+    found = run.newest(device=device, on_damage=on_damage)
     if found is None:
         found = new_state(run.recipe, run.data_spec, seed=run.settings.seed, device=device), {"seconds": 0.0}
     state, rest = found

@@ -12,9 +12,10 @@ picture or a checkpoint is due beside those of certain rounds, and when a run pa
 import base64
 import html
 import math
+import os
 import re
 import shutil
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,19 +23,22 @@ import numpy as np
 
 from .. import files
 from ..data.notes import DataNotes
-from ..errors import FileFormatError, UsageError
+from ..errors import FileFormatError, UsageError, warn_of_damage
 from ..games.builders import Recipe
 from ..games.curve_names import all_curves
 from ..games.training import Data, State
 from ..images import grid, save_png
 from ..nets.layers import DataSpec
+from ..nets.loading import checked_spec
 from ..records import as_python, from_json, read_record, to_json
-from .checkpoints import FORMAT, STATE, load_state, monitor_record, save_state
+from .checkpoints import copies_named, load_state, save_state
 from .history import Event, RunSettings, from_mapping, read_events
 from .own_code import OwnCode, admit, foreign_modules
-from .sampler import Sampler, draw, load_generator, save_generator
+from .sampler import Sampler, class_names, draw, load_generator, save_generator
 from .translator import preview, save_translators
 
+RECIPE, DATA = "recipe.json", "data.json"
+RUN_FORMAT = 1  # of these two
 KEEP = 3  # checkpoints
 COLUMNS = 8  # of the samples that a run shows
 
@@ -62,28 +66,35 @@ class Run:
         Raises FileFormatError when the folder holds no run, UsageError when it needs code that is not trusted.
         """
         folder = Path(folder)
-        if not (folder / "recipe.json").exists() or not (folder / "data.json").exists():
+        if not all(os.path.lexists(folder / name) for name in (RECIPE, DATA)):
             raise FileFormatError(
                 "not-a-run",
                 f"{folder} holds no training run: it lacks recipe.json or data.json",
                 fix="pass the folder that `sparring train` wrote",
             )
-        recipe, data = files.read_json(folder / "recipe.json"), files.read_json(folder / "data.json")
+        files.refuse_links(folder)
+        recipe, data = (_read_description(folder / name) for name in (RECIPE, DATA))
         own = admit(folder, recipe.get("own"), trust_code=trust_code)
-        settings = from_mapping(RunSettings, recipe["settings"])
-        try:
-            read = from_json(recipe["recipe"])
-        except FileFormatError as error:
-            if not recipe.get("modules"):
-                raise
-            what = f"the recipe of {folder} uses classes that are defined outside sparring"
-            fix = f"import the module that defines them first: {', '.join(recipe['modules'])}"
-            if "__main__" in recipe["modules"]:
-                fix = "run the cells or lines that define them first; of a recipe file, my.py:recipe, a copy is kept"
-            raise FileFormatError("own-code", what, fix=fix) from error
-        spec, classes = from_json(data["facts"]), tuple(data["classes"])
-        notes = read_record(DataNotes, data.get("notes", {}), name=f"{folder / 'data.json'}")
-        return cls(folder, read, spec, classes, data["fingerprint"], settings, own, notes)
+
+        def damaged(reason: str) -> FileFormatError:
+            fix = "restore the folder, or train again in another one"
+            return FileFormatError("run-damaged", f"the run in {folder} is damaged: {reason}", fix=fix)
+
+        with files.fitting_together(damaged):
+            settings = from_mapping(RunSettings, recipe["settings"])
+            modules = [str(name) for name in recipe.get("modules") or ()]
+            try:
+                read = from_json(recipe["recipe"])
+            except FileFormatError as error:
+                if not modules:
+                    raise
+                raise _own_classes(folder, modules) from error
+            spec = checked_spec(from_json(data["facts"]))
+            if not isinstance(read, Recipe) or not isinstance(data["fingerprint"], str):
+                raise ValueError("it does not describe a recipe and its data")
+            notes = read_record(DataNotes, data.get("notes", {}), name=str(folder / DATA))
+            classes = class_names(data["classes"], spec)
+            return cls(folder, read, spec, classes, data["fingerprint"], settings, own, notes)
 
     def write(self) -> None:
         """Write recipe.json, data.json and the copy of the run's own code."""
@@ -92,11 +103,11 @@ class Run:
             self.own.write(self.folder)
         data = {"facts": to_json(self.data_spec), "classes": list(self.classes), "fingerprint": self.fingerprint}
         notes = to_json(self.notes, kinds=False)
-        files.write_json(self.folder / "data.json", {"format": FORMAT, **data, "notes": notes})
-        recipe = {"format": FORMAT, "settings": asdict(self.settings), "recipe": to_json(self.recipe)}
+        files.write_sealed(self.folder / DATA, {"format": RUN_FORMAT, **data, "notes": notes})
+        recipe = {"format": RUN_FORMAT, "settings": asdict(self.settings), "recipe": to_json(self.recipe)}
         recipe["curves"] = [to_json(curve) for curve in all_curves(self.recipe)]
         own = {"own": self.own.to_json()} if self.own else {"modules": foreign_modules(self.recipe)}
-        files.write_json(self.folder / "recipe.json", recipe | {"python": self._python()} | own)
+        files.write_sealed(self.folder / RECIPE, recipe | {"python": self._python()} | own)
 
     def _python(self) -> str:
         """Return the recipe as Python that can be pasted; its own classes are imported from the user's file."""
@@ -115,11 +126,27 @@ class Run:
     def copy(self, at: int) -> Path:
         return self.folder / "copies" / f"step-{at:08d}"
 
-    def newest(self, *, device: str = "cpu") -> tuple[State, dict] | None:
-        """Return the newest state that verifies, walking back over damaged ones; None when there is none."""
+    def newest(
+        self, *, device: str = "cpu", on_damage: Callable[[str], object] = warn_of_damage
+    ) -> tuple[State, files.JsonObject] | None:
+        """Return the newest state that verifies; None when there is no checkpoint.
+
+        Damaged ones are walked back over, and `on_damage` is told of each. Raises FileFormatError where none verifies.
+        """
+        faults: list[FileFormatError] = []
         for folder in reversed(self.checkpoints):
-            with suppress(FileFormatError):
-                return load_state(self.recipe, folder, device=device)
+            try:
+                found = load_state(self.recipe, folder, device=device)
+            except FileFormatError as error:
+                faults.append(error)
+                continue
+            for fault in faults:
+                on_damage(f"{fault.problem}; the run goes on from {folder.name}")
+            return found
+        if faults:
+            what = f"none of the {len(faults)} checkpoints of {self.folder} can be read: {faults[0].problem}"
+            fix = f"restore one of them; or delete {self.folder / 'checkpoints'}, and the run starts from the beginning"
+            raise FileFormatError("bad-checkpoints", what, fix=fix)
         return None
 
     def save(self, state: State, seconds: float, monitor: dict | None = None) -> Path:
@@ -133,8 +160,7 @@ class Run:
             shutil.rmtree(old)
         needed = set()
         for checkpoint in self.checkpoints:
-            record = monitor_record(files.read_json(checkpoint / STATE))
-            needed |= {self.copy(at) for at, _ in record.get("copies", [])}
+            needed |= {self.copy(at) for at in copies_named(checkpoint)}
         for old in set(checkpoint_folders(self.folder / "copies")) - needed:
             shutil.rmtree(old)
         return folder
@@ -197,12 +223,30 @@ class Run:
         status = events[-1].event.value if events else "not started"
         title = f"{self.settings.recipe_name} on {self.settings.source}: {status}"
         shown = sorted((self.folder / "samples").glob("images-*.png"))
-        picture = base64.b64encode(shown[-1].read_bytes()).decode() if shown else ""
+        picture = base64.b64encode(files.read_bytes(shown[-1])).decode() if shown else ""
         image = f'<br><img alt="samples" src="data:image/png;base64,{picture}">' if shown else ""
         return f"<div>{html.escape(title)} ({html.escape(str(self.folder))}){image}</div>"
 
     def event(self, event: Event) -> None:
         event.append(self.folder)
+
+
+def _read_description(path: Path) -> files.JsonObject:
+    """Return what recipe.json or data.json says. Raises FileFormatError where it is damaged or of a later version."""
+    found = files.read_object(path)
+    if found.get("format", RUN_FORMAT) != RUN_FORMAT:
+        what = f"{path} has format {found['format']!r:.40}, this version reads {RUN_FORMAT}"
+        raise FileFormatError("run-version", what, fix="use the version of sparring that wrote it")
+    return found
+
+
+def _own_classes(folder: Path, modules: list[str]) -> FileFormatError:
+    fix = f"import the module that defines them first: {', '.join(modules)}"
+    if "__main__" in modules:
+        fix = "run the cells or lines that define them first; of a recipe file, my.py:recipe, a copy is kept"
+    return FileFormatError(
+        "own-code", f"the recipe of {folder} uses classes that are defined outside sparring", fix=fix
+    )
 
 
 def checkpoint_folders(folder: Path) -> list[Path]:
@@ -216,6 +260,8 @@ def read_generator(folder: Path | str, *, trust_code: bool = False) -> Sampler:
     Raises FileFormatError where there is none, UsageError where it needs code that is not trusted.
     """
     folder = Path(folder)
+    if os.path.lexists(folder / RECIPE):
+        files.refuse_links(folder)
     for place in (folder / "model", folder):
         if (place / "config.json").exists():
             return load_generator(place, trust_code=trust_code)
@@ -231,7 +277,7 @@ def open_generator(run: Run | Path | str, *, trust_code: bool = False) -> Sample
     """Return the generator of a run or a model folder. Raises UsageError for what makes images from images."""
     folder = run.folder if isinstance(run, Run) else Path(run)
     for place in (folder / "recipe.json", folder / "config.json"):
-        if place.is_file() and '"Translator"' in place.read_text(encoding="utf-8", errors="replace"):
+        if place.is_file() and b'"Translator"' in files.read_bytes(place):
             raise UsageError(
                 "no-latents",
                 f"{folder} makes images from images, so it has no noise to draw from",

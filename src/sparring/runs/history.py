@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from .. import files
+from ..records import read_record
 
 EVENTS, LOG = "events.jsonl", "log.jsonl"
 Value = TypeVar("Value")
@@ -18,9 +19,9 @@ Value = TypeVar("Value")
 
 def from_mapping(kind: type[Value], data: files.JsonObject) -> Value:
     """Return the dataclass `kind` from JSON. Keys that it does not know are left out, fields that are not there keep
-    their defaults."""
+    their defaults. Raises FileFormatError for a value of another type."""
     known = {f.name for f in fields(kind)}  # type: ignore[arg-type]
-    return kind(**{name: value for name, value in data.items() if name in known})
+    return read_record(kind, {name: value for name, value in data.items() if name in known}, name="a run")
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class RunSettings:
 
 def read_settings(folder: Path | str) -> RunSettings:
     """Return the settings of a run; nothing of its recipe is read."""
-    return from_mapping(RunSettings, files.read_json(Path(folder) / "recipe.json")["settings"])
+    settings = files.read_object(Path(folder) / "recipe.json").get("settings")
+    return from_mapping(RunSettings, settings if isinstance(settings, dict) else {})
 
 
 class EventKind(StrEnum):
@@ -92,8 +94,8 @@ def _event(line: files.JsonObject) -> Event:
     kind, words = str(line.get("event")), line.get("words") or ""
     if kind not in set(EventKind):
         kind, words = EventKind.TIME_OVER, kind
-    named = tuple(map(str, signals)) if isinstance(signals, list) else ()
-    return replace(from_mapping(Event, line), event=EventKind(kind), words=str(words), signals=named)
+    named = list(map(str, signals)) if isinstance(signals, list) else []
+    return from_mapping(Event, {**line, "event": kind, "words": str(words), "signals": named})
 
 
 @dataclass(frozen=True)

@@ -390,7 +390,7 @@ def refresh_views(folder: Path, nearest: object = None) -> None:
 def views_are_current(sampler: Sampler, run: Path) -> bool:
     """Whether run/inside shows this generator as it is now."""
     path = run / "inside" / "views.json"
-    return path.is_file() and files.read_json(path).get("generator") == generator_hash(sampler)
+    return path.is_file() and files.read_object(path).get("generator") == generator_hash(sampler)
 
 
 def generator_hash(sampler: Sampler) -> str:

@@ -6,7 +6,6 @@ a run needs the file. The run keeps a copy in `own/` and its SHA-256 in recipe.j
 
 import sys
 import traceback
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -84,7 +83,7 @@ def foreign_modules(value: object) -> list[str]:
     return sorted({m for m in (type(item).__module__ for item in walk(value)) if m.split(".")[0] != "sparring"})
 
 
-def admit(run: Path, entry: Mapping[str, str] | None, *, trust_code: bool) -> OwnCode | None:
+def admit(run: Path, entry: object, *, trust_code: bool) -> OwnCode | None:
     """Return the run's own code, ready for use; None where it has none.
 
     It is run where the same content ran in this process before, or the caller trusts it. Raises UsageError without
@@ -92,12 +91,13 @@ def admit(run: Path, entry: Mapping[str, str] | None, *, trust_code: bool) -> Ow
     """
     if entry is None:
         return None
-    path = run / FOLDER / Path(entry["file"]).name
+    named, wanted = (entry.get(name) for name in ("file", "sha256")) if isinstance(entry, dict) else (None, None)
+    path = files.inside(run / FOLDER, named)
     try:
-        digest = files.sha256_of(path.read_bytes())
+        digest = files.sha256_of(files.read_bytes(path))
     except OSError as error:
         raise FileFormatError("own-code", f"cannot read {path}, the code of this run", fix="restore it") from error
-    if digest != entry["sha256"]:
+    if digest != wanted:
         what = f"{path} is not the code that {run} was trained with: its hash differs"
         raise FileFormatError("own-code", what, fix="restore the file, or train again in another folder")
     if digest not in _executed and not trust_code:

@@ -5,12 +5,11 @@ checkpoint, so a run that is killed in the middle of a rollback decides the same
 the best state is exported and the run ends with exit code 6.
 """
 
-from contextlib import suppress
 from typing import NoReturn
 
 import numpy as np
 
-from ..errors import Diverged, FileFormatError
+from ..errors import Diverged, FileFormatError, warn_of_damage
 from ..files import JsonObject
 from ..games.training import State, new_state
 from .checkpoints import fill, load_state, monitor_record, save_state, tensors
@@ -75,9 +74,12 @@ def _newest_good(run: Run, state: State, monitor: Monitor) -> tuple[State, JsonO
     device = str(next(p.device for net in state.nets.values() for p in net.parameters()))
     for at, good in reversed(monitor.record.copies):
         if good:
-            with suppress(FileFormatError):
+            try:
                 found, rest = load_state(run.recipe, run.copy(at), device=device)
-                return found, monitor_record(rest)
+            except FileFormatError as error:
+                warn_of_damage(f"{error.problem}; training goes back further")
+                continue
+            return found, monitor_record(rest)
     return new_state(run.recipe, run.data_spec, seed=run.settings.seed, device=device), {}
 
 

@@ -14,14 +14,17 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from .. import files, keyed_random
-from ..artifacts import read_artifact, write_artifact
+from ..artifacts import as_damage, quoted, read_artifact, write_artifact
 from ..errors import UsageError, pick
 from ..games.players import Generator
 from ..images import grid, save_png, to_uint8
 from ..nets.layers import DataSpec
+from ..nets.loading import checked_spec
 from ..records import from_json, to_json
-from .checkpoints import fill_network, network_arrays
+from .checkpoints import network_arrays, read_network
 from .own_code import admit, own_code
+
+PIXELS_AT_ONCE = 1 << 20  # of the images that a generator makes in one go: 256 of 64x64
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,7 @@ class Sampler:
             raise UsageError("count", f"cannot draw {count} images", fix="ask for 1 image or more")
         self.takes(labels=labels is not None, codes=codes is not None)
         chosen = {"labels": labels, "codes": codes, "truncation": truncation}
-        return draw(self.G, self.spec, count, **chosen, key=seed, first=first)
+        return draw(self.G, self.spec, count, **chosen, key=seed, first=first, batch=self.at_once(256, PIXELS_AT_ONCE))
 
     def latents(self, index: Tensor | int, *, seed: int = 0, **chosen: Any) -> Latents:
         """Of the images with these numbers (of the first so many, if one number) as `draw` makes them."""
@@ -149,7 +152,11 @@ class Sampler:
 
     def render(self, points: Latents) -> np.ndarray:
         """uint8 [N,H,W,C]."""
-        return render(self.G, points)
+        return render(self.G, points, batch=self.at_once(256, PIXELS_AT_ONCE))
+
+    def at_once(self, most: int, pixels: int) -> int:
+        """How many images have at most so many pixels together: 1 to `most`."""
+        return max(1, min(most, pixels // (self.data_spec.height * self.data_spec.width)))
 
     def takes(self, *, labels: bool = False, codes: bool = False, continuous: bool = False) -> None:
         """Raises UsageError where this generator lacks what is asked for."""
@@ -184,10 +191,11 @@ def save_generator(
     G: nn.Module, spec: Generator, data_spec: DataSpec, classes: tuple[str, ...], folder: Path, **about: Any
 ):
     """Writes a model folder and returns it."""
+    method, source = (quoted(about.get(name, "")) for name in ("recipe_name", "source"))
     card = f"""# A generator of {data_spec.height}x{data_spec.width} images
 
-Trained with `{about.get("recipe_name", "")}` ({about.get("source", "")}) on {about.get("images", 0):,} images.
-Classes: {", ".join(classes) or "none"}.
+Trained with {method} ({source}) on {about.get("images", 0):,} images.
+Classes: {", ".join(map(quoted, classes)) or "none"}.
 
     sparring sample {folder.parent} -n 64 --grid samples.png
 
@@ -205,10 +213,24 @@ def load_generator(folder: Path | str, *, trust_code: bool = False) -> Sampler:
     Raises FileFormatError when it is not one, or damaged, UsageError when it needs code that is not trusted.
     """
     found = read_artifact(folder, "generator", fix="pass a run that `sparring train` wrote")
-    admit(Path(folder).parent, found.config.get("own"), trust_code=trust_code)
-    spec, data_spec = from_json(found.config["generator"]), from_json(found.config["facts"])
-    G = fill_network(spec.build(data_spec), spec.name, found.tensors)
-    return Sampler(G, spec, data_spec, tuple(found.config["classes"]))
+    config = found.config
+    admit(Path(folder).parent, config.get("own"), trust_code=trust_code)
+    with as_damage(folder, "generator"):
+        spec, data_spec = from_json(config["generator"]), checked_spec(from_json(config["facts"]))
+        if not isinstance(spec, Generator) or any(not key.startswith(f"{spec.name}/") for key in found.tensors):
+            raise ValueError("it holds other networks than its generator")
+        G = read_network(spec, data_spec, spec.name, found.tensors)
+        sampler = Sampler(G, spec, data_spec, class_names(config["classes"], data_spec))
+        sampler.draw(1)  # what does not fit together is refused now, not in use
+    return sampler
+
+
+def class_names(given: object, data_spec: DataSpec) -> tuple[str, ...]:
+    """Return the names of the classes as a file lists them. Raises ValueError where they are not those of the data."""
+    names = [name for name in given if isinstance(name, str)] if isinstance(given, list) else []
+    if not isinstance(given, list) or not len({*names}) == len(given) == data_spec.classes:
+        raise ValueError(f"the names of {data_spec.classes} classes are {given!r:.60}")
+    return tuple(names)
 
 
 def per_class_samples(sampler: Sampler, count: int, *, seed: int = 0) -> Iterator[tuple[str, np.ndarray]]:

@@ -19,6 +19,7 @@ from .folder import Run, open_generator
 from .pools import real_images
 from .sampler import Sampler, per_class_samples, save_grid, save_samples
 
+PIXELS_SHOWN = 1 << 24  # of all samples, where their number is not given
 # of these pictures one at a time
 PICTURES = ("per_class", "interpolate", "walk", "directions", "nearest")
 
@@ -98,7 +99,7 @@ def sample(
     columns: int | None = None,
     trust_code: bool = False,
 ) -> np.ndarray:
-    """Draw images from a trained generator: uint8 [count,H,W,C], 64 of them where `count` is not given.
+    """Draw images from a trained generator: uint8 [count,H,W,C], 64 of them (fewer large ones) without `count`.
 
     run: what `train` returned, its folder, or a model folder.
     grid, out, animate: also write one picture, a PNG file per image, a .webp or .gif film of strips.
@@ -154,7 +155,7 @@ def draw_samples(sampler: Sampler, options: SampleOptions, progress: OnProgress 
     if options.per_class is not None:
         drawn = [images for _, images in per_class_samples(sampler, options.per_class, seed=seed)]
         return Samples(np.concatenate(drawn))
-    count = count or (10 if picture == "nearest" else 64)
+    count = count or sampler.at_once(10 if picture == "nearest" else 64, PIXELS_SHOWN)
     images = sampler.draw(count, seed=seed, truncation=limit, **chosen(count))
     return Samples(images) if options.nearest is None else _with_neighbours(images, options.nearest, progress)
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import keyed_random
-from ..artifacts import read_artifact, write_artifact
+from ..artifacts import as_damage, quoted, read_artifact, write_artifact
 from ..errors import DataError, UsageError, pick
 from ..games.builders import Recipe
 from ..games.degradations import Degradation
@@ -24,8 +24,9 @@ from ..games.players import Translator
 from ..games.training import Data, ShardContext, Sharding, State, Step
 from ..images import to_uint8, to_unit
 from ..nets.layers import DataSpec
+from ..nets.loading import checked_spec
 from ..records import from_json, to_json, walk
-from .checkpoints import fill_network, network_arrays
+from .checkpoints import network_arrays, read_network
 from .own_code import admit, own_code
 
 TILE = 512  # pixels: the side of a piece of a large image
@@ -124,9 +125,10 @@ def save_translators(
     nets: Mapping[str, nn.Module], recipe: Recipe, data_spec: DataSpec, folder: Path, **about: Any
 ) -> Path:
     """Writes a model folder and returns it."""
+    method, source = (quoted(about.get(name, "")) for name in ("recipe_name", "source"))
     card = f"""# A translator of images
 
-Trained with `{about.get("recipe_name", "")}` ({about.get("source", "")}) on {about.get("images", 0):,} images.
+Trained with {method} ({source}) on {about.get("images", 0):,} images.
 
     sparring translate {folder.parent} photo.png --out translated/
 
@@ -151,11 +153,19 @@ def load_translators(folder: Path | str, *, trust_code: bool = False) -> Transla
     folder = Path(folder)
     folder = folder / "model" if (folder / "model" / "config.json").exists() else folder
     found = read_artifact(folder, "translator", fix="pass a run of pix2pix, cyclegan, inpaint or upscale")
-    config, data_spec = found.config, from_json(found.config["facts"])
+    config = found.config
     admit(folder.parent, config.get("own"), trust_code=trust_code)
-    specs = {name: from_json(spec) for name, spec in config["translators"].items()}
-    nets = {name: fill_network(spec.build(data_spec), name, found.tensors) for name, spec in specs.items()}
-    sources = {name: from_json(node) for name, node in config["sources"].items()}
+    with as_damage(folder, "translator"):
+        data_spec = checked_spec(from_json(config["facts"]))
+        specs = {name: from_json(spec) for name, spec in config["translators"].items()}
+        sources = {name: from_json(node) for name, node in config["sources"].items()}
+        if not specs or specs.keys() != sources.keys() or any(key.split("/")[0] not in specs for key in found.tensors):
+            raise ValueError("it holds other networks than its translators")
+        if not all(isinstance(s, Translator) for s in specs.values()) or not all(
+            isinstance(s, Node) for s in sources.values()
+        ):
+            raise ValueError("it does not say what its networks start from")
+        nets = {name: read_network(spec, data_spec, name, found.tensors) for name, spec in specs.items()}
     return Translating(nets, specs, sources, data_spec)
 
 

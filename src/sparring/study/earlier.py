@@ -1,6 +1,5 @@
 """The study that a new one is compared with: what it did with which image, and whether they can be compared."""
 
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import numpy as np
 
 from .. import files
 from ..data import EarlierParts
-from ..errors import DataError, UsageError
+from ..errors import DataError, FileFormatError, UsageError
 from .definition import Definition, EarlierStudy
 from .plan import Study
 from .prepared import Prepared
@@ -33,10 +32,9 @@ def parts_of(study: Study | None) -> EarlierParts | None:
         return None
     test = frozenset(study.definition.test.hashes)
     try:
-        with (study.folder / LEARNED).open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            rows = archive["hashes"]
+        rows = files.read_arrays(study.folder / LEARNED)["hashes"]
         return EarlierParts(test, frozenset(row.tobytes().hex() for row in rows))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except (FileFormatError, LookupError, TypeError):
         return EarlierParts(test)
 
 

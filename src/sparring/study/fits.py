@@ -33,7 +33,7 @@ from .worker import (
     uses_device,
 )
 
-WORK = ".work"  # arrays that processes map; gone when the command ends
+WORK = f"{files.TEMPORARY}work"  # arrays that processes map; gone when the command ends
 SUMMARY_EVERY = 30.0  # seconds between two summaries of a study that still runs
 SUMMARY_SHARE = 0.05  # of the time, at most, that they take
 OVERTIME = 1.15  # times the limit at which a fit that takes longer than thought is given up

@@ -45,7 +45,7 @@ def save_recommended(
     if method is None or score is None or advice.model:
         return summary
     say(StudyProgress("model", message=f"fitting {name} on all labelled images"))
-    files.make_folder(work)
+    files.make_folder(work, mode=files.PRIVATE_FOLDER)
     write_images(work / "all.npy", images.images, np.arange(len(images)))
     seed, jobs = seed_of(definition.settings.seed, "model", 0), definition.jobs
     task = Task(

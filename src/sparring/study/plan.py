@@ -2,8 +2,8 @@
 
 import hashlib
 import json
+import os
 import time
-import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -143,10 +143,11 @@ class Study:
         """Return the study of a folder. Raises FileFormatError when it holds none of a known format."""
         folder = Path(folder)
         path = folder / STUDY
-        if not path.exists():
+        if not os.path.lexists(path):
             raise FileFormatError(
                 "not-a-study", f"{folder} holds no study.json", fix="pass the folder that sparring compare wrote"
             )
+        files.refuse_links(folder)
         data = files.read_json(path)
         found = data.get("format") if isinstance(data, dict) else type(data).__name__
         if found == 1:  # the first format: {} where jobs were not settled yet
@@ -154,7 +155,7 @@ class Study:
         elif found != STUDY_FORMAT:
             raise FileFormatError(
                 "study-format",
-                f"{path} has format {found!r}, this version reads 1 and {STUDY_FORMAT}",
+                f"{path} has format {found!r:.40}, this version reads 1 and {STUDY_FORMAT}",
                 fix="repeat the study in a new folder",
             )
         return cls(folder, read_record(Definition, data, name=str(path)))
@@ -181,11 +182,13 @@ class Study:
         """Return the test probabilities float32 [T,K] of a row; None when the file is gone or damaged."""
         shape = len(self.definition.test.hashes), len(self.definition.data.classes)
         try:
-            with (self.folder / str(row.predictions)).open("rb") as file, np.load(file, allow_pickle=False) as archive:
-                proba = archive["proba"]
-        except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile):
+            most = 4 * shape[0] * shape[1] + 4096  # of float32, and the header
+            proba = files.read_arrays(files.inside(self.folder, row.predictions), most=most).get("proba")
+        except FileFormatError:
             return None
-        whole = proba.shape == shape and proba.dtype == np.float32 and array_hash(proba) == row.digest
+        whole = (
+            proba is not None and proba.shape == shape and proba.dtype == np.float32 and array_hash(proba) == row.digest
+        )
         return proba if whole else None
 
     def missing(self, trials: Iterable[Trial], *, retry: bool) -> list[Trial]:

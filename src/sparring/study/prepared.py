@@ -35,7 +35,7 @@ class Prepared:
 
     def write(self, folder: Path) -> tuple[Path, Path]:
         """Write both parts' images as .npy files, uint8 [N,H,W,C], that processes map into memory; return them."""
-        files.make_folder(folder)
+        files.make_folder(folder, mode=files.PRIVATE_FOLDER)
         paths = folder / "train.npy", folder / "test.npy"
         for path, index in zip(paths, (self.train, self.test), strict=True):
             write_images(path, self.images, index)
@@ -46,7 +46,7 @@ def write_images(path: Path, images: np.ndarray, index: np.ndarray) -> None:
     """Write images[index] as a .npy file, piece by piece."""
     header = {"descr": "|u1", "fortran_order": False, "shape": (len(index), *images.shape[1:])}
     step = max(1, WRITE_BYTES // max(1, images[0].nbytes))
-    with files.atomic_file(path) as temporary, temporary.open("wb") as file:
+    with files.atomic_file(path, mode=files.PRIVATE) as temporary, temporary.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
         for start in range(0, len(index), step):
             file.write(images[index[start : start + step]].tobytes())

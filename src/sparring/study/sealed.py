@@ -35,8 +35,10 @@ class Sealed:
     def read(cls, path: Path, key: str) -> "Sealed":
         """Raises FileFormatError when the file is not there or not what was sealed with this key."""
         try:
-            sealed = cls(path.read_bytes(), key)
+            sealed = cls(files.read_bytes(path), key)
             sealed._plain()
+        except FileFormatError:
+            raise
         except (OSError, ValueError) as error:
             raise FileFormatError(
                 "bad-seal", f"cannot read the sealed test labels {path}: {error}", fix="repeat the study elsewhere"

@@ -107,7 +107,7 @@ class Summary:
             again = f"`{command}`" if isinstance(command, str) else "the command sparring compare ..."
             raise FileFormatError(
                 "study-format",
-                f"{path} has format {found!r}, this version reads {STUDY_FORMAT}",
+                f"{path} has format {found!r:.40}, this version reads {STUDY_FORMAT}",
                 fix=f"repeat {again} to write it again; nothing is fitted twice",
             )
         return replace(read_record(cls, data, name=str(path)), folder=folder)
