@@ -36,6 +36,7 @@ def compare(
     size: str | None = None,
     unlabelled: Path | None = None,
     table: Path | None = None,
+    group: str | None = None,
     pretrained: Pretrained = "efficientnet-lite0",
     download: Download = False,
     device: Device = "auto",
@@ -62,6 +63,8 @@ def compare(
         size: side, or height x width such as 48x64, that images are fitted to.
         unlabelled: a folder of further images without labels.
         table: a labels.csv that lies elsewhere.
+        group: which images belong together, so that no split parts them (patients, slides, animals, videos): a column of
+            the table, "folders" for the folders below the classes, or "none" [default: such folders, where there are].
         test: share of each class for the test part, where DATA has none.
         against: folder of an earlier study of such images; this one tests on the same images where it can, and says
             what changed on them.
@@ -90,6 +93,7 @@ def compare(
                 size=size,
                 unlabelled=unlabelled,
                 table=table,
+                group=group,
                 pretrained=pretrained,
                 download=download,
                 device=device,
@@ -123,6 +127,7 @@ def fit(
     size: str | None = None,
     unlabelled: Path | None = None,
     table: Path | None = None,
+    group: str | None = None,
     pretrained: Pretrained = "efficientnet-lite0",
     download: Download = False,
     device: Device = "auto",
@@ -139,6 +144,8 @@ def fit(
         size: side, or height x width such as 48x64, that images are fitted to.
         unlabelled: a folder of further images without labels.
         table: a labels.csv that lies elsewhere.
+        group: which images belong together, so that no split parts them (patients, slides, animals, videos): a column of
+            the table, "folders" for the folders below the classes, or "none" [default: such folders, where there are].
         json: print JSON.
         quiet: print nothing but results.
     """
@@ -156,6 +163,7 @@ def fit(
             size=size,
             unlabelled=unlabelled,
             table=table,
+            group=group,
             pretrained=pretrained,
             download=download,
             device=device,
@@ -257,6 +265,7 @@ def data(
     size: str | None = None,
     unlabelled: Path | None = None,
     table: Path | None = None,
+    group: str | None = None,
     sheet: Path | None = None,
     plan: Flag = False,
     json: Flag = False,
@@ -270,6 +279,8 @@ def data(
         size: side, or height x width such as 48x64, that images are fitted to.
         unlabelled: a folder of further images without labels.
         table: a labels.csv that lies elsewhere.
+        group: which images belong together, so that no split parts them (patients, slides, animals, videos): a column of
+            the table, "folders" for the folders below the classes, or "none" [default: such folders, where there are].
         sheet: PNG file of the contact sheet [default: DATA-sheet.png].
         plan: instead of all that, which differences a study of so many images can find, and how many labels an accuracy
             to +-5, +-3 or +-2 points needs. Before any label is given, too.
@@ -282,12 +293,12 @@ def data(
     screen = Screen(as_json=json, quiet=quiet)
     if plan:
         with screen.progress("reading") as line:
-            images = load(data, size=size, unlabelled=unlabelled, table=table, progress=line.show)
+            images = load(data, size=size, unlabelled=unlabelled, table=table, group=group, progress=line.show)
         show_plan(screen, images, as_json=json)
         return
     sheet = new_file(sheet or f"{stem(data)}-sheet.png", data=data)
     with screen.progress("reading") as line:
-        images = load(data, size=size, unlabelled=unlabelled, table=table, progress=line.show)
+        images = load(data, size=size, unlabelled=unlabelled, table=table, group=group, progress=line.show)
         line(0, None, "looking for duplicates")
         found = describe(images)
     save_png(sheet, contact_sheet(images), text={"Software": "sparring", "Title": f"contact sheet of {images.name}"})

@@ -16,6 +16,7 @@ from ..devices import check_memory
 from ..errors import DataError, SparringError
 from ..images import MIN_SIDE, as_pillow, chunk_slices, is_source, load_image, on_white
 from .formats import LoadOptions
+from .groups import FOLDERS, NONE, column_of, group_names
 from .imageset import ImageSet
 from .labels import number_labels, on_cpu
 from .names import PARTS
@@ -210,9 +211,11 @@ def from_arrays(images: object, labels: object = None) -> ImageSet:
     return _assembled([_Piece("images", images, labels=labels)], None, "arrays", notes)
 
 
-def from_dict(found: Mapping[str, object], name: str = "arrays", *, source: str = "arrays") -> ImageSet:
+def from_dict(
+    found: Mapping[str, object], name: str = "arrays", *, source: str = "arrays", group: str | None = None
+) -> ImageSet:
     """Return arrays by name as an ImageSet: {"images", "labels"} or {"x_train", "y_train", "x_test", "y_test"}, and
-    "classes" if there are names."""
+    "classes" if there are names. `group`: the array of groups, "patient" or "patient_train", "patient_test"."""
     known = {str(key).lower().replace("unlabeled", "unlabelled"): key for key in found}
     pieces = [("images", "labels", "")] if "images" in known else []
     pieces += [(f"x_{part}", f"y_{part}", part) for part in (*PARTS, "unlabelled") if f"x_{part}" in known]
@@ -231,7 +234,18 @@ def from_dict(found: Mapping[str, object], name: str = "arrays", *, source: str 
         ignored={str(key): 1 for lower, key in known.items() if lower not in used},
     )
     arrays = [_Piece(x, named[x], y, named.get(y), part if part in PARTS else "") for x, y, part in pieces]
-    return _assembled(arrays, named.get("classes"), name, notes)
+    made = _assembled(arrays, named.get("classes"), name, notes)
+    return made if group in (None, NONE, FOLDERS) else replace(made, groups=_groups_of(arrays, named, group, source))
+
+
+def _groups_of(pieces: Sequence["_Piece"], named: Mapping[str, object], group: str, source: str) -> np.ndarray:
+    """Return the group of every image, of an array for all or one for each part. Raises UsageError for no such array."""
+    found = []
+    for piece in pieces:
+        keys = [group, f"{group}_{piece.key.removeprefix('x_')}"]
+        key = next((key for key in map(str.lower, keys) if key in named), None) or column_of(group, list(named), source)
+        found.append(group_names(named[key], len(as_array(piece.images, piece.key)), key))
+    return np.concatenate(found)
 
 
 def read_npz(path: Path, options: LoadOptions) -> ImageSet:
@@ -255,7 +269,7 @@ def read_npz(path: Path, options: LoadOptions) -> ImageSet:
         raise DataError(
             "bad-npz", f"cannot read {path}: {first_line(error)}", fix="write it again with numpy.savez"
         ) from None
-    return from_dict(found, path.stem, source=str(path))
+    return from_dict(found, path.stem, source=str(path), group=options.group)
 
 
 def first_line(error: Exception) -> str:

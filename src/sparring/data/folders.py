@@ -1,6 +1,7 @@
 """Layouts of folders and zips -> which image has which label and part.
 
-class folders        cat/1.png dog/2.png            the folder's name is the class; folders below it belong to it
+class folders        cat/1.png dog/2.png            the folder's name is the class; folders below it belong to it, and
+                                                    may be groups (groups.py)
 parts                train/cat/1.png test/cat/2.png  also val, valid, validation
 a table              labels.csv beside the images, see tables.py
 unlabelled images    unlabelled/ (unlabeled/) beside the classes; images that lie beside class folders; or all of them
@@ -13,6 +14,7 @@ from pathlib import Path
 from ..errors import DataError
 from ..images import LOOKED_FOR
 from .formats import LoadOptions, file_suffixes
+from .groups import FOLDERS, are_groups, by_folder
 from .listing import ListedImage, Listing
 from .names import PART_NAMES, PARTS, shown_path, typed_alike
 from .parquet import list_parquet
@@ -28,7 +30,7 @@ def read_folder(top: Path, options: LoadOptions) -> Listing:
     """Return what a folder holds: images, or else Parquet files."""
     tree = folder_tree(top, follow_links=options.follow_links)
     tables = [top / path for path in tree.others if path.endswith(".parquet")]
-    return list_parquet(tables, top) if tables and not tree.images else list_tree(tree, options)
+    return list_parquet(tables, top, options) if tables and not tree.images else list_tree(tree, options)
 
 
 def read_zip(file: Path, options: LoadOptions) -> Listing:
@@ -52,11 +54,11 @@ def list_tree(tree: Tree, options: LoadOptions = LoadOptions()) -> Listing:  # n
         items, layout, by_table = [ListedImage(path) for path in tree.images], "images without labels", False
     elif by_table:
         parts = _part_folders(tree, alone=False)
-        items, layout = _by_table(tree, table, parts, warnings), "images and a table of labels"
+        items, layout = _by_table(tree, options, parts, warnings=warnings), "images and a table of labels"
     elif parts := _part_folders(tree):
-        items, layout = _by_part(tree, parts, warnings), f"{'/ '.join(parts)}/ folders"
+        items, layout = _by_part(tree, options, parts, warnings), f"{'/ '.join(parts)}/ folders"
     else:
-        items = _by_class(tree, warnings)
+        items = by_folder(_by_class(tree, options, warnings), (), options.group, shown_path(tree.top), warnings)
         layout = "class folders" if any(item.label is not None for item in items) else "images without labels"
     others = [path for path in tree.others if path != TABLE or options.unlabelled]
     listing = Listing(
@@ -130,13 +132,19 @@ def _part_folders(tree: Tree, *, alone: bool = True) -> list[str]:
     return named
 
 
-def _by_part(tree: Tree, parts: Sequence[str], warnings: list[str]) -> list[ListedImage]:
+def _by_part(tree: Tree, options: LoadOptions, parts: Sequence[str], warnings: list[str]) -> list[ListedImage]:
     """Label train/<class>/..., test/<class>/..., each part by its own labels.csv if it has one."""
     found: list[ListedImage] = []
+    tables = False
     for top in parts:
         piece = below(tree, top)
-        items = _by_table(piece, None, (), warnings) if find_table(piece) else _by_class(piece, warnings)
-        found += [ListedImage(f"{top}/{item.origin}", item.label, PART_NAMES[top.lower()]) for item in items]
+        tables = tables or find_table(piece)
+        found += [
+            item._replace(origin=f"{top}/{item.origin}", part=PART_NAMES[top.lower()])
+            for item in (_by_table if find_table(piece) else _by_class)(piece, options, warnings=warnings)
+        ]
+    if not tables:
+        found = by_folder(found, parts, options.group, shown_path(tree.top), warnings)
     labels = {part: {item.label for item in found if item.part == part} - {None} for part in ("train", "test")}
     there = {item.origin for item in found}
     found += [ListedImage(path) for path in tree.images if path not in there]  # unlabelled/, and images at the top
@@ -146,25 +154,33 @@ def _by_part(tree: Tree, parts: Sequence[str], warnings: list[str]) -> list[List
     return found
 
 
-def _by_table(tree: Tree, table: Path | None, parts: Sequence[str], warnings: list[str]) -> list[ListedImage]:
+def _by_table(tree: Tree, options: LoadOptions, parts: Sequence[str] = (), *, warnings: list[str]) -> list[ListedImage]:
     """Label images by a table; their part is from the table too, or from the folder's name where it has none."""
-    rows = read_table(tree, table, warnings)
+    rows = read_table(tree, options.table, warnings, options.group)
     if missing := sum(path not in rows for path in tree.images):
         warnings.append(f"{missing} images are not in the table of labels: taken as unlabelled")
     folder_part = {top: PART_NAMES[top.lower()] for top in parts}
     found = [(path, rows.get(path, TableRow(None))) for path in tree.images]
-    return [ListedImage(p, row.label, row.part or folder_part.get(p.partition("/")[0], "")) for p, row in found]
+    items = [
+        ListedImage(path, row.label, row.part or folder_part.get(path.partition("/")[0], ""), row.group)
+        for path, row in found
+    ]
+    if options.group == FOLDERS:
+        items = [item._replace(group=item.origin.rpartition("/")[0]) for item in items]
+    return items
 
 
-def _by_class(tree: Tree, warnings: list[str]) -> list[ListedImage]:
+def _by_class(tree: Tree, options: LoadOptions, warnings: list[str]) -> list[ListedImage]:
     """Label images by their first folder. Raises DataError where it is in doubt which folders are classes."""
     found = {top: direct for top, direct in _top_folders(tree).items() if top.lower() not in UNLABELLED_FOLDERS}
-    if found and not any(found.values()):
+    inside = [path for path in tree.images if path.partition("/")[0] in found and "/" in path]
+    if found and not any(found.values()) and options.group is None and not are_groups(inside):
         deep = [path for path in tree.images if path.count("/") > 1]
         raise DataError(
             "data-layout",
             f"images in {shown_path(tree.top)} lie two or more folders deep ({deep[0]}): which folder is the class?",
-            fix=f"pass {' or '.join(f'{shown_path(tree.top)}/{top}' for top in list(found)[:3])}, "
+            fix=f"pass {' or '.join(f'{shown_path(tree.top)}/{top}' for top in list(found)[:3])}; or --group "
+            f"{FOLDERS}, if the first folder is the class and the folders in it are patients, videos or the like; "
             f"or lay the images out as {EXAMPLE}",
         )
     if found:

@@ -26,12 +26,14 @@ class LoadOptions:
     table         a table of labels that lies elsewhere
     follow_links  also those that lead out of a folder
     unlabelled    whether labels are ignored
+    group         the column of groups, "folders", "none", or None to find out (groups.py)
     """
 
     inside: str = ""
     table: Path | None = None
     follow_links: bool = False
     unlabelled: bool = False
+    group: str | None = None
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from ..errors import DataError
 from ..images import Source
 from .arrays import first_line
 from .formats import LoadOptions
+from .groups import FOLDERS, NONE, column_of, group_name, named_like_groups, said_of_columns
 from .labels import UNLABELLED, encode_labels
 from .listing import ListedImage, Listing
 from .names import PART_NAMES, PARTS, natural, shown_path
@@ -29,21 +30,21 @@ ROWS_HELD = 512  # rows held encoded at a time
 
 def read_parquet(file: Path, options: LoadOptions) -> Listing:
     """Return the images of one file."""
-    return list_parquet([file], file)
+    return list_parquet([file], file, options)
 
 
-def list_parquet(files: list[Path], top: Path) -> Listing:
+def list_parquet(files: list[Path], top: Path, options: LoadOptions = LoadOptions()) -> Listing:  # noqa: B008 frozen
     """Return the images of one or several files of the same columns. Raises DataError where they are not as above."""
     tables = sorted((_ParquetFile(file, top) for file in files), key=lambda t: (t.order, natural(t.name)))
-    names = _schema_classes(tables)
+    names, group = _schema_classes(tables), None if options.group in (NONE, FOLDERS) else options.group
     listing = Listing(
         name=top.stem if len(files) == 1 else top.resolve().name,
         source=shown_path(str(top)),
         layout=f"Parquet, images in column {tables[0].image!r}",
         items=[
-            ListedImage(f"{table.name}[{row}]", label, table.part)
+            ListedImage(f"{table.name}[{row}]", label, table.part, of)
             for table in tables
-            for row, label in enumerate(table.labels(names))
+            for row, (label, of) in enumerate(zip(table.labels(names), table.groups(group), strict=True))
         ],
         read=_ParquetImages(tables).read,
         classes=names or [],
@@ -51,6 +52,10 @@ def list_parquet(files: list[Path], top: Path) -> Listing:
     )
     if not len(listing):
         raise DataError("data-empty", f"{listing.source} has no rows", fix="pass a file with images")
+    if options.group is None:
+        columns = [name for name in tables[0].others if named_like_groups(name)]
+        values = {name: [value for table in tables for value in table.values(name)] for name in columns}
+        listing.warnings += said_of_columns(values, tables[0].name, listing.source)
     return listing
 
 
@@ -111,6 +116,19 @@ class _ParquetFile:
             return None
         unique = isinstance(names, list) and len(set(map(str, names))) == len(names)
         return [str(name) for name in names] if unique else None
+
+    def values(self, column: str) -> list[object]:
+        """Return a column, of as many None where the file has none of this name."""
+        if column not in self.schema.names:
+            return [None] * self.rows
+        with _named_error(self.path):
+            return self.file.read(columns=[column]).column(0).to_pylist()
+
+    def groups(self, column: str | None) -> list[str]:
+        """Return the group of every row, "" where it has none. Raises UsageError for a column that is not there."""
+        if column is None:
+            return [""] * self.rows
+        return [group_name(value) for value in self.values(column_of(column, self.schema.names, str(self.path)))]
 
     def labels(self, names: list[str] | None) -> list[str | None]:
         """Return the class of every row, None where unlabelled. Raises DataError for labels beyond the names."""

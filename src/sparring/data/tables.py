@@ -1,7 +1,8 @@
 """labels.csv: which file has which label, and optionally which part.
 
 Columns `file` and `label`, optional `part` (train, test, val), in any order, with a header. Comma, semicolon, tab or
-bar; UTF-8 with or without BOM. Labels are strings, never numbers; an empty label means unlabelled.
+bar; UTF-8 with or without BOM. Labels are strings, never numbers; an empty label means unlabelled. One more column
+may say the group of each image (groups.py).
 """
 
 import csv
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import DataError, MissingData, suggestion
+from .groups import FOLDERS, NONE, column_of, group_name, named_like_groups, said_of_columns
 from .labels import BLANK_LABELS
 from .names import PART_NAMES
 from .trees import Tree
@@ -24,10 +26,11 @@ TABLE_COLUMNS = {
 
 
 class TableRow(NamedTuple):
-    """The label of a file, None where it has none, and its part, "" where none is named."""
+    """The label of a file, None where it has none, its part and its group, "" where none is named."""
 
     label: str | None
     part: str = ""
+    group: str = ""
 
 
 def find_table(tree: Tree) -> bool:
@@ -35,10 +38,11 @@ def find_table(tree: Tree) -> bool:
     return TABLE in tree.others
 
 
-def read_table(tree: Tree, table: Path | None, warnings: list[str]) -> dict[str, TableRow]:
-    """Return path -> label and part of a tree's images, from its own labels.csv or from `table`.
+def read_table(tree: Tree, table: Path | None, warnings: list[str], group: str | None = None) -> dict[str, TableRow]:
+    """Return path -> label, part and group of a tree's images, from its own labels.csv or from `table`.
 
-    Raises DataError with the line.
+    group: the column of groups; None warns of a column that looks like one. Raises DataError with the line, UsageError
+    where there is no such column.
     """
     name = str(table) if table else f"{tree.top}/{TABLE}"
     text = _table_text(_table_bytes(tree, table), name)
@@ -49,7 +53,10 @@ def read_table(tree: Tree, table: Path | None, warnings: list[str]) -> dict[str,
     missing: list[tuple[int, str]] = []
     there, known = set(tree.images), {path for path, _ in tree.bad_files}
     try:
-        columns = _columns(next(reader, []), name)
+        header = next(reader, [])
+        columns = _columns(header, name, group)
+        places = {cell.strip(): place for place, cell in enumerate(header) if place not in columns.values()}
+        unread = {cell: list[str]() for cell in places if named_like_groups(cell)}
         for cells in reader:
             if not any(cell.strip() for cell in cells):
                 continue
@@ -65,6 +72,8 @@ def read_table(tree: Tree, table: Path | None, warnings: list[str]) -> dict[str,
                     fix="keep one of the two lines",
                 )
             rows[path], lines[path] = row, reader.line_num
+            for cell in unread:
+                unread[cell] += cells[places[cell] : places[cell] + 1]
     except csv.Error as error:
         raise DataError(
             "labels-csv", f"{name}, line {reader.line_num}: {error}", fix="check the quotes in and before this line"
@@ -82,6 +91,8 @@ def read_table(tree: Tree, table: Path | None, warnings: list[str]) -> dict[str,
         raise DataError("labels-csv", f"{name} labels no image", fix="write one line file,label for every image")
     if blank := sum(row.label is None for row in rows.values()):
         warnings.append(f"{blank} lines of {name} have an empty label or -1: taken as unlabelled")
+    if group is None:
+        warnings += said_of_columns(unread, Path(name).name, tree.top)
     return rows
 
 
@@ -114,11 +125,14 @@ def _table_text(raw: bytes, name: str) -> str:
     return text
 
 
-def _columns(cells: list[str], name: str) -> dict[str, int]:
-    """Return the place of the columns file, label and part. Raises DataError where one of the first two is missing."""
+def _columns(cells: list[str], name: str, group: str | None = None) -> dict[str, int]:
+    """Return the place of the columns file, label, part and group. Raises DataError where one of the first two is
+    missing, UsageError where there is no such `group`."""
     found = [cell.strip().lower() for cell in cells]
     named = {what: next((name for name in names if name in found), None) for what, names in TABLE_COLUMNS.items()}
     columns = {what: found.index(name) for what, name in named.items() if name is not None}
+    if group not in (None, NONE, FOLDERS):
+        columns["group"] = cells.index(column_of(group, cells, name))
     if {"file", "label"} <= columns.keys():
         return columns
     shown = ", ".join(repr(cell) for cell in cells[:8]) or "nothing"
@@ -142,4 +156,5 @@ def _table_row(cells: list[str], columns: dict[str, int], line: int, name: str) 
         raise DataError(
             "labels-part", f"{name}, line {line}: part {part!r}", fix="use train, test or val, or leave it empty"
         )
-    return path, TableRow(None if label in BLANK_LABELS else label, PART_NAMES.get(part, ""))
+    group = group_name(cells[columns["group"]]) if "group" in columns else ""
+    return path, TableRow(None if label in BLANK_LABELS else label, PART_NAMES.get(part, ""), group)
