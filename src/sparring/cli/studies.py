@@ -63,8 +63,8 @@ def compare(
         size: side, or height x width such as 48x64, that images are fitted to.
         unlabelled: a folder of further images without labels.
         table: a labels.csv that lies elsewhere.
-        group: which images belong together, so that no split parts them (patients, slides, animals, videos): a column of
-            the table, "folders" for the folders below the classes, or "none" [default: such folders, where there are].
+        group: what says which images belong together (patient, slide, animal, video), so that no split parts them: a
+            column of the table, "folders" for the folders below the classes, or "none" [default: such folders if any].
         test: share of each class for the test part, where DATA has none.
         against: folder of an earlier study of such images; this one tests on the same images where it can, and says
             what changed on them.
@@ -144,8 +144,8 @@ def fit(
         size: side, or height x width such as 48x64, that images are fitted to.
         unlabelled: a folder of further images without labels.
         table: a labels.csv that lies elsewhere.
-        group: which images belong together, so that no split parts them (patients, slides, animals, videos): a column of
-            the table, "folders" for the folders below the classes, or "none" [default: such folders, where there are].
+        group: what says which images belong together (patient, slide, animal, video), so that no split parts them: a
+            column of the table, "folders" for the folders below the classes, or "none" [default: such folders if any].
         json: print JSON.
         quiet: print nothing but results.
     """
@@ -279,8 +279,8 @@ def data(
         size: side, or height x width such as 48x64, that images are fitted to.
         unlabelled: a folder of further images without labels.
         table: a labels.csv that lies elsewhere.
-        group: which images belong together, so that no split parts them (patients, slides, animals, videos): a column of
-            the table, "folders" for the folders below the classes, or "none" [default: such folders, where there are].
+        group: what says which images belong together (patient, slide, animal, video), so that no split parts them: a
+            column of the table, "folders" for the folders below the classes, or "none" [default: such folders if any].
         sheet: PNG file of the contact sheet [default: DATA-sheet.png].
         plan: instead of all that, which differences a study of so many images can find, and how many labels an accuracy
             to +-5, +-3 or +-2 points needs. Before any label is given, too.

@@ -239,7 +239,7 @@ def from_dict(
 
 
 def _groups_of(pieces: Sequence["_Piece"], named: Mapping[str, object], group: str, source: str) -> np.ndarray:
-    """Return the group of every image, of an array for all or one for each part. Raises UsageError for no such array."""
+    """Return the group of every image, of one array or one for each part. Raises UsageError for no such array."""
     found = []
     for piece in pieces:
         keys = [group, f"{group}_{piece.key.removeprefix('x_')}"]

@@ -48,7 +48,7 @@ def components(*keys: np.ndarray) -> np.ndarray:
 
 
 def group_names(given: object, count: int, key: str = "group") -> np.ndarray:
-    """Return str [N]: the group of each of `count` images, "" for what is blank: None, NaN, "", -1. Raises DataError."""
+    """Return str [N]: the group of each of `count` images, "" for None, NaN, "" and -1. Raises DataError."""
     items = np.asarray(on_cpu(given), object)
     if items.shape != (count,):
         fix = "give one group per image, and leave it blank where there is none"

@@ -175,7 +175,7 @@ class ImageSet:
 
     @cached_property
     def fingerprint(self) -> str:
-        """64 hexadecimal digits that change with any pixel, label, part, group, class name, or the order of the images."""
+        """64 hexadecimal digits that change with any pixel, label, part, group, class name, or the order of images."""
         total = hashlib.sha256(repr((len(self), self.shape, self.classes)).encode())
         total.update(self.labels.astype("<i8").tobytes())
         total.update("\n".join(self.parts.tolist()).encode())

@@ -62,10 +62,10 @@ class EarlierParts:
 def split(imageset: ImageSet, *, seed: int = 0, test: float = 0.2, earlier: EarlierParts | None = None) -> Split:
     """Return the source's own test part, or a stratified, seeded one of `test` x the labelled images of each class.
 
-    Near duplicates and groups are kept on one side. `earlier`: of a source without a test part, what was for the test before is
-    for the test again, and what had its label learned from is not. Raises UsageError for `test` outside (0, 1),
-    DataError for sets that cannot be split: fewer than two classes, a class too small, labels that contradict each
-    other.
+    Near duplicates and groups are kept on one side. `earlier`: of a source without a test part, what was for the test
+    before is for the test again, and what had its label learned from is not. Raises UsageError for `test` outside
+    (0, 1), DataError for sets that cannot be split: fewer than two classes, a class or its groups too few, labels that
+    contradict each other.
     """
     if isinstance(test, bool) or not isinstance(test, int | float) or not 0 < test < 1:
         raise UsageError("test-share", f"test share {test!r}", fix="give a number between 0 and 1, such as 0.2")
