@@ -63,6 +63,7 @@ def compare(
     size: SizeLike = None,
     unlabelled: Path | str | None = None,
     table: Path | str | None = None,
+    group: object = None,
     pretrained: str = BUILT_IN,
     download: bool = False,
     device: str = "auto",
@@ -81,7 +82,8 @@ def compare(
     has none), `pretrained` or `device` is refused, and so are other data. A fit that fails is a row with its
     error; `retry` tries it again.
 
-    source, size, unlabelled, table: as `sparring.load` takes them; `table` is a labels.csv that lies elsewhere.
+    source, size, unlabelled, table, group: as `sparring.load` takes them; `table` is a labels.csv that lies elsewhere,
+    `group` what no split parts. Splits, label draws, held-out labels inside fits and the statistics know groups.
     methods: names from METHODS, or {name: anything with the fields and the `make` of a Method}; None takes all, but not
     `finetune` of images below 16 pixels. labels: labels per class, or "all"; None takes 5, 20 and all, of which those
     that a class does not have are left out. minutes: about how long the study takes at most, all its commands together;
@@ -113,7 +115,7 @@ def compare(
     reading = StudyProgress("data", message="reading the images")
     have_encoders(pretrained, download, progress)
     progress(reading)
-    images = load(source, size=size, unlabelled=unlabelled, table=table,
+    images = load(source, size=size, unlabelled=unlabelled, table=table, group=group,
                   progress=lambda p: progress(replace(reading, done=p.done, total=p.total)))  # fmt: skip
     progress(StudyProgress("data", message="looking for duplicates"))
     prepared = split_and_seal(images, seed=settings.seed, test=settings.test, earlier=parts_of(earlier))
@@ -130,7 +132,12 @@ def compare(
         repeats=repeats,
         command=command,
         source=str(source) if isinstance(source, str | Path) else images.notes.source,
-        load=ReadingOptions(json_ready(size), unlabelled and str(unlabelled), table and str(table)),
+        load=ReadingOptions(
+            json_ready(size),
+            unlabelled and str(unlabelled),
+            table and str(table),
+            group if isinstance(group, str) else None,
+        ),
         against=as_record(earlier),
     )
     with held(folder), Pool(1) as pool:
@@ -205,7 +212,7 @@ def new_definition(
         repeats=repeats,
         fingerprint=prepared.fingerprint,
         data=prepared.about,
-        test=SealedImages(prepared.test_hashes),
+        test=SealedImages(prepared.test_hashes, prepared.test_groups),
         load=load,
         against=against,
     )

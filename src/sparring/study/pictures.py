@@ -63,7 +63,9 @@ def read_again(
     load, settings = definition.load, definition.settings
     try:
         if images is None:
-            images = data.load(definition.source, size=load.size, unlabelled=load.unlabelled, table=load.table)
+            images = data.load(
+                definition.source, size=load.size, unlabelled=load.unlabelled, table=load.table, group=load.group
+            )
         if prepared is None:
             earlier = parts_of(Study.read(definition.against.folder) if definition.against else None)
             prepared = split_and_seal(images, seed=settings.seed, test=settings.test, earlier=earlier)

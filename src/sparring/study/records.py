@@ -76,6 +76,14 @@ class DuplicateCounts:
 
 
 @record
+class GroupCounts:
+    """How many groups (patients, slides, animals) are in the training part and in the test part."""
+
+    train: int
+    test: int
+
+
+@record
 class StudyData:
     """The images of a study."""
 
@@ -94,6 +102,7 @@ class StudyData:
     duplicates: DuplicateCounts
     split: str  # how the test part was chosen
     contact_sheet: str | None = None  # a file in the folder of the study
+    groups: GroupCounts | None = None  # None where the images have none
 
 
 @record
