@@ -36,7 +36,7 @@ import numpy as np
 
 from ..records import record
 from ..words import points
-from .variance import CAUTION, MeanVariance, Spread, of_mean, of_recalls, spread_of, summed, units_of
+from .variance import CAUTION, MeanVariance, Spread, of_class_means, of_mean, spread_of, summed, units_of
 
 LEVEL = 0.95  # of every interval; 1 - LEVEL is the risk of a false "better" in a whole study
 ALPHA = 1 - LEVEL + 1e-12  # with room for rounding
@@ -175,7 +175,9 @@ def balanced_interval(right: np.ndarray, truth: np.ndarray, classes: int, groups
     smooth = (recall.mean(0) * counts + 1) / (counts + 2)
     of_images = float((smooth * (1 - smooth) / counts).sum() / len(counts) ** 2)
     if groups is not None:
-        of_images = max(of_images, of_recalls(np.asarray(right, float).mean(0), truth, groups))
+        jackknife, alone = of_class_means(np.asarray(right, float).mean(0), truth, groups)
+        single = (recall.mean(0)[np.isin(np.flatnonzero(there), alone)] + 1) / 3  # its class counts as one image
+        of_images = max(of_images, jackknife + float((single * (1 - single)).sum()) / len(counts) ** 2)
     typical = float(smooth.mean())
     terms = typical * (1 - typical), of_mean(each), of_images, np.asarray(right), groups
     return _as_wilson(float(each.mean()), *terms)

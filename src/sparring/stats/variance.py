@@ -91,22 +91,20 @@ def of_mean(values: np.ndarray, groups: np.ndarray | None = None) -> float:
     return float(values.var(ddof=1)) / len(values) if len(values) > 1 else 0.0
 
 
-def of_recalls(right: np.ndarray, truth: np.ndarray, groups: np.ndarray) -> float:
-    """Return the jackknife variance over groups [T] of the mean of the recalls of what is right [T].
+def of_class_means(values: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> tuple[float, list[int]]:
+    """Return the jackknife variance over groups [T] of the mean over classes of the mean value [T] of a class.
 
-    A class of a single group counts as one image.
+    And the classes of a single group, which add nothing to it.
     """
-    units, place = np.unique(groups, return_inverse=True)
-    there = np.unique(truth)
-    change, alone = np.zeros(len(units)), 0.0
-    for k in there.tolist():
-        mine = truth == k
-        total, recall = int(mine.sum()), float(right[mine].mean())
-        sizes = np.bincount(place[mine], minlength=len(units))
-        sums = np.bincount(place[mine], right[mine] - recall, minlength=len(units))
-        if (sizes == total).any():
-            smooth = (recall + 1) / 3
-            alone += smooth * (1 - smooth) / len(there) ** 2
+    place = np.unique(groups, return_inverse=True)[1]
+    units, there = int(place.max()) + 1, np.unique(labels).tolist()
+    change, alone = np.zeros(units), []
+    for k in there:
+        mine = labels == k
+        sizes = np.bincount(place[mine], minlength=units)
+        sums = np.bincount(place[mine], values[mine] - values[mine].mean(), minlength=units)
+        if (sizes == mine.sum()).any():
+            alone.append(k)
         else:
-            change += sums / (total - sizes) / len(there)
-    return alone + (len(units) - 1) / len(units) * float((change**2).sum())
+            change += sums / (mine.sum() - sizes) / len(there)
+    return (units - 1) / units * float((change**2).sum()), alone
