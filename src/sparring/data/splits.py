@@ -148,21 +148,16 @@ def _group_split(imageset: ImageSet, *, seed: int, share: float) -> Split:
     first, place = np.unique(imageset.clusters, return_inverse=True)
     counts = np.zeros((len(first), len(imageset.classes)), np.int64)
     np.add.at(counts, (place[imageset.labelled], labels[imageset.labelled]), 1)
-    total, taken = counts.sum(0), np.zeros(len(first), bool)
+    total = counts.sum(0)
     wanted = np.clip(np.round(share * total), np.minimum(total, 1), np.maximum(total - 1, 0)).astype(int)
     content = [""] * len(first)  # of the image whose hash comes first: large clusters have no better chance
     for cluster, name in zip(place.tolist(), imageset.hashes, strict=True):
         content[cluster] = min(content[cluster] or name, name)
     rank = [keyed_random.key("split", seed, name) % 2**64 for name in content]
     order = [c for c in sorted(range(len(first)), key=lambda c: (rank[c], c)) if counts[c].any()]
-    for c in order:
-        taken[c] = (counts[taken].sum(0) + counts[c] <= wanted)[counts[c] > 0].all()
-    for number in np.argsort((counts > 0).sum(0), kind="stable").tolist():
-        if total[number] and not counts[taken, number].any():
-            possible = [c for c in order if counts[c, number] and not taken[c]]
-            possible = [c for c in possible if (counts[taken].sum(0) + counts[c] < total)[counts[c] > 0].all()]
-            if possible:  # else `_require_all_classes` says that there is none
-                taken[min(possible, key=lambda c: counts[c].sum())] = True
+    taken = _fitting_clusters(counts, order, wanted)
+    if taken.sum() == 1:  # of several classes; two at least are for the test, where there are others
+        taken = _fitting_clusters(counts, [c for c in order if not taken[c]], wanted)
     inside = taken[place]
     test, train = inside & imageset.labelled, ~inside & usable
     of_test, of_all = len(set(place[test].tolist())), int(counts.any(1).sum())
@@ -171,6 +166,23 @@ def _group_split(imageset: ImageSet, *, seed: int, share: float) -> Split:
     if unused := int((~test & ~train).sum()):
         how += f", {unused} unlabelled images of the test part or of its groups not used"
     return Split(np.flatnonzero(train), np.flatnonzero(test), (), "", how)
+
+
+def _fitting_clusters(counts: np.ndarray, order: list[int], wanted: np.ndarray) -> np.ndarray:
+    """Return bool [M]: clusters, in their order, whose counts [M,K] fit into `wanted` [K] of each class together.
+
+    Of a class of which none fits, the smallest cluster that leaves every class one outside.
+    """
+    total, taken = counts.sum(0), np.zeros(len(counts), bool)
+    for c in order:
+        taken[c] = (counts[taken].sum(0) + counts[c] <= wanted)[counts[c] > 0].all()
+    for number in np.argsort((counts > 0).sum(0), kind="stable").tolist():
+        if not counts[taken, number].any():
+            possible = [c for c in order if counts[c, number] and not taken[c]]
+            possible = [c for c in possible if (counts[taken].sum(0) + counts[c] < total)[counts[c] > 0].all()]
+            if possible:  # else `_require_all_classes` says that there is none
+                taken[min(possible, key=lambda c: counts[c].sum())] = True
+    return taken
 
 
 def _split_again(imageset: ImageSet, earlier: EarlierParts, *, seed: int, share: float) -> Split:
