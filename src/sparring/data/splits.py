@@ -173,15 +173,20 @@ def _fitting_clusters(counts: np.ndarray, order: list[int], wanted: np.ndarray) 
 
     Of a class of which none fits, the smallest cluster that leaves every class one outside.
     """
-    total, taken = counts.sum(0), np.zeros(len(counts), bool)
+    total, taken, inside = counts.sum(0), np.zeros(len(counts), bool), np.zeros_like(wanted)
+
+    def fits(c: int, most: np.ndarray) -> bool:
+        return bool((inside + counts[c] <= most)[counts[c] > 0].all())
+
     for c in order:
-        taken[c] = (counts[taken].sum(0) + counts[c] <= wanted)[counts[c] > 0].all()
+        if fits(c, wanted):
+            taken[c], inside = True, inside + counts[c]
     for number in np.argsort((counts > 0).sum(0), kind="stable").tolist():
-        if not counts[taken, number].any():
-            possible = [c for c in order if counts[c, number] and not taken[c]]
-            possible = [c for c in possible if (counts[taken].sum(0) + counts[c] < total)[counts[c] > 0].all()]
+        if not inside[number]:
+            possible = [c for c in order if counts[c, number] and fits(c, total - 1)]
             if possible:  # else `_require_all_classes` says that there is none
-                taken[min(possible, key=lambda c: counts[c].sum())] = True
+                c = min(possible, key=lambda c: counts[c].sum())
+                taken[c], inside = True, inside + counts[c]
     return taken
 
 
