@@ -80,11 +80,13 @@ class Classifier(ClassifierMixin, BaseEstimator):
         names = [str(name) for name in classes]
         if isinstance(X, ImageSet) and classes.dtype.kind == "i" and classes[-1] < len(X.classes):
             names = [str(X.classes[k]) for k in classes]
+        grouped = _checked_groups(X, groups, len(images))
         if unlabelled is not None:
             more = images_like(unlabelled, images.shape[1:], scale)
             images = joined(images, more)
             labels = np.concatenate([labels, np.full(len(more), UNLABELLED)])
-        grouped = _checked_groups(X, groups, len(images), len(labels))
+            if grouped is not None:
+                grouped = np.concatenate([grouped, np.arange(len(grouped), len(labels))])
         self._reset()
         self.classes_, self.class_names_ = classes, names
         self.image_shape_, self.pixel_scale_ = tuple(images.shape[1:]), scale.value
@@ -154,16 +156,12 @@ def _names_of(X: object) -> np.ndarray:
     return np.array([*map(str, X.classes), None], object)[X.labels]  # a label of -1 takes the last
 
 
-def _checked_groups(X: object, groups: object, images: int, count: int) -> np.ndarray | None:
-    """Return int64 [count], equal for images of one group, of images and their groups or an ImageSet's own; None where
-    there are none. Raises DataError for another number of groups than images."""
-    if groups is None and isinstance(X, ImageSet):
-        known = None if X.groups is None else X.clusters
-    else:
-        known = None if groups is None else components(group_names(groups, images, "groups"))
-    if known is None:
-        return None
-    return np.concatenate([known, images + np.arange(count - images)])
+def _checked_groups(X: object, groups: object, images: int) -> np.ndarray | None:
+    """Return int64 [N], equal for images of one group: of those that were given, or of an ImageSet; None where there
+    are none. Raises DataError for another number of groups than images."""
+    if groups is None:
+        return X.clusters if isinstance(X, ImageSet) and X.groups is not None else None
+    return components(group_names(groups, images, "groups"))
 
 
 def _checked_labels(y: object, images: int) -> tuple[np.ndarray, np.ndarray]:

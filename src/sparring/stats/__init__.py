@@ -141,7 +141,7 @@ def _as_wilson(
         # images of one are: then each counts as one image.
         if units == 1 or of_images == 0:
             return wilson(share * units, units)
-        of_images = max(of_images, binomial / images)
+        of_images = max(of_images, binomial / images - of_repeats)
         # One group more, half right, as far as the images of a group are alike: else the variance is too small where
         # nearly all groups are right, because those that are not were not drawn.
         of_images += min(1.0, of_images * units / binomial) * (share - 0.5) ** 2 / (units + 1) ** 2
