@@ -1,6 +1,7 @@
 """Groups: read from columns and folders, said, and kept on one side of every split and spread over label draws."""
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from PIL import Image
 
 from sparring.data import ImageSet, describe, label_draw, load, split
 from sparring.data.groups import components, named_like_groups
+from sparring.data.leaks import leaks
 from sparring.errors import DataError, UsageError
 
 
@@ -277,3 +279,78 @@ def test_label_draws_come_from_as_many_groups_as_there_are():
         assert max(np.bincount(groups[kept[2]][:6])) == 2
     alone = label_draw(labels, 5, seed=1, repeat=0, groups=np.arange(80))
     assert (alone == label_draw(labels, 5, seed=1, repeat=0)).all()
+
+
+# What should not tell classes or parts apart
+
+
+def photographs(count=120, *, parts=None, seed=0):
+    """Scenes of two classes with sizes, all alike in what is not shown."""
+    rng = np.random.default_rng(seed)
+    images = rng.integers(60, 200, (count, 12, 12, 3)).astype(np.uint8)
+    found = grouped(np.arange(count) % 2, None, parts=parts, images=images)
+    return replace(found, sizes=np.tile([[60, 80], [80, 60]], (count // 2, 1))[rng.permutation(count)])
+
+
+def test_of_images_that_are_alike_nothing_is_said():
+    for seed in range(8):
+        parts = np.random.default_rng(seed).permutation(["train"] * 60 + ["test"] * 60)
+        assert leaks(photographs(seed=seed, parts=parts)) == []
+    assert leaks(load("digits")) == []
+
+
+@pytest.mark.parametrize("name", ["size", "file type", "brightness", "sharpness", "border"])
+def test_a_property_that_names_the_class_is_said_with_figures(name):
+    images = photographs()
+    pixels, sizes, origins = images.images.copy(), images.sizes.copy(), list(images.origins)
+    for i in np.flatnonzero(images.labels == 1).tolist():
+        if name == "size":
+            sizes[i] = 100, 100
+        elif name == "file type":
+            origins[i] = f"{i}.jpg"
+        elif name == "brightness":
+            pixels[i] = pixels[i] // 2
+        elif name == "sharpness":
+            pixels[i] = np.asarray(Image.fromarray(pixels[i]).resize((4, 4)).resize((12, 12)))
+        else:
+            pixels[i, 0] = pixels[i, -1] = 0
+    said = leaks(replace(images, images=pixels, sizes=sizes, origins=tuple(origins)))
+    found = [line for line in said if line.startswith(f"{name} alone names the class of ")]
+    assert len(found) == 1 and ", by chance 50 %" in found[0]
+    assert int(found[0].split("class of ")[1].split(" %")[0]) >= 90
+    hidden = np.where(np.arange(120) < 60, "train", "test")  # labels of the test part are not used
+    few = replace(images, images=pixels, sizes=sizes, origins=tuple(origins), parts=hidden)
+    other = replace(few, labels=np.where(hidden == "test", 1 - few.labels, few.labels))
+    assert [line.split(" alone")[0] for line in leaks(few)] == [line.split(" alone")[0] for line in leaks(other)]
+    assert leaks(few) == leaks(other) != []
+
+
+def test_groups_of_one_look_do_not_name_the_class():
+    """Each patient is of one brightness; by chance of its class too. New patients are not told by it."""
+    rng = np.random.default_rng(0)
+    patient = np.repeat(np.arange(16), 10)
+    pixels = np.clip(
+        rng.integers(40, 200, 16)[patient][:, None, None, None] + rng.normal(0, 5, (160, 12, 12, 3)), 0, 255
+    )
+    images = grouped(patient % 2, [f"P{p}" for p in patient], images=pixels.astype(np.uint8))
+    assert leaks(images) == [] != leaks(replace(images, groups=None))
+
+
+def test_parts_that_can_be_told_apart_are_said_with_figures(tmp_path):
+    parts = np.where(np.arange(120) < 80, "train", "test")
+    images = photographs(parts=parts)
+    darker = np.where((parts == "test")[:, None, None, None], images.images // 2, images.images).astype(np.uint8)
+    (said,) = leaks(replace(images, images=darker))
+    assert said.startswith("the test part can be told from the rest") and "(brightness alone " in said
+    assert "by chance 50 %" in said and said in describe(replace(images, images=darker)).warnings
+
+
+def test_sizes_of_files_go_with_the_images(tmp_path):
+    for i, side in enumerate((20, 30, 40)):
+        (tmp_path / "ab"[i % 2]).mkdir(exist_ok=True)
+        Image.fromarray(np.full((side, side + 2, 3), i * 40, np.uint8)).save(tmp_path / "ab"[i % 2] / f"{i}.png")
+    images = load(tmp_path)
+    assert dict(zip(images.origins, images.sizes.tolist(), strict=True)) == {
+        "a/0.png": [20, 22], "a/2.png": [40, 42], "b/1.png": [30, 32]
+    }  # fmt: skip
+    assert images.take([1]).sizes.tolist() == [[40, 42]]

@@ -11,6 +11,7 @@ from ..errors import DataError
 from ..images import SizeLike, chunk_slices
 from .imageset import ImageSet, PartCounts
 from .labels import UNLABELLED
+from .leaks import leaks
 from .notes import size_words
 from .sources import load
 
@@ -102,7 +103,7 @@ def describe(
         ignored=notes.ignored,
         bad_files=notes.bad_files,
         duplicates=_count_duplicates(imageset),
-        warnings=(*notes.warnings, *_set_warnings(imageset)),
+        warnings=(*notes.warnings, *_set_warnings(imageset), *leaks(imageset)),
         fingerprint=imageset.fingerprint,
     )
 

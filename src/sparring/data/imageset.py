@@ -46,6 +46,7 @@ class ImageSet:
     parts    str [N]: "train", "test", "val" as the source says, "" where it says nothing
     groups   str [N]: the patient, slide, animal or burst that each image is of, "" where none is known; None where
              the images have no groups
+    sizes    int64 [N,2]: height and width that the file of each image had; None where they were not files
     """
 
     images: np.ndarray
@@ -56,12 +57,14 @@ class ImageSet:
     name: str
     notes: Notes = field(default_factory=Notes)
     groups: np.ndarray | None = None
+    sizes: np.ndarray | None = None
 
     def __post_init__(self):
         count = len(self.images)
         good = self.images.dtype == np.uint8 and self.images.ndim == 4 and self.images.shape[3] in (1, 3)
         good &= self.labels.dtype == np.int64 and self.labels.shape == self.parts.shape == (count,)
         good &= len(self.origins) == count
+        good &= self.sizes is None or self.sizes.shape == (count, 2)
         good &= self.groups is None or (self.groups.dtype.kind == "U" and self.groups.shape == (count,))
         good = good and (count == 0 or -1 <= self.labels.min() <= self.labels.max() < len(self.classes))
         if not good:  # sources check what users give; this catches our own mistakes
@@ -134,6 +137,7 @@ class ImageSet:
             origins=tuple(self.origins[i] for i in index.tolist()),
             parts=self.parts[index],
             groups=None if self.groups is None else self.groups[index],
+            sizes=None if self.sizes is None else self.sizes[index],
         )
 
     def by_content(self, index: np.ndarray, *, distinct: bool = True) -> np.ndarray:

@@ -253,6 +253,7 @@ def _with_unlabelled(first: ImageSet, second: ImageSet) -> ImageSet:
         labels=np.concatenate([first.labels, np.full(len(second), UNLABELLED, np.int64)]),
         origins=first.origins + tuple(f"{second.notes.source}/{origin}" for origin in second.origins),
         parts=np.concatenate([first.parts, np.full(len(second), "", "<U5")]),
+        sizes=None,
         groups=None if first.groups is None else np.concatenate([first.groups, np.full(len(second), "")]),
         notes=replace(
             notes,
