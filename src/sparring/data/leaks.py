@@ -25,17 +25,19 @@ def leaks(imageset: ImageSet) -> list[str]:
     """Return a warning for each property that tells classes apart, and one where the parts differ."""
     if not len(imageset):
         return []
-    found = properties(imageset)
-    return [*_of_classes(imageset, found), *_of_parts(imageset, found)]
+    return [*_of_classes(imageset), *_of_parts(imageset)]
 
 
-def properties(imageset: ImageSet) -> dict[str, np.ndarray]:
-    """Return float [N,F] by name: what a picture has whatever it shows. Of the file only what differs at all."""
+def properties(imageset: ImageSet, index: np.ndarray) -> dict[str, np.ndarray]:
+    """Return float [n,F] by name, of the images at `index` [n]: what a picture has whatever it shows.
+
+    Of files their size and type, where these differ at all.
+    """
     images = imageset.images
     edge = max(1, round(min(images.shape[1:3]) * BORDER))
     columns: dict[str, list[np.ndarray]] = {"brightness": [], "contrast": [], "sharpness": [], "border": []}
-    for chunk in chunk_slices(images):
-        piece = images[chunk]
+    for chunk in chunk_slices(images, len(index)):
+        piece = images[index[chunk]]
         grey = piece[..., 0].astype(np.float32) if piece.shape[3] == 1 else piece @ LUMA_ARRAY
         rim = np.ones(grey.shape[1:], bool)
         rim[edge:-edge, edge:-edge] = False
@@ -44,23 +46,26 @@ def properties(imageset: ImageSet) -> dict[str, np.ndarray]:
         columns["contrast"].append(grey.std((1, 2)))
         columns["sharpness"].append(np.add(*steps) / (grey.std((1, 2)) + 1))
         columns["border"].append(np.stack([grey[:, rim].mean(1), grey[:, rim].std(1)], 1))
-    found = {name: np.concatenate(each).reshape(len(images), -1) for name, each in columns.items()}
-    kinds = [origin.rpartition(".")[2].lower() if "." in origin else "" for origin in imageset.origins]
+    found = {name: np.concatenate(each).reshape(len(index), -1) for name, each in columns.items()}
+    kinds = [
+        origin.rpartition(".")[2].lower() if "." in origin else ""
+        for origin in map(imageset.origins.__getitem__, index)
+    ]
     if imageset.sizes is not None:  # they are files
-        files = {"size": imageset.sizes, "file type": np.unique(kinds, return_inverse=True)[1][:, None]}
+        files = {"size": imageset.sizes[index], "file type": np.unique(kinds, return_inverse=True)[1][:, None]}
         found |= {name: values.astype(float) for name, values in files.items() if len(np.unique(values, axis=0)) > 1}
     return found
 
 
-def _of_classes(imageset: ImageSet, found: dict[str, np.ndarray]) -> Iterator[str]:
+def _of_classes(imageset: ImageSet) -> Iterator[str]:
     """Yield a warning for each property by which the class of held-out labelled images is named far above chance."""
     known = _chosen(imageset, np.flatnonzero(imageset.labelled & (imageset.parts != "test")))
     classes, y = np.unique(imageset.labels[known], return_inverse=True)
     if len(classes) < 2 or np.bincount(y).min() < LEAST:
         return
     chance, folds = 1 / len(classes), _folds(y, imageset.clusters[known])
-    for name, values in found.items():
-        told = _held_out(values[known], y, folds).argmax(1) == y
+    for name, values in properties(imageset, known).items():
+        told = _held_out(values, y, folds).argmax(1) == y
         accuracy = float(np.mean([told[y == k].mean() for k in range(len(classes))]))
         limit = ASIDE if name in ("size", "file type") else SHOWN
         error = np.sqrt(chance * (1 - chance) / len(np.unique(imageset.clusters[known])))
@@ -71,7 +76,7 @@ def _of_classes(imageset: ImageSet, found: dict[str, np.ndarray]) -> Iterator[st
             )
 
 
-def _of_parts(imageset: ImageSet, found: dict[str, np.ndarray]) -> Iterator[str]:
+def _of_parts(imageset: ImageSet) -> Iterator[str]:
     """Yield a warning where a quick classifier tells images of the source's own test part from all others."""
     from sklearn.metrics import roc_auc_score
 
@@ -89,10 +94,11 @@ def _of_parts(imageset: ImageSet, found: dict[str, np.ndarray]) -> Iterator[str]
     def apart(values: np.ndarray) -> float:
         return float(roc_auc_score(y, _held_out(values, y, folds)[:, 1]))
 
-    together = apart(np.concatenate([values[index] for values in found.values()], 1))
+    found = properties(imageset, index)
+    together = apart(np.concatenate(list(found.values()), 1))
     if together <= max(APART, 0.5 + 4 * error):
         return
-    each = {name: apart(values[index]) for name, values in found.items()}
+    each = {name: apart(values) for name, values in found.items()}
     name = max(each, key=each.__getitem__)
     yield (
         f"the {part} part can be told from the rest by size, file type, brightness, contrast, sharpness and border: of "
