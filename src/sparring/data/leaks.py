@@ -19,6 +19,7 @@ LEAST = 10  # images of a class, or of a part, below which nothing is said
 ASIDE, SHOWN = 0.15, 0.3  # of the way from chance to certainty that a property of the file, or of the pixels, may go
 APART = 0.65  # of pairs in which a test image is told from a training image
 BORDER = 1 / 12  # of a side
+OF_FILES = "size", "file type"
 
 
 def leaks(imageset: ImageSet) -> list[str]:
@@ -52,8 +53,8 @@ def properties(imageset: ImageSet, index: np.ndarray) -> dict[str, np.ndarray]:
         for origin in map(imageset.origins.__getitem__, index)
     ]
     if imageset.sizes is not None:  # they are files
-        files = {"size": imageset.sizes[index], "file type": np.unique(kinds, return_inverse=True)[1][:, None]}
-        found |= {name: values.astype(float) for name, values in files.items() if len(np.unique(values, axis=0)) > 1}
+        files = zip(OF_FILES, (imageset.sizes[index], np.unique(kinds, return_inverse=True)[1][:, None]), strict=True)
+        found |= {name: values.astype(float) for name, values in files if len(np.unique(values, axis=0)) > 1}
     return found
 
 
@@ -67,7 +68,7 @@ def _of_classes(imageset: ImageSet) -> Iterator[str]:
     for name, values in properties(imageset, known).items():
         told = _held_out(values, y, folds).argmax(1) == y
         accuracy = float(np.mean([told[y == k].mean() for k in range(len(classes))]))
-        limit = ASIDE if name in ("size", "file type") else SHOWN
+        limit = ASIDE if name in OF_FILES else SHOWN
         error = np.sqrt(chance * (1 - chance) / len(np.unique(imageset.clusters[known])))
         if accuracy - chance > max(limit * (1 - chance), 4 * error):
             yield (
@@ -120,8 +121,10 @@ def _folds(y: np.ndarray, clusters: np.ndarray) -> list[tuple[np.ndarray, np.nda
     count = min(FOLDS, int(np.bincount(y).min()), units)
     if count < 2:
         return []
-    kind = StratifiedKFold if units == len(y) else StratifiedGroupKFold
-    return [fold for fold in kind(count, shuffle=True, random_state=0).split(y, y, clusters) if all(map(len, fold))]
+    if units == len(y):  # the same, and faster
+        return list(StratifiedKFold(count, shuffle=True, random_state=0).split(y, y))
+    folds = StratifiedGroupKFold(count, shuffle=True, random_state=0).split(y, y, clusters)
+    return [fold for fold in folds if all(map(len, fold))]
 
 
 def _held_out(values: np.ndarray, y: np.ndarray, folds: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:

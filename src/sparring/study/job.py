@@ -132,12 +132,7 @@ def compare(
         repeats=repeats,
         command=command,
         source=str(source) if isinstance(source, str | Path) else images.notes.source,
-        load=ReadingOptions(
-            json_ready(size),
-            unlabelled and str(unlabelled),
-            table and str(table),
-            group if isinstance(group, str) else None,
-        ),
+        load=reading_options(size, unlabelled, table, group),
         against=as_record(earlier),
     )
     with held(folder), Pool(1) as pool:
@@ -163,6 +158,14 @@ def compare(
             summary.write()
     progress(StudyProgress("done", message=summary.verdict))
     return summary
+
+
+def reading_options(
+    size: SizeLike, unlabelled: Path | str | None, table: Path | str | None, group: object
+) -> ReadingOptions:
+    """Return what study.json says of how images are read; groups that were given as values are not kept."""
+    column = group if isinstance(group, str) else None
+    return ReadingOptions(json_ready(size), unlabelled and str(unlabelled), table and str(table), column)
 
 
 def chosen_settings(*, seed: int, test: float, minutes: float | None, device: str, pretrained: str) -> StudySettings:
