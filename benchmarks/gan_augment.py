@@ -49,7 +49,7 @@ def arms(x: np.ndarray, y: np.ndarray, held_x: np.ndarray, held_y: np.ndarray, s
     found["images the GAN learned from"] = len(lessons[0])
 
     def accuracy(beside: gan_augment.Beside) -> float:
-        trial = method._trial(x, y, beside, seed, None)
+        trial = method._trial(x, y, np.arange(len(x)), beside, seed, None)
         return balanced(trial._predict_proba(held_x).argmax(1), held_y)
 
     found["real alone"] = accuracy(gan_augment.NOTHING_BESIDE)

@@ -4,7 +4,7 @@ import inspect
 import io
 import subprocess
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import cache
 
 import numpy as np
@@ -16,8 +16,9 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
 from toys import striped
 
-from sparring.classifiers import METHODS, load_model, save_model
+from sparring.classifiers import METHODS, load_model, save_model, selection
 from sparring.classifiers.fit_record import FitRecord
+from sparring.data import load
 from sparring.errors import DataError
 from sparring.images import load_image, save_png
 
@@ -103,6 +104,71 @@ def test_what_shows_is_for_the_user(name):
     theirs = {"fit", "predict", "predict_proba", "seconds_for", "set_fit_request"}  # the last is scikit-learn's
     assert shown - {field.name for field in fields(cls)} <= theirs
     assert list(inspect.signature(cls).parameters) == [field.name for field in fields(cls)]
+
+
+# Groups
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_whatever_is_held_out_holds_out_whole_groups(name, monkeypatch):
+    """Groups are of one class and hold labelled and unlabelled images, so that misplaced ones would be seen."""
+    x, y, true = data()
+    groups = np.array([f"{k}-{i % 4}" for i, k in enumerate(true)])
+    first = [np.flatnonzero(groups == group)[0] for group in groups]
+    seen = []
+
+    class Spy(selection.StratifiedGroupKFold):
+        def split(self, X, y, groups):
+            for train, held in super().split(X, y, groups):
+                seen.append((y, groups, train, held))
+                yield train, held
+
+    def refused(*args, **kwargs):
+        raise AssertionError("folds that part groups")
+
+    monkeypatch.setattr(selection, "StratifiedGroupKFold", Spy)
+    monkeypatch.setattr(selection, "StratifiedKFold", refused)
+    estimator = make(name).fit(x, y, groups=groups)
+    assert seen and "_groups" not in vars(estimator)
+    for labels, given, train, held in seen:
+        assert (true[given] == labels).all() and set(given) <= set(first)
+        assert not set(given[train]) & set(given[held])
+        assert len(set(labels[train])) == 3
+
+
+def test_groups_come_with_an_image_set_and_count_for_more_unlabelled_images():
+    x, y, true = data()
+    groups = np.array([f"{k}-{i % 4}" for i, k in enumerate(true)])
+    images = replace(load((x, y)), groups=groups)
+    alone = make("svm").fit(images).record_.cross_validation
+    assert alone == make("svm").fit(x, y, groups=images.clusters).record_.cross_validation
+    assert alone == make("svm").fit(x[:45], y[:45], x[45:], groups[:45]).record_.cross_validation
+    with pytest.raises(DataError, match=r"groups has shape \(3,\) for 90 images"):
+        make("svm").fit(x, y, groups=[1, 2, 3])
+
+
+def test_where_groups_cannot_be_held_out_settings_are_the_usual_ones():
+    x, y, true = data()
+    found = make("logistic").fit(x, y, groups=np.where(true == 0, "one", np.arange(90).astype(str)))
+    usual = make("logistic").fit(x, np.where(np.arange(90) < 3, true, -1) if len(set(true[:3])) == 3 else y)
+    assert found.record_.cross_validation.accuracy is None
+    assert found.record_.chosen["C"] == usual.record_.chosen["C"]
+
+
+def test_the_gate_says_where_groups_cannot_be_halved():
+    x, y, true = data()
+    gate = make("gan-augment").fit(x, y, groups=true).record_.gate
+    assert not gate.passed and gate.sentence.endswith("the labelled images of a class are of too few groups to halve.")
+
+
+def test_settings_are_chosen_by_patients_that_were_not_seen():
+    """Patients look alike and the class does not show: held-out images of known patients would look easy."""
+    rng = np.random.default_rng(0)
+    patient = np.repeat(np.arange(20), 6)
+    x = np.clip(rng.integers(40, 216, (20, 1, 1, 3))[patient] + rng.normal(0, 12, (120, 12, 12, 3)), 0, 255)
+    x, y = x.astype(np.uint8), patient % 2
+    alone, grouped = (make("svm").fit(x, y, groups=g).record_.cross_validation.accuracy for g in (None, patient))
+    assert alone > 0.9 and grouped < 0.75
 
 
 # scikit-learn's contract

@@ -143,7 +143,7 @@ def test_the_probe_is_what_a_flat_script_gives():
             costs.append(((weight @ each) + 0.5 * (np.log(t / 0.2) / 0.5) ** 2 / 19, each))
         losses[name] = min(costs, key=lambda cost: cost[0])[1]
     plain = weight @ losses["plain"]
-    found = Probe.of([a, b], [a2, b2], labels, 4)
+    found = Probe.of([a, b], [a2, b2], labels, stratified_folds(labels, 4))
     assert np.isclose(found.harm, weight @ losses["joined"] / plain - 1)
     assert np.isclose(found.lost, (weight @ losses["copies"] - plain) / (np.log(3) - plain))
     rise = losses["copies"] - losses["plain"]

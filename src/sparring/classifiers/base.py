@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..data import UNLABELLED, ImageSet
 from ..data.arrays import Scale
+from ..data.groups import components, group_names
 from ..data.labels import encode_labels
 from ..data.notes import size_words
 from ..data.storage import joined
@@ -36,6 +37,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
     random_state: int | np.random.RandomState | None = 0  # None draws a new seed at every fit
 
     _limits: ClassVar[tuple[str, ...]] = ()  # sentences for the model card
+    _groups = None  # int64 [N] during `fit`: equal for images of one group, which no held-out choice parts
 
     # --- what a method writes ---
 
@@ -62,13 +64,15 @@ class Classifier(ClassifierMixin, BaseEstimator):
 
     # --- what a user calls ---
 
-    def fit(self, X: object, y: object = None, unlabelled: object = None) -> Self:
+    def fit(self, X: object, y: object = None, unlabelled: object = None, groups: object = None) -> Self:
         """Learn from images and labels, and return self.
 
         X: images of one size, as an ImageSet, an array or tensor as `sparring.load` takes it, or a list of paths,
         bytes, open files, PIL images or arrays. y: N labels, whole numbers or strings, -1 or "" where unlabelled; left
-        out for an ImageSet, whose class names are learned. `unlabelled`: more images, fitted to the size of X. Raises
-        DataError for anything else.
+        out for an ImageSet, whose class names are learned. `unlabelled`: more images, fitted to the size of X. groups:
+        N names or numbers, equal for images of one patient, slide or video, -1 or "" for an image on its own; where
+        labels are held out to choose settings, images of a group are held out together. An ImageSet has its own.
+        Raises DataError for anything else.
         """
         start = time.perf_counter(), time.process_time()
         images, scale = images_to_fit(X)
@@ -76,21 +80,27 @@ class Classifier(ClassifierMixin, BaseEstimator):
         names = [str(name) for name in classes]
         if isinstance(X, ImageSet) and classes.dtype.kind == "i" and classes[-1] < len(X.classes):
             names = [str(X.classes[k]) for k in classes]
+        grouped = _checked_groups(X, groups, len(images))
         if unlabelled is not None:
             more = images_like(unlabelled, images.shape[1:], scale)
             images = joined(images, more)
             labels = np.concatenate([labels, np.full(len(more), UNLABELLED)])
+            if grouped is not None:
+                grouped = np.concatenate([grouped, np.arange(len(grouped), len(labels))])
         self._reset()
         self.classes_, self.class_names_ = classes, names
         self.image_shape_, self.pixel_scale_ = tuple(images.shape[1:]), scale.value
         seen = size_words(seen_size(*images.shape[1:3]))
         self.record_ = FitRecord(int((labels >= 0).sum()), int((labels < 0).sum()), size=seen)
         self.pictures_: dict[str, np.ndarray] = {}
+        self._groups = grouped
         try:
             self._fit(images, labels)
         except BaseException:  # Ctrl-C too: nothing half-made
             self._reset()
             raise
+        finally:
+            del self._groups
         for name, value in vars(self).items():  # a saved model comes back in this order, and rounds the same
             if isinstance(value, np.ndarray):
                 setattr(self, name, np.ascontiguousarray(value))
@@ -144,6 +154,14 @@ def _names_of(X: object) -> np.ndarray:
     if not isinstance(X, ImageSet):
         raise DataError("labels-missing", "fit got images without labels", fix="pass y, with -1 for unlabelled images")
     return np.array([*map(str, X.classes), None], object)[X.labels]  # a label of -1 takes the last
+
+
+def _checked_groups(X: object, groups: object, images: int) -> np.ndarray | None:
+    """Return int64 [N], equal for images of one group: of those that were given, or of an ImageSet; None where there
+    are none. Raises DataError for another number of groups than images."""
+    if groups is None:
+        return X.clusters if isinstance(X, ImageSet) and X.groups is not None else None
+    return components(group_names(groups, images, "groups"))
 
 
 def _checked_labels(y: object, images: int) -> tuple[np.ndarray, np.ndarray]:

@@ -19,7 +19,7 @@ from .logistic import C_VALUES, LogisticClassifier
 from .looks import HANDMADE, Look
 from .network import NetworkClassifier, Plan, Start, learner, supervised
 from .pseudo_labels import Agree, AgreeWithGuess, Apart, Belief, Running
-from .selection import subset
+from .selection import part_of, subset
 from .spreading import graph_guess
 from .warm_start import WarmStart, warm_start
 
@@ -47,7 +47,7 @@ class ConsistencyClassifier(NetworkClassifier):
     pretrained: str = BUILT_IN
 
     def _prepare(self, images: np.ndarray, labels: np.ndarray, seed: int) -> Start:
-        start = ask_graph(images, labels, seed)
+        start = ask_graph(images, labels, seed, self._groups)
         warm = self._warm(images, labels, seed, start)
         if warm is not None:
             start = Start(accuracy=start.accuracy, warm=warm)
@@ -58,10 +58,11 @@ class ConsistencyClassifier(NetworkClassifier):
         """Return the pretrained start if held-out labels prefer it to all that is known without."""
         if BUILT_IN not in names_of(self.pretrained) or start.guess is not None:
             return None  # where the graph is right about TRUSTED of them, a network from scratch is as good
-        warm = warm_start(images, labels, seed, device=self.device, guess=True)
+        warm = warm_start(images, labels, seed, device=self.device, guess=True, groups=self._groups)
         if warm.accuracy is None:  # no label can be held out: photographs have colours
             return warm if images.shape[3] == 3 else None
-        return warm if warm.accuracy > max(start.accuracy or 0.0, handcrafted_accuracy(images, labels, seed)) else None
+        handcrafted = handcrafted_accuracy(images, labels, seed, self._groups)
+        return warm if warm.accuracy > max(start.accuracy or 0.0, handcrafted) else None
 
     def _recipe(self, plan: Plan, look: Look, start: Start) -> Recipe:
         discriminator, losses = agreement(self._trunk(start), Classes(), plan, look, start)
@@ -70,7 +71,7 @@ class ConsistencyClassifier(NetworkClassifier):
         )
 
 
-def handcrafted_accuracy(images: np.ndarray, labels: np.ndarray, seed: int) -> float:
+def handcrafted_accuracy(images: np.ndarray, labels: np.ndarray, seed: int, groups: np.ndarray | None = None) -> float:
     """Return the balanced accuracy, on held-out labels, of logistic regression on handcrafted features.
 
     Of all of them at the usual penalty, with at most MOST_COMPARED labels: 5 fits, where choosing takes 40.
@@ -78,13 +79,13 @@ def handcrafted_accuracy(images: np.ndarray, labels: np.ndarray, seed: int) -> f
     known = np.flatnonzero(labels >= 0)
     few = known[subset(labels[known], MOST_COMPARED, seed)]
     model = LogisticClassifier(features=HANDMADE[images.shape[3]], C=C_VALUES[0], random_state=seed)
-    measured = model.fit(images[few], labels[few]).record_.cross_validation
+    measured = model.fit(images[few], labels[few], groups=part_of(groups, few)).record_.cross_validation
     return (measured.accuracy if measured else None) or 0.0
 
 
-def ask_graph(images: np.ndarray, labels: np.ndarray, seed: int) -> Start:
+def ask_graph(images: np.ndarray, labels: np.ndarray, seed: int, groups: np.ndarray | None = None) -> Start:
     """Return label spreading over all images; its guess is left out where it is not to be believed."""
-    guess, accuracy = graph_guess(images, labels, seed)
+    guess, accuracy = graph_guess(images, labels, seed, groups=groups)
     return Start(guess if accuracy >= TRUSTED else None, accuracy)
 
 

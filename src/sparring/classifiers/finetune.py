@@ -32,7 +32,7 @@ class FinetuneClassifier(NetworkClassifier):
         if BUILT_IN not in names_of(self.pretrained):
             what = f"finetune trains {BUILT_IN}, and pretrained is {self.pretrained!r}"
             raise UsageError("no-pretrained", what, fix=f"use --pretrained {BUILT_IN}, or the method cnn")
-        return Start(warm=warm_start(images, labels, seed, device=self.device, guess=False))
+        return Start(warm=warm_start(images, labels, seed, device=self.device, guess=False, groups=self._groups))
 
     def _recipe(self, plan: Plan, look: Look, start: Start) -> Recipe:
         player = learner(Discriminator("D", self._trunk(start), Classes()), (supervised(look),))

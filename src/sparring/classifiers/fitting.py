@@ -19,7 +19,7 @@ from ..features.pretrained import BUILT_IN
 from ..files import new_folder
 from ..images import BadImage, SizeLike
 from ..records import OnProgress, Progress, no_progress
-from ..stats import wilson
+from ..stats import share_interval, wilson
 from .base import Classifier
 from .methods import METHODS, refuse_none
 from .models import load_model, save_model
@@ -80,6 +80,7 @@ def fit(
     unlabelled: str | Path | None = None,
     table: str | Path | None = None,
     label: str | None = None,
+    group: object = None,
     pretrained: str = BUILT_IN,
     download: bool = False,
     device: str = "auto",
@@ -88,7 +89,7 @@ def fit(
 ) -> FittedModel:
     """Fit one classifier on all images but the test part, score it there, and save it as a model folder.
 
-    data, size, unlabelled, table, label, follow_links: as `sparring.load` takes them. method: a name of METHODS.
+    data, size, unlabelled, table, label, group, follow_links: as `sparring.load` takes them. method: a name of METHODS.
     out: a new folder, None saves nothing. minutes: the most that training may take. pretrained: "efficientnet-lite0",
     which is built in, "none", or the folder or hub's name of an image model of transformers; of several, with commas
     between them, held-out labels choose. download: fetch what of these is not on this machine; else no network is used.
@@ -101,11 +102,14 @@ def fit(
         fetch(pretrained, progress)
     folder = None if out is None else new_folder(out, data=data)
     reading = {"size": size, "unlabelled": unlabelled, "table": table, "label": label, "follow_links": follow_links}
-    images = load(data, **reading, progress=progress)
-    test = (images.parts == "test") & images.labelled
+    images = load(data, **reading, group=group, progress=progress)
+    outside = images.parts != "test"
+    test = ~outside & images.labelled
+    if images.groups is not None:  # images of a group that training sees say nothing about new groups
+        test &= ~np.isin(images.clusters, images.clusters[outside])
     progress(Progress("fits", 0, 1, f"fitting {method}"))
     settings = {"random_state": seed, "minutes": minutes, "pretrained": pretrained, "device": device}
-    model = row.make(**settings).fit(images.take(images.parts != "test"))
+    model = row.make(**settings).fit(images.take(outside))
     score = _test_score(model, images.take(test)) if test.any() else None
     if folder is not None:
         record = model.record_
@@ -124,6 +128,8 @@ def _test_score(model: Classifier, images: ImageSet) -> TestScore:
     names = np.array(model.class_names_)[model.predict_proba(images).argmax(1)]
     right = names == np.array(images.classes)[images.labels]
     found = wilson(int(right.sum()), len(images))
+    if images.groups is not None:
+        found = share_interval(right[None], images.clusters)
     return TestScore(len(images), found.mean, found.low, found.high)
 
 

@@ -28,6 +28,7 @@ from .fit_record import FitRecord, GANFit, Gate
 from .gate import DUPLICATES, NOTHING, SHARES, Extra, beats_controls, best_share, gate_of, halves
 from .looks import Look
 from .network import TRIAL_SECONDS, Plan, Start, affordable, between, plan_for, play, seconds_a_step
+from .selection import part_of
 
 NOTHING_HELD = np.array([], np.int64)
 SHOWN_OF_CLASS = 8  # images of each class in a picture
@@ -65,7 +66,7 @@ class GANAugmentClassifier(CNNClassifier):
             seed, images = self._seed(), shrunk(images)
             gate, fakes = self._gate(images, labels, seed)
             if gate.passed:
-                fakes = self._generated(gan_lessons(images, labels, seed), seed)
+                fakes = self._generated(gan_lessons(images, labels, seed, groups=self._groups), seed)
             self._note(gate=gate)
             if fakes is not None:
                 self.pictures_ = {
@@ -95,18 +96,22 @@ class GANAugmentClassifier(CNNClassifier):
         if np.bincount(labels[labels >= 0]).min() < 2:
             reason = "Generated images were not tried: a class has one labelled image, so none can be held out."
             return Gate(False, None, None, None, None, None, reason), None
+        parts = list(halves(labels, seed, self._groups))
+        if not parts:
+            reason = "Generated images were not tried: the labelled images of a class are of too few groups to halve."
+            return Gate(False, None, None, None, None, None, reason), None
         shares = SHARES if self.share is None else (self.share,)
         generated = [Extra("generated", share) for share in shares]
         right = {extra: np.full(len(labels), np.nan) for extra in (NOTHING, DUPLICATES, *generated)}
         tried = [DUPLICATES, NOTHING, *generated]
         fakes, best, steps = None, shares[0], None
-        for number, held in enumerate(halves(labels, seed)):
+        for number, held in enumerate(parts):
             rest = np.setdiff1d(np.arange(len(labels)), held)
-            lessons = gan_lessons(images, labels, seed, held)
+            lessons = gan_lessons(images, labels, seed, held, self._groups)
             fakes = self._generated(lessons, seed)
             beside = {"nothing": None, "duplicates": copies_like(lessons, fakes[1], seed), "generated": fakes}
             for extra in tried:
-                trial = self._trial(images[rest], labels[rest], (beside[extra.kind], extra.share), seed, steps)
+                trial = self._trial(images, labels, rest, (beside[extra.kind], extra.share), seed, steps)
                 steps = trial.record_.steps  # the first, with copies, takes longest: all get what it can afford
                 right[extra][held] = trial._predict_proba(images[held]).argmax(1) == labels[held]
             if number == 0:
@@ -116,12 +121,14 @@ class GANAugmentClassifier(CNNClassifier):
                     break
                 tried = [DUPLICATES, NOTHING, Extra("generated", best)]
         known = labels >= 0
-        return gate_of({extra: values[known] for extra, values in right.items()}, labels[known], best), fakes
+        right = {extra: values[known] for extra, values in right.items()}
+        return gate_of(right, labels[known], best, part_of(self._groups, known)), fakes
 
     def _trial(
-        self, images: np.ndarray, labels: np.ndarray, beside: Beside, seed: int, steps: int | None
+        self, images: np.ndarray, labels: np.ndarray, index: np.ndarray, beside: Beside, seed: int, steps: int | None
     ) -> "GANAugmentClassifier":
-        """Return a network that was trained for `steps`, None for a share of those of the fit."""
+        """Return a network that was trained on images[index] for `steps`, None for a share of those of the fit."""
+        images, labels = images[index], labels[index]
         plan = plan_for(images, labels, self.images)
         if self.steps is not None:
             steps = math.ceil(GATE_STEPS * self.steps)
@@ -134,6 +141,7 @@ class GANAugmentClassifier(CNNClassifier):
             net=self.net,
         )
         trial.classes_, trial.record_, trial._beside = self.classes_, FitRecord(), beside
+        trial._groups = part_of(self._groups, index)
         trial._train(images, labels, seed)
         return trial
 
@@ -179,7 +187,13 @@ class GANAugmentClassifier(CNNClassifier):
         return fakes_of_every_class(state, generator.z, each, seed)
 
 
-def gan_lessons(images: np.ndarray, labels: np.ndarray, seed: int, held: np.ndarray = NOTHING_HELD) -> Labelled:
+def gan_lessons(
+    images: np.ndarray,
+    labels: np.ndarray,
+    seed: int,
+    held: np.ndarray = NOTHING_HELD,
+    groups: np.ndarray | None = None,
+) -> Labelled:
     """Return what the GAN learns from: labelled images, and the others with the graph's labels if it is believed.
 
     Images that are `held` out are unlabelled for the graph and nothing for the GAN.
@@ -187,7 +201,7 @@ def gan_lessons(images: np.ndarray, labels: np.ndarray, seed: int, held: np.ndar
     labels = labels.copy()
     labels[held] = -1
     if (labels < 0).any():
-        guess = consistency.ask_graph(images, labels, seed).guess
+        guess = consistency.ask_graph(images, labels, seed, groups).guess
         if guess is not None:
             labels = np.where(labels >= 0, labels, guess.argmax(1))
     labels[held] = -1

@@ -20,8 +20,10 @@ import numpy as np
 
 from .. import keyed_random
 from ..stats import LEVEL, Interval, t_quantile
+from ..stats.variance import of_class_means, units_of
 from ..words import count, percent, points
 from .fit_record import Gate, GateTrial
+from .selection import part_of, stratified_folds
 
 SHARES = (0.25, 0.5, 1.0)  # weights of all generated images of a step, beside 1 of the real ones
 
@@ -37,8 +39,15 @@ NOTHING, DUPLICATES = Extra("nothing", 0.0), Extra("duplicates", 1.0)  # copies 
 Right = Mapping[Extra, np.ndarray]  # 1 where a held-out image was classified right, 0 where wrong, NaN where not tried
 
 
-def halves(labels: np.ndarray, seed: int) -> Iterator[np.ndarray]:
-    """Yield the indices of the labelled images in two halves, every class in each; -1 is unlabelled."""
+def halves(labels: np.ndarray, seed: int, groups: np.ndarray | None = None) -> Iterator[np.ndarray]:
+    """Yield the indices of the labelled images in two halves, every class in each; -1 is unlabelled.
+
+    groups [N]: images of equal ones are in the same half; nothing is yielded where that cannot be.
+    """
+    if groups is not None:
+        known = np.flatnonzero(labels >= 0)
+        yield from (known[held] for _, held in stratified_folds(labels[known], seed, 2, groups[known]))
+        return
     order = keyed_random.order(keyed_random.key(seed, "gate"), len(labels)).numpy()
     half = np.full(len(labels), -1)
     for label in np.unique(labels[labels >= 0]):
@@ -66,16 +75,17 @@ def beats_controls(right: Right, labels: np.ndarray, share: float) -> bool:
     return generated > max(class_mean(right[NOTHING], labels), class_mean(right[DUPLICATES], labels))
 
 
-def gate_of(right: Right, labels: np.ndarray, share: float) -> Gate:
+def gate_of(right: Right, labels: np.ndarray, share: float, groups: np.ndarray | None = None) -> Gate:
     """Return the gate at the chosen share.
 
-    right: [N] of each Extra, NaN where it was not tried; labels [N] of all held-out images. Generated images pass only
-    where all were tried, and both intervals are above 0.
+    right: [N] of each Extra, NaN where it was not tried; labels and groups [N] of all held-out images. Generated images
+    pass only where all were tried, and both intervals are above 0.
     """
     chosen, shares = Extra("generated", share), sum(extra.kind == "generated" for extra in right)
     tried, level = np.isfinite(right[chosen]), 1 - (1 - LEVEL) / shares
     y, (generated, real, copies) = labels[tried], (right[extra][tried] for extra in (chosen, NOTHING, DUPLICATES))
-    over_real, over_copies = (paired_interval(generated - control, y, level) for control in (real, copies))
+    of = part_of(groups, tried)
+    over_real, over_copies = (paired_interval(generated - control, y, level, of) for control in (real, copies))
     passed = bool(tried.all()) and over_real.low > 0 and over_copies.low > 0
     accuracy = [class_mean(values, y) for values in (real, copies, generated)]
     sentence = (
@@ -87,17 +97,19 @@ def gate_of(right: Right, labels: np.ndarray, share: float) -> Gate:
     )
     without, with_, mean, low, high = (round(value, 5) for value in (accuracy[0], accuracy[2], *over_real))
     over_duplicates = Interval(*(round(value, 5) for value in over_copies))
-    trials = tuple(gate_trial(extra, right, labels) for extra in right)
+    trials = tuple(gate_trial(extra, right, labels, groups) for extra in right)
     return Gate(
         passed, without, with_, mean, low, high, sentence, share=share, over_duplicates=over_duplicates, trials=trials
     )
 
 
-def gate_trial(extra: Extra, right: Right, labels: np.ndarray) -> GateTrial:
+def gate_trial(extra: Extra, right: Right, labels: np.ndarray, groups: np.ndarray | None = None) -> GateTrial:
     """Return what one way of training came to, on those of the images of classes `labels` [N] on which it was tried."""
     tried = np.isfinite(right[extra])
     values, y = right[extra][tried], labels[tried]
-    interval = Interval(0.0, 0.0, 0.0) if extra == NOTHING else paired_interval(values - right[NOTHING][tried], y)
+    interval = Interval(0.0, 0.0, 0.0)
+    if extra != NOTHING:
+        interval = paired_interval(values - right[NOTHING][tried], y, groups=part_of(groups, tried))
     accuracy, mean, low, high = (round(value, 5) for value in (class_mean(values, y), *interval))
     return GateTrial(extra.kind, extra.share, accuracy, mean, low, high, images=len(y))
 
@@ -107,12 +119,15 @@ def _in_points(interval: Interval) -> str:
     return f"{mean} points ({low} to {high})"
 
 
-def paired_interval(difference: np.ndarray, labels: np.ndarray, level: float = LEVEL) -> Interval:
+def paired_interval(
+    difference: np.ndarray, labels: np.ndarray, level: float = LEVEL, groups: np.ndarray | None = None
+) -> Interval:
     """Return the mean of `difference` [N] over the images of a class, then over classes, with its t-interval.
 
     The variance counts two more images of a class drawn at random, one that only the first network gets right and one
     that only the second does (Bonett & Price 2012): without them 4 images that differ, all in one direction, would
-    decide. A class with one image has the variance of all images.
+    decide. A class with one image has the variance of all images. groups [N]: of images that are not independent; the
+    variance is then that over groups, by the jackknife, where it is larger.
     """
     counts = np.bincount(labels)
     means, overall = np.bincount(labels, difference) / np.maximum(counts, 1), difference.var(ddof=1)
@@ -120,8 +135,12 @@ def paired_interval(difference: np.ndarray, labels: np.ndarray, level: float = L
     there = counts > 0
     counts, means, within = counts[there], means[there], within[there]
     variance = np.where(counts > 1, within / np.maximum(counts - 1, 1), overall)
-    of_mean = (variance / counts).sum() / len(counts) ** 2 + 2 * np.mean(1 / (len(counts) * counts) ** 2)
-    half = t_quantile(max(1, len(labels) - len(counts)), level) * math.sqrt(of_mean)
+    of_means, units = (variance / counts).sum() / len(counts) ** 2, units_of(groups, len(labels))
+    if groups is not None:
+        jackknife, alone = of_class_means(difference, labels, groups)
+        of_means = max(of_means, jackknife + len(alone) / len(counts) ** 2)  # of one group nothing is known
+    of_mean = of_means + 2 * np.mean(1 / (len(counts) * counts) ** 2)
+    half = t_quantile(max(1, units - len(counts)), level) * math.sqrt(of_mean)
     mean = float(means.mean())
     return Interval(mean, mean - half, mean + half)
 

@@ -18,7 +18,7 @@ from ..features.shrinking import shrunk
 from ..games.nodes import Node
 from ..games.views import Strong, View, Weak, relit
 from ..images import to_unit
-from .selection import class_weights, fit_temperature, stratified_folds
+from .selection import Folds, class_weights, fit_temperature, part_of, stratified_folds
 
 Features = Callable[[np.ndarray], np.ndarray]  # uint8 [N,H,W,C] -> float [N,F]
 LIGHT, COLOUR, HOLE = 0.4, 0.4, 0.4
@@ -64,27 +64,38 @@ def usual_look(channels: int) -> Look:
     return Look(light=LIGHT, colour=COLOUR, hole=HOLE, flip=True) if channels == 3 else Look(light=LIGHT)
 
 
-def look_for(images: np.ndarray, labels: np.ndarray, *, seed: int = 0, features: Features | None = None) -> Look:
+def look_for(
+    images: np.ndarray,
+    labels: np.ndarray,
+    *,
+    seed: int = 0,
+    features: Features | None = None,
+    groups: np.ndarray | None = None,
+) -> Look:
     """Return the views for uint8 images [N,H,W,C] and labels int64 [N], -1 unlabelled.
 
     `usual_look`, but mirror images, quarter turns and other colours as the labels say (`Probe.allows`), where two
     classes have two labels each. `features` joins the handcrafted ones for the question whether copies look the same:
     those of a pretrained network. They allow more than is good for a network from scratch: of magnetic tiles mirror
-    images, which are of the same class and cost `cnn` 4 to 16 points. The same arguments give the same look.
+    images, which are of the same class and cost `cnn` 4 to 16 points. groups [N]: images of equal ones are held out
+    together. The same arguments give the same look.
     """
     usual = usual_look(images.shape[3])
     chosen = probed_images(labels, seed)
     if not len(chosen):
         return usual
     x, (_, y) = images[chosen], np.unique(labels[chosen], return_inverse=True)
+    folds = stratified_folds(y, seed, groups=part_of(groups, chosen))
+    if not folds:  # no label can be held out
+        return usual
     seen = [handmade(x), None if features is None else features(x)]
 
     def allowed(changed: Callable[[np.ndarray], np.ndarray], usually: bool) -> bool:
         copies = changed(x)
-        hand = Probe.of(seen[0], handmade(copies), y, seed)
+        hand = Probe.of(seen[0], handmade(copies), y, folds)
         if features is None:
             return hand.allows(usually)
-        deep = Probe.of([np.asarray(seen[1])], [features(copies)], y, seed)
+        deep = Probe.of([np.asarray(seen[1])], [features(copies)], y, folds)
         return hand.allows(usually, deep)
 
     return Look(
@@ -112,7 +123,7 @@ class Probe:
     harm_error: float
 
     @staticmethod
-    def of(blocks: list[np.ndarray], changed: list[np.ndarray], labels: np.ndarray, seed: int) -> "Probe":
+    def of(blocks: list[np.ndarray], changed: list[np.ndarray], labels: np.ndarray, folds: Folds) -> "Probe":
         """Return the probe for the features of images and of their changed copies, blocks of [N,F] each, labels [N].
 
         The classifier is kernel ridge regression on the classes, by the mean of the blocks' distances.
@@ -121,7 +132,7 @@ class Probe:
         kernel = joint_kernel(blocks, changed)
         wanted = np.eye(classes)[labels] - 1 / classes
         plain, joined, copies = np.zeros((3, count, classes))
-        for train, held in stratified_folds(labels, seed):
+        for train, held in folds:
             ridge = np.diag(RIDGE / (class_weights(labels[train]) * len(train)))
             weights = np.linalg.solve(kernel[np.ix_(train, train)] + ridge, wanted[train])
             plain[held], copies[held] = (kernel[np.ix_(rows, train)] @ weights for rows in (held, held + count))

@@ -211,7 +211,8 @@ class NetworkClassifier(Classifier):
         device = choose_device(self.device)
         warm, gpu = start.warm is not None, device != "cpu"
         images = seen_by(self._trunk(start), images)
-        plan, look = plan_for(images, labels, self.images, warm=warm, gpu=gpu), look_for(images, labels)
+        plan = plan_for(images, labels, self.images, warm=warm, gpu=gpu)
+        look = look_for(images, labels, groups=self._groups)
         return Training(
             recipe=self._recipe(plan, look, start),
             data_spec=DataSpec.of(images, int(labels.max()) + 1),

@@ -18,7 +18,7 @@ from ..features.extractor import Extractor
 from ..features.pretrained import BUILT_IN, features_at
 from .base import Classifier
 from .methods import METHODS, refuse_none
-from .selection import choose_in_turn, subset
+from .selection import choose_in_turn, part_of, subset
 
 C_VALUES = (10.0, 100.0, 1000.0, 1.0)  # inverse penalties on features of length 1, the preferred one first
 MOST_HELD = 1000  # labelled images that take part in cross-validation
@@ -46,7 +46,7 @@ class ProbeClassifier(Classifier):
     def _fit(self, images: np.ndarray, labels: np.ndarray) -> None:
         refuse_none(METHODS["probe"], self.pretrained)
         encoders = dict(zip(names_of(self.pretrained), encoders_of(self.pretrained, device=self.device), strict=True))
-        found = chosen_probe(encoders, images, labels, self._seed(), self.C)
+        found = chosen_probe(encoders, images, labels, self._seed(), self.C, groups=self._groups)
         self.encoder_, self.encoder_hash_, self.earlier_ = place_of(found.name), found.encoder.hash, found.earlier
         self.weights_, self.offset_, self.temperature_ = found.weights, found.offset, found.temperature
         self._note(
@@ -80,7 +80,13 @@ class Probe(NamedTuple):
 
 
 def chosen_probe(
-    encoders: Mapping[str, Extractor], images: np.ndarray, labels: np.ndarray, seed: int, C: float | None = None
+    encoders: Mapping[str, Extractor],
+    images: np.ndarray,
+    labels: np.ndarray,
+    seed: int,
+    C: float | None = None,
+    *,
+    groups: np.ndarray | None = None,
 ) -> Probe:
     """Return the probe of the encoder, layers and penalty that held-out labels choose; labels [N], -1 unlabelled.
 
@@ -99,8 +105,9 @@ def chosen_probe(
         weights, offset = regression(x[train], y[few][train], setting[1], tolerance=ENOUGH)
         return x[held] @ weights + offset
 
-    strengths = C_VALUES if C is None else (C,)
-    chosen = choose_in_turn(y[few], tuple(points), [(C,) for C in strengths], held_out, seed=seed, temperature=1.0)
+    strengths = [(C,) for C in (C_VALUES if C is None else (C,))]
+    few_groups = part_of(groups, known[few])
+    chosen = choose_in_turn(y[few], tuple(points), strengths, held_out, seed=seed, temperature=1.0, groups=few_groups)
     name, strength = chosen.settings
     asked, earlier, x = points[name]
     encoder = encoders[asked]

@@ -10,11 +10,12 @@ from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 from scipy.special import log_softmax
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from .fit_record import CrossValidation, TriedSettings
 
 FOLDS = 5
+TURNS = 10  # of chance, in which folds of whole groups are looked for that leave every class in training
 MOST = 2000  # labelled images that take part in cross-validation
 FLOOR = 1e-3  # of a probability when settings are compared
 # Standard errors of a paired difference within which a setting is as good as the best. With 1, MNIST lost 1.2 points;
@@ -25,6 +26,7 @@ TEMPERATURES = np.geomspace(0.02, 50.0, 60)
 
 
 Setting = TypeVar("Setting")
+Folds = list[tuple[np.ndarray, np.ndarray]]  # (train, held out) indices of each
 
 
 class Choice(NamedTuple, Generic[Setting]):
@@ -35,12 +37,36 @@ class Choice(NamedTuple, Generic[Setting]):
     measured: CrossValidation
 
 
-def stratified_folds(labels: np.ndarray, seed: int, most: int = FOLDS) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return (train, held out) indices of each fold, every class in each; [] where a class has one labelled image."""
+def stratified_folds(labels: np.ndarray, seed: int, most: int = FOLDS, groups: np.ndarray | None = None) -> Folds:
+    """Return (train, held out) indices of each fold, every class in each; [] where a class has one labelled image.
+
+    groups [N]: images of equal ones are held out together. Then every class is in each training part, and [] is
+    returned where that cannot be, as for a class of a single group.
+    """
     count = min(most, int(np.bincount(labels).min()))
+    if groups is not None:
+        return _grouped_folds(labels, groups, seed, count)
     if count < 2:
         return []
     return list(StratifiedKFold(count, shuffle=True, random_state=seed).split(labels, labels))
+
+
+def _grouped_folds(labels: np.ndarray, groups: np.ndarray, seed: int, most: int) -> Folds:
+    """Return as many folds as there can be, at most `most`, with whole groups held out; [] where there are none."""
+    classes = len(np.unique(labels))
+    most = min([most, *(len(np.unique(groups[labels == k])) for k in np.unique(labels))])
+    for count in range(most, 1, -1):
+        for turn in range(TURNS):
+            split = StratifiedGroupKFold(count, shuffle=True, random_state=seed + turn)
+            folds = list(split.split(labels, labels, groups))
+            if all(len(held) and len(np.unique(labels[train])) == classes for train, held in folds):
+                return folds
+    return []
+
+
+def part_of(groups: np.ndarray | None, index: np.ndarray) -> np.ndarray | None:
+    """Return the groups of some images; None where there are none."""
+    return None if groups is None else groups[index]
 
 
 def subset(labels: np.ndarray, most: int, seed: int) -> np.ndarray:
@@ -59,13 +85,15 @@ def choose(
     *,
     seed: int,
     temperature: float,
+    groups: np.ndarray | None = None,
 ) -> Choice[Setting]:
     """Choose the first of `settings`, which come in order of preference, that is as good as the best within NEAR.
 
     After the one-standard-error rule of Breiman et al. 1984, section 3.4.3. `held_out(setting, train, held)` gives
-    scores [n,K] of held-out images. Where a class has a single label, the first and `temperature` are chosen.
+    scores [n,K] of held-out images. Where a class has a single label, the first and `temperature` are chosen. groups
+    [N]: images of equal ones are held out together.
     """
-    folds = stratified_folds(labels, seed)
+    folds = stratified_folds(labels, seed, groups=groups)
     if not folds:
         return Choice(settings[0], temperature, CrossValidation(None, ()))
     order = np.concatenate([held for _, held in folds])
@@ -91,6 +119,7 @@ def choose_in_turn(
     *,
     seed: int,
     temperature: float,
+    groups: np.ndarray | None = None,
 ) -> Choice[tuple]:
     """Choose features of `names` at the first of `details`, then one of `details` for them, each as `choose` does.
 
@@ -104,9 +133,10 @@ def choose_in_turn(
             known[key] = held_out(setting, train, held)
         return known[key]
 
-    first = choose(labels, [(name, *details[0]) for name in names], once, seed=seed, temperature=temperature)
+    settings = [(name, *details[0]) for name in names]
+    first = choose(labels, settings, once, seed=seed, temperature=temperature, groups=groups)
     settings = [(first.settings[0], *detail) for detail in details]
-    last = choose(labels, settings, once, seed=seed, temperature=temperature)
+    last = choose(labels, settings, once, seed=seed, temperature=temperature, groups=groups)
     table = first.measured.table + last.measured.table[1:]
     return Choice(last.settings, last.temperature, CrossValidation(last.measured.accuracy, table))
 

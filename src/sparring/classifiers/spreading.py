@@ -17,7 +17,7 @@ from .base import Classifier
 from .fit_record import CrossValidation
 from .graph import Graph
 from .probe import seen_by
-from .selection import choose
+from .selection import choose, part_of
 from .svm import best_of
 
 ALPHAS = (0.995, 0.9)  # how far labels spread, the preferred one first
@@ -51,12 +51,12 @@ class SpreadingClassifier(Classifier):
 
     def _fit(self, images: np.ndarray, labels: np.ndarray) -> None:
         seed = self._seed()
-        kept = graph_members(labels, LARGEST_GRAPH, seed)
+        kept, groups = graph_members(labels, LARGEST_GRAPH, seed), self._groups
         if len(kept) < len(images):
-            images, labels = images[kept], labels[kept]
+            images, labels, groups = images[kept], labels[kept], part_of(groups, kept)
         found = solve(
             images, labels, seed,
-            features=self.features, alpha=self.alpha, pretrained=self.pretrained, device=self.device,
+            features=self.features, alpha=self.alpha, pretrained=self.pretrained, device=self.device, groups=groups,
         )  # fmt: skip
         self.images_, self.spread_, self.extractor_ = shrunk(images), found.proba, found.name
         for field in fields(Graph):
@@ -103,7 +103,13 @@ class Solution(NamedTuple):
 
 
 def graph_guess(
-    images: np.ndarray, labels: np.ndarray, seed: int = 0, *, pretrained: str = NONE, device: str = "auto"
+    images: np.ndarray,
+    labels: np.ndarray,
+    seed: int = 0,
+    *,
+    pretrained: str = NONE,
+    device: str = "auto",
+    groups: np.ndarray | None = None,
 ) -> tuple[np.ndarray, float]:
     """Return class probabilities float32 [N,K] of all images, and their mean recall on labels that were hidden.
 
@@ -112,7 +118,7 @@ def graph_guess(
     """
     inside = graph_members(labels, LARGEST_GRAPH, seed)
     known = images if len(inside) == len(images) else images[inside]
-    found = solve(known, labels[inside], seed, pretrained=pretrained, device=device)
+    found = solve(known, labels[inside], seed, pretrained=pretrained, device=device, groups=part_of(groups, inside))
     proba = found.proba
     if len(inside) < len(images):
         outside = np.setdiff1d(np.arange(len(images)), inside)
@@ -133,7 +139,12 @@ def candidates(channels: int, pretrained: str, device: str) -> Mapping[str, str 
 
 
 def best_candidate(
-    images: np.ndarray, where: np.ndarray, known: np.ndarray, candidates: Mapping[str, str | Extractor], seed: int
+    images: np.ndarray,
+    where: np.ndarray,
+    known: np.ndarray,
+    candidates: Mapping[str, str | Extractor],
+    seed: int,
+    groups: np.ndarray | None = None,
 ) -> str:
     """Return the name of the features that tell the labelled images apart best: images[where], with labels `known`."""
 
@@ -142,7 +153,7 @@ def best_candidate(
             return graph.nearness(encoder, encoder.some_features(images, where[few]))
         return extract(name, shrunk(images, where[few]))
 
-    return best_of(known, tuple(candidates), some, seed)
+    return best_of(known, tuple(candidates), some, seed, part_of(groups, where))
 
 
 def solve(
@@ -154,12 +165,13 @@ def solve(
     alpha: float | None = None,
     pretrained: str = NONE,
     device: str = "auto",
+    groups: np.ndarray | None = None,
 ) -> Solution:
     """Choose features and alpha, build the graph or find it in the cache, and let the labels spread."""
     where = np.flatnonzero(labels >= 0)
     known, classes = labels[where], int(labels.max()) + 1
     known_by = {features: features} if features != "auto" else candidates(images.shape[3], pretrained, device)
-    name = best_candidate(images, where, known, known_by, seed)
+    name = best_candidate(images, where, known, known_by, seed, groups)
     used = known_by[name]
     neighbours = graph.neighbour_graph(images, used)
     alphas = ALPHAS if isinstance(used, str) else PRETRAINED_ALPHAS
@@ -180,6 +192,7 @@ def solve(
         lambda alpha, train, held: scores(alpha, train, where[held])[0],
         seed=seed,
         temperature=USUAL_TEMPERATURE,
+        groups=part_of(groups, where),
     )
     final, shares = scores(chosen.settings, np.arange(len(where)), np.arange(len(images)))
     settings = {

@@ -14,7 +14,7 @@ from sklearn.svm import SVC
 from ..features.handcrafted import blocks_of, candidate_features, extract
 from ..features.shrinking import shrunk
 from .base import Classifier
-from .selection import MOST, choose, choose_in_turn, subset
+from .selection import MOST, choose, choose_in_turn, part_of, subset
 
 PENALTIES = (10.0, 1.0)  # C, the preferred one first
 WIDTHS = (1.0, 0.3)  # gamma, times the inverse of the features' total variance
@@ -60,7 +60,8 @@ class SVMClassifier(Classifier):
 
         classes = int(known.max()) + 1
         details = [(strength, width) for strength in strengths for width in widths]
-        chosen = choose_in_turn(known[few], names, details, held_out, seed=seed, temperature=1.0)
+        groups = part_of(self._groups, labelled[few])
+        chosen = choose_in_turn(known[few], names, details, held_out, seed=seed, temperature=1.0, groups=groups)
         self.extractor_, strength, width = chosen.settings
         self.temperature_ = chosen.temperature
         self.scales_ = block_scales(self.extractor_, shown)
@@ -176,7 +177,11 @@ def best_features(images: np.ndarray, labels: np.ndarray, names: tuple[str, ...]
 
 
 def best_of(
-    labels: np.ndarray, names: tuple[str, ...], features: Callable[[str, np.ndarray], np.ndarray], seed: int
+    labels: np.ndarray,
+    names: tuple[str, ...],
+    features: Callable[[str, np.ndarray], np.ndarray],
+    seed: int,
+    groups: np.ndarray | None = None,
 ) -> str:
     """Return what `best_features` does, of any features: `features(name, few)` are those of some of the images."""
     if len(names) == 1:
@@ -190,4 +195,5 @@ def best_of(
         model = svc_of(PENALTIES[0], "precomputed").fit(kernel[np.ix_(train, train)], known[train])
         return pairwise_scores(as_pair_columns(model.decision_function(kernel[np.ix_(held, train)])), classes)
 
-    return choose(known, names, held_out, seed=seed, temperature=1.0).settings
+    chosen = choose(known, names, held_out, seed=seed, temperature=1.0, groups=part_of(groups, few))
+    return chosen.settings

@@ -54,6 +54,7 @@ def compare(
     unlabelled: Path | None = None,
     table: Path | None = None,
     label: str | None = None,
+    group: str | None = None,
     pretrained: Pretrained = "efficientnet-lite0",
     download: Download = False,
     device: Device = "auto",
@@ -83,6 +84,8 @@ def compare(
         unlabelled: a folder of further images without labels; none: no folder in DATA is one, whatever it is called.
         table: a table of labels that lies elsewhere; none: the folders say it, whatever tables lie there.
         label: the column of the labels, in a table or in Parquet.
+        group: what says which images belong together (patient, slide, animal, video), so that no split parts them: a
+            column of the table, "folders" for the folders below the classes, or "none" [default: such folders if any].
         test: share of each class for the test part, where DATA has none.
         against: folder of an earlier study of such images; this one tests on the same images where it can, and says
             what changed on them.
@@ -112,6 +115,7 @@ def compare(
                 unlabelled=unlabelled,
                 table=table,
                 label=label,
+                group=group,
                 pretrained=pretrained,
                 download=download,
                 device=device,
@@ -150,6 +154,7 @@ def fit(
     unlabelled: Path | None = None,
     table: Path | None = None,
     label: str | None = None,
+    group: str | None = None,
     pretrained: Pretrained = "efficientnet-lite0",
     download: Download = False,
     device: Device = "auto",
@@ -169,6 +174,8 @@ def fit(
         unlabelled: a folder of further images without labels; none: no folder in DATA is one, whatever it is called.
         table: a table of labels that lies elsewhere; none: the folders say it, whatever tables lie there.
         label: the column of the labels, in a table or in Parquet.
+        group: what says which images belong together (patient, slide, animal, video), so that no split parts them: a
+            column of the table, "folders" for the folders below the classes, or "none" [default: such folders if any].
         json: print JSON.
         quiet: print nothing but results.
     """
@@ -188,6 +195,7 @@ def fit(
             unlabelled=unlabelled,
             table=table,
             label=label,
+            group=group,
             pretrained=pretrained,
             download=download,
             device=device,
@@ -298,6 +306,7 @@ def data(
     unlabelled: Path | None = None,
     table: Path | None = None,
     label: str | None = None,
+    group: str | None = None,
     sheet: Path | None = None,
     plan: Flag = False,
     follow_links: FollowLinks = False,
@@ -314,6 +323,8 @@ def data(
         unlabelled: a folder of further images without labels; none: no folder in DATA is one, whatever it is called.
         table: a table of labels that lies elsewhere; none: the folders say it, whatever tables lie there.
         label: the column of the labels, in a table or in Parquet.
+        group: what says which images belong together (patient, slide, animal, video), so that no split parts them: a
+            column of the table, "folders" for the folders below the classes, or "none" [default: such folders if any].
         sheet: PNG file of the contact sheet [default: DATA-sheet.png].
         plan: instead of all that, which differences a study of so many images can find, and how many labels an accuracy
             to +-5, +-3 or +-2 points needs. Before any label is given, too.
@@ -326,7 +337,7 @@ def data(
 
     screen = Screen(as_json=json, quiet=quiet, verbose=verbose)
     options = {"size": size, "unlabelled": unlabelled, "table": table, "label": label, "follow_links": follow_links}
-    read = partial(load, data, **options)
+    read = partial(load, data, group=group, **options)
     if plan:
         with screen.progress("reading") as line:
             images = read(progress=line.show)

@@ -16,6 +16,7 @@ from ..devices import check_memory
 from ..errors import DataError, SparringError
 from ..images import MIN_SIDE, as_pillow, chunk_slices, is_source, load_image, on_white
 from .formats import LoadOptions
+from .groups import FOLDERS, NONE, column_of, group_names
 from .imageset import ImageSet
 from .labels import number_labels, on_cpu
 from .names import PARTS
@@ -231,9 +232,11 @@ def from_arrays(images: object, labels: object = None) -> ImageSet:
     return _assembled([_Piece("images", images, labels=labels)], None, "arrays", notes)
 
 
-def from_dict(found: Mapping[str, object], name: str = "arrays", *, source: str = "arrays") -> ImageSet:
+def from_dict(
+    found: Mapping[str, object], name: str = "arrays", *, source: str = "arrays", group: str | None = None
+) -> ImageSet:
     """Return arrays by name as an ImageSet: {"images", "labels"} or {"x_train", "y_train", "x_test", "y_test"}, and
-    "classes" if there are names.
+    "classes" if there are names. `group`: the array of groups, "patient" or "patient_train", "patient_test".
 
     Other usual names are understood, such as train_images, train_labels, val_images (see `array_meaning`).
     """
@@ -257,12 +260,16 @@ def from_dict(found: Mapping[str, object], name: str = "arrays", *, source: str 
         labels = None if y is None else found[y]
         pieces.append(_Piece(str(x), found[x or ""], str(y), labels, part if part in PARTS else ""))
     names = keys.get(ArrayMeaning("classes"), [None])[0]
+    groups = None
+    if group not in (None, NONE, FOLDERS):
+        groups, more = _groups_of(pieces, found, group, source)
+        used |= more
     notes = Notes(
         source=source,
         layout="arrays " + ", ".join(piece.key for piece in pieces),
         ignored={str(key): 1 for key in found if key not in used and key != names},
     )
-    return _assembled(pieces, None if names is None else found[names], name, notes)
+    return replace(_assembled(pieces, None if names is None else found[names], name, notes), groups=groups)
 
 
 def array_meaning(key: str) -> ArrayMeaning | None:
@@ -295,13 +302,13 @@ def read_npy(path: Path, options: LoadOptions) -> ImageSet:
     return _assembled([piece], None, path.stem, notes)
 
 
-def read_arrays(files: Sequence[Path], top: Path) -> ImageSet:
+def read_arrays(files: Sequence[Path], top: Path, *, group: str | None = None) -> ImageSet:
     """Return the arrays of a folder of .npy files as `from_dict` does: x_train.npy, train/images.npy."""
     check_memory(sum(file.stat().st_size for file in files), str(top))
     names = [file.relative_to(top).with_suffix("").as_posix().replace("/", "_") for file in files]
     meant = [(name, file) for name, file in zip(names, files, strict=True) if array_meaning(name)]
     found = {name: _one_array(file) for name, file in meant}
-    return from_dict(found or dict.fromkeys(names), top.resolve().name, source=str(top))
+    return from_dict(found or dict.fromkeys(names), top.resolve().name, source=str(top), group=group)
 
 
 def _one_array(path: Path) -> np.ndarray:
@@ -327,6 +334,22 @@ def _needs_pickle(what: str) -> DataError:
     )
 
 
+def _groups_of(
+    pieces: Sequence["_Piece"], found: Mapping[str, object], group: str, source: str
+) -> tuple[np.ndarray, set[str]]:
+    """Return the group of every image, of one array or one for each part, and the arrays that say it.
+
+    Raises UsageError where there is no such array.
+    """
+    named, used, groups = {str(key).lower(): key for key in found}, set[str](), []
+    for piece in pieces:
+        keys = [group, f"{group}_{piece.part}", f"{piece.part}_{group}", f"{group}_{piece.key.removeprefix('x_')}"]
+        key = next((key for key in map(str.lower, keys) if key in named), None) or column_of(group, list(named), source)
+        used.add(named[key])
+        groups.append(group_names(found[named[key]], len(as_array(piece.images, piece.key)), key))
+    return np.concatenate(groups), used
+
+
 def read_npz(path: Path, options: LoadOptions) -> ImageSet:
     """Return the arrays of an .npz file as `from_dict` does. Members that only pickle can read are refused."""
     found: dict[str, object] = {}
@@ -344,7 +367,7 @@ def read_npz(path: Path, options: LoadOptions) -> ImageSet:
         raise DataError(
             "bad-npz", f"cannot read {path}: {first_line(error)}", fix="write it again with numpy.savez"
         ) from None
-    return from_dict(found, path.stem, source=str(path))
+    return from_dict(found, path.stem, source=str(path), group=options.group)
 
 
 def first_line(error: Exception) -> str:

@@ -9,6 +9,7 @@ from ..errors import DataError
 from ..images import SizeLike
 from .doubts import contradictions, data_notes
 from .imageset import ImageSet, PartCounts
+from .leaks import leaks
 from .notes import DataNotes, size_words
 from .sources import load
 
@@ -110,7 +111,7 @@ def describe(
         ignored=notes.ignored,
         bad_files=notes.bad_files,
         duplicates=_count_duplicates(imageset),
-        warnings=(*said.doubts, *[ONE_CLASS] * (len(imageset.classes) == 1)),
+        warnings=(*said.doubts, *leaks(imageset), *[ONE_CLASS] * (len(imageset.classes) == 1)),
         notes=said,
         fingerprint=imageset.fingerprint,
     )

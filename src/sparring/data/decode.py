@@ -230,6 +230,8 @@ def _finished(listing: Listing, reader: _Reader, images: np.ndarray, channels: i
         origins=tuple(item.origin for item, _ in kept),
         parts=np.array([item.part for item, _ in kept], "<U5"),
         name=listing.name,
+        sizes=np.array([header.size for header in headers], np.int64).reshape(-1, 2),
+        groups=np.array([item.group for item, _ in kept], np.str_) if listing.grouped else None,
         notes=Notes(
             source=listing.source,
             layout=listing.layout,
@@ -252,7 +254,7 @@ def _finished(listing: Listing, reader: _Reader, images: np.ndarray, channels: i
 
 def _refuse_unreadable_class(listing: Listing, bad: dict[int, str], left: set[str | None]) -> None:
     for i, reason in bad.items():
-        origin, label, _ = listing.items[i]
+        origin, label, *_ = listing.items[i]
         if label is not None and label not in left:
             raise DataError(
                 "class-unreadable",

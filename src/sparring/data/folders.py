@@ -1,6 +1,7 @@
 """Layouts of folders and zips -> which image has which label and part.
 
-class folders        cat/1.png dog/2.png            the folder's name is the class; folders below it belong to it
+class folders        cat/1.png dog/2.png            the folder's name is the class; folders below it belong to it, and
+                                                    may be groups (groups.py)
 parts                train/cat/1.png test/cat/2.png  also train_images, validation, dev, ... (spellings.py)
 a table              labels.csv, metadata.csv, train.csv ... beside the images, or in a folder without any
 unlabelled images    unlabelled/, no_label/ ... beside the classes; images that lie beside class folders; or all
@@ -18,6 +19,7 @@ from ..images.kinds import LOOKED_FOR, OTHER_IMAGES, advice_for, suffix
 from ..words import plural
 from .arrays import read_arrays
 from .formats import LoadOptions, file_suffixes
+from .groups import FOLDERS, are_groups, by_folder
 from .imageset import ImageSet
 from .listing import ListedImage, Listing
 from .masks import without_masks
@@ -44,11 +46,11 @@ def read_folder(top: Path, options: LoadOptions) -> Listing | ImageSet:
     if tables and options.table not in (None, NO_TABLE):
         raise UsageError("labels-twice", f"{top} has its own labels", fix="leave the table of labels out")
     if tables:
-        listing = list_parquet(tables, top, label=options.label)
+        listing = list_parquet(tables, top, label=options.label, group=options.group)
         return _beside_previews(listing, tree) if tree.images else listing
     arrays = [path for path in tree.others if suffix(path) == ".npy"]
     if arrays and not tree.images:
-        return read_arrays([top / path for path in arrays], top)
+        return read_arrays([top / path for path in arrays], top, group=options.group)
     return list_tree(tree, options)
 
 
@@ -125,17 +127,17 @@ def _labelled(
     """Return the images with their labels and parts, and the layout in words."""
     rows = found.rows
     if options.table not in (None, NO_TABLE):
-        rows = read_table(tree, options.table, warnings, label=options.label)
+        rows = read_table(tree, options.table, warnings, label=options.label, group=options.group)
     if rows:
         parts = _part_folders(tree, options, alone=False)
         others = [table for table in found.used if not labels_file(table)]
         layout = ", ".join(["images and a table of labels", *others])
-        return _by_table(tree, rows, parts, warnings), layout
+        return _by_table(tree, rows, parts, options, warnings), layout
     if parts := _part_folders(tree, options):
         items = _by_part(tree, parts, options, found, warnings)
         layout = f"{'/ '.join(parts)}/ folders"
     else:
-        items = _by_class(tree, options, warnings)
+        items = by_folder(_by_class(tree, options, warnings), (), options.group, shown_path(tree.top), warnings)
         layout = "class folders" if any(item.label is not None for item in items) else "images without labels"
     if options.label and not found.used:
         raise found.doubt or UsageError(
@@ -189,7 +191,11 @@ def _unwrapped(
     """
     said, prefix = TreeTables(), ""
     while True:
-        said.add(tree_tables(tree, warnings, label=options.label) if options.table is None else TreeTables())
+        said.add(
+            tree_tables(tree, warnings, label=options.label, group=options.group)
+            if options.table is None
+            else TreeTables()
+        )
         found = _top_folders(tree)
         loose = any("/" not in path for path in tree.images)
         only = next(iter(found)) if len(found) == 1 and not loose else ""
@@ -234,12 +240,16 @@ def _by_part(
 ) -> list[ListedImage]:
     """Label train/<class>/..., test/<class>/..., each part by its own table if it has one."""
     found: list[ListedImage] = []
+    above: list[str] = []
     for top, part in parts.items():
         piece, prefix, tables = _unwrapped(below(tree, top), options, warnings, parts=False)
-        said.add(replace(tables, rows={}), f"{top}/{prefix}")
+        above.append(f"{top}/{prefix}")
+        said.add(replace(tables, rows={}), above[-1])
         rows = tables.rows
-        items = _by_table(piece, rows, {}, warnings) if rows else _by_class(piece, options, warnings)
-        found += [ListedImage(f"{top}/{prefix}{item.origin}", item.label, part) for item in items]
+        items = _by_table(piece, rows, {}, options, warnings) if rows else _by_class(piece, options, warnings)
+        found += [item._replace(origin=f"{above[-1]}{item.origin}", part=part) for item in items]
+    if not said.used:
+        found = by_folder(found, above, options.group, shown_path(tree.top), warnings)
     there = {item.origin for item in found}
     rest = [path for path in tree.images if path not in there]  # unlabelled images, and images at the top
     warnings += _loose_images(tree, "the folders of the parts") + _pool_warnings(tree, options)
@@ -282,13 +292,18 @@ def _one_spelling(items: list[ListedImage], warnings: list[str]) -> list[ListedI
 
 
 def _by_table(
-    tree: Tree, rows: Mapping[str, TableRow], parts: Mapping[str, str], warnings: list[str]
+    tree: Tree, rows: Mapping[str, TableRow], parts: Mapping[str, str], options: LoadOptions, warnings: list[str]
 ) -> list[ListedImage]:
     """Label images by a table; their part is from the table too, or from the folder's name where it has none."""
     if missing := sum(path not in rows for path in tree.images):
         warnings.append(f"{missing} images are not in the table of labels: taken as unlabelled")
     found = [(path, rows.get(path, TableRow(None))) for path in tree.images]
-    items = [ListedImage(p, row.label, row.part or parts.get(p.partition("/")[0], "")) for p, row in found]
+    items = [
+        ListedImage(path, row.label, row.part or parts.get(path.partition("/")[0], ""), row.group)
+        for path, row in found
+    ]
+    if options.group == FOLDERS:
+        items = [item._replace(group=item.origin.rpartition("/")[0]) for item in items]
     return _checked_parts(items, parts, warnings)
 
 
@@ -302,12 +317,14 @@ def _pool_warnings(tree: Tree, options: LoadOptions) -> list[str]:
 def _by_class(tree: Tree, options: LoadOptions, warnings: list[str]) -> list[ListedImage]:
     """Label images by their first folder. Raises DataError where it is in doubt which folders are classes."""
     found = {top: direct for top, direct in _top_folders(tree).items() if not _is_pool(top, options)}
-    if found and not any(found.values()):
+    inside = [path for path in tree.images if path.partition("/")[0] in found and "/" in path]
+    if found and not any(found.values()) and options.group is None and not are_groups(inside):
         deep = [path for path in tree.images if path.count("/") > 1]
         raise DataError(
             "data-layout",
             f"images in {shown_path(tree.top)} lie two or more folders deep ({deep[0]}): which folder is the class?",
-            fix=f"pass {' or '.join(f'{shown_path(tree.top)}/{top}' for top in list(found)[:3])}, "
+            fix=f"pass {' or '.join(f'{shown_path(tree.top)}/{top}' for top in list(found)[:3])}; or --group "
+            f"{FOLDERS}, if the first folder is the class and the folders in it are patients, videos or the like; "
             f"or lay the images out as {EXAMPLE}",
         )
     if options.pools and (crossed := crossed_parts(found)):

@@ -29,6 +29,7 @@ class LoadOptions:
     unlabelled    whether labels are ignored
     pools         whether folders called unlabelled and the like hold images without labels; else they are classes
     without       a folder in it that is read on its own
+    group         the column of groups, "folders", "none", or None to find out (groups.py)
     """
 
     inside: str = ""
@@ -38,6 +39,7 @@ class LoadOptions:
     unlabelled: bool = False
     pools: bool = True
     without: str = ""
+    group: str | None = None
 
 
 @dataclass(frozen=True)

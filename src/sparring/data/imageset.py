@@ -15,6 +15,7 @@ from .. import keyed_random
 from ..errors import printable
 from ..images import as_pillow, encode_png, fit_pixels
 from .duplicates import Duplicates, find_duplicates
+from .groups import components
 from .names import PARTS
 from .notes import Notes
 from .storage import selected
@@ -43,6 +44,9 @@ class ImageSet:
     classes  names, index = label
     origins  where each image came from: "cat/001.png", "x_train[17]"
     parts    str [N]: "train", "test", "val" as the source says, "" where it says nothing
+    groups   str [N]: the patient, slide, animal or burst that each image is of, "" where none is known; None where
+             the images have no groups
+    sizes    int64 [N,2]: height and width that the file of each image had; None where they were not files
     """
 
     images: np.ndarray
@@ -52,12 +56,16 @@ class ImageSet:
     parts: np.ndarray
     name: str
     notes: Notes = field(default_factory=Notes)
+    groups: np.ndarray | None = None
+    sizes: np.ndarray | None = None
 
     def __post_init__(self):
         count = len(self.images)
         good = self.images.dtype == np.uint8 and self.images.ndim == 4 and self.images.shape[3] in (1, 3)
         good &= self.labels.dtype == np.int64 and self.labels.shape == self.parts.shape == (count,)
         good &= len(self.origins) == count
+        good &= self.sizes is None or self.sizes.shape == (count, 2)
+        good &= self.groups is None or (self.groups.dtype.kind == "U" and self.groups.shape == (count,))
         good = good and (count == 0 or -1 <= self.labels.min() <= self.labels.max() < len(self.classes))
         if not good:  # sources check what users give; this catches our own mistakes
             raise TypeError(
@@ -128,6 +136,8 @@ class ImageSet:
             labels=self.labels[index],
             origins=tuple(self.origins[i] for i in index.tolist()),
             parts=self.parts[index],
+            groups=None if self.groups is None else self.groups[index],
+            sizes=None if self.sizes is None else self.sizes[index],
         )
 
     def by_content(self, index: np.ndarray, *, distinct: bool = True) -> np.ndarray:
@@ -159,12 +169,23 @@ class ImageSet:
         return find_duplicates(self.images, self.hashes)
 
     @cached_property
+    def clusters(self) -> np.ndarray:
+        """int64 [N], equal for images that stay on one side of every split: near duplicates, and images of a group.
+
+        Where a near duplicate joins two groups, they are one.
+        """
+        cluster = self.duplicates.cluster
+        return cluster if self.groups is None else components(cluster, self.groups)
+
+    @cached_property
     def fingerprint(self) -> str:
-        """64 hexadecimal digits that change with any pixel, label, part, class name, or the order of the images."""
+        """64 hexadecimal digits that change with any pixel, label, part, group, class name, or the order of images."""
         total = hashlib.sha256(repr((len(self), self.shape, self.classes)).encode())
         total.update(self.labels.astype("<i8").tobytes())
         total.update("\n".join(self.parts.tolist()).encode())
         total.update("".join(self.hashes).encode())
+        if self.groups is not None:
+            total.update("\n".join(self.groups.tolist()).encode())
         return total.hexdigest()
 
 

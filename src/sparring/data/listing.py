@@ -10,11 +10,12 @@ from .names import ordered
 
 
 class ListedImage(NamedTuple):
-    """Where an image comes from, its class (None: unlabelled), and its part ("" where none is named)."""
+    """Where an image comes from, its class (None: unlabelled), its part and its group ("" where none is named)."""
 
     origin: str
     label: str | None = None
     part: str = ""
+    group: str = ""
 
 
 @dataclass(eq=False)
@@ -40,6 +41,11 @@ class Listing:
 
     def __post_init__(self):
         self.classes = self.classes or ordered({item.label for item in self.items if item.label is not None})
+
+    @property
+    def grouped(self) -> bool:
+        """Whether any image is of a group."""
+        return any(item.group for item in self.items)
 
     def __len__(self) -> int:
         return len(self.items)

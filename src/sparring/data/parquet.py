@@ -16,6 +16,7 @@ from ..files import parse_json
 from ..images import Source
 from .arrays import first_line
 from .formats import LoadOptions
+from .groups import FOLDERS, NONE, column_of, group_name, named_like_groups, said_of_columns
 from .labels import UNLABELLED, encode_labels
 from .listing import ListedImage, Listing
 from .names import PARTS, natural, shown_path
@@ -39,9 +40,8 @@ LARGE, PACKED = 1 << 28, 20  # bytes of a column unpacked, and times its packed 
 
 def read_parquet(file: Path, options: LoadOptions) -> Listing:
     """Return the images of one file."""
-    return list_parquet(
-        [file], file, label="" if options.unlabelled else options.label, labelled=not options.unlabelled
-    )
+    label = "" if options.unlabelled else options.label
+    return list_parquet([file], file, label=label, labelled=not options.unlabelled, group=options.group)
 
 
 def holds_images(file: Path) -> bool:
@@ -52,25 +52,27 @@ def holds_images(file: Path) -> bool:
         return False
 
 
-def list_parquet(files: list[Path], top: Path, *, label: str = "", labelled: bool = True) -> Listing:
+def list_parquet(
+    files: list[Path], top: Path, *, label: str = "", labelled: bool = True, group: str | None = None
+) -> Listing:
     """Return the images of one or several files of the same columns.
 
-    `label`: the column of the labels. Raises DataError where the files are not as above, and where several columns can
-    be the label.
+    `label`, `group`: the columns of these. Raises DataError where the files are not as above, and where several columns
+    can be the label.
     """
     tables = sorted((_ParquetFile(file, top) for file in files), key=lambda t: (t.order, natural(t.name)))
     warnings: list[str] = []
     if labelled:
         _choose_label(tables, top, label, warnings)
-    names = _schema_classes(tables)
+    names, column = _schema_classes(tables), None if group in (NONE, FOLDERS) else group
     listing = Listing(
         name=top.stem if len(files) == 1 else top.resolve().name,
         source=shown_path(str(top)),
         layout=f"Parquet, images in column {tables[0].image!r}",
         items=[
-            ListedImage(f"{table.name}[{row}]", label, table.part)
+            ListedImage(f"{table.name}[{row}]", label, table.part, of)
             for table in tables
-            for row, label in enumerate(table.labels(names))
+            for row, (label, of) in enumerate(zip(table.labels(names), table.groups(column), strict=True))
         ],
         read=_ParquetImages(tables).read,
         classes=names or [],
@@ -79,6 +81,10 @@ def list_parquet(files: list[Path], top: Path, *, label: str = "", labelled: boo
     )
     if not len(listing):
         raise DataError("data-empty", f"{listing.source} has no rows", fix="pass a file with images")
+    if group is None:
+        columns = [name for name in tables[0].others if named_like_groups(name)]
+        values = {name: [value for table in tables for value in table.values(name)] for name in columns}
+        listing.warnings += said_of_columns(values, tables[0].name, listing.source)
     return listing
 
 
@@ -181,6 +187,19 @@ class _ParquetFile:
         if not isinstance(names, list) or len(set(map(str, names))) < len(names):
             return None
         return [str(name) for name in names]
+
+    def values(self, column: str) -> list[object]:
+        """Return a column, of as many None where the file has none of this name."""
+        if column not in self.schema.names:
+            return [None] * self.rows
+        with _named_error(self.path):
+            return self.file.read(columns=[column]).column(0).to_pylist()
+
+    def groups(self, column: str | None) -> list[str]:
+        """Return the group of every row, "" where it has none. Raises UsageError for a column that is not there."""
+        if column is None:
+            return [""] * self.rows
+        return [group_name(value) for value in self.values(column_of(column, self.schema.names, str(self.path)))]
 
     def labels(self, names: list[str] | None) -> list[str | None]:
         """Return the class of every row, None where unlabelled. Raises DataError for labels beyond the names."""

@@ -25,6 +25,7 @@ from .arrays import from_arrays, from_dict
 from .decode import decode
 from .doubts import data_news
 from .formats import EMBEDDED, FORMATS, Format, LoadOptions, file_suffixes, resolve, source_words
+from .groups import FOLDERS, NONE, group_names
 from .imageset import ImageSet
 from .labels import UNLABELLED
 from .listing import ListedImage, Listing
@@ -45,6 +46,7 @@ def load(
     follow_links: bool = False,
     alike: bool = False,
     limit: SizeLimit = OWN_SIZE,
+    group: object = None,
 ) -> ImageSet:
     """Return the images of any source as one ImageSet; its `notes` say what was done, left out and doubtful.
 
@@ -63,6 +65,9 @@ def load(
     alike       take images that are all the same, too, from which nothing can be learned
     limit       how large images are kept where no size is given: OWN_SIZE, up to 224 pixels of the shorter side, or
                 SMALL, as for training generators
+    group       which images show the same patient, slide, animal or moment, so that no split parts them: a column of
+                the table or of the Parquet file, an array of the .npz, or one value per image of an array; "folders"
+                for the folders below the classes, "none" for no groups; None finds out (groups.py)
 
     Raises MissingData, DataError, UsageError, MachineError. Never changes what it reads.
     """
@@ -77,13 +82,19 @@ def load(
         follow_links=follow_links,
         pools=pools,
         without=_inside(source, unlabelled),
+        group=group if isinstance(group, str) else None if group is None else NONE,
     )
     found, more = find_source(source, options, labels), None
+    if group is not None and not isinstance(group, str):
+        found = _with_groups(found, group)
     if unlabelled is not None:
         more = find_source(unlabelled, LoadOptions(follow_links=follow_links, unlabelled=True))
     if isinstance(found, Listing) and isinstance(more, Listing):
         found, more = found.with_more(more), None
     imageset = read_source(found, wanted, limit=limit, progress=progress)
+    if options.group not in (None, NONE, FOLDERS) and imageset.groups is None:
+        what = f"{imageset.notes.source} has no column {options.group!r} that says which images belong together"
+        raise UsageError("group-column", what, fix=f"leave it out, or write --group {NONE}")
     if more is not None:
         added = read_source(more, imageset.shape[:2], channels=imageset.shape[2], progress=progress)
         imageset = _with_unlabelled(imageset, added)
@@ -136,7 +147,7 @@ def find_source(source: object, options: LoadOptions, labels: object = None) -> 
     if isinstance(source, ImageSet):
         return source
     if isinstance(source, dict):
-        return from_dict(source)
+        return from_dict(source, group=options.group)
     if isinstance(source, tuple) and len(source) == 2:
         return from_arrays(source[0], source[1])
     if isinstance(source, list) and source and all(isinstance(item, str | Path) for item in source):
@@ -279,6 +290,8 @@ def _with_unlabelled(first: ImageSet, second: ImageSet) -> ImageSet:
         labels=np.concatenate([first.labels, np.full(len(second), UNLABELLED, np.int64)]),
         origins=first.origins + tuple(f"{second.notes.source}/{origin}" for origin in second.origins),
         parts=np.concatenate([first.parts, np.full(len(second), "", "<U5")]),
+        sizes=None,
+        groups=None if first.groups is None else np.concatenate([first.groups, np.full(len(second), "")]),
         notes=replace(
             notes,
             layout=f"{notes.layout}, and {second.notes.layout}",
@@ -315,6 +328,14 @@ def without_copies(imageset: ImageSet) -> ImageSet:
     words = f"{int(copies.sum())} unlabelled images are copies of labelled ones, such as {first}: left out"
     notes = replace(imageset.notes, warnings=(*imageset.notes.warnings, words))
     return replace(imageset.take(~copies), notes=notes)
+
+
+def _with_groups(found: Listing | ImageSet, group: object) -> ImageSet:
+    """Return images that are in memory with the group of each. Raises UsageError for files."""
+    if isinstance(found, Listing):
+        fix = "name a column of their table, or replace `groups` of the ImageSet"
+        raise UsageError("group", "groups were given as values, and the images are files", fix=fix)
+    return replace(found, groups=group_names(group, len(found)))
 
 
 def _refuse_no_variation(imageset: ImageSet) -> None:

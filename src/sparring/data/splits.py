@@ -22,7 +22,7 @@ CONTRADICTIONS = 0.05  # of the labelled images: more are refused
 
 @dataclass(frozen=True)
 class MovedImage:
-    """An image whose side a duplicate decided: where it comes from, its twin, and what was done."""
+    """An image whose side a duplicate, or its group, decided: where it comes from, its twin, and what was done."""
 
     origin: str
     twin: str
@@ -31,7 +31,7 @@ class MovedImage:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """A part for fitting and a part for the test, with no picture on both sides.
+    """A part for fitting and a part for the test, with no picture and no group on both sides.
 
     train  int64 indices of images that may be used for fitting, labelled and unlabelled
     test   int64 indices of labelled images that are only for the test
@@ -62,10 +62,10 @@ class EarlierParts:
 def split(imageset: ImageSet, *, seed: int = 0, test: float = 0.2, earlier: EarlierParts | None = None) -> Split:
     """Return the source's own test part, or a stratified, seeded one of `test` x the labelled images of each class.
 
-    Near duplicates are kept on one side. `earlier`: of a source without a test part, what was for the test before is
-    for the test again, and what had its label learned from is not. Raises UsageError for `test` outside (0, 1),
-    DataError for sets that cannot be split: fewer than two classes, a class too small, labels that contradict each
-    other.
+    Near duplicates and groups are kept on one side. `earlier`: of a source without a test part, what was for the test
+    before is for the test again, and what had its label learned from is not. Raises UsageError for `test` outside
+    (0, 1), DataError for sets that cannot be split: fewer than two classes, a class or its groups too few, labels that
+    contradict each other.
     """
     if isinstance(test, bool) or not isinstance(test, int | float) or not 0 < test < 1:
         raise UsageError("test-share", f"test share {test!r}", fix="give a number between 0 and 1, such as 0.2")
@@ -75,6 +75,8 @@ def split(imageset: ImageSet, *, seed: int = 0, test: float = 0.2, earlier: Earl
     part = next((part for part in ("test", "val") if part in labelled), "")
     if part:
         made = _source_split(imageset, part)
+    elif earlier is None and imageset.groups is not None:
+        made = _group_split(imageset, seed=seed, share=test)
     elif earlier is None:
         made = _random_split(imageset, seed=seed, share=test)
     else:
@@ -84,9 +86,10 @@ def split(imageset: ImageSet, *, seed: int = 0, test: float = 0.2, earlier: Earl
 
 
 def _source_split(imageset: ImageSet, part: str) -> Split:
-    """Return the test (or validation) part as it is, less the images that show what an image outside it shows."""
+    """Return the test (or validation) part as it is, less the images that show what an image outside it shows, or are
+    of the group of one."""
     inside = imageset.parts == part
-    cluster = imageset.duplicates.cluster
+    cluster = imageset.clusters
     twin = dict(zip(cluster[~inside].tolist(), np.flatnonzero(~inside).tolist(), strict=True))
     outside = ~inside & (imageset.parts != "test")  # unlabelled images of a test part are not for training either
     test, moved = [], []
@@ -98,7 +101,8 @@ def _source_split(imageset: ImageSet, part: str) -> Split:
     unused = int((inside & ~imageset.labelled).sum())
     how = f"the source's {part} part"
     how += ", its val part used for training" if part == "test" and "val" in imageset.parts else ""
-    how += f", {len(moved)} images left out of it that show the same as an image outside" if moved else ""
+    why = "show the same as an image outside" + (", or are of its group" if imageset.groups is not None else "")
+    how += f", {len(moved)} images left out of it that {why}" if moved else ""
     how += f", {unused} unlabelled images of it not used" if unused else ""
     return Split(np.flatnonzero(outside), np.array(test, np.int64), tuple(moved), part, how)
 
@@ -134,6 +138,58 @@ def _random_split(imageset: ImageSet, *, seed: int, share: float) -> Split:
     return Split(np.flatnonzero(~chosen & usable), np.flatnonzero(chosen), tuple(moved), "", how)
 
 
+def _group_split(imageset: ImageSet, *, seed: int, share: float) -> Split:
+    """Return a split that takes whole clusters at random, groups with their near duplicates, as many as fit.
+
+    A cluster may hold several classes. Where none fits that has a class, the smallest does that leaves every class in
+    training. Unlabelled images of a cluster that is for the test are for nothing.
+    """
+    labels, usable = imageset.labels, imageset.parts != "test"  # only unlabelled ones can be in such a part
+    first, place = np.unique(imageset.clusters, return_inverse=True)
+    counts = np.zeros((len(first), len(imageset.classes)), np.int64)
+    np.add.at(counts, (place[imageset.labelled], labels[imageset.labelled]), 1)
+    total = counts.sum(0)
+    wanted = np.clip(np.round(share * total), np.minimum(total, 1), np.maximum(total - 1, 0)).astype(int)
+    content = [""] * len(first)  # of the image whose hash comes first: large clusters have no better chance
+    for cluster, name in zip(place.tolist(), imageset.hashes, strict=True):
+        content[cluster] = min(content[cluster] or name, name)
+    rank = [keyed_random.key("split", seed, name) % 2**64 for name in content]
+    order = [c for c in sorted(range(len(first)), key=lambda c: (rank[c], c)) if counts[c].any()]
+    taken = _fitting_clusters(counts, order, wanted)
+    if taken.sum() == 1:  # of several classes; two at least are for the test, where there are others
+        taken = _fitting_clusters(counts, [c for c in order if not taken[c]], wanted)
+    inside = taken[place]
+    test, train = inside & imageset.labelled, ~inside & usable
+    of_test, of_all = len(set(place[test].tolist())), int(counts.any(1).sum())
+    how = f"{share:g} of the labelled images of each class, seed {seed}, "
+    how += f"whole groups: {of_test} of {of_all} in the test part"
+    if unused := int((~test & ~train).sum()):
+        how += f", {unused} unlabelled images of the test part or of its groups not used"
+    return Split(np.flatnonzero(train), np.flatnonzero(test), (), "", how)
+
+
+def _fitting_clusters(counts: np.ndarray, order: list[int], wanted: np.ndarray) -> np.ndarray:
+    """Return bool [M]: clusters, in their order, whose counts [M,K] fit into `wanted` [K] of each class together.
+
+    Of a class of which none fits, the smallest cluster that leaves every class one outside.
+    """
+    total, taken, inside = counts.sum(0), np.zeros(len(counts), bool), np.zeros_like(wanted)
+
+    def fits(c: int, most: np.ndarray) -> bool:
+        return bool((inside + counts[c] <= most)[counts[c] > 0].all())
+
+    for c in order:
+        if fits(c, wanted):
+            taken[c], inside = True, inside + counts[c]
+    for number in np.argsort((counts > 0).sum(0), kind="stable").tolist():
+        if not inside[number]:
+            possible = [c for c in order if counts[c, number] and fits(c, total - 1)]
+            if possible:  # else `_require_all_classes` says that there is none
+                c = min(possible, key=lambda c: counts[c].sum())
+                taken[c], inside = True, inside + counts[c]
+    return taken
+
+
 def _split_again(imageset: ImageSet, earlier: EarlierParts, *, seed: int, share: float) -> Split:
     """Return a split in which the images of an earlier test part are for the test, and others where these are too few.
 
@@ -141,7 +197,7 @@ def _split_again(imageset: ImageSet, earlier: EarlierParts, *, seed: int, share:
     for training. Where a label of the cluster was learned from, its images of that test part are left out instead.
     A class without any other image for the test takes some whose label was learned from.
     """
-    cluster, labels, hashes = imageset.duplicates.cluster, imageset.labels, imageset.hashes
+    cluster, labels, hashes = imageset.clusters, imageset.labels, imageset.hashes
     tested = np.array([name in earlier.test for name in hashes], bool)
     held = np.isin(cluster, cluster[tested])
     known = earlier.labels
@@ -173,10 +229,9 @@ def _split_again(imageset: ImageSet, earlier: EarlierParts, *, seed: int, share:
 
 
 def _of_several_classes(imageset: ImageSet) -> set[int]:
-    """Return the clusters of near duplicates that have several classes or images without a label."""
-    near, labels = imageset.duplicates.near, imageset.labels
-    clusters = imageset.duplicates.cluster
-    return {int(clusters[group[0]]) for group in near if len(set(labels[list(group)].tolist())) > 1}
+    """Return the clusters that have several classes or images without a label."""
+    pairs = np.unique(np.stack([imageset.clusters, imageset.labels]), axis=1)[0]
+    return set(pairs[:-1][pairs[1:] == pairs[:-1]].tolist())
 
 
 def _shuffled(imageset: ImageSet, members: np.ndarray, seed: int) -> list[int]:
@@ -223,6 +278,7 @@ def _require_all_classes(imageset: ImageSet, made: Split) -> None:
     """Raise DataError where a class of the test part is not in training, or a random test part lacks a class."""
     train = Counter(imageset.labels[made.train].tolist())
     test = Counter(imageset.labels[made.test].tolist())
+    grouped = imageset.groups is not None
     for number, name in enumerate(imageset.classes):
         total = int((imageset.labels == number).sum())
         if test[number] and not train[number]:
@@ -233,15 +289,26 @@ def _require_all_classes(imageset: ImageSet, made: Split) -> None:
             )
         if total and not test[number] and not made.part:
             why = "near duplicates of each other or of another class"
+            why = "they are of one group, or of groups that other classes need" if grouped else why
             why = why if total > 1 else "at least two are needed, one of them for the test"
             raise DataError(
                 "class-small",
                 f"class {name!r} has {total} labelled image{'s' if total != 1 else ''}: {why}",
-                fix="add images to this class, remove it, or give the data a test part of its own",
+                fix=f"add {'groups' if grouped else 'images'} to this class, remove it, or give the data a test part "
+                "of its own",
             )
     if not len(made.test):
+        why = ": its groups have images in the training part, too" if grouped and made.moved else ""
         raise DataError(
-            "test-empty", f"no image is left for the test of {imageset.name}", fix="give test/ images of its own"
+            "test-empty",
+            f"no image is left for the test of {imageset.name}{why}",
+            fix="give test/ images of its own" + (", or no parts, so that whole groups are drawn" if why else ""),
+        )
+    if grouped and len(np.unique(imageset.clusters[made.test])) < 2:
+        raise DataError(
+            "groups-few",
+            f"all images of the test part of {imageset.name} are of one group: nothing can be said about new groups",
+            fix="give more groups, or a larger share for the test",
         )
 
 
@@ -252,11 +319,14 @@ def label_draw(
     seed: int,
     repeat: int,
     classes: Sequence[str] | None = None,
+    groups: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return int64 [N]: `labels` with all but `budget` of each class hidden as -1.
 
     Stratified, the same for every method, and nested: of one repeat, the smaller draw is part of the larger. "all"
-    hides nothing. Raises UsageError with the class that has too few; `classes`: names for that sentence.
+    hides nothing. groups [N]: equal for images of one group; the images of a class come from as many groups as there
+    are, the second of one after the first of every other. Raises UsageError with the class that has too few; `classes`:
+    names for that sentence.
     """
     labels = np.array(labels, np.int64)
     asked = as_budget(budget)
@@ -275,8 +345,19 @@ def label_draw(
             )
         key = keyed_random.key("labels", seed, repeat, number)
         order = np.argsort(keyed_random.random_integers(key, len(members)), kind="stable")
+        if groups is not None:
+            order = order[np.argsort(_turns(groups[members[order]]), kind="stable")]
         kept[members[order[:count]]] = number
     return kept
+
+
+def _turns(groups: np.ndarray) -> np.ndarray:
+    """Return int64 [N]: how many of the same group come before each."""
+    seen: Counter = Counter()
+    turns = np.empty(len(groups), np.int64)
+    for place, group in enumerate(groups.tolist()):
+        turns[place], seen[group] = seen[group], seen[group] + 1
+    return turns
 
 
 def as_budget(budget: object) -> str:

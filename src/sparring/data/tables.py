@@ -3,6 +3,7 @@
 A table has a header with a column of files and one of labels, optionally one of parts (train, test, val), in any order
 and under the usual names (see spellings.py), or one column of 0 and 1 for each class. Its files may be called in any
 way that fits exactly one image (see matching.py). Labels are strings, never numbers; an empty label means unlabelled.
+One more column may say the group of each image (see groups.py).
 """
 
 from collections import Counter
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import DataError, MissingData, suggestion
+from .groups import FOLDERS, NONE, column_of, group_name, named_like_groups, said_of_columns
 from .labels import BLANK_LABELS
 from .matching import ImageFinder, Match, Naming, Place
 from .names import ready
@@ -35,10 +37,11 @@ MOST_NUMBERS = 30  # different numbers in a column that may be the label
 
 
 class TableRow(NamedTuple):
-    """The label of a file, None where it has none, and its part, "" where none is named."""
+    """The label of a file, None where it has none, its part and its group, "" where none is named."""
 
     label: str | None
     part: str = ""
+    group: str = ""
 
 
 @dataclass(eq=False)
@@ -64,16 +67,19 @@ class LabelTable:
         return None if label in BLANK_LABELS else label
 
 
-def read_table(tree: Tree, table: Path | str, warnings: list[str], *, label: str = "") -> dict[str, TableRow]:
-    """Return path -> label and part of a tree's images, from a table elsewhere (a Path) or in the tree (a str).
+def read_table(
+    tree: Tree, table: Path | str, warnings: list[str], *, label: str = "", group: str | None = None
+) -> dict[str, TableRow]:
+    """Return path -> label, part and group of a tree's images, from a table elsewhere (a Path) or in the tree (a str).
 
-    `label`: the column of the labels, else it is found. Raises DataError with the line.
+    `label`: the column of the labels, else it is found. `group`: that of the groups; None warns of one that looks like
+    it. Raises DataError with the line, UsageError where there is no such column.
     """
     raw = table_in(tree, table)
     finder = finder_for(tree, table)
     if (file := file_column(raw, finder, label)) is None or headless(raw, finder):
         raise no_columns(raw, ("file", "label"))
-    return table_rows(label_table(raw, file, tree, label=label), finder, tree, warnings)
+    return table_rows(label_table(raw, file, tree, label=label, group=group), finder, tree, warnings)
 
 
 def table_in(tree: Tree, table: Path | str) -> RawTable:
@@ -140,13 +146,21 @@ def headless(raw: RawTable, finder: ImageFinder) -> bool:
     return any(match.paths and match.naming == Naming.EXACT for match in map(finder.find, raw.header))
 
 
-def label_table(raw: RawTable, file: int, tree: Tree, *, label: str = "", guess: bool = True) -> LabelTable:
+def label_table(
+    raw: RawTable, file: int, tree: Tree, *, label: str = "", group: str | None = None, guess: bool = True
+) -> LabelTable:
     """Return the table with its columns. Raises DataError where none can be the label, or several can.
 
-    `guess`: whether a column that is not called like a label may be taken for one by its values.
+    `guess`: whether a column that is not called like a label may be taken for one by its values. `group`: as in
+    `read_table`.
     """
     columns, warnings = {"file": file}, list[str]()
     words = list(map(column_word, raw.header))
+    if group is None:
+        unread = {name: _cells(raw, i) for i, name in enumerate(raw.header) if i != file and named_like_groups(name)}
+        warnings += said_of_columns(unread, Path(raw.name).name, tree.top)
+    elif group not in (NONE, FOLDERS):
+        columns["group"] = raw.header.index(column_of(group, raw.header, raw.name))
     part = next((i for i, word in enumerate(words) if word in PART_COLUMNS and i != file), None)
     if part is not None and (words[part] in ("part", "split") or named_parts(_column_values(raw, part))):
         columns["part"] = part
@@ -157,13 +171,13 @@ def label_table(raw: RawTable, file: int, tree: Tree, *, label: str = "", guess:
                 f"{raw.name} has no column {label}{suggestion(label, raw.header)}; it has {_shown(raw.header)}",
                 fix="name one of these columns",
             )
-        return LabelTable(raw, columns | {"label": raw.header.index(label)})
+        return LabelTable(raw, columns | {"label": raw.header.index(label)}, warnings=warnings)
     order = {word: rank for rank, word in enumerate(LABEL_COLUMNS)}
     called = [i for i, word in enumerate(words) if word in order and i not in columns.values()]
     called.sort(key=lambda i: order[words[i]])
     found = called or (_like_labels(raw, columns.values()) if guess else [])
     if not called and (one_hot := _one_hot(raw, found, columns.values()) if guess else {}):
-        return LabelTable(raw, columns, one_hot)
+        return LabelTable(raw, columns, one_hot, warnings)
     if not found:
         raise no_columns(raw, ("label",))
     rivals = [i for i in found[1:] if not _same_groups(raw, found[0], i)]
@@ -200,9 +214,13 @@ def _shown(names: Sequence[str]) -> str:
     return (", ".join(repr(name) for name in names[:12]) or "nothing") + more
 
 
+def _cells(raw: RawTable, place: int) -> list[str]:
+    return [cells[place].strip() for _, cells in raw.rows if len(cells) > place]
+
+
 def _column_values(raw: RawTable, place: int) -> Counter[str]:
     """Return how often a column holds what; not what is blank."""
-    found = Counter(cells[place].strip() for _, cells in raw.rows if len(cells) > place)
+    found = Counter(_cells(raw, place))
     for blank in BLANK_LABELS:
         found.pop(blank, None)
     return found
@@ -274,7 +292,8 @@ def table_rows(table: LabelTable, finder: ImageFinder, tree: Tree, warnings: lis
     parts = named_parts(_column_values(raw, table.columns["part"])) if "part" in table.columns else {}
     for line, cells, match in matched:
         (path,) = match.paths
-        row = TableRow(table.label(cells, line), _part(table, cells, line, parts))
+        group = group_name(cells[table.columns["group"]]) if "group" in table.columns else ""
+        row = TableRow(table.label(cells, line), _part(table, cells, line, parts), group)
         if path in known:
             continue
         if path in rows and rows[path] != row:

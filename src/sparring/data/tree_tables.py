@@ -92,7 +92,7 @@ def _wrapped(tree: Tree) -> int:
     )
 
 
-def tree_tables(tree: Tree, warnings: list[str], *, label: str = "") -> TreeTables:
+def tree_tables(tree: Tree, warnings: list[str], *, label: str = "", group: str | None = None) -> TreeTables:
     """Return what the tables of a tree say. Raises DataError for a labels.csv that cannot be read, and for tables that
     contradict each other or the folders."""
     said, folders, top = TreeTables(), class_folders(tree), shown_path(tree.top)
@@ -107,7 +107,7 @@ def tree_tables(tree: Tree, warnings: list[str], *, label: str = "") -> TreeTabl
             said.unread.append((f"{top}/{path}", "it is called like answers to be handed in"))
             continue
         try:
-            if rows := _read(tree, path, folders, said, warnings, label):
+            if rows := _read(tree, path, folders, said, warnings, label, group):
                 by_table[path] = rows
         except DataError as error:
             if labels_file(path) and not (folders and error.id == "labels-columns"):
@@ -127,7 +127,13 @@ def tree_tables(tree: Tree, warnings: list[str], *, label: str = "") -> TreeTabl
 
 
 def _read(
-    tree: Tree, path: str, folders: Mapping[str, str], said: TreeTables, warnings: list[str], label: str
+    tree: Tree,
+    path: str,
+    folders: Mapping[str, str],
+    said: TreeTables,
+    warnings: list[str],
+    label: str,
+    group: str | None,
 ) -> dict[str, TableRow]:
     """Return the rows of one table; none where it labels no images, which is then noted. Raises DataError."""
     raw = table_in(tree, path)
@@ -145,7 +151,7 @@ def _read(
         return {}
     if file is None or headless(raw, finder):
         raise no_columns(raw, ("file", "label"))
-    table = label_table(raw, file, tree, label=label if label in raw.header else "", guess=not folders)
+    table = label_table(raw, file, tree, label=label if label in raw.header else "", group=group, guess=not folders)
     return table_rows(table, finder, tree, warnings)
 
 
@@ -165,8 +171,8 @@ def _all_rows(by_table: Mapping[str, dict[str, TableRow]], tree: Tree) -> dict[s
     rows: dict[str, TableRow] = {}
     source: dict[str, str] = {}
     for table, found in by_table.items():
-        for path, (label, part) in found.items():
-            row = TableRow(label, part or parts.get(stems[table], ""))
+        for path, (label, part, group) in found.items():
+            row = TableRow(label, part or parts.get(stems[table], ""), group)
             if path in rows and rows[path].label != row.label:
                 raise DataError(
                     "labels-tables",
@@ -186,7 +192,7 @@ def _beside_folders(
     name = " and ".join(tables)
     if len(both) == len({folder for folder, _ in both}) == len({label for _, label in both}):
         warnings.append(f"{name} divides the images as the folders do: the folders name the classes")
-        return {path: TableRow(folder, rows[path].part if path in rows else "") for path, folder in folders.items()}
+        return {path: rows.get(path, TableRow(None))._replace(label=folder) for path, folder in folders.items()}
     raise DataError(
         "labels-open",
         f"{shown_path(tree.top)} holds class folders, and {name} labels the images differently: which is meant?",

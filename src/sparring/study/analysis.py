@@ -49,6 +49,7 @@ COVERS = (
     "Intervals and verdicts speak about new draws of the labelled images, new random seeds and new test images of the "
     "same kind. They do not speak about other data, other settings or other amounts of unlabelled images."
 )
+COVERS_GROUPS = " New images are those of new groups: patients, slides, animals or whatever the groups are."
 COVERS_ALL = " At all labels nothing is drawn: there they speak about seeds and test images only."
 
 
@@ -77,11 +78,18 @@ class Arm:
 
     @classmethod
     def of(
-        cls, method: str, budget: str, rows: list[FitRow], proba: np.ndarray, truth: np.ndarray, failed: int = 0
+        cls,
+        method: str,
+        budget: str,
+        rows: list[FitRow],
+        proba: np.ndarray,
+        truth: np.ndarray,
+        failed: int = 0,
+        groups: np.ndarray | None = None,
     ) -> "Arm":
         """Return the arm of probabilities float32 [R,T,K], which it does not keep: a study has many of them."""
         said, summed = proba.argmax(-1), proba.sum(0, dtype=float)
-        calibrated = probabilities.calibration(proba, truth)
+        calibrated = probabilities.calibration(proba, truth, groups=groups)
         return cls(method, budget, rows, said, said == truth, proba.max(-1), summed, calibrated, failed)
 
 
@@ -104,8 +112,8 @@ def measure(study: Study) -> tuple[Summary, Arms, np.ndarray]:
     names = [method.name for method in definition.methods]
     arms, unmeasured = arms_of(study, rows, truth)
     starts = starts_of({place: arm.rows for place, arm in arms.items()})
-    weights = stats.class_weights(truth) if stats.uneven(truth) else None
-    pairs = comparisons(arms, definition.budgets, names, repeats=definition.repeats, weights=weights)
+    weights, groups = stats.class_weights(truth) if stats.uneven(truth) else None, definition.test.grouped
+    pairs = comparisons(arms, definition.budgets, names, repeats=definition.repeats, weights=weights, groups=groups)
     summary = Summary(
         format=STUDY_FORMAT,
         created=now(),
@@ -122,19 +130,19 @@ def measure(study: Study) -> tuple[Summary, Arms, np.ndarray]:
         minutes_each=definition.minutes_each,
         budgets=tuple(LabelBudget(b, definition.labels[b]) for b in definition.budgets),
         methods=definition.methods,
-        scores=tuple(score(arm, truth, len(classes), weights) for arm in arms.values()),
+        scores=tuple(score(arm, truth, len(classes), weights, groups) for arm in arms.values()),
         unmeasured=tuple(unmeasured),
         errors=tuple(FailedFit(r.method, r.budget, r.repeat, r.error.id, r.error.reason) for r in rows.values()
                      if r.error),
         pairs=pairs,
         tie_groups=tie_groups_of(arms, pairs, definition.budgets, repeats=definition.repeats, weights=weights),
         leading="accuracy" if weights is None else "balanced accuracy",
-        per_class=tuple(row for arm in arms.values() for row in recalled(arm, truth, classes)),
+        per_class=tuple(row for arm in arms.values() for row in recalled(arm, truth, classes, groups)),
         confusion=tuple(confused(arm, truth, len(classes)) for arm in arms.values()),
         reliability=tuple(reliability(arm) for arm in arms.values()),
         games=tuple(game_curves(rows.values(), {m.name for m in definition.methods if m.family == "gan"})),
         gates=tuple(gate_rows(rows.values())),
-        more_labels=more_labels(rights_of(arms), definition.budgets, definition.labels),
+        more_labels=more_labels(rights_of(arms), definition.budgets, definition.labels, groups),
         short=definition.short,
         notes=(*shortened(rows.values()),
                *unequal(rows.values(), {m.name for m in definition.methods if m.family not in QUICK_FAMILIES})),
@@ -142,13 +150,19 @@ def measure(study: Study) -> tuple[Summary, Arms, np.ndarray]:
         unclean=tuple(unclean(starts)),
         pretrained=definition.settings.pretrained,
         features_seconds=definition.features_seconds,
-        covers=COVERS + (COVERS_ALL if "all" in definition.budgets else ""),
+        covers=covered(definition),
         recommendation=Recommendation(None, None, ""),
         verdict="",
         mistakes=(),
         folder=study.folder,
     )  # fmt: skip
     return summary, arms, truth
+
+
+def covered(definition: Definition) -> str:
+    """Return what intervals and verdicts speak about."""
+    groups, every = definition.test.groups, "all" in definition.budgets
+    return COVERS + (COVERS_GROUPS if groups else "") + (COVERS_ALL if every else "")
 
 
 def tested_part(definition: Definition) -> HeldOutPart:
@@ -211,7 +225,8 @@ def arms_of(study: Study, rows: dict[Trial, FitRow], truth: np.ndarray) -> tuple
             failed = sum(row.status == "error" for row in mine)
             if found:
                 proba = np.stack([proba for _, proba in found])
-                arms[method.name, budget] = Arm.of(method.name, budget, [row for row, _ in found], proba, truth, failed)
+                place, mine = (method.name, budget), [row for row, _ in found]
+                arms[place] = Arm.of(*place, mine, proba, truth, failed, study.definition.test.grouped)
             else:
                 unmeasured.append(UnmeasuredArm(method.name, budget, failed))
     return arms, unmeasured
@@ -229,7 +244,9 @@ def six_digits(value: Value) -> Value:
     return found
 
 
-def score(arm: Arm, truth: np.ndarray, classes: int, weights: np.ndarray | None = None) -> ArmScore:
+def score(
+    arm: Arm, truth: np.ndarray, classes: int, weights: np.ndarray | None = None, groups: np.ndarray | None = None
+) -> ArmScore:
     balanced = np.nanmean(stats.recalls(arm.right, truth, classes), 1)
     seconds = [row.seconds for row in arm.rows if row.seconds is not None]
     return ArmScore(
@@ -237,15 +254,15 @@ def score(arm: Arm, truth: np.ndarray, classes: int, weights: np.ndarray | None 
         budget=arm.budget,
         n=len(arm.rows),
         failed=arm.failed,
-        accuracy=repeated_interval(stats.share_interval(arm.right), arm.right.mean(1)),
-        balanced_accuracy=repeated_interval(stats.balanced_interval(arm.right, truth, classes), balanced),
+        accuracy=repeated_interval(stats.share_interval(arm.right, groups), arm.right.mean(1)),
+        balanced_accuracy=repeated_interval(stats.balanced_interval(arm.right, truth, classes, groups), balanced),
         ece=six_digits(arm.calibrated.ece),
         nll=six_digits(arm.calibrated.nll),
         brier=six_digits(arm.calibrated.brier),
         seconds=FitSeconds(float(np.median(seconds)), tuple(seconds)),
         pretrained=from_elsewhere(arm.rows),
         wrong=int((arm.summed.argmax(1) != truth).sum()),
-        guessing=round(stats.guess_p(arm.said, truth, weights=weights), 6),
+        guessing=None if groups is not None else round(stats.guess_p(arm.said, truth, weights=weights), 6),
     )
 
 
@@ -275,12 +292,15 @@ def reliability(arm: Arm) -> ReliabilityBins:
     return ReliabilityBins(arm.method, arm.budget, six_digits(tuple(bins)))
 
 
-def recalled(arm: Arm, truth: np.ndarray, classes: Sequence[str]) -> Iterator[ClassRecall]:
+def recalled(
+    arm: Arm, truth: np.ndarray, classes: Sequence[str], groups: np.ndarray | None = None
+) -> Iterator[ClassRecall]:
     """Yield the recall of every class of the test part; `right` is a mean over repeats."""
     for k, name in enumerate(classes):
-        right = arm.right[:, truth == k]
+        mine = truth == k
+        right = arm.right[:, mine]
         if of := right.shape[1]:
-            found = stats.share_interval(right)
+            found = stats.share_interval(right, None if groups is None else groups[mine])
             hits, needed = float(right.mean(0).sum()), images_needed(round(found.mean, 6))
             yield six_digits(ClassRecall(arm.method, arm.budget, name, hits, of, *found.triple, needed))
 
@@ -295,19 +315,20 @@ def comparisons(
     *,
     repeats: int | None = None,
     weights: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
 ) -> tuple[Comparison, ...]:
     """Return every pair at every budget, the more accurate method as a.
 
     repeats: that an arm wants, None for those of the arm that has most; pairs on fewer carry no verdict, and neither do
-    methods that were cut short. weights: of the test images (stats.class_weights). The budget of the advice, the
-    largest one, has stats.MAIN_SHARE of the study's risk of a false verdict, and the others share the rest.
+    methods that were cut short. weights: of the test images (stats.class_weights). groups: of them. The budget of the
+    advice, the largest one, has stats.MAIN_SHARE of the study's risk of a false verdict, the others share the rest.
     """
     wanted = repeats or max((len(arm.rows) for arm in arms.values()), default=0)
     there = [budget for budget in budgets if any(at == budget for _, at in arms)]
     found: list[Comparison] = []
     for budget in there:
         mine = [arms[m, budget] for m in methods if (m, budget) in arms]
-        pairs = [paired(*both, weights) for both in combinations(mine, 2) if in_common(*both)]
+        pairs = [paired(*both, weights, groups) for both in combinations(mine, 2) if in_common(*both)]
         share = risk_share(there, budget)
         why = {(a.method, b.method): no_verdict(a, b, test, wanted) for a, b, test in pairs}
         whole = [test for a, b, test in pairs if not why[a.method, b.method]]
@@ -337,12 +358,14 @@ def in_common(a: Arm, b: Arm) -> list[int]:
     return sorted({row.repeat for row in a.rows} & {row.repeat for row in b.rows})
 
 
-def paired(first: Arm, second: Arm, weights: np.ndarray | None) -> tuple[Arm, Arm, stats.Paired]:
+def paired(
+    first: Arm, second: Arm, weights: np.ndarray | None, groups: np.ndarray | None = None
+) -> tuple[Arm, Arm, stats.Paired]:
     """Return two arms, the better one first, and their test on the repeats that both have."""
     a, b = (first, second) if first.mean(weights) >= second.mean(weights) else (second, first)
     common = in_common(a, b)
     right = [arm.right[[row.repeat in common for row in arm.rows]] for arm in (a, b)]
-    return a, b, stats.paired_test(*right, weights=weights)
+    return a, b, stats.paired_test(*right, weights=weights, groups=groups)
 
 
 def compared(budget: str, a: Arm, b: Arm, pair: stats.Paired) -> Comparison:

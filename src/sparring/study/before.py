@@ -42,6 +42,7 @@ class Both:
     new: Mapping[str, Fitted]
     truth: np.ndarray
     relabelled: int
+    groups: np.ndarray | None = None  # int64 [S], as the new study says
 
 
 def before_and_after(study: Study, summary: Summary, arms: Arms, truth: np.ndarray) -> BeforeAfter | None:
@@ -98,6 +99,8 @@ def on_shared(earlier: Study, study: Study, arms: Arms, truth: np.ndarray) -> tu
     budgets = common_budgets(earlier.definition, study.definition.budgets)
     labels = Sealed.read(earlier.folder / SEAL, earlier.definition.fingerprint).opened(lambda: None)[old]
     relabelled = int((labels != truth[new]).sum())
+    groups = study.definition.test.grouped
+    groups = groups if groups is None else groups[new]
     for budget in reversed(budgets):
         wanted = study.definition.repeats
         mine = {
@@ -108,8 +111,8 @@ def on_shared(earlier: Study, study: Study, arms: Arms, truth: np.ndarray) -> tu
             name: Fitted.of(said[:, old] == truth[new], rows, wanted) for name, rows, said in said_at(earlier, budget)
         }
         if mine and theirs:
-            return Both(theirs, mine, truth[new], relabelled), budget
-    return Both({}, {}, truth[new], relabelled), budgets[-1]
+            return Both(theirs, mine, truth[new], relabelled, groups), budget
+    return Both({}, {}, truth[new], relabelled, groups), budgets[-1]
 
 
 def shared_places(old: tuple[str, ...], new: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -145,7 +148,10 @@ def main_pair(earlier: Study, summary: Summary, both: Both) -> Pair | None:
 def changes(pairs: list[Pair], both: Both, weights: np.ndarray | None, share: float) -> Iterator[MethodChange]:
     """Yield the comparisons of a family that has this share of the risk of a false verdict."""
     why = [not_judged(both, *pair) for pair in pairs]
-    found = [stats.change_test(both.new[now].right, both.old[then].right, weights=weights) for then, now in pairs]
+    found = [
+        stats.change_test(both.new[now].right, both.old[then].right, weights=weights, groups=both.groups)
+        for then, now in pairs
+    ]
     family = iter(stats.holm([change.p for change, reason in zip(found, why, strict=True) if not reason]))
     for (then, now), change, reason in zip(pairs, found, why, strict=True):
         old, new = both.old[then].right, both.new[now].right

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import field
 
+import numpy as np
+
 from ..records import record
 from .records import MethodEntry, ShortArm, StudyData
 
@@ -20,9 +22,18 @@ class StudySettings:
 
 @record
 class SealedImages:
-    """The hashes of the test images in their order. File names are not kept: folders are classes."""
+    """The hashes of the test images in their order, and a number for the group of each, () where they have none.
+
+    Names are not kept: folders are classes, and groups may be people.
+    """
 
     hashes: tuple[str, ...]
+    groups: tuple[int, ...] = ()
+
+    @property
+    def grouped(self) -> np.ndarray | None:
+        """The groups as int64 [T], None where the images have none."""
+        return np.array(self.groups, np.int64) if self.groups else None
 
 
 @record(renamed={"table": "labels"})
@@ -34,6 +45,7 @@ class ReadingOptions:
     table: str | None
     label: str | None = None
     follow_links: bool = False
+    group: str | None = None
 
 
 @record

@@ -201,7 +201,7 @@ class Fits:
             mine, other = (np.stack([arms[at][repeat] for repeat in both]) for at in (place, best))
             truth = self.truth()
             weights = stats.class_weights(truth) if stats.uneven(truth) else None
-            if stats.clearly_behind(mine, other, weights=weights):
+            if stats.clearly_behind(mine, other, weights=weights, groups=self.study.definition.test.grouped):
                 self.schedule.behind[place] = best[0]
 
     def truth(self) -> np.ndarray:
@@ -226,6 +226,7 @@ class Fits:
                 threads=cores() if trial.method in self.alone else threads,
                 device=self.device if trial.method in self.alone else "cpu",
                 pretrained=definition.settings.pretrained,
+                groups=self.prepared.groups,
             )
             for trial in trials
         }, paths

@@ -64,6 +64,7 @@ def compare(
     unlabelled: Path | str | None = None,
     table: Path | str | None = None,
     label: str | None = None,
+    group: object = None,
     pretrained: str = BUILT_IN,
     download: bool = False,
     device: str = "auto",
@@ -83,7 +84,8 @@ def compare(
     has none), `pretrained` or `device` is refused, and so are other data. A fit that fails is a row with its
     error; `retry` tries it again.
 
-    source, size, unlabelled, table, label, follow_links: as `sparring.load` takes them.
+    source, size, unlabelled, table, label, group, follow_links: as `sparring.load` takes them; `group` is what no split
+    parts. Splits, label draws, held-out labels inside fits and the statistics know groups.
     methods: names from METHODS, or {name: anything with the fields and the `make` of a Method}; None takes all, but not
     `finetune` of images below 16 pixels. labels: labels per class, or "all"; None takes 5, 20 and all, of which those
     that a class does not have are left out. minutes: about how long the study takes at most, all its commands together;
@@ -117,7 +119,10 @@ def compare(
     progress(reading)
     reading_as = {"size": size, "unlabelled": unlabelled, "table": table, "label": label, "follow_links": follow_links}
     images = load(
-        source, **reading_as, progress=lambda p: progress(replace(reading, done=p.done, total=p.total, news=p.news))
+        source,
+        **reading_as,
+        group=group,
+        progress=lambda p: progress(replace(reading, done=p.done, total=p.total, news=p.news)),
     )
     progress(StudyProgress("data", message="looking for duplicates"))
     prepared = split_and_seal(images, seed=settings.seed, test=settings.test, earlier=parts_of(earlier))
@@ -134,9 +139,7 @@ def compare(
         repeats=repeats,
         command=command,
         source=str(source) if isinstance(source, str | Path) else images.notes.source,
-        load=ReadingOptions(
-            json_ready(size), unlabelled and str(unlabelled), table and str(table), label, follow_links
-        ),
+        load=reading_options(group=group, **reading_as),
         against=as_record(earlier),
     )
     with held(folder), Pool(1) as pool:
@@ -162,6 +165,21 @@ def compare(
             summary.write()
     progress(StudyProgress("done", message=summary.verdict))
     return summary
+
+
+def reading_options(
+    *,
+    size: SizeLike,
+    unlabelled: Path | str | None,
+    table: Path | str | None,
+    label: str | None,
+    group: object,
+    follow_links: bool,
+) -> ReadingOptions:
+    """Return what study.json says of how images are read; groups that were given as values are not kept."""
+    column = group if isinstance(group, str) else None
+    paths = unlabelled and str(unlabelled), table and str(table)
+    return ReadingOptions(json_ready(size), *paths, label, follow_links, column)
 
 
 def chosen_settings(*, seed: int, test: float, minutes: float | None, device: str, pretrained: str) -> StudySettings:
@@ -211,7 +229,7 @@ def new_definition(
         repeats=repeats,
         fingerprint=prepared.fingerprint,
         data=prepared.about,
-        test=SealedImages(prepared.test_hashes),
+        test=SealedImages(prepared.test_hashes, prepared.test_groups),
         load=load,
         against=against,
     )

@@ -12,12 +12,15 @@ STEEPEST = 1.0  # errors fall at most in proportion to the labels: a steeper pac
 
 
 def more_labels(
-    right: Mapping[tuple[str, str], Mapping[int, np.ndarray]], budgets: Sequence[str], labels: Mapping[str, int]
+    right: Mapping[tuple[str, str], Mapping[int, np.ndarray]],
+    budgets: Sequence[str],
+    labels: Mapping[str, int],
+    groups: np.ndarray | None = None,
 ) -> tuple[MoreLabels, ...]:
     """Return, for each method with fits at two budgets, what twice as many labels as at the larger one would bring.
 
     right: (method, budget) -> repeat -> bool [T]; labels: how many labels a budget is in all. Budgets of the same
-    number of labels count once, and the two largest of a method are used.
+    number of labels count once, and the two largest of a method are used. groups [T]: of the test images.
     """
     found = []
     for method in dict.fromkeys(name for name, _ in right):
@@ -29,24 +32,30 @@ def more_labels(
         both = sorted(right[method, few].keys() & right[method, many].keys())
         if both:
             low, high = (np.stack([right[method, b][repeat] for repeat in both]) for b in (few, many))
-            gain = gain_of_doubling(low, high, labels[many] / labels[few])
+            gain = gain_of_doubling(low, high, labels[many] / labels[few], groups=groups)
             found.append(MoreLabels(method, many, labels[few], labels[many], gain))
     return tuple(found)
 
 
-def gain_of_doubling(low: np.ndarray, high: np.ndarray, times: float, *, seed: int = 0) -> Interval:
+def gain_of_doubling(
+    low: np.ndarray, high: np.ndarray, times: float, *, seed: int = 0, groups: np.ndarray | None = None
+) -> Interval:
     """Return the gain in accuracy by twice as many labels, with its interval.
 
     low, high: what is right with fewer and with `times` as many labels, bool [R,T]. Errors fall roughly as a power of
     the number of labels (Hestness et al. 2017, arXiv:1712.00409), so that of the last step, halved or not, is carried
-    on. The interval is a bootstrap of repeats and images (Owen 2007); that the power stays the same is assumed in it.
+    on. The interval is a bootstrap of repeats and of images or their groups (Owen 2007); that the power stays the same
+    is assumed in it.
     """
     low, high = np.asarray(low, float), np.asarray(high, float)
     repeats, images = low.shape
     random, found = np.random.default_rng(seed), np.empty(DRAWS)
+    units = np.arange(images) if groups is None else groups
+    members = [np.flatnonzero(units == unit) for unit in np.unique(units)] if groups is not None else range(images)
     for draw in range(DRAWS):
         r = random.integers(0, repeats, repeats)
-        t = random.integers(0, images, images)
+        t = random.integers(0, len(members), len(members))
+        t = t if groups is None else np.concatenate([members[unit] for unit in t.tolist()])
         found[draw] = _gain(1 - low[r][:, t].mean(), 1 - high[r][:, t].mean(), times, images)
     mean = _gain(1 - low.mean(), 1 - high.mean(), times, images)
     bounds = np.quantile(found, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])

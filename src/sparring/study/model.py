@@ -59,7 +59,7 @@ def save_recommended(
         pretrained=definition.settings.pretrained,
     )
     about = {
-        f: getattr(images, f) for f in ("labels", "classes", "origins", "parts", "name")
+        f: getattr(images, f) for f in ("labels", "classes", "origins", "parts", "name", "groups", "sizes")
     }  # the pixels are in a file
     given = task, partial(ImageSet, **about), study.folder / FOLDER, card(summary, score)
     try:

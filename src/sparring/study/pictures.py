@@ -69,6 +69,7 @@ def read_again(
                 unlabelled=load.unlabelled,
                 table=load.table,
                 label=load.label,
+                group=load.group,
                 follow_links=load.follow_links,
             )
         if prepared is None:

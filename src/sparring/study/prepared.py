@@ -9,11 +9,12 @@ import numpy as np
 from .. import data, files
 from ..data import EarlierParts, ImageSet, Split, label_draw
 from ..errors import DataError
-from .records import DuplicateCounts, StudyData
+from .records import DuplicateCounts, GroupCounts, StudyData
 from .sealed import Sealed
 
 BAD_FILES_LISTED = 200  # bad files that a summary lists
 WRITE_BYTES = 64 << 20  # bytes written at a time
+FEW_GROUPS = 10  # in the test part, below which intervals are so wide that it is said
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +33,8 @@ class Prepared:
     fingerprint: str
     split: Split
     about: StudyData
+    groups: np.ndarray | None = None  # int64 [N]: equal for training images of one group or near duplicates
+    test_groups: tuple[int, ...] = ()  # T numbers; () where images have no groups
 
     def write(self, folder: Path) -> tuple[Path, Path]:
         """Write both parts' images as .npy files, uint8 [N,H,W,C], that processes map into memory; return them."""
@@ -62,7 +65,7 @@ def split_and_seal(imageset: ImageSet, *, seed: int, test: float, earlier: Earli
     refuse_shared(imageset, split)
     random = np.random.default_rng([seed, len(imageset)])
     train, held = random.permutation(split.train), random.permutation(split.test)
-    fingerprint = imageset.fingerprint
+    fingerprint, grouped = imageset.fingerprint, imageset.groups is not None
     return Prepared(
         images=imageset.images,
         train=train,
@@ -76,6 +79,8 @@ def split_and_seal(imageset: ImageSet, *, seed: int, test: float, earlier: Earli
         fingerprint=fingerprint,
         split=split,
         about=study_data(imageset, split),
+        groups=imageset.clusters[train] if grouped else None,
+        test_groups=tuple(np.unique(imageset.clusters[held], return_inverse=True)[1].tolist()) if grouped else (),
     )
 
 
@@ -93,14 +98,16 @@ def refuse_generated(imageset: ImageSet) -> None:
 
 
 def refuse_shared(imageset: ImageSet, split: Split) -> None:
-    """Rule 2, checked again after the split: raise DataError where both parts hold (nearly) the same picture."""
-    cluster = imageset.duplicates.cluster
+    """Rule 2, checked again after the split: raise DataError where both parts hold (nearly) the same picture, or
+    images of one group."""
+    cluster = imageset.clusters
     trained = dict(zip(cluster[split.train].tolist(), split.train.tolist(), strict=True))
     for i in split.test.tolist():
         if (twin := trained.get(int(cluster[i]))) is not None:
+            also = "" if imageset.groups is None else ", or is of its group"
             raise DataError(
                 "parts-share",
-                f"{imageset.origins[i]} in the test part shows what {imageset.origins[twin]} in training shows",
+                f"{imageset.origins[i]} in the test part shows what {imageset.origins[twin]} in training shows{also}",
                 fix="remove one of them",
             )
 
@@ -108,9 +115,20 @@ def refuse_shared(imageset: ImageSet, split: Split) -> None:
 def label_draws(prepared: Prepared, budgets: Sequence[str], *, seed: int, repeat: int = 0) -> dict[str, np.ndarray]:
     """Return labels int64 [N] for each budget, the others -1. Raises UsageError where a class has too few."""
     return {
-        budget: label_draw(prepared.labels, budget, seed=seed, repeat=repeat, classes=prepared.classes)
+        budget: label_draw(
+            prepared.labels, budget, seed=seed, repeat=repeat, classes=prepared.classes, groups=prepared.groups
+        )
         for budget in budgets
     }
+
+
+def few_groups(imageset: ImageSet, split: Split) -> list[str]:
+    """Return a warning where so few groups are in the test part that intervals must be wide."""
+    groups = len(np.unique(imageset.clusters[split.test])) if imageset.groups is not None else FEW_GROUPS
+    if groups >= FEW_GROUPS:
+        return []
+    more = "" if split.part else ", or a larger share for the test (--test 0.4)"
+    return [f"the test part holds {groups} groups: intervals about new ones are wide; give more of them{more}"]
 
 
 def study_data(imageset: ImageSet, split: Split) -> StudyData:
@@ -129,7 +147,10 @@ def study_data(imageset: ImageSet, split: Split) -> StudyData:
         size_rule=found.size_rule,
         classes=imageset.classes,
         shape=imageset.shape,
-        warnings=tuple(found.warnings),
+        warnings=(*found.warnings, *few_groups(imageset, split)),
+        groups=GroupCounts(*(len(np.unique(imageset.clusters[i])) for i in (split.train, split.test)))
+        if imageset.groups is not None
+        else None,
         counts=counts,
         bad_files=tuple((name, reason) for name, reason in found.bad_files[:BAD_FILES_LISTED]),
         bad_files_count=len(found.bad_files),

@@ -70,22 +70,31 @@ class Calibrated(NamedTuple):
 
 
 def calibration(
-    proba: np.ndarray, truth: np.ndarray, *, bins: int = BINS, draws: int = 200, seed: int = 0
+    proba: np.ndarray,
+    truth: np.ndarray,
+    *,
+    bins: int = BINS,
+    draws: int = 200,
+    seed: int = 0,
+    groups: np.ndarray | None = None,
 ) -> Calibrated:
     """Return ECE, NLL and Brier of proba [R,T,K], means over repeats, with bootstrap intervals.
 
-    Repeats and images are resampled independently (the pigeonhole bootstrap, Owen 2007).
+    Repeats and images are resampled independently (the pigeonhole bootstrap, Owen 2007). groups [T]: these are
+    resampled as a whole.
     """
     repeats, images, _ = proba.shape
+    place = np.arange(images) if groups is None else np.unique(groups, return_inverse=True)[1]
+    units = int(place.max()) + 1
     random = np.random.default_rng(seed)
     curves = [Calibration(p.max(-1), p.argmax(-1) == truth, bins=bins) for p in proba]
     losses = np.stack([log_losses(proba, truth), brier_scores(proba, truth)])  # [2,R,T]
     resampled = np.zeros((draws, 3))
     for row in resampled:
-        weights = random.multinomial(images, np.full(images, 1 / images)).astype(float)
+        weights = random.multinomial(units, np.full(units, 1 / units)).astype(float)[place]
         shares = random.multinomial(repeats, np.full(repeats, 1 / repeats)) / repeats
         row[0] = sum(share * curve.error(weights) for curve, share in zip(curves, shares, strict=True) if share)
-        row[1:] = losses @ weights @ shares / images
+        row[1:] = losses @ weights @ shares / weights.sum()
     found = [float(np.mean([curve.error() for curve in curves])), *losses.mean((1, 2)).tolist()]
     # ECE is never negative, and resampling adds to it: its percentiles are shifted back by the mean addition.
     resampled[:, 0] -= resampled[:, 0].mean() - found[0]

@@ -77,6 +77,14 @@ class DuplicateCounts:
 
 
 @record
+class GroupCounts:
+    """How many groups (patients, slides, animals) are in the training part and in the test part."""
+
+    train: int
+    test: int
+
+
+@record
 class StudyData:
     """The images of a study."""
 
@@ -95,6 +103,7 @@ class StudyData:
     duplicates: DuplicateCounts
     split: str  # how the test part was chosen
     contact_sheet: str | None = None  # a file in the folder of the study
+    groups: GroupCounts | None = None  # None where the images have none
     notes: DataNotes = DataNotes()  # what was left out, converted and doubted
 
 

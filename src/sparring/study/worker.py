@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from sklearn.utils.validation import has_fit_parameter
 
 from ..classifiers.fit_record import FitRecord
 from ..classifiers.methods import Method
@@ -41,7 +42,10 @@ class AnyMethod(Protocol):
     def cites(self) -> Sequence[str]: ...
 
     def make(self, **settings: object) -> Any:
-        """Return an estimator with `fit(images, labels)`, `predict_proba(images)` and, once fitted, `classes_`."""
+        """Return an estimator with `fit(images, labels)`, `predict_proba(images)` and, once fitted, `classes_`.
+
+        Where `fit` takes `groups`, it gets those of the images, int64 [N], if they have any.
+        """
         ...
 
 
@@ -60,6 +64,7 @@ class Task:
     threads: int
     device: str = "cpu"
     pretrained: str = "none"
+    groups: np.ndarray | None = None  # int64 [N], equal for images of one group
 
     def estimator(self) -> Any:
         """Return a new estimator, whose fit takes all the time that it needs.
@@ -70,6 +75,11 @@ class Task:
         if isinstance(self.method, Method):
             more = {"device": self.device, "pretrained": self.pretrained}
         return self.method.make(random_state=self.seed, minutes=None, threads=self.threads, **more)
+
+    def of_groups(self, estimator: Any) -> dict[str, np.ndarray]:
+        """Return the argument `groups` of `fit` where images have groups and the estimator takes it."""
+        takes = self.groups is not None and has_fit_parameter(estimator, "groups")
+        return {"groups": self.groups} if takes and self.groups is not None else {}
 
     def pixels(self) -> np.ndarray:
         return np.load(self.images, mmap_mode="c")
@@ -103,7 +113,7 @@ def fit_and_predict(task: Task, test: Path, classes: int) -> Outcome:
             # What the method needs is loaded by now, so loading is not part of its seconds.
             with all_threads(task.threads):
                 start, cpu = time.perf_counter(), time.process_time()
-                estimator.fit(task.pixels(), task.labels.copy())
+                estimator.fit(task.pixels(), task.labels.copy(), **task.of_groups(estimator))
                 seconds, cpu_seconds = elapsed(start), round(time.process_time() - cpu, 4)
                 start = time.perf_counter()
                 proba = class_probabilities(estimator, np.load(test, mmap_mode="c"), classes)

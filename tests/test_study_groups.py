@@ -1,0 +1,78 @@
+"""A study of patients: no leak is left, and what its folder says can be read again."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from sparring.data import ImageSet, load
+from sparring.study import compare, summarise
+from sparring.study.plan import Study
+
+
+def patients(count=30, images=8, seed=0) -> ImageSet:
+    """Digits of 0 and 1 by patients: the class is a coin for each patient, whose images share a texture."""
+    rng = np.random.default_rng(seed)
+    patient = np.repeat(np.arange(count), images)
+    digits = load("digits").images[rng.permutation(1797)[: count * images]]
+    texture = rng.integers(0, 120, (count, 8, 8, 1))[patient]
+    pixels = np.clip(0.3 * digits + texture + rng.normal(0, 6, digits.shape), 0, 255).astype(np.uint8)
+    coin = rng.permutation(np.arange(count) % 2)[patient]
+    origins, parts = tuple(f"{i}.png" for i in range(len(pixels))), np.full(len(pixels), "", "<U5")
+    names = np.array([f"P{p}" for p in patient])
+    return ImageSet(pixels, coin.astype(np.int64), ("ill", "well"), origins, parts, "patients", groups=names)
+
+
+def test_of_thirty_planted_patients_no_leak_is_left(tmp_path):
+    images, asked = patients(), {"methods": ["svm"], "labels": [20], "repeats": 4, "jobs": 0, "model": False}
+    leaking = compare(replace(images, groups=None), tmp_path / "a", test=0.4, **asked).scores[0].accuracy
+    found = compare(images, tmp_path / "b", test=0.4, **asked)
+    honest = found.scores[0].accuracy
+    assert leaking.low > 0.5 and leaking.mean > 0.65
+    assert honest.low < 0.5 and honest.mean < leaking.mean and honest.high - honest.low > leaking.high - leaking.low
+    assert found.data.groups is not None and found.data.groups.train + found.data.groups.test == 30
+    assert "whole groups" in found.data.split and "new groups" in found.covers
+    definition = Study.read(tmp_path / "b").definition
+    assert definition.test.grouped is not None and len(definition.test.groups) == found.test.images
+    assert "P1" not in (tmp_path / "b" / "study.json").read_text()  # groups may be people
+    assert summarise(tmp_path / "b", images=images).scores == found.scores
+
+
+def test_a_method_of_ones_own_gets_groups_where_it_takes_them(tmp_path):
+    from sklearn.dummy import DummyClassifier
+
+    from sparring.classifiers import Method
+
+    given = []
+
+    class Taking(DummyClassifier):
+        def fit(self, X, y, groups=None):
+            given.append(groups)
+            return super().fit(X[y >= 0], y[y >= 0])
+
+    class Other(DummyClassifier):
+        def fit(self, X, y):
+            return super().fit(X[y >= 0], y[y >= 0])
+
+    class Row:
+        title, what, family, cites = "mine", "Mine.", "floor", ()
+
+        def __init__(self, estimator):
+            self.estimator = estimator
+
+        def make(self, **settings):
+            return self.estimator()
+
+    images = patients()
+    rows = {"taking": Row(Taking), "other": Row(Other)}
+    summary = compare(images, tmp_path / "a", methods=rows, labels=[5], repeats=1, jobs=0, model=False)
+    assert not summary.errors and len(given) == 1
+    assert len(set(given[0])) == summary.data.groups.train and Method is not None
+
+
+def test_few_groups_in_the_test_part_are_said(tmp_path):
+    asked = {"methods": ["logistic"], "labels": [5], "repeats": 1, "jobs": 0, "model": False}
+    found = compare(patients(count=12), tmp_path / "a", **asked)
+    assert any(
+        w.startswith("the test part holds 2 groups: intervals about new ones are wide") for w in found.data.warnings
+    )
+    assert not any("groups" in w for w in compare(patients(60, 3), tmp_path / "b", **asked).data.warnings)
