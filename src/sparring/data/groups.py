@@ -86,19 +86,19 @@ def are_groups(paths: Iterable[str]) -> bool:
 
 
 def by_folder(
-    items: list[ListedImage], parts: Sequence[str], group: str | None, source: str, warnings: list[str]
+    items: list[ListedImage], above: Sequence[str], group: str | None, source: str, warnings: list[str]
 ) -> list[ListedImage]:
     """Return the images of classes with the folder below the class as their group, where that is asked or the rule.
 
-    `parts`: folders above the classes. What was decided without being asked is said in `warnings`. Raises UsageError
+    `above`: what stands before the classes, such as "train/". What was decided without being asked is said in `warnings`. Raises UsageError
     where a column is asked for: there is no table.
     """
     if group not in (None, NONE, FOLDERS):
         what = f"{source} has no table of labels, so it has no column {group!r}"
         fix = f"write --group {FOLDERS} for the folders below the classes, or --group {NONE}"
         raise UsageError("group-column", what, fix=fix)
-    above = tuple(f"{part}/" for part in parts)
-    named = [item.origin.partition("/")[2] if item.origin.startswith(above) else item.origin for item in items]
+    before = [next((part for part in above if item.origin.startswith(part)), "") for item in items]
+    named = [item.origin.removeprefix(part) for item, part in zip(items, before, strict=True)]
     labelled = [(item.part, path) for item, path in zip(items, named, strict=True) if item.label is not None]
     by_part = ([path for part, path in labelled if part == one] for one in {part for part, _ in labelled})
     if group == NONE or (group is None and not any(map(are_groups, by_part))):
