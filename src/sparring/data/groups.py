@@ -90,8 +90,8 @@ def by_folder(
 ) -> list[ListedImage]:
     """Return the images of classes with the folder below the class as their group, where that is asked or the rule.
 
-    `above`: what stands before the classes, such as "train/". What was decided without being asked is said in `warnings`. Raises UsageError
-    where a column is asked for: there is no table.
+    `above`: what stands before the classes, such as "train/". What was decided without being asked is said in
+    `warnings`. Raises UsageError where a column is asked for: there is no table.
     """
     if group not in (None, NONE, FOLDERS):
         what = f"{source} has no table of labels, so it has no column {group!r}"
