@@ -10,7 +10,8 @@ from cyclopts import Parameter
 
 from ..errors import UsageError, printable
 from ..files import new_file
-from ..words import percent
+from ..records import to_json
+from ..words import percent, plural
 from .app import app, go_on, stem, studies, typed
 from .drawings import StudyLine, draw_description, draw_plan, draw_summary
 from .screen import Screen
@@ -259,6 +260,10 @@ def data(
     table: Path | None = None,
     sheet: Path | None = None,
     plan: Flag = False,
+    audit: Flag = False,
+    out: Path | None = None,
+    pretrained: Pretrained = "efficientnet-lite0",
+    seed: Seed = 0,
     json: Flag = False,
     quiet: Flag = False,
 ):
@@ -273,6 +278,11 @@ def data(
         sheet: PNG file of the contact sheet [default: DATA-sheet.png].
         plan: instead of all that, which differences a study of so many images can find, and how many labels an accuracy
             to +-5, +-3 or +-2 points needs. Before any label is given, too.
+        audit: instead of all that, labels that are probably wrong, odd images, copies, and properties that give a class
+            away: a page with pictures, and a table with a line for each image.
+        out: new folder of the audit [default: DATA-audit].
+        pretrained: of the audit: the network whose features compare images, or none.
+        seed: of the audit: another number, other folds.
         json: print JSON.
         quiet: print nothing but results.
     """
@@ -280,10 +290,16 @@ def data(
     from ..images import save_png
 
     screen = Screen(as_json=json, quiet=quiet)
+    if plan and audit:
+        raise UsageError("two-questions", "--plan and --audit are two questions", fix="ask one at a time")
     if plan:
         with screen.progress("reading") as line:
             images = load(data, size=size, unlabelled=unlabelled, table=table, progress=line.show)
         show_plan(screen, images, as_json=json)
+        return
+    if audit:
+        read = {"size": size, "unlabelled": unlabelled, "table": table}
+        show_audit(screen, data, out or Path(f"{stem(data)}-audit"), pretrained=pretrained, seed=seed, **read)
         return
     sheet = new_file(sheet or f"{stem(data)}-sheet.png", data=data)
     with screen.progress("reading") as line:
@@ -296,6 +312,27 @@ def data(
     else:
         draw_description(screen, found)
         screen.line(f"\nContact sheet: {sheet}")
+
+
+def show_audit(screen: Screen, data: DataSet, out: Path, **options) -> None:
+    """Audit a data set and print what was found."""
+    from ..audit import audit
+    from ..audit.auditing import summary_lines
+    from ..reporting import write_audit
+
+    with screen.progress("auditing") as line:
+        found = audit(data, out=out, progress=line.show, **options)
+    page = write_audit(out)
+    if screen.as_json:
+        screen.show_json(to_json(found, kinds=False))
+        return
+    screen.line(f"{found.name}: {plural(found.images, 'image')}, {plural(len(found.classes), 'class', 'classes')}")
+    for text in summary_lines(found):
+        screen.line(f"  {text}")
+    if found.check.checked:
+        agreed = percent(found.check.agreed, 0)
+        screen.note(f"\nThe check of {found.check.checked:,} labels agrees with {agreed} of them.")
+    screen.line(f"\nPictures: {page}")
 
 
 def show_plan(screen: Screen, images: "ImageSet", *, as_json: bool) -> None:

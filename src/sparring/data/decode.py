@@ -212,6 +212,7 @@ def _finished(listing: Listing, reader: _Reader, images: np.ndarray, channels: i
         origins=tuple(item.origin for item, _ in kept),
         parts=np.array([item.part for item, _ in kept], "<U5"),
         name=listing.name,
+        file_sizes=np.array([header.size for header in headers], np.int32).reshape(-1, 2),
         notes=Notes(
             source=listing.source,
             layout=listing.layout,

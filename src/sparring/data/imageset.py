@@ -43,6 +43,7 @@ class ImageSet:
     classes  names, index = label
     origins  where each image came from: "cat/001.png", "x_train[17]"
     parts    str [N]: "train", "test", "val" as the source says, "" where it says nothing
+    file_sizes  int32 [N, 2]: height and width of the files, before images were fitted to one size; None for arrays
     """
 
     images: np.ndarray
@@ -52,6 +53,7 @@ class ImageSet:
     parts: np.ndarray
     name: str
     notes: Notes = field(default_factory=Notes)
+    file_sizes: np.ndarray | None = None
 
     def __post_init__(self):
         count = len(self.images)
@@ -128,6 +130,7 @@ class ImageSet:
             labels=self.labels[index],
             origins=tuple(self.origins[i] for i in index.tolist()),
             parts=self.parts[index],
+            file_sizes=None if self.file_sizes is None else self.file_sizes[index],
         )
 
     def by_content(self, index: np.ndarray, *, distinct: bool = True) -> np.ndarray:

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from .. import files, stats
+from ..audit.label_errors import seconds_to_check
 from ..devices import cores
 from ..images import grid, save_png
 from ..words import duration, listed, plural
 from .headline import time_words
-from .label_errors import seconds_to_check
 from .plan import QUICK_FAMILIES, Study, seed_of
 from .pool import Event, Pool
 from .prepared import Prepared, label_draws
