@@ -237,7 +237,7 @@ def summary_lines(found: Audit) -> Iterator[str]:
     """Yield what an audit found, a line for each kind."""
     for kind, words in KINDS.items():
         if count := len(found.of(kind)):
-            yield f"{count:,} {words}"
+            yield plural(count, *words)
     for s in found.shortcuts:
         yield shortcut_words(s)
     if not found.found and not found.shortcuts:

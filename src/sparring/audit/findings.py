@@ -8,19 +8,19 @@ from ..records import read_record, record
 FILE, TABLE, PAGE, PICTURES = "audit.json", "audit.csv", "audit.html", "pictures"
 FORMAT = 1
 
-# kind of finding -> what it is called: in the order of the page
+# kind of finding -> what one and what several are called: in the order of the page
 KINDS = {
-    "label": "labels to check",
-    "two labels": "equal images with different labels",
-    "across": "test images with a twin in another part",
-    "copy": "images that come again",
-    "unusual": "images like no other",
-    "empty": "images that show nothing",
-    "dark": "dark images",
-    "light": "light images",
-    "blurred": "blurred images",
-    "odd size": "images of an odd size",
-    "odd shape": "images of an odd shape",
+    "label": ("label to check", "labels to check"),
+    "two labels": ("image with another label elsewhere", "equal images with different labels"),
+    "across": ("test image with a twin in another part", "test images with a twin in another part"),
+    "copy": ("image that comes again", "images that come again"),
+    "unusual": ("image like no other", "images like no other"),
+    "empty": ("image that shows nothing", "images that show nothing"),
+    "dark": ("dark image", "dark images"),
+    "light": ("light image", "light images"),
+    "blurred": ("blurred image", "blurred images"),
+    "odd size": ("image of an odd size", "images of an odd size"),
+    "odd shape": ("image of an odd shape", "images of an odd shape"),
 }
 
 
@@ -42,7 +42,8 @@ class Finding:
 class Shortcut:
     """A property that tells the images of `group` from the others without looking at what they show.
 
-    `right`: the mean share of both that it names rightly, 0.5 by guessing. `of`: "class" or "part".
+    `right`: the mean share of both that it names rightly, 0.5 by guessing; `chance`: what it must exceed to be no
+    chance. `of`: "class" or "part". `typical`, `others`: medians of the property, in the group and out of it.
     """
 
     measure: str
@@ -50,7 +51,7 @@ class Shortcut:
     group: str
     of: str
     right: float
-    low: float
+    chance: float
     typical: float
     others: float
 

@@ -1,22 +1,22 @@
 """Properties that give a class away, or tell the test part from the training part.
 
 For every property and class a rule "has the class, or not" is learned from four fifths of the images and tried on the
-others: the property is cut into BINS ranges with as many images each, and a range belongs to the class where it holds a
+others: the property is cut into ranges with as many images each, and a range belongs to the class where it holds a
 larger share of its images than of the others. By guessing, half of both are right.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from .properties import Property
 
-BINS = 12
+BINS, IN_A_BIN = 12, 25  # fewer ranges where there are not so many images for each
 FOLDS = 5
 FEWEST = 10  # images that a class needs for this
 TOLD = 0.75  # share that must be right, the mean over images with and without the class
-SURELY = 0.65  # lower end of its 95 % interval
+ORDERS, ERRORS = 30, 5  # random orders of the classes, and how far above what they give it must be, in their deviations
 
 
 @dataclass(frozen=True)
@@ -24,21 +24,22 @@ class Told:
     """How well a property tells the images of a group from the others.
 
     `right`: of the images of both, the mean share that the rule names rightly when it did not see them, 0.5 by
-    guessing; `low`: the lower end of its 95 % interval. `typical`, `others`: medians of the property, in and out of it.
+    guessing; `chance`: what classes in random order give, and ERRORS deviations more. `typical`, `others`: medians of
+    the property, in and out of the group.
     """
 
     measure: str
     what: str
     group: str
     right: float
-    low: float
+    chance: float
     typical: float
     others: float
 
     @property
     def surely(self) -> bool:
         """Whether this is a shortcut worth a warning."""
-        return self.right >= TOLD and self.low >= SURELY
+        return self.right >= max(TOLD, self.chance)
 
 
 def shortcuts(
@@ -56,7 +57,9 @@ def shortcuts(
     if not wanted:
         return ()
     fold = folds(y, seed)
-    found = [told for each in properties for told in told_by(each, each.values[place], y, fold, wanted, names)]
+    fold, rng = folds(y, seed), np.random.default_rng(seed)
+    orders = [rng.permutation(len(y)) for _ in range(ORDERS)]
+    found = [told for each in properties for told in told_by(each, each.values[place], y, fold, orders, wanted, names)]
     return tuple(sorted(found, key=lambda told: -told.right))
 
 
@@ -70,12 +73,29 @@ def folds(groups: np.ndarray, seed: int) -> np.ndarray:
 
 
 def told_by(
-    found: Property, values: np.ndarray, y: np.ndarray, fold: np.ndarray, wanted: Sequence[int], names: Sequence[str]
-) -> list[Told]:
-    """Return how well one property tells each wanted group."""
+    found: Property,
+    values: np.ndarray,
+    y: np.ndarray,
+    fold: np.ndarray,
+    orders: Sequence[np.ndarray],
+    wanted: Sequence[int],
+    names: Sequence[str],
+) -> Iterator[Told]:
+    """Yield how well one property tells each wanted group."""
     cells = values.astype(np.int64) if found.names else ranges(values)
-    size = (FOLDS, int(cells.max()) + 1, len(names))
-    counts = np.zeros(size)  # images by fold, range and group
+    right = rightly_told(cells, y, fold, len(names))
+    # The cells are shuffled, not the classes: these are spread over the folds.
+    null = np.array([rightly_told(cells[order], y, fold, len(names)) for order in orders])
+    chance = null.mean(0) + ERRORS * null.std(0, ddof=1)
+    for k in wanted:
+        here = y == k
+        medians = float(np.median(values[here])), float(np.median(values[~here]))
+        yield Told(found.name, found.what, names[k], round(float(right[k]), 4), round(float(chance[k]), 4), *medians)
+
+
+def rightly_told(cells: np.ndarray, y: np.ndarray, fold: np.ndarray, groups: int) -> np.ndarray:
+    """Return the share that is named rightly by the range, the mean of a group and the rest: float64 [groups]."""
+    counts = np.zeros((FOLDS, int(cells.max()) + 1, groups))  # images by fold, range and group
     np.add.at(counts, (fold, cells, y), 1)
     total = counts.sum(2, keepdims=True)
     seen, seen_total = counts.sum(0) - counts, total.sum(0) - total
@@ -84,18 +104,11 @@ def told_by(
     belongs = share > rest
     inside = (counts * belongs).sum((0, 1)) / counts.sum((0, 1)).clip(1)
     outside = ((total - counts) * ~belongs).sum((0, 1)) / (total - counts).sum((0, 1)).clip(1)
-    told = []
-    for k in wanted:
-        here = y == k
-        n, m, a, b = here.sum(), (~here).sum(), float(inside[k]), float(outside[k])
-        error = np.sqrt(a * (1 - a) / n + b * (1 - b) / m) / 2
-        medians = (float(np.median(values[here])), float(np.median(values[~here])))
-        right = (a + b) / 2
-        told.append(Told(found.name, found.what, names[k], round(right, 4), round(right - 1.96 * error, 4), *medians))
-    return told
+    return (inside + outside) / 2
 
 
 def ranges(values: np.ndarray) -> np.ndarray:
-    """Return the range of each value, int64 [N]: BINS of them with about as many values each; equal values share."""
-    cuts = np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1)[1:-1]))
+    """Return the range of each value, int64 [N]: as many values each, at least IN_A_BIN; equal values share one."""
+    bins = max(2, min(BINS, len(values) // IN_A_BIN))
+    cuts = np.unique(np.quantile(values, np.linspace(0, 1, bins + 1)[1:-1]))
     return np.searchsorted(cuts, values, side="right")

@@ -59,7 +59,9 @@ class AuditView:
     def kind(self, name: str) -> Kind:
         found = self.audit.of(name)
         shown = tuple((f, inlined(self.folder, f.picture)) for f in found if f.picture)
-        return Kind(name, KINDS[name], ADVICE[name], len(found), shown[: 48 if name == "label" else 18])
+        return Kind(
+            name, KINDS[name][len(found) != 1], ADVICE[name], len(found), shown[: 48 if name == "label" else 18]
+        )
 
 
 def write_audit_page(folder: Path) -> Path:
