@@ -52,9 +52,9 @@ def compared(path: str) -> None:
 
 def measured(source: str, count: int, encoder: bool, save: dict[str, np.ndarray]) -> None:
     """Print a row of the table for each share of planted labels."""
-    from sparring.audit.label_errors import check_labels, find_label_errors, held_out_probabilities
     from sparring.data import load
     from sparring.study import mistakes
+    from sparring.study.audit.label_errors import check_labels, find_label_errors, held_out_probabilities
 
     images = load(source)
     chosen = np.random.default_rng(0).permutation(np.flatnonzero(images.labels >= 0))[:count]

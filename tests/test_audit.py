@@ -8,16 +8,16 @@ import pytest
 from PIL import Image, ImageFilter
 
 from sparring import load
-from sparring.audit import Audit, audit
-from sparring.audit.auditing import shortcut_words, summary_lines, weak_groups
-from sparring.audit.findings import KINDS
-from sparring.audit.label_errors import check_labels, margins
-from sparring.audit.pictures import spreads, unusual
-from sparring.audit.properties import Property, greys, properties
-from sparring.audit.shortcuts import ranges, shortcuts
 from sparring.cli import main
 from sparring.errors import FileFormatError, UsageError
-from sparring.reporting import write_audit
+from sparring.reporting.audit_page import write_audit_page
+from sparring.study.audit import Audit, audit
+from sparring.study.audit.auditing import shortcut_words, summary_lines, weak_groups
+from sparring.study.audit.findings import KINDS
+from sparring.study.audit.label_errors import check_labels, margins
+from sparring.study.audit.pictures import spreads, unusual
+from sparring.study.audit.properties import Property, greys, properties
+from sparring.study.audit.shortcuts import ranges, shortcuts
 
 
 def picture(rng: np.random.Generator, kind: int, size: int = 24) -> np.ndarray:
@@ -96,12 +96,12 @@ def test_the_table_has_a_line_for_each_image_the_most_suspicious_label_first(fou
 
 def test_the_page_and_the_lines_say_what_was_found(found):
     made, out = found
-    page = write_audit(out).read_text()
+    page = write_audit_page(out).read_text()
     assert "Labels to check" in page and "across/13.png" in page and "data:image/png" in page
     assert "1 blurred images" not in list(summary_lines(made))
     assert "1 blurred image" in list(summary_lines(made))
     with pytest.raises(FileFormatError):
-        write_audit(out / "pictures")
+        write_audit_page(out / "pictures")
 
 
 def test_the_command_prints_what_it_found(folder, tmp_path, capsys):

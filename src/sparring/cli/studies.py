@@ -316,13 +316,12 @@ def data(
 
 def show_audit(screen: Screen, data: DataSet, out: Path, **options) -> None:
     """Audit a data set and print what was found."""
-    from ..audit import audit
-    from ..audit.auditing import summary_lines
-    from ..reporting import write_audit
+    from ..reporting.verbs import audit
+    from ..study.audit.auditing import summary_lines
+    from ..study.audit.findings import PAGE
 
     with screen.progress("auditing") as line:
         found = audit(data, out=out, progress=line.show, **options)
-    page = write_audit(out)
     if screen.as_json:
         screen.show_json(to_json(found, kinds=False))
         return
@@ -332,7 +331,7 @@ def show_audit(screen: Screen, data: DataSet, out: Path, **options) -> None:
     if found.check.checked:
         agreed = percent(found.check.agreed, 0)
         screen.note(f"\nThe check of {found.check.checked:,} labels agrees with {agreed} of them.")
-    screen.line(f"\nPictures: {page}")
+    screen.line(f"\nPictures: {out / PAGE}")
 
 
 def show_plan(screen: Screen, images: "ImageSet", *, as_json: bool) -> None:

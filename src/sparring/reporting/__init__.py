@@ -12,7 +12,7 @@ from pathlib import Path
 from .. import files
 from ..errors import FileFormatError
 
-__all__ = ["write", "write_audit"]
+__all__ = ["write"]
 
 
 def write(folder: str | os.PathLike) -> Path:
@@ -52,13 +52,3 @@ def _pages(folder: Path) -> Iterator[tuple[str, str]]:
     if (page := mistakes_page(summary)) is not None:
         yield PAGE, page
     yield "report.html", study_page(summary)
-
-
-def write_audit(folder: str | os.PathLike) -> Path:
-    """Write folder/audit.html from the audit in it, and return its path.
-
-    Raises FileFormatError where there is none, MachineError where the page cannot be written.
-    """
-    from .audit_page import write_audit_page
-
-    return write_audit_page(Path(folder))

@@ -5,7 +5,7 @@ from functools import cached_property
 from pathlib import Path
 
 from .. import files
-from ..audit.findings import KINDS, PAGE, Audit, Finding
+from ..study.audit.findings import KINDS, PAGE, Audit, Finding
 from .html import template
 from .pictures import Picture, inlined
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from .. import files, stats
-from ..audit.label_errors import seconds_to_check
 from ..devices import cores
 from ..images import grid, save_png
 from ..words import duration, listed, plural
+from .audit.label_errors import seconds_to_check
 from .headline import time_words
 from .plan import QUICK_FAMILIES, Study, seed_of
 from .pool import Event, Pool

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from .. import files
-from ..records import read_record, record
+from ... import files
+from ...records import read_record, record
 
 FILE, TABLE, PAGE, PICTURES = "audit.json", "audit.csv", "audit.html", "pictures"
 FORMAT = 1

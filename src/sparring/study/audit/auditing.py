@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import files
-from ..data import ImageSet, load
-from ..data.checks import contradictions
-from ..devices import choose_device
-from ..features.pretrained import BUILT_IN
-from ..images import SizeLike, encode_png
-from ..records import OnProgress, Progress, no_progress, to_json
-from ..stats import fisher_p, holm
-from ..words import plural
+from ... import files
+from ...data import ImageSet, load
+from ...data.checks import contradictions
+from ...devices import choose_device
+from ...features.pretrained import BUILT_IN
+from ...images import SizeLike, encode_png
+from ...records import OnProgress, Progress, no_progress, to_json
+from ...stats import fisher_p, holm
+from ...words import plural
 from .described import described
 from .findings import FILE, FORMAT, KINDS, PICTURES, TABLE, Audit, Finding, LabelsChecked, Shortcut, WeakGroup
 from .label_errors import CheckedLabels, check_labels
@@ -58,9 +58,9 @@ def audit(
     """Return what is wrong, or may be, with a data set.
 
     data: an ImageSet, or what `load` takes, which is then read with size, unlabelled and table. out: a new folder for
-    audit.json, audit.csv (a line for each image) and small pictures, None writes nothing; `reporting.write_audit` makes
-    the page of it. pretrained: whose features images are compared by, "none" for edges and colours made by hand. Raises
-    UsageError, MachineError and what `load` raises.
+    audit.json, audit.csv (a line for each image) and small pictures, None writes nothing; `sparring.audit` writes the
+    page audit.html of it, too. pretrained: whose features images are compared by, "none" for edges and colours made by
+    hand. Raises UsageError, MachineError and what `load` raises.
     """
     start = time.perf_counter()
     folder = None if out is None else files.new_folder(out, ours=(FILE,), data=data)

@@ -113,7 +113,7 @@ def held_out_probabilities(x: np.ndarray, labels: np.ndarray, *, seed: int = 0) 
     from scipy.special import softmax
     from sklearn.model_selection import StratifiedKFold
 
-    from ..classifiers.probe import regression
+    from ...classifiers.probe import regression
 
     classes = int(labels.max()) + 1
     proba = np.zeros((len(labels), classes))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..metrics.nearest import Points, nearest_others
+from ...metrics.nearest import Points, nearest_others
 from .findings import Finding
 from .properties import Greys
 

@@ -21,5 +21,5 @@ _HOMES = {"audit": "auditing", "Audit": "findings"}
 
 def __getattr__(name: str):
     if name not in _HOMES:
-        raise AttributeError(f"module 'sparring.audit' has no attribute {name!r}")
+        raise AttributeError(f"module 'sparring.study.audit' has no attribute {name!r}")
     return getattr(import_module(f".{_HOMES[name]}", __name__), name)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..images import fit_pixels
+from ...images import fit_pixels
 
 LARGEST = 160  # pixels of the longer side
 

@@ -9,8 +9,8 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from ..data import ImageSet
-from ..images import LUMA_ARRAY, chunk_slices
+from ...data import ImageSet
+from ...images import LUMA_ARRAY, chunk_slices
 
 FRAME = 16  # the border is this part of the sides
 AT_ONCE = 1 << 24  # values
