@@ -8,7 +8,8 @@
     print(sparring.judge(photos, run))                    # scores of what it draws
 
 One function for each command, with the same options: load, describe, audit, compare, fit, classify, train, sample,
-translate, judge, report. The classifiers are scikit-learn estimators. RECIPES, METHODS, METRICS and FORMATS say what there is.
+translate, judge, report. The classifiers are scikit-learn estimators. RECIPES, METHODS, METRICS and FORMATS say what
+there is.
 
 Names load their chapter when they are first used; importing sparring itself imports nothing heavy.
 """
