@@ -54,7 +54,7 @@ def measured(source: str, count: int, encoder: bool, save: dict[str, np.ndarray]
     """Print a row of the table for each share of planted labels."""
     from sparring.data import load
     from sparring.study import mistakes
-    from sparring.study.label_errors import check_labels, find_label_errors, held_out_probabilities
+    from sparring.study.audit.label_errors import check_labels, find_label_errors, held_out_probabilities
 
     images = load(source)
     chosen = np.random.default_rng(0).permutation(np.flatnonzero(images.labels >= 0))[:count]

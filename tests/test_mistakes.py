@@ -22,8 +22,9 @@ from sparring.cli.drawings import lists_words
 from sparring.data import ImageSet
 from sparring.features import extract
 from sparring.reporting import write
-from sparring.study import Sealed, compare, label_errors, mistakes, summarise
-from sparring.study.label_errors import check_labels, confident_joint, find_label_errors, held_out_probabilities
+from sparring.study import Sealed, compare, mistakes, summarise
+from sparring.study.audit import label_errors
+from sparring.study.audit.label_errors import check_labels, confident_joint, find_label_errors, held_out_probabilities
 from sparring.study.mistake_list import MistakeList
 from sparring.study.plan import Study
 from sparring.study.prepared import split_and_seal

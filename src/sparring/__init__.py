@@ -7,8 +7,9 @@
     run = sparring.train(photos, "dcgan", out="run")      # a generator
     print(sparring.judge(photos, run))                    # scores of what it draws
 
-One function for each command, with the same options: load, describe, compare, fit, classify, train, sample, translate,
-judge, report. The classifiers are scikit-learn estimators. RECIPES, METHODS, METRICS and FORMATS say what there is.
+One function for each command, with the same options: load, describe, audit, compare, fit, classify, train, sample,
+translate, judge, report. The classifiers are scikit-learn estimators. RECIPES, METHODS, METRICS and FORMATS say what
+there is.
 
 Names load their chapter when they are first used; importing sparring itself imports nothing heavy.
 """
@@ -20,6 +21,7 @@ PUBLIC = {
     # one function for each command
     "load": "data",
     "describe": "data",
+    "audit": "reporting.verbs",
     "compare": "reporting.verbs",
     "fit": "classifiers",
     "classify": "classifiers",
@@ -93,7 +95,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers
     from .games.recipes import RECIPES
     from .games.training import new_state, training
     from .judging import METRICS, Judgement, judge
-    from .reporting.verbs import compare, report
+    from .reporting.verbs import audit, compare, report
     from .runs.driver import train
     from .runs.folder import Run
     from .runs.sampling import sample

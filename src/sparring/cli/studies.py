@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from ..errors import NothingFitted, UsageError, printable
 from ..files import new_file
+from ..records import to_json
 from ..words import percent, plural
 from .app import app, go_on, stem, studies, typed
 from .drawings import StudyLine, draw_description, draw_plan, draw_summary
@@ -309,6 +310,10 @@ def data(
     group: str | None = None,
     sheet: Path | None = None,
     plan: Flag = False,
+    audit: Flag = False,
+    out: Path | None = None,
+    pretrained: Pretrained = "efficientnet-lite0",
+    seed: Seed = 0,
     follow_links: FollowLinks = False,
     verbose: Verbose = False,
     json: Flag = False,
@@ -328,6 +333,11 @@ def data(
         sheet: PNG file of the contact sheet [default: DATA-sheet.png].
         plan: instead of all that, which differences a study of so many images can find, and how many labels an accuracy
             to +-5, +-3 or +-2 points needs. Before any label is given, too.
+        audit: instead of all that, labels that are probably wrong, odd images, copies, and properties that give a class
+            away: a page with pictures, and a table with a line for each image.
+        out: new folder of the audit [default: DATA-audit].
+        pretrained: of the audit: the network whose features compare images, or none.
+        seed: of the audit: another number, other folds.
         json: print JSON.
         quiet: print nothing but results.
     """
@@ -336,12 +346,18 @@ def data(
     from ..images import save_png
 
     screen = Screen(as_json=json, quiet=quiet, verbose=verbose)
+    if plan and audit:
+        raise UsageError("two-questions", "--plan and --audit are two questions", fix="ask one at a time")
     options = {"size": size, "unlabelled": unlabelled, "table": table, "label": label, "follow_links": follow_links}
     read = partial(load, data, group=group, **options)
     if plan:
         with screen.progress("reading") as line:
             images = read(progress=line.show)
         show_plan(screen, images, as_json=json)
+        return
+    if audit:
+        out = out or Path(f"{stem(data)}-audit")
+        show_audit(screen, data, out, pretrained=pretrained, seed=seed, group=group, **options)
         return
     sheet = new_file(sheet or f"{stem(data)}-sheet.png", data=data, option="--sheet")
     with screen.progress("reading") as line:
@@ -356,6 +372,26 @@ def data(
         if verbose:
             screen.tell(data_news(images))
         screen.line(f"\nContact sheet: {sheet}")
+
+
+def show_audit(screen: Screen, data: DataSet, out: Path, **options) -> None:
+    """Audit a data set and print what was found."""
+    from ..reporting.verbs import audit
+    from ..study.audit.auditing import summary_lines
+    from ..study.audit.findings import PAGE
+
+    with screen.progress("auditing") as line:
+        found = audit(data, out=out, progress=line.show, **options)
+    if screen.as_json:
+        screen.show_json(to_json(found, kinds=False))
+        return
+    screen.line(f"{found.name}: {plural(found.images, 'image')}, {plural(len(found.classes), 'class', 'classes')}")
+    for text in summary_lines(found):
+        screen.line(f"  {text}")
+    if found.check.checked:
+        agreed = percent(found.check.agreed, 0)
+        screen.note(f"\nThe check of {found.check.checked:,} labels agrees with {agreed} of them.")
+    screen.line(f"\nPictures: {out / PAGE}")
 
 
 def show_plan(screen: Screen, images: "ImageSet", *, as_json: bool) -> None:

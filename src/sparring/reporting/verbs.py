@@ -1,4 +1,4 @@
-"""What `sparring.compare` and `sparring.report` do: a study with its page, and pages written again."""
+"""What `sparring.compare`, `audit` and `report` do: a study or an audit with its page, and pages written again."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -8,7 +8,10 @@ from typing import ParamSpec
 from ..judging import Judgement
 from ..study import Summary
 from ..study import compare as compare_methods
+from ..study.audit import Audit
+from ..study.audit import audit as audit_data
 from . import write
+from .audit_page import write_audit_page
 from .judgement_page import write_judgement_page
 
 Options = ParamSpec("Options")
@@ -24,7 +27,19 @@ def _with_page(study: Callable[Options, Summary]) -> Callable[Options, Summary]:
     return compare
 
 
+def _with_audit_page(audited: Callable[Options, Audit]) -> Callable[Options, Audit]:
+    @wraps(audited)
+    def audit(*args: Options.args, **options: Options.kwargs) -> Audit:
+        found, out = audited(*args, **options), options.get("out")
+        if out is not None:
+            write_audit_page(Path(str(out)))
+        return found
+
+    return audit
+
+
 compare = _with_page(compare_methods)  # and writes report.html
+audit = _with_audit_page(audit_data)  # and writes audit.html
 
 
 def report(of: Path | str | Summary | Judgement, out: Path | str | None = None, *, nearest: object = None) -> Path:

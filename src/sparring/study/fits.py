@@ -14,8 +14,8 @@ from .. import files, stats
 from ..devices import cores
 from ..images import grid, save_png
 from ..words import duration, listed, plural
+from .audit.label_errors import seconds_to_check
 from .headline import time_words
-from .label_errors import seconds_to_check
 from .plan import QUICK_FAMILIES, Study, seed_of
 from .pool import Event, Pool
 from .prepared import Prepared, label_draws

@@ -16,12 +16,14 @@ import numpy as np
 
 from .. import files
 from ..data import ImageSet
-from ..errors import FileFormatError, SparringError
-from ..images import encode_png, fit_pixels
+from ..errors import FileFormatError
+from ..images import encode_png
 from ..records import to_json
 from .analysis import Arm, Arms, six_digits
+from .audit.described import described
+from .audit.label_errors import FEWEST, CheckedLabels, check_labels
+from .audit.small import small
 from .fits import WORK, OnStudyProgress
-from .label_errors import FEWEST, CheckedLabels, check_labels
 from .mistake_list import (
     LIST,
     LIST_FORMAT,
@@ -40,7 +42,6 @@ from .records import Mistake, StudyProgress
 from .summary import Summary
 
 SHOWN_MISTAKES, SHOWN_SUSPECTS = 500, 48  # pictures on the page
-LARGEST = 160  # pixels of the longer side of a picture there
 PICTURES = "pictures/mistakes"
 LISTS = (PREDICTIONS, MISTAKES, SUSPECTS, LIST)
 MISTAKE_COLUMNS = (
@@ -219,13 +220,6 @@ def draw_list(folder: Path, wrong: np.ndarray, near: np.ndarray, suspected: np.n
             (temporary / name).write_bytes(encode_png(small(prepared.images[place])))
 
 
-def small(image: np.ndarray) -> np.ndarray:
-    """Return uint8 [H,W,C] with a longer side of at most LARGEST."""
-    height, width = image.shape[:2]
-    scale = LARGEST / max(height, width)
-    return image if scale >= 1 else fit_pixels(image, (max(1, round(scale * height)), max(1, round(scale * width))))
-
-
 # Features.
 
 
@@ -244,12 +238,12 @@ def study_features(study: Study, prepared: Prepared) -> StudyFeatures:
     Where that network is not on this machine any more they are handmade too.
     """
     definition = study.definition
-    pretrained, device = definition.settings.pretrained, definition.settings.device
+    pretrained, on = definition.settings.pretrained, "cpu" if definition.settings.device == "cpu" else "cuda"
     with files_of_images(study.folder / WORK, prepared) as (train, test):
-        if pretrained != "none" and definition.features_seconds is not None:
-            with suppress(SparringError):
-                return encoded_features(pretrained, "cpu" if device == "cpu" else "cuda", train, test)
-        return handmade_features(train, test)
+        if definition.features_seconds is None:
+            pretrained = "none"
+        names, features = zip(*(described(part, pretrained, on) for part in (train, test)), strict=True)
+        return StudyFeatures(names[0], *features)
 
 
 @contextmanager
@@ -263,23 +257,3 @@ def files_of_images(folder: Path, prepared: Prepared) -> Iterator[tuple[np.ndarr
     finally:
         if not there:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def encoded_features(pretrained: str, device: str, train: np.ndarray, test: np.ndarray) -> StudyFeatures:
-    """Return the features of the first encoder that `pretrained` names."""
-    from ..classifiers.probe import directions
-    from ..features.encoders import encoders_of, names_of
-
-    encoder = encoders_of(names_of(pretrained)[0], device=device)[0]
-    return StudyFeatures(f"the features of {encoder.name}", directions(encoder, train), directions(encoder, test))
-
-
-def handmade_features(train: np.ndarray, test: np.ndarray) -> StudyFeatures:
-    """Return what is usually best of edges, textures and colours for images of this kind, each of length 1."""
-    from ..classifiers.probe import of_length
-    from ..features.handcrafted import blocks_of, candidate_features, extract
-
-    blocks = blocks_of(candidate_features(train.shape[1:])[0])
-    both = (np.hstack([of_length(extract(name, images), 1.0) for name in blocks]) for images in (train, test))
-    words = "edges" if len(blocks) == 1 else "edges, textures and colours"
-    return StudyFeatures(f"{words} ({', '.join(blocks)})", *both)

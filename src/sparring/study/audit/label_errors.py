@@ -48,11 +48,15 @@ class LabelErrors:
 class CheckedLabels:
     """What a check found, in how many labels, and the share of them that the held-out classifier agreed with.
 
-    `left_out`: classes with labels, but fewer than FEWEST.
+    `left_out`: classes with labels, but fewer than FEWEST. `said` int64 [N]: the class that the held-out classifier
+    names, -1 where a label was not checked. `margin` float64 [N]: as in LabelErrors but of every checked label, NaN for
+    the others; the lower, the more suspicious.
     """
 
     errors: LabelErrors
     checked: int
+    said: np.ndarray
+    margin: np.ndarray
     agreed: float = 0.0
     left_out: tuple[int, ...] = ()
 
@@ -73,15 +77,18 @@ def check_labels(x: np.ndarray, labels: np.ndarray, *, seed: int = 0) -> Checked
     classes, counts = np.unique(labels[labels >= 0], return_counts=True)
     enough = classes[counts >= FEWEST]
     left_out = tuple(classes[counts < FEWEST].tolist())
+    said, margin = np.full(len(labels), -1), np.full(len(labels), np.nan)
     if len(enough) < 2 or not x.any():
-        return CheckedLabels(find_label_errors(np.zeros(0, np.int64), np.zeros((0, 1))), 0, left_out=left_out)
+        none = find_label_errors(np.zeros(0, np.int64), np.zeros((0, 1)))
+        return CheckedLabels(none, 0, said, margin, left_out=left_out)
     place = some_of(np.flatnonzero(np.isin(labels, enough)), labels, seed)
     y = np.searchsorted(enough, labels[place])
     proba = held_out_probabilities(x[place], y, seed=seed)
     agreed = float((proba.argmax(1) == y).mean())
     found = find_label_errors(y, proba).surest(-min(SUREST, DOUBT * (1 - agreed)))
     errors = LabelErrors(place[found.index], enough[found.suggested], found.confidence, found.margin)
-    return CheckedLabels(errors, len(place), agreed, left_out)
+    said[place], margin[place] = enough[proba.argmax(1)], margins(y, proba)
+    return CheckedLabels(errors, len(place), said, margin, agreed, left_out)
 
 
 def some_of(place: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
@@ -106,7 +113,7 @@ def held_out_probabilities(x: np.ndarray, labels: np.ndarray, *, seed: int = 0) 
     from scipy.special import softmax
     from sklearn.model_selection import StratifiedKFold
 
-    from ..classifiers.probe import regression
+    from ...classifiers.probe import regression
 
     classes = int(labels.max()) + 1
     proba = np.zeros((len(labels), classes))
@@ -145,9 +152,14 @@ def find_label_errors(labels: np.ndarray, proba: np.ndarray) -> LabelErrors:
     """
     likely = confident_classes(labels, proba)
     index = np.flatnonzero((likely >= 0) & (likely != labels) & (proba.argmax(1) != labels))
-    others = proba[index].copy()
-    others[np.arange(len(index)), labels[index]] = -1
-    margin = proba[index, labels[index]] - others.max(1, initial=-1.0)
+    margin = margins(labels[index], proba[index])
     order = np.argsort(margin, kind="stable")
     index, margin = index[order], margin[order]
     return LabelErrors(index, likely[index], proba[index, likely[index]], margin)
+
+
+def margins(labels: np.ndarray, proba: np.ndarray) -> np.ndarray:
+    """Return the probability of each label less that of the most probable other class, float64 [N]."""
+    rows, others = np.arange(len(labels)), proba.copy()
+    others[rows, labels] = -1
+    return proba[rows, labels] - others.max(1, initial=-1.0)

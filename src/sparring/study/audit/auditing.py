@@ -1,0 +1,254 @@
+"""The audit of a data set: its labels, its pictures, its shortcuts, as records, a table and small pictures."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ... import files
+from ...data import ImageSet, load
+from ...data.checks import contradictions
+from ...devices import choose_device
+from ...features.pretrained import BUILT_IN
+from ...images import SizeLike, encode_png
+from ...records import OnProgress, Progress, no_progress, to_json
+from ...stats import fisher_p, holm
+from ...words import plural
+from .described import described
+from .findings import FILE, FORMAT, KINDS, PICTURES, TABLE, Audit, Finding, LabelsChecked, Shortcut, WeakGroup
+from .label_errors import CheckedLabels, check_labels
+from .pictures import faults, unusual
+from .properties import Greys, Property, greys, properties
+from .shortcuts import shortcuts
+from .small import small
+
+SHOWN = {"label": 48}  # pictures of a kind on the page
+SHOWN_OTHERS = 18
+QUARTERS = 0.25
+WEAKER = 0.05  # by which a group must be worse to be named
+COLUMNS = ("file", "part", "class", "label_rank", "margin", "suggested", "confidence", "unusual", "found")
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What was measured of every image of a data set."""
+
+    images: ImageSet
+    features: str
+    checked: CheckedLabels
+    unusual: np.ndarray
+    grey: Greys
+    properties: tuple[Property, ...]
+
+
+def audit(
+    data: object,
+    *,
+    out: str | Path | None = None,
+    size: SizeLike = None,
+    unlabelled: str | Path | None = None,
+    table: str | Path | None = None,
+    label: str | None = None,
+    group: object = None,
+    follow_links: bool = False,
+    pretrained: str = BUILT_IN,
+    device: str = "auto",
+    seed: int = 0,
+    progress: OnProgress = no_progress,
+) -> Audit:
+    """Return what is wrong, or may be, with a data set.
+
+    data: an ImageSet, or what `load` takes, which is then read with the other options. out: a new folder for audit.json,
+    audit.csv (a line for each image) and small pictures, None writes nothing; `sparring.audit` writes the
+    page audit.html of it, too. pretrained: whose features images are compared by, "none" for edges and colours made by
+    hand. Raises UsageError, MachineError and what `load` raises.
+    """
+    start = time.perf_counter()
+    folder = None if out is None else files.new_folder(out, ours=(FILE,), data=data)
+    if not isinstance(data, ImageSet):
+        reading = {"size": size, "unlabelled": unlabelled, "table": table, "label": label, "follow_links": follow_links}
+        data = load(data, **reading, group=group, progress=progress)
+    progress(Progress("checks", 0, 3, "features of the images"))
+    name, x = described(data.images, pretrained, choose_device(device), progress)
+    progress(Progress("checks", 1, 3, "checking labels"))
+    checked = check_labels(x, data.labels, seed=seed)
+    progress(Progress("checks", 2, 3, "looking for odd images, copies and shortcuts"))
+    grey = greys(data.images)
+    seen = Seen(data, name, checked, unusual(x), grey, tuple(properties(data, grey)))
+    found = audited(seen, seed, round(time.perf_counter() - start, 1))
+    if folder is not None:
+        write_audit_files(folder, found, seen)
+    return found
+
+
+def audited(seen: Seen, seed: int, seconds: float) -> Audit:
+    """Return the audit of what was measured."""
+    images, checked = seen.images, seen.checked
+    found = (
+        *label_findings(seen),
+        *duplicate_findings(images),
+        *faults(seen.grey, images.sizes, seen.unusual, images.origins),
+    )
+    labels = {origin: i for i, origin in enumerate(images.origins)}
+    named = tuple(f if f.label is not None else replace(f, label=class_of(images, labels[f.origin])) for f in found)
+    return Audit(
+        format=FORMAT,
+        name=images.name,
+        source=images.notes.source,
+        created=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        images=len(images),
+        labelled=int(images.labelled.sum()),
+        classes=images.classes,
+        check=LabelsChecked(
+            features=seen.features,
+            labels=int(images.labelled.sum()),
+            checked=checked.checked,
+            agreed=round(checked.agreed, 4),
+            few=tuple(images.classes[k] for k in checked.left_out),
+        ),
+        found=tuple(sorted(named, key=lambda f: list(KINDS).index(f.kind))),
+        shortcuts=tuple(all_shortcuts(seen, seed)),
+        weak=tuple(weak_groups(seen)),
+        notes=images.notes.warnings,
+        seconds=seconds,
+    )
+
+
+def class_of(images: ImageSet, i: int) -> str | None:
+    return images.classes[images.labels[i]] if images.labels[i] >= 0 else None
+
+
+# Findings.
+
+
+def label_findings(seen: Seen) -> Iterator[Finding]:
+    """Yield the labels that are probably wrong, the most suspicious first."""
+    images, errors = seen.images, seen.checked.errors
+    for i, k, confidence, margin in zip(
+        errors.index.tolist(), errors.suggested.tolist(), errors.confidence, errors.margin, strict=True
+    ):
+        label, other = images.classes[images.labels[i]], images.classes[k]
+        says = f"labelled {label}, perhaps {other} ({100 * confidence:.0f} % sure)"
+        yield Finding("label", images.origins[i], says, round(float(margin), 4), label=label, suggested=other)
+
+
+def duplicate_findings(images: ImageSet) -> Iterator[Finding]:
+    """Yield equal images with different labels, test images with a twin elsewhere, and images that come again."""
+    clashes = {i for group in contradictions(images) for i in group}
+    for group in contradictions(images):
+        for i in group:
+            first = group[0] if i != group[0] else group[1]
+            says = f"labelled {class_of(images, i)}, and the same image {class_of(images, first)}"
+            yield Finding("two labels", images.origins[i], says, 0.0, like=images.origins[first])
+    for group in images.duplicates.near:
+        parts = images.parts[list(group)]
+        for i in group[1:] if len(set(parts.tolist())) == 1 else group:
+            others = [j for j in group if j != i and (images.parts[j] != images.parts[i] or len(set(parts)) == 1)]
+            kind = "across" if len(set(parts.tolist())) > 1 else "copy"
+            if i in clashes or not others or (kind == "across" and images.parts[i] not in ("test", "val")):
+                continue
+            same = images.hashes[i] == images.hashes[others[0]]
+            says = f"{'the same as' if same else 'nearly the same as'} {images.origins[others[0]]}"
+            yield Finding(kind, images.origins[i], says, 0.0 if same else 1.0, like=images.origins[others[0]])
+
+
+def all_shortcuts(seen: Seen, seed: int) -> Iterator[Shortcut]:
+    """Yield the properties that surely tell a class, or a part, from the others."""
+    images = seen.images
+    for told in shortcuts(seen.properties, images.labels, images.classes, seed=seed):
+        if told.surely:
+            yield Shortcut(of="class", **asdict(told))
+    names = tuple(sorted({part for part in images.parts.tolist() if part}))
+    if len(names) > 1:
+        number = {name: i for i, name in enumerate(names)}
+        parts = np.array([number.get(part, -1) for part in images.parts.tolist()])
+        for told in shortcuts(seen.properties, parts, names, seed=seed):
+            if told.surely:
+                yield Shortcut(of="part", **asdict(told))
+
+
+def weak_groups(seen: Seen) -> Iterator[WeakGroup]:
+    """Yield classes, and quarters of the images by a property, on which the check of labels agrees less often.
+
+    By Fisher's exact test (one-sided) at 5 % after Holm, where the difference is WEAKER or more.
+    """
+    images, said = seen.images, seen.checked.said
+    known = said >= 0
+    if not known.any():
+        return
+    right = said[known] == images.labels[known]
+    groups: list[tuple[str, np.ndarray]] = [
+        (f"class {name}", images.labels[known] == k) for k, name in enumerate(images.classes)
+    ]
+    for each in seen.properties:
+        if not each.names:
+            values = each.values[known]
+            low, high = np.quantile(values, (QUARTERS, 1 - QUARTERS))
+            groups += [(f"{each.name}: the lowest quarter", values <= low),
+                       (f"{each.name}: the highest quarter", values >= high)]  # fmt: skip
+    groups = [(name, here) for name, here in groups if 0 < here.sum() < len(here)]
+    ps = holm([fisher_p(right[here], right[~here]) for _, here in groups])
+    for (name, here), p in sorted(zip(groups, ps, strict=True), key=lambda each: right[each[0][1]].mean()):
+        agreed, others = float(right[here].mean()), float(right[~here].mean())
+        if p <= 0.05 and others - agreed >= WEAKER:
+            yield WeakGroup(name, int(here.sum()), round(agreed, 4), round(others, 4), p)
+
+
+# Files.
+
+
+def write_audit_files(folder: Path, found: Audit, seen: Seen) -> None:
+    """Write audit.json, audit.csv and the pictures of the page."""
+    files.make_folder(folder)
+    shown = {f.origin for kind in KINDS for f in found.of(kind)[: SHOWN.get(kind, SHOWN_OTHERS)]}
+    place = {origin: i for i, origin in enumerate(seen.images.origins)}
+    wanted = {origin: f"{number}.png" for number, origin in enumerate(sorted(shown))}
+    with files.atomic_folder(folder / PICTURES) as temporary:
+        for origin, name in wanted.items():
+            (temporary / name).write_bytes(encode_png(small(seen.images.images[place[origin]])))
+    pictured = (
+        replace(f, picture=f"{PICTURES}/{wanted[f.origin]}" if f.origin in wanted else None) for f in found.found
+    )
+    files.write_csv(folder / TABLE, COLUMNS + tuple(p.name for p in seen.properties), table_rows(found, seen))
+    files.write_json(folder / FILE, to_json(replace(found, found=tuple(pictured)), kinds=False))
+
+
+def table_rows(found: Audit, seen: Seen) -> Iterator[Sequence[object]]:
+    """Yield a row for each image, the most suspicious label first, unlabelled images last."""
+    images, checked = seen.images, seen.checked
+    kinds: dict[str, list[str]] = {}
+    for finding in found.found:
+        kinds.setdefault(finding.origin, []).append(finding.kind)
+    suggested = dict(zip(checked.errors.index.tolist(), checked.errors.suggested.tolist(), strict=True))
+    confidence = dict(zip(checked.errors.index.tolist(), checked.errors.confidence.tolist(), strict=True))
+    order = np.argsort(np.where(np.isnan(checked.margin), 2, checked.margin), kind="stable")
+    for rank, i in enumerate(order.tolist(), 1):
+        seen_label = not np.isnan(checked.margin[i])
+        other = images.classes[suggested[i]] if i in suggested else ""
+        cells = [each.names[int(each.values[i])] if each.names else round(float(each.values[i]), 4)
+                 for each in seen.properties]  # fmt: skip
+        yield (
+            images.origins[i], str(images.parts[i]), class_of(images, i) or "", rank if seen_label else "",
+            round(float(checked.margin[i]), 4) if seen_label else "", other,
+            round(confidence[i], 4) if i in confidence else "", round(float(seen.unusual[i]), 3),
+            "; ".join(dict.fromkeys(kinds.get(images.origins[i], ()))), *cells,
+        )  # fmt: skip
+
+
+def summary_lines(found: Audit) -> Iterator[str]:
+    """Yield what an audit found, a line for each kind."""
+    for kind, words in KINDS.items():
+        if count := len(found.of(kind)):
+            yield plural(count, *words)
+    for s in found.shortcuts:
+        yield shortcut_words(s)
+    if not found.found and not found.shortcuts:
+        yield f"nothing wrong was found in {plural(found.images, 'image')}"
+
+
+def shortcut_words(s: Shortcut) -> str:
+    """Return what a property gives away, as a sentence."""
+    of = f"the {s.group} part from the other images" if s.of == "part" else f"class {s.group} from the others"
+    return f"{s.what} alone tells {of}: right in {100 * s.right:.0f} of 100, 50 by guessing"
