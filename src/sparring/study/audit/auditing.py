@@ -60,8 +60,8 @@ def audit(
 ) -> Audit:
     """Return what is wrong, or may be, with a data set.
 
-    data: an ImageSet, or what `load` takes, which is then read with the other options. out: a new folder for audit.json,
-    audit.csv (a line for each image) and small pictures, None writes nothing; `sparring.audit` writes the
+    data: an ImageSet, or what `load` takes, which is then read with the other options. out: a new folder for
+    audit.json, audit.csv (a line for each image) and small pictures, None writes nothing; `sparring.audit` writes the
     page audit.html of it, too. pretrained: whose features images are compared by, "none" for edges and colours made by
     hand. Raises UsageError, MachineError and what `load` raises.
     """
