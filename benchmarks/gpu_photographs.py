@@ -51,7 +51,7 @@ def estimator(method: str, pretrained: str, minutes: float, *, device: str, tiny
     return METHODS[method].make(**settings, **({"steps": 4} if tiny else {}))
 
 
-def part_of(path: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
+def groups_at(path: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the images uint8 [N,32,32,3] and labels [N] of a part."""
     with np.load(path, allow_pickle=False) as file:
         files, sizes, labels = (file[name] for name in (f"x_{part}_jpeg", f"x_{part}_sizes", f"y_{part}"))
@@ -79,7 +79,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.weights:
         keep_weights(options.weights)
-    (x, y), (x_test, y_test) = part_of(options.data, "train"), part_of(options.data, "test")
+    (x, y), (x_test, y_test) = groups_at(options.data, "train"), groups_at(options.data, "test")
     if options.tiny:
         x, y, x_test, y_test = x[:200], y[:200], x_test[:50], y_test[:50]
     for number in options.only:

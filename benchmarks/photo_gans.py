@@ -499,7 +499,7 @@ def webp(image: np.ndarray) -> bytes:
     return out.getvalue()
 
 
-def part_of(arrays: dict[str, np.ndarray], part: str) -> tuple[np.ndarray, np.ndarray]:
+def groups_at(arrays: dict[str, np.ndarray], part: str) -> tuple[np.ndarray, np.ndarray]:
     """Images uint8 [N,H,W,3] and labels of "train" or "test", the first arrays["first_PART"] where that is there.
 
     Images are files, one after another (x_train_webp or x_train_jpeg, with x_train_sizes), or lie there as they are.
@@ -528,8 +528,8 @@ class Measures:
         if "images" in arrays:  # they lie in another file beside it
             with np.load(path.parent / str(arrays["images"])) as opened:
                 arrays |= dict(opened)
-        self.x, self.y = part_of(arrays, "train")
-        self.test_x, self.test_y = part_of(arrays, "test")
+        self.x, self.y = groups_at(arrays, "train")
+        self.test_x, self.test_y = groups_at(arrays, "test")
         self.classes = int(self.y.max()) + 1
         weights = {n.partition("/")[2]: v for n, v in arrays.items() if n.startswith("extractor/")}
         weights = {n: v.astype(np.float32) if v.dtype == np.float16 else v for n, v in weights.items()}

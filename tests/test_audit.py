@@ -16,7 +16,7 @@ from sparring.study.audit.auditing import shortcut_words, summary_lines, weak_gr
 from sparring.study.audit.findings import KINDS
 from sparring.study.audit.label_errors import check_labels, margins
 from sparring.study.audit.pictures import spreads, unusual
-from sparring.study.audit.properties import Property, greys, properties
+from sparring.study.audit.properties import Property, greys, image_properties
 from sparring.study.audit.shortcuts import ranges, shortcuts
 
 
@@ -180,10 +180,10 @@ def test_ranges_hold_as_many_values_each_and_equal_ones_stay_together():
 
 def test_properties_that_all_images_share_are_left_out(folder):
     images = load(str(folder))
-    names = [p.name for p in properties(images, greys(images.images))]
+    names = [p.name for p in image_properties(images, greys(images.images))]
     assert "file type" not in names and "size" in names
     arrays = load("digits")
-    assert "size" not in [p.name for p in properties(arrays, greys(arrays.images))]
+    assert "size" not in [p.name for p in image_properties(arrays, greys(arrays.images))]
 
 
 # Measures.

@@ -19,7 +19,7 @@ from .logistic import C_VALUES, LogisticClassifier
 from .looks import HANDMADE, Look
 from .network import NetworkClassifier, Plan, Start, learner, supervised
 from .pseudo_labels import Agree, AgreeWithGuess, Apart, Belief, Running
-from .selection import part_of, subset
+from .selection import groups_at, subset
 from .spreading import graph_guess
 from .warm_start import WarmStart, warm_start
 
@@ -79,7 +79,7 @@ def handcrafted_accuracy(images: np.ndarray, labels: np.ndarray, seed: int, grou
     known = np.flatnonzero(labels >= 0)
     few = known[subset(labels[known], MOST_COMPARED, seed)]
     model = LogisticClassifier(features=HANDMADE[images.shape[3]], C=C_VALUES[0], random_state=seed)
-    measured = model.fit(images[few], labels[few], groups=part_of(groups, few)).record_.cross_validation
+    measured = model.fit(images[few], labels[few], groups=groups_at(groups, few)).record_.cross_validation
     return (measured.accuracy if measured else None) or 0.0
 
 

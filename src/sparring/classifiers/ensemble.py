@@ -10,7 +10,15 @@ from scipy.special import log_softmax, softmax
 from .base import Classifier
 from .fit_record import CrossValidation, TriedSettings
 from .methods import METHODS
-from .selection import MOST, balanced_accuracy, class_weights, fit_temperature, part_of, stratified_folds, within_error
+from .selection import (
+    MOST,
+    balanced_accuracy,
+    class_weights,
+    fit_temperature,
+    groups_at,
+    stratified_folds,
+    within_error,
+)
 from .selection import subset as label_subset
 
 MEMBERS = ("probe", "spreading", "logistic", "svm")  # the preferred one first, where labels do not tell them apart
@@ -49,7 +57,7 @@ class EnsembleClassifier(Classifier):
         seed, names = self._seed(), self._names()
         known = np.flatnonzero(labels >= 0)
         few = known[label_subset(labels[known], MOST, seed)]
-        folds = stratified_folds(labels[few], seed, FOLDS, part_of(self._groups, few))
+        folds = stratified_folds(labels[few], seed, FOLDS, groups_at(self._groups, few))
         share = 1 / (len(names) * (len(folds) + 1))  # of the minutes
 
         def fitted(name: str, hidden: np.ndarray) -> Classifier:

@@ -28,7 +28,7 @@ from .fit_record import FitRecord, GANFit, Gate
 from .gate import DUPLICATES, NOTHING, SHARES, Extra, beats_controls, best_share, gate_of, halves
 from .looks import Look
 from .network import TRIAL_SECONDS, Plan, Start, affordable, between, plan_for, play, seconds_a_step
-from .selection import part_of
+from .selection import groups_at
 
 NOTHING_HELD = np.array([], np.int64)
 SHOWN_OF_CLASS = 8  # images of each class in a picture
@@ -122,7 +122,7 @@ class GANAugmentClassifier(CNNClassifier):
                 tried = [DUPLICATES, NOTHING, Extra("generated", best)]
         known = labels >= 0
         right = {extra: values[known] for extra, values in right.items()}
-        return gate_of(right, labels[known], best, part_of(self._groups, known)), fakes
+        return gate_of(right, labels[known], best, groups_at(self._groups, known)), fakes
 
     def _trial(
         self, images: np.ndarray, labels: np.ndarray, index: np.ndarray, beside: Beside, seed: int, steps: int | None
@@ -141,7 +141,7 @@ class GANAugmentClassifier(CNNClassifier):
             net=self.net,
         )
         trial.classes_, trial.record_, trial._beside = self.classes_, FitRecord(), beside
-        trial._groups = part_of(self._groups, index)
+        trial._groups = groups_at(self._groups, index)
         trial._train(images, labels, seed)
         return trial
 

@@ -23,7 +23,7 @@ from ..stats import LEVEL, Interval, t_quantile
 from ..stats.variance import of_class_means, units_of
 from ..words import count, percent, points
 from .fit_record import Gate, GateTrial
-from .selection import part_of, stratified_folds
+from .selection import groups_at, stratified_folds
 
 SHARES = (0.25, 0.5, 1.0)  # weights of all generated images of a step, beside 1 of the real ones
 
@@ -84,7 +84,7 @@ def gate_of(right: Right, labels: np.ndarray, share: float, groups: np.ndarray |
     chosen, shares = Extra("generated", share), sum(extra.kind == "generated" for extra in right)
     tried, level = np.isfinite(right[chosen]), 1 - (1 - LEVEL) / shares
     y, (generated, real, copies) = labels[tried], (right[extra][tried] for extra in (chosen, NOTHING, DUPLICATES))
-    of = part_of(groups, tried)
+    of = groups_at(groups, tried)
     over_real, over_copies = (paired_interval(generated - control, y, level, of) for control in (real, copies))
     passed = bool(tried.all()) and over_real.low > 0 and over_copies.low > 0
     accuracy = [class_mean(values, y) for values in (real, copies, generated)]
@@ -109,7 +109,7 @@ def gate_trial(extra: Extra, right: Right, labels: np.ndarray, groups: np.ndarra
     values, y = right[extra][tried], labels[tried]
     interval = Interval(0.0, 0.0, 0.0)
     if extra != NOTHING:
-        interval = paired_interval(values - right[NOTHING][tried], y, groups=part_of(groups, tried))
+        interval = paired_interval(values - right[NOTHING][tried], y, groups=groups_at(groups, tried))
     accuracy, mean, low, high = (round(value, 5) for value in (class_mean(values, y), *interval))
     return GateTrial(extra.kind, extra.share, accuracy, mean, low, high, images=len(y))
 

@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from ..features.handcrafted import blocks_of, candidate_features, extract
 from ..features.shrinking import shrunk
 from .base import Classifier
-from .selection import MOST, choose_in_turn, part_of, subset
+from .selection import MOST, choose_in_turn, groups_at, subset
 
 C_VALUES = (0.03, 0.3, 0.003)  # inverse penalties on standardised features, the preferred one first
 LEAST_DEVIATION = 1 / 3  # of a feature among several blocks, of the mean of its block
@@ -43,7 +43,7 @@ class LogisticClassifier(Classifier):
             weights, offset = regression(points[train], known[few][train], setting[1])
             return points[held] @ weights + offset
 
-        groups, strengths = part_of(self._groups, labelled[few]), [(C,) for C in strengths]
+        groups, strengths = groups_at(self._groups, labelled[few]), [(C,) for C in strengths]
         chosen = choose_in_turn(known[few], names, strengths, held_out, seed=seed, temperature=1.0, groups=groups)
         self.extractor_, strength = chosen.settings
         space = spaces[self.extractor_]

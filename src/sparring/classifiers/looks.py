@@ -18,7 +18,7 @@ from ..features.shrinking import shrunk
 from ..games.nodes import Node
 from ..games.views import Strong, View, Weak, relit
 from ..images import to_unit
-from .selection import Folds, class_weights, fit_temperature, part_of, stratified_folds
+from .selection import Folds, class_weights, fit_temperature, groups_at, stratified_folds
 
 Features = Callable[[np.ndarray], np.ndarray]  # uint8 [N,H,W,C] -> float [N,F]
 LIGHT, COLOUR, HOLE = 0.4, 0.4, 0.4
@@ -85,7 +85,7 @@ def look_for(
     if not len(chosen):
         return usual
     x, (_, y) = images[chosen], np.unique(labels[chosen], return_inverse=True)
-    folds = stratified_folds(y, seed, groups=part_of(groups, chosen))
+    folds = stratified_folds(y, seed, groups=groups_at(groups, chosen))
     if not folds:  # no label can be held out
         return usual
     seen = [handmade(x), None if features is None else features(x)]

@@ -18,7 +18,7 @@ from ..features.extractor import Extractor
 from ..features.pretrained import BUILT_IN, features_at
 from .base import Classifier
 from .methods import METHODS, refuse_none
-from .selection import choose_in_turn, part_of, subset
+from .selection import choose_in_turn, groups_at, subset
 
 C_VALUES = (10.0, 100.0, 1000.0, 1.0)  # inverse penalties on features of length 1, the preferred one first
 MOST_HELD = 1000  # labelled images that take part in cross-validation
@@ -106,7 +106,7 @@ def chosen_probe(
         return x[held] @ weights + offset
 
     strengths = [(C,) for C in (C_VALUES if C is None else (C,))]
-    few_groups = part_of(groups, known[few])
+    few_groups = groups_at(groups, known[few])
     chosen = choose_in_turn(y[few], tuple(points), strengths, held_out, seed=seed, temperature=1.0, groups=few_groups)
     name, strength = chosen.settings
     asked, earlier, x = points[name]

@@ -64,7 +64,7 @@ def _grouped_folds(labels: np.ndarray, groups: np.ndarray, seed: int, most: int)
     return []
 
 
-def part_of(groups: np.ndarray | None, index: np.ndarray) -> np.ndarray | None:
+def groups_at(groups: np.ndarray | None, index: np.ndarray) -> np.ndarray | None:
     """Return the groups of some images; None where there are none."""
     return None if groups is None else groups[index]
 

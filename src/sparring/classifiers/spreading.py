@@ -17,7 +17,7 @@ from .base import Classifier
 from .fit_record import CrossValidation
 from .graph import Graph
 from .probe import seen_by
-from .selection import choose, part_of
+from .selection import choose, groups_at
 from .svm import best_of
 
 ALPHAS = (0.995, 0.9)  # how far labels spread, the preferred one first
@@ -53,7 +53,7 @@ class SpreadingClassifier(Classifier):
         seed = self._seed()
         kept, groups = graph_members(labels, LARGEST_GRAPH, seed), self._groups
         if len(kept) < len(images):
-            images, labels, groups = images[kept], labels[kept], part_of(groups, kept)
+            images, labels, groups = images[kept], labels[kept], groups_at(groups, kept)
         found = solve(
             images, labels, seed,
             features=self.features, alpha=self.alpha, pretrained=self.pretrained, device=self.device, groups=groups,
@@ -118,7 +118,7 @@ def graph_guess(
     """
     inside = graph_members(labels, LARGEST_GRAPH, seed)
     known = images if len(inside) == len(images) else images[inside]
-    found = solve(known, labels[inside], seed, pretrained=pretrained, device=device, groups=part_of(groups, inside))
+    found = solve(known, labels[inside], seed, pretrained=pretrained, device=device, groups=groups_at(groups, inside))
     proba = found.proba
     if len(inside) < len(images):
         outside = np.setdiff1d(np.arange(len(images)), inside)
@@ -153,7 +153,7 @@ def best_candidate(
             return graph.nearness(encoder, encoder.some_features(images, where[few]))
         return extract(name, shrunk(images, where[few]))
 
-    return best_of(known, tuple(candidates), some, seed, part_of(groups, where))
+    return best_of(known, tuple(candidates), some, seed, groups_at(groups, where))
 
 
 def solve(
@@ -192,7 +192,7 @@ def solve(
         lambda alpha, train, held: scores(alpha, train, where[held])[0],
         seed=seed,
         temperature=USUAL_TEMPERATURE,
-        groups=part_of(groups, where),
+        groups=groups_at(groups, where),
     )
     final, shares = scores(chosen.settings, np.arange(len(where)), np.arange(len(images)))
     settings = {

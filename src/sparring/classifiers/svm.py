@@ -14,7 +14,7 @@ from sklearn.svm import SVC
 from ..features.handcrafted import blocks_of, candidate_features, extract
 from ..features.shrinking import shrunk
 from .base import Classifier
-from .selection import MOST, choose, choose_in_turn, part_of, subset
+from .selection import MOST, choose, choose_in_turn, groups_at, subset
 
 PENALTIES = (10.0, 1.0)  # C, the preferred one first
 WIDTHS = (1.0, 0.3)  # gamma, times the inverse of the features' total variance
@@ -60,7 +60,7 @@ class SVMClassifier(Classifier):
 
         classes = int(known.max()) + 1
         details = [(strength, width) for strength in strengths for width in widths]
-        groups = part_of(self._groups, labelled[few])
+        groups = groups_at(self._groups, labelled[few])
         chosen = choose_in_turn(known[few], names, details, held_out, seed=seed, temperature=1.0, groups=groups)
         self.extractor_, strength, width = chosen.settings
         self.temperature_ = chosen.temperature
@@ -195,5 +195,5 @@ def best_of(
         model = svc_of(PENALTIES[0], "precomputed").fit(kernel[np.ix_(train, train)], known[train])
         return pairwise_scores(as_pair_columns(model.decision_function(kernel[np.ix_(held, train)])), classes)
 
-    chosen = choose(known, names, held_out, seed=seed, temperature=1.0, groups=part_of(groups, few))
+    chosen = choose(known, names, held_out, seed=seed, temperature=1.0, groups=groups_at(groups, few))
     return chosen.settings

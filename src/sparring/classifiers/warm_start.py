@@ -14,7 +14,7 @@ from ..features.pretrained import BUILT_IN, imagenet
 from ..nets.efficientnet import WIDTH
 from .logistic import C_VALUES, StandardisedFeatures, regression
 from .probe import chosen_probe
-from .selection import MOST, Choice, choose, part_of, subset
+from .selection import MOST, Choice, choose, groups_at, subset
 from .spreading import graph_guess
 
 SMALLEST = 1e-4  # of a probability, before its logarithm
@@ -51,7 +51,7 @@ def warm_start(
     known = labels[where]
     features = pretrained_features(images if guess else images[where], device=device)
     labelled = (features[where] if guess else features)[:, :WIDTH]
-    chosen = best_probe(labelled, known, seed, part_of(groups, where))
+    chosen = best_probe(labelled, known, seed, groups_at(groups, where))
     weights, offset = probe_of(labelled, known, chosen.settings)
     weights, offset = weights / chosen.temperature, offset / chosen.temperature
     if not guess:
@@ -85,7 +85,7 @@ def best_probe(features: np.ndarray, labels: np.ndarray, seed: int, groups: np.n
         weights, offset = regression(space.points[train], labels[few][train], strength)
         return space.points[held] @ weights + offset
 
-    return choose(labels[few], C_VALUES, held_out, seed=seed, temperature=1.0, groups=part_of(groups, few))
+    return choose(labels[few], C_VALUES, held_out, seed=seed, temperature=1.0, groups=groups_at(groups, few))
 
 
 def probe_of(features: np.ndarray, labels: np.ndarray, strength: float) -> tuple[np.ndarray, np.ndarray]:

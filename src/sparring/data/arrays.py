@@ -302,7 +302,7 @@ def read_npy(path: Path, options: LoadOptions) -> ImageSet:
     return _assembled([piece], None, path.stem, notes)
 
 
-def read_arrays(files: Sequence[Path], top: Path, *, group: str | None = None) -> ImageSet:
+def read_array_folder(files: Sequence[Path], top: Path, *, group: str | None = None) -> ImageSet:
     """Return the arrays of a folder of .npy files as `from_dict` does: x_train.npy, train/images.npy."""
     check_memory(sum(file.stat().st_size for file in files), str(top))
     names = [file.relative_to(top).with_suffix("").as_posix().replace("/", "_") for file in files]

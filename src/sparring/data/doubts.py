@@ -23,7 +23,7 @@ def data_notes(imageset: ImageSet) -> DataNotes:
     losses = [ClassLoss(name, count, kept.get(name, 0)) for name, count in notes.lost.items()]
     fitted = [f"{notes.size_rule.short}, antialiased"] if notes.size_rule and notes.size_rule.short else []
     return DataNotes(
-        left_out=tuple(_left_out(notes)),
+        left_out=tuple(_kinds_left_out(notes)),
         classes=tuple(sorted(losses, key=lambda one: one.kept / (one.kept + one.left_out))),
         ways=notes.ways,
         doubts=(*notes.warnings, *set_warnings(imageset)),
@@ -40,7 +40,7 @@ def data_news(imageset: ImageSet) -> News:
     return data_notes(imageset).news(files)
 
 
-def _left_out(notes: Notes) -> Iterable[LeftOut]:
+def _kinds_left_out(notes: Notes) -> Iterable[LeftOut]:
     """Yield the kinds of files that were left out, the most first, hidden ones last."""
     found = [LeftOut(count, _of_one(what, count), expected=what == HIDDEN) for what, count in notes.ignored.items()]
     if bad := notes.bad_files:

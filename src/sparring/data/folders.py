@@ -17,7 +17,7 @@ from pathlib import Path
 from ..errors import DataError, UsageError
 from ..images.kinds import LOOKED_FOR, OTHER_IMAGES, advice_for, suffix
 from ..words import plural
-from .arrays import read_arrays
+from .arrays import read_array_folder
 from .formats import LoadOptions, file_suffixes
 from .groups import FOLDERS, are_groups, by_folder
 from .imageset import ImageSet
@@ -50,7 +50,7 @@ def read_folder(top: Path, options: LoadOptions) -> Listing | ImageSet:
         return _beside_previews(listing, tree) if tree.images else listing
     arrays = [path for path in tree.others if suffix(path) == ".npy"]
     if arrays and not tree.images:
-        return read_arrays([top / path for path in arrays], top, group=options.group)
+        return read_array_folder([top / path for path in arrays], top, group=options.group)
     return list_tree(tree, options)
 
 

@@ -69,7 +69,7 @@ def group_name(given: object) -> str:
 # --- folders ---------------------------------------------------------------------------------------------------------
 
 
-def folder_of(path: str) -> str:
+def group_folder(path: str) -> str:
     """Return the folders between a class and an image, "P01" of "ill/P01/3.png"; "" where it lies in the class."""
     return "/".join(path.split("/")[1:-1])
 
@@ -78,7 +78,7 @@ def are_groups(paths: Iterable[str]) -> bool:
     """Return whether of class/group/image paths the folders below classes are groups (see the top of this file)."""
     below: dict[str, set[str]] = {}
     for path in paths:
-        below.setdefault(path.partition("/")[0], set()).update({folder_of(path)} - {""})
+        below.setdefault(path.partition("/")[0], set()).update({group_folder(path)} - {""})
     found = list(below.values())
     if len(found) < 2 or min(map(len, found)) < FEWEST_FOLDERS:
         return False
@@ -104,7 +104,7 @@ def by_folder(
     if group == NONE or (group is None and not any(map(are_groups, by_part))):
         return items
     found = [
-        item if item.label is None else item._replace(group=folder_of(path))
+        item if item.label is None else item._replace(group=group_folder(path))
         for item, path in zip(items, named, strict=True)
     ]
     if group is None:

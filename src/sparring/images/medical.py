@@ -55,7 +55,7 @@ def read_dicom(file: IO[bytes], most: int) -> Image.Image:
         scaled = Scaled(eight, "DICOM in colour: as stored")
     else:
         scaled = _dicom_values(stored, found)
-    return _picture(scaled, "the middle one of several frames" if frames > 1 else "")
+    return _as_picture(scaled, "the middle one of several frames" if frames > 1 else "")
 
 
 def _dicom_values(stored: np.ndarray, found: "FileDataset") -> Scaled:
@@ -118,7 +118,7 @@ def read_nifti(file: IO[bytes], most: int) -> Image.Image:
         low, high = np.percentile(values, PERCENTILES).tolist()
         rule = "NIfTI: from the 0.5th to the 99.5th percentile of its values"
     scaled = Scaled(_between(values, low, high), rule)
-    return _picture(scaled, "the middle slice of the volume" if depth > 1 else "")
+    return _as_picture(scaled, "the middle slice of the volume" if depth > 1 else "")
 
 
 def _between(values: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -126,7 +126,7 @@ def _between(values: np.ndarray, low: float, high: float) -> np.ndarray:
     return np.clip((values - low) / (high - low), 0, 1) if high > low else np.zeros_like(values)
 
 
-def _picture(scaled: Scaled, of: str) -> Image.Image:
+def _as_picture(scaled: Scaled, of: str) -> Image.Image:
     values, rule = scaled
     eight = values if values.dtype == np.uint8 else np.rint(values * 255).astype(np.uint8)
     image = Image.fromarray(np.ascontiguousarray(eight))

@@ -42,7 +42,7 @@ def filled(build: Callable[[], N], arrays: Mapping[str, np.ndarray]) -> N:
     with no_larger_than(arrays):
         net = build()
     wanted, there = ({name: _kind(tensor) for name, tensor in each.items()} for each in (net.state_dict(), arrays))
-    odd = [_difference(name, wanted.get(name), there.get(name)) for name in sorted(wanted.keys() | there.keys())
+    odd = [_spec_difference(name, wanted.get(name), there.get(name)) for name in sorted(wanted.keys() | there.keys())
            if wanted.get(name) != there.get(name)]  # fmt: skip
     if odd:
         more = f" and {len(odd) - SHOWN} more" if len(odd) > SHOWN else ""
@@ -84,7 +84,7 @@ def _kind(tensor: np.ndarray | torch.Tensor) -> tuple[tuple[int, ...], str]:
     return tuple(tensor.shape) or (1,), str(tensor.dtype).removeprefix("torch.")
 
 
-def _difference(name: str, wanted: tuple | None, there: tuple | None) -> str:
+def _spec_difference(name: str, wanted: tuple | None, there: tuple | None) -> str:
     if wanted is None or there is None:
         return f"{name:.80} is {'missing' if there is None else 'one too many'}"
     (shape, kind), (other_shape, other_kind) = wanted, there

@@ -5,7 +5,7 @@ from functools import cached_property
 from pathlib import Path
 
 from .. import files
-from ..study.audit.findings import KINDS, PAGE, Audit, Finding
+from ..study.audit.findings import KINDS, PAGE, Audit, AuditFinding
 from .html import template
 from .pictures import Picture, inlined
 
@@ -37,7 +37,7 @@ class Kind:
     title: str
     advice: str
     count: int
-    shown: tuple[tuple[Finding, Picture | None], ...]
+    shown: tuple[tuple[AuditFinding, Picture | None], ...]
 
     @property
     def id(self) -> str:

@@ -170,7 +170,7 @@ def train_steps(
     fingerprint = "+".join(images.fingerprint for images in (imageset, source) if images is not None)
     notes = data_notes(imageset)
     run = Run(folder, recipe, data_spec, imageset.classes, fingerprint, settings, own_code(recipe), notes)
-    run = _opened(run, device=device)
+    run = _opened_run(run, device=device)
     kept, held = parted(imageset, run.settings.held, run.settings.seed)
     trained = pools(kept, recipe, source, device=device)
     with files.locked(run.folder):
@@ -199,7 +199,7 @@ def _in_batches(recipe: Recipe, batch: int) -> Recipe:
     return replace(recipe, batch=batch)
 
 
-def _opened(run: Run, *, device: str) -> Run:
+def _opened_run(run: Run, *, device: str) -> Run:
     """Return the run as its folder has it, or write it there if the folder is new."""
     if (run.folder / RECIPE).exists():
         there = _same_run(run)

@@ -46,7 +46,7 @@ def spread_of(values: np.ndarray, more: Sequence[float] = (), groups: np.ndarray
         if groups is None:
             of_both = float((rest**2).sum()) / ((repeats - 1) * (images - 1) * repeats * images)
         else:
-            of_both = float(_left_out(rest, groups).sum()) / ((repeats - 1) * repeats)
+            of_both = float(_means_without(rest, groups).sum()) / ((repeats - 1) * repeats)
     means = np.concatenate([values.mean(0), more])
     of_repeats = of_mean(values.mean(1))
     if units == 1 and groups is not None:
@@ -66,7 +66,7 @@ def units_of(groups: np.ndarray | None, images: int) -> float:
     return max(min(2, len(sizes)), images**2 / float((sizes**2).sum()))
 
 
-def _left_out(rest: np.ndarray, groups: np.ndarray) -> np.ndarray:
+def _means_without(rest: np.ndarray, groups: np.ndarray) -> np.ndarray:
     """Return the jackknife variance [...] of the mean of residuals [...,T] over groups [T], of which there are several.
 
     (G - 1) / G times the sum over groups of the squared change of the mean where one is left out.
@@ -87,7 +87,7 @@ def summed(*parts: tuple[float, float]) -> MeanVariance:
 def of_mean(values: np.ndarray, groups: np.ndarray | None = None) -> float:
     """Return the variance of the mean of values [n], independent or between groups [n] only; 0 for a single one."""
     if groups is not None:
-        return float(_left_out(values - values.mean(), groups)) if units_of(groups, len(values)) > 1 else 0.0
+        return float(_means_without(values - values.mean(), groups)) if units_of(groups, len(values)) > 1 else 0.0
     return float(values.var(ddof=1)) / len(values) if len(values) > 1 else 0.0
 
 

@@ -17,10 +17,10 @@ from ...records import OnProgress, Progress, no_progress, to_json
 from ...stats import fisher_p, holm
 from ...words import plural
 from .described import described
-from .findings import FILE, FORMAT, KINDS, PICTURES, TABLE, Audit, Finding, LabelsChecked, Shortcut, WeakGroup
+from .findings import FILE, FORMAT, KINDS, PICTURES, TABLE, Audit, AuditFinding, LabelsChecked, Shortcut, WeakGroup
 from .label_errors import CheckedLabels, check_labels
 from .pictures import faults, unusual
-from .properties import Greys, Property, greys, properties
+from .properties import Greys, Property, greys, image_properties
 from .shortcuts import shortcuts
 from .small import small
 
@@ -32,7 +32,7 @@ COLUMNS = ("file", "part", "class", "label_rank", "margin", "suggested", "confid
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class MeasuredImages:
     """What was measured of every image of a data set."""
 
     images: ImageSet
@@ -76,14 +76,14 @@ def audit(
     checked = check_labels(x, data.labels, seed=seed)
     progress(Progress("checks", 2, 3, "looking for odd images, copies and shortcuts"))
     grey = greys(data.images)
-    seen = Seen(data, name, checked, unusual(x), grey, tuple(properties(data, grey)))
+    seen = MeasuredImages(data, name, checked, unusual(x), grey, tuple(image_properties(data, grey)))
     found = audited(seen, seed, round(time.perf_counter() - start, 1))
     if folder is not None:
         write_audit_files(folder, found, seen)
     return found
 
 
-def audited(seen: Seen, seed: int, seconds: float) -> Audit:
+def audited(seen: MeasuredImages, seed: int, seconds: float) -> Audit:
     """Return the audit of what was measured."""
     images, checked = seen.images, seen.checked
     found = (
@@ -123,7 +123,7 @@ def class_of(images: ImageSet, i: int) -> str | None:
 # Findings.
 
 
-def label_findings(seen: Seen) -> Iterator[Finding]:
+def label_findings(seen: MeasuredImages) -> Iterator[AuditFinding]:
     """Yield the labels that are probably wrong, the most suspicious first."""
     images, errors = seen.images, seen.checked.errors
     for i, k, confidence, margin in zip(
@@ -131,17 +131,17 @@ def label_findings(seen: Seen) -> Iterator[Finding]:
     ):
         label, other = images.classes[images.labels[i]], images.classes[k]
         says = f"labelled {label}, perhaps {other} ({100 * confidence:.0f} % sure)"
-        yield Finding("label", images.origins[i], says, round(float(margin), 4), label=label, suggested=other)
+        yield AuditFinding("label", images.origins[i], says, round(float(margin), 4), label=label, suggested=other)
 
 
-def duplicate_findings(images: ImageSet) -> Iterator[Finding]:
+def duplicate_findings(images: ImageSet) -> Iterator[AuditFinding]:
     """Yield equal images with different labels, test images with a twin elsewhere, and images that come again."""
     clashes = {i for group in contradictions(images) for i in group}
     for group in contradictions(images):
         for i in group:
             first = group[0] if i != group[0] else group[1]
             says = f"labelled {class_of(images, i)}, and the same image {class_of(images, first)}"
-            yield Finding("two labels", images.origins[i], says, 0.0, like=images.origins[first])
+            yield AuditFinding("two labels", images.origins[i], says, 0.0, like=images.origins[first])
     for group in images.duplicates.near:
         parts = images.parts[list(group)]
         for i in group[1:] if len(set(parts.tolist())) == 1 else group:
@@ -151,10 +151,10 @@ def duplicate_findings(images: ImageSet) -> Iterator[Finding]:
                 continue
             same = images.hashes[i] == images.hashes[others[0]]
             says = f"{'the same as' if same else 'nearly the same as'} {images.origins[others[0]]}"
-            yield Finding(kind, images.origins[i], says, 0.0 if same else 1.0, like=images.origins[others[0]])
+            yield AuditFinding(kind, images.origins[i], says, 0.0 if same else 1.0, like=images.origins[others[0]])
 
 
-def all_shortcuts(seen: Seen, seed: int) -> Iterator[Shortcut]:
+def all_shortcuts(seen: MeasuredImages, seed: int) -> Iterator[Shortcut]:
     """Yield the properties that surely tell a class, or a part, from the others."""
     images = seen.images
     for told in shortcuts(seen.properties, images.labels, images.classes, seed=seed):
@@ -169,7 +169,7 @@ def all_shortcuts(seen: Seen, seed: int) -> Iterator[Shortcut]:
                 yield Shortcut(of="part", **asdict(told))
 
 
-def weak_groups(seen: Seen) -> Iterator[WeakGroup]:
+def weak_groups(seen: MeasuredImages) -> Iterator[WeakGroup]:
     """Yield classes, and quarters of the images by a property, on which the check of labels agrees less often.
 
     By Fisher's exact test (one-sided) at 5 % after Holm, where the difference is WEAKER or more.
@@ -199,7 +199,7 @@ def weak_groups(seen: Seen) -> Iterator[WeakGroup]:
 # Files.
 
 
-def write_audit_files(folder: Path, found: Audit, seen: Seen) -> None:
+def write_audit_files(folder: Path, found: Audit, seen: MeasuredImages) -> None:
     """Write audit.json, audit.csv and the pictures of the page."""
     files.make_folder(folder)
     shown = {f.origin for kind in KINDS for f in found.of(kind)[: SHOWN.get(kind, SHOWN_OTHERS)]}
@@ -211,11 +211,11 @@ def write_audit_files(folder: Path, found: Audit, seen: Seen) -> None:
     pictured = (
         replace(f, picture=f"{PICTURES}/{wanted[f.origin]}" if f.origin in wanted else None) for f in found.found
     )
-    files.write_csv(folder / TABLE, COLUMNS + tuple(p.name for p in seen.properties), table_rows(found, seen))
+    files.write_csv(folder / TABLE, COLUMNS + tuple(p.name for p in seen.properties), audit_rows(found, seen))
     files.write_json(folder / FILE, to_json(replace(found, found=tuple(pictured)), kinds=False))
 
 
-def table_rows(found: Audit, seen: Seen) -> Iterator[Sequence[object]]:
+def audit_rows(found: Audit, seen: MeasuredImages) -> Iterator[Sequence[object]]:
     """Yield a row for each image, the most suspicious label first, unlabelled images last."""
     images, checked = seen.images, seen.checked
     kinds: dict[str, list[str]] = {}

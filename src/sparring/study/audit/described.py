@@ -18,7 +18,7 @@ def described(
     if pretrained != "none":
         with suppress(SparringError):
             return encoded(images, pretrained, device, progress)
-    return handmade(images)
+    return handmade_description(images)
 
 
 def encoded(
@@ -33,7 +33,7 @@ def encoded(
     return f"the features of {encoder.name}", directions(encoder, images)
 
 
-def handmade(images: np.ndarray) -> tuple[str, np.ndarray]:
+def handmade_description(images: np.ndarray) -> tuple[str, np.ndarray]:
     """Return what is usually best of edges, textures and colours for images of this kind, each of length 1."""
     from ...classifiers.probe import of_length
     from ...features.handcrafted import blocks_of, candidate_features, extract

@@ -25,7 +25,7 @@ KINDS = {
 
 
 @record
-class Finding:
+class AuditFinding:
     """Something about one image. `value`: what it was judged by; `like`: another image of the same picture."""
 
     kind: str
@@ -93,13 +93,13 @@ class Audit:
     labelled: int
     classes: tuple[str, ...]
     check: LabelsChecked
-    found: tuple[Finding, ...]
+    found: tuple[AuditFinding, ...]
     shortcuts: tuple[Shortcut, ...]
     weak: tuple[WeakGroup, ...]
     notes: tuple[str, ...]
     seconds: float
 
-    def of(self, kind: str) -> tuple[Finding, ...]:
+    def of(self, kind: str) -> tuple[AuditFinding, ...]:
         """Return the findings of a kind, the most striking first."""
         return tuple(finding for finding in self.found if finding.kind == kind)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...metrics.nearest import Points, nearest_others
-from .findings import Finding
+from .findings import AuditFinding
 from .properties import Greys
 
 DARK, LIGHT = 40, 225  # grey level below or above which nearly all of an image lies
@@ -48,13 +48,17 @@ class Rule:
     says: str
 
 
-def faults(grey: Greys, file_sizes: np.ndarray | None, far: np.ndarray, origins: tuple[str, ...]) -> Iterator[Finding]:
+def faults(
+    grey: Greys, file_sizes: np.ndarray | None, far: np.ndarray, origins: tuple[str, ...]
+) -> Iterator[AuditFinding]:
     """Yield what is odd about single images; `far`: what `unusual` says of them. What many share is no fault."""
     for rule in (*grey_rules(grey), *size_rules(file_sizes), far_rule(far)):
         where = np.flatnonzero(rule.odd)
         if len(where) <= max(1, USUAL * len(origins)):
             for i in where[np.argsort(-rule.how_much[where], kind="stable")].tolist():
-                yield Finding(rule.kind, origins[i], rule.says.format(rule.values[i]), round(float(rule.values[i]), 4))
+                yield AuditFinding(
+                    rule.kind, origins[i], rule.says.format(rule.values[i]), round(float(rule.values[i]), 4)
+                )
 
 
 def grey_rules(grey: Greys) -> Iterator[Rule]:

@@ -64,7 +64,7 @@ def measured(images: np.ndarray) -> np.ndarray:
     return np.stack([*means, dark, light, grey[:, frame].mean(1, dtype=np.float64), edges, colour])
 
 
-def properties(imageset: ImageSet, grey: Greys) -> list[Property]:
+def image_properties(imageset: ImageSet, grey: Greys) -> list[Property]:
     """Return the properties of a data set of which not all images have the same."""
     found = [
         Property("brightness", "the mean brightness", grey.mean),
