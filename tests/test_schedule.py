@@ -7,7 +7,7 @@ from arms import Arm, table
 from sparring.study.plan import all_trials
 from sparring.study.records import FEWEST, FitMachine, FitRow, Trial
 from sparring.study.schedule import Schedule
-from sparring.study.timing import GROWTH, MEMBERS_FITS, Clock
+from sparring.study.timing import GROWTH, MEMBERS_FITS, MODEL, Clock
 
 METHODS = table(
     Arm("floor", family="floor"), Arm("quick"), Arm("net", family="network"), Arm("dear", family="network"),
@@ -194,3 +194,15 @@ def test_a_fit_is_estimated_by_what_is_nearest():
     assert clock.fit(Trial("both", "20", 0)) == MEMBERS_FITS * 7.0
     clock.heard(row(Trial("net", "5", 0), 11.0))
     assert clock.fit(Trial("net", "all", 0)) == 11.0  # what was made counts more than a trial
+
+
+def test_the_model_is_reckoned_with_all_labels_an_ensemble_too():
+    """A study of few labels recommends an ensemble: its model learns from all, and takes so much longer."""
+    methods = table(Arm("quick"), Arm("both", family="ensemble"), Arm("net", family="network"))
+    clock = Clock([], methods, {"5": 50, MODEL: 3000})
+    for method, seconds in (("quick", 2.0), ("both", 10.0), ("net", 30.0)):
+        clock.heard(row(Trial(method, "5", 0), seconds))
+    more = (3000 / 50) ** GROWTH
+    found = {method: clock.fit(Trial(method, MODEL, 0)) for method in methods}
+    assert found == pytest.approx({"quick": 2 * more, "both": 10 * more, "net": 30})
+    assert Clock([row(Trial("quick", "5", 0), 2.0)], methods, {"5": 50}).fit(Trial("quick", MODEL, 0)) == 2.0

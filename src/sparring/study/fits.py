@@ -22,7 +22,7 @@ from .prepared import Prepared, label_draws
 from .records import FEWEST, SEAL, StudyProgress, Trial
 from .schedule import Place, Schedule
 from .sealed import Sealed
-from .timing import Clock, settle_jobs
+from .timing import MODEL, Clock, settle_jobs
 from .worker import (
     AnyMethod,
     Outcome,
@@ -75,12 +75,13 @@ class Fits:
         settled = settle_jobs(study, self.pool, jobs, side_by_side, self.methods, self.say)
         study.save(jobs=settled)
         self.prepared.sealed.write(study.folder / SEAL)
-        if not missing:
-            return
         self.rows, self.there = study.rows(), len(trials) - len(missing)
         self.before = study.spent(self.rows.values())
+        every = int((self.prepared.labels >= 0).sum()) + len(self.prepared.test)
+        self.clock = Clock(self.rows.values(), self.methods, {**study.definition.labels, MODEL: every})
+        if not missing:
+            return
         self.tasks, self.paths = self.prepared_tasks(missing)
-        self.clock = Clock(self.rows.values(), self.methods, study.definition.labels)
         self.schedule = self.schedule_for(missing)
         self.say(replace(self.now_at(), message=self.beforehand(missing)))
         try:
@@ -114,6 +115,13 @@ class Fits:
     def spent(self) -> float:
         """Return the seconds that the study took so far, earlier commands included."""
         return self.before + time.monotonic() - self.begun
+
+    def too_long_for_model(self, method: str | None) -> float | None:
+        """Return how many seconds the model of a method takes where that is far more than what is left, else None."""
+        if self.study.limit is None or method is None:
+            return None
+        seconds = self.clock.fit(Trial(method, MODEL, 0))
+        return seconds if self.spent() + seconds > OVERTIME * self.study.limit else None
 
     def schedule_for(self, missing: Iterable[Trial]) -> Schedule:
         limit = self.study.limit

@@ -26,7 +26,7 @@ from .definition import Definition, EarlierStudy, ReadingOptions, SealedImages, 
 from .earlier import as_record, earlier_study, parts_of, refuse_unlike, remember
 from .fits import WORK, Fits, OnStudyProgress
 from .mistakes import write_lists
-from .model import FOLDER, save_recommended
+from .model import FOLDER, save_recommended, without_model
 from .pictures import draw_pictures, read_again
 from .plan import (
     SEEN,
@@ -159,7 +159,10 @@ def compare(
         fits.make(all_trials(chosen, per_class, repeats), jobs=jobs, retry=retry)
         remember(folder, prepared)
         summary = summarise_now()
-        if model:
+        if model and (seconds := fits.too_long_for_model(summary.recommended)) is not None:
+            summary = without_model(study, summary, seconds)
+            summary.write()
+        elif model:
             given = study, summary, images, chosen, folder / WORK, pool
             summary = save_recommended(*given, device=where, say=progress)
             summary.write()

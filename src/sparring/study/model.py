@@ -1,5 +1,6 @@
 """The recommended method, fitted again on every labelled image of the study, as a model folder."""
 
+import shlex
 from collections.abc import Callable, Mapping
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
@@ -12,6 +13,7 @@ from .. import files
 from ..classifiers import METHODS
 from ..data import ImageSet
 from ..devices import all_threads
+from ..words import duration
 from .definition import SavedModel
 from .plan import Study, seed_of
 from .pool import KILLED, Pool
@@ -71,6 +73,22 @@ def save_recommended(
         return replace(summary, recommendation=replace(advice, model=FOLDER))
     warnings = (*advice.warnings, f"{name} could not be saved as a model: {problem}")
     return replace(summary, recommendation=replace(advice, warnings=warnings))
+
+
+def without_model(study: Study, summary: Summary, seconds: float) -> Summary:
+    """Return the summary with a warning that the time has no room for the model, and the command that fits it.
+
+    `seconds`: what its fit would take. A model that is there already stays.
+    """
+    advice = summary.recommendation
+    if advice.model:
+        return summary
+    command = f"sparring fit {shlex.quote(study.definition.source)} -m {advice.method}"
+    said = (
+        f"no model was saved: fitting {advice.method} on all labelled images would take about {duration(seconds)}, "
+        f"more than is left of the time: {command}"
+    )
+    return replace(summary, recommendation=replace(advice, warnings=(*advice.warnings, said)))
 
 
 def card(summary: Summary, score: ArmScore) -> dict[str, str]:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 from .plan import QUICK_FAMILIES
 from .records import FEWEST, ShortArm, Trial
-from .timing import Clock
+from .timing import MODEL, Clock
 from .worker import AnyMethod
 
 Place = tuple[str, str]  # method, budget
@@ -133,7 +133,7 @@ class Schedule:
         chosen: list[Trial] = []
         full: set[Place] = set()  # arms that had no room: their later repeats have none either
         if self.refit:
-            last = max((self.clock.fit(Trial(m, self.budgets[-1], 0)) for m, b in self.made if b == self.budgets[-1]
+            last = max((self.clock.fit(Trial(m, MODEL, 0)) for m, b in self.made if b == self.budgets[-1]
                         and (m, b) not in self.behind), default=0.0)  # fmt: skip
         units = list(self.units().items())
         deferred = len(units)
@@ -146,7 +146,7 @@ class Schedule:
             for trial in trials:
                 more = more.plus(self.clock.fit(trial), alone=trial.method in self.alone)
                 if self.refit and trial.budget == self.budgets[-1]:
-                    refit = max(refit, self.clock.fit(trial))
+                    refit = max(refit, self.clock.fit(trial), self.clock.fit(Trial(trial.method, MODEL, 0)))
             alone_fits = self.is_first(trials[0]) and self.clock.fit(trials[0]) <= (self.seconds or 0.0)
             if place in full or not (room is None or alone_fits or more.seconds + refit <= room):
                 full.add(place)

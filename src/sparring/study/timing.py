@@ -17,6 +17,7 @@ GUESS = {"floor": 0.05, "traditional": 2.0, "pretrained": 2.0, "network": 20.0, 
 GROWTH = (
     0.75  # power of the labels by which the seconds of a quick method grow: CIFAR-10, 200 to 48,000 labels, 0.6 to 0.9
 )
+MODEL = "model"  # in place of a budget: the fit on all labels, those of the test part included
 MEMBERS_FITS = 6  # fits of each member that an ensemble makes: five folds and all labels
 GIB_EACH = 1.5  # of memory that a process with torch may want
 
@@ -61,8 +62,8 @@ def faster(several: Jobs, measured: dict[str, float]) -> Jobs:
 class Clock:
     """How many seconds a fit takes, the test images included.
 
-    By earlier fits of its method and budget; else by those at other budgets, which of a quick method grow with the
-    labels; else by a trial; an ensemble by its members. Where nothing is known it guesses.
+    By earlier fits of its method and budget; else by those at other budgets, which of a quick method and of an ensemble
+    of such grow with the labels; else by a trial; an ensemble by its members. Where nothing is known it guesses.
     """
 
     def __init__(self, rows: Iterable[FitRow], methods: Mapping[str, AnyMethod], labels: Mapping[str, int]):
@@ -101,9 +102,9 @@ class Clock:
         ]
         if not known:
             return None
-        if self.methods[trial.method].family not in QUICK_FAMILIES:
+        if self.methods[trial.method].family not in (*QUICK_FAMILIES, "ensemble"):
             return float(np.mean([seconds for _, seconds in known]))
-        wanted = self.labels.get(trial.budget, 1)
+        wanted = self.labels.get(trial.budget, max(self.labels.values(), default=1))
         budget, seconds = min(known, key=lambda pair: abs(np.log(wanted / self.labels.get(pair[0], 1))))
         return seconds * max(1.0, wanted / self.labels.get(budget, 1)) ** GROWTH
 
