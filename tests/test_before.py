@@ -1,5 +1,6 @@
 """Before and after: a study against an earlier one, on the test images of both."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -300,7 +301,7 @@ def test_what_was_said_stays_when_the_earlier_study_is_gone(old, tmp_path):
             (copy / path.name).write_bytes(path.read_bytes())
     (old.folder / "predictions").rename(old.folder / "kept")
     (old.folder / "kept").rename(old.folder / "predictions")
-    (copy / "predictions").symlink_to(old.folder / "predictions")
+    shutil.copytree(old.folder / "predictions", copy / "predictions")
     made = quick(tmp_path / "out", relabelled(stripes(210, noise=90.0)), against=copy, repeats=6, labels="all")
     copy.rename(tmp_path / "elsewhere")
     assert summarise(tmp_path / "out").against == made.against
@@ -337,7 +338,7 @@ def test_a_study_that_did_not_write_down_its_training_part_is_compared_too(old, 
     for path in old.folder.iterdir():
         if path.is_file() and path.name != LEARNED:
             (copy / path.name).write_bytes(path.read_bytes())
-    (copy / "predictions").symlink_to(old.folder / "predictions")
+    shutil.copytree(old.folder / "predictions", copy / "predictions")
     made = quick(tmp_path / "out", stripes(210, noise=90.0), against=copy, labels="all")
     assert made.against.images == made.test.images == old.test.images
 

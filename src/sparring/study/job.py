@@ -17,7 +17,7 @@ from ..features.encoders import named_encoder, names_of
 from ..features.pretrained import BUILT_IN
 from ..files import new_folder
 from ..images import SizeLike
-from ..records import no_progress
+from ..records import Progress, no_progress
 from ..words import listed
 from .advice import advise
 from .analysis import measure
@@ -118,12 +118,8 @@ def compare(
     have_encoders(pretrained, download, progress)
     progress(reading)
     reading_as = {"size": size, "unlabelled": unlabelled, "table": table, "label": label, "follow_links": follow_links}
-    images = load(
-        source,
-        **reading_as,
-        group=group,
-        progress=lambda p: progress(replace(reading, done=p.done, total=p.total, news=p.news)),
-    )
+    said = partial(progress_of, progress, reading)
+    images = load(source, **reading_as, group=group, progress=said)
     progress(StudyProgress("data", message="looking for duplicates"))
     prepared = split_and_seal(images, seed=settings.seed, test=settings.test, earlier=parts_of(earlier))
     per_class = usual_budgets(prepared.labels) if asked is None else asked
@@ -168,6 +164,11 @@ def compare(
             summary.write()
     progress(StudyProgress("done", message=summary.verdict))
     return summary
+
+
+def progress_of(say: OnStudyProgress, study: StudyProgress, at: Progress) -> None:
+    """Say how far reading is, as a study says it."""
+    say(replace(study, done=at.done, total=at.total, news=at.news))
 
 
 def reading_options(
