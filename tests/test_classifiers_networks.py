@@ -375,7 +375,8 @@ def knowing(monkeypatch, wrong_every):
     """Replace the networks of the gate; `wrong_every`: of (is generated, share), 0 is never wrong. Notes the calls."""
     calls = []
 
-    def trial(self, images, labels, beside, seed, steps):
+    def trial(self, images, labels, index, beside, seed, steps):
+        images = images[index]
         generated = beside[0] is not None and len(beside[0][0]) == 300 and not same_as_real(beside[0])
         calls.append((generated, beside[1], len(images)))
         return Knowing(wrong_every(generated, beside[1]), steps)
