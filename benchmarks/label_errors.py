@@ -53,28 +53,25 @@ def compared(path: str) -> None:
 def measured(source: str, count: int, encoder: bool, save: dict[str, np.ndarray]) -> None:
     """Print a row of the table for each share of planted labels."""
     from sparring.data import load
-    from sparring.study import mistakes
+    from sparring.study.audit.described import described
     from sparring.study.audit.label_errors import check_labels, find_label_errors, held_out_probabilities
 
     images = load(source)
     chosen = np.random.default_rng(0).permutation(np.flatnonzero(images.labels >= 0))[:count]
     pixels, truth = images.images[chosen], images.labels[chosen]
-    if encoder:
-        features = mistakes.encoded_features("efficientnet-lite0", "cpu", pixels, pixels[:1])
-    else:
-        features = mistakes.handmade_features(pixels, pixels[:1])
+    name, x = described(pixels, "efficientnet-lite0" if encoder else "none", "cpu")
     for share in SHARES:
         labels, planted = with_wrong(truth, share)
         start = time.process_time()
-        checked = check_labels(features.train, labels)
+        checked = check_labels(x, labels)
         seconds = time.process_time() - start
-        proba = held_out_probabilities(features.train, labels)
+        proba = held_out_probabilities(x, labels)
         every = find_label_errors(labels, proba).index
         theirs = by_cleanlab(labels, proba)
         named = {"labels": labels, "proba": proba, "found": every}
         save |= {f"{images.name}/{share}/{key}": value for key, value in named.items()}
         same = "" if theirs is None else "same" if np.array_equal(theirs, every) else "other"
-        cells = [images.name, len(truth), features.name, f"{checked.agreed:.3f}", len(planted)]
+        cells = [images.name, len(truth), name, f"{checked.agreed:.3f}", len(planted)]
         for found in (every, checked.errors.index):
             hit = np.isin(found, planted).sum()
             cells += [len(found), f"{hit / max(1, len(found)):.2f}", f"{hit / max(1, len(planted)):.2f}"]

@@ -178,7 +178,7 @@ def test_names_that_are_not_unicode_are_read_and_shown(tmp_path, capsysbinary):
     os.rename(os.path.join(top, b"dog", b"0.png"), os.path.join(top, b"dog", b"\xff.png"))  # noqa: PTH104, PTH118
     found = load(str(tmp_path / "photos"))
     assert len(found) == 8 and not found.notes.bad_files
-    paths = image_files([tmp_path / "photos"])
+    paths = image_files([tmp_path / "photos"]).images
     assert len(paths) == 8 and all(path.is_file() for path in paths)
     assert len(load([str(tmp_path / "photos")])) == 8
     assert main(["data", str(tmp_path / "photos"), "--sheet", str(tmp_path / "x.png")]) == 0

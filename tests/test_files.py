@@ -135,6 +135,7 @@ def test_disk_full_for_real_leaves_nothing(tmp_path):
 import resource, signal, sys
 import numpy
 from sparring import files
+from sparring.errors import MachineError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 folder = sys.argv[1]
@@ -148,7 +149,7 @@ for write in (lambda: files.write_bytes(folder + "/big", bytes(2000)),
     try:
         write()
         raise SystemExit("was not refused")
-    except files.MachineError as error:
+    except MachineError as error:
         assert open(folder + "/rows.jsonl").read() == '{"row": 1}\\n'
         assert error.id in ("file-limit", "disk-full") and error.exit_code == 5, error
 files.append_line(folder + "/rows.jsonl", {"row": 3})

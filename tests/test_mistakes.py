@@ -24,6 +24,7 @@ from sparring.features import extract
 from sparring.reporting import write
 from sparring.study import Sealed, compare, mistakes, summarise
 from sparring.study.audit import label_errors
+from sparring.study.audit.described import handmade_description
 from sparring.study.audit.label_errors import check_labels, confident_joint, find_label_errors, held_out_probabilities
 from sparring.study.mistake_list import MistakeList
 from sparring.study.plan import Study
@@ -106,7 +107,7 @@ def test_planted_wrong_labels_of_digits_are_found():
     planted = random.choice(len(labels), len(labels) // 20, replace=False)
     labels[planted] = (labels[planted] + random.integers(1, 10, len(planted))) % 10
     images = (digits.images * 15.9).astype(np.uint8)[..., None]
-    found = check_labels(mistakes.handmade_features(images, images[:1]).train, labels).errors
+    found = check_labels(handmade_description(images)[1], labels).errors
     hit = np.isin(found.index, planted)
     assert hit.mean() > 0.95  # measured: 1.00
     assert hit.sum() > 0.75 * len(planted)  # measured: 0.83
@@ -117,7 +118,7 @@ def test_planted_wrong_labels_of_digits_are_found():
 def test_the_less_the_classifier_agrees_with_the_labels_the_surer_it_must_be():
     """Of classes that can hardly be told apart hardly any label is suspected."""
     images = stripes(900, noise=200.0)
-    x = mistakes.handmade_features(images.images, images.images[:1]).train
+    x = handmade_description(images.images)[1]
     proba = held_out_probabilities(x, images.labels)
     every, found = find_label_errors(images.labels, proba), check_labels(x, images.labels)
     assert found.agreed == pytest.approx((proba.argmax(1) == images.labels).mean()) and 0.4 < found.agreed < 0.7

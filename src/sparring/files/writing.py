@@ -83,8 +83,7 @@ def make_folder(folder: Path | str, *, mode: int = 0o777) -> Path:
     """`folder` with its parents; raises MachineError where it cannot be made or written to. `mode`: of a new one."""
     folder = Path(folder)
     with as_machine_error(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        folder.mkdir(mode=mode, exist_ok=True)
+        folder.mkdir(mode=mode, parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, "not writable")
     return folder
