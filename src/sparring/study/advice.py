@@ -22,6 +22,7 @@ CLOSE = 0.005  # accuracies and Brier scores that differ by less are as good
 FEW_IMAGES = 30  # test images of a class below which its recall is rough
 INGREDIENT = {"pretraining": "pretraining", "features": "pretrained features instead of those"}  # in a verdict
 NAMED = 4  # methods that a verdict names one by one
+GUESSED = 0.01  # p of guessing, adjusted, up to which a method has surely learned something
 SMALL_TEST = 200  # test images below which most differences cannot be seen
 
 
@@ -141,15 +142,17 @@ class _Advisor:
         """Return whether a method is shown to be better than the floor, with all that are compared with it in mind.
 
         It is where it was right more often and its answers surely have to do with the images: stats.guess_p, which
-        holds with few images of a class too. Summaries of older versions have only the comparison with the floor.
+        holds with few images of a class too. Where images have groups, and in summaries of older versions, there is
+        only the comparison with the floor.
         """
         ps, ahead = {}, False
+        limit = 1 - LEVEL if score.guessing is None else GUESSED
         for other in self.scores:
             pair = self.summary.comparison(other.method, floor.method, self.budget)
             if self.family[other.method] != "floor" and pair:
                 ps[other.method] = pair.p if other.guessing is None else other.guessing
                 ahead = ahead or (other is score and pair.difference.mean > 0)
-        return ahead and dict(zip(ps, holm(list(ps.values())), strict=True))[score.method] <= 1 - LEVEL
+        return ahead and dict(zip(ps, holm(list(ps.values())), strict=True))[score.method] <= limit
 
     def unbeaten_floor(self) -> ArmScore | None:
         """Return the best method of the family "floor" where others were tried and none is better than it."""
