@@ -68,10 +68,10 @@ STUDIES = (
     Advised("clothes", 60, None),
     Advised("clothes", 200, None),
     Advised("clothes", 600, "10"),
-    Advised("clothes", 1500, "20,50"),
+    Advised("clothes", 1500, "20,40"),
     Advised("tiles", 60, None),
     Advised("tiles", 300, None),
-    Advised("tiles", 1000, "2,20"),
+    Advised("tiles", 1000, "2,15"),
 )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from sparring.features.cache import ABANDONED, Cache, user_cache
+from sparring.features.extractor import Extractor
 from sparring.files import TEMPORARY, cache_folder
 
 FILE = 8 * 1000 + 546  # bytes of an .npz that holds 1,000 float64 called "a", and its seal
@@ -115,3 +116,25 @@ assert (Cache(folder=Path(sys.argv[1])).get(("key",), compute)["a"] == 7).all()
     assert [process.wait() for process in several] == [0, 0, 0]
     assert log.read_text() == "computed\n"
     assert [path.suffix for path in folder.iterdir()] == [".npz"]
+
+
+def test_features_of_all_images_are_known_from_those_of_their_parts(monkeypatch, tmp_path):
+    monkeypatch.setenv("SPARRING_CACHE", str(tmp_path))
+    seen = []
+
+    def compute(images):
+        seen.append(len(images))
+        return images.reshape(len(images), -1)[:, :5].astype(np.float32), None
+
+    images = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 3), np.uint8)
+    extractor = Extractor(name="five", hash="h", resize="", compute=compute)
+    train, test = np.array([3, 1, 0, 7, 9]), np.array([2, 4, 6])
+    for index in (train, test):
+        extractor.features(images[index])
+    before = len(seen)
+    extractor.know(images, [(images[train], train), (images[test], test)])
+    assert sum(seen[before:]) == 12  # what no part covers
+    assert np.array_equal(extractor.features(images), images.reshape(20, -1)[:, :5]) and len(seen) == before + 1
+    other = images + 1
+    extractor.know(other, [(images[train], train), (other[test], test)])  # a part is not in the cache: nothing happens
+    assert len(seen) == before + 1

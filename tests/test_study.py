@@ -4,6 +4,7 @@ import copy
 import json
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -677,7 +678,6 @@ def test_the_ablation_is_that_of_the_trunk(tmp_path, monkeypatch):
 
 
 def test_studies_from_before_devices_say_cpu_and_none(tmp_path, done):
-    import shutil
 
     out = tmp_path / "study"
     shutil.copytree(done.folder, out)
@@ -750,7 +750,6 @@ def test_a_summary_with_a_wrong_value_is_refused(done, change, sentence):
 
 def test_a_study_of_the_first_format_goes_on_and_fits_nothing_again(tmp_path, done):
     """Its rows are read as they are; its summary is refused by a sentence that says what to do."""
-    import shutil
 
     out = tmp_path / "study"
     shutil.copytree(done.folder, out)
@@ -840,7 +839,7 @@ def test_the_recommended_method_is_fitted_on_all_labels_and_saved(tmp_path):
     assert again.recommendation == summary.recommendation
     assert {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in (out / "model").iterdir()} == before
     assert "model" not in [event.what for event in events]
-    files.shutil.rmtree(out / "model")
+    shutil.rmtree(out / "model")
     quick(out, source, **settings)
     weights = out / "model" / "model.safetensors"
     assert weights.read_bytes() == before[weights][0]

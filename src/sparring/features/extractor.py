@@ -71,6 +71,26 @@ class Extractor:
         found = user_cache().peek(self._key(images))
         return self.features(images[index]) if found is None else found["features"][index]
 
+    def know(self, images: np.ndarray, parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
+        """Keep the features of images [N,H,W,C] that consist of others, where those of all of them are in the cache.
+
+        parts: images [M,H,W,C], and which of the N they are, int64 [M]. What no part covers is computed.
+        """
+        known = [(user_cache().peek(self._key(part)), index) for part, index in parts]
+        rest = np.setdiff1d(np.arange(len(images)), np.concatenate([index for _, index in known]))
+        if any(found is None for found, _ in known):
+            return
+
+        def joined() -> Arrays:
+            last = [(self._computed(images[rest], no_progress, ()), rest)] if len(rest) else []
+            arrays: Arrays = {}
+            for found, index in (*known, *last):
+                for name, values in (found or {}).items():
+                    arrays.setdefault(name, np.empty((len(images), values.shape[1]), np.float32))[index] = values
+            return arrays
+
+        user_cache().get(self._key(images), joined)
+
     def logits(
         self, images: np.ndarray, progress: OnProgress = no_progress, *, origins: Sequence[str] = ()
     ) -> np.ndarray | None:

@@ -118,7 +118,7 @@ class Fits:
 
     def too_long_for_model(self, method: str | None) -> float | None:
         """Return how many seconds the model of a method takes where that is far more than what is left, else None."""
-        if self.study.limit is None or method is None:
+        if self.study.limit is None or method is None or method not in self.methods:
             return None
         seconds = self.clock.fit(Trial(method, MODEL, 0))
         return seconds if self.spent() + seconds > OVERTIME * self.study.limit else None

@@ -160,7 +160,8 @@ def compare(
             summary.write()
         elif model:
             given = study, summary, images, chosen, folder / WORK, pool
-            summary = save_recommended(*given, device=where, say=progress)
+            parts = {"train.npy": prepared.train, "test.npy": prepared.test}
+            summary = save_recommended(*given, parts=parts, device=where, say=progress)
             summary.write()
     progress(StudyProgress("done", message=summary.verdict))
     return summary

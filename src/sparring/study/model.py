@@ -20,7 +20,7 @@ from .pool import KILLED, Pool
 from .prepared import write_images
 from .records import ArmScore, StudyProgress, Trial
 from .summary import Summary
-from .worker import AnyMethod, Task, problem_of, uses_device
+from .worker import AnyMethod, Task, looks_through, problem_of, uses_device
 
 FOLDER = "model"
 
@@ -33,13 +33,15 @@ def save_recommended(
     work: Path,
     pool: Pool,
     *,
+    parts: Mapping[str, np.ndarray],
     device: str = "cpu",
     say: Callable[[StudyProgress], None],
 ) -> Summary:
     """Fit the recommended method on all images, the test part's labels included, and save it as STUDY/model.
 
-    Nothing is fitted where that model is there already. Returns the summary with its place; what goes wrong is a
-    warning in it: the study is whole without a model.
+    parts: the files in `work` that hold images of the fits, and which of all images these are. Nothing is fitted where
+    that model is there already. Returns the summary with its place; what goes wrong is a warning in it: the study is
+    whole without a model.
     """
     advice, definition = summary.recommendation, study.definition
     name = advice.method or ""
@@ -63,7 +65,8 @@ def save_recommended(
     about = {
         f: getattr(images, f) for f in ("labels", "classes", "origins", "parts", "name", "groups", "sizes")
     }  # the pixels are in a file
-    given = task, partial(ImageSet, **about), study.folder / FOLDER, card(summary, score)
+    there = {work / name: index for name, index in parts.items() if (work / name).exists()}
+    given = task, there, partial(ImageSet, **about), study.folder / FOLDER, card(summary, score)
     try:
         problem = refit(*given) if pool.jobs == 0 else pool.submit(refit, *given).result()
     except BrokenProcessPool:
@@ -107,13 +110,20 @@ def card(summary: Summary, score: ArmScore) -> dict[str, str]:
     }
 
 
-def refit(task: Task, imageset: Callable[..., ImageSet], folder: Path, card: Mapping[str, str]) -> str | None:
+def refit(
+    task: Task,
+    parts: Mapping[Path, np.ndarray],
+    imageset: Callable[..., ImageSet],
+    folder: Path,
+    card: Mapping[str, str],
+) -> str | None:
     """Write the model folder; return what went wrong, or None."""
     from ..classifiers import save_model
 
     try:
         with all_threads(task.threads):
             images = imageset(images=task.pixels())
+            know_features(task, parts)
             estimator = task.estimator()
             estimator.fit(images)  # its class names are what the model predicts
             with files.atomic_folder(folder) as temporary:
@@ -121,3 +131,14 @@ def refit(task: Task, imageset: Callable[..., ImageSet], folder: Path, card: Map
     except Exception as error:  # said in the summary
         return problem_of(error).reason
     return None
+
+
+def know_features(task: Task, parts: Mapping[Path, np.ndarray]) -> None:
+    """Let the pretrained network's features of all images be those that the fits computed of their parts."""
+    if not parts or task.pretrained == "none" or not looks_through(task.method):
+        return
+    from ..features.encoders import encoders_of
+
+    arrays = [(np.load(path, mmap_mode="r"), index) for path, index in parts.items()]
+    for encoder in encoders_of(task.pretrained, device=task.device):
+        encoder.know(task.pixels(), arrays)
