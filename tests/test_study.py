@@ -1037,7 +1037,7 @@ def test_a_full_disk_is_said_plainly_and_the_rows_stay(tmp_path):
     found = subprocess.run(
         [*command(out, 0)[:2], code, *command(out, 0)[3:]], capture_output=True, text=True, check=False
     )
-    assert found.stderr.splitlines()[-1].startswith("sparring.errors.MachineError: error[disk-full]: cannot write ")
+    assert found.stderr.splitlines()[-1].startswith("sparring.errors.MachineError: error[file-limit]: cannot write ")
     assert 0 < len(files.read_lines(out / "results.jsonl")) < 24
     assert not list(out.rglob(".tmp-*"))
     subprocess.run(command(out, 0), check=True, capture_output=True)

@@ -155,15 +155,22 @@ def compare(
         fits.make(all_trials(chosen, per_class, repeats), jobs=jobs, retry=retry)
         remember(folder, prepared)
         summary = summarise_now()
-        if model and (seconds := fits.too_long_for_model(summary.recommended)) is not None:
-            summary = without_model(study, summary, seconds)
-            summary.write()
-        elif model:
-            given = study, summary, images, chosen, folder / WORK, pool
-            parts = {"train.npy": prepared.train, "test.npy": prepared.test}
-            summary = save_recommended(*given, parts=parts, device=where, say=progress)
-            summary.write()
+        if model:
+            summary = with_model(fits, summary, images)
     progress(StudyProgress("done", message=summary.verdict))
+    return summary
+
+
+def with_model(fits: Fits, summary: Summary, images: ImageSet) -> Summary:
+    """Fit and save the recommended model where the time has room for it; write and return the summary that says so."""
+    seconds, parts = fits.too_long_for_model(summary.recommended), fits.prepared
+    if seconds is None:
+        given = fits.study, summary, images, fits.methods, fits.study.folder / WORK, fits.pool
+        there = {"train.npy": parts.train, "test.npy": parts.test}
+        summary = save_recommended(*given, parts=there, device=fits.device, say=fits.say)
+    else:
+        summary = without_model(fits.study, summary, seconds)
+    summary.write()
     return summary
 
 
