@@ -363,8 +363,8 @@ def test_a_run_of_the_version_before_goes_on(tmp_path):
     del recipe["curves"], recipe["recipe"]["about"], recipe["sha256"]
     files.write_json(path, recipe | {"python": "Recipe(...)"})
     for path in run.rglob("state.json"):
-        state = files.read_json(path) | {"format": 1}
-        del state["sha256"]
+        state = files.read_json(path)
+        state |= {"format": 1, "sha256": state.pop("hashes")["state.safetensors"]}
         state["watch"] = state.pop("monitor")
         state["watch"]["told"] = state["watch"].pop("warned")
         files.write_json(path, state)
