@@ -476,3 +476,19 @@ def test_only_a_picture_of_ours_is_replaced(tmp_path):
 def test_a_limit_of_the_process_is_no_full_disk():
     told = files.machine_error(OSError(errno.EFBIG, "File too large"), "x")
     assert told.id == "file-limit" and "ulimit -f" in str(told)
+
+
+def test_lines_that_are_added_while_a_file_is_read_are_left_for_next_time(tmp_path, monkeypatch):
+    """A report on a study that runs reads the rows that there are."""
+    path, real = tmp_path / "rows.jsonl", os.fstat
+    files.append_line(path, {"row": 1})
+
+    def grown(descriptor):
+        found = real(descriptor)
+        with path.open("a") as file:
+            file.write('{"row": 2}\n')
+        return found
+
+    monkeypatch.setattr(os, "fstat", grown)
+    found = files.read_lines(path)
+    assert found and len(found) < len(path.read_text().splitlines())
