@@ -273,6 +273,9 @@ def test_what_more_labels_would_bring():
     )
     little = replace(gain, gain=Interval(0.002, 0.0, 0.01))
     assert advise(summary({"svm": 0.80}, {"svm": 0.95}, more_labels=(little,)))[0].next[0].kind == "mistakes"
+    none = replace(gain, gain=Interval(0.0, 0.0, 0.0))
+    steps = advise(summary({"svm": 0.80}, {"svm": 0.95}, more_labels=(none,)))[0].next
+    assert steps and "labels" not in [step.kind for step in steps]
     one, _ = advise(summary({"svm": 0.95}))
     assert any("run two or more" in r for r in reasons(one, "more labels"))
 

@@ -11,7 +11,7 @@ from .records import FEWEST, ArmScore, NextStep, ShortArm
 from .summary import Summary
 
 FEW_TESTED = 20  # test images below which there is no headline: one of them is more than 5 points
-MORE_LABELS = 0.005  # gain by twice as many labels from which on they are the next step
+MORE_LABELS = 0.005  # gain by twice as many labels from which on they are the next step; what cannot reach it is none
 MOST_WORDS = 35  # of a headline
 MINUTES = (15, 30, 60, 120, 240, 480, 1440)  # that a next step names
 
@@ -169,9 +169,9 @@ def gain(summary: Summary, chosen: ArmScore) -> float:
 
 
 def label_more(summary: Summary, chosen: ArmScore) -> Iterator[NextStep]:
-    """Yield what twice as many labels would bring."""
+    """Yield what twice as many labels would bring, where that may be worth the work."""
     for row in summary.more_labels:
-        if row.method == chosen.method and row.budget == chosen.budget:
+        if row.method == chosen.method and row.budget == chosen.budget and row.gain.high >= MORE_LABELS:
             mean, low, high = map(points, row.gain)
             yield NextStep(
                 "labels",
