@@ -9,15 +9,15 @@ from PIL import Image, ImageFilter
 
 from sparring import load
 from sparring.cli import main
+from sparring.data.properties import Property, greys, image_properties
+from sparring.data.shortcuts import class_shortcuts, ranges, shortcut_words
 from sparring.errors import FileFormatError, UsageError
 from sparring.reporting.audit_page import write_audit_page
 from sparring.study.audit import Audit, audit
-from sparring.study.audit.auditing import shortcut_words, summary_lines, weak_groups
+from sparring.study.audit.auditing import summary_lines, weak_groups
 from sparring.study.audit.findings import KINDS
 from sparring.study.audit.label_errors import check_labels, margins
 from sparring.study.audit.pictures import spreads, unusual
-from sparring.study.audit.properties import Property, greys, image_properties
-from sparring.study.audit.shortcuts import ranges, shortcuts
 
 
 def picture(rng: np.random.Generator, kind: int, size: int = 24) -> np.ndarray:
@@ -144,7 +144,7 @@ def test_a_brightness_that_is_tied_to_a_class_is_found():
     labels = np.repeat(np.arange(10), 60)
     bright = Property("brightness", "the mean brightness", rng.normal(0, 1, 600) + 2.5 * (labels == 3))
     chance = Property("contrast", "the contrast", rng.normal(0, 1, 600))
-    told = shortcuts([chance, bright], labels, [f"class {k}" for k in range(10)])
+    told = class_shortcuts([chance, bright], labels, [f"class {k}" for k in range(10)], np.arange(600))
     assert [(t.measure, t.group) for t in told if t.surely] == [("brightness", "class 3")]
     assert told[0].right > 0.85 and told[0].typical - told[0].others == pytest.approx(2.5, abs=0.5)
 
@@ -154,7 +154,7 @@ def test_chance_gives_no_class_away():
         rng = np.random.default_rng(seed)
         labels = rng.integers(0, 5, 80)
         each = [Property(str(i), "it", rng.normal(0, 1, 80)) for i in range(5)]
-        assert not any(t.surely for t in shortcuts(each, labels, list("abcde"), seed=seed))
+        assert not any(t.surely for t in class_shortcuts(each, labels, list("abcde"), np.arange(80), seed=seed))
 
 
 def test_a_file_type_that_is_tied_to_the_test_part_is_found(tmp_path):
@@ -166,10 +166,12 @@ def test_a_file_type_that_is_tied_to_the_test_part_is_found(tmp_path):
                 Image.fromarray(picture(rng, kind)).save(tmp_path / "x" / part / name / f"{i}.{ending}")
     made = audit(str(tmp_path / "x"), pretrained="none")
     found = next(s for s in made.shortcuts if s.measure == "file type")
-    assert (found.of, found.right) == ("part", 1.0)
+    assert (found.of, found.group, found.right, found.typical) == ("part", "test", 1.0, None)
     assert shortcut_words(found) == (
-        f"the file type alone tells the {found.group} part from the other images: right in 100 of 100, 50 by guessing"
+        "the file type tells the test part from the rest: of 100 pairs of images, one of each, 100 are told apart, "
+        "50 by guessing"
     )
+    assert made.shortcuts[0].what.endswith(" and file type together")
 
 
 def test_ranges_hold_as_many_values_each_and_equal_ones_stay_together():

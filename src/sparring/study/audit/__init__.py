@@ -1,8 +1,6 @@
 """What is wrong with a data set: labels to check, odd images, properties that give the class away, weak groups.
 
 label_errors   labels that are probably wrong, by confident learning
-properties     what can be measured of an image without knowing what it shows
-shortcuts      which of these give a class, or the test part, away
 pictures       dark, light, empty, blurred and odd-sized images, and those like no other
 findings       the records of audit.json; auditing: all of it, and audit.csv
 """

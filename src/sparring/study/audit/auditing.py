@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,8 @@ import numpy as np
 from ... import files
 from ...data import ImageSet, load
 from ...data.checks import contradictions
+from ...data.properties import Greys, Property, greys, image_properties
+from ...data.shortcuts import Shortcut, class_shortcuts, part_shortcuts, shortcut_words
 from ...devices import choose_device
 from ...features.pretrained import BUILT_IN
 from ...images import SizeLike, encode_png
@@ -17,11 +19,9 @@ from ...records import OnProgress, Progress, no_progress, to_json
 from ...stats import fisher_p, holm
 from ...words import plural
 from .described import described
-from .findings import FILE, FORMAT, KINDS, PICTURES, TABLE, Audit, AuditFinding, LabelsChecked, Shortcut, WeakGroup
+from .findings import FILE, FORMAT, KINDS, PICTURES, TABLE, Audit, AuditFinding, LabelsChecked, WeakGroup
 from .label_errors import CheckedLabels, check_labels
 from .pictures import faults, unusual
-from .properties import Greys, Property, greys, image_properties
-from .shortcuts import shortcuts
 from .small import small
 
 SHOWN = {"label": 48}  # pictures of a kind on the page
@@ -155,18 +155,12 @@ def duplicate_findings(images: ImageSet) -> Iterator[AuditFinding]:
 
 
 def all_shortcuts(seen: MeasuredImages, seed: int) -> Iterator[Shortcut]:
-    """Yield the properties that surely tell a class, or a part, from the others."""
-    images = seen.images
-    for told in shortcuts(seen.properties, images.labels, images.classes, seed=seed):
-        if told.surely:
-            yield Shortcut(of="class", **asdict(told))
-    names = tuple(sorted({part for part in images.parts.tolist() if part}))
-    if len(names) > 1:
-        number = {name: i for i, name in enumerate(names)}
-        parts = np.array([number.get(part, -1) for part in images.parts.tolist()])
-        for told in shortcuts(seen.properties, parts, names, seed=seed):
-            if told.surely:
-                yield Shortcut(of="part", **asdict(told))
+    """Yield the properties that surely tell a class, or the test or validation part, from the others."""
+    images, clusters = seen.images, seen.images.clusters
+    found = class_shortcuts(seen.properties, images.labels, images.classes, clusters, seed=seed)
+    yield from (told for told in found if told.surely)
+    for part in ("test", "val"):
+        yield from part_shortcuts(seen.properties, images.parts == part, part, clusters)
 
 
 def weak_groups(seen: MeasuredImages) -> Iterator[WeakGroup]:
@@ -246,9 +240,3 @@ def summary_lines(found: Audit) -> Iterator[str]:
         yield shortcut_words(s)
     if not found.found and not found.shortcuts:
         yield f"nothing wrong was found in {plural(found.images, 'image')}"
-
-
-def shortcut_words(s: Shortcut) -> str:
-    """Return what a property gives away, as a sentence."""
-    of = f"the {s.group} part from the other images" if s.of == "part" else f"class {s.group} from the others"
-    return f"{s.what} alone tells {of}: right in {100 * s.right:.0f} of 100, 50 by guessing"

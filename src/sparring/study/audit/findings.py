@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ... import files
+from ...data.shortcuts import Shortcut
 from ...records import read_record, record
 
 FILE, TABLE, PAGE, PICTURES = "audit.json", "audit.csv", "audit.html", "pictures"
@@ -36,24 +37,6 @@ class AuditFinding:
     suggested: str | None = None
     like: str | None = None
     picture: str | None = None
-
-
-@record
-class Shortcut:
-    """A property that tells the images of `group` from the others without looking at what they show.
-
-    `right`: the mean share of both that it names rightly, 0.5 by guessing; `chance`: what it must exceed to be no
-    chance. `of`: "class" or "part". `typical`, `others`: medians of the property, in the group and out of it.
-    """
-
-    measure: str
-    what: str
-    group: str
-    of: str
-    right: float
-    chance: float
-    typical: float
-    others: float
 
 
 @record

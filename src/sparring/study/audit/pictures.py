@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...data.properties import Greys
 from ...metrics.nearest import Points, nearest_others
 from .findings import AuditFinding
-from .properties import Greys
 
 DARK, LIGHT = 40, 225  # grey level below or above which nearly all of an image lies
 EMPTY = 4  # deviation of grey levels below which an image shows nothing

@@ -9,9 +9,10 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from ...data import ImageSet
-from ...images import LUMA_ARRAY, chunk_slices
+from ..images import LUMA_ARRAY, chunk_slices
+from .imageset import ImageSet
 
+OF_FILES = "file type", "size", "shape"  # not of pixels
 FRAME = 16  # the border is this part of the sides
 AT_ONCE = 1 << 24  # values
 
