@@ -9,6 +9,7 @@ import scipy.sparse
 import torch
 from scipy.special import softmax
 from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
@@ -293,6 +294,24 @@ def test_principal_components_keep_what_varies():
     assert turn.shape[1] == 3  # no more directions than there are
     z = graph.projected(x, mean, turn)
     assert np.allclose(((z[:50, None] - z) ** 2).sum(2), ((x[:50, None] - x) ** 2).sum(2), rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.parametrize("count", [60, 900])
+def test_principal_components_are_those_of_scikit_learn(count):
+    """Of fewer images than features, too, where an eigenvalue solver in float32 gave NaN."""
+    x = np.abs(np.random.default_rng(count).normal(size=(count, 200))).astype(np.float32) * np.linspace(1, 3, 200)
+    mean, directions = graph.principal(x.astype(np.float32))
+    kept = min(count - 1, graph.DIMENSIONS)
+    wanted = PCA(kept, svd_solver="full").fit(x)
+    assert directions.shape == (200, kept) and np.allclose(mean, x.mean(0), atol=1e-5)
+    shares = ((x - x.mean(0)) @ directions).var(0)[::-1]
+    assert np.allclose(shares, wanted.explained_variance_ * (count - 1) / count, rtol=1e-3)
+    assert np.allclose(directions.T @ directions, np.eye(kept), atol=1e-4)
+
+
+def test_images_that_are_all_alike_have_no_directions_and_no_nan():
+    mean, directions = graph.principal(np.ones((20, 30), np.float32))
+    assert (mean == 1).all() and np.isfinite(directions).all()
 
 
 def slow_distortion(a, b, move, stride):

@@ -515,6 +515,16 @@ def test_every_fit_failed_is_no_success(tmp_path, capsys, monkeypatch):
     assert (tmp_path / "out" / "report.html").exists()
 
 
+def test_where_some_fits_succeeded_not_all_have_failed(tmp_path, capsys, monkeypatch):
+    def failing(*_, **__):
+        raise ValueError("no such luck")
+
+    monkeypatch.setattr("sparring.classifiers.logistic.LogisticClassifier._fit", failing)
+    code, out, err = run(capsys, "compare", "digits", "--out", "out", "--methods", "majority,logistic", "--labels", "3",
+                         "--repeats", "1", "--jobs", "0", "--quiet")  # fmt: skip
+    assert code == 0 and "all-failed" not in err and "failed" in out
+
+
 def test_doctor_warns_of_packages_with_known_holes(capsys, monkeypatch):
     assert devices.unsafe_packages() == {}  # constraints.txt has none
     floors = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]["dependencies"]

@@ -52,7 +52,7 @@ def neighbour_graph(images: np.ndarray, features: str | Extractor) -> Graph:
     features: a name of `features.EXTRACTORS`, or an encoder, which sees images in their own size.
     """
     images = shrunk(images) if isinstance(features, str) else images
-    key = ("graph", 2, SETTINGS, key_of(features), content_hash(images))
+    key = ("graph", 3, SETTINGS, key_of(features), content_hash(images))
     return Graph(**CACHE.get(key, lambda: built_graph(images, features)))
 
 
@@ -83,7 +83,7 @@ def new_neighbours(
             index, distance = reranked(seen, candidates, index)
         return {"index": index, "distance": distance}
 
-    key = ("neighbours", 1, SETTINGS, key_of(features), content_hash(known), content_hash(images))
+    key = ("neighbours", 2, SETTINGS, key_of(features), content_hash(known), content_hash(images))
     found = CACHE.get(key, compute)
     return found["index"], found["distance"]
 
@@ -112,12 +112,15 @@ def principal(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return mean [F] and directions [F,D] of the largest variance, from at most 20,000 rows spread over all."""
     x = torch.tensor(features[:: max(1, len(features) // 20_000)])
     mean = x.mean(0)
-    try:
-        values, vectors = torch.linalg.eigh((x - mean).T @ (x - mean))
-    except RuntimeError:  # far fewer images than features: too many values are zero for float32
-        values, vectors = torch.linalg.eigh((x - mean).double().T @ (x - mean).double())
+    x -= mean
+    # In float32, or with far fewer images than features, eigh may return NaN without a word.
+    fewer = len(x) < x.shape[1]
+    values, vectors = torch.linalg.eigh((x @ x.T if fewer else x.T @ x).double())
     kept = min(DIMENSIONS, int((values > 1e-6 * values[-1]).sum()) or 1)
-    return mean.numpy(), vectors[:, -kept:].float().contiguous().numpy()
+    values, vectors = values[-kept:], vectors[:, -kept:]
+    if fewer:
+        vectors = x.T.double() @ vectors / values.clamp_min(1e-30).sqrt()
+    return mean.numpy(), vectors.float().contiguous().numpy()
 
 
 def projected(features: np.ndarray, mean: np.ndarray, directions: np.ndarray) -> np.ndarray:

@@ -137,7 +137,7 @@ def compare(
         screen.show_json(to_json(summary, kinds=False))
     else:
         draw_summary(screen, summary, page)
-    if summary.errors and summary.recommended is None:
+    if summary.errors and not summary.scores:
         what = f"all {plural(len(summary.errors), 'fit')} of {out} failed: {summary.errors[0].reason}"
         raise NothingFitted("all-failed", what, fix="mend that, and repeat the same command with --retry")
 
