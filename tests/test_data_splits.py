@@ -163,8 +163,8 @@ def test_describe_counts_everything():
     assert got.counts["test"].classes == {"a": counted[0], "b": counted[1], "c": counted[2]}
     assert got.duplicates.exact == 2 and got.duplicates.near == 1
     assert got.duplicates.across == 3 and got.duplicates.two_classes == 1
-    assert got.duplicates.examples.across[0] == ["0.png", "50.png"]
-    assert got.duplicates.examples.two_classes == [["2.png (c)", "52.png (a)"]]
+    assert got.duplicates.examples.across[0] == ("0.png", "50.png")
+    assert got.duplicates.examples.two_classes == (("2.png (c)", "52.png (a)"),)
     assert "1 images have two different labels" in got.warnings
     assert got.shape == (24, 24, 3) and len(got.fingerprint) == 64
     keys = "name source layout images labelled unlabelled classes shape size_rule counts sizes distinct_sizes modes"

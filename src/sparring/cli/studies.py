@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from ..errors import NothingFitted, UsageError, printable
-from ..files import new_file
+from ..files import atomic_file, new_file
 from ..records import to_json
 from ..words import percent, plural
 from .app import app, go_on, stem, studies, typed
 from .drawings import StudyLine, draw_description, draw_plan, draw_summary
+from .looked import look
 from .screen import Screen
 from .signals import Interrupted
 from .typed import (
@@ -341,9 +342,7 @@ def data(
         json: print JSON.
         quiet: print nothing but results.
     """
-    from ..data import contact_sheet, describe, load
-    from ..data.doubts import data_news
-    from ..images import save_png
+    from ..data import load
 
     screen = Screen(as_json=json, quiet=quiet, verbose=verbose)
     if plan and audit:
@@ -361,16 +360,18 @@ def data(
         return
     sheet = new_file(sheet or f"{stem(data)}-sheet.png", data=data, option="--sheet")
     with screen.progress("reading") as line:
-        images = read(progress=line.count)
-        line(0, None, "looking for duplicates")
-        found = describe(images)
-    save_png(sheet, contact_sheet(images), text={"Software": "sparring", "Title": f"contact sheet of {images.name}"})
+        found, picture, news = look(
+            data, options | {"group": group}, partial(read, progress=line.count),
+            partial(line, 0, None, "looking for duplicates"),
+        )  # fmt: skip
+    with atomic_file(sheet) as temporary:
+        temporary.write_bytes(picture)
     if json:
         screen.show_json(asdict(found) | {"contact_sheet": str(sheet)})
     else:
         draw_description(screen, found)
         if verbose:
-            screen.tell(data_news(images))
+            screen.tell(news)
         screen.line(f"\nContact sheet: {sheet}")
 
 

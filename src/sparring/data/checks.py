@@ -22,10 +22,10 @@ SIZES = 20  # the most frequent ones are listed
 class DuplicateExamples:
     """Origins of duplicates, by group; at most 20 groups of each kind and 5 images of a group."""
 
-    exact: list[list[str]]
-    near: list[list[str]]
-    across: list[list[str]]
-    two_classes: list[list[str]]
+    exact: tuple[tuple[str, ...], ...]
+    near: tuple[tuple[str, ...], ...]
+    across: tuple[tuple[str, ...], ...]
+    two_classes: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -123,8 +123,8 @@ def _count_duplicates(imageset: ImageSet) -> DuplicateSummary:
     across = [group for group in found.near if len(set(imageset.parts[list(group)].tolist())) > 1]
     near = [group for group in found.near if len({hashes[i] for i in group}) > 1]
 
-    def examples(groups: Iterable[tuple[int, ...]]) -> list[list[str]]:
-        return [[names[i] for i in group[:5]] for group, _ in zip(groups, range(EXAMPLES), strict=False)]
+    def examples(groups: Iterable[tuple[int, ...]]) -> tuple[tuple[str, ...], ...]:
+        return tuple(tuple(names[i] for i in group[:5]) for group, _ in zip(groups, range(EXAMPLES), strict=False))
 
     return DuplicateSummary(
         exact=sum(len(group) - 1 for group in found.exact),
@@ -135,14 +135,14 @@ def _count_duplicates(imageset: ImageSet) -> DuplicateSummary:
             exact=examples(found.exact),
             near=examples(near),
             across=examples(across),
-            two_classes=[with_classes(imageset, group[:5]) for group in clashes[:EXAMPLES]],
+            two_classes=tuple(with_classes(imageset, group[:5]) for group in clashes[:EXAMPLES]),
         ),
     )
 
 
-def with_classes(imageset: ImageSet, index: Iterable[int]) -> list[str]:
+def with_classes(imageset: ImageSet, index: Iterable[int]) -> tuple[str, ...]:
     """Return the origins of labelled images, with their classes."""
-    return [f"{imageset.origins[i]} ({imageset.classes[imageset.labels[i]]})" for i in index]
+    return tuple(f"{imageset.origins[i]} ({imageset.classes[imageset.labels[i]]})" for i in index)
 
 
 def require_classes(imageset: ImageSet) -> None:

@@ -1,7 +1,7 @@
 """Files that are whole or not there: atomic writes, durable lines, a lock on a folder, plain words for a full disk.
 
 reading    plain files, JSON, lines and arrays that may be damaged or a stranger's; writing: whole or not there
-places     where output may go
+places     where output may go; states: whether files are still those that they were
 """
 
 from .places import apart, cache_folder, folder_name, new_file, new_folder, ours, writable
@@ -21,6 +21,7 @@ from .reading import (
     refuse_links,
     sha256_of,
 )
+from .states import files_state
 from .writing import (
     PRIVATE,
     PRIVATE_FOLDER,
@@ -45,6 +46,7 @@ from .writing import (
 )
 
 __all__ = [
+    "files_state",
     "PRIVATE",
     "PRIVATE_FOLDER",
     "TEMPORARY",
