@@ -139,7 +139,8 @@ def test_where_nothing_beats_the_floor_nothing_was_learned():
         "Likely causes: the labels may not belong to the images: look at a few of each class; images of 16x16 pixels "
         "may be too small to show the difference; the classes may not differ in what the images show"
     )
-    assert [(step.kind, step.command) for step in advice.next] == [("data", "sparring data 'digits (embedded)'")]
+    look = "sparring data 'digits (embedded)'"
+    assert [(step.kind, step.command) for step in advice.next] == [("data", look), ("data", f"{look} --audit")]
     learned, _ = advise(summary({"majority": 0.70, "svm": 0.75}))
     assert learned.method == "svm"
     alone, _ = advise(summary({"majority": 0.70}))
@@ -271,6 +272,9 @@ def test_what_more_labels_would_bring():
         "label more images: twice as many (400) would bring about 2.5 points more (1.0 to 4.0), if errors fall as they "
         "did from 50 to 200 labels"
     )
+    nothing = replace(gain, gain=Interval(0.0, 0.0, 0.0004))
+    advice, _ = advise(summary({"svm": 0.80}, {"svm": 0.95}, more_labels=(nothing,)))
+    assert reasons(advice, "more labels")[0].endswith("from 80.0 % to 95.0 %; twice as many would hardly bring more")
     little = replace(gain, gain=Interval(0.002, 0.0, 0.01))
     assert advise(summary({"svm": 0.80}, {"svm": 0.95}, more_labels=(little,)))[0].next[0].kind == "mistakes"
     none = replace(gain, gain=Interval(0.0, 0.0, 0.0))

@@ -23,6 +23,7 @@ FEW_IMAGES = 30  # test images of a class below which its recall is rough
 INGREDIENT = {"pretraining": "pretraining", "features": "pretrained features instead of those"}  # in a verdict
 NAMED = 4  # methods that a verdict names one by one
 GUESSED = 0.01  # p of guessing, adjusted, up to which a method has surely learned something
+WORTH_SAYING = 0.001  # of accuracy, below which more labels would bring hardly anything
 SMALL_TEST = 200  # test images below which most differences cannot be seen
 
 
@@ -47,13 +48,15 @@ def advise(summary: Summary) -> tuple[Recommendation, str]:
     others = [s for s in advisor.scores if s is not advisor.chosen]
     floor = advisor.unbeaten_floor()
     if floor and (summary.test.images >= FEW_TESTED or advisor.chosen is floor):
-        check = NextStep("data", "check the labels: images of each class side by side", look_at(summary))
+        look = look_at(summary)
+        check = NextStep("data", "check the labels: images of each class side by side", look)
+        audit = NextStep("data", "look for wrong labels, odd images and copies", f"{look} --audit")
         advice = Recommendation(
             method=None,
             budget=None,
             sentence=f"Likely causes: {'; '.join(likely_causes(summary, budget))}",
             warnings=tuple(advisor.warnings()),
-            next=(check, *label_more(summary, advisor.chosen)),
+            next=(check, audit, *label_more(summary, advisor.chosen)),
         )
         return advice, nothing_learned(summary, floor)
     following = tuple(next_steps(summary, advisor.chosen))
@@ -286,6 +289,8 @@ class _Advisor:
         if row is None:
             return gain
         mean, lowest, highest = map(points, row.gain)
+        if row.gain.high < WORTH_SAYING:
+            return f"{gain}; twice as many would hardly bring more"
         return f"{gain}; at this pace twice as many would bring {mean} points more ({lowest} to {highest}; an estimate)"
 
     def elsewhere(self) -> Iterator[str]:
