@@ -117,16 +117,16 @@ def test_whatever_is_held_out_holds_out_whole_groups(name, monkeypatch):
     first = [np.flatnonzero(groups == group)[0] for group in groups]
     seen = []
 
-    class Spy(selection.StratifiedGroupKFold):
-        def split(self, X, y, groups):
-            for train, held in super().split(X, y, groups):
-                seen.append((y, groups, train, held))
-                yield train, held
+    def spied(labels, groups, *given):
+        folds = grouped_folds(labels, groups, *given)
+        seen.extend((labels, groups, train, held) for train, held in folds)
+        return folds
 
     def refused(*args, **kwargs):
         raise AssertionError("folds that part groups")
 
-    monkeypatch.setattr(selection, "StratifiedGroupKFold", Spy)
+    grouped_folds = selection.grouped_folds
+    monkeypatch.setattr(selection, "grouped_folds", spied)
     monkeypatch.setattr(selection, "StratifiedKFold", refused)
     estimator = make(name).fit(x, y, groups=groups)
     assert (seen or name not in LEARNERS) and "_groups" not in vars(estimator)

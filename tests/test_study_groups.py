@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from sparring.data import ImageSet, load
-from sparring.study import compare, summarise
+from sparring.study import compare, mistakes, summarise
 from sparring.study.plan import Study
 
 
@@ -22,7 +22,9 @@ def patients(count=30, images=8, seed=0) -> ImageSet:
     return ImageSet(pixels, coin.astype(np.int64), ("ill", "well"), origins, parts, "patients", groups=names)
 
 
-def test_of_thirty_planted_patients_no_leak_is_left(tmp_path):
+def test_of_thirty_planted_patients_no_leak_is_left(tmp_path, monkeypatch):
+    given, check = [], mistakes.check_labels
+    monkeypatch.setattr(mistakes, "check_labels", lambda *a, **k: given.append(k["groups"]) or check(*a, **k))
     images, asked = patients(), {"methods": ["svm"], "labels": [20], "repeats": 4, "jobs": 0, "model": False}
     leaking = compare(replace(images, groups=None), tmp_path / "a", test=0.4, **asked).scores[0].accuracy
     found = compare(images, tmp_path / "b", test=0.4, **asked)
@@ -35,6 +37,8 @@ def test_of_thirty_planted_patients_no_leak_is_left(tmp_path):
     assert definition.test.grouped is not None and len(definition.test.groups) == found.test.images
     assert "P1" not in (tmp_path / "b" / "study.json").read_text()  # groups may be people
     assert summarise(tmp_path / "b", images=images).scores == found.scores
+    assert [len(set(groups)) > 30 for groups in given] == [True, False, False]  # labels are checked by whole patients
+    assert len(set(given[1])) == found.data.groups.train
 
 
 def test_a_method_of_ones_own_gets_groups_where_it_takes_them(tmp_path):

@@ -73,7 +73,7 @@ def audit(
     progress(Progress("checks", 0, 3, "features of the images"))
     name, x = described(data.images, pretrained, choose_device(device), progress)
     progress(Progress("checks", 1, 3, "checking labels"))
-    checked = check_labels(x, data.labels, seed=seed)
+    checked = check_labels(x, data.labels, seed=seed, groups=data.clusters)
     progress(Progress("checks", 2, 3, "looking for odd images, copies and shortcuts"))
     grey = greys(data.images)
     seen = MeasuredImages(data, name, checked, unusual(x), grey, tuple(image_properties(data, grey)))
