@@ -3,8 +3,10 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from sparring.data import ImageSet, load
+from sparring.errors import DataError
 from sparring.study import compare, mistakes, summarise
 from sparring.study.plan import Study
 
@@ -39,6 +41,27 @@ def test_of_thirty_planted_patients_no_leak_is_left(tmp_path, monkeypatch):
     assert summarise(tmp_path / "b", images=images).scores == found.scores
     assert [len(set(groups)) > 30 for groups in given] == [True, False, False]  # labels are checked by whole patients
     assert len(set(given[1])) == found.data.groups.train
+
+
+def test_groups_that_were_given_as_values_are_kept_as_numbers(tmp_path):
+    """Going on, and the lists that need the images again, work without giving them once more."""
+    images = patients(12, 6)
+    np.savez(tmp_path / "p.npz", images=images.images, labels=images.labels)
+    path, asked = tmp_path / "p.npz", {"methods": ["majority"], "labels": [5], "jobs": 0, "model": False}
+    first = compare(path, tmp_path / "a", group=images.groups, repeats=1, **asked)
+    kept = (tmp_path / "a" / "study.json").read_text()
+    assert "P1" not in kept and first.data.groups is not None and first.suspects is not None
+    (tmp_path / "a" / "mistakes.json").unlink()
+    assert summarise(tmp_path / "a").files == first.files and (tmp_path / "a" / "mistakes.json").exists()
+    renamed = [f"Q{name}" for name in images.groups.tolist()]
+    for group, repeats in ((None, 2), (renamed, 3)):
+        found = compare(path, tmp_path / "a", group=group, repeats=repeats, **asked)
+        assert found.scores[0].n == repeats and found.test == replace(first.test, looks=found.test.looks)
+        assert found.scores[0].accuracy.each[:1] == first.scores[0].accuracy.each
+    joined = np.where(images.groups == "P1", "P0", images.groups)
+    for group, words in ((joined, "12 groups then, 11 groups now"), ("none", "12 groups then, none now")):
+        with pytest.raises(DataError, match=f"in other groups: {words}.*give the same groups"):
+            compare(path, tmp_path / "a", group=group, repeats=3, **asked)
 
 
 def test_a_method_of_ones_own_gets_groups_where_it_takes_them(tmp_path):
