@@ -3,6 +3,7 @@
 import csv
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,8 +13,9 @@ from sparring import load
 from sparring.cli import main
 from sparring.errors import FileFormatError, UsageError
 from sparring.reporting.audit_page import write_audit_page
+from sparring.stats import fisher_p
 from sparring.study.audit import Audit, audit
-from sparring.study.audit.auditing import shortcut_words, summary_lines, weak_groups
+from sparring.study.audit.auditing import less_p, shortcut_words, summary_lines, weak_groups
 from sparring.study.audit.findings import KINDS
 from sparring.study.audit.label_errors import check_labels, margins
 from sparring.study.audit.pictures import spreads, unusual
@@ -267,8 +269,6 @@ def test_a_class_of_two_patients_is_not_checked():
 
 
 def test_a_class_that_is_often_missed_is_a_weak_group(found, folder):
-    from types import SimpleNamespace
-
     images = load(str(folder))
     said = images.labels.copy()
     said[:25] = 1 - said[:25]
@@ -277,4 +277,25 @@ def test_a_class_that_is_often_missed_is_a_weak_group(found, folder):
     assert [w.group for w in weak] == ["class across"]
     assert (weak[0].images, weak[0].others) == (60, 1.0)
     said[:] = images.labels
+    assert not list(weak_groups(seen))  # pyright: ignore[reportArgumentType]
+
+
+def test_a_class_that_some_patients_make_look_weak_is_not_named():
+    """Whole patients are told or missed: of few patients a class is missed more often by chance."""
+    rng, found = np.random.default_rng(0), np.zeros((300, 2), bool)
+    who = np.repeat(np.arange(16), 20)
+    for row in found:
+        right, here = (rng.random(16) < 0.6)[who], who < 8
+        row[:] = less_p(right, here, who) <= 0.05, fisher_p(right[here], right[~here]) <= 0.05
+    assert found[:, 0].mean() <= 0.08 and found[:, 1].mean() > 0.25
+    worse = np.where(who < 8, rng.random(320) < 0.4, rng.random(320) < 0.9)
+    assert less_p(worse, who < 8, who) < 0.001 < 0.9 < less_p(worse, who >= 8, who)
+    assert less_p(worse, who < 1, who) == 1
+
+
+def test_weak_groups_are_judged_by_whole_patients(folder):
+    images = load(str(folder))
+    said, who = images.labels.copy(), np.array([f"P{i % 60 // 30}{label}" for i, label in enumerate(images.labels)])
+    said[:25] = 1 - said[:25]  # most of one patient
+    seen = SimpleNamespace(images=replace(images, groups=who), checked=SimpleNamespace(said=said), properties=())
     assert not list(weak_groups(seen))  # pyright: ignore[reportArgumentType]

@@ -21,6 +21,7 @@ from sparring.classifiers.selection import (
     choose,
     choose_in_turn,
     fit_temperature,
+    mean_and_error,
     stratified_folds,
     subset,
     within_error,
@@ -76,6 +77,18 @@ def test_folds_of_groups_are_whole_even_and_learn_every_class():
     two = stratified_folds(np.repeat([0, 1], [4, 20]), 0, 5, np.repeat(np.arange(12), 2))
     assert len(two) == 5 and all(len(set(np.repeat([0, 1], [4, 20])[train])) == 2 for train, _ in two)
     assert stratified_folds(np.array([0, 0, 1, 1]), 0, 5, np.array([1, 1, 2, 3])) == []
+
+
+def test_the_standard_error_of_groups_is_that_of_their_sums():
+    rng = np.random.default_rng(0)
+    values, weight = rng.normal(0, 1, 30), rng.random(30)
+    weight /= weight.sum()
+    alone = mean_and_error(values, weight)
+    assert alone[1] == pytest.approx(np.sqrt((weight**2 * (values - alone[0]) ** 2).sum()))
+    copies = mean_and_error(np.repeat(values, 4), np.repeat(weight, 4) / 4, np.repeat(np.arange(30), 4))
+    assert copies == pytest.approx(alone)
+    assert not within_error(np.repeat(values + 1, 50), np.full(1500, 1 / 1500), 6)
+    assert within_error(np.repeat(values + 1, 50), np.full(1500, 1 / 1500), 6, np.repeat(np.arange(30), 50))
 
 
 def test_subset_keeps_shares_and_rare_classes():

@@ -128,7 +128,8 @@ def choose(
         shown = list(setting) if isinstance(setting, tuple) else setting
         table.append(TriedSettings(shown, round(loss, 4), round(accuracy, 4)))
     least = min((losses for _, _, losses, _ in found), key=lambda losses: (weight * losses).sum())
-    setting, best, _, accuracy = next(row for row in found if within_error(row[2] - least, weight))
+    held = groups_at(groups, order)
+    setting, best, _, accuracy = next(row for row in found if within_error(row[2] - least, weight, groups=held))
     return Choice(setting, best, CrossValidation(accuracy, tuple(table)))
 
 
@@ -162,10 +163,22 @@ def choose_in_turn(
     return Choice(last.settings, last.temperature, CrossValidation(last.measured.accuracy, table))
 
 
-def within_error(excess: np.ndarray, weight: np.ndarray, near: float = NEAR) -> bool:
+def mean_and_error(values: np.ndarray, weight: np.ndarray, groups: np.ndarray | None = None) -> tuple[float, float]:
+    """Return the weighted mean of values [N] and its standard error; weights [N] sum to 1.
+
+    groups [N]: images of equal ones are not independent, so their deviations are added up before they are squared.
+    """
+    mean = float((weight * values).sum())
+    parts = weight * (values - mean)
+    if groups is not None:
+        parts = np.bincount(np.unique(groups, return_inverse=True)[1], parts)
+    return mean, float(np.sqrt((parts**2).sum()))
+
+
+def within_error(excess: np.ndarray, weight: np.ndarray, near: float = NEAR, groups: np.ndarray | None = None) -> bool:
     """Return whether the weighted mean of an excess [N] is within `near` standard errors of zero."""
-    mean = (weight * excess).sum()
-    return bool(mean <= near * np.sqrt((weight**2 * (excess - mean) ** 2).sum()) + 1e-12)
+    mean, error = mean_and_error(excess, weight, groups)
+    return mean <= near * error + 1e-12
 
 
 def class_weights(labels: np.ndarray) -> np.ndarray:
