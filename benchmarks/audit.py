@@ -111,7 +111,7 @@ def for_cleanlab(folder: Path, faults: dict[str, str], file: Path) -> None:
 
     images = load(str(folder))
     x = described(images.images, "efficientnet-lite0", "cpu")[1]
-    proba = held_out_probabilities(x, images.labels)
+    proba = held_out_probabilities(x, images.labels, groups=images.clusters)
     what = [faults.get(Path(origin).name, "") for origin in images.origins]
     np.savez(file, x=x, labels=images.labels, proba=proba, faults=np.array(what))
 

@@ -3,7 +3,7 @@
 Whether an image is named rightly is a probit model: how hard the patient, the image and the label draw are, for every
 method and for each of two equal ones, and chance. New patients, images and draws are drawn for each study.
 
-    python benchmarks/groups.py [--studies 2000]
+    python benchmarks/groups.py [--studies 2000] [--seed 0]
 """
 
 import argparse
@@ -54,9 +54,9 @@ def study(kind: Kind, random: np.random.Generator) -> tuple[np.ndarray, np.ndarr
     return latent + np.stack(own)[:, None] + chance > 0, groups
 
 
-def checked(kind: Kind, studies: int) -> tuple[float, ...]:
+def checked(kind: Kind, studies: int, seed: int) -> tuple[float, ...]:
     """Return the coverage of accuracy and difference with groups, and the same by the formula for single images."""
-    random, held = np.random.default_rng(0), np.zeros((studies, 4))
+    random, held = np.random.default_rng([seed, KINDS.index(kind)]), np.zeros((studies, 4))
     for row in held:
         right, groups = study(kind, random)
         for place, given in ((0, groups), (2, None)):
@@ -69,13 +69,14 @@ def checked(kind: Kind, studies: int) -> tuple[float, ...]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--studies", type=int, default=2000)
-    studies = parser.parse_args().studies
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
     print(
         "| groups | images each | patient | accuracy | its interval | of a difference | as single images | difference |"
     )
     print("|---|---|---|---|---|---|---|---|")
     for kind in KINDS:
-        found = checked(kind, studies)
+        found = checked(kind, options.studies, options.seed)
         shown = " | ".join(f"{100 * share:.1f} %" for share in found)
         each = f"{kind.images}{', uneven' if kind.uneven else ''}"
         print(f"| {kind.groups} | {each} | {kind.patient:g} | {kind.accuracy:g} | {shown} |", flush=True)

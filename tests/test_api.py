@@ -2,12 +2,14 @@
 
 import inspect
 import re
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import pytest
 
 import sparring
 from sparring.cli.commands import app
+from sparring.cli.reading import Reading, ReadingGroups
 
 FROZEN = Path(__file__).with_name("api.txt")
 VERBS = ("load", "describe", "compare", "fit", "classify", "train", "sample", "translate", "judge", "report")
@@ -63,9 +65,27 @@ ONLY_PYTHON = {"progress", "command", "model", "monitor", "names", "budgets", "a
 PLACED = {"data", "source", "model", "images", "real", "fakes", "run", "of", "folder", "run_or_model", "count", "n"}
 
 
+def typed_options(command: str):
+    """Names of the options of a command; a record stands for its fields."""
+    for parameter in inspect.signature(app[command].default_command).parameters.values():
+        kind = parameter.default.__class__
+        yield from (f.name for f in fields(kind)) if is_dataclass(kind) else (parameter.name,)
+
+
+@pytest.mark.parametrize("name", ["compare", "fit", "train", "judge", "data", "audit", "describe"])
+def test_what_reads_labelled_images_takes_the_same_options_everywhere(name):
+    """`audit` and `describe` are `data` on the command line."""
+    reads = {f.name for f in fields(ReadingGroups if name == "judge" else Reading)}
+    assert {"size", "table", "label", "group", "follow_links"} <= reads
+    if name not in ("audit", "describe"):
+        assert reads <= set(typed_options(name))
+    if name != "data":
+        assert reads <= set(inspect.signature(getattr(sparring, name)).parameters)
+
+
 @pytest.mark.parametrize("name", ["compare", "fit", "classify", "train", "sample", "translate", "judge", "report"])
 def test_options_have_the_same_names_in_python_and_on_the_command_line(name):
-    command = set(inspect.signature(app[name].default_command).parameters)
+    command = set(typed_options(name))
     function = set(inspect.signature(getattr(sparring, name)).parameters)
     assert command - function <= ONLY_TYPED | PLACED, f"only on the command line: {command - function}"
     assert function - command <= ONLY_PYTHON | PLACED | {"trust_code"}, f"only in Python: {function - command}"

@@ -2,6 +2,8 @@
 
 import csv
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,8 +15,9 @@ from sparring.data.properties import Property, greys, image_properties
 from sparring.data.shortcuts import class_shortcuts, ranges, shortcut_words
 from sparring.errors import FileFormatError, UsageError
 from sparring.reporting.audit_page import write_audit_page
+from sparring.stats import fisher_p
 from sparring.study.audit import Audit, audit
-from sparring.study.audit.auditing import summary_lines, weak_groups
+from sparring.study.audit.auditing import less_p, summary_lines, weak_groups
 from sparring.study.audit.findings import KINDS
 from sparring.study.audit.label_errors import check_labels, margins
 from sparring.study.audit.pictures import spreads, unusual
@@ -221,9 +224,53 @@ def test_every_checked_label_has_a_margin():
     assert (checked.said[labels >= 0] == labels[labels >= 0]).mean() == pytest.approx(checked.agreed)
 
 
-def test_a_class_that_is_often_missed_is_a_weak_group(found, folder):
-    from types import SimpleNamespace
+def patients(*, patient=4.0, seed=0):
+    """Features of 40 patients, 6 images each, who look more like themselves than like their class; of 4 every label is
+    wrong. Returns features, labels, patients, and which labels are wrong."""
+    rng = np.random.default_rng(seed)
+    who = np.repeat(np.arange(40), 6)
+    true, wrong = who % 2, who < 4
+    x = rng.normal(0, patient, (40, 64))[who] + rng.normal(0, 0.3, (240, 64))
+    x[:, :4] = 8.0 * (2 * true - 1)[:, None] + rng.normal(0, 0.3, (240, 4))
+    return (x / 100).astype(np.float32), np.where(wrong, 1 - true, true), who, wrong
 
+
+def test_wrong_labels_of_a_patient_are_found_where_no_other_image_of_the_patient_was_seen():
+    x, labels, who, wrong = patients()
+    alone, grouped = (check_labels(x, labels, groups=g).errors.index for g in (None, who))
+    assert wrong[grouped].all() and len(grouped) == 24
+    assert len(alone) < 6
+
+
+def test_near_duplicates_and_groups_are_held_out_together(monkeypatch):
+    from sparring.classifiers import selection
+
+    rng = np.random.default_rng(0)
+    pixels = np.stack([picture(rng, k % 2) for k in range(40)])
+    pixels = np.repeat(pixels, 2, 0)
+    pixels[1::2] = np.clip(pixels[1::2].astype(int) + 4, 0, 255)
+    images = load((pixels, np.repeat(np.arange(40) % 2, 2)))
+    assert len(images.duplicates.near) == 40
+    patient = np.array([f"P{i // 4}" for i in range(80)])
+    seen, folds = [], selection.stratified_folds
+    monkeypatch.setattr(selection, "stratified_folds", lambda *given: seen.append(folds(*given)) or seen[-1])
+    for groups in (None, patient):
+        whole = replace(images, groups=groups)
+        audit(whole, pretrained="none")
+        for train, held in seen[-1]:
+            assert not set(whole.clusters[train]) & set(whole.clusters[held])
+    assert len(seen) == 2 and len(seen[0]) == len(seen[1]) == 5
+
+
+def test_a_class_of_two_patients_is_not_checked():
+    x, labels, who, _ = patients()
+    few = check_labels(x, np.where(np.isin(who, (5, 7, 9)) | (labels == 0), labels, -1), groups=who)
+    assert few.checked > 100 and few.left_out == ()
+    few = check_labels(x, np.where(np.isin(who, (5, 7)), 2, labels), groups=who)
+    assert few.left_out == (2,) and few.checked == 228
+
+
+def test_a_class_that_is_often_missed_is_a_weak_group(found, folder):
     images = load(str(folder))
     said = images.labels.copy()
     said[:25] = 1 - said[:25]
@@ -232,4 +279,25 @@ def test_a_class_that_is_often_missed_is_a_weak_group(found, folder):
     assert [w.group for w in weak] == ["class across"]
     assert (weak[0].images, weak[0].others) == (60, 1.0)
     said[:] = images.labels
+    assert not list(weak_groups(seen))  # pyright: ignore[reportArgumentType]
+
+
+def test_a_class_that_some_patients_make_look_weak_is_not_named():
+    """Whole patients are told or missed: of few patients a class is missed more often by chance."""
+    rng, found = np.random.default_rng(0), np.zeros((300, 2), bool)
+    who = np.repeat(np.arange(16), 20)
+    for row in found:
+        right, here = (rng.random(16) < 0.6)[who], who < 8
+        row[:] = less_p(right, here, who) <= 0.05, fisher_p(right[here], right[~here]) <= 0.05
+    assert found[:, 0].mean() <= 0.08 and found[:, 1].mean() > 0.25
+    worse = np.where(who < 8, rng.random(320) < 0.4, rng.random(320) < 0.9)
+    assert less_p(worse, who < 8, who) < 0.001 < 0.9 < less_p(worse, who >= 8, who)
+    assert less_p(worse, who < 1, who) == 1
+
+
+def test_weak_groups_are_judged_by_whole_patients(folder):
+    images = load(str(folder))
+    said, who = images.labels.copy(), np.array([f"P{i % 60 // 30}{label}" for i, label in enumerate(images.labels)])
+    said[:25] = 1 - said[:25]  # most of one patient
+    seen = SimpleNamespace(images=replace(images, groups=who), checked=SimpleNamespace(said=said), properties=())
     assert not list(weak_groups(seen))  # pyright: ignore[reportArgumentType]

@@ -16,7 +16,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
 from toys import striped
 
-from sparring.classifiers import METHODS, load_model, save_model, selection
+from sparring.classifiers import METHODS, load_model, looks, save_model, selection
 from sparring.classifiers.fit_record import FitRecord
 from sparring.data import load
 from sparring.errors import DataError
@@ -117,16 +117,16 @@ def test_whatever_is_held_out_holds_out_whole_groups(name, monkeypatch):
     first = [np.flatnonzero(groups == group)[0] for group in groups]
     seen = []
 
-    class Spy(selection.StratifiedGroupKFold):
-        def split(self, X, y, groups):
-            for train, held in super().split(X, y, groups):
-                seen.append((y, groups, train, held))
-                yield train, held
+    def spied(labels, groups, *given):
+        folds = grouped_folds(labels, groups, *given)
+        seen.extend((labels, groups, train, held) for train, held in folds)
+        return folds
 
     def refused(*args, **kwargs):
         raise AssertionError("folds that part groups")
 
-    monkeypatch.setattr(selection, "StratifiedGroupKFold", Spy)
+    grouped_folds = selection.grouped_folds
+    monkeypatch.setattr(selection, "grouped_folds", spied)
     monkeypatch.setattr(selection, "StratifiedKFold", refused)
     estimator = make(name).fit(x, y, groups=groups)
     assert (seen or name not in LEARNERS) and "_groups" not in vars(estimator)
@@ -134,6 +134,23 @@ def test_whatever_is_held_out_holds_out_whole_groups(name, monkeypatch):
         assert (true[given] == labels).all() and set(given) <= set(first)
         assert not set(given[train]) & set(given[held])
         assert len(set(labels[train])) == 3
+
+
+def test_standard_errors_that_choose_are_those_of_groups(monkeypatch):
+    x, y, true = data()
+    groups, seen = np.array([f"{k}-{i % 4}" for i, k in enumerate(true)]), []
+
+    def spied(values, weight, groups=None):
+        seen.append(groups)
+        return measured(values, weight, groups)
+
+    measured = selection.mean_and_error
+    for module in (selection, looks):
+        monkeypatch.setattr(module, "mean_and_error", spied)
+    for name, settings in (("svm", {}), ("ensemble", {"members": "svm,logistic"})):
+        make(name, **settings).fit(x, y, groups=groups)
+    looks.look_for(x, y, groups=groups)
+    assert len(seen) > 10 and all(given is not None for given in seen)
 
 
 def test_groups_come_with_an_image_set_and_count_for_more_unlabelled_images():

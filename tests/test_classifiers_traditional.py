@@ -22,6 +22,7 @@ from sparring.classifiers.selection import (
     choose,
     choose_in_turn,
     fit_temperature,
+    mean_and_error,
     stratified_folds,
     subset,
     within_error,
@@ -59,6 +60,36 @@ def test_folds_have_every_class_and_end_where_a_class_has_one_label():
     for train, held in split:
         assert set(labels[train]) == set(labels[held]) == {0, 1, 2} and not set(train) & set(held)
     assert stratified_folds(np.array([0, 0, 1]), 0) == []
+
+
+def test_folds_of_groups_are_whole_even_and_learn_every_class():
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        groups = rng.permutation(np.repeat(np.arange(40), rng.integers(1, 8, 40)))
+        labels = np.where(rng.random(len(groups)) < 0.9, groups % 3, rng.integers(0, 3, len(groups)))
+        folds = stratified_folds(labels, seed, 5, groups)
+        assert sorted(np.concatenate([held for _, held in folds])) == list(range(len(groups)))
+        for train, held in folds:
+            assert not set(groups[train]) & set(groups[held]) and len(train) + len(held) == len(groups)
+        counts = np.array([np.bincount(labels[held], minlength=3) for _, held in folds])
+        assert np.ptp(counts, axis=0).max() <= 7
+        assert all((a == c).all() and (b == d).all() for (a, b), (c, d) in
+                   zip(folds, stratified_folds(labels, seed, 5, groups), strict=True))  # fmt: skip
+    two = stratified_folds(np.repeat([0, 1], [4, 20]), 0, 5, np.repeat(np.arange(12), 2))
+    assert len(two) == 5 and all(len(set(np.repeat([0, 1], [4, 20])[train])) == 2 for train, _ in two)
+    assert stratified_folds(np.array([0, 0, 1, 1]), 0, 5, np.array([1, 1, 2, 3])) == []
+
+
+def test_the_standard_error_of_groups_is_that_of_their_sums():
+    rng = np.random.default_rng(0)
+    values, weight = rng.normal(0, 1, 30), rng.random(30)
+    weight /= weight.sum()
+    alone = mean_and_error(values, weight)
+    assert alone[1] == pytest.approx(np.sqrt((weight**2 * (values - alone[0]) ** 2).sum()))
+    copies = mean_and_error(np.repeat(values, 4), np.repeat(weight, 4) / 4, np.repeat(np.arange(30), 4))
+    assert copies == pytest.approx(alone)
+    assert not within_error(np.repeat(values + 1, 50), np.full(1500, 1 / 1500), 6)
+    assert within_error(np.repeat(values + 1, 50), np.full(1500, 1 / 1500), 6, np.repeat(np.arange(30), 50))
 
 
 def test_subset_keeps_shares_and_rare_classes():

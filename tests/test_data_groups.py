@@ -95,6 +95,60 @@ def test_of_two_columns_the_one_that_holds_the_other_is_named(tmp_path):
     assert len(said) == 1 and "--group patient " in said[0]
 
 
+PATIENTS = [(f"{'cat' if i < 20 else 'dog'}/{i}.png", f"P{i // 4}") for i in range(40)]  # beside class folders
+
+
+@pytest.mark.parametrize("around", ["", "photos/"])
+@pytest.mark.parametrize("parts", ["", "train/", "no part/"])
+def test_a_table_of_groups_beside_class_folders_is_read(tmp_path, around, parts):
+    """With the path of each image from the top, by its bare name, or with the table in the folder of the classes."""
+    rows = [(f"{around}{parts if parts != 'no part/' else ''}{path}", who) for path, who in PATIENTS]
+    if parts == "train/":
+        rows += [(f"{around}test/{kind}/{kind}{i}.png", f"Q{i // 2}") for kind in ("cat", "dog") for i in range(6)]
+    top = with_table(tmp_path / "t", ("image", "patient_id"), rows, name="patients.csv")
+    if parts == "no part/":
+        rows = [(path.rpartition("/")[2], who) for path, who in rows]
+        (top / "patients.csv").unlink()
+        with (top / around / "patients.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([("image", "patient_id"), *rows])
+    plain = load(top)
+    assert plain.classes == ("cat", "dog") and plain.groups is None
+    assert any("column patient_id of patients.csv has" in said for said in plain.notes.warnings)
+    images = load(top, group="Patient_id")
+    assert images.classes == ("cat", "dog") and (images.labels == plain.labels).all()
+    who = {path.rpartition("/")[2]: name for path, name in rows}
+    assert images.groups.tolist() == [who[origin.rpartition("/")[2]] for origin in images.origins]
+    said = images.notes.warnings
+    assert any(line.startswith("patients.csv has no column of labels: only its groups") for line in said)
+    assert not any("was not used" in line for line in said)
+    if parts == "train/":
+        assert {*images.parts} == {"train", "test"}
+    assert load(top, group="none").groups is None
+    with pytest.raises(UsageError, match=r"patients.csv has no column 'patient', did you mean patient_id"):
+        load(top, group="patient")
+
+
+def test_a_table_of_groups_elsewhere_and_one_beside_a_table_of_labels(tmp_path):
+    top = with_table(tmp_path / "t", ("file", "patient"), PATIENTS, name="p.csv")
+    elsewhere = (top / "p.csv").rename(tmp_path / "p.csv")
+    images = load(top, table=elsewhere, group="patient")
+    assert images.classes == ("cat", "dog") and images.groups.tolist() == [dict(PATIENTS)[o] for o in images.origins]
+    flat = with_table(tmp_path / "flat", ("file", "label"), [row[:2] for row in ROWS])
+    with (flat / "who.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("file", "slide", "note"), *((row[0], row[2], "") for row in ROWS)])
+    images = load(flat, group="slide")
+    assert images.classes == ("ill", "well") and images.notes.layout == "images and a table of labels, who.csv"
+    assert images.groups.tolist() == [f"P{int(origin[:-4]) // 4}" for origin in images.origins]
+
+
+def test_groups_for_some_images_only_leave_the_others_on_their_own(tmp_path):
+    top = with_table(tmp_path / "t", ("file", "patient"), PATIENTS, name="p.csv")
+    lines = (top / "p.csv").read_text().splitlines()
+    (top / "p.csv").write_text("\n".join(lines[:21]))
+    images = load(top, group="patient")
+    assert sum(images.groups == "") == 20 and images.groups[0] == "P0"
+
+
 def test_folders_below_classes_are_groups(tmp_path):
     paths = [f"{'ill' if p % 2 else 'well'}/P{p:02d}/{i}.png" for p in range(6) for i in range(3)]
     top = write_images(tmp_path / "t", paths)
@@ -185,6 +239,7 @@ def test_groups_go_with_images():
     assert images.clusters.tolist() == [0, 0, 2, 3]
     other = grouped([0, 0, 1, 1], ["p", "p", "q", "q"])
     assert len({images.fingerprint, other.fingerprint, grouped([0, 0, 1, 1], None).fingerprint}) == 3
+    assert images.fingerprint == grouped([0, 0, 1, 1], ["r", "r", "s", "t"]).fingerprint
 
 
 def test_near_duplicates_join_groups():

@@ -4,6 +4,7 @@ import importlib
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -104,6 +105,55 @@ def test_without_one_the_extractor_gets_one_half_and_the_fakes_the_other():
     assert sorted(reals.train.origins + reals.test.origins) == sorted(f"s0[{i}]" for i in range(241))
     assert inputs.read_real(images(241), most=1000).test.origins == reals.test.origins
     assert inputs.read_real(images(241), most=1000, seed=1).test.origins != reals.test.origins
+
+
+def patients(count=240, *, each=6, **kwargs) -> ImageSet:
+    """Images of patients, `each` one after the other."""
+    return replace(images(count, **kwargs), groups=np.array([f"P{i // each}" for i in range(count)]))
+
+
+def test_no_group_is_on_both_sides_of_a_half():
+    for seed in range(5):
+        reals = inputs.read_real(patients(), most=1000, seed=seed)
+        assert (len(reals.train), len(reals.test)) == (120, 120)
+        assert not {*reals.train.groups} & {*reals.test.groups}
+    assert "one half of the groups" in reals.how and "intervals count images, not groups" in reals.how
+    choosing, reporting = split_real(reals, 0.5, 0)
+    assert (len(choosing.test), len(reporting)) == (60, 60)
+    assert not {*choosing.test.groups} & {*reporting.groups}
+    assert len(reals.all) == 240
+    with pytest.raises(DataError, match="all images of toys are of one group: they cannot be halved"):
+        inputs.read_real(patients(each=500), most=1000)
+
+
+def test_images_of_a_group_that_training_has_are_not_compared_with():
+    parts = np.where(np.arange(240) < 123, "train", "test")  # three images of P20 are on either side
+    reals = inputs.read_real(patients(parts=parts), most=1000)
+    assert len(reals.test) == 114 and not {*reals.train.groups} & {*reals.test.groups}
+    assert "3 more that equal a training image, or are of the group of one, were left out" in reals.how
+    other = patients(60, seed=3)
+    late = replace(other, groups=np.array([f"P{38 + i // 6}" for i in range(60)]))
+    assert len(inputs.read_real(patients(), held_out=late, most=1000).test) == 48
+    with pytest.raises(UsageError, match="all 60 held-out images are among .* or of a group of these.*--group none"):
+        inputs.read_real(patients(), held_out=other, most=1000)
+    asked = inputs.read_real(patients(), held_out=other, group="none", most=1000)
+    assert len(asked.test) == 60 and "groups" not in asked.how
+
+
+def test_the_columns_of_labels_and_of_groups_of_real_images_are_named(tmp_path, capsys):
+    (real, fake), names = map(Path, folders(tmp_path)), ["file,kind,label,who"]
+    names += [f"{path.name},{'ab'[i % 2]},{'cd'[i % 2]},P{i // 4}" for i, path in enumerate(sorted(real.iterdir()))]
+    (real / "labels.csv").write_text("\n".join(names))
+    reals = inputs.read_real(real, label="kind", group="who", most=1000)
+    assert reals.classes == ("a", "b") and not {*reals.train.groups} & {*reals.test.groups}
+    elsewhere = (real / "labels.csv").rename(tmp_path / "elsewhere.csv")
+    assert inputs.read_real(real, table=elsewhere, most=1000).classes == ("c", "d")
+    asked = ["--table", str(elsewhere), "--label", "kind", "--metrics", "kernel", "--features", "pixels", "--json"]
+    assert main(["judge", str(real), str(fake), "--group", "who", *asked]) == 0
+    assert "one half of the groups" in json.loads(capsys.readouterr().out)["protocol"]["real"]["how"]
+    assert main(["judge", str(real), str(fake), "--group", "whom", *asked]) == 2
+    assert main(["train", str(real), "--table", str(elsewhere), "--group", "whom", "--out", str(tmp_path / "run")]) == 2
+    assert capsys.readouterr().err.count("no column 'whom', did you mean who?") == 2
 
 
 def test_images_that_were_held_out_are_compared_with_and_the_rest_is_seen():

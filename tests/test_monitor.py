@@ -527,6 +527,10 @@ def test_some_images_are_kept_from_training():
     ours, held = parted(imageset, 55, seed=0)
     assert len(ours) == 1045 and len(held) == 55 and not set(ours.origins) & set(held.origins)
     assert held.origins == parted(imageset, 55, seed=0)[1].origins != parted(imageset, 55, seed=1)[1].origins
+    who = np.array([f"P{i % 100}" for i in range(1100)])
+    ours, held = parted(replace(imageset, groups=who), 55, seed=0)
+    assert len(held) == 55 and len({*held.groups}) == 5 and not {*ours.groups} & {*held.groups}
+    assert parted(replace(imageset, groups=np.full(1100, "P1")), 55, seed=0)[1] is None
     few = replace(imageset, labels=np.where(np.arange(1100) < 60, imageset.labels, -1))
     assert (parted(few, 52, seed=0)[1].labels == -1).all()
 

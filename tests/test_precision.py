@@ -15,14 +15,21 @@ from sparring.cli import main
 from sparring.data import split
 from sparring.errors import UsageError
 from sparring.study import precision
-from sparring.study.precision import DRAW, HARD, OWN, OWN_DRAW, POWER, plan_study
+from sparring.study.precision import DRAW, HARD, IN_GROUP, OWN, OWN_DRAW, POWER, plan_study
 
 
-def simulated(rng, a: float, b: float, *, repeats: int, images: int):
+def simulated(rng, a: float, b: float, *, repeats: int, images: int, groups: np.ndarray | None = None):
     """What two methods of these expected accuracies get right, bool [R,T] each, by the model that the plan assumes."""
-    hard, draw = rng.normal(0, math.sqrt(HARD), images), rng.normal(0, math.sqrt(DRAW), (repeats, 1))
+
+    def of_images(variance: float) -> np.ndarray:
+        if groups is None:
+            return rng.normal(0, math.sqrt(variance), images)
+        shared = rng.normal(0, math.sqrt(variance * IN_GROUP), groups.max() + 1)[groups]
+        return shared + rng.normal(0, math.sqrt(variance * (1 - IN_GROUP)), images)
+
+    hard, draw = of_images(HARD), rng.normal(0, math.sqrt(DRAW), (repeats, 1))
     for accuracy in (a, b):
-        own, own_draw = rng.normal(0, math.sqrt(OWN), images), rng.normal(0, math.sqrt(OWN_DRAW), (repeats, 1))
+        own, own_draw = of_images(OWN), rng.normal(0, math.sqrt(OWN_DRAW), (repeats, 1))
         chance = rng.normal(0, math.sqrt(1 - HARD - OWN - DRAW - OWN_DRAW), (repeats, images))
         yield scipy_stats.norm.ppf(accuracy) + hard + draw + own + own_draw + chance > 0
 
@@ -61,6 +68,69 @@ def test_the_stated_difference_is_found_in_80_of_100_studies(accuracy, images):
         (found,) = stats.with_verdicts([stats.paired_test(*pair)])
         better.append(found.verdict == "better")
     assert POWER - 0.035 <= np.mean(better) <= POWER + 0.065  # near 1 shares are skewed, and a little more is found
+
+
+SIZES = np.array([2, 4, 6, 8, 10] * 6)  # of groups
+
+
+def test_the_moments_of_groups_are_those_of_simulated_studies():
+    groups, rng = np.repeat(np.arange(30), SIZES), np.random.default_rng(1)
+    together, means, told, dfs = float((SIZES**2).sum() / SIZES.sum()), [], [], []
+    for _ in range(2000):
+        a, b = simulated(rng, 0.88, 0.82, repeats=6, images=180, groups=groups)
+        d = np.asarray(a, float) - b
+        means.append(d.mean())
+        found = stats.spread_of(d, (1.0, -1.0), groups).variance()
+        told.append(found.variance)
+        dfs.append(found.df)
+    expected = precision.difference_moments(0.88, 0.82, repeats=6, images=180, together=together)
+    alone = precision.difference_moments(0.88, 0.82, repeats=6, images=180)
+    assert np.var(means) == pytest.approx(expected.variance, rel=0.1) and expected.variance > 1.2 * alone.variance
+    assert np.mean(told) == pytest.approx(expected.told.variance, rel=0.1)
+    assert np.median(dfs) == pytest.approx(expected.told.df, rel=0.2)
+
+
+@pytest.mark.parametrize("accuracy", [0.7, 0.9])
+def test_the_stated_difference_is_found_in_80_of_100_studies_of_groups(accuracy):
+    groups, rng, better = np.repeat(np.arange(60), np.tile(SIZES, 2)), np.random.default_rng(2), []
+    size = {"repeats": 6, "images": 360}
+    difference = precision.detectable(accuracy, **size, together=float((SIZES**2).sum() / SIZES.sum()))
+    for _ in range(500):
+        pair = simulated(rng, accuracy + difference / 2, accuracy - difference / 2, **size, groups=groups)
+        (found,) = stats.with_verdicts([stats.paired_test(*pair, groups=groups)])
+        better.append(found.verdict == "better")
+    assert POWER - 0.06 <= np.mean(better) <= POWER + 0.08
+    assert difference > 1.1 * precision.detectable(accuracy, **size)
+
+
+def test_needed_groups_give_the_interval_that_is_promised():
+    """Of the model's own studies, without label draws."""
+    images = precision.images_needed(0.8, 0.05, together=6.0)
+    groups, rng = np.arange(images) // 6, np.random.default_rng(3)
+    shared = rng.normal(0, math.sqrt(0.25), (300, groups.max() + 1))[:, groups]
+    right = scipy_stats.norm.ppf(0.8) + shared + rng.normal(0, math.sqrt(0.75), (300, images)) > 0
+    widths = [(found.high - found.low) / 2 for found in (stats.share_interval(r[None], groups) for r in right)]
+    assert np.mean(widths) == pytest.approx(0.05, abs=0.003)
+    pairs = right[:, : images // 6 * 6].reshape(-1, 6)
+    assert precision.correlation(0.8) == pytest.approx(np.corrcoef(pairs[:, 0], pairs[:, 1])[0, 1], abs=0.01)
+    assert images > 1.5 * precision.images_needed(0.8, 0.05)
+
+
+def test_a_plan_counts_groups():
+    images = replace(stripes(240), groups=np.array([f"P{i // 8}" for i in range(240)]))
+    plan, alone = plan_study(images), plan_study(replace(images, groups=None))
+    assert (plan.groups.groups, plan.groups.images, plan.groups.together) == (30, 8, 8)
+    assert [part.groups for part in plan.parts] == [6] and alone.parts[0].groups is alone.groups is None
+    both = zip(plan.parts[0].findable, alone.parts[0].findable, strict=True)
+    assert all(a.difference is None or a.difference > b.difference for a, b in both)
+    for row, other in zip(plan.needed, alone.needed, strict=True):
+        assert row.images > other.images and row.groups == math.ceil(row.images / 8) and other.groups is None
+    single = plan_study(replace(images, groups=np.array([f"P{i}" for i in range(240)])))
+    assert single.parts[0].findable == alone.parts[0].findable
+    assert [row.images for row in single.needed] == [row.images for row in alone.needed]
+    parts = np.where(np.arange(240) < 164, "train", "test")  # P20 is on both sides
+    own = plan_study(replace(images, parts=parts))
+    assert [(part.images, part.groups) for part in own.parts] == [(72, 9)]
 
 
 def test_more_images_find_less_and_too_few_find_nothing():
@@ -139,3 +209,17 @@ def test_the_command_line_shows_it_in_80_columns_and_as_json(tmp_path, capsys, l
     if laid_out == "classes":
         found = precision.detectable(0.8, repeats=6, images=12)
         assert told["parts"][0]["findable"][1]["difference"] == (None if found is None else round(found, 4))
+
+
+def test_the_command_line_plans_with_groups(tmp_path, capsys):
+    for i, pixels in enumerate(stripes(96).images):
+        path = tmp_path / "photos" / "abc"[i % 3] / f"P{'abc'[i % 3]}{i % 4}" / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels[..., 0]).save(path)
+    assert main(["data", str(tmp_path / "photos"), "--plan"]) == 0
+    out, err = capsys.readouterr()
+    assert max(map(len, out.splitlines())) <= 80
+    assert "Images come in 12 groups, those of the test in about 2 groups." in out + err
+    assert "Groups of 8 images (in all) for the accuracy of new ones" in out
+    assert main(["data", str(tmp_path / "photos"), "--plan", "--group", "none", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["groups"] is None

@@ -1,12 +1,15 @@
 """Statistics of images in groups: equal to those of single images where each is on its own, brute force, coverage."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from scipy.special import ndtr, ndtri
 
 from sparring import stats
 from sparring.classifiers.gate import paired_interval
-from sparring.stats.variance import of_class_means, of_mean, spread_of, units_of
+from sparring.stats.variance import design_effect, of_class_means, of_mean, spread_of, units_of
+from sparring.study.analysis import recalled
 from sparring.study.learning_curve import gain_of_doubling
 from sparring.study.probabilities import calibration
 
@@ -53,6 +56,19 @@ def test_the_variance_of_a_mean_is_that_of_leaving_out_each_group():
     found, alone = of_class_means(values, labels, group)
     assert found == pytest.approx(6 / 7 * ((np.array(left) - whole) ** 2).sum()) and alone == []
     assert of_class_means(values, np.where(group == 6, 1, 0), group)[1] == [1]
+
+
+def test_the_design_effect_is_how_often_a_value_comes_again():
+    rng = np.random.default_rng(2)
+    values, group = rng.random(400), np.repeat(np.arange(400), 6)
+    assert design_effect(np.repeat(values, 6), group) == pytest.approx(6, rel=0.01)
+    assert design_effect(rng.random(2400), group) == pytest.approx(1, abs=0.15)
+    assert design_effect(np.repeat(values, 6), None) == 1 and design_effect(np.ones(12), group[:12]) == 6
+    truth, right = np.repeat([0, 1], 1200), (np.repeat(values, 6) < 0.8)[None]
+    arm = SimpleNamespace(method="m", budget="5", right=right)
+    alone, grouped = (list(recalled(arm, truth, ("a", "b"), g)) for g in (None, group))
+    for one, many in zip(alone, grouped, strict=True):
+        assert one.right == many.right and many.needed == pytest.approx(6 * one.needed, rel=0.02)
 
 
 def test_the_interaction_is_that_of_group_sums():

@@ -3,9 +3,11 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from sparring.data import ImageSet, load
-from sparring.study import compare, summarise
+from sparring.errors import DataError
+from sparring.study import compare, mistakes, summarise
 from sparring.study.plan import Study
 
 
@@ -22,7 +24,9 @@ def patients(count=30, images=8, seed=0) -> ImageSet:
     return ImageSet(pixels, coin.astype(np.int64), ("ill", "well"), origins, parts, "patients", groups=names)
 
 
-def test_of_thirty_planted_patients_no_leak_is_left(tmp_path):
+def test_of_thirty_planted_patients_no_leak_is_left(tmp_path, monkeypatch):
+    given, check = [], mistakes.check_labels
+    monkeypatch.setattr(mistakes, "check_labels", lambda *a, **k: given.append(k["groups"]) or check(*a, **k))
     images, asked = patients(), {"methods": ["svm"], "labels": [20], "repeats": 4, "jobs": 0, "model": False}
     leaking = compare(replace(images, groups=None), tmp_path / "a", test=0.4, **asked).scores[0].accuracy
     found = compare(images, tmp_path / "b", test=0.4, **asked)
@@ -35,6 +39,29 @@ def test_of_thirty_planted_patients_no_leak_is_left(tmp_path):
     assert definition.test.grouped is not None and len(definition.test.groups) == found.test.images
     assert "P1" not in (tmp_path / "b" / "study.json").read_text()  # groups may be people
     assert summarise(tmp_path / "b", images=images).scores == found.scores
+    assert [len(set(groups)) > 30 for groups in given] == [True, False, False]  # labels are checked by whole patients
+    assert len(set(given[1])) == found.data.groups.train
+
+
+def test_groups_that_were_given_as_values_are_kept_as_numbers(tmp_path):
+    """Going on, and the lists that need the images again, work without giving them once more."""
+    images = patients(12, 6)
+    np.savez(tmp_path / "p.npz", images=images.images, labels=images.labels)
+    path, asked = tmp_path / "p.npz", {"methods": ["majority"], "labels": [5], "jobs": 0, "model": False}
+    first = compare(path, tmp_path / "a", group=images.groups, repeats=1, **asked)
+    kept = (tmp_path / "a" / "study.json").read_text()
+    assert "P1" not in kept and first.data.groups is not None and first.suspects is not None
+    (tmp_path / "a" / "mistakes.json").unlink()
+    assert summarise(tmp_path / "a").files == first.files and (tmp_path / "a" / "mistakes.json").exists()
+    renamed = [f"Q{name}" for name in images.groups.tolist()]
+    for group, repeats in ((None, 2), (renamed, 3)):
+        found = compare(path, tmp_path / "a", group=group, repeats=repeats, **asked)
+        assert found.scores[0].n == repeats and found.test == replace(first.test, looks=found.test.looks)
+        assert found.scores[0].accuracy.each[:1] == first.scores[0].accuracy.each
+    joined = np.where(images.groups == "P1", "P0", images.groups)
+    for group, words in ((joined, "12 groups then, 11 groups now"), ("none", "12 groups then, none now")):
+        with pytest.raises(DataError, match=f"in other groups: {words}.*give the same groups"):
+            compare(path, tmp_path / "a", group=group, repeats=3, **asked)
 
 
 def test_a_method_of_ones_own_gets_groups_where_it_takes_them(tmp_path):

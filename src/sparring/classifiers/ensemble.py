@@ -72,7 +72,7 @@ class EnsembleClassifier(Classifier):
             for _, held in folds:
                 for member, name in enumerate(names):
                     held_out[member, held] = predicted(fitted(name, few[held]), name, images, few[held])
-            found = mixture(held_out, labels[few], names, usual)
+            found = mixture(held_out, labels[few], names, usual, groups_at(self._groups, few))
         nothing = np.array([], np.int64)
         used = [(name, weight) for name, weight in zip(names, found.weights, strict=False) if weight]
         self.members_ = [fitted(name, nothing) for name, _ in used]
@@ -188,14 +188,18 @@ def averaged(proba: np.ndarray, weights: Sequence[float], temperature: float) ->
 
 
 def mixture(
-    proba: np.ndarray, labels: np.ndarray, names: Sequence[str], usual: Sequence[float] | None = None
+    proba: np.ndarray,
+    labels: np.ndarray,
+    names: Sequence[str],
+    usual: Sequence[float] | None = None,
+    groups: np.ndarray | None = None,
 ) -> Mixture:
     """Return the mixture of members that held-out labels choose.
 
     proba [M,N,K]: what each member says of images that were hidden from it, the preferred member first; labels [N].
     usual: weights [M] that are preferred to all others, unless these are better by more than one standard error.
     Log-losses are those at the best temperature, classes weighted alike, as in `selection.choose`. A single member is
-    used as it is: its temperature is 1.
+    used as it is: its temperature is 1. groups [N]: of images that are not independent, for standard errors.
     """
     weight = class_weights(labels)
 
@@ -205,7 +209,9 @@ def mixture(
 
     alone = [losses(counts) for counts in np.eye(len(names))]
     best = min((found for _, found in alone), key=lambda found: (weight * found).sum())
-    single = next(member for member, (_, found) in enumerate(alone) if within_error(found - best, weight))
+    single = next(
+        member for member, (_, found) in enumerate(alone) if within_error(found - best, weight, groups=groups)
+    )
     counts, temperature, together = greedy(losses, weight, len(names))
     rows = [("alone: " + name, *found) for name, found in zip(names, alone, strict=True)]
     rows.append(("together", temperature, together))
@@ -221,10 +227,10 @@ def mixture(
     )
     if usual is not None:
         least = min((found for _, _, found in rows), key=lambda found: float((weight * found).sum()))
-        if within_error(rows[-1][2] - least, weight, CLEARLY):
+        if within_error(rows[-1][2] - least, weight, CLEARLY, groups):
             return Mixture(tuple(usual), rows[-1][1], CrossValidation(accuracy[-1], table))
         accuracy = accuracy[:-1]
-    if within_error(alone[single][1] - together, weight, CLEARLY):
+    if within_error(alone[single][1] - together, weight, CLEARLY, groups):
         return Mixture(tuple(np.eye(len(names))[single].tolist()), 1.0, CrossValidation(accuracy[single], table))
     return Mixture(tuple((counts / counts.sum()).tolist()), temperature, CrossValidation(accuracy[-1], table))
 

@@ -18,7 +18,7 @@ from ..features.shrinking import shrunk
 from ..games.nodes import Node
 from ..games.views import Strong, View, Weak, relit
 from ..images import to_unit
-from .selection import Folds, class_weights, fit_temperature, groups_at, stratified_folds
+from .selection import Folds, class_weights, fit_temperature, groups_at, mean_and_error, stratified_folds
 
 Features = Callable[[np.ndarray], np.ndarray]  # uint8 [N,H,W,C] -> float [N,F]
 LIGHT, COLOUR, HOLE = 0.4, 0.4, 0.4
@@ -85,17 +85,18 @@ def look_for(
     if not len(chosen):
         return usual
     x, (_, y) = images[chosen], np.unique(labels[chosen], return_inverse=True)
-    folds = stratified_folds(y, seed, groups=groups_at(groups, chosen))
+    few = groups_at(groups, chosen)
+    folds = stratified_folds(y, seed, groups=few)
     if not folds:  # no label can be held out
         return usual
     seen = [handmade(x), None if features is None else features(x)]
 
     def allowed(changed: Callable[[np.ndarray], np.ndarray], usually: bool) -> bool:
         copies = changed(x)
-        hand = Probe.of(seen[0], handmade(copies), y, folds)
+        hand = Probe.of(seen[0], handmade(copies), y, folds, few)
         if features is None:
             return hand.allows(usually)
-        deep = Probe.of([np.asarray(seen[1])], [features(copies)], y, folds)
+        deep = Probe.of([np.asarray(seen[1])], [features(copies)], y, folds, few)
         return hand.allows(usually, deep)
 
     return Look(
@@ -123,10 +124,17 @@ class Probe:
     harm_error: float
 
     @staticmethod
-    def of(blocks: list[np.ndarray], changed: list[np.ndarray], labels: np.ndarray, folds: Folds) -> "Probe":
+    def of(
+        blocks: list[np.ndarray],
+        changed: list[np.ndarray],
+        labels: np.ndarray,
+        folds: Folds,
+        groups: np.ndarray | None = None,
+    ) -> "Probe":
         """Return the probe for the features of images and of their changed copies, blocks of [N,F] each, labels [N].
 
-        The classifier is kernel ridge regression on the classes, by the mean of the blocks' distances.
+        The classifier is kernel ridge regression on the classes, by the mean of the blocks' distances. groups [N]: of
+        images that are not independent.
         """
         count, classes = len(labels), int(labels.max()) + 1
         kernel = joint_kernel(blocks, changed)
@@ -144,7 +152,9 @@ class Probe:
         before, after, beyond = (fit_temperature(scores, labels, 0.2)[1] for scores in (plain, joined, copies))
         loss = float((weight * before).sum())
         learned = max(np.log(classes) - loss, 0.05)
-        (harm, harm_error), (lost, lost_error) = (mean_and_error(rise - before, weight) for rise in (after, beyond))
+        (harm, harm_error), (lost, lost_error) = (
+            mean_and_error(rise - before, weight, groups) for rise in (after, beyond)
+        )
         return Probe(lost / learned, lost_error / learned, harm / loss, harm_error / loss)
 
     def allows(self, usually: bool, other: "Probe | None" = None) -> bool:
@@ -168,12 +178,6 @@ def joint_kernel(blocks: list[np.ndarray], changed: list[np.ndarray]) -> np.ndar
         squared = np.maximum(length[:, None] + length - 2 * points @ points.T, 0)
         total = total + squared / max(float(block.var(0, dtype=np.float64).sum()), 1e-12)
     return np.exp(-np.asarray(total) / len(blocks))
-
-
-def mean_and_error(values: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
-    """Return the weighted mean of values [N] and its standard error; weights [N] sum to 1."""
-    mean = float((weight * values).sum())
-    return mean, float(np.sqrt((weight**2 * (values - mean) ** 2).sum()))
 
 
 def probed_images(labels: np.ndarray, seed: int) -> np.ndarray:

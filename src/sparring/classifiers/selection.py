@@ -10,7 +10,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 from scipy.special import log_softmax
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+from sklearn.model_selection import StratifiedKFold
 
 from .fit_record import CrossValidation, TriedSettings
 
@@ -43,25 +43,46 @@ def stratified_folds(labels: np.ndarray, seed: int, most: int = FOLDS, groups: n
     groups [N]: images of equal ones are held out together. Then every class is in each training part, and [] is
     returned where that cannot be, as for a class of a single group.
     """
-    count = min(most, int(np.bincount(labels).min()))
     if groups is not None:
-        return _grouped_folds(labels, groups, seed, count)
+        return grouped_folds(labels, groups, seed, most)
+    count = min(most, int(np.bincount(labels).min()))
     if count < 2:
         return []
     return list(StratifiedKFold(count, shuffle=True, random_state=seed).split(labels, labels))
 
 
-def _grouped_folds(labels: np.ndarray, groups: np.ndarray, seed: int, most: int) -> Folds:
-    """Return as many folds as there can be, at most `most`, with whole groups held out; [] where there are none."""
-    classes = len(np.unique(labels))
-    most = min([most, *(len(np.unique(groups[labels == k])) for k in np.unique(labels))])
-    for count in range(most, 1, -1):
-        for turn in range(TURNS):
-            split = StratifiedGroupKFold(count, shuffle=True, random_state=seed + turn)
-            folds = list(split.split(labels, labels, groups))
-            if all(len(held) and len(np.unique(labels[train])) == classes for train, held in folds):
-                return folds
+def grouped_folds(labels: np.ndarray, groups: np.ndarray, seed: int, most: int) -> Folds:
+    """Return (train, held out) indices of `most` folds of whole groups, or of as many as there are groups.
+
+    Labels int64 [N] from 0 to K - 1. Every class is in each training part; [] where no turn of chance does that.
+    """
+    place = np.unique(groups, return_inverse=True)[1]
+    counts = np.zeros((int(place.max()) + 1, int(labels.max()) + 1))  # images by group and class
+    np.add.at(counts, (place, labels), 1)
+    folds = min(most, len(counts))
+    for turn in range(TURNS if folds > 1 else 0):
+        fold = _dealt(counts, folds, np.random.default_rng([seed, turn]))[place]
+        parts = [(np.flatnonzero(fold != held), np.flatnonzero(fold == held)) for held in range(folds)]
+        if all(len(np.unique(labels[train])) == len(np.unique(labels)) for train, _ in parts):
+            return parts
     return []
+
+
+def _dealt(counts: np.ndarray, folds: int, rng: np.random.Generator) -> np.ndarray:
+    """Return the fold int64 [M] of each group, from its images of each class [M,K].
+
+    The largest group comes first, of equal ones as chance will, and goes where its classes are rarest so far.
+    """
+    order = rng.permutation(len(counts))
+    order = order[np.argsort(-counts[order].sum(1), kind="stable")]
+    share, inside = counts / np.maximum(counts.sum(0), 1), np.zeros((folds, counts.shape[1]))
+    found, total = np.zeros(len(counts), np.int64), np.zeros(folds)
+    for group in order.tolist():
+        cost = inside @ share[group]
+        found[group] = fold = int(np.lexsort((total, cost))[0])
+        inside[fold] += share[group]
+        total[fold] += counts[group].sum()
+    return found
 
 
 def groups_at(groups: np.ndarray | None, index: np.ndarray) -> np.ndarray | None:
@@ -107,7 +128,8 @@ def choose(
         shown = list(setting) if isinstance(setting, tuple) else setting
         table.append(TriedSettings(shown, round(loss, 4), round(accuracy, 4)))
     least = min((losses for _, _, losses, _ in found), key=lambda losses: (weight * losses).sum())
-    setting, best, _, accuracy = next(row for row in found if within_error(row[2] - least, weight))
+    held = groups_at(groups, order)
+    setting, best, _, accuracy = next(row for row in found if within_error(row[2] - least, weight, groups=held))
     return Choice(setting, best, CrossValidation(accuracy, tuple(table)))
 
 
@@ -141,10 +163,22 @@ def choose_in_turn(
     return Choice(last.settings, last.temperature, CrossValidation(last.measured.accuracy, table))
 
 
-def within_error(excess: np.ndarray, weight: np.ndarray, near: float = NEAR) -> bool:
+def mean_and_error(values: np.ndarray, weight: np.ndarray, groups: np.ndarray | None = None) -> tuple[float, float]:
+    """Return the weighted mean of values [N] and its standard error; weights [N] sum to 1.
+
+    groups [N]: images of equal ones are not independent, so their deviations are added up before they are squared.
+    """
+    mean = float((weight * values).sum())
+    parts = weight * (values - mean)
+    if groups is not None:
+        parts = np.bincount(np.unique(groups, return_inverse=True)[1], parts)
+    return mean, float(np.sqrt((parts**2).sum()))
+
+
+def within_error(excess: np.ndarray, weight: np.ndarray, near: float = NEAR, groups: np.ndarray | None = None) -> bool:
     """Return whether the weighted mean of an excess [N] is within `near` standard errors of zero."""
-    mean = (weight * excess).sum()
-    return bool(mean <= near * np.sqrt((weight**2 * (excess - mean) ** 2).sum()) + 1e-12)
+    mean, error = mean_and_error(excess, weight, groups)
+    return mean <= near * error + 1e-12
 
 
 def class_weights(labels: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """What results look like on a terminal: a study, a data set, and a study on its way."""
 
 from collections.abc import Callable, Iterator
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from .screen import Line, Screen
 if TYPE_CHECKING:  # numpy is loaded only by commands that need it
     from ..data import Description
     from ..study.changes import BeforeAfter
-    from ..study.precision import Findable, StudyPlan
+    from ..study.precision import Findable, GroupSizes, StudyPlan
     from ..study.records import StudyProgress
     from ..study.summary import Summary
 
@@ -165,6 +166,8 @@ def draw_plan(screen: Screen, plan: "StudyPlan") -> None:
     screen.line(f"{printable(plan.name)}: {images}", style="bold")
     _draw_findable(screen, plan)
     _draw_needed(screen, plan, every_class=False)
+    if plan.groups:
+        _draw_groups(screen, plan, plan.groups)
     if plan.classes > 1:
         _draw_needed(screen, plan, every_class=True)
     screen.note("Intervals hold for the choice of test images (95 %); the chance of label draws comes on top.")
@@ -184,6 +187,10 @@ def _draw_findable(screen: Screen, plan: "StudyPlan") -> None:
     screen.table(("accuracy", "disagree on", *heads), rows, right=("accuracy", "disagree on", *heads))
     share = "the source's own test part" if plan.test_share is None else f"--test {plan.test_share:g}"
     screen.note(f"Assumed: {share}, {plan.repeats} repeats, two methods alone, label draws that matter as on digits.")
+    if plan.groups:
+        of = " and ".join(plural(part.groups or 0, "group") for part in plan.parts)
+        screen.note(f"Images come in {plan.groups.groups:,} groups, those of the test in about {of}. Assumed: what a")
+        screen.note(f"method gets right correlates by {plan.groups.correlation:.2f} between two images of a group.")
     screen.note("They disagree on an image: one is right, one is wrong; here of two that are equally good.")
 
 
@@ -198,5 +205,16 @@ def _draw_needed(screen: Screen, plan: "StudyPlan", *, every_class: bool) -> Non
     for n in plan.needed:
         images, labels = (n.images_every, n.labels_every) if every_class else (n.images, n.labels)
         rows.setdefault(f"+-{points(n.half_width, 0)} points", []).append(f"{count(images)} ({count(labels)})")
+    heads = [f"at {percent(a, 0)}" for a in dict.fromkeys(n.accuracy for n in plan.needed)]
+    screen.table(("interval", *heads), [(width, *cells) for width, cells in rows.items()], right=heads)
+
+
+def _draw_groups(screen: Screen, plan: "StudyPlan", groups: "GroupSizes") -> None:
+    """Print of how many groups the test images for the accuracy must be, where they are as large as these."""
+    screen.line(f"\nGroups of {groups.images:.3g} images (in all) for the accuracy of new ones")
+    rows: dict[str, list[str]] = {}
+    for n in plan.needed:
+        cells = rows.setdefault(f"+-{points(n.half_width, 0)} points", [])
+        cells.append(f"{count(n.groups or 0)} ({count(ceil(n.labels / groups.images))})")
     heads = [f"at {percent(a, 0)}" for a in dict.fromkeys(n.accuracy for n in plan.needed)]
     screen.table(("interval", *heads), [(width, *cells) for width, cells in rows.items()], right=heads)

@@ -9,9 +9,10 @@ from cyclopts import Parameter
 
 from ..files import read_json
 from .app import app, games, go_on, stem, typed
+from .reading import Reading
 from .screen import Screen
 from .signals import Interrupted, Stop
-from .typed import BatchSize, Count, DataSet, Flag, FollowLinks, Minutes, Seed, Verbose
+from .typed import BatchSize, Count, DataSet, Flag, Minutes, Seed, Verbose
 
 if TYPE_CHECKING:
     from ..runs.driver import TrainingProgress
@@ -30,15 +31,11 @@ def train(
     out: Path | None = None,
     minutes: Minutes | None = None,
     seed: Seed = 0,
-    size: str | None = None,
-    unlabelled: Path | None = None,
+    reading: Reading = Reading(),
     source: str | None = None,
     augment: str = "auto",
     device: str = "auto",
     precision: Precision = "auto",
-    table: Path | None = None,
-    label: str | None = None,
-    follow_links: FollowLinks = False,
     verbose: Verbose = False,
     no_monitor: Flag = False,
     no_watch: Annotated[Flag, Parameter(show=False)] = False,
@@ -58,14 +55,10 @@ def train(
         out: folder of the run [default: RECIPE-DATA, or run-DATA].
         minutes: stop after training for so many minutes; the same command then trains as long again.
         seed: another number, another run.
-        size: side, or height x width such as 48x64, that images are fitted to.
-        unlabelled: a folder of further images without labels; none: no folder in DATA is one, whatever it is called.
         source: the images that pix2pix (of the same file names) or cyclegan starts from.
         augment: how D sees images: none, diffaugment, ada, or auto: diffaugment below 10,000 images, after 20 epochs.
         device: auto, cpu, cuda.
         precision: auto measures which is faster.
-        table: a table of labels that lies elsewhere; none: the folders say it, whatever tables lie there.
-        label: the column of the labels, in a table or in Parquet.
         no_monitor: do not go back to a healthy copy where training diverges or collapses.
         json: print where the run stands as JSON.
         quiet: print nothing but results.
@@ -79,8 +72,8 @@ def train(
     name = "run" if recipe == "auto" else find_recipe(recipe)[0]
     out = out or Path(f"{stem(name)}-{stem(data)}")
     options = TrainOptions(
-        images, batch, minutes, seed, size, unlabelled, source, augment, device, precision,
-        monitor=not (no_monitor or no_watch), table=table, label=label, follow_links=follow_links,
+        images, batch, minutes, seed, source=source, augment=augment, device=device, precision=precision,
+        monitor=not (no_monitor or no_watch), **vars(reading),
     )  # fmt: skip
     last = None
     with Stop() as stop, screen.progress(name) as line:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from ..errors import UsageError, printable
 from ..files import new_file
 from .app import app, games, tables
+from .reading import ReadingGroups
 from .screen import Line, Screen
-from .typed import Count, Device, Download, Flag, FollowLinks, Names, Seed, Verbose
+from .typed import Count, Device, Download, Flag, Names, Seed, Verbose
 
 if TYPE_CHECKING:
     from ..judging import JudgeOptions
@@ -30,10 +31,9 @@ def judge(
     per_class: Flag = False,
     over_time: Flag = False,
     images: Count = 10_000,
-    size: str | None = None,
+    reading: ReadingGroups = ReadingGroups(),
     seed: Seed = 0,
     device: Device = "auto",
-    follow_links: FollowLinks = False,
     verbose: Verbose = False,
     report: Path | None = None,
     json: Flag = False,
@@ -58,7 +58,6 @@ def judge(
         per_class: score each class, too.
         over_time: judge every checkpoint of one run. Half of the real images choose the best, the others score it.
         images: at most this many on each side.
-        size: what all images are fitted to: a side, or height x width such as 48x64.
         seed: of all random choices.
         report: write an HTML page, such as judge.html.
         json: print JSON.
@@ -68,8 +67,9 @@ def judge(
 
     screen = Screen(as_json=json, quiet=quiet, verbose=verbose)
     options = JudgeOptions(
-        metrics, features, weights, weights_hash, held_out, size, images, seed, device, download, follow_links
-    )
+        metrics, features, weights, weights_hash, held_out,
+        images=images, seed=seed, device=device, download=download, **vars(reading),
+    )  # fmt: skip
     if not over_time:
         _judge_sets(screen, real, fakes, options, report=report, per_class=per_class)
     elif per_class or report:

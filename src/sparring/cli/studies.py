@@ -16,6 +16,7 @@ from ..words import percent, plural
 from .app import app, go_on, stem, studies, typed
 from .drawings import StudyLine, draw_description, draw_plan, draw_summary
 from .looked import look
+from .reading import Reading
 from .screen import Screen
 from .signals import Interrupted
 from .typed import (
@@ -52,18 +53,13 @@ def compare(
     jobs: str = "auto",
     seed: Seed = 0,
     out: Path | None = None,
-    size: str | None = None,
-    unlabelled: Path | None = None,
-    table: Path | None = None,
-    label: str | None = None,
-    group: str | None = None,
+    reading: Reading = Reading(),
     pretrained: Pretrained = "efficientnet-lite0",
     download: Download = False,
     device: Device = "auto",
     test: Share = 0.2,
     against: Path | None = None,
     retry: Flag = False,
-    follow_links: FollowLinks = False,
     verbose: Verbose = False,
     json: Flag = False,
     quiet: Flag = False,
@@ -82,12 +78,6 @@ def compare(
         jobs: fits side by side; auto measures what is fastest.
         seed: another number, another study.
         out: folder of the study [default: DATA-study].
-        size: side, or height x width such as 48x64, that images are fitted to.
-        unlabelled: a folder of further images without labels; none: no folder in DATA is one, whatever it is called.
-        table: a table of labels that lies elsewhere; none: the folders say it, whatever tables lie there.
-        label: the column of the labels, in a table or in Parquet.
-        group: what says which images belong together (patient, slide, animal, video), so that no split parts them: a
-            column of the table, "folders" for the folders below the classes, or "none" [default: such folders if any].
         test: share of each class for the test part, where DATA has none.
         against: folder of an earlier study of such images; this one tests on the same images where it can, and says
             what changed on them.
@@ -113,18 +103,13 @@ def compare(
                 minutes=minutes,
                 jobs=whole_or_auto(jobs, "--jobs"),
                 seed=seed,
-                size=size,
-                unlabelled=unlabelled,
-                table=table,
-                label=label,
-                group=group,
+                **vars(reading),
                 pretrained=pretrained,
                 download=download,
                 device=device,
                 test=test,
                 against=against,
                 retry=retry,
-                follow_links=follow_links,
                 command=typed(),
                 progress=tell,
             )
@@ -152,15 +137,10 @@ def fit(
     out: Path | None = None,
     minutes: Minutes | None = None,
     seed: Seed = 0,
-    size: str | None = None,
-    unlabelled: Path | None = None,
-    table: Path | None = None,
-    label: str | None = None,
-    group: str | None = None,
+    reading: Reading = Reading(),
     pretrained: Pretrained = "efficientnet-lite0",
     download: Download = False,
     device: Device = "auto",
-    follow_links: FollowLinks = False,
     verbose: Verbose = False,
     json: Flag = False,
     quiet: Flag = False,
@@ -172,12 +152,6 @@ def fit(
         out: folder of the model [default: DATA-METHOD].
         minutes: the most that training may take.
         seed: another number, another fit.
-        size: side, or height x width such as 48x64, that images are fitted to.
-        unlabelled: a folder of further images without labels; none: no folder in DATA is one, whatever it is called.
-        table: a table of labels that lies elsewhere; none: the folders say it, whatever tables lie there.
-        label: the column of the labels, in a table or in Parquet.
-        group: what says which images belong together (patient, slide, animal, video), so that no split parts them: a
-            column of the table, "folders" for the folders below the classes, or "none" [default: such folders if any].
         json: print JSON.
         quiet: print nothing but results.
     """
@@ -193,15 +167,10 @@ def fit(
             out=out,
             minutes=minutes,
             seed=seed,
-            size=size,
-            unlabelled=unlabelled,
-            table=table,
-            label=label,
-            group=group,
+            **vars(reading),
             pretrained=pretrained,
             download=download,
             device=device,
-            follow_links=follow_links,
             progress=line.show,
         )
     record, score = fitted.model.record_, fitted.test
@@ -304,18 +273,13 @@ def data(
     data: DataSet,
     /,
     *,
-    size: str | None = None,
-    unlabelled: Path | None = None,
-    table: Path | None = None,
-    label: str | None = None,
-    group: str | None = None,
+    reading: Reading = Reading(),
     sheet: Path | None = None,
     plan: Flag = False,
     audit: Flag = False,
     out: Path | None = None,
     pretrained: Pretrained = "efficientnet-lite0",
     seed: Seed = 0,
-    follow_links: FollowLinks = False,
     verbose: Verbose = False,
     json: Flag = False,
     quiet: Flag = False,
@@ -325,12 +289,6 @@ def data(
     Counts per class and part, sizes, modes, bad files, exact and near duplicates, and a contact sheet.
 
     Args:
-        size: side, or height x width such as 48x64, that images are fitted to.
-        unlabelled: a folder of further images without labels; none: no folder in DATA is one, whatever it is called.
-        table: a table of labels that lies elsewhere; none: the folders say it, whatever tables lie there.
-        label: the column of the labels, in a table or in Parquet.
-        group: what says which images belong together (patient, slide, animal, video), so that no split parts them: a
-            column of the table, "folders" for the folders below the classes, or "none" [default: such folders if any].
         sheet: PNG file of the contact sheet [default: DATA-sheet.png].
         plan: instead of all that, which differences a study of so many images can find, and how many labels an accuracy
             to +-5, +-3 or +-2 points needs. Before any label is given, too.
@@ -347,8 +305,7 @@ def data(
     screen = Screen(as_json=json, quiet=quiet, verbose=verbose)
     if plan and audit:
         raise UsageError("two-questions", "--plan and --audit are two questions", fix="ask one at a time")
-    options = {"size": size, "unlabelled": unlabelled, "table": table, "label": label, "follow_links": follow_links}
-    read = partial(load, data, group=group, **options)
+    read = partial(load, data, **vars(reading))
     if plan:
         with screen.progress("reading") as line:
             images = read(progress=line.show)
@@ -356,12 +313,12 @@ def data(
         return
     if audit:
         out = out or Path(f"{stem(data)}-audit")
-        show_audit(screen, data, out, pretrained=pretrained, seed=seed, group=group, **options)
+        show_audit(screen, data, out, pretrained=pretrained, seed=seed, **vars(reading))
         return
     sheet = new_file(sheet or f"{stem(data)}-sheet.png", data=data, option="--sheet")
     with screen.progress("reading") as line:
         found, picture, news = look(
-            data, options | {"group": group}, partial(read, progress=line.count),
+            data, vars(reading), partial(read, progress=line.count),
             partial(line, 0, None, "looking for duplicates"),
         )  # fmt: skip
     with atomic_file(sheet) as temporary:

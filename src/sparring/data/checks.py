@@ -81,6 +81,7 @@ def describe(
     unlabelled: str | Path | None = None,
     table: str | Path | None = None,
     label: str | None = None,
+    group: object = None,
     follow_links: bool = False,
 ) -> Description:
     """Return counts of classes and parts, sizes, modes, bad files, duplicates within and across parts, and warnings.
@@ -89,7 +90,8 @@ def describe(
     """
     imageset = data
     if not isinstance(imageset, ImageSet):
-        imageset = load(data, size=size, unlabelled=unlabelled, table=table, label=label, follow_links=follow_links)
+        reading = {"size": size, "unlabelled": unlabelled, "table": table, "label": label, "follow_links": follow_links}
+        imageset = load(data, **reading, group=group)
     notes = imageset.notes
     labelled, said = int(imageset.labelled.sum()), data_notes(imageset)
     sizes = sorted(notes.sizes.items(), key=lambda item: (-item[1], item[0]))

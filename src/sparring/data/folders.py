@@ -19,7 +19,7 @@ from ..images.kinds import LOOKED_FOR, OTHER_IMAGES, advice_for, suffix
 from ..words import plural
 from .arrays import read_array_folder
 from .formats import LoadOptions, file_suffixes
-from .groups import FOLDERS, are_groups, by_folder
+from .groups import FOLDERS, NONE, are_groups, by_folder
 from .imageset import ImageSet
 from .listing import ListedImage, Listing
 from .masks import without_masks
@@ -128,17 +128,21 @@ def _labelled(
     rows = found.rows
     if options.table not in (None, NO_TABLE):
         rows = read_table(tree, options.table, warnings, label=options.label, group=options.group)
+        if all(row.label is None for row in rows.values()) and any(row.group for row in rows.values()):
+            found.groups, rows = {path: row.group for path, row in rows.items()}, {}
     if rows:
         parts = _part_folders(tree, options, alone=False)
         others = [table for table in found.used if not labels_file(table)]
         layout = ", ".join(["images and a table of labels", *others])
-        return _by_table(tree, rows, parts, options, warnings), layout
+        return _with_groups(_by_table(tree, rows, parts, options, warnings), found), layout
     if parts := _part_folders(tree, options):
         items = _by_part(tree, parts, options, found, warnings)
         layout = f"{'/ '.join(parts)}/ folders"
     else:
-        items = by_folder(_by_class(tree, options, warnings), (), options.group, shown_path(tree.top), warnings)
+        group = NONE if found.groups or found.ungrouped else options.group
+        items = by_folder(_by_class(tree, options, warnings), (), group, shown_path(tree.top), warnings)
         layout = "class folders" if any(item.label is not None for item in items) else "images without labels"
+    items = _with_groups(items, found)
     if options.label and not found.used:
         raise found.doubt or UsageError(
             "label-column",
@@ -149,6 +153,15 @@ def _labelled(
         items = [item._replace(label=found.class_names.get(item.label or "", item.label)) for item in items]
         warnings.append(f"{' and '.join(found.used)} names the classes, and no files: the names are used")
     return items, layout
+
+
+def _with_groups(items: list[ListedImage], found: TreeTables) -> list[ListedImage]:
+    """Return images with their groups, where a table without labels says these. Raises UsageError where no table has
+    the column that was asked for."""
+    items = [item._replace(group=found.groups.get(item.origin) or item.group) for item in items]
+    if found.ungrouped and not any(item.group for item in items):
+        raise found.ungrouped
+    return items
 
 
 def _top_folders(tree: Tree) -> dict[str, bool]:
@@ -204,6 +217,7 @@ def _unwrapped(
         if found[only] and not (containers([only]) or (not parts and named_parts([only]))):
             return tree, prefix, said
         tree, prefix = below(tree, only), f"{prefix}{only}/"
+        said.below(only)
 
 
 def _part_folders(tree: Tree, options: LoadOptions, *, alone: bool = True) -> dict[str, str]:
@@ -248,7 +262,7 @@ def _by_part(
         rows = tables.rows
         items = _by_table(piece, rows, {}, options, warnings) if rows else _by_class(piece, options, warnings)
         found += [item._replace(origin=f"{above[-1]}{item.origin}", part=part) for item in items]
-    if not said.used:
+    if not said.used and not said.groups and not said.ungrouped:
         found = by_folder(found, above, options.group, shown_path(tree.top), warnings)
     there = {item.origin for item in found}
     rest = [path for path in tree.images if path not in there]  # unlabelled images, and images at the top

@@ -47,6 +47,23 @@ def components(*keys: np.ndarray) -> np.ndarray:
     return first[place].astype(np.int64)
 
 
+def first_images(order: np.ndarray, most: int, groups: np.ndarray | None) -> np.ndarray:
+    """Return the first `most` of the images in a random order, a permutation [N].
+
+    Of images with groups str [N] whole groups, in the order of one image of each, as long as they fit: somewhat fewer.
+    """
+    if groups is None:
+        return order[:most]
+    group, place = components(groups), np.argsort(order)
+    first, sizes = np.unique(group, return_counts=True)
+    taken, room = [], most
+    for number in np.argsort(place[first]).tolist():
+        if sizes[number] <= room:
+            taken.append(first[number])
+            room -= int(sizes[number])
+    return np.flatnonzero(np.isin(group, taken))
+
+
 def group_names(given: object, count: int, key: str = "group") -> np.ndarray:
     """Return str [N]: the group of each of `count` images, "" for None, NaN, "" and -1. Raises DataError."""
     items = np.asarray(on_cpu(given), object)

@@ -179,13 +179,14 @@ class ImageSet:
 
     @cached_property
     def fingerprint(self) -> str:
-        """64 hexadecimal digits that change with any pixel, label, part, group, class name, or the order of images."""
+        """64 hexadecimal digits that change with any pixel, label, part, class name, or the order of images, and with
+        which images are of one group, but not with the names of groups."""
         total = hashlib.sha256(repr((len(self), self.shape, self.classes)).encode())
         total.update(self.labels.astype("<i8").tobytes())
         total.update("\n".join(self.parts.tolist()).encode())
         total.update("".join(self.hashes).encode())
         if self.groups is not None:
-            total.update("\n".join(self.groups.tolist()).encode())
+            total.update(components(self.groups).astype("<i8").tobytes())
         return total.hexdigest()
 
 

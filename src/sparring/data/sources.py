@@ -92,6 +92,8 @@ def load(
     if isinstance(found, Listing) and isinstance(more, Listing):
         found, more = found.with_more(more), None
     imageset = read_source(found, wanted, limit=limit, progress=progress)
+    if isinstance(group, str) and group == NONE:  # of an ImageSet
+        imageset = replace(imageset, groups=None)
     if options.group not in (None, NONE, FOLDERS) and imageset.groups is None:
         what = f"{imageset.notes.source} has no column {options.group!r} that says which images belong together"
         raise UsageError("group-column", what, fix=f"leave it out, or write --group {NONE}")

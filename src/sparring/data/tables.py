@@ -46,17 +46,26 @@ class TableRow(NamedTuple):
 
 @dataclass(eq=False)
 class LabelTable:
-    """A table and what its columns are. `columns`: file, label and part -> place; `one_hot`: class -> place."""
+    """A table and what its columns are. `columns`: file, label, part and group -> place; `one_hot`: class -> place.
+
+    `of_groups`: it has no labels and says the groups alone.
+    """
 
     raw: RawTable
     columns: dict[str, int]
     one_hot: dict[str, int] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
+    @property
+    def of_groups(self) -> bool:
+        return "label" not in self.columns and not self.one_hot
+
     def label(self, cells: Sequence[str], line: int) -> str | None:
         """Return the label of a row, None where it has none. Raises DataError for several classes at once."""
         if self.one_hot:
             return next((name for name, place in self.one_hot.items() if _is_one(cells[place])), None)
+        if self.of_groups:
+            return None
         label = cells[self.columns["label"]].strip()
         if label.startswith(SEVERAL_CHOICES):
             raise DataError(
@@ -72,6 +81,7 @@ def read_table(
 ) -> dict[str, TableRow]:
     """Return path -> label, part and group of a tree's images, from a table elsewhere (a Path) or in the tree (a str).
 
+    Of a table without labels the labels are None, and the groups are those that were asked for.
     `label`: the column of the labels, else it is found. `group`: that of the groups; None warns of one that looks like
     it. Raises DataError with the line, UsageError where there is no such column.
     """
@@ -79,7 +89,8 @@ def read_table(
     finder = finder_for(tree, table)
     if (file := file_column(raw, finder, label)) is None or headless(raw, finder):
         raise no_columns(raw, ("file", "label"))
-    return table_rows(label_table(raw, file, tree, label=label, group=group), finder, tree, warnings)
+    found = labels_or_groups(raw, file, tree, warnings, label=label, group=group)
+    return table_rows(found, finder, tree, warnings)
 
 
 def table_in(tree: Tree, table: Path | str) -> RawTable:
@@ -154,13 +165,8 @@ def label_table(
     `guess`: whether a column that is not called like a label may be taken for one by its values. `group`: as in
     `read_table`.
     """
-    columns, warnings = {"file": file}, list[str]()
-    words = list(map(column_word, raw.header))
-    if group is None:
-        unread = {name: _cells(raw, i) for i, name in enumerate(raw.header) if i != file and named_like_groups(name)}
-        warnings += said_of_columns(unread, Path(raw.name).name, tree.top)
-    elif group not in (NONE, FOLDERS):
-        columns["group"] = raw.header.index(column_of(group, raw.header, raw.name))
+    beside = group_table(raw, file, tree, group)
+    columns, warnings, words = beside.columns, beside.warnings, list(map(column_word, raw.header))
     part = next((i for i, word in enumerate(words) if word in PART_COLUMNS and i != file), None)
     if part is not None and (words[part] in ("part", "split") or named_parts(_column_values(raw, part))):
         columns["part"] = part
@@ -191,6 +197,38 @@ def label_table(
     elif not called:
         warnings.append(f"{raw.name}: column {names[0]!r} taken as the label")
     return LabelTable(raw, columns | {"label": found[0]}, warnings=warnings)
+
+
+def labels_or_groups(
+    raw: RawTable, file: int, tree: Tree, warnings: list[str], *, label: str, group: str | None, guess: bool = True
+) -> LabelTable:
+    """Return the table with its columns, as `label_table` does; of one without labels those of its groups alone, where
+    these were asked for, which is said. What looks like groups is pointed out where they were not."""
+    try:
+        return label_table(raw, file, tree, label=label, group=group, guess=guess)
+    except DataError as error:
+        if error.id != "labels-columns" or label:
+            raise
+        table = group_table(raw, file, tree, group)
+        if "group" not in table.columns:
+            warnings += table.warnings
+            raise
+    warnings.append(f"{Path(raw.name).name} has no column of labels: only its groups, in column {group}, are used")
+    return table
+
+
+def group_table(raw: RawTable, file: int, tree: Tree, group: str | None) -> LabelTable:
+    """Return the table with its columns of files and groups alone. Raises UsageError where there is no such column.
+
+    `group` is None where none was asked for: then a column that looks like it is pointed out.
+    """
+    columns, warnings = {"file": file}, list[str]()
+    if group is None:
+        unread = {name: _cells(raw, i) for i, name in enumerate(raw.header) if i != file and named_like_groups(name)}
+        warnings += said_of_columns(unread, Path(raw.name).name, tree.top)
+    elif group not in (NONE, FOLDERS):
+        columns["group"] = raw.header.index(column_of(group, raw.header, raw.name))
+    return LabelTable(raw, columns, warnings=warnings)
 
 
 def several_labels(name: str, columns: Sequence[str], source: str) -> DataError:
@@ -309,7 +347,7 @@ def table_rows(table: LabelTable, finder: ImageFinder, tree: Tree, warnings: lis
         raise DataError("labels-csv", f"{raw.name} labels no image", fix="write one line file,label for every image")
     warnings += table.warnings
     warnings += [f"{count} files of {raw.name} were found {words}" for words, count in ways.items() if words]
-    if blank := sum(row.label is None for row in rows.values()):
+    if not table.of_groups and (blank := sum(row.label is None for row in rows.values())):
         warnings.append(f"{blank} lines of {raw.name} have an empty label or -1: taken as unlabelled")
     return rows
 

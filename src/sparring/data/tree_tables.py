@@ -6,7 +6,8 @@ Tables are looked for at the top and in folders without images. A table called t
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..errors import DataError
+from ..errors import DataError, UsageError
+from .groups import NONE
 from .names import ready, shown_path, typed_alike
 from .spellings import containers, guesses, named_parts, pool_beginning, table_name
 from .table_files import OTHER_TABLES, TABLE_SUFFIXES, RawTable
@@ -14,8 +15,9 @@ from .tables import (
     TableRow,
     file_column,
     finder_for,
+    group_table,
     headless,
-    label_table,
+    labels_or_groups,
     names_images,
     no_columns,
     table_in,
@@ -31,26 +33,36 @@ MOST_TABLES = 40  # of more, those are read that are called like tables of label
 class TreeTables:
     """What the tables of a tree say.
 
-    rows         path -> label and part
-    used         the tables that label images or name classes
+    rows         path -> label, part and group
+    groups       path -> group, by tables that say no labels
+    used         the tables that label images, group them or name classes
     class_names  the name of a class folder -> the name of the class
     unread       (table, why it was not used)
     doubt        the error to raise where nothing else labels the images
+    ungrouped    the error to raise where no table has the column of groups that was asked for
     """
 
     rows: dict[str, TableRow] = field(default_factory=dict)
+    groups: dict[str, str] = field(default_factory=dict)
     used: list[str] = field(default_factory=list)
     class_names: dict[str, str] = field(default_factory=dict)
     unread: list[tuple[str, str]] = field(default_factory=list)
     doubt: DataError | None = None
+    ungrouped: UsageError | None = None
 
     def add(self, more: "TreeTables", folder: str = "") -> None:
         """Take what other tables say; `folder`: where their tree lies in this one."""
         self.rows |= more.rows
+        self.groups |= {folder + path: group for path, group in more.groups.items()}
         self.class_names |= more.class_names
         self.used += [folder + path for path in more.used]
         self.unread += more.unread
         self.doubt = self.doubt or more.doubt
+        self.ungrouped = self.ungrouped or more.ungrouped
+
+    def below(self, folder: str) -> None:
+        """Name images as seen from this folder, which holds all."""
+        self.groups = {path.removeprefix(folder + "/"): group for path, group in self.groups.items()}
 
 
 def table_candidates(tree: Tree) -> list[str]:
@@ -151,8 +163,18 @@ def _read(
         return {}
     if file is None or headless(raw, finder):
         raise no_columns(raw, ("file", "label"))
-    table = label_table(raw, file, tree, label=label if label in raw.header else "", group=group, guess=not folders)
-    return table_rows(table, finder, tree, warnings)
+    try:
+        group_table(raw, file, tree, group)
+    except UsageError as error:  # another table may have the column
+        said.ungrouped, group = said.ungrouped or error, NONE
+    label = label if label in raw.header else ""
+    table = labels_or_groups(raw, file, tree, warnings, label=label, group=group, guess=not folders)
+    rows = table_rows(table, finder, tree, warnings)
+    if not table.of_groups:
+        return rows
+    said.used.append(path)
+    said.groups |= {image: row.group for image, row in rows.items()}
+    return {}
 
 
 def _of_part(tree: Tree, table: str) -> list[str] | None:
@@ -172,7 +194,8 @@ def _all_rows(by_table: Mapping[str, dict[str, TableRow]], tree: Tree) -> dict[s
     source: dict[str, str] = {}
     for table, found in by_table.items():
         for path, (label, part, group) in found.items():
-            row = TableRow(label, part or parts.get(stems[table], ""), group)
+            before = rows[path].group if path in rows else ""
+            row = TableRow(label, part or parts.get(stems[table], ""), group or before)
             if path in rows and rows[path].label != row.label:
                 raise DataError(
                     "labels-tables",

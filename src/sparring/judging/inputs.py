@@ -14,6 +14,7 @@ import numpy as np
 from .. import keyed_random
 from ..data import SMALL, UNLABELLED, ImageSet, load, resized
 from ..data.doubts import data_notes
+from ..data.groups import first_images
 from ..errors import DataError, UsageError
 from ..files import content_hash
 from ..images import SizeLike, as_size
@@ -60,18 +61,20 @@ class RealImages:
 
     @cached_property
     def all(self) -> ImageSet:
-        """Both parts, `train` first."""
+        """Both parts, `train` first; without what only one of them may have, their groups and the sizes of files."""
         both = (self.train, self.test)
         images, labels, parts = (
             np.concatenate([getattr(images, name) for images in both]) for name in ("images", "labels", "parts")
         )
         origins = self.train.origins + self.test.origins
-        return replace(self.train, images=images, labels=labels, parts=parts, origins=origins, classes=self.classes)
+        return replace(self.train, images=images, labels=labels, parts=parts, origins=origins, classes=self.classes,
+                       groups=None, sizes=None)  # fmt: skip
 
 
-def random_subset(count: int, most: int, seed: int) -> np.ndarray:
-    """Return the numbers of at most `most` of `count` images, in rising order."""
-    return np.sort(keyed_random.order(keyed_random.key(seed, "judge"), count)[:most].numpy())
+def random_subset(count: int, most: int, seed: int, groups: np.ndarray | None = None) -> np.ndarray:
+    """Return the numbers of at most `most` of `count` images, in rising order; whole groups of those with groups."""
+    order = keyed_random.order(keyed_random.key(seed, "judge"), count).numpy()
+    return np.sort(first_images(order, most, groups))
 
 
 def at_most(images: ImageSet, most: int, seed: int) -> ImageSet:
@@ -108,6 +111,9 @@ def read_real(
     *,
     held_out: object = None,
     size: SizeLike = None,
+    table: str | Path | None = None,
+    label: str | None = None,
+    group: object = None,
     most: int,
     seed: int = 0,
     follow_links: bool = False,
@@ -116,19 +122,22 @@ def read_real(
     """Read real images from what `sparring.data.load` takes, or draw them from a generator, and part them.
 
     With a test part in the source, or with `held_out` (a further source of images that no generator was trained on),
-    fakes are compared with these; those that equal a training image are left out. Otherwise the images are halved: an
-    extractor learns from one half, and fakes are compared with the other, because a network's features of its own
-    training images differ from those of unseen images. Raises UsageError where all held-out images are among the
-    others.
+    fakes are compared with these; those that equal a training image, or are of the group of one, are left out.
+    Otherwise the images, or their groups, are halved: an extractor learns from one half, and fakes are compared with
+    the other, because a network's features of its own training images differ from those of unseen images. table, label:
+    of `source`; group: of `held_out`, too. Raises UsageError where all held-out images are among the others, DataError
+    where all images are of one group.
     """
     sampler, done = as_generator(source), _reading("real images", progress)
     read = partial(load, follow_links=follow_links, progress=done)
-    images = read(source, size=size, limit=SMALL) if sampler is None else _drawn_by(sampler, most, seed)
+    how_labelled = {"table": table, "label": label, "group": group}
+    images = read(source, size=size, limit=SMALL, **how_labelled) if sampler is None else _drawn_by(sampler, most, seed)
     images = resized(images, as_size(size) or images.shape[:2], images.shape[2])
     said, in_test, twins = _what_loading_did(images), images.parts == "test", 0
     disjoint = held_out is not None or bool(in_test.any() and not in_test.all())
     if held_out is not None:
-        more = resized(read(held_out, size=images.shape[:2]), images.shape[:2], images.shape[2])
+        of_held_out = group if group is None or isinstance(group, str) else "none"
+        more = resized(read(held_out, size=images.shape[:2], group=of_held_out), images.shape[:2], images.shape[2])
         test, twins = _without(more, images)
         train, test, how = images, labelled_as(test, images.classes), f"{more.name}, kept apart"
         said += _what_loading_did(more)
@@ -138,11 +147,18 @@ def read_real(
         how = "the test part"
     else:
         half = np.zeros(len(images), bool)
-        half[random_subset(len(images), len(images) // 2, seed)] = True
-        train, test, how = images.take(half), images.take(~half), "one half; the other is for extractors that learn"
+        half[random_subset(len(images), len(images) // 2, seed, images.groups)] = True
+        if not half.any():
+            raise DataError("groups-few", f"all images of {images.name} are of one group: they cannot be halved",
+                            fix="give more groups, or --group none")  # fmt: skip
+        train, test = images.take(half), images.take(~half)
+        how = f"one half{' of the groups' * (images.groups is not None)}; the other is for extractors that learn"
     first = f"compared with {f'{most:,} drawn' if len(test) > most else f'all {len(test):,} images'} of {how}"
     if twins:
-        first += f"; {twins:,} more that equal a training image were left out"
+        also = ", or are of the group of one," if train.groups is not None and test.groups is not None else ""
+        first += f"; {twins:,} more that equal a training image{also} were left out"
+    if test.groups is not None:
+        said.insert(0, "intervals count images, not groups: for images of new groups they are too narrow")
     return RealImages(
         images.name, images.classes, train, at_most(test, most, seed), disjoint, how="; ".join([first, *said])
     )
@@ -153,12 +169,15 @@ def _reading(what: str, progress: OnProgress) -> OnProgress:
 
 
 def _without(held_out: ImageSet, training: ImageSet) -> tuple[ImageSet, int]:
-    """Return the held-out images that are no training images, and how many are."""
+    """Return the held-out images that are no training images, nor of a group of these, and how many are."""
     known = set(training.hashes)
     new = np.array([of_image not in known for of_image in held_out.hashes])
+    what, fix = "among the training images", "hold out images that no generator was trained on"
+    if held_out.groups is not None and training.groups is not None:
+        new &= ~np.isin(held_out.groups, training.groups[training.groups != ""])
+        what, fix = f"{what}, or of a group of these", f"{fix}, or write --group none"
     if not new.any():
-        raise UsageError("held-out", f"all {len(held_out):,} held-out images are among the training images",
-                         fix="hold out images that no generator was trained on")  # fmt: skip
+        raise UsageError("held-out", f"all {len(held_out):,} held-out images are {what}", fix=fix)
     return held_out.take(new), int((~new).sum())
 
 

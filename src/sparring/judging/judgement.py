@@ -67,6 +67,8 @@ class JudgeOptions:
     seed           of what is drawn
     device         of features: auto, cpu or cuda
     follow_links   of folders, read also what links name that lead out of them
+    table, label   of the real images, as `sparring.load` takes them
+    group          of the real images: those of one are all compared with fakes, or none is
 
     Raises UsageError for what could not be judged, before anything is read.
     """
@@ -82,6 +84,9 @@ class JudgeOptions:
     device: str = "auto"
     download: bool = False
     follow_links: bool = False
+    table: str | Path | None = None
+    label: str | None = None
+    group: object = None
 
     def __post_init__(self):
         object.__setattr__(self, "metrics", tuple(map(metric_name, _split_names(self.metrics))))
@@ -109,7 +114,7 @@ class JudgeOptions:
             fetched(str(self.weights), progress)
         found = read_real(
             real, held_out=self.held_out, size=self.size or size, most=self.images, seed=self.seed,
-            follow_links=self.follow_links, progress=progress,
+            table=self.table, label=self.label, group=self.group, follow_links=self.follow_links, progress=progress,
         )  # fmt: skip
         if self.weights is not None:
             return found, encoder(self.features, self.weights, expected=self.weights_hash or "", device=self.device)
@@ -263,6 +268,9 @@ def judge(
     held_out: object = None,
     per_class: bool = False,
     size: SizeLike = None,
+    table: str | Path | None = None,
+    label: str | None = None,
+    group: object = None,
     images: int = MOST_IMAGES,
     seed: int = 0,
     device: str = "auto",
@@ -281,8 +289,9 @@ def judge(
     The other options are those of JudgeOptions. Raises UsageError, DataError, MissingData, FileFormatError.
     """
     options = JudgeOptions(
-        metrics, features, weights, weights_hash, held_out, size, images, seed, device, download, follow_links
-    )
+        metrics, features, weights, weights_hash, held_out, size, images, seed, device, download, follow_links,
+        table, label, group,
+    )  # fmt: skip
     chosen = options.metrics or [name for name, metric in METRICS.items() if not metric.asked]
     names = _split_names(names)
     if not fakes:
@@ -423,13 +432,13 @@ def reference_scores(pair: Pair, scores: Mapping[str, MetricScore], seed: int) -
 def split_real(reals: RealImages, share: float, seed: int) -> tuple[RealImages, ImageSet] | None:
     """Return the real images that fakes are compared with in two: those that stay, and a share to stand for fakes.
 
-    None where either would be fewer than LEAST_IMAGES.
+    No group is in both. None where either would be fewer than LEAST_IMAGES.
     """
     test = reals.test
     count = round(share * len(test))
-    if min(count, len(test) - count) < LEAST_IMAGES:
+    first = np.isin(np.arange(len(test)), random_subset(len(test), count, seed + 1, test.groups))
+    if min(first.sum(), (~first).sum()) < LEAST_IMAGES:
         return None
-    first = np.isin(np.arange(len(test)), random_subset(len(test), count, seed + 1))
     return replace(reals, test=test.take(~first)), replace(test.take(first), name="real images")
 
 

@@ -61,6 +61,7 @@ class TrainOptions:
     table: Path | str | None = None
     label: str | None = None
     follow_links: bool = False
+    group: object = None
 
 
 @dataclass(frozen=True)
@@ -108,12 +109,14 @@ def train(
     monitor: bool = True,
     table: Path | str | None = None,
     label: str | None = None,
+    group: object = None,
     follow_links: bool = False,
     progress: Callable[[TrainingProgress], object] | None = None,
 ) -> Run:
     """Train a recipe on images, in the folder `out`, and return the run; the same call again goes on exactly.
 
-    data: whatever `sparring.load` takes, and so are unlabelled, table and label.
+    data, unlabelled, table, label, group: as `sparring.load` takes them. Images that are kept from training, to see
+    whether D knows the others by heart, are of groups of their own.
     recipe: a name of RECIPES, a Recipe, "file.py:name", or "auto": by the labels of the data.
     batch: images in each step, at least 2, instead of the recipe's own.
     minutes: stop after so many minutes of training in this call; the same call again trains as long once more.
@@ -127,7 +130,7 @@ def train(
     Diverged when going back does not help (the best healthy model is then exported), MachineError for a full disk.
     """
     given = images, batch, minutes, seed, size, unlabelled, source, augment, device, precision, monitor, table, label
-    options = TrainOptions(*given, follow_links)
+    options = TrainOptions(*given, follow_links, group)
     for at in train_steps(data, recipe, out, options):
         if progress:
             progress(at)
@@ -154,7 +157,7 @@ def train_steps(
     folder = new_folder(out, ours=("recipe.json", "data.json"), data=data)
     read_images = partial(load, follow_links=options.follow_links, progress=progress)
     of = {"size": options.size, "unlabelled": options.unlabelled, "table": options.table, "label": options.label}
-    imageset = read_images(data, **of, limit=SMALL)
+    imageset = read_images(data, **of, group=options.group, limit=SMALL)
     name, recipe, reason = find_recipe(recipe, imageset)
     read = used(imageset) if "all" in recipe.pools or "a" in recipe.pools else used(imageset) & imageset.labelled
     recipe = recipe if options.batch is None else _in_batches(recipe, options.batch)

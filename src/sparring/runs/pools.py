@@ -5,6 +5,7 @@ import torch
 
 from .. import keyed_random
 from ..data import ImageSet, load, paired
+from ..data.groups import first_images
 from ..data.pairs import matching_channels
 from ..errors import DataError, UsageError, printable
 from ..games.builders import Recipe
@@ -39,13 +40,20 @@ def held_out(imageset: ImageSet, recipe: Recipe) -> int:
 
 
 def parted(imageset: ImageSet, held: int, seed: int) -> tuple[ImageSet, ImageSet | None]:
-    """Return the images for training and `held` that are kept from it: unlabelled ones if there are so many."""
+    """Return the images for training and `held` that are kept from it: unlabelled ones if there are so many.
+
+    Whole groups, as many as fit: of a patient whose images D has seen it knows more than of a new one. None where none
+    fits.
+    """
     use = np.flatnonzero(used(imageset))
-    if not held:
-        return imageset, None
     unlabelled = use[imageset.labels[use] < 0]
     among = unlabelled if len(unlabelled) >= held / HELD_SHARE else use
-    away = among[keyed_random.order(keyed_random.key(seed, "held out"), len(among))[:held].numpy()]
+    if imageset.groups is not None:  # a group may have labelled and unlabelled images
+        among = use
+    order = keyed_random.order(keyed_random.key(seed, "held out"), len(among)).numpy()
+    away = among[first_images(order, held, None if imageset.groups is None else imageset.groups[among])]
+    if not len(away):
+        return imageset, None
     return imageset.take(np.setdiff1d(use, away)), imageset.take(np.sort(away))
 
 

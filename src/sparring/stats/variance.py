@@ -66,6 +66,17 @@ def units_of(groups: np.ndarray | None, images: int) -> float:
     return max(min(2, len(sizes)), images**2 / float((sizes**2).sum()))
 
 
+def design_effect(values: np.ndarray, groups: np.ndarray | None) -> float:
+    """Return how many times the variance of the mean of values [T] is that of as many independent images (Kish 1965).
+
+    At least 1; as if the images of a group were all alike where the values do not tell.
+    """
+    if groups is None or not len(values):
+        return 1.0
+    alone, units = of_mean(values), units_of(groups, len(values))
+    return max(1.0, of_mean(values, groups) / alone if alone and units > 1 else len(values) / units)
+
+
 def _means_without(rest: np.ndarray, groups: np.ndarray) -> np.ndarray:
     """Return the jackknife variance [...] of the mean of residuals [...,T] over groups [T], of which there are several.
 

@@ -1,5 +1,6 @@
 """From rows and predictions to the numbers of a summary, without advice. The same rows give the same numbers."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
@@ -13,6 +14,7 @@ from ..devices import hardware, versions
 from ..errors import FileFormatError
 from ..records import Value
 from ..stats import RepeatedInterval
+from ..stats.variance import design_effect
 from ..words import listed
 from . import probabilities
 from .ablations import ablations, starts_of, unclean
@@ -300,8 +302,9 @@ def recalled(
         mine = truth == k
         right = arm.right[:, mine]
         if of := right.shape[1]:
-            found = stats.share_interval(right, None if groups is None else groups[mine])
-            hits, needed = float(right.mean(0).sum()), images_needed(round(found.mean, 6))
+            each, of_class = right.mean(0), None if groups is None else groups[mine]
+            found, effect = stats.share_interval(right, of_class), design_effect(each, of_class)
+            hits, needed = float(each.sum()), math.ceil(images_needed(round(found.mean, 6)) * effect - 1e-9)
             yield six_digits(ClassRecall(arm.method, arm.budget, name, hits, of, *found.triple, needed))
 
 

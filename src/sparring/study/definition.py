@@ -1,10 +1,11 @@
 """What study.json holds, as frozen records: what a study is, and what was settled on its way."""
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import field, replace
 
 import numpy as np
 
+from ..data import ImageSet
 from ..records import record
 from .records import MethodEntry, ShortArm, StudyData
 
@@ -111,3 +112,10 @@ class Definition:
     short: tuple[ShortArm, ...] = ()  # what the time had no room for
     complete: bool = False  # whether all was done that the time has room for
     against: EarlierStudy | None = None
+    groups: tuple[int, ...] = ()  # of all images, in their order: equal for those of one; () where they have none
+
+    def grouped(self, images: ImageSet) -> ImageSet:
+        """Return images, read again without groups that were given as values, with those of the study."""
+        if not self.groups or self.load.group is not None or len(images) != len(self.groups):
+            return images
+        return replace(images, groups=np.array(self.groups).astype(np.str_))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from .. import files
 from ..data import ImageSet, load
+from ..data.groups import components
 from ..devices import SPARRING_VERSION, device_name
 from ..errors import UsageError
 from ..features.encoders import download as fetch
@@ -85,7 +86,8 @@ def compare(
     error; `retry` tries it again.
 
     source, size, unlabelled, table, label, group, follow_links: as `sparring.load` takes them; `group` is what no split
-    parts. Splits, label draws, held-out labels inside fits and the statistics know groups.
+    parts. Splits, label draws, held-out labels inside fits and the statistics know groups. Those that were given as
+    values are kept in the study as numbers, so that the same call without them goes on.
     methods: names from METHODS, or {name: anything with the fields and the `make` of a Method}; None takes all, but not
     `finetune` of images below 16 pixels. labels: labels per class, or "all"; None takes 5, 20 and all, of which those
     that a class does not have are left out. minutes: about how long the study takes at most, all its commands together;
@@ -120,6 +122,8 @@ def compare(
     reading_as = {"size": size, "unlabelled": unlabelled, "table": table, "label": label, "follow_links": follow_links}
     said = partial(progress_of, progress, reading)
     images = load(source, **reading_as, group=group, progress=said)
+    if group is None and images.groups is None and (folder / STUDY).exists():
+        images = Study.read(folder).definition.grouped(images)
     progress(StudyProgress("data", message="looking for duplicates"))
     prepared = split_and_seal(images, seed=settings.seed, test=settings.test, earlier=parts_of(earlier))
     per_class = usual_budgets(prepared.labels) if asked is None else asked
@@ -136,6 +140,7 @@ def compare(
         command=command,
         source=str(source) if isinstance(source, str | Path) else images.notes.source,
         load=reading_options(group=group, **reading_as),
+        groups=() if images.groups is None else tuple(components(images.groups).tolist()),
         against=as_record(earlier),
     )
     with held(folder), Pool(1) as pool:
@@ -188,7 +193,7 @@ def reading_options(
     group: object,
     follow_links: bool,
 ) -> ReadingOptions:
-    """Return what study.json says of how images are read; groups that were given as values are not kept."""
+    """Return what study.json says of how images are read; groups that were given as values stand beside it."""
     column = group if isinstance(group, str) else None
     paths = unlabelled and str(unlabelled), table and str(table)
     return ReadingOptions(json_ready(size), *paths, label, follow_links, column)
@@ -224,6 +229,7 @@ def new_definition(
     command: str | None,
     source: str,
     load: ReadingOptions,
+    groups: tuple[int, ...],
     against: EarlierStudy | None,
 ) -> Definition:
     """Return what study.json says of a study that begins now; `labels`: budget -> labels in all."""
@@ -243,6 +249,7 @@ def new_definition(
         data=prepared.about,
         test=SealedImages(prepared.test_hashes, prepared.test_groups),
         load=load,
+        groups=groups,
         against=against,
     )
 

@@ -33,7 +33,7 @@ class LabelCheck:
     """How the training labels were checked: by which features, how many of how many labels, which classes not.
 
     `agreed`: the share of the checked labels that are what the held-out classifier says, as far as it can be trusted.
-    `few`: the classes with fewer than `fewest` labels, which are too few to check.
+    `few`: the classes with fewer than `fewest` labels, or labels of too few groups, which is too little to check.
     """
 
     features: str

@@ -73,7 +73,8 @@ def write_lists(
     arm = arms.get((summary.recommended or "", summary.recommendation.budget or ""))
     wrong = wrong_answers(arm, truth) if arm else np.zeros(0, np.int64)
     near = nearest_labelled(features, wrong, prepared.labels)
-    checked = check_labels(features.train, prepared.labels, seed=study.definition.settings.seed)
+    groups, seed = images.clusters[prepared.train], study.definition.settings.seed
+    checked = check_labels(features.train, prepared.labels, seed=seed, groups=groups)
     mistakes = tuple(mistakes_of(arm, wrong, near, truth, prepared, origins)) if arm else ()
     suspects = tuple(suspects_of(checked, prepared, origins))
     write_predictions(folder, main_arms(summary, arms), truth, prepared)

@@ -72,6 +72,7 @@ def read_again(
                 group=load.group,
                 follow_links=load.follow_links,
             )
+            images = definition.grouped(images)
         if prepared is None:
             earlier = parts_of(Study.read(definition.against.folder) if definition.against else None)
             prepared = split_and_seal(images, seed=settings.seed, test=settings.test, earlier=earlier)

@@ -16,8 +16,9 @@ from ..data.splits import as_budget
 from ..devices import choose_device
 from ..errors import DataError, FileFormatError, UsageError, pick
 from ..records import read_record, to_json
+from ..words import plural
 from .definition import Definition, LookAtTest
-from .records import ROWS, STUDY, STUDY_FORMAT, FitRow, MethodEntry, StudyData, Trial, in_order
+from .records import ROWS, STUDY, STUDY_FORMAT, FitRow, MethodEntry, Trial, in_order
 from .worker import AnyMethod, always_pretrained, array_hash
 
 FIXED = ("seed", "test", "pretrained", "device")  # settings that every row of a study shares
@@ -277,7 +278,7 @@ def refuse_other(folder: Path, old: Definition, new: Definition) -> None:
                 fix=f"repeat it {then}, or name another folder with --out",
             )
     if old.data.classes != new.data.classes or old.fingerprint != new.fingerprint:
-        raise other_data(folder, old.data, new.data)
+        raise other_data(folder, old, new)
     if new.against and (old.against is None or old.against.fingerprint != new.against.fingerprint):
         then = f"with --against {old.against.folder}" if old.against else "without --against"
         raise UsageError(
@@ -302,16 +303,26 @@ def setting_words(name: str, value: object) -> str:
     return f"with --{name} {value:g}" if isinstance(value, int | float) else f"with --{name} {value}"
 
 
-def other_data(folder: Path, old: StudyData, new: StudyData) -> DataError:
-    then, today = (f"{data.images:,} images {'x'.join(map(str, data.shape))} in {len(data.classes)} classes"
-                   for data in (old, new))  # fmt: skip
-    size, other = "x".join(map(str, old.shape[:2])), "name another folder with --out"
-    return DataError(
-        "study-data",
-        f"the study in {folder} was made with other data: {then} then, {today} now"
-        + (" with other pixels, labels or parts" if then == today else ""),
-        fix=f"repeat it with --size {size}, or {other}" if old.shape[:2] != new.shape[:2] else other,
+def other_data(folder: Path, old: Definition, new: Definition) -> DataError:
+    then, today = (
+        f"{d.data.images:,} images {'x'.join(map(str, d.data.shape))} in {len(d.data.classes)} classes"
+        for d in (old, new)
     )
+    size, fix = "x".join(map(str, old.data.shape[:2])), "name another folder with --out"
+    how = ""
+    if old.data.shape[:2] != new.data.shape[:2]:
+        fix = f"repeat it with --size {size}, or {fix}"
+    elif then == today and old.groups != new.groups:
+        how = f" in other groups: {groups_words(old)} then, {groups_words(new)} now"
+        fix = f"give the same groups, which decide what is in the test part, or {fix}"
+    elif then == today:
+        how = " with other pixels, labels or parts"
+    what = f"the study in {folder} was made with other data: {then} then, {today} now{how}"
+    return DataError("study-data", what, fix=fix)
+
+
+def groups_words(definition: Definition) -> str:
+    return plural(len(set(definition.groups)), "group") if definition.groups else "none"
 
 
 def now() -> str:

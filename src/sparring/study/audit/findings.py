@@ -54,7 +54,7 @@ class WeakGroup:
 class LabelsChecked:
     """How labels were checked: by which features, how many of how many, the share that the check agreed with.
 
-    `few`: classes with too few labels to check.
+    `few`: classes with too few labels, or labels of too few groups, to check.
     """
 
     features: str

@@ -1,8 +1,9 @@
 """Labels that are probably wrong, by confident learning (Northcutt, Jiang & Chuang 2021, arXiv:1911.00068).
 
-Every image gets class probabilities from a classifier that did not see its label. An image is suspected where a class
-other than its label is at least as probable as it usually is for images of that class. Where the classifier is often
-wrong most of these labels are right: the less it agrees with the labels, the surer it must be to suspect one.
+Every image gets class probabilities from a classifier that did not see its label, nor its near duplicates, nor other
+images of its group: what has seen the patient repeats the patient's label, wrong or not. An image is suspected where a
+class other than its label is at least as probable as it usually is for images of that class. Where the classifier is
+often wrong most of these labels are right: the less it agrees with the labels, the surer it must be to suspect one.
 """
 
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import numpy as np
 
 FOLDS = 5
 FEWEST = FOLDS  # labels of a class that can be checked: one for each fold
+FEWEST_GROUPS = 3  # that they are of: with two, a wrong label may be all that is known of the class
 MOST_CHECKED = 200_000  # labels times classes: of more labels some are drawn at random, so that it takes seconds
 SECONDS = 2.7e-4  # for a label and a class, on one core
 ENOUGH = 1e-3  # gradient at which a regression ends, times classes: each class has its share of it
@@ -48,9 +50,9 @@ class LabelErrors:
 class CheckedLabels:
     """What a check found, in how many labels, and the share of them that the held-out classifier agreed with.
 
-    `left_out`: classes with labels, but fewer than FEWEST. `said` int64 [N]: the class that the held-out classifier
-    names, -1 where a label was not checked. `margin` float64 [N]: as in LabelErrors but of every checked label, NaN for
-    the others; the lower, the more suspicious.
+    `left_out`: classes with labels, but fewer than FEWEST, or of fewer than FEWEST_GROUPS groups. `said` int64 [N]: the
+    class that the held-out classifier names, -1 where a label was not checked. `margin` float64 [N]: as in LabelErrors
+    but of every checked label, NaN for the others; the lower, the more suspicious.
     """
 
     errors: LabelErrors
@@ -67,23 +69,28 @@ def seconds_to_check(labels: np.ndarray) -> float:
     return SECONDS * min(MOST_CHECKED, len(known) * len(np.unique(known)))
 
 
-def check_labels(x: np.ndarray, labels: np.ndarray, *, seed: int = 0) -> CheckedLabels:
+def check_labels(
+    x: np.ndarray, labels: np.ndarray, *, seed: int = 0, groups: np.ndarray | None = None
+) -> CheckedLabels:
     """Check labels int64 [N], -1 unlabelled, by features float32 [N,F]; indices of what is found are of all N.
 
-    Of the label errors those are kept whose margin is large enough (DOUBT, SUREST). Classes with fewer than FEWEST
-    labels are left out. Where fewer than two are left, or no image has any feature,
-    nothing is checked.
+    groups int64 [N], such as `ImageSet.clusters`: images of equal ones are held out together. Of the label errors those
+    are kept whose margin is large enough (DOUBT, SUREST). Classes with fewer than FEWEST labels, or of fewer than
+    FEWEST_GROUPS groups, are left out. Where fewer than two are left, or no image has any feature, nothing is checked.
     """
     classes, counts = np.unique(labels[labels >= 0], return_counts=True)
-    enough = classes[counts >= FEWEST]
-    left_out = tuple(classes[counts < FEWEST].tolist())
+    units = counts if groups is None else [len(np.unique(groups[labels == k])) for k in classes]
+    there = (counts >= FEWEST) & (np.array(units) >= FEWEST_GROUPS)
+    enough, left_out = classes[there], tuple(classes[~there].tolist())
     said, margin = np.full(len(labels), -1), np.full(len(labels), np.nan)
+    none = find_label_errors(np.zeros(0, np.int64), np.zeros((0, 1)))
     if len(enough) < 2 or not x.any():
-        none = find_label_errors(np.zeros(0, np.int64), np.zeros((0, 1)))
         return CheckedLabels(none, 0, said, margin, left_out=left_out)
     place = some_of(np.flatnonzero(np.isin(labels, enough)), labels, seed)
     y = np.searchsorted(enough, labels[place])
-    proba = held_out_probabilities(x[place], y, seed=seed)
+    proba = held_out_probabilities(x[place], y, seed=seed, groups=None if groups is None else groups[place])
+    if np.isnan(proba).any():
+        return CheckedLabels(none, 0, said, margin, left_out=left_out)
     agreed = float((proba.argmax(1) == y).mean())
     found = find_label_errors(y, proba).surest(-min(SUREST, DOUBT * (1 - agreed)))
     errors = LabelErrors(place[found.index], enough[found.suggested], found.confidence, found.margin)
@@ -105,19 +112,24 @@ def some_of(place: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
     return np.sort(np.concatenate(kept))
 
 
-def held_out_probabilities(x: np.ndarray, labels: np.ndarray, *, seed: int = 0) -> np.ndarray:
+def held_out_probabilities(
+    x: np.ndarray, labels: np.ndarray, *, seed: int = 0, groups: np.ndarray | None = None
+) -> np.ndarray:
     """Return probabilities float64 [N,K] by logistic regressions that did not see the image: FOLDS-fold, stratified.
 
-    labels int64 [N] from 0 to K - 1, at least FOLDS of each class.
+    labels int64 [N] from 0 to K - 1, at least FOLDS of each class. groups [N]: images of equal ones are held out
+    together; all is NaN where that leaves no image of a class to learn from.
     """
     from scipy.special import softmax
-    from sklearn.model_selection import StratifiedKFold
 
     from ...classifiers.probe import regression
+    from ...classifiers.selection import stratified_folds
 
     classes = int(labels.max()) + 1
-    proba = np.zeros((len(labels), classes))
-    for train, held in StratifiedKFold(FOLDS, shuffle=True, random_state=seed % 2**32).split(x, labels):
+    if groups is not None and len(np.unique(groups)) == len(groups):
+        groups = None
+    proba = np.full((len(labels), classes), np.nan)
+    for train, held in stratified_folds(labels, seed % 2**32, FOLDS, groups):
         weights, offset = regression(x[train], labels[train], STRENGTH, tolerance=ENOUGH / classes)
         proba[held] = softmax((x[held] @ weights + offset).astype(np.float64), axis=1)
     return proba
