@@ -19,7 +19,7 @@ from sparring.stats import fisher_p
 from sparring.study.audit import Audit, audit
 from sparring.study.audit.auditing import less_p, summary_lines, weak_groups
 from sparring.study.audit.findings import KINDS
-from sparring.study.audit.label_errors import check_labels, margins
+from sparring.study.audit.label_errors import check_labels, label_quality, margins
 from sparring.study.audit.pictures import spreads, unusual
 
 
@@ -214,13 +214,21 @@ def test_margins_by_hand():
     )
 
 
-def test_every_checked_label_has_a_margin():
+def test_label_quality_by_hand():
+    proba = np.array([[0.5, 0.5], [1.0, 0.0], [1.0, 0.0], [0.9, 0.1], [0.6, 0.4]])
+    found = label_quality(np.array([0, 0, 1, 1, 1]), proba)
+    sure = 1 + (0.9 * np.log(0.9) + 0.1 * np.log(0.1)) / np.log(2)
+    assert found[:4].tolist() == pytest.approx([1, 1, 0, 0.1 / sure])  # unsure: nothing against the label
+    assert found.argsort().tolist()[:2] == [2, 3] and found[4] == 1
+
+
+def test_every_checked_label_has_a_quality():
     images = load("digits")
     labels = images.labels.copy()
     labels[::2] = -1
     x = images.images.reshape(len(images), -1).astype(np.float32)
     checked = check_labels(x, labels)
-    assert (np.isnan(checked.margin) == (labels < 0)).all()
+    assert (np.isnan(checked.quality) == (labels < 0)).all()
     assert (checked.said[labels >= 0] == labels[labels >= 0]).mean() == pytest.approx(checked.agreed)
 
 

@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
-from .. import __version__
+from ..devices import versions
 from ..errors import FileFormatError
 from ..files import files_state, parse_json
 from ..records import News, read_record, to_json
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ..data import ImageSet
     from ..data.checks import Description
 
@@ -37,18 +37,18 @@ def look(
     """
     from ..features.cache import user_cache
 
-    places = [place for text in (data, options["unlabelled"], options["table"]) if (place := _place(text))]
-    state = files_state(places) if _place(data) else None
-    key = ("description", FORMAT, __version__, data, os.getcwd(), repr(sorted(options.items())), state)  # noqa: PTH109
-    if state is not None and (kept := user_cache().peek(key)) and (known := _unpacked(kept)):
+    places = [place for text in (data, options["unlabelled"], options["table"]) if (place := _standing(text))]
+    state = files_state(places) if _standing(data) else None
+    key = ("description", FORMAT, repr(versions()), data, os.getcwd(), repr(sorted(options.items())), state)  # noqa: PTH109
+    if state is not None and (kept := user_cache().peek(key)) and (known := _from_arrays(kept)):
         return known
     looked = _looked(read(), describing)
     if state is not None and files_state(places) == state:
-        user_cache().get(key, lambda: _packed(looked))
+        user_cache().get(key, lambda: _to_arrays(looked))
     return looked
 
 
-def _place(source: object) -> Path | None:
+def _standing(source: object) -> Path | None:
     """Return the file or folder that a source lies in: of file.zip/folder the zip. None where there is none."""
     path = Path(str(source)) if source is not None else None
     if path is None or path.exists():
@@ -67,12 +67,14 @@ def _looked(images: "ImageSet", describing: Callable[[], None]) -> Looked:
     return Looked(found, encode_png(contact_sheet(images), text=text), data_news(images))
 
 
-def _packed(looked: Looked) -> dict[str, np.ndarray]:
+def _to_arrays(looked: Looked) -> "dict[str, np.ndarray]":
+    import numpy as np
+
     words = json.dumps({"found": to_json(looked.found, kinds=False), "news": looked.news}).encode()
     return {"words": np.frombuffer(words, np.uint8), "sheet": np.frombuffer(looked.sheet, np.uint8)}
 
 
-def _unpacked(kept: Mapping[str, np.ndarray]) -> Looked | None:
+def _from_arrays(kept: "Mapping[str, np.ndarray]") -> Looked | None:
     """Return what was kept; None where it cannot be read any more."""
     from ..data.checks import Description
 

@@ -80,24 +80,21 @@ def compare(
 ) -> Summary:
     """Compare methods on the same few labels, and return what `out`/summary.json says.
 
-    Fits what is not in the folder `out` yet. The same call again goes on where it stopped; a call with more methods,
-    labels or repeats extends the study. Another `seed`, `test` (share of each class for the test part, where the source
-    has none), `pretrained` or `device` is refused, and so are other data. A fit that fails is a row with its
-    error; `retry` tries it again.
+    Fits what is not in the folder `out` yet. The same call again goes on where it stopped; one with more methods, labels
+    or repeats extends the study; one with other data, `seed`, `test` (share of each class for the test part, where the
+    source has none), `pretrained` or `device` is refused. A fit that fails is a row; `retry` tries it again.
 
-    source, size, unlabelled, table, label, group, follow_links: as `sparring.load` takes them; `group` is what no split
-    parts. Splits, label draws, held-out labels inside fits and the statistics know groups. Those that were given as
-    values are kept in the study as numbers, so that the same call without them goes on.
+    source, size, unlabelled, table, label, group, follow_links: as `sparring.load` takes them. Splits, label draws,
+    held-out labels and statistics know groups; given as values they are kept, so that a call without them goes on.
     methods: names from METHODS, or {name: anything with the fields and the `make` of a Method}; None takes all, but not
     `finetune` of images below 16 pixels. labels: labels per class, or "all"; None takes 5, 20 and all, of which those
     that a class does not have are left out. minutes: about how long the study takes at most, all its commands together;
     None for no limit. No fit is cut short: the slowest methods are repeated less often or left out (study.schedule).
-    jobs: processes; "auto" measures, 0 fits in this process. pretrained, download: as `sparring.fit` takes them; with
-    "none" nothing of other images is in any number. device: "cpu", "cuda", or "auto" for the GPU where there is one;
-    on it fits run one after the other. against: the folder of an earlier study of such images. This one then tests on
-    the same images as far as it can, and the summary says what changed on them (`against`). model: fit the recommended
-    method on all labelled images into `out`/model. command: how to repeat this, for the report.
-    progress: called with a StudyProgress.
+    jobs: processes; "auto" measures, 0 fits in this process. pretrained, download: as `sparring.fit` takes them. device:
+    "cpu", "cuda", or "auto" for the GPU where there is one; on it fits run one after the other. against: the folder of
+    an earlier study of such images. This one then tests on the same images as far as it can, and the summary says what
+    changed on them. model: fit the recommended method on all labelled images into `out`/model. command: how to repeat
+    this. progress: called with a StudyProgress.
 
     Raises UsageError, DataError, FileFormatError or MachineError before anything is written; MachineError when the
     disk is full; KeyboardInterrupt after saving.

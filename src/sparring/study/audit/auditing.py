@@ -28,7 +28,7 @@ SHOWN = {"label": 48}  # pictures of a kind on the page
 SHOWN_OTHERS = 18
 QUARTERS = 0.25
 WEAKER = 0.05  # by which a group must be worse to be named
-COLUMNS = ("file", "part", "class", "label_rank", "margin", "suggested", "confidence", "unusual", "found")
+COLUMNS = ("file", "part", "class", "label_rank", "label_quality", "suggested", "confidence", "unusual", "found")
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,12 +126,12 @@ def class_of(images: ImageSet, i: int) -> str | None:
 def label_findings(seen: MeasuredImages) -> Iterator[AuditFinding]:
     """Yield the labels that are probably wrong, the most suspicious first."""
     images, errors = seen.images, seen.checked.errors
-    for i, k, confidence, margin in zip(
-        errors.index.tolist(), errors.suggested.tolist(), errors.confidence, errors.margin, strict=True
-    ):
+    quality = seen.checked.quality[errors.index]
+    for at in np.argsort(quality, kind="stable").tolist():
+        i, k, confidence = int(errors.index[at]), int(errors.suggested[at]), errors.confidence[at]
         label, other = images.classes[images.labels[i]], images.classes[k]
         says = f"labelled {label}, perhaps {other} ({100 * confidence:.0f} % sure)"
-        yield AuditFinding("label", images.origins[i], says, round(float(margin), 4), label=label, suggested=other)
+        yield AuditFinding("label", images.origins[i], says, round(float(quality[at]), 4), label=label, suggested=other)
 
 
 def duplicate_findings(images: ImageSet) -> Iterator[AuditFinding]:
@@ -212,6 +212,8 @@ def less_p(right: np.ndarray, here: np.ndarray, units: np.ndarray) -> float:
     if inside < 2:
         return 1.0
     error = np.sqrt(number / (number - 1) * (np.bincount(place, parts) ** 2).sum())
+    if error == 0:  # every unit has as many images here as elsewhere
+        return 1.0
     return float(special.stdtr(inside - 1, (shares[True] - shares[False]) / error))
 
 
@@ -242,15 +244,15 @@ def audit_rows(found: Audit, seen: MeasuredImages) -> Iterator[Sequence[object]]
         kinds.setdefault(finding.origin, []).append(finding.kind)
     suggested = dict(zip(checked.errors.index.tolist(), checked.errors.suggested.tolist(), strict=True))
     confidence = dict(zip(checked.errors.index.tolist(), checked.errors.confidence.tolist(), strict=True))
-    order = np.argsort(np.where(np.isnan(checked.margin), 2, checked.margin), kind="stable")
+    order = np.argsort(np.where(np.isnan(checked.quality), 2, checked.quality), kind="stable")
     for rank, i in enumerate(order.tolist(), 1):
-        seen_label = not np.isnan(checked.margin[i])
+        seen_label = not np.isnan(checked.quality[i])
         other = images.classes[suggested[i]] if i in suggested else ""
         cells = [each.names[int(each.values[i])] if each.names else round(float(each.values[i]), 4)
                  for each in seen.properties]  # fmt: skip
         yield (
             images.origins[i], str(images.parts[i]), class_of(images, i) or "", rank if seen_label else "",
-            round(float(checked.margin[i]), 4) if seen_label else "", other,
+            round(float(checked.quality[i]), 4) if seen_label else "", other,
             round(confidence[i], 4) if i in confidence else "", round(float(seen.unusual[i]), 3),
             "; ".join(dict.fromkeys(kinds.get(images.origins[i], ()))), *cells,
         )  # fmt: skip

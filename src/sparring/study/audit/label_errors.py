@@ -51,14 +51,14 @@ class CheckedLabels:
     """What a check found, in how many labels, and the share of them that the held-out classifier agreed with.
 
     `left_out`: classes with labels, but fewer than FEWEST, or of fewer than FEWEST_GROUPS groups. `said` int64 [N]: the
-    class that the held-out classifier names, -1 where a label was not checked. `margin` float64 [N]: as in LabelErrors
-    but of every checked label, NaN for the others; the lower, the more suspicious.
+    class that the held-out classifier names, -1 where a label was not checked. `quality` float64 [N]: how well each
+    label fits (`label_quality`), NaN where it was not checked.
     """
 
     errors: LabelErrors
     checked: int
     said: np.ndarray
-    margin: np.ndarray
+    quality: np.ndarray
     agreed: float = 0.0
     left_out: tuple[int, ...] = ()
 
@@ -82,20 +82,20 @@ def check_labels(
     units = counts if groups is None else [len(np.unique(groups[labels == k])) for k in classes]
     there = (counts >= FEWEST) & (np.array(units) >= FEWEST_GROUPS)
     enough, left_out = classes[there], tuple(classes[~there].tolist())
-    said, margin = np.full(len(labels), -1), np.full(len(labels), np.nan)
+    said, quality = np.full(len(labels), -1), np.full(len(labels), np.nan)
     none = find_label_errors(np.zeros(0, np.int64), np.zeros((0, 1)))
     if len(enough) < 2 or not x.any():
-        return CheckedLabels(none, 0, said, margin, left_out=left_out)
+        return CheckedLabels(none, 0, said, quality, left_out=left_out)
     place = some_of(np.flatnonzero(np.isin(labels, enough)), labels, seed)
     y = np.searchsorted(enough, labels[place])
     proba = held_out_probabilities(x[place], y, seed=seed, groups=None if groups is None else groups[place])
     if np.isnan(proba).any():
-        return CheckedLabels(none, 0, said, margin, left_out=left_out)
+        return CheckedLabels(none, 0, said, quality, left_out=left_out)
     agreed = float((proba.argmax(1) == y).mean())
     found = find_label_errors(y, proba).surest(-min(SUREST, DOUBT * (1 - agreed)))
     errors = LabelErrors(place[found.index], enough[found.suggested], found.confidence, found.margin)
-    said[place], margin[place] = enough[proba.argmax(1)], margins(y, proba)
-    return CheckedLabels(errors, len(place), said, margin, agreed, left_out)
+    said[place], quality[place] = enough[proba.argmax(1)], label_quality(y, proba)
+    return CheckedLabels(errors, len(place), said, quality, agreed, left_out)
 
 
 def some_of(place: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
@@ -175,3 +175,15 @@ def margins(labels: np.ndarray, proba: np.ndarray) -> np.ndarray:
     rows, others = np.arange(len(labels)), proba.copy()
     others[rows, labels] = -1
     return proba[rows, labels] - others.max(1, initial=-1.0)
+
+
+def label_quality(labels: np.ndarray, proba: np.ndarray) -> np.ndarray:
+    """Return the probability of each label over how sure the classifier is (1 - entropy / log K): float64 [N], 0 to 1.
+
+    A label is the more suspicious, the lower its probability is and the surer the classifier is of something else. The
+    probability alone ranks wrong labels of similar classes worse, the margin those of any class (LOG.md).
+    """
+    own = proba[np.arange(len(labels)), labels]
+    entropy = -(proba * np.log(np.maximum(proba, 1e-300))).sum(1)
+    sure = 1 - entropy / np.log(proba.shape[1])
+    return own / np.maximum(sure, np.maximum(own, 1e-12))
