@@ -80,8 +80,8 @@ def compare(
 ) -> Summary:
     """Compare methods on the same few labels, and return what `out`/summary.json says.
 
-    Fits what is not in the folder `out` yet. The same call again goes on where it stopped; one with more methods, labels
-    or repeats extends the study; one with other data, `seed`, `test` (share of each class for the test part, where the
+    Fits what is not in the folder `out` yet. The same call goes on where it stopped; one with more methods, labels or
+    repeats extends the study; one with other data, `seed`, `test` (share of each class for the test part, where the
     source has none), `pretrained` or `device` is refused. A fit that fails is a row; `retry` tries it again.
 
     source, size, unlabelled, table, label, group, follow_links: as `sparring.load` takes them. Splits, label draws,
@@ -90,11 +90,11 @@ def compare(
     `finetune` of images below 16 pixels. labels: labels per class, or "all"; None takes 5, 20 and all, of which those
     that a class does not have are left out. minutes: about how long the study takes at most, all its commands together;
     None for no limit. No fit is cut short: the slowest methods are repeated less often or left out (study.schedule).
-    jobs: processes; "auto" measures, 0 fits in this process. pretrained, download: as `sparring.fit` takes them. device:
-    "cpu", "cuda", or "auto" for the GPU where there is one; on it fits run one after the other. against: the folder of
-    an earlier study of such images. This one then tests on the same images as far as it can, and the summary says what
-    changed on them. model: fit the recommended method on all labelled images into `out`/model. command: how to repeat
-    this. progress: called with a StudyProgress.
+    jobs: processes; "auto" measures, 0 fits in this one. pretrained, download: as `sparring.fit` takes them. device:
+    "cpu", "cuda", or "auto" for the GPU where there is one; on it fits run one after the other. against: an earlier
+    study of such images: this one tests on the same images as far as it can, and the summary says what changed on
+    them. model: fit the recommended method on all labelled images into `out`/model. command: how to repeat this.
+    progress: called with a StudyProgress.
 
     Raises UsageError, DataError, FileFormatError or MachineError before anything is written; MachineError when the
     disk is full; KeyboardInterrupt after saving.
@@ -110,8 +110,7 @@ def compare(
     repeats = checked_count("repeats", repeats, 1, 1000)
     jobs = jobs if jobs == "auto" else checked_count("jobs", jobs, 0, 1024)
     folder = new_folder(out, ours=(STUDY, SEAL), data=source)
-    where = chosen_device(folder, device)
-    earlier = earlier_study(folder, against)
+    where, earlier = chosen_device(folder, device), earlier_study(folder, against)
     settings = chosen_settings(seed=seed, test=test, minutes=minutes, device=where, pretrained=pretrained)
     reading = StudyProgress("data", message="reading the images")
     have_encoders(pretrained, download, progress)
