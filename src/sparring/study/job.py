@@ -125,8 +125,7 @@ def compare(
     per_class = usual_budgets(prepared.labels) if asked is None else asked
     refuse_unlike(earlier, prepared, per_class)
     counted = {b: int((y >= 0).sum()) for b, y in label_draws(prepared, per_class, seed=seed).items()}
-    if methods is None:
-        chosen = without_dear(chosen, images, progress)
+    chosen = without_dear(chosen, images, progress) if methods is None else chosen
     definition = new_definition(
         prepared,
         settings,
