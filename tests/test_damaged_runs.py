@@ -182,6 +182,7 @@ def test_tensors_that_do_not_fit_are_refused(run):
         "no slots": {n: a for n, a in whole.items() if not n.startswith("optimisers/G/")},
         "odd slot": {**whole, "optimisers/G/999/exp_avg": np.zeros(1, np.float32)},
         "odder slot": {**whole, "optimisers/G/x": np.zeros(1, np.float32)},
+        "unknown slot": whole | {n.replace("exp_avg", "evil"): a for n, a in whole.items() if n.endswith("/exp_avg")},
     }
     for what, changed in changes.items():
         data = bytes_of(changed)
@@ -345,6 +346,7 @@ HEADERS = {
     "a kind numpy lacks": b'{"a":{"dtype":"F8_E4M3","shape":[4],"data_offsets":[0,4]}}',
     "a pickle": b"\x80\x04\x95\x10",
 }
+NO_SAFETENSORS = ("header of 2^63", "header beyond the file", "a pickle")
 
 
 @pytest.mark.parametrize("what", HEADERS)
@@ -361,6 +363,7 @@ def test_odd_safetensors_are_one_sentence(run, what):
         with pytest.raises(FileFormatError) as refused:
             look()
         assert ONE_LINE.match(str(refused.value))
+        assert ("no safetensors file" in str(refused.value)) == (what in NO_SAFETENSORS)  # S02, S06
 
 
 @pytest.fixture(scope="module")

@@ -155,6 +155,15 @@ def test_a_pickle_is_refused_with_the_reason(folders, tmp_path, name):
             encoder("dinov2", source)
 
 
+@pytest.mark.parametrize("raw", [b"\x80\x04\x95\x10" + bytes(50), (1 << 62).to_bytes(8, "little"), b"PK"])
+def test_a_header_that_is_too_long_is_called_so(folders, tmp_path, raw):  # S02, S06
+    folder = tmp_path / "odd"
+    shutil.copytree(folders("dinov2"), folder)
+    (folder / "model.safetensors").write_bytes(raw)
+    with pytest.raises(FileFormatError, match=rf"odd/model\.safetensors is no safetensors file, of {len(raw)} bytes"):
+        encoder("dinov2", folder)
+
+
 def test_what_is_missing_is_named(folders, tmp_path):
     with pytest.raises(FileFormatError, match=r"no folder .*nowhere, and no model of that name in the hub's cache"):
         encoder("dinov2", tmp_path / "nowhere")

@@ -16,11 +16,13 @@ import arms
 import numpy as np
 import pytest
 from arms import SMALL, Arm, stripes, table
+from bad_inputs import class_folders
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix
 
 from sparring import devices, files, stats
 from sparring.classifiers import METHODS, Method
 from sparring.classifiers.fit_record import FitRecord, Gate
+from sparring.cli import main
 from sparring.data import Notes
 from sparring.errors import DataError, FileFormatError, MachineError, UsageError
 from sparring.records import read_record, to_json
@@ -1087,3 +1089,25 @@ def test_a_fit_that_takes_far_longer_than_thought_does_not_hold_up_the_study(tmp
     assert arm.repeats == 0 and 1 < arm.seconds < 20
     assert any("slow took longer than thought" in text for text in said)
     assert summary.recommended == "poor"
+
+
+def test_what_is_handed_on_does_not_say_whose_home_it_comes_from(tmp_path, monkeypatch, capsys):  # S58
+    """Commands stay such as can be typed again: the home folder is ~ in a shell, too."""
+    home = tmp_path / "home" / "anna-secret"
+    monkeypatch.setenv("HOME", str(home))
+    photos = class_folders(home / "my photos", each=12)
+    rows = [f"{path.parent.name}/{path.name},{path.parent.name}\n" for path in photos.rglob("*.png")]
+    (home / "labels.csv").write_text("file,label\n" + "".join(rows))
+    words = ["compare", str(photos), "--table", str(home / "labels.csv")]
+    words += ["--methods", "majority", "--labels", "3", "--repeats", "2"]
+    monkeypatch.setattr(sys, "argv", ["sparring", *words, "--out", str(home / "out")])
+    assert main([*words, "--out", str(home / "out"), "--jobs", "0", "--quiet"]) == 0
+    written = [path for path in (home / "out").rglob("*") if path.is_file()]
+    assert {path.name for path in written} >= {"study.json", "summary.json", "report.html"}
+    assert [path.name for path in written if b"anna-secret" in path.read_bytes()] == []
+    definition = Study.read(home / "out").definition
+    assert definition.source == "~/my photos" and definition.load.table == "~/labels.csv"
+    assert definition.command.startswith("sparring compare ~/'my photos' --table ~/labels.csv --methods")
+    assert main([*words, "--out", str(home / "out"), "--jobs", "0", "--quiet"]) == 0  # it goes on, and reads it again
+    (home / "out" / "report.html").unlink()
+    assert main(["report", str(home / "out")]) == 0

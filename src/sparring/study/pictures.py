@@ -73,7 +73,7 @@ def read_again(
                 follow_links=load.follow_links,
             )
         if prepared is None:
-            earlier = parts_of(Study.read(definition.against.folder) if definition.against else None)
+            earlier = parts_of(Study.read(Path(definition.against.folder).expanduser()) if definition.against else None)
             prepared = split_and_seal(images, seed=settings.seed, test=settings.test, earlier=earlier)
     except SparringError:
         return None, None
