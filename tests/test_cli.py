@@ -10,6 +10,7 @@ import sys
 import time
 import tomllib
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -515,18 +516,36 @@ def test_every_fit_failed_is_no_success(tmp_path, capsys, monkeypatch):
     assert (tmp_path / "out" / "report.html").exists()
 
 
+def test_what_we_install_has_no_hole_that_a_release_closed():  # S59
+    """By the dated list in the repository: nothing is fetched."""
+    top = Path(__file__).parents[1]
+    pinned = dict(line.split("==") for line in (top / "constraints.txt").read_text().splitlines() if "==" in line)
+    floors = tomllib.loads((top / "pyproject.toml").read_text())["project"]
+    asked = [*floors["dependencies"], *floors["optional-dependencies"]["encoders"]]
+    lowest = dict(line.split(">=") for line in asked if ">=" in line)
+    assert {row.package for row in devices.ADVISORIES} <= {*pinned, *lowest}
+    for versions in (pinned, lowest):
+        assert [row for row in devices.known_holes(versions) if row.fixed] == []
+    holes = devices.known_holes({"pillow": "12.3.0", "filelock": "4.2.0", "jinja2": "unknown", "torch": "2.14.1+cpu"})
+    assert {row.package for row in holes if row.fixed} == {"pillow", "filelock"}
+    assert devices.known_holes({"filelock": "4.0.1", "pyarrow": "0.13.0", "numpy": "0.1"}) == []
+    assert {row.fixed for row in devices.known_holes({"pyarrow": "14.0.0"})} == {"14.0.1"}
+    date.fromisoformat(devices.ADVISORIES_OF)
+
+
 def test_doctor_warns_of_packages_with_known_holes(capsys, monkeypatch):
-    assert devices.unsafe_packages() == {}  # constraints.txt has none
-    floors = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]["dependencies"]
-    asked = dict(line.split(">=") for line in floors if ">=" in line)
-    for name, release in devices.SAFE_FROM.items():
-        assert not devices._older(asked[name], release), f"pyproject asks for {name}>={asked[name]}"
-    monkeypatch.setattr(devices, "_version", {"pillow": "12.3.1", "torch": "2.14.1+cpu"}.get)
-    monkeypatch.setattr(devices, "SAFE_FROM", {"pillow": "13.0.0", "torch": "2.10.0"})
+    assert devices.unsafe_packages() == {}
+    monkeypatch.setattr(devices, "_version", {"pillow": "12.2.0", "torch": "2.14.1+cpu"}.get)
+    monkeypatch.setattr(
+        devices, "ADVISORIES", [row for row in devices.ADVISORIES if row.package in ("pillow", "torch")]
+    )
     assert devices.unsafe_packages() == {"pillow": "13.0.0"}
     assert not devices._older("unknown", "1.0") and devices._older("3.1.5", "3.1.6")
     monkeypatch.setattr(devices, "unsafe_packages", lambda: {"pillow": "13.0.0"})
     monkeypatch.setattr("sparring.games.training.fastest_precision", lambda *_, **__: "fp32")
     monkeypatch.setattr(devices, "versions", lambda: {"pillow": "12.3.1"})
-    assert "pip install 'pillow>=13.0.0'" in run(capsys, "doctor")[1]
+    _, said, _ = run(capsys, "doctor")
+    assert "pip install 'pillow>=13.0.0'" in said
+    words = " ".join(said.split())
+    assert "pillow, CVE-2026-112403: a JPEG writes beyond its memory" in words and "no release closes it yet" in words
     assert json.loads(run(capsys, "doctor", "--json")[1])["unsafe"] == {"pillow": "13.0.0"}
