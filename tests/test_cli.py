@@ -95,7 +95,7 @@ def test_what_is_no_number(text):
         (["sample", "nowhere"], r"not-a-run\]: nowhere holds no training run"),
     ],
 )
-def test_what_cannot_be_understood(capsys, tokens, said):
+def test_what_cannot_be_understood(capsys, tokens, said):  # B50
     code, out, err = run(capsys, *tokens)
     assert code in (2, 4) and not out
     assert len(err.splitlines()) == 1 and "Fix: " in err and "Traceback" not in err
@@ -385,7 +385,7 @@ def test_an_interrupted_study_says_how_to_go_on(capsys, monkeypatch, sent):
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_the_second_signal_ends_at_once():
+def test_the_second_signal_ends_at_once():  # B71
     with pytest.raises(Interrupted) as caught, Stop() as stop:
         assert not stop()  # the work has begun to ask
         os.kill(os.getpid(), signal.SIGINT)
@@ -491,7 +491,7 @@ def test_work_goes_on_where_nobody_reads_the_notes(tmp_path):
 
 
 @pytest.mark.parametrize(("encoding", "kind"), [("ascii", ""), ("ascii", "--json"), ("cp1252", "--csv"), ("utf-8", "")])
-def test_any_encoding_takes_any_name(tmp_path, encoding, kind):
+def test_any_encoding_takes_any_name(tmp_path, encoding, kind):  # B70, S48, S49
     names = "日本", "a\u202eb\x1b[31m", "=1+1"
     for number, name in enumerate(names):
         class_folders(tmp_path / "photos", classes=(name,), each=6 + number)

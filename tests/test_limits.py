@@ -2,6 +2,7 @@
 
 import io
 import json
+import struct
 import tracemalloc
 import zipfile
 from contextlib import suppress
@@ -15,7 +16,7 @@ from PIL import Image
 from pyarrow.parquet import write_table
 
 from sparring import images
-from sparring.data import load, matching
+from sparring.data import contact_sheet, load, matching
 from sparring.data.labels import encode_labels
 from sparring.data.matching import ImageFinder
 from sparring.data.spellings import divided, mask_stem, words_of
@@ -110,6 +111,46 @@ def test_tile_by_tile_is_as_at_once(monkeypatch, mode, channels):
     whole = load_image(image, channels=channels)
     monkeypatch.setattr(images, "TILE", 16)
     assert (load_image(image, channels=channels) == whole).all()
+
+
+def photograph() -> tuple[bytes, bytes]:
+    """A photograph that says where it was taken, and the same without all that it says."""
+    image, exif, buffer = Image.fromarray(np.full((32, 32, 3), 90, np.uint8)), Image.Exif(), io.BytesIO()
+    exif[0x010F] = "Camera of Anna"
+    exif.get_ifd(0x8825).update({1: "N", 2: (47.0, 22.0, 33.0)})
+    image.save(buffer, "JPEG", exif=exif, comment=b"at home", icc_profile=b"profile of Anna")
+    plain = io.BytesIO()
+    image.save(plain, "JPEG")
+    return buffer.getvalue(), plain.getvalue()
+
+
+def test_what_a_photograph_says_of_itself_is_in_nothing_that_is_written(tmp_path):  # S60
+    raw, plain = photograph()
+    assert (load_image(raw) == load_image(plain)).all()
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        for i in range(2):
+            (tmp_path / folder / f"{i}.jpg").write_bytes(raw)
+    images.save_png(tmp_path / "sheet.png", contact_sheet(load(str(tmp_path), alike=True)), text={"Title": "x"})
+    written = (tmp_path / "sheet.png").read_bytes()
+    assert b"Anna" in raw and not any(word in written for word in (b"Anna", b"at home", b"eXIf", b"iCCP"))
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("kind", ["profile", "tags", "loop"])
+def test_what_a_photograph_says_of_itself_costs_nothing(kind):  # S28
+    """A profile of 4 MB, 60,000 tags that all hold the same 2 MB, a list of tags that leads to itself."""
+    image, buffer = Image.fromarray(np.full((32, 32, 3), 90, np.uint8)), io.BytesIO()
+    tags = b"".join(struct.pack("<HHII", 1000 + i, 7, 2_000_000, 8) for i in range(60_000))
+    many = b"II*\0" + struct.pack("<I", 2_000_000) + bytes(1_999_992) + struct.pack("<H", 60_000) + tags + bytes(4)
+    loop = b"II*\0" + struct.pack("<IHHHIII", 8, 1, 0x8769, 4, 1, 8, 8)
+    options = {"profile": {"icc_profile": bytes(4_000_000)}, "tags": {"exif": b"Exif\0\0" + many},
+               "loop": {"exif": b"Exif\0\0" + loop}}[kind]  # fmt: skip
+    image.save(buffer, "JPEG" if kind == "profile" else "PNG", **options)
+    tracemalloc.start()
+    assert abs(load_image(buffer.getvalue()).astype(int) - 90).max() <= 1
+    assert tracemalloc.get_traced_memory()[1] < 40 << 20
+    tracemalloc.stop()
 
 
 # --- many images -----------------------------------------------------------------------------------------------------
