@@ -248,23 +248,22 @@ def forged_array(kind: str, shape: str, name: str) -> Callable[[Path], list[str]
 
 def parquet(kind: str) -> Callable[[Path], list[str]]:
     """A kilobyte: one value of 4 MB, 600 times."""
-    long = arrow.DictionaryArray.from_arrays(
-        arrow.array([0, 1] * 300, arrow.int32()), arrow.array([b"a" * 4_000_000, b"b"])
-    )
-    text = arrow.DictionaryArray.from_arrays(long.indices, arrow.array(["a" * 4_000_000, "b"]))
-    pictures = [saved(Image.fromarray(np.full((16, 16), i % 256, np.uint8)), "PNG") for i in range(600)]
-    columns = {
-        "image": {"image": long, "label": [0, 1] * 300},
-        "label": {"image": pictures, "label": text},
-        "group": {"image": pictures, "label": [0, 1] * 300, "patient": text},
-        "unknown": {"image": pictures, "note": text},
-        "large": {"image": pictures, "label": text.cast(arrow.large_string())},
-        "unpacked": {"image": [bytes(300_000_000)]},
-        "rows": {"image": [b"x"] * 3_000_000, "label": [1] * 3_000_000},
-    }[kind]
-    options = {"dictionary_pagesize_limit": 1 << 30, "compression": "zstd", "store_schema": kind == "large"}
 
     def build(top: Path) -> list[str]:
+        places = arrow.array([0, 1] * 300, arrow.int32())
+        long = arrow.DictionaryArray.from_arrays(places, arrow.array([b"a" * 4_000_000, b"b"]))
+        text = arrow.DictionaryArray.from_arrays(places, arrow.array(["a" * 4_000_000, "b"]))
+        pictures = [saved(Image.fromarray(np.full((16, 16), i % 256, np.uint8)), "PNG") for i in range(600)]
+        columns = {
+            "image": lambda: {"image": long, "label": [0, 1] * 300},
+            "label": lambda: {"image": pictures, "label": text},
+            "group": lambda: {"image": pictures, "label": [0, 1] * 300, "patient": text},
+            "unknown": lambda: {"image": pictures, "note": text},
+            "large": lambda: {"image": pictures, "label": text.cast(arrow.large_string())},
+            "unpacked": lambda: {"image": [bytes(300_000_000)]},
+            "rows": lambda: {"image": [b"x"] * 3_000_000, "label": [1] * 3_000_000},
+        }[kind]()
+        options = {"dictionary_pagesize_limit": 1 << 30, "compression": "zstd", "store_schema": kind == "large"}
         write_table(arrow.table(columns), top / "x.parquet", **options)
         return ["data", "x.parquet"]
 
