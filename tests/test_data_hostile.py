@@ -18,7 +18,6 @@ from sparring.data import load
 from sparring.data.trees import image_files
 from sparring.errors import DataError, SparringError
 
-
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="the peak of memory is read from /proc")
 
 
