@@ -310,7 +310,7 @@ BAD_INPUTS = (
     BadInput("B02-fifo", fifo, r"pipe is neither a file nor a folder"),
     BadInput("B03-empty-folder", empty_folder, r"no images in .*photos: looked for png, jpg, .*; it is empty"),
     BadInput("B04-other-files", other_files, r"found 3 other files \(2 .txt, 1 .docx\)"),
-    BadInput("B04-archive-inside", archive_in_folder, r"did you mean .*photos/data.npz\?"),
+    BadInput("B04-archive-inside", archive_in_folder, r"Fix: pass .*photos/data.npz, if that is meant\.$"),
     BadInput("B05-too-deep", too_deep, r"which folder is the class\? Fix: pass .*photos/images or .*photos/masks"),
     BadInput("B05-parts-and-others", parts_and_others, r"beside train/ and test/ .* holds extra/"),
     BadInput("B09-empty-class", empty_class, r"class folder .*photos/bird holds no images"),

@@ -146,7 +146,7 @@ SHIPPED_WEIGHTS = "efficientnet.py"  # reads the one pickle that a package ships
 
 
 @pytest.mark.parametrize("path", FILES, ids=named)
-def test_no_pickle(path):
+def test_no_pickle(path):  # S04
     """A pickle runs code when it is read. Processes of one study may send each other objects; files never hold one."""
     for node in ast.walk(TREES[path]):
         if isinstance(node, ast.Import | ast.ImportFrom):

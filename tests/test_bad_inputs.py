@@ -152,7 +152,7 @@ def refused(folder: Path, capsys, tokens: list[str], code: int, said: str) -> st
 @pytest.mark.parametrize(("bad", "command"), [
     pytest.param(bad, command, id=f"{bad.name}: {command.split()[0]}") for bad in TABLE for command in bad.commands
 ])  # fmt: skip
-def test_bad_command(here, capsys, bad, command):
+def test_bad_command(here, capsys, bad, command):  # B06, B41, B55, B59
     bad.build(here)
     refused(here, capsys, shlex.split(command), bad.code, bad.said)
     call = in_python(command)
@@ -245,7 +245,7 @@ def untouchable(here):
         "fit digits -m majority --out locked/out",
     ],
 )
-def test_no_write_permission_is_found_before_the_data_are_read(untouchable, capsys, monkeypatch, command):
+def test_no_write_permission_is_found_before_the_data_are_read(untouchable, capsys, monkeypatch, command):  # B56, R23
     monkeypatch.setattr("sparring.data.load", lambda *_, **__: pytest.fail("read the data first"))
     monkeypatch.setattr(driver, "load", lambda *_, **__: pytest.fail("read the data first"))
     assert main(shlex.split(command)) == 5
@@ -287,7 +287,7 @@ def failing_at(monkeypatch, number: int) -> list[int]:
     return calls
 
 
-def test_disk_full_at_every_moment_of_a_run(here, capsys, monkeypatch):
+def test_disk_full_at_every_moment_of_a_run(here, capsys, monkeypatch):  # B57, R21
     """SQLite's method: the N-th sync fails, then the same command goes on; the weights are those of a clean run."""
     command = "train digits -r mlp --augment none --images 256 --precision fp32 --out"
     with monkeypatch.context() as patch:
@@ -309,7 +309,7 @@ def test_disk_full_at_every_moment_of_a_run(here, capsys, monkeypatch):
         assert (here / f"out{number}/model/model.safetensors").read_bytes() == weights, number
 
 
-def test_a_disk_that_is_really_full(here, capsys):
+def test_a_disk_that_is_really_full(here, capsys):  # R09
     """On a file system of 256 KiB, where one can be mounted."""
     tiny = here / "tiny"
     tiny.mkdir()
@@ -324,7 +324,7 @@ def test_a_disk_that_is_really_full(here, capsys):
         subprocess.run(["umount", tiny], check=True)
 
 
-def test_samples_do_not_overwrite(here, capsys):
+def test_samples_do_not_overwrite(here, capsys):  # B55
     (here / "drawn").mkdir()
     (here / "drawn/00000.png").write_bytes(b"theirs")
     images = np.zeros((2, 8, 8, 1), np.uint8)

@@ -10,6 +10,7 @@ import sys
 import time
 import tomllib
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -94,7 +95,7 @@ def test_what_is_no_number(text):
         (["sample", "nowhere"], r"not-a-run\]: nowhere holds no training run"),
     ],
 )
-def test_what_cannot_be_understood(capsys, tokens, said):
+def test_what_cannot_be_understood(capsys, tokens, said):  # B50
     code, out, err = run(capsys, *tokens)
     assert code in (2, 4) and not out
     assert len(err.splitlines()) == 1 and "Fix: " in err and "Traceback" not in err
@@ -384,7 +385,7 @@ def test_an_interrupted_study_says_how_to_go_on(capsys, monkeypatch, sent):
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_the_second_signal_ends_at_once():
+def test_the_second_signal_ends_at_once():  # B71
     with pytest.raises(Interrupted) as caught, Stop() as stop:
         assert not stop()  # the work has begun to ask
         os.kill(os.getpid(), signal.SIGINT)
@@ -490,7 +491,7 @@ def test_work_goes_on_where_nobody_reads_the_notes(tmp_path):
 
 
 @pytest.mark.parametrize(("encoding", "kind"), [("ascii", ""), ("ascii", "--json"), ("cp1252", "--csv"), ("utf-8", "")])
-def test_any_encoding_takes_any_name(tmp_path, encoding, kind):
+def test_any_encoding_takes_any_name(tmp_path, encoding, kind):  # B70, S48, S49
     names = "日本", "a\u202eb\x1b[31m", "=1+1"
     for number, name in enumerate(names):
         class_folders(tmp_path / "photos", classes=(name,), each=6 + number)
@@ -525,18 +526,36 @@ def test_where_some_fits_succeeded_not_all_have_failed(tmp_path, capsys, monkeyp
     assert code == 0 and "all-failed" not in err and "failed" in out
 
 
+def test_what_we_install_has_no_hole_that_a_release_closed():  # S59
+    """By the dated list in the repository: nothing is fetched."""
+    top = Path(__file__).parents[1]
+    pinned = dict(line.split("==") for line in (top / "constraints.txt").read_text().splitlines() if "==" in line)
+    floors = tomllib.loads((top / "pyproject.toml").read_text())["project"]
+    asked = [*floors["dependencies"], *floors["optional-dependencies"]["encoders"]]
+    lowest = dict(line.split(">=") for line in asked if ">=" in line)
+    assert {row.package for row in devices.ADVISORIES} <= {*pinned, *lowest}
+    for versions in (pinned, lowest):
+        assert [row for row in devices.known_holes(versions) if row.fixed] == []
+    holes = devices.known_holes({"pillow": "12.3.0", "filelock": "4.2.0", "jinja2": "unknown", "torch": "2.14.1+cpu"})
+    assert {row.package for row in holes if row.fixed} == {"pillow", "filelock"}
+    assert devices.known_holes({"filelock": "4.0.1", "pyarrow": "0.13.0", "numpy": "0.1"}) == []
+    assert {row.fixed for row in devices.known_holes({"pyarrow": "14.0.0"})} == {"14.0.1"}
+    date.fromisoformat(devices.ADVISORIES_OF)
+
+
 def test_doctor_warns_of_packages_with_known_holes(capsys, monkeypatch):
-    assert devices.unsafe_packages() == {}  # constraints.txt has none
-    floors = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]["dependencies"]
-    asked = dict(line.split(">=") for line in floors if ">=" in line)
-    for name, release in devices.SAFE_FROM.items():
-        assert not devices._older(asked[name], release), f"pyproject asks for {name}>={asked[name]}"
-    monkeypatch.setattr(devices, "_version", {"pillow": "12.3.1", "torch": "2.14.1+cpu"}.get)
-    monkeypatch.setattr(devices, "SAFE_FROM", {"pillow": "13.0.0", "torch": "2.10.0"})
+    assert devices.unsafe_packages() == {}
+    monkeypatch.setattr(devices, "_version", {"pillow": "12.2.0", "torch": "2.14.1+cpu"}.get)
+    monkeypatch.setattr(
+        devices, "ADVISORIES", [row for row in devices.ADVISORIES if row.package in ("pillow", "torch")]
+    )
     assert devices.unsafe_packages() == {"pillow": "13.0.0"}
     assert not devices._older("unknown", "1.0") and devices._older("3.1.5", "3.1.6")
     monkeypatch.setattr(devices, "unsafe_packages", lambda: {"pillow": "13.0.0"})
     monkeypatch.setattr("sparring.games.training.fastest_precision", lambda *_, **__: "fp32")
     monkeypatch.setattr(devices, "versions", lambda: {"pillow": "12.3.1"})
-    assert "pip install 'pillow>=13.0.0'" in run(capsys, "doctor")[1]
+    _, said, _ = run(capsys, "doctor")
+    assert "pip install 'pillow>=13.0.0'" in said
+    words = " ".join(said.split())
+    assert "pillow, CVE-2026-112403: a JPEG writes beyond its memory" in words and "no release closes it yet" in words
     assert json.loads(run(capsys, "doctor", "--json")[1])["unsafe"] == {"pillow": "13.0.0"}

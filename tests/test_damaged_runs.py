@@ -1,6 +1,7 @@
 """Damaged and hostile runs and model folders: one sentence, or walked back over with a line. Never silence."""
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -54,7 +55,7 @@ def same(a, b) -> bool:
 
 
 @pytest.mark.parametrize("name", ["state.json", "state.safetensors"])
-def test_no_flipped_bit_of_a_checkpoint_is_silent(run, name):
+def test_no_flipped_bit_of_a_checkpoint_is_silent(run, name):  # B62, R02
     """44 bits of each file, over all of it: the checkpoint before is taken, and a line says so."""
     read = Run.read(run)
     newest, before = read.checkpoints[-1], load_state(read.recipe, read.checkpoints[-2])[0]
@@ -102,7 +103,7 @@ def test_no_flipped_bit_of_a_model_is_silent(run, part):
 # --- checkpoints -----------------------------------------------------------------------------------------------------
 
 
-def test_a_run_that_walks_back_says_so_and_loses_nothing(run, tmp_path, trained):
+def test_a_run_that_walks_back_says_so_and_loses_nothing(run, tmp_path, trained):  # R12
     newest = Run.read(run).checkpoints[-1]
     (newest / "state.json").write_text("{}")
     news = [line for step in train(run, THIN["mlp"], images=6 * 64) for line in step.news]
@@ -139,12 +140,23 @@ def resealed(path: Path, change) -> None:
     path.write_text(json.dumps(files.sealed(rest)))
 
 
+def test_what_lies_beside_a_checkpoint_is_not_read(run):  # S03
+    """A file of random numbers, as other programs keep it, is a pickle and runs what is in it."""
+    newest = Run.read(run).checkpoints[-1]
+    before, mark = load_state(THIN["mlp"], newest)[0], run / "was-run"
+    for name in ("rng_state.pth", "state.pkl", "optimizer.pt"):
+        (newest / name).write_bytes(b"cos\nsystem\n(S'touch %s'\ntR." % os.fsencode(mark))
+    assert same(load_state(THIN["mlp"], newest)[0], before)
+    train(run, THIN["mlp"], images=7 * 64)
+    assert not mark.exists()
+
+
 NEEDED = ("round", "skipped", "attempt", "extra", "ease", "dtype", "facts", "recipe", "hashes")
 
 
 @pytest.mark.parametrize("name", NEEDED)
 @pytest.mark.parametrize("value", ["missing", None, -1, "x", [], True, 1e999, {}])
-def test_every_field_of_a_state_is_checked(run, name, value):
+def test_every_field_of_a_state_is_checked(run, name, value):  # R08
     newest = Run.read(run).checkpoints[-1]
     resealed(newest / "state.json", lambda rest: rest.pop(name) if value == "missing" else rest.update({name: value}))
     if (name, value) == ("ease", {}):
@@ -156,7 +168,7 @@ def test_every_field_of_a_state_is_checked(run, name, value):
 
 
 @pytest.mark.parametrize("number", [0, 3, 99, "2", None, 2.5, []])
-def test_another_format_is_refused(run, number):
+def test_another_format_is_refused(run, number):  # B54
     resealed(Run.read(run).checkpoints[-1] / "state.json", lambda rest: rest.update(format=number))
     with pytest.raises(FileFormatError, match=r"checkpoint-version\]: .* has format .*, this version reads 1 and 2"):
         load_state(THIN["mlp"], Run.read(run).checkpoints[-1])
@@ -182,6 +194,7 @@ def test_tensors_that_do_not_fit_are_refused(run):
         "no slots": {n: a for n, a in whole.items() if not n.startswith("optimisers/G/")},
         "odd slot": {**whole, "optimisers/G/999/exp_avg": np.zeros(1, np.float32)},
         "odder slot": {**whole, "optimisers/G/x": np.zeros(1, np.float32)},
+        "unknown slot": whole | {n.replace("exp_avg", "evil"): a for n, a in whole.items() if n.endswith("/exp_avg")},
     }
     for what, changed in changes.items():
         data = bytes_of(changed)
@@ -194,7 +207,7 @@ def test_tensors_that_do_not_fit_are_refused(run):
         assert ONE_LINE.match(str(refused.value)), what
 
 
-def test_a_run_of_the_format_before_goes_on(tmp_path):
+def test_a_run_of_the_format_before_goes_on(tmp_path):  # R17
     run = Path(shutil.copytree(OLD, tmp_path / "run"))
     read = Run.read(run)
     state, rest = read.newest()
@@ -220,7 +233,7 @@ def arrays_8x8():
     "place",
     [".sparring-lock", "events.jsonl", "log.jsonl", "checkpoints", "copies", "model", "samples", "own", "inside"],
 )
-def test_no_link_in_a_run_is_followed(run, tmp_path, place, capsys):
+def test_no_link_in_a_run_is_followed(run, tmp_path, place, capsys):  # S17
     """A run that somebody sent: what it links to stays as it is, and nothing of it is shown."""
     theirs = tmp_path / "theirs"
     for name in ("step-00000001", "step-00000002", ".tmp-sparring-1-2"):
@@ -245,6 +258,23 @@ def test_hidden_files_of_the_user_stay(tmp_path):
         (tmp_path / "run" / name).write_text(text)
     train(tmp_path / "run", THIN["mlp"], images=64)
     assert {name: (tmp_path / "run" / name).read_text() for name in hidden} == hidden
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("-n 0", r"count\]: cannot draw 0 images"),
+        ("-n -3", r"error\["),
+        ("-n 1e12", r"error\["),
+        ("-n x", r"error\["),
+        ("--class dragon", r"error\["),
+        ("--truncation 1000", r"bad-number\]: --truncation 1000 is not"),
+        ("--seed -1", r"error\["),
+    ],
+)
+def test_odd_wishes_for_samples_are_refused(run, tmp_path, capsys, options, said):  # B67
+    assert main(["sample", str(run), *options.split(), "--out", str(tmp_path / "out")]) in (2, 5)
+    assert re.search(said, capsys.readouterr().err) and not (tmp_path / "out").exists()
 
 
 # --- model folders ---------------------------------------------------------------------------------------------------
@@ -323,7 +353,7 @@ GENERATORS = {
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("what", GENERATORS)
-def test_a_hostile_generator_is_one_sentence(run, what, capsys):
+def test_a_hostile_generator_is_one_sentence(run, what, capsys):  # S09, S10, S11, S14
     change, change_arrays = GENERATORS[what]
     remade(run / "model", change, change_arrays or (lambda arrays: arrays))
     with pytest.raises(FileFormatError) as refused:
@@ -333,6 +363,7 @@ def test_a_hostile_generator_is_one_sentence(run, what, capsys):
     assert ONE_LINE.match(capsys.readouterr().err.strip()) and not (run / "x.png").exists()
 
 
+ONE_NUMBER = b'{"dtype":"F32","shape":[1],"data_offsets":[0,4]}'
 HEADERS = {
     "header of 2^63": (1 << 63).to_bytes(8, "little"),
     "no header": bytes(8),
@@ -344,11 +375,15 @@ HEADERS = {
     "an unknown kind": b'{"a":{"dtype":"F128","shape":[1],"data_offsets":[0,4]}}',
     "a kind numpy lacks": b'{"a":{"dtype":"F8_E4M3","shape":[4],"data_offsets":[0,4]}}',
     "a pickle": b"\x80\x04\x95\x10",
+    "nested": b'{"a":' * 1000,
+    "twice": b'{"a":%s,"a":%s}' % (ONE_NUMBER, ONE_NUMBER),
+    "on the same bytes": b'{"a":%s,"b":%s}' % (ONE_NUMBER, ONE_NUMBER),
 }
+NO_SAFETENSORS = ("header of 2^63", "header beyond the file", "a pickle")
 
 
 @pytest.mark.parametrize("what", HEADERS)
-def test_odd_safetensors_are_one_sentence(run, what):
+def test_odd_safetensors_are_one_sentence(run, what):  # S07, S08
     data = HEADERS[what]
     data = len(data).to_bytes(8, "little") + data + bytes(4) if data.startswith(b"{") else data
     for folder, name, sealed in (
@@ -361,6 +396,7 @@ def test_odd_safetensors_are_one_sentence(run, what):
         with pytest.raises(FileFormatError) as refused:
             look()
         assert ONE_LINE.match(str(refused.value))
+        assert ("no safetensors file" in str(refused.value)) == (what in NO_SAFETENSORS)  # S02, S06
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,8 @@ from sparring.data import load
 from sparring.data.trees import image_files
 from sparring.errors import DataError, SparringError
 
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="the peak of memory is read from /proc")
+
 
 def images(count: int = 24) -> list[bytes]:
     return [encoded("PNG", i) for i in range(count)]
@@ -53,6 +55,7 @@ def test_text_in_place_of_bytes_opens_no_file(tmp_path, special):
             load(source)
 
 
+@LINUX
 def test_a_value_that_repeats_is_not_held_many_times(tmp_path):
     """A file of a kilobyte: 4 MB, 600 times, would be 2.4 GB."""
     value = arrow.DictionaryArray.from_arrays(arrow.array([0] * 600, arrow.int32()), arrow.array([bytes(4_000_000)]))
@@ -67,7 +70,7 @@ def test_labels_are_no_novels(tmp_path):
     label = arrow.DictionaryArray.from_arrays(arrow.array([0, 1] * 12), arrow.array(["a" * 4_000_000, "b"]))
     table = arrow.table({"image": with_bytes(images(), arrow.binary()), "label": label})
     write_table(table, tmp_path / "x.parquet", store_schema=False, dictionary_pagesize_limit=1 << 30)
-    with pytest.raises(DataError, match="labels of more than 1,000 characters"):
+    with pytest.raises(DataError, match="a class in column label in .* has a name of more than 255 characters"):
         load(str(tmp_path / "x.parquet"))
 
 
@@ -82,7 +85,9 @@ try:
     %s
 except SparringError as error:
     assert 'Fix:' in str(error)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+for line in open('/proc/self/status'):  # ru_maxrss begins with what the process had that started this one
+    if line.startswith('VmHWM'):
+        print(int(line.split()[1]) / 1024)
 """
 
 
@@ -122,6 +127,7 @@ def test_more_rows_than_bytes(tmp_path):
         load(source)
 
 
+@LINUX
 def test_a_column_that_unpacks_to_very_much(tmp_path):
     large = arrow.array([bytes(300_000_000)])
     write_table(arrow.table({"image": large}), tmp_path / "x.parquet", compression="zstd", use_dictionary=False)

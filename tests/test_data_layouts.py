@@ -155,6 +155,13 @@ def test_a_class_and_a_part_in_one_name_are_refused(tmp_path):
     assert len(load(tmp_path, unlabelled="none").classes) == 4
 
 
+def test_a_class_of_the_test_part_alone_is_said(tmp_path):  # B39
+    for part, classes in {"train": ("cat", "dog"), "test": ("cat", "dog", "owl")}.items():
+        class_folders(tmp_path / "photos" / part, classes=classes)
+    found = load(str(tmp_path / "photos"))
+    assert found.classes == ("cat", "dog", "owl") and "class 'owl' is in the test part only" in found.notes.warnings
+
+
 def test_labels_in_the_validation_part_alone_are_learned_from(tmp_path):
     class_folders(tmp_path / "val")
     images(tmp_path / "test", 3)

@@ -97,7 +97,7 @@ def test_a_run_says_it_and_its_page_has_it(photos, capsys):
     assert LOSS in read_real("photos", most=100).how
 
 
-def test_classify_gives_every_file_a_row_or_a_line(photos, capsys):
+def test_classify_gives_every_file_a_row_or_a_line(photos, capsys):  # B68
     sparring.fit("photos", method="majority", out="model")
     inbox = photos.with_name("inbox")
     write_image(inbox / "a.png", 1).with_suffix("").write_bytes((inbox / "a.png").read_bytes())
@@ -217,7 +217,7 @@ def test_losses_are_counted_in_parts_and_with_further_images(tmp_path, monkeypat
 NAMES = ["кошка", "猫", "T-shirt/top", "100% wool", "a%2Fb", "what?", ".hidden", "x:y*", "end.", "ę ó"]
 
 
-def test_names_of_classes_are_those_of_folders_where_that_can_be():
+def test_names_of_classes_are_those_of_folders_where_that_can_be():  # S24
     spelt = [folder_name(name) for name in NAMES]
     assert spelt[:2] == NAMES[:2] and spelt[-1] == NAMES[-1] and len(set(spelt)) == len(NAMES)
     assert not any(set(name) & set('/\\:*?"<>|') or name.startswith(".") or name.endswith(".") for name in spelt)

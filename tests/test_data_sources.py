@@ -304,7 +304,7 @@ def test_a_list_of_files_and_folders(tmp_path):
 # Tables
 
 
-def test_table_elsewhere_and_images_without_a_line(tmp_path):
+def test_table_elsewhere_and_images_without_a_line(tmp_path):  # B35
     folder = write_all(tmp_path / "photos", flat=True)
     (tmp_path / "my.csv").write_text("label,file,extra\ncat,./00.png,1\ndog,01.png,2\n,02.png,3\n")
     got = load(folder, labels=tmp_path / "my.csv")
@@ -500,7 +500,7 @@ def test_damaged_archives_and_tables_end_in_a_sentence(layout, tmp_path):
 # Sizes, modes and channels
 
 
-def test_mixed_sizes_follow_the_stated_rule(tmp_path):
+def test_mixed_sizes_follow_the_stated_rule(tmp_path):  # B22
     for i, (height, width) in enumerate([(200, 100), (220, 110), (100, 100), (210, 105), (300, 140)]):
         write_image(tmp_path / "photos" / "cat" / f"{i}.png", i, height=height, width=width)
     from sparring.images import load_image
@@ -582,7 +582,7 @@ def test_nothing_is_decoded_twice(odd, side, tmp_path, monkeypatch):
             assert (got.images[i] == alone).all()
 
 
-def test_size_is_obeyed_for_all_kinds(tmp_path):
+def test_size_is_obeyed_for_all_kinds(tmp_path):  # B23
     folder = write_all(tmp_path / "photos")
     for source in (folder, (IMAGES, LABELS), parquet_file(tmp_path / "x.parquet", range(12))):
         got = load(source, size=(16, 24))
@@ -615,7 +615,7 @@ def test_grey_stored_as_colour_keeps_one_channel(tmp_path):
     assert any("grey though stored as colour" in said for said in got.notes.converted)
 
 
-def test_modes_and_conversions_are_counted(tmp_path):
+def test_modes_and_conversions_are_counted(tmp_path):  # B21
     folder = class_folders(tmp_path / "photos", classes=("cat",), each=5)
     Image.fromarray(pixels(50)).convert("1").save(folder / "cat" / "bit.png")
     Image.fromarray(pixels(51)).convert("LA").save(folder / "cat" / "alpha.png")

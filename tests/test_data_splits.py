@@ -149,7 +149,7 @@ def test_one_tile_in_several_exposures_is_found():
 # describe
 
 
-def test_describe_counts_everything():
+def test_describe_counts_everything():  # B27
     images = scenes(60)
     images[50], images[51], images[52] = images[0], jpeg(images[1]), images[2]
     labels, parts = np.arange(60) % 3, np.array(["train"] * 45 + ["test"] * 15)
@@ -184,7 +184,7 @@ def test_describe_of_a_set_without_parts_says_all():
     assert list(describe(load("digits")).counts) == ["all"]
 
 
-def test_imbalance_and_even_images_are_doubted():
+def test_imbalance_and_even_images_are_doubted():  # B42
     images = scenes(50)
     images[7] = 9
     said = describe(image_set(images, [0] * 48 + [1] * 2)).warnings
@@ -329,7 +329,7 @@ def test_what_cannot_be_split_is_refused():
             split(image_set(images, np.arange(40) % 2), test=share)
 
 
-def test_labels_that_contradict_each_other_are_refused():
+def test_labels_that_contradict_each_other_are_refused():  # B29
     images, labels = scenes(40), np.arange(40) % 2
     images[20:30] = images[1:11]
     with pytest.raises(
@@ -392,7 +392,7 @@ def test_budgets_that_are_none(budget):
         label_draw(np.zeros(5), budget, seed=0, repeat=0)
 
 
-def test_too_few_labels_name_the_class():
+def test_too_few_labels_name_the_class():  # B40
     labels = np.repeat([0, 1], [30, 7])
     with pytest.raises(
         UsageError, match="class 'cat' has 7 labelled training images, 25 requested. Fix: ask for at most 7"

@@ -44,6 +44,21 @@ def test_the_folder_stays_below_its_limit_and_drops_what_was_not_used_for_longes
     assert put(cache, "b")[1]
 
 
+def test_a_file_in_the_place_of_another_is_not_taken(tmp_path):
+    """Of the same shape and kind, whole, and with a right seal of its own: its features would be those of other
+    images."""
+    cache = forgetful(tmp_path, 10 * FILE)
+    put(cache, "mine", 1.0)
+    (mine,) = tmp_path.glob("*.npz")
+    put(cache, "theirs", 2.0)
+    (theirs,) = set(tmp_path.glob("*.npz")) - {mine}
+    mine.write_bytes(theirs.read_bytes())
+    cache.clear()
+    assert put(cache, "mine", 1.0) == (1.0, True) and put(cache, "theirs", 2.0) == (2.0, False)
+    cache.clear()
+    assert put(cache, "mine", 1.0) == (1.0, False)
+
+
 def test_what_is_larger_than_the_limit_stays_in_memory_only(tmp_path):
     cache = forgetful(tmp_path, FILE // 2)
     put(cache, "a", 7)

@@ -101,7 +101,7 @@ def test_what_cannot_be_fetched_is_said(published, tmp_path, monkeypatch):
         fetched("someone/tiny")
 
 
-def test_nothing_connects_without_being_asked(published, offline):
+def test_nothing_connects_without_being_asked(published, offline):  # S41
     encoder("dinov2", published)
     with pytest.raises(FileFormatError, match="no model of that name"):
         encoder("dinov2", "someone/tiny")

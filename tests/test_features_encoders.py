@@ -14,8 +14,9 @@ import torch.nn.functional as F
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from sparring.errors import FileFormatError, MachineError, UsageError
+from sparring.errors import FileFormatError, MachineError, SparringError, UsageError
 from sparring.features import encoder, encoders
+from sparring.features.encoder_files import hub_folder, weight_files
 from sparring.features.inception import SIDE, Inception, block_a, block_d, block_e
 from sparring.features.preprocessing import Preparation, preparation_of
 
@@ -146,13 +147,32 @@ def test_weights_other_than_expected_are_refused_with_both_hashes(folders):
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt", "weights.pth"])
-def test_a_pickle_is_refused_with_the_reason(folders, tmp_path, name):
+def test_a_pickle_is_refused_with_the_reason(folders, tmp_path, name):  # S01
     folder = tmp_path / "pickled"
     shutil.copytree(folders("dinov2"), folder)
     (folder / "model.safetensors").rename(folder / name)
     for source in (folder, folder / name):
         with pytest.raises(FileFormatError, match=rf"{name} is not read: a pickle .* runs whatever code"):
             encoder("dinov2", source)
+
+
+@pytest.mark.parametrize("raw", [b"\x80\x04\x95\x10" + bytes(50), (1 << 62).to_bytes(8, "little"), b"PK"])
+def test_a_header_that_is_too_long_is_called_so(folders, tmp_path, raw):  # S02, S06
+    folder = tmp_path / "odd"
+    shutil.copytree(folders("dinov2"), folder)
+    (folder / "model.safetensors").write_bytes(raw)
+    with pytest.raises(FileFormatError, match=rf"odd/model\.safetensors is no safetensors file, of {len(raw)} bytes"):
+        encoder("dinov2", folder)
+
+
+def test_no_name_leads_out_of_a_model(tmp_path):  # S15, S16
+    (tmp_path / "model.safetensors.index.json").write_text(
+        json.dumps({"weight_map": {"a": "../../secret.safetensors", "b": "/etc/passwd", "c": "x/../../../y"}})
+    )
+    assert {path.parent for path in weight_files(tmp_path)} == {tmp_path}
+    for name in ("../../etc", "a/../b", "/etc", "http://example.com/x", "me:secret@host/x", "x@y"):
+        with pytest.raises(SparringError, match="encoder"):
+            hub_folder(name)
 
 
 def test_what_is_missing_is_named(folders, tmp_path):

@@ -104,7 +104,7 @@ def test_a_palette_with_a_transparent_entry():
     assert (load_image(raw) == np.array([[255, 255, 255], [0, 0, 255]], np.uint8)[GREY % 2]).all()
 
 
-def test_cmyk_becomes_rgb():
+def test_cmyk_becomes_rgb():  # S30
     cmyk = Image.fromarray(RNG.integers(0, 256, (12, 10, 4), dtype=np.uint8), "CMYK")
     assert (load_image(encoded(cmyk, "TIFF")) == np.asarray(cmyk.convert("RGB"))).all()
     assert load_image(encoded(cmyk, "JPEG")).shape == (12, 10, 3)

@@ -83,7 +83,7 @@ def test_heic_is_read_where_its_package_is_there(tmp_path):
     assert made.shape == (20, 30, 3) and made[0, 0].min() > 190 and made[-1, -1].max() < 10
 
 
-def test_without_its_package_a_kind_is_counted_and_the_package_is_named(tmp_path, monkeypatch):
+def test_without_its_package_a_kind_is_counted_and_the_package_is_named(tmp_path, monkeypatch):  # S33
     monkeypatch.setattr(image_kinds, "_there", lambda package: False)
     photos = class_folders(tmp_path / "photos")
     for i in range(12):

@@ -840,7 +840,7 @@ def test_the_stamp_changes_with_what_a_number_depends_on():
     assert stamp(real=training) != stamp(real=other)
 
 
-def test_what_cannot_be_judged_is_refused_by_a_sentence():
+def test_what_cannot_be_judged_is_refused_by_a_sentence():  # B69
     with pytest.raises(UsageError, match=r"unknown metric 'kernal', did you mean kernel"):
         judge(images(), images(seed=1), metrics=["kernal"])
     with pytest.raises(UsageError, match=r"needs weights"):

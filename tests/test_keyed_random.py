@@ -42,7 +42,7 @@ def test_distributions():
     assert stats.kstest(z.flatten().numpy(), "norm").pvalue > 0.001
 
 
-def test_every_epoch_is_a_new_permutation_and_shards_agree():
+def test_every_epoch_is_a_new_permutation_and_shards_agree():  # R04
     stream = (0, "D", "all")
     positions = keyed_random.shuffled(stream, torch.arange(30), 10)
     epochs = positions.view(3, 10)

@@ -183,7 +183,7 @@ def checked(choice):
     return True
 
 
-def test_what_does_not_make_sense_is_refused_and_nothing_else():
+def test_what_does_not_make_sense_is_refused_and_nothing_else():  # B52
     """Every point of the product but for augmentation and generator, which nothing here depends on."""
     few = AXES | {"augment": [ADA()], "generator": AXES["generator"][:1]}
     accepted = [checked(choice) for choice in itertools.product(*few.values())]
@@ -531,7 +531,7 @@ def test_recipes_of_ones_own_in_the_guide_train():
     assert blocks
 
 
-def test_an_unknown_recipe_is_refused_with_the_nearest_name_and_the_table_shows_what_each_is():
+def test_an_unknown_recipe_is_refused_with_the_nearest_name_and_the_table_shows_what_each_is():  # B49
     with pytest.raises(UnknownName, match="unknown recipe 'dcgn', did you mean dcgan"):
         RECIPES["dcgn"]
     assert re.search("dcgan +strided convolutions and batch norm", repr(RECIPES))

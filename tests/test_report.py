@@ -382,7 +382,7 @@ def test_the_gate_is_counted(tmp_path):
 # One file that everybody can read
 
 
-def test_nothing_is_loaded_from_anywhere(study, whole):
+def test_nothing_is_loaded_from_anywhere(study, whole):  # S51
     html = (study / "report.html").read_text(encoding="utf-8")
     assert not whole.all("script", "iframe", "object", "embed", "audio", "video", "form", "base")
     for tag, attributes, _ in whole.all("img", "a", "link", "use", "image", "source"):
@@ -600,7 +600,7 @@ def test_a_misspelt_field_of_a_template_is_an_error():
 # Names from outside
 
 
-def test_hostile_names_are_only_text(tmp_path):
+def test_hostile_names_are_only_text(tmp_path):  # S47
     folder = study_folder(tmp_path / "s", **FEW, classes=HOSTILE, name=HOSTILE[0])
     summary = summary_of(folder)
     summary["verdict"] = summary["command"] = summary["recommendation"]["reasons"][0]["text"] = HOSTILE[1] + HOSTILE[8]

@@ -111,7 +111,7 @@ def test_a_longer_run_is_the_shorter_one_continued(tmp_path):
 
 
 @pytest.mark.parametrize("recipe", ["cgan", "classifier"])
-def test_stopping_anywhere_changes_nothing(tmp_path, recipe):
+def test_stopping_anywhere_changes_nothing(tmp_path, recipe):  # R06
     whole = train(tmp_path / "whole", THIN[recipe])
     for stop_at in (1, 7, 13, 19):
         asked = iter(range(100))
@@ -134,7 +134,7 @@ print("done", flush=True)
 
 
 @pytest.mark.parametrize("wanted", [1, pytest.param(5, marks=pytest.mark.slow)])
-def test_kill_9_at_random_moments_changes_nothing(tmp_path, wanted):
+def test_kill_9_at_random_moments_changes_nothing(tmp_path, wanted):  # R11
     code = KILLED.format(tests=str(Path(__file__).parent), out=str(tmp_path / "killed"))
     moments, kills = random.Random(wanted), 0
     for _ in range(40):
@@ -191,7 +191,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path):
         ({"data": arrays(seed=1)}, DataError, "not those that"),
     ],
 )
-def test_a_run_refuses_to_go_on_otherwise(tmp_path, change, error, sentence):
+def test_a_run_refuses_to_go_on_otherwise(tmp_path, change, error, sentence):  # B64
     train(tmp_path / "run")
     before = weights(tmp_path / "run")
     with pytest.raises(error, match=sentence):
@@ -205,7 +205,7 @@ def test_a_scheduled_run_cannot_change_its_length(tmp_path):
         train(tmp_path / "run", THIN["classifier"], images=30 * 64)
 
 
-def test_two_processes_never_train_in_one_folder(tmp_path):
+def test_two_processes_never_train_in_one_folder(tmp_path):  # B65
     options = TrainOptions(images=20 * 64, precision="fp32", augment="none")
     first = driver.train_steps(arrays(), THIN["mlp"], tmp_path / "run", options)
     next(first)
@@ -423,7 +423,7 @@ def test_the_data_pools_leave_out_the_test_part():
     assert "labelled" not in pools.pools(replace(imageset, labels=np.full(30, -1)))
 
 
-def test_a_checkpoint_of_another_recipe_is_refused(tmp_path):
+def test_a_checkpoint_of_another_recipe_is_refused(tmp_path):  # B63
     state = new_state(THIN["mlp"], DataSpec(1, 12, 10, 3))
     save_state(state, THIN["mlp"], tmp_path / "c")
     with pytest.raises(FileFormatError, match="another recipe"):

@@ -16,11 +16,13 @@ import arms
 import numpy as np
 import pytest
 from arms import SMALL, Arm, stripes, table
+from bad_inputs import class_folders
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix
 
 from sparring import devices, files, stats
 from sparring.classifiers import METHODS, Method
 from sparring.classifiers.fit_record import FitRecord, Gate
+from sparring.cli import main
 from sparring.data import Notes
 from sparring.errors import DataError, FileFormatError, MachineError, UsageError
 from sparring.records import read_record, to_json
@@ -217,7 +219,7 @@ def test_other_settings_are_refused_and_change_nothing(done, settings, sentence)
         ({"methods": NEEDING, "pretrained": "none"}, "wants is nothing without a pretrained network"),
     ],
 )
-def test_bad_settings_are_refused_before_anything_is_written(tmp_path, monkeypatch, settings, sentence):
+def test_bad_settings_are_refused_before_anything_is_written(tmp_path, monkeypatch, settings, sentence):  # B51
     monkeypatch.setitem(METHODS, "wants", method("wants", needs_pretrained=True))
     with pytest.raises(UsageError) as refused:
         quick(tmp_path / "study", **settings)
@@ -400,7 +402,7 @@ def test_rule_1_looks_are_counted_before_they_happen(tmp_path, monkeypatch):
         summarise(out)  # what cannot be counted is not opened
 
 
-def test_rule_2_a_picture_in_both_parts_is_refused(tmp_path, monkeypatch):
+def test_rule_2_a_picture_in_both_parts_is_refused(tmp_path, monkeypatch):  # B28
     """Should the split ever fail, the study does not begin."""
     from sparring import data
 
@@ -920,7 +922,7 @@ def test_processes_give_the_same_rows_as_none(tmp_path, done):
     assert not list(out.glob(".tmp-*"))
 
 
-def test_a_process_that_dies_takes_only_its_own_fit_with_it(tmp_path):
+def test_a_process_that_dies_takes_only_its_own_fit_with_it(tmp_path):  # R14
     out = tmp_path / "study"
     methods = table(Arm("good", settings={"seconds": 0.2}), Arm("dies", estimator=arms.Dies))
     quick(out, methods=methods, labels=3, repeats=1, jobs=2)
@@ -1004,7 +1006,7 @@ def test_ctrl_c_saves_and_leaves_no_process(tmp_path):
     assert not list(out.glob(".tmp-*"))
 
 
-def test_processes_end_when_their_parent_is_killed(tmp_path):
+def test_processes_end_when_their_parent_is_killed(tmp_path):  # R13
     with subprocess.Popen(command(tmp_path / "s", 2, 0.4), stdout=subprocess.PIPE, start_new_session=True) as process:
         while len(files.read_lines(tmp_path / "s" / "results.jsonl")) < 1:
             time.sleep(0.01)
@@ -1087,3 +1089,26 @@ def test_a_fit_that_takes_far_longer_than_thought_does_not_hold_up_the_study(tmp
     assert arm.repeats == 0 and 1 < arm.seconds < 20
     assert any("slow took longer than thought" in text for text in said)
     assert summary.recommended == "poor"
+
+
+def test_what_is_handed_on_does_not_say_whose_home_it_comes_from(tmp_path, monkeypatch, capsys):  # S57, S58
+    """Commands stay such as can be typed again: the home folder is ~ in a shell, too."""
+    home = tmp_path / "home" / "anna-secret"
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("HF_TOKEN", "hf_anna-secret")
+    photos = class_folders(home / "my photos", each=12)
+    rows = [f"{path.parent.name}/{path.name},{path.parent.name}\n" for path in photos.rglob("*.png")]
+    (home / "labels.csv").write_text("file,label\n" + "".join(rows))
+    words = ["compare", str(photos), "--table", str(home / "labels.csv")]
+    words += ["--methods", "majority", "--labels", "3", "--repeats", "2"]
+    monkeypatch.setattr(sys, "argv", ["sparring", *words, "--out", str(home / "out")])
+    assert main([*words, "--out", str(home / "out"), "--jobs", "0", "--quiet"]) == 0
+    written = [path for path in (home / "out").rglob("*") if path.is_file()]
+    assert {path.name for path in written} >= {"study.json", "summary.json", "report.html"}
+    assert [path.name for path in written if b"anna-secret" in path.read_bytes()] == []
+    definition = Study.read(home / "out").definition
+    assert definition.source == "~/my photos" and definition.load.table == "~/labels.csv"
+    assert definition.command.startswith("sparring compare ~/'my photos' --table ~/labels.csv --methods")
+    assert main([*words, "--out", str(home / "out"), "--jobs", "0", "--quiet"]) == 0  # it goes on, and reads it again
+    (home / "out" / "report.html").unlink()
+    assert main(["report", str(home / "out")]) == 0

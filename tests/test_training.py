@@ -180,7 +180,7 @@ def test_every_recipe_changes_all_its_networks_in_bf16_too(name):
 @pytest.mark.parametrize(
     ("height", "width", "channels"), [(8, 8, 3), (9, 17, 1), (28, 28, 1), (32, 32, 3), (45, 31, 3)]
 )
-def test_every_recipe_takes_any_size_and_channel_count(height, width, channels):
+def test_every_recipe_takes_any_size_and_channel_count(height, width, channels):  # R20
     data = pools(count=20, height=height, width=width, channels=channels)
     for recipe in (replace(recipe, batch=4) for recipe in THIN.values()):
         state = new_state(recipe, DataSpec(channels, height, width, 3))
@@ -213,7 +213,7 @@ def test_a_stopped_and_loaded_run_ends_bit_equal(name, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RECIPES)
-def test_a_run_stopped_at_any_of_ten_points_ends_bit_equal(name, tmp_path):
+def test_a_run_stopped_at_any_of_ten_points_ends_bit_equal(name, tmp_path):  # R05
     recipe = replace(THIN[name], batch=16)
     whole = play(recipe, 11, dtype=torch.float32)
     for stop in range(1, 11):
@@ -221,7 +221,7 @@ def test_a_run_stopped_at_any_of_ten_points_ends_bit_equal(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["dcgan", "vae"])
-def test_everything_in_a_checkpoint_matters(name):
+def test_everything_in_a_checkpoint_matters(name):  # R07
     """Each kind of tensor, spoilt, changes the end: nothing is saved that is not read."""
     recipe = THIN[name]
     whole = play(recipe, 4)
@@ -290,7 +290,7 @@ def two_processes(rank, folder, name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["wgan-gp", "mlp"])
-def test_two_processes_compute_what_one_computes(name, tmp_path):
+def test_two_processes_compute_what_one_computes(name, tmp_path):  # R18
     torch.multiprocessing.spawn(two_processes, (str(tmp_path), name), nprocs=2)
     state, _ = load_state(without_batchnorm(name), tmp_path / "state")
     assert gap(state, play(without_batchnorm(name), 2)) < 1e-9

@@ -95,10 +95,19 @@ def as_damage(folder: Path | str, kind: str) -> Iterator[None]:
 
 def read_tensors(data: bytes) -> dict[str, np.ndarray]:
     """Return the arrays of a safetensors file, which is compared with its own header. Raises ValueError."""
+    check_header(data, len(data))
     try:
         return {name: np.array(array) for name, array in arrays_from_bytes(data).items()}
     except (SafetensorError, KeyError) as error:  # a KeyError for a kind of number that numpy does not have
         raise ValueError(str(error)) from None
+
+
+def check_header(start: bytes, size: int) -> None:
+    """Raise ValueError where a file of so many bytes, which begins so, cannot be safetensors by the length it says."""
+    length = int.from_bytes(start[:8], "little")
+    if size < 8 or length > size - 8:
+        said = f": its header would have {length:,} bytes" if size >= 8 else ""
+        raise ValueError(f"no safetensors file, of {size:,} bytes{said}")
 
 
 def _read_config(folder: Path, kind: str, fix: str) -> files.JsonObject:

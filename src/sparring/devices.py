@@ -5,18 +5,52 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TypedDict
+from typing import NamedTuple, TypedDict
 
 from .errors import MachineError
 
 SPARRING_VERSION = "0.1.0"  # of sparring
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "pillow")  # those that numbers depend on
-# package -> the release that closed the holes which are known of those before it; pyproject asks for no less
-SAFE_FROM = {"pillow": "13.0.0", "pyarrow": "23.0.1", "jinja2": "3.1.6", "filelock": "3.20.3", "torch": "2.10.0"}
+
+
+class Advisory(NamedTuple):
+    """A hole of a package, in releases from `since` until before `fixed`; "" where no release closes it yet."""
+
+    package: str
+    since: str
+    fixed: str
+    id: str
+    about: str
+
+
+# What was known on this day of packages that are installed with sparring: no list of all. `sparring doctor` looks here.
+ADVISORIES_OF = "2026-11-28"
+ADVISORIES = (
+    Advisory("pillow", "0", "12.3.0", "CVE-2026-59197", "a filter of a large size writes beyond its memory"),
+    Advisory("pillow", "0", "13.0.0", "CVE-2026-112403", "a JPEG writes beyond its memory (GHSA-8g5g-8vmr-9782)"),
+    Advisory("pillow", "0", "13.0.0", "CVE-2026-96639", "an image is kept in memory that was given back"),
+    Advisory("pillow", "0", "13.0.0", "CVE-2026-128067", "saving TIFF writes beyond its memory"),
+    Advisory("pyarrow", "0.14.0", "14.0.1", "CVE-2023-47248", "a Parquet file runs code"),
+    Advisory(
+        "pyarrow", "15.0.0", "23.0.1", "GHSA-rgxp-2hwp-jwgg", "an Arrow file writes to memory that was given back"
+    ),
+    Advisory("jinja2", "0", "3.1.6", "CVE-2025-27516", "a template of a stranger leaves its sandbox"),
+    Advisory("filelock", "0", "3.20.1", "CVE-2025-68146", "a lock empties a file that a link leads to"),
+    Advisory("filelock", "0", "3.20.3", "CVE-2026-22701", "the same of soft locks"),
+    Advisory("filelock", "4.1.0", "4.2.1", "CVE-2026-112906", "a soft lock that is held is taken away"),
+    Advisory("torch", "0", "2.6.0", "CVE-2025-32434", "torch.load runs code with weights_only=True, too"),
+    Advisory("torch", "0", "2.10.0", "CVE-2026-24747", "torch.load with weights_only=True writes beyond its memory"),
+    Advisory("torch", "0", "2.11.0", "CVE-2026-4538", "a file of torch.export runs code"),
+    Advisory("torch", "2.12.0", "", "CVE-2026-136426", "a file of torch.export runs code; sparring reads none"),
+    Advisory("scikit-learn", "0", "1.5.0", "CVE-2024-5206", "TfidfVectorizer keeps the words that it leaves out"),
+    Advisory("transformers", "0", "5.3.0", "CVE-2026-4372", "the config.json of a model runs code"),
+    Advisory("fonttools", "4.33.0", "4.60.2", "CVE-2025-66034", "its command writes files anywhere"),
+    Advisory("virtualenv", "0", "20.36.1", "CVE-2026-22702", "a link leads it to other folders"),
+)
 
 # --- device and precision --------------------------------------------------------------------------------------------
 
@@ -190,9 +224,26 @@ def versions() -> dict[str, str]:
     return found | {name: _version(name) for name in PACKAGES}
 
 
+def known_holes(installed: Mapping[str, str] | None = None) -> list[Advisory]:
+    """Return the advisories that are about these versions by package; by default about what is installed."""
+    packages = dict.fromkeys(row.package for row in ADVISORIES)
+    there = {name: _version(name) for name in packages} if installed is None else installed
+    return [row for row in ADVISORIES if row.package in there and _affected(there[row.package], row)]
+
+
 def unsafe_packages() -> dict[str, str]:
-    """Return the installed packages with known holes, and the release to have at least."""
-    return {name: safe for name, safe in SAFE_FROM.items() if _older(_version(name), safe)}
+    """Return the installed packages with holes that a later release closed, and the release to have at least."""
+    found: dict[str, str] = {}
+    for row in known_holes():
+        if row.fixed and _older(found.get(row.package, "0"), row.fixed):
+            found[row.package] = row.fixed
+    return found
+
+
+def _affected(version: str, row: Advisory) -> bool:
+    if not re.search(r"\d", version):  # not installed
+        return False
+    return not _older(version, row.since) and (not row.fixed or _older(version, row.fixed))
 
 
 def _older(version: str, than: str) -> bool:

@@ -10,6 +10,8 @@ from difflib import get_close_matches
 from typing import Generic, TypeVar
 
 Row = TypeVar("Row")
+LONGEST = 2000  # characters of what is wrong, which may hold names that a stranger chose
+NEAR = 100  # characters of a name for which a near one is looked for: the search takes the square of them
 
 
 class SparringError(Exception):
@@ -22,7 +24,7 @@ class SparringError(Exception):
         self.id, self.problem, self.fix = id, problem, fix
 
     def __str__(self) -> str:
-        problem = printable(self.problem)
+        problem = printable(cut(self.problem, LONGEST))
         return f"error[{self.id}]: {problem}{'' if problem.endswith('?') else '.'} Fix: {printable(self.fix)}."
 
     def __reduce__(self) -> tuple[Callable[..., "SparringError"], tuple[object, ...]]:
@@ -91,9 +93,16 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
+def cut(text: str, most: int) -> str:
+    """Return the beginning of a text that has more than so many characters, with a sign of it."""
+    return text if len(text) <= most else f"{text[: most - 4]} ..."
+
+
 def suggestion(name: object, known: Iterable[str]) -> str:
     """`, did you mean wgan-gp?`, or nothing when no known name is near."""
-    close = get_close_matches(str(name).lower(), [str(k) for k in known], n=1, cutoff=0.5)
+    if len(str(name)) > NEAR:
+        return ""
+    close = get_close_matches(str(name).lower(), [str(k) for k in known if len(str(k)) <= NEAR], n=1, cutoff=0.5)
     return f", did you mean {close[0]}?" if close else ""
 
 

@@ -235,7 +235,14 @@ def may_be(value: object, hint: Any) -> bool:
         return len(each) == len(value) and all(map(may_be, value, each))
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         return value in set(hint)
-    return isinstance(value, hint) if isinstance(hint, type) and is_dataclass(hint) else origin is not tuple
+    kind = origin if isinstance(origin, type) else hint
+    if not isinstance(kind, type) or getattr(kind, "_is_protocol", False):
+        return True
+    if not isinstance(value, kind):
+        return False
+    if isinstance(value, Mapping) and len(inner) == 2:
+        return all(may_be(name, inner[0]) and may_be(item, inner[1]) for name, item in value.items())
+    return not isinstance(value, list) or len(inner) != 1 or all(may_be(item, inner[0]) for item in value)
 
 
 @record

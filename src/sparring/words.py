@@ -5,11 +5,21 @@ missing (None, NaN or infinite) becomes MISSING.
 """
 
 import math
+import os
+import re
 from collections.abc import Sequence
 from typing import TypeGuard
 
 MISSING = "\u2013"
 OptionalNumber = float | int | None
+
+
+def from_home(text: str) -> str:
+    """Return a text with paths in the home folder as ~/..., as a shell takes them: what is handed on names nobody."""
+    home = os.path.expanduser("~").rstrip(os.sep)  # noqa: PTH111 Path raises where there is none
+    if home in ("", "~"):
+        return text
+    return re.sub(rf"(?<![\w.~/-]){re.escape(home)}(?![\w.-])", "~", text)
 
 
 def is_number(value: object) -> TypeGuard[float]:

@@ -15,7 +15,8 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from .. import records
-from ..artifacts import as_damage, quoted, read_artifact, write_artifact
+from ..artifacts import CONFIG, as_damage, quoted, read_artifact, write_artifact
+from ..data.labels import checked_names
 from ..data.notes import size_words
 from ..devices import SPARRING_VERSION, choose_device
 from ..errors import FileFormatError, UsageError
@@ -186,7 +187,7 @@ def tree_from_json(value: object, arrays: dict[str, np.ndarray]) -> Any:
         case {"$array": name}:
             return arrays[name]
         case {"$strings": list(names)}:
-            return np.array([str(name) for name in names])
+            return np.array(checked_names([str(name) for name in names], CONFIG))  # as wide as the longest, each
         case {"$float": "nan" | "inf" | "-inf" as number}:
             return float(number)
         case {"$tuple": list(items)}:

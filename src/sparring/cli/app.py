@@ -9,6 +9,7 @@ from cyclopts import App, Group, Parameter
 
 from ..data.formats import file_suffixes
 from ..devices import SPARRING_VERSION
+from ..words import from_home
 
 studies = Group("Which method is better", sort_key=0)
 games = Group("Games", sort_key=1)
@@ -40,5 +41,6 @@ def go_on() -> str:
 
 
 def typed() -> str:
-    """The command line as it was typed."""
-    return shlex.join(["sparring", *sys.argv[1:]])
+    """The command line as it was typed, with ~ for the home folder."""
+    words = ["sparring", *map(from_home, sys.argv[1:])]
+    return " ".join(f"~/{shlex.quote(word[2:])}" if word.startswith("~/") else shlex.quote(word) for word in words)

@@ -68,7 +68,7 @@ def doctor(*, json: Flag = False):
     Args:
         json: print JSON.
     """
-    from ..devices import choose_device, cores, hardware, unsafe_packages, versions
+    from ..devices import ADVISORIES_OF, choose_device, cores, hardware, known_holes, unsafe_packages, versions
     from ..features.encoders import installed_encoders
     from ..games.recipes import RECIPES
     from ..games.training import fastest_precision
@@ -94,6 +94,10 @@ def doctor(*, json: Flag = False):
     if unsafe:
         wanted = " ".join(f"'{name}>={release}'" for name, release in unsafe.items())
         screen.line(f"\nKnown holes in what is installed, closed in later releases: pip install {wanted}", "yellow")
+    for hole in known_holes():
+        closed = f"closed in {hole.fixed}" if hole.fixed else "no release closes it yet"
+        about = f"{hole.package}, {hole.id}: {hole.about} ({closed}; as known on {ADVISORIES_OF})"
+        screen.line(about, "dim")
     screen.line()
     memory = f"{machine['memory_gib']} GiB" if machine["memory_gib"] else "unknown"
     gpu = "used, because there is one" if device != "cpu" else "no GPU that torch can use was found"

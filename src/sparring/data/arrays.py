@@ -27,6 +27,7 @@ from .storage import room_for
 ARRAY_SHAPES = f"[N, H, W], [N, H, W, C] or [N, C, H, W] with C = 1, 3 or 4 and sides of at least {MIN_SIDE}"
 
 
+LARGE, MOST_RATIO = 1 << 27, 20  # bytes of all arrays of an .npz, and times its size, that it may unpack to
 UNLABELLED_PART = "unlabelled"  # of arrays: images that come without labels
 POSITIONAL = {"arr_0": "images", "arr_1": "labels"}  # what numpy.savez calls arrays that are given no names
 ARRAY_WORDS = {
@@ -315,7 +316,7 @@ def _one_array(path: Path) -> np.ndarray:
     """Return the array of an .npy file. Raises DataError where only pickle can read it."""
     try:
         check_memory(path.stat().st_size, str(path))
-        return np.load(path, allow_pickle=False)
+        return _readable(np.load(path, allow_pickle=False))
     except SparringError:
         raise
     except Exception as error:  # a damaged header raises almost anything
@@ -324,6 +325,13 @@ def _one_array(path: Path) -> np.ndarray:
         raise DataError(
             "bad-npy", f"cannot read {path}: {first_line(error)}", fix="write it again with numpy.save"
         ) from None
+
+
+def _readable(array: np.ndarray) -> np.ndarray:
+    """Return an array as it is. Raises ValueError for text that holds no characters that there are."""
+    if array.dtype.kind == "U":
+        array.tolist()
+    return array
 
 
 def _needs_pickle(what: str) -> DataError:
@@ -356,9 +364,13 @@ def read_npz(path: Path, options: LoadOptions) -> ImageSet:
     key = ""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            check_memory(sum(entry.file_size for entry in archive.zip.infolist()), str(path))
+            unpacked, packed = sum(entry.file_size for entry in archive.zip.infolist()), path.stat().st_size
+            if unpacked > max(LARGE, MOST_RATIO * packed):
+                what = f"{path} would unpack {packed / 2**20:,.1f} MiB to {unpacked / 2**20:,.0f} MiB"
+                raise DataError("zip-bomb", what, fix="if you trust it, write it without packing: numpy.savez")
+            check_memory(unpacked, str(path))
             for key in archive.files:
-                found[key] = archive[key]
+                found[key] = _readable(archive[key])
     except SparringError:
         raise
     except Exception as error:  # a damaged archive or header raises almost anything

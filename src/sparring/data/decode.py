@@ -16,6 +16,7 @@ from ..images import (
     MIN_SIDE,
     BadImage,
     Header,
+    Source,
     chunk_slices,
     colour_channels,
     decoded,
@@ -26,6 +27,7 @@ from ..images import (
     read_header,
 )
 from ..images.kinds import OTHER_IMAGES, advice_for, suffix
+from ..images.limits import Unpacking
 from ..records import OnProgress, Progress, no_progress
 from .imageset import ImageSet
 from .labels import UNLABELLED
@@ -80,6 +82,7 @@ class _Reader:
         self.bad: dict[int, str] = {}
         self.headers: dict[int, Header] = {}
         self.rule: SizeRule | None = None
+        self.unpacking = Unpacking()
 
     def read(self, size: tuple[int, int] | None, channels: int | None) -> np.ndarray:
         """Return uint8 [N, H, W, C] of the images that can be read."""
@@ -108,8 +111,8 @@ class _Reader:
         images, done = None, 0
         for i in self.counted(len(self.listing)):
             try:
-                with opened_image(self.listing.read(i)) as image:
-                    header = self.headers[i] = _large_enough(read_header(image))
+                with opened_image(source := self.listing.read(i)) as image:
+                    header = self.headers[i] = self.counted_in(read_header(image), source)
                     shape = (*(size or header.size), channels or header.channels)
                     alike = images.shape[1:] == shape if images is not None else max(header.size) <= AT_ONCE
                     picture = decoded(image, shape[2], size) if alike else None
@@ -145,10 +148,17 @@ class _Reader:
 
     def header(self, i: int) -> None:
         try:
-            with opened_image(self.listing.read(i)) as image:
-                self.headers[i] = _large_enough(read_header(image))
+            with opened_image(source := self.listing.read(i)) as image:
+                self.headers[i] = self.counted_in(read_header(image), source)
         except BadImage as error:
             self.leave_out(i, error)
+
+    def counted_in(self, header: Header, source: Source) -> Header:
+        """Return the header of an image that is large enough. Raises DataError when all together are too much."""
+        if min(header.size) < MIN_SIDE:
+            raise BadImage(f"{size_words(header.size)} pixels; sides from {MIN_SIDE} up are needed")
+        self.unpacking.add(header.values, source, self.listing.source)
+        return header
 
     def counted(self, total: int, start: int = 0) -> Iterable[int]:
         """Yield the number of every image, with progress reported at each hundred and at the end."""
@@ -189,12 +199,6 @@ def _listed_files(bad: Sequence[tuple[str, str]]) -> str:
         words.append(f"{origin} (the same)" if reason in said else f"{origin} ({reason})")
         said.add(reason)
     return "; ".join(words) + (f" and {len(bad) - 5} more" if len(bad) > 5 else "")
-
-
-def _large_enough(header: Header) -> Header:
-    if min(header.size) < MIN_SIDE:
-        raise BadImage(f"{size_words(header.size)} pixels; sides from {MIN_SIDE} up are needed")
-    return header
 
 
 def _fit_all(images: np.ndarray, out: np.ndarray) -> int:

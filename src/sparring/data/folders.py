@@ -432,7 +432,7 @@ def _no_images(tree: Tree) -> DataError:
     fix = f"pass a folder that holds images, laid out as {EXAMPLE}"
     if archive:
         inside = not Path(tree.top).is_dir()  # then it has no path of its own
-        fix = f"unpack {top}, and pass {archive}" if inside else f"did you mean {top}/{archive}?"
+        fix = f"unpack {top}, and pass {archive}" if inside else f"pass {top}/{archive}, if that is meant"
     if ways := [FOLLOW_LINKS] * bool(tree.links) + advice_for(tree.others):
         fix = "; ".join(ways)
     looked = "" if archive else f": looked for {LOOKED_FOR}"

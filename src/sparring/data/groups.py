@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from ..errors import DataError, UsageError, suggestion
-from .labels import BLANK_LABELS, on_cpu
+from .labels import BLANK_LABELS, on_cpu, refuse_long
 from .listing import ListedImage
 from .names import shown_path
 
@@ -70,7 +70,9 @@ def group_names(given: object, count: int, key: str = "group") -> np.ndarray:
     if items.shape != (count,):
         fix = "give one group per image, and leave it blank where there is none"
         raise DataError("group-count", f"{key} has shape {items.shape} for {count} images", fix=fix)
-    return np.array([group_name(item) for item in items.tolist()], np.str_)
+    names = [group_name(item) for item in items.tolist()]
+    refuse_long(names, f"group in {key}")
+    return np.array(names, np.str_)
 
 
 def group_name(given: object) -> str:

@@ -6,15 +6,17 @@ empty string, -1 and "-1" mean that an image is unlabelled. A folder's name is a
 
 import math
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import DataError, suggestion
+from ..errors import DataError, cut, suggestion
 from .names import ordered
 
 UNLABELLED = -1
+LONGEST_NAME = 255  # characters of a class or a group: as many as a folder's name can have
+MOST_CLASSES = 1 << 16
 BLANK_LABELS = ("", "-1", "<NA>")  # strings that mean unlabelled; the last is what pandas calls a missing one
 
 
@@ -48,7 +50,7 @@ def encode_labels(given: object, key: str = "y") -> EncodedLabels:
     """Return the codes and the distinct values of N labels: an array, a list or a tensor, [N] or [N, 1].
 
     Raises DataError, with `key` as the name of the labels, for another shape, for values that are neither whole numbers
-    nor strings, and for numbers below -1.
+    nor strings, for numbers below -1, and for names that are too long or too many.
     """
     labels = _one_column(given, key)
     if labels.dtype.kind in "OUST":
@@ -56,13 +58,31 @@ def encode_labels(given: object, key: str = "y") -> EncodedLabels:
         labelled = np.array([label is not None for label in items], bool)
         known = [str(label) for label in items if label is not None]
         if not known or any(isinstance(label, str) for label in items):
-            values, codes = np.unique(np.array(known, np.str_), return_inverse=True)
-            return _encoded(codes, labelled, values)
+            names = checked_names(sorted(set(known)), key)
+            place = {name: code for code, name in enumerate(names)}
+            # an array of all labels would give each the room of the longest
+            return _encoded(np.array([place[name] for name in known], np.int64), labelled, np.array(names, np.str_))
         labels = np.array([UNLABELLED if label is None else label for label in items])
     labels = _whole_numbers(labels, key)
     labelled = labels != UNLABELLED if labels.dtype.kind == "i" else np.ones(len(labels), bool)
     values, codes = np.unique(labels[labelled], return_inverse=True)
     return _encoded(codes, labelled, values)
+
+
+def checked_names(names: Sequence[str], where: str) -> Sequence[str]:
+    """Return names of classes. Raises DataError for a name that is too long, and for too many."""
+    refuse_long(names, f"class in {where}")
+    if len(names) > MOST_CLASSES:
+        what = f"{where} has {len(names):,} classes, and at most {MOST_CLASSES:,} are taken"
+        raise DataError("classes-many", what, fix="name the column that holds the classes, or leave the labels out")
+    return names
+
+
+def refuse_long(names: Iterable[str], what: str) -> None:
+    """Raise DataError for a name that is too long to be one; `what` it names, such as "group"."""
+    if long := next((name for name in names if len(name) > LONGEST_NAME), None):
+        said = f"a {what} has a name of more than {LONGEST_NAME} characters: {cut(long, 40)!r}"
+        raise DataError("name-long", said, fix="shorten it, or name the column that is meant")
 
 
 def _encoded(codes: np.ndarray, labelled: np.ndarray, values: np.ndarray) -> EncodedLabels:
@@ -74,7 +94,8 @@ def _encoded(codes: np.ndarray, labelled: np.ndarray, values: np.ndarray) -> Enc
 def _one_column(given: object, key: str) -> np.ndarray:
     given = on_cpu(given)
     try:
-        labels = np.asarray(given, object if isinstance(given, list | tuple) and None in given else None)
+        texts = isinstance(given, list | tuple) and any(one is None or isinstance(one, str | bytes) for one in given)
+        labels = np.asarray(given, object if texts else None)
     except ValueError:  # a ragged list
         labels = np.empty((0, 0), object)
     if labels.ndim == 2 and labels.shape[1] == 1:
@@ -88,7 +109,7 @@ def _one_column(given: object, key: str) -> np.ndarray:
 def _stripped(label: object) -> object:
     """Return a label without blanks around it, None for what means unlabelled."""
     label = label.decode("utf-8", "replace") if isinstance(label, bytes) else label
-    label = label.strip() if isinstance(label, str) else label
+    label = label.rstrip("\0").strip() if isinstance(label, str) else label
     missing = label is None or str(label) in BLANK_LABELS or (isinstance(label, float) and math.isnan(label))
     return None if missing else label
 
@@ -156,7 +177,8 @@ def number_labels(
 
 
 def _given_classes(classes: object) -> tuple[str, ...]:
-    names = tuple(unicodedata.normalize("NFC", str(name)) for name in np.asarray(classes).ravel().tolist())
+    given = np.asarray(classes, object if isinstance(classes, list | tuple) else None).ravel().tolist()
+    names = tuple(checked_names([unicodedata.normalize("NFC", str(name)) for name in given], "classes"))
     if len(set(names)) < len(names):
         raise DataError("classes-repeated", "a class name comes twice in classes", fix="give each class its own name")
     return names

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from ..images import Source
+from .labels import checked_names, refuse_long
 from .names import ordered
 
 
@@ -41,6 +42,8 @@ class Listing:
 
     def __post_init__(self):
         self.classes = self.classes or ordered({item.label for item in self.items if item.label is not None})
+        checked_names(self.classes, self.source)
+        refuse_long({item.group for item in self.items}, "group")
 
     @property
     def grouped(self) -> bool:

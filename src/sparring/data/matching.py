@@ -67,19 +67,27 @@ class ImageFinder:
         self.there = set(paths)
         self.top, self.table = Path(tree.top).absolute().as_posix(), table
         self.called: dict[str, list[str]] = {}
+        self.lying: dict[tuple[str, str], list[str]] = {}  # the same, by the folder they lie in, too
         for path in paths:
-            self.called.setdefault(_key(path.rpartition("/")[2]), []).append(path)
+            *around, file = path.split("/")
+            self.called.setdefault(_key(file), []).append(path)
+            self.lying.setdefault((_caseless(around[-1]) if around else "", _key(file)), []).append(path)
+        self.found: dict[str, Match] = {}
 
     def find(self, name: str) -> Match:
         """Return the images that fit best: none, one, or several where it stays open which is meant."""
-        name = self.local(name)
+        if name not in self.found:
+            self.found[name] = self._find(self.local(name))
+        return self.found[name]
+
+    def _find(self, name: str) -> Match:
         for path in (name, posixpath.normpath(posixpath.join(self.table, name))) if name else ():
             if path in self.there:
                 return Match((path,))
         *folders, last = name.split("/")
         last = last if _key(last) in self.called else unquote(UPLOADED.sub("", last))
         ranked: dict[tuple[Place, int, Naming], list[str]] = {}
-        for path in self.called.get(_key(last), ()) if last else ():
+        for path in self._candidates(folders, last):
             *around, file = path.split("/")
             place, shared = _folders_fit(folders, around)
             ranked.setdefault((place, -shared, _naming(last, file)), []).append(path)
@@ -87,6 +95,13 @@ class ImageFinder:
             return Match(())
         best = min(ranked)
         return Match(tuple(ranked[best]), best[0], best[2])
+
+    def _candidates(self, folders: Sequence[str], last: str) -> Iterable[str]:
+        """Return the images of this name; where some lie in such a folder or in none, these: others fit less."""
+        key = _key(last)
+        around = {_caseless(folders[-1]), ""} if folders else ()
+        near = [path for folder in sorted(around) for path in self.lying.get((folder, key), ())]
+        return near or self.called.get(key, ()) if last else ()
 
     def local(self, name: str) -> str:
         """Return a name as a path below the top; "" for one that leads out of it."""

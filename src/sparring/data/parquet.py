@@ -17,7 +17,7 @@ from ..images import Source
 from .arrays import first_line
 from .formats import LoadOptions
 from .groups import FOLDERS, NONE, column_of, group_name, named_like_groups, said_of_columns
-from .labels import UNLABELLED, encode_labels
+from .labels import LONGEST_NAME, UNLABELLED, encode_labels
 from .listing import ListedImage, Listing
 from .names import PARTS, natural, shown_path
 from .spellings import BESIDE_COLUMNS, column_word, part_of
@@ -32,10 +32,9 @@ MOST_CLASSES = 30  # different numbers in a column that may be the label though 
 ROWS_HELD = 512  # rows held encoded at a time, at most
 # What a file declares of itself is believed within these limits; a few bytes can ask for any memory.
 BYTES_HELD = 1 << 26  # of these rows
-LONGEST_LABEL = 1000  # characters
 BYTES_A_ROW = 16  # of a file, on average: a PNG of one pixel has 67
 FEW_ROWS = 10_000  # so many may have less
-LARGE, PACKED = 1 << 28, 20  # bytes of a column unpacked, and times its packed size: encoded images hardly pack
+LARGE, PACKED = 1 << 26, 20  # bytes of a column unpacked, and times its packed size: encoded images hardly pack
 
 
 def read_parquet(file: Path, options: LoadOptions) -> Listing:
@@ -148,8 +147,7 @@ class _ParquetFile:
             fits |= types.is_dictionary(field.type)
             if field.name == self.image or not fits or column_word(field.name) in BESIDE_COLUMNS:
                 continue
-            with _named_error(self.path):
-                values = [v for v in self.file.read(columns=[field.name]).column(0).to_pylist() if v is not None]
+            values = [value for value in self.values(field.name) if value is not None]
             different = len(set(values))
             if 2 <= different <= len(values) / 1.5 and (different <= MOST_CLASSES or isinstance(values[0], str)):
                 found.append(field.name)
@@ -189,11 +187,41 @@ class _ParquetFile:
         return [str(name) for name in names]
 
     def values(self, column: str) -> list[object]:
-        """Return a column, of as many None where the file has none of this name."""
-        if column not in self.schema.names:
+        """Return a column, of as many None where the file has none of this name, or none of single values.
+
+        A text that is too long to name anything is cut one character after that.
+        """
+        from pyarrow import types
+
+        if column not in self.schema.names or types.is_nested(self.schema.field(column).type):
             return [None] * self.rows
+        values = list[object]()
         with _named_error(self.path):
-            return self.file.read(columns=[column]).column(0).to_pylist()
+            for held, places in self.batches(column):
+                short = [one[: LONGEST_NAME + 1] if isinstance(one, str | bytes) else one for one in held]
+                values += short if places is None else [None if at is None else short[at] for at in places]
+        if len(values) != self.rows:
+            raise self.forged(f"it says that it has {self.rows:,} rows, and {len(values):,} in column {column}")
+        return values
+
+    def batches(self, column: str) -> Iterator[tuple[list, list[int | None] | None]]:
+        """Yield the values of some rows at a time; of texts that may repeat each once, and where they stand."""
+        from pyarrow import DictionaryArray, array, types
+        from pyarrow.parquet import ParquetFile
+
+        kind = self.schema.field(column).type
+        text = types.is_string(kind) or types.is_binary(kind)
+        file = ParquetFile(self.path, read_dictionary=[column]) if text else self.file
+        for batch in file.iter_batches(batch_size=self.rows_held(column), columns=[column]):
+            found = batch.column(0)
+            if not isinstance(found, DictionaryArray):
+                yield found.to_pylist(), None
+                continue
+            places = found.indices.to_pylist()
+            used = sorted(set(places) - {None})
+            held = found.dictionary.take(array(used, "int64")).to_pylist()
+            number = {place: at for at, place in enumerate(used)}
+            yield held, [None if place is None else number[place] for place in places]
 
     def groups(self, column: str | None) -> list[str]:
         """Return the group of every row, "" where it has none. Raises UsageError for a column that is not there."""
@@ -203,9 +231,14 @@ class _ParquetFile:
 
     def labels(self, names: list[str] | None) -> list[str | None]:
         """Return the class of every row, None where unlabelled. Raises DataError for labels beyond the names."""
+        from pyarrow import types
+
         if self.label is None:
             return [None] * self.rows
-        values = self.label_values(self.label)
+        if types.is_nested(kind := self.schema.field(self.label).type):
+            what = f"column {self.label} in {self.path} holds {kind}; accepted: whole numbers or strings"
+            raise DataError("label-type", what, fix="name the column of the classes with --label")
+        values = self.values(self.label)
         found = encode_labels(values, f"column {self.label} in {self.path}")
         if not found.text and names and (wrong := next((v for v in found.values.tolist() if v >= len(names)), None)):
             raise DataError(
@@ -215,28 +248,6 @@ class _ParquetFile:
             )
         shown = [names[int(value)] for value in found.values] if names and not found.text else found.names
         return [None if code == UNLABELLED else shown[code] for code in found.codes.tolist()]
-
-    def label_values(self, name: str) -> list[object]:
-        """Return the values of a column; one that repeats is held once. Raises DataError."""
-        from pyarrow import DictionaryArray, types
-        from pyarrow.parquet import ParquetFile
-
-        kind, values = self.schema.field(name).type, list[object]()
-        with _named_error(self.path):
-            text = types.is_string(kind) or types.is_binary(kind)
-            file = ParquetFile(self.path, read_dictionary=[name]) if text else self.file
-            for batch in file.iter_batches(batch_size=ROWS_HELD, columns=[name]):
-                column = batch.column(0)
-                if isinstance(column, DictionaryArray):
-                    held = column.dictionary.to_pylist()
-                    if any(len(value) > LONGEST_LABEL for value in held):
-                        raise self.forged(f"column {name} holds labels of more than {LONGEST_LABEL:,} characters")
-                    values += [None if place is None else held[place] for place in column.indices.to_pylist()]
-                else:
-                    values += column.to_pylist()
-        if len(values) != self.rows:
-            raise self.forged(f"it says that it has {self.rows:,} rows, and has {len(values):,} labels")
-        return values
 
     # --- what a file declares of itself ---
 
@@ -260,14 +271,14 @@ class _ParquetFile:
                 if min(packed, unpacked) < 0 or (unpacked > LARGE and unpacked > PACKED * packed):
                     raise self.forged(f"column {column.path_in_schema} would unpack {packed:,} bytes to {unpacked:,}")
 
-    def rows_held(self) -> int:
-        """Return how many rows may be read at once: each of them may be the largest value of its column."""
+    def rows_held(self, column: str) -> int:
+        """Return how many rows of a column may be read at once: each of them may be its largest value."""
         about = self.file.metadata
         sizes = [
-            column.total_uncompressed_size
+            part.total_uncompressed_size
             for group in (about.row_group(i) for i in range(about.num_row_groups))
-            for column in (group.column(i) for i in range(group.num_columns))
-            if column.path_in_schema.split(".")[0] == self.image
+            for part in (group.column(i) for i in range(group.num_columns))
+            if f"{part.path_in_schema}.".startswith(f"{column}.")
         ]
         return max(1, min(ROWS_HELD, BYTES_HELD // max(1, *sizes, 1)))
 
@@ -287,7 +298,7 @@ class _ParquetImages:
         for table in self.tables:
             rows = 0
             with _named_error(table.path):
-                for batch in table.file.iter_batches(batch_size=table.rows_held(), columns=[table.image]):
+                for batch in table.file.iter_batches(batch_size=table.rows_held(table.image), columns=[table.image]):
                     column = batch.column(0)
                     rows += len(column)
                     yield (column.field("bytes") if hasattr(column, "field") else column).to_pylist()

@@ -77,7 +77,7 @@ def load(
     pools = str(unlabelled) != "none"
     unlabelled = unlabelled if pools else None
     options = LoadOptions(
-        table=None if table is None else Path(table),
+        table=None if table is None else Path(table).expanduser(),
         label=label or "",
         follow_links=follow_links,
         pools=pools,

@@ -7,6 +7,9 @@ digits and what stands between words do not count. To add a spelling, add a word
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+LONGEST, LONGEST_WORD = 255, 60  # characters of a name, as a file system has it, and of words written together
 
 
 def _folded(text: str) -> str:
@@ -111,8 +114,10 @@ BESIDE_COLUMNS = _vocabulary(
 
 
 def words_of(name: str) -> list[str]:
-    """Return the words of a name, folded: "seg_TrainImages2017" -> seg, train, images."""
-    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", unicodedata.normalize("NFKC", name))
+    """Return the words of a name, folded: "seg_TrainImages2017" -> seg, train, images. Of a long text those it begins
+    with."""
+    short = unicodedata.normalize("NFKC", name[:LONGEST])
+    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", short)
     return re.findall(r"[^\W\d_]+", _folded(apart))
 
 
@@ -177,15 +182,16 @@ def _part_pieces(name: str) -> tuple[set[str], set[str]]:
     return kinds, {piece for piece in pieces if not any(piece in words for words in PART_WORDS.values())}
 
 
-def divided(word: str) -> list[str]:
+@lru_cache(1 << 12)  # or a word of n letters would be tried in 2^n ways
+def divided(word: str) -> tuple[str, ...]:
     """Return a word as known words written together: trainset -> train, set. Else as it is."""
-    if word in _PIECES:
-        return [word]
+    if word in _PIECES or len(word) > LONGEST_WORD:
+        return (word,)
     for end in range(len(word) - 1, 0, -1):
         first, rest = word[:end], divided(word[end:])
         if all(piece in _PIECES and (len(piece) > 2 or not piece.isascii()) for piece in (first, *rest)):
-            return [first, *rest]
-    return [word]
+            return (first, *rest)
+    return (word,)
 
 
 def pool_beginning(name: str) -> bool:
@@ -213,7 +219,7 @@ def containers(names: Sequence[str]) -> bool:
 
 def mask_stem(stem: str) -> str | None:
     """Return the stem of the image that a mask of this stem belongs to: "benign (1)_mask_2" -> "benign (1)"."""
-    found = _MASK_ENDING.match(stem)
+    found = _MASK_ENDING.match(stem) if len(stem) <= LONGEST else None
     return found["stem"] if found and "".join(words_of(found["word"])) in MASK_WORDS else None
 
 

@@ -31,6 +31,10 @@ OTHER_TABLES = (
     ".db",
     ".sqlite",
 )
+# What a table may hold, so that to look through it takes memory and time in proportion to its file.
+MOST_COLUMNS = 10_000
+ANY_LINES, BYTES_A_LINE = 200_000, 8  # so many lines in any case; of more, their length on average at least
+ANY_CELLS, CELLS_A_VALUE = 5_000_000, 10  # lines times columns in any case; else times what is in them
 SEVERAL_CHOICES = '{"choices"'  # how Label Studio begins a label that is several classes
 
 
@@ -46,9 +50,25 @@ class RawTable:
 def raw_table(raw: bytes, name: str, suffix: str = ".csv") -> RawTable:
     """Return the table of a file. Raises DataError with the line."""
     text = _text(raw, name)
-    if suffix in (".jsonl", ".ndjson"):
-        return _from_objects(_json_lines(text, name), name)
-    return _from_json(text, name) if suffix == ".json" else _from_csv(text, name)
+    if suffix == ".json":
+        return _from_json(text, name)
+    _refuse_lines(text.count("\n"), text, name)
+    return _from_objects(_json_lines(text, name), name) if suffix in (".jsonl", ".ndjson") else _from_csv(text, name)
+
+
+def _refuse_lines(lines: int, text: str, name: str) -> None:
+    """Raise DataError where there are more lines than such a text can have."""
+    if lines > max(ANY_LINES, len(text) // BYTES_A_LINE):
+        what = f"{name} has {lines:,} lines in {len(text):,} characters"
+        raise DataError("labels-csv", what, fix="write one line file,label for every image")
+
+
+def _checked(name: str, header: list[str], lines: int, values: int) -> None:
+    """Raise DataError for more columns than can be looked through, and for lines that leave most of them empty."""
+    wide = len(header) > MOST_COLUMNS
+    if wide or lines * len(header) > max(ANY_CELLS, CELLS_A_VALUE * values):
+        what = f"{name} has {len(header):,} columns" + ("" if wide else f" and {lines:,} lines, nearly all cells empty")
+        raise DataError("labels-csv", what, fix="write a table of two columns: file,label")
 
 
 def _text(raw: bytes, name: str) -> str:
@@ -74,6 +94,7 @@ def _from_csv(text: str, name: str) -> RawTable:
         raise DataError(
             "labels-csv", f"{name}, line {reader.line_num}: {error}", fix="check the quotes in and before this line"
         ) from None
+    _checked(name, header, len(rows), sum(len(cells) for _, cells in rows))
     return RawTable(name, header, rows)
 
 
@@ -94,9 +115,11 @@ def _from_json(text: str, name: str) -> RawTable:
         found = json.loads(text)
     except (ValueError, RecursionError):
         raise DataError("labels-json", f"{name}: not JSON", fix="write it again, or use CSV") from None
+    if isinstance(found, list | dict):
+        _refuse_lines(len(found), text, name)
     try:
         table = _known_form(found, name)
-    except (TypeError, AttributeError, KeyError):  # it only looks like one of the forms
+    except (TypeError, AttributeError, KeyError, RecursionError):  # it only looks like one of the forms
         table = None
     if table is None:
         raise DataError("labels-json", f"{name} is no table of labels that is known", fix="write it as CSV: file,label")
@@ -177,7 +200,8 @@ def _from_mapping(labels: Mapping[str, object], name: str, classes: list | None 
             return classes[value]
         return value
 
-    return _from_objects(enumerate(({"file": k, "label": label(v)} for k, v in labels.items()), 1), name)
+    rows = [(number, [file, _cell_text(label(value))]) for number, (file, value) in enumerate(labels.items(), 1)]
+    return RawTable(name, ["file", "label"], rows)
 
 
 def _from_objects(objects: Iterable[tuple[int, object]], name: str) -> RawTable:
@@ -190,6 +214,7 @@ def _from_objects(objects: Iterable[tuple[int, object]], name: str) -> RawTable:
         held.append((number, given))
         for key in given:
             columns.setdefault(str(key), len(columns))
+    _checked(name, list(columns), len(held), sum(len(given) for _, given in held))
     rows = [(number, [_cell_text(given.get(key)) for key in columns]) for number, given in held]
     return RawTable(name, list(columns), rows)
 

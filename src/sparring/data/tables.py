@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import DataError, MissingData, suggestion
+from ..images import BadImage
 from .groups import FOLDERS, NONE, column_of, group_name, named_like_groups, said_of_columns
 from .labels import BLANK_LABELS
 from .matching import ImageFinder, Match, Naming, Place
@@ -107,7 +108,10 @@ def finder_for(tree: Tree, table: Path | str, among: Iterable[str] | None = None
 
 def _table_bytes(tree: Tree, table: Path | str) -> bytes:
     if isinstance(table, str):
-        source = tree.read(table)
+        try:
+            source = tree.read(table)
+        except BadImage as error:  # of a zip
+            raise DataError("labels-csv", f"{tree.top}/{table}: {error.reason}", fix="make the zip again") from None
         if isinstance(source, bytes):
             return source
         table = Path(source)

@@ -32,7 +32,10 @@ HIDDEN = "hidden or system files"
 LINK_OUT = "a link that leads out of the folder, not followed"
 FOLLOW_LINKS = "--follow-links follows the links (in Python follow_links=True)"
 NOWHERE = "links that lead nowhere"
+LONGEST, DEEPEST = 255, 100  # characters of a name, and folders around it
 MOST_MEMBERS = 1_000_000  # of a zip
+# bytes of one member of a zip when unpacked, and times its packed size: of an image and of a table
+LARGE_IMAGE, LARGE_TABLE, MEMBER_RATIO = 1 << 26, 1 << 23, 20
 LARGE_TOTAL, MOST_RATIO = 1 << 28, 100  # bytes of all members unpacked, and times the size of the zip
 SPECIAL = "pipes, sockets and devices"
 
@@ -157,6 +160,9 @@ def zip_tree(file: Path, inside: str) -> Tree:
         if path.startswith("/") or ".." in pieces or ":" in pieces[0] or "\0" in path:
             tree.bad_files.append((path, "its name leads outside the archive"))
             continue
+        if max(map(len, pieces)) > LONGEST or len(pieces) > DEEPEST:
+            tree.bad_files.append((path[:LONGEST], "its name is longer than files may have"))
+            continue
         if not path.startswith(prefix):
             continue
         below = path[len(prefix) :]
@@ -209,14 +215,17 @@ def zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     """Return one member, in memory; never more than its stated size, which is limited. Raises BadImage."""
     if info.flag_bits & 1:
         raise BadImage("encrypted")
-    if info.file_size > FILE_LIMIT:
-        raise BadImage(f"{info.file_size / 2**20:,.0f} MiB when unpacked, limit {FILE_LIMIT / 2**20:,.0f} MiB")
+    image = suffix(info.filename) in SUFFIXES
+    limit = min(FILE_LIMIT, max(LARGE_IMAGE if image else LARGE_TABLE, MEMBER_RATIO * info.compress_size))
+    if info.file_size > limit:
+        raise BadImage(f"{info.file_size / 2**20:,.0f} MiB when unpacked, limit {limit / 2**20:,.0f} MiB")
     try:
-        with archive.open(info) as file:
-            start = file.read(32)
-            if suffix(info.filename) in SUFFIXES and not looks_like_image(start):
+        if image:
+            with archive.open(info) as file:
+                start = file.read(32)
+            if not looks_like_image(start):
                 return start  # enough to say what it is instead
-            return start + file.read()
+        return archive.read(info)
     except Exception as error:  # BadZipFile, OSError, zlib.error, lzma.LZMAError ... have no common parent
         raise BadImage(f"damaged in the zip: {error}") from None
 

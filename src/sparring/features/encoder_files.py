@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from ..artifacts import check_header
 from ..errors import FileFormatError, MachineError, UsageError
 from ..files import read_json
 from ..records import OnProgress, Progress, no_progress
@@ -158,7 +159,11 @@ def weights_hash(files: list[Path]) -> str:
             raise FileFormatError("encoder-missing", f"{path} is not a file", fix="fetch the whole model again")
         try:
             with path.open("rb") as file:
+                check_header(file.read(8), path.stat().st_size)
+                file.seek(0)
                 digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+        except ValueError as error:
+            raise FileFormatError("bad-encoder", f"{path} is {error}", fix="fetch the whole model again") from None
         except OSError as error:
             raise FileFormatError("encoder-missing", f"cannot read {path}: {error.strerror}",
                                   fix="fetch the whole model again") from error  # fmt: skip

@@ -6,6 +6,7 @@ cache, or, of Inception, one file with the usual names of its tensors (encoder_f
 
 import importlib
 import importlib.util
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,6 +25,7 @@ from ..errors import FileFormatError, MachineError, SparringError, UsageError, p
 from ..files import content_hash
 from ..nets.efficientnet import SOURCE, shipped_weights
 from ..records import OnProgress, no_progress
+from ..words import from_home
 from .encoder_files import check_hash, fetched, folder_of, missing_package, read_config, weight_files, weights_hash
 from .extractor import HASH_DIGITS, Compute, Extractor
 from .inception import SIDE, load_inception
@@ -104,12 +106,13 @@ def encoders_of(pretrained: str, *, device: str = "auto") -> tuple[Extractor, ..
 
 def named_encoder(name: str, *, device: str = "auto") -> Extractor:
     """Return the built-in network, or the image model in a folder or of that name in the hub's cache."""
-    return imagenet(device=device) if name == BUILT_IN else known_encoder(name, device=device)
+    return imagenet(device=device) if name == BUILT_IN else known_encoder(os.path.expanduser(name), device=device)  # noqa: PTH111
 
 
 def place_of(name: str) -> str:
-    """Return what finds an encoder again from anywhere: its absolute folder, or its name."""
-    return str(Path(name).resolve()) if name != BUILT_IN and Path(name).exists() else name
+    """Return what finds an encoder again from anywhere: its folder, absolute or from the home folder, or its name."""
+    folder = Path(name).expanduser()
+    return from_home(str(folder.resolve())) if name != BUILT_IN and folder.exists() else name
 
 
 def same_encoder(place: str, expected: str, *, device: str = "auto") -> Extractor:
@@ -120,7 +123,7 @@ def same_encoder(place: str, expected: str, *, device: str = "auto") -> Extracto
     try:
         found = named_encoder(place, device=device)
     except FileFormatError as error:
-        again = "put it back" if Path(place).is_absolute() else f"fetch it with hf download {place}"
+        again = "put it back" if Path(place).expanduser().is_absolute() else f"fetch it with hf download {place}"
         raise FileFormatError(
             error.id, f"the model sees images through the encoder {place}, and {error.problem}",
             fix=f"{again}, or say where it is now: --pretrained FOLDER",

@@ -16,9 +16,10 @@ How a file becomes pixels (the same everywhere, so that a model sees at work wha
 import logging
 import math
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from io import BytesIO
+from itertools import product
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple, TypeGuard
 
@@ -40,6 +41,7 @@ from .kinds import (
     is_nifti,
 )
 from .kinds import LOOKED_FOR as LOOKED_FOR
+from .limits import refuse_costly
 from .reasons import first_bytes, reason_for, too_large
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
 MIN_SIDE = 8
 LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue, ITU-R BT.601
 CUT = 0.1  # of a side, at most
+TILE = 1024  # pixels a side of what is changed at once of a large image
 DRAFTED = 2  # times the wanted size: a JPEG is not decoded smaller
 FIT_RULE = (
     "resized with antialiasing: of a side that is too long up to a tenth is cut, half at either end, and what is still "
@@ -58,6 +61,7 @@ GREY = {"1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N"}
 OPAQUE = {"RGBA": "RGB", "LA": "L"}  # the mode without the band that Pillow takes for transparency
 ROTATED = {5, 6, 7, 8}  # EXIF orientations that exchange height and width
 ORIENTATION = 0x0112  # EXIF tag
+SAYING_UPRIGHT = {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"}  # where it may stand
 GENERATED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 
 LUMA_ARRAY = np.array(LUMA, np.float32)
@@ -100,6 +104,11 @@ class Header(NamedTuple):
     @property
     def channels(self) -> int:
         return 1 if self.grey else 3
+
+    @property
+    def values(self) -> int:
+        """Bytes of its pixels."""
+        return self.height * self.width * self.channels * (2 if self.deep else 1)
 
 
 def is_source(given: object) -> TypeGuard[ImageLike]:
@@ -155,7 +164,7 @@ def opened_image(source: ImageLike) -> Iterator[Image.Image]:
         if image.width * image.height > PIXEL_LIMIT:
             raise BadImage(too_large(f"{image.width} x {image.height}"))
         yield image
-    except BadImage:
+    except DataError:
         raise
     except Exception as error:  # decoders of untrusted bytes raise almost anything
         raise BadImage(reason_for(error, file)) from error
@@ -247,10 +256,13 @@ def decoded(image: Image.Image, channels: int, near: tuple[int, int] | None = No
     """
     if near and image.format == "JPEG" and min(image.size) > DRAFTED * max(near):
         image.draft(None, (DRAFTED * max(near), DRAFTED * max(near)))
+    refuse_costly(image, turned="exif" in image.info and _orientation(image) != 1)
     opaque = OPAQUE[image.mode] if image.mode in OPAQUE and _bands(image) else None
     image.load()
-    upright = _upright(image)
-    return _to_mode(upright.convert(opaque) if opaque else upright, channels)
+    if SAYING_UPRIGHT & image.info.keys():
+        with suppress(Exception):  # EXIF that cannot be read says nothing
+            ImageOps.exif_transpose(image, in_place=True)  # a copy beside it would be one too many
+    return _to_mode(image.convert(opaque) if opaque else image, channels)
 
 
 def pixels_of(image: Image.Image, size: tuple[int, int] | None = None) -> np.ndarray:
@@ -258,15 +270,6 @@ def pixels_of(image: Image.Image, size: tuple[int, int] | None = None) -> np.nda
     if size and (image.height, image.width) != tuple(size):
         image = fitted(image, *size)
     return np.asarray(image).reshape(image.height, image.width, -1)
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    if not ({"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"} & image.info.keys()):
-        return image
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # EXIF that cannot be read says nothing
-        return image
 
 
 def _to_mode(image: Image.Image, channels: int) -> Image.Image:
@@ -278,10 +281,30 @@ def _to_mode(image: Image.Image, channels: int) -> Image.Image:
         kind = "whole" if image.mode == "I" else "floating"
         raise BadImage(f"32-bit {kind} numbers, in which black and white are not known; save it with 8 or 16 bits")
     if image.mode.startswith("I;16"):
-        image = Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
+        image = _by_tiles(image, "L", _high_bytes)
     elif image.has_transparency_data:
-        image = Image.fromarray(on_white(np.asarray(image.convert("RGBA"))))
+        return _by_tiles(image, wanted, lambda tile: _opaque(tile).convert(wanted))
     return image.convert(wanted)
+
+
+def _by_tiles(image: Image.Image, mode: str, change: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    """Return an image of `mode` whose pixels are changed each on its own; of a large one tile by tile."""
+    width, height = image.size
+    if max(image.size) <= TILE:
+        return change(image)
+    made = Image.new(mode, image.size)
+    for top, left in product(range(0, height, TILE), range(0, width, TILE)):
+        tile = image.crop((left, top, min(left + TILE, width), min(top + TILE, height)))
+        made.paste(change(tile), (left, top))
+    return made
+
+
+def _high_bytes(image: Image.Image) -> Image.Image:
+    return Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    return Image.fromarray(on_white(np.asarray(image.convert("RGBA"))))
 
 
 def on_white(rgba: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from .. import files
 from ..errors import FileFormatError
+from ..words import from_home
 
 __all__ = ["write"]
 
@@ -28,7 +29,7 @@ def write(folder: str | os.PathLike) -> Path:
     if any((folder / name).is_file() for name in ("recipe.json", "summary.json")):
         files.refuse_links(folder)
     for name, page in _pages(folder):
-        files.write_text(folder / name, page)
+        files.write_text(folder / name, from_home(page))
     return path
 
 

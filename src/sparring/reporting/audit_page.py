@@ -6,6 +6,7 @@ from pathlib import Path
 
 from .. import files
 from ..study.audit.findings import KINDS, PAGE, Audit, AuditFinding
+from ..words import from_home
 from .html import template
 from .pictures import Picture, inlined
 
@@ -70,5 +71,5 @@ def write_audit_page(folder: Path) -> Path:
     Raises FileFormatError where there is no audit, MachineError where the page cannot be written.
     """
     page = template("audit.html").render(view=AuditView(Audit.read(folder), folder))
-    files.write_text(folder / PAGE, page)
+    files.write_text(folder / PAGE, from_home(page))
     return folder / PAGE

@@ -21,7 +21,7 @@ from ..judging.results import (
     ScoreResult,
     by_metric,
 )
-from ..words import MISSING
+from ..words import MISSING, from_home
 from .html import template
 from .line_figures import spectrum_figure, teaching_figure
 from .pictures import Picture, packed
@@ -82,7 +82,7 @@ def write_judgement_page(path: Path | str, judgement: JudgementResult, pictures:
 
     An older page stays as it was until the new one is complete. Raises MachineError.
     """
-    write_text(path, judgement_page(judgement, pictures))
+    write_text(path, from_home(judgement_page(judgement, pictures)))
     return Path(path)
 
 

@@ -18,7 +18,7 @@ from .. import files
 from ..artifacts import read_tensors, read_verified, write_verified
 from ..errors import FileFormatError
 from ..games.builders import Recipe
-from ..games.players import Generator, Translator
+from ..games.players import Generator, Optimiser, Translator
 from ..games.training import Relief, State, new_state
 from ..nets.layers import DataSpec
 from ..nets.loading import checked_spec, filled, no_larger_than
@@ -109,6 +109,9 @@ def load_state(recipe: Recipe, folder: Path, *, device: str = "cpu") -> tuple[St
         state.relief = read_record(Relief, rest["ease"])
         fill(state, found)
         for player in recipe.players:
+            slots = {name for each in state.optimisers[player.name].state.values() for name in each}
+            if odd := slots - _remembered(player.optim):
+                raise ValueError(f"the optimiser of {player.name} remembers no {min(odd):.80}")
             if player.losses and state.round > state.skipped and not state.optimisers[player.name].state:
                 raise ValueError(f"what the optimiser of {player.name} remembers is missing")
     return state, rest
@@ -166,6 +169,14 @@ def copies_named(folder: Path) -> set[int]:
         return {int(at) for at, _ in monitor_record(files.read_object(folder / STATE)).get("copies", [])}
     except (AttributeError, TypeError, ValueError):
         return set()
+
+
+def _remembered(optimiser: Optimiser) -> set[str]:
+    """Return the names of what an optimiser remembers of each parameter."""
+    weight = nn.Parameter(torch.zeros(1, 1))
+    weight.grad, made = torch.zeros(1, 1), optimiser.build([weight])
+    made.step()
+    return {name for name, value in made.state[weight].items() if value is not None}
 
 
 @torch.no_grad()

@@ -8,6 +8,7 @@ import numpy as np
 from .. import files
 from ..data import EarlierParts
 from ..errors import DataError, FileFormatError, UsageError
+from ..words import from_home
 from .definition import Definition, EarlierStudy
 from .plan import Study
 from .prepared import Prepared
@@ -45,7 +46,7 @@ def earlier_study(folder: Path, against: Path | str | None) -> Study | None:
     """
     if against is None:
         begun = Study.read(folder).definition.against if (folder / STUDY).exists() else None
-        return Study.read(begun.folder) if begun else None
+        return Study.read(Path(begun.folder).expanduser()) if begun else None
     if Path(against).resolve() == folder.resolve():
         raise UsageError(
             "against-itself",
@@ -61,7 +62,7 @@ def as_record(study: Study | None) -> EarlierStudy | None:
         return None
     before = study.definition.against
     looks = len(study.definition.looks) + (before.looks if before else 0)
-    return EarlierStudy(str(study.folder), study.definition.fingerprint, looks)
+    return EarlierStudy(from_home(str(study.folder)), study.definition.fingerprint, looks)
 
 
 def common_budgets(old: Definition, budgets: Sequence[str]) -> list[str]:

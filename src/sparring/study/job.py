@@ -19,7 +19,7 @@ from ..features.pretrained import BUILT_IN
 from ..files import new_folder
 from ..images import SizeLike
 from ..records import Progress, no_progress
-from ..words import listed
+from ..words import from_home, listed
 from .advice import advise
 from .analysis import measure
 from .before import before_and_after
@@ -133,7 +133,7 @@ def compare(
         labels=counted,
         repeats=repeats,
         command=command,
-        source=str(source) if isinstance(source, str | Path) else images.notes.source,
+        source=from_home(str(source) if isinstance(source, str | Path) else images.notes.source),
         load=reading_options(group=group, **reading_as),
         groups=() if images.groups is None else tuple(components(images.groups).tolist()),
         against=as_record(earlier),
@@ -190,7 +190,7 @@ def reading_options(
 ) -> ReadingOptions:
     """Return what study.json says of how images are read; groups that were given as values stand beside it."""
     column = group if isinstance(group, str) else None
-    paths = unlabelled and str(unlabelled), table and str(table)
+    paths = unlabelled and from_home(str(unlabelled)), table and from_home(str(table))
     return ReadingOptions(json_ready(size), *paths, label, follow_links, column)
 
 

@@ -74,7 +74,7 @@ def read_again(
             )
             images = definition.grouped(images)
         if prepared is None:
-            earlier = parts_of(Study.read(definition.against.folder) if definition.against else None)
+            earlier = parts_of(Study.read(Path(definition.against.folder).expanduser()) if definition.against else None)
             prepared = split_and_seal(images, seed=settings.seed, test=settings.test, earlier=earlier)
     except SparringError:
         return None, None

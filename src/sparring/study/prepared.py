@@ -9,6 +9,7 @@ import numpy as np
 from .. import data, files
 from ..data import EarlierParts, ImageSet, Split, label_draw
 from ..errors import DataError
+from ..words import from_home
 from .records import DuplicateCounts, GroupCounts, StudyData
 from .sealed import Sealed
 
@@ -140,14 +141,14 @@ def study_data(imageset: ImageSet, split: Split) -> StudyData:
     }
     return StudyData(
         name=found.name,
-        source=found.source,
+        source=from_home(found.source),
         layout=found.layout,
         images=found.images,
         unlabelled=found.unlabelled,
         size_rule=found.size_rule,
         classes=imageset.classes,
         shape=imageset.shape,
-        warnings=(*found.warnings, *few_groups(imageset, split)),
+        warnings=(*map(from_home, found.warnings), *few_groups(imageset, split)),
         groups=GroupCounts(*(len(np.unique(imageset.clusters[i])) for i in (split.train, split.test)))
         if imageset.groups is not None
         else None,
