@@ -772,3 +772,27 @@ def test_home_is_understood(tmp_path, monkeypatch):
     assert len(load("~/photos")) == 8
     monkeypatch.chdir(tmp_path / "photos")
     assert load(".").name == "photos"
+
+
+def test_images_that_are_decoded_by_several_threads_keep_their_places(tmp_path, monkeypatch):
+    """Of all sizes, so that they are fitted; some are broken, and with two locks as with none the order stays."""
+    from sparring.data import decode as decoding
+
+    rng = np.random.default_rng(0)
+    for i in range(60):
+        folder = tmp_path / "photos" / "ab"[i % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        size = tuple(rng.integers(20, 200, 2).tolist())
+        Image.fromarray(np.full((*size, 3), 4 * i, np.uint8)).save(folder / f"{i:02}.png")
+        if i % 20 == 7:  # the header is whole, the pixels are not
+            whole = (folder / f"{i:02}.png").read_bytes()
+            (folder / f"{i:02}.png").write_bytes(whole[: len(whole) // 2])
+    found = []
+    for threads, large in ((1, 1 << 30), (4, 1 << 30), (4, 0)):
+        monkeypatch.setattr(decoding, "THREADS", threads)
+        monkeypatch.setattr(decoding, "AT_A_TIME", large)
+        monkeypatch.setattr(decoding, "cores", lambda: 4)
+        found.append(load(tmp_path / "photos"))
+    assert len({images.fingerprint for images in found}) == 1 and len(found[0].notes.bad_files) == 3
+    for image, origin in zip(found[0].images, found[0].origins, strict=True):
+        assert (image == 4 * int(origin[2:4])).all()

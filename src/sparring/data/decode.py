@@ -5,11 +5,15 @@ decoding them; so they are decoded at once, as long as they are all alike, and n
 differ are fitted by one stated rule. What cannot be read is left out and listed.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
+from threading import Lock
 
 import numpy as np
 
+from ..devices import cores
 from ..errors import DataError, MachineError
 from ..images import (
     DRAFTED,
@@ -41,6 +45,8 @@ DARK, DARK_SHARE = (
     32,
     0.05,
 )  # an image below this value everywhere is dark; so many of those with 16 bits are worth a word
+THREADS = 4  # decode images, at most
+AT_A_TIME = 64 << 20  # bytes of pixels from which on one image is decoded at a time: memory is for one
 ENLARGED = 0.9  # pixels of a side that become one: below this an image counts as enlarged
 
 
@@ -132,18 +138,21 @@ class _Reader:
 
     def others(self, images: np.ndarray, done: int, seen: set[int]) -> np.ndarray:
         """Decode the images that are not `seen` into `images` from place `done` on; return those that are filled."""
-        count, shape = len(self.listing), images.shape[1:]
-        for i in self.counted(2 * count, count):
-            if i in self.bad or i in seen:
-                continue
+        count, shape, reading, large = len(self.listing), images.shape[1:], Lock(), Lock()
+
+        def pixels(i: int) -> np.ndarray:
+            with reading:
+                source = self.listing.read(i)
+            with large if self.headers[i].values > AT_A_TIME else nullcontext(), opened_image(source) as image:
+                return pixels_of(decoded(image, shape[2], shape[:2]), shape[:2])
+
+        left = (i for i in self.counted(2 * count, count) if i not in self.bad and i not in seen)
+        for i, made in _ahead(pixels, left):
             try:
-                with opened_image(self.listing.read(i)) as image:
-                    picture = decoded(image, shape[2], shape[:2])
+                images[done] = made.result()
+                done += 1
             except BadImage as error:
                 self.leave_out(i, error)
-                continue
-            images[done] = pixels_of(picture, shape[:2])
-            done += 1
         return images[:done]
 
     def header(self, i: int) -> None:
@@ -199,6 +208,19 @@ def _listed_files(bad: Sequence[tuple[str, str]]) -> str:
         words.append(f"{origin} (the same)" if reason in said else f"{origin} ({reason})")
         said.add(reason)
     return "; ".join(words) + (f" and {len(bad) - 5} more" if len(bad) > 5 else "")
+
+
+def _ahead(work: Callable[[int], np.ndarray], items: Iterable[int]) -> Iterator[tuple[int, Future[np.ndarray]]]:
+    """Yield (i, what `work` makes of it), in order; a few threads are a few ahead."""
+    waiting: deque[tuple[int, Future[np.ndarray]]] = deque()
+    count = min(cores(), THREADS)
+    with ThreadPoolExecutor(count) as threads:
+        for i in items:
+            waiting.append((i, threads.submit(work, i)))
+            if len(waiting) > 2 * count:
+                yield waiting.popleft()
+        while waiting:
+            yield waiting.popleft()
 
 
 def _fit_all(images: np.ndarray, out: np.ndarray) -> int:

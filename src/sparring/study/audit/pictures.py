@@ -66,7 +66,7 @@ def grey_rules(grey: Greys) -> Iterator[Rule]:
     empty = grey.deviation < EMPTY
     says = "shows next to nothing: grey levels differ by {:.1f}"
     yield Rule("empty", empty, -grey.deviation, grey.deviation, says)
-    dark, light = grey.light < DARK, grey.dark > LIGHT
+    dark, light = grey.light <= DARK, grey.dark >= LIGHT
     yield Rule("dark", dark & ~empty, -grey.light, grey.light, "nearly all of it is darker than {:.0f} of 255")
     yield Rule("light", light & ~empty, grey.dark, grey.dark, "nearly all of it is lighter than {:.0f} of 255")
     sharp = grey.edges / np.maximum(grey.deviation, 1.0)
