@@ -301,6 +301,7 @@ def test_a_class_that_some_patients_make_look_weak_is_not_named():
     worse = np.where(who < 8, rng.random(320) < 0.4, rng.random(320) < 0.9)
     assert less_p(worse, who < 8, who) < 0.001 < 0.9 < less_p(worse, who >= 8, who)
     assert less_p(worse, who < 1, who) == 1
+    assert less_p(np.ones(320, bool), np.arange(320) % 2 == 0, who) == 1  # every patient is on both sides, all right
 
 
 def test_weak_groups_are_judged_by_whole_patients(folder):

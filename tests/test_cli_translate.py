@@ -55,6 +55,14 @@ def test_a_folder_of_photos_of_any_size_is_enlarged(capsys):
     assert code == 2 and "made" in err  # nothing is overwritten
 
 
+def test_data_to_be_scored_on_say_which_column_is_the_label(capsys):
+    Path("photos/labels.csv").write_text("file,dx,species\n0.png,a,x\n1.png,a,y\n2.png,b,y\n")
+    code, _, err = run(capsys, model("upscale"), "photos", "--score")
+    assert code == 3 and "several columns" in err and "--label dx" in err
+    code, out, _ = run(capsys, "upscale", "photos", "--score", "--label", "dx")
+    assert code == 0 and out.startswith("3 images, degraded and restored")
+
+
 def test_images_of_the_same_name_do_not_overwrite_each_other(capsys):
     Path("more").mkdir()
     Image.open("photos/1.png").save("more/1.png")

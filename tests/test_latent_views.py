@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -344,6 +345,21 @@ def test_sample_makes_films(capsys, run, tmp_path, monkeypatch):
             code, out, err = typed(capsys, "sample", run / "cgan", *options, "--animate", name)
             assert code == 0 and name in out and is_generated(name), err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.gif", "b.webp"]
+
+
+def test_nearest_images_say_which_column_is_the_label(capsys, run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = [f"{i}.png" for i in range(6)]
+    Path("seen").mkdir()
+    for name, image in zip(names, load("digits").images, strict=False):
+        save_png(Path("seen") / name, image)
+    Path("seen/labels.csv").write_text("\n".join(["file,dx,species", *(f"{n},{'ab'[i % 2]},{'xy'[i // 3]}"
+                                                                        for i, n in enumerate(names))]))  # fmt: skip
+    for command in ("sample", "report"):
+        code, _, err = typed(capsys, command, run / "infogan", "--nearest", "seen")
+        assert code == 3 and "several columns" in err
+        code, out, _ = typed(capsys, command, run / "infogan", "--nearest", "seen", "--label", "dx", "--json")
+        assert code == 0 and (command == "report" or {r["nearest"] for r in json.loads(out)["nearest"]} <= set(names))
 
 
 def test_sample_beside_real_images(capsys, run, tmp_path, monkeypatch):

@@ -15,17 +15,35 @@ from .typed import FollowLinks
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class ReadingGroups:
-    """Of images that are held out from others or compared with them: their size, labels and groups."""
+class ReadingLabels:
+    """Of any images that may have labels: some data cannot be read where it is not said which they are."""
 
-    size: Annotated[str | None, Parameter(help="side, or height x width such as 48x64, that images are fitted to.")] = (
-        None
-    )
     table: Annotated[
         Path | None,
         Parameter(help="a table of labels that lies elsewhere; none: the folders say it, whatever tables lie there."),
     ] = None
-    label: Annotated[str | None, Parameter(help="the column of the labels, in a table or in Parquet.")] = None
+    label: Annotated[
+        str | None,
+        Parameter(help="the column of the labels, in a table or in Parquet."),
+    ] = None
+    follow_links: FollowLinks = False
+
+    def source(self, named: str | None) -> object:
+        """Return what may be read as a data set: what was named, or its images where options say how to read it."""
+        from ..data import SMALL, load
+
+        return load(named, limit=SMALL, **vars(self)) if named and any(vars(self).values()) else named
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class ReadingGroups(ReadingLabels):
+    """Of images that are held out from others, or compared with them: also their size and groups."""
+
+    size: Annotated[
+        str | None,
+        Parameter(help="side, or height x width such as 48x64, that images are fitted to."),
+    ] = None
     group: Annotated[
         str | None,
         Parameter(
@@ -34,7 +52,6 @@ class ReadingGroups:
             "any]."
         ),
     ] = None
-    follow_links: FollowLinks = False
 
 
 @Parameter(name="*")

@@ -11,6 +11,7 @@ from ..errors import UsageError, printable
 from ..files import JsonObject, new_file, new_folder
 from ..words import plural
 from .app import app, games, stem
+from .reading import ReadingLabels
 from .screen import Screen
 from .typed import Count, Flag, Seed, Verbose, number_between, typed_number
 
@@ -47,6 +48,7 @@ def sample(
     walk: str | None = None,
     directions: Count | None = None,
     nearest: str | None = None,
+    reading: ReadingLabels = ReadingLabels(),
     animate: Path | None = None,
     inside: Flag = False,
     seed: Seed = 0,
@@ -70,7 +72,8 @@ def sample(
         interpolate: strips of so many images, from one to another.
         walk: strips from class to class, such as 3:8.
         directions: strips along so many directions of noise that change images most.
-        nearest: under each sample the nearest images of this data set (whatever `sparring data` takes).
+        nearest: under each sample the nearest images of this data set (whatever `sparring data` takes). --table,
+            --label and --follow-links are about it.
         animate: a .webp or .gif file of the strips, or without strips of the training.
         inside: all of it into RUN/inside, for `sparring report RUN`; with --nearest beside images too.
         seed: another number, other images; image i is always the same.
@@ -83,9 +86,9 @@ def sample(
     from ..runs.latent_views import look_inside, training_frames
     from ..runs.sampling import SampleOptions, draw_samples, save_classes, write_samples
 
-    limits = tuple(truncation or ())
+    limits, near = tuple(truncation or ()), reading.source(nearest)
     options = SampleOptions(
-        count, per_class, classes, code, limits, interpolate, walk, directions, None if inside else nearest, seed,
+        count, per_class, classes, code, limits, interpolate, walk, directions, None if inside else near, seed,
         columns,
     )  # fmt: skip
     picture = options.picture
@@ -108,7 +111,7 @@ def sample(
     sampler = open_generator(run, trust_code=trust_code)
     if inside:
         with screen.progress("looking inside") as line:
-            folder = look_inside(sampler, run, nearest, seed=seed, progress=line.show)
+            folder = look_inside(sampler, run, near, seed=seed, progress=line.show)
         show_written(screen, json, {"inside": str(folder), "files": sorted(str(path) for path in folder.iterdir())})
     elif per_class:
         if out is None:

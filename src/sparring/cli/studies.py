@@ -16,7 +16,7 @@ from ..words import percent, plural
 from .app import app, go_on, stem, studies, typed
 from .drawings import StudyLine, draw_description, draw_plan, draw_summary
 from .looked import look
-from .reading import Reading
+from .reading import Reading, ReadingLabels
 from .screen import Screen
 from .signals import Interrupted
 from .typed import (
@@ -244,13 +244,15 @@ def probability_column(name: str) -> str:
 
 
 @app.command(group=studies)
-def report(folder: Path, /, *, nearest: str | None = None, json: Flag = False):
+def report(
+    folder: Path, /, *, nearest: str | None = None, reading: ReadingLabels = ReadingLabels(), json: Flag = False
+):
     """Write the HTML page of a study or of a training run again.
 
     Args:
         folder: what `sparring compare` or `sparring train` wrote.
         nearest: of a run, the images that it was trained on (whatever `sparring data` takes). The page then shows those
-            nearest to its samples.
+            nearest to its samples. --table, --label and --follow-links are about these.
         json: print JSON.
     """
     from ..reporting import write
@@ -260,7 +262,7 @@ def report(folder: Path, /, *, nearest: str | None = None, json: Flag = False):
         from ..runs.latent_views import refresh_views  # loads torch, which a study's page does not need
 
         with screen.progress("looking inside the generator"):
-            refresh_views(folder, nearest)
+            refresh_views(folder, reading.source(nearest))
     page = write(folder)
     if json:
         screen.show_json({"report": str(page)})

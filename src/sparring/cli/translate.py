@@ -9,8 +9,9 @@ from ..errors import UsageError, printable
 from ..files import new_folder
 from ..words import plural
 from .app import app, games
+from .reading import ReadingLabels
 from .screen import Screen
-from .typed import Flag, FollowLinks, Seed, Verbose
+from .typed import Flag, Seed, Verbose
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +42,7 @@ def translate(
     to: str | None = None,
     score: Flag = False,
     seed: Seed = 0,
-    follow_links: FollowLinks = False,
+    reading: ReadingLabels = ReadingLabels(),
     verbose: Verbose = False,
     trust_code: Flag = False,
     json: Flag = False,
@@ -58,6 +59,7 @@ def translate(
             name, else of the same name with another ending. Without it, transparent pixels are filled.
         to: for cyclegan, a: images like those it was trained to make, b: the way back [default: a].
         score: the images are intact: degrade them as in training, restore them, and print how well that went.
+            --table and --label are about these.
         seed: of the holes of --score.
         trust_code: run the Python file that the run was trained with, if it has one of its own.
         json: print what was written, or the scores, as JSON.
@@ -77,7 +79,7 @@ def translate(
         place = new_folder(out) if out else None
         with screen.progress("reading") as line:
             intact, undone = restored_images(
-                loaded, str(images[0]), out=place, seed=seed, follow_links=follow_links, progress=line.show
+                loaded, reading.source(str(images[0])), out=place, seed=seed, progress=line.show
             )
         scores = [_score(name, y, intact) for name, y in zip(WAYS, (undone["baseline"], undone["made"]), strict=True)]
         if json:
@@ -90,7 +92,7 @@ def translate(
     out = new_folder(out or Path("translated"))
     made: list[tuple[Path | None, Path | None]] = []
     bad: list[Translated] = []
-    for row in translated(loaded, images, out=out, mask=mask, to=to, follow_links=follow_links):
+    for row in translated(loaded, images, out=out, mask=mask, to=to, follow_links=reading.follow_links):
         if row.error:
             bad.append(row)
         else:

@@ -116,10 +116,8 @@ def compare(
     have_encoders(pretrained, download, progress)
     progress(reading)
     reading_as = {"size": size, "unlabelled": unlabelled, "table": table, "label": label, "follow_links": follow_links}
-    said = partial(progress_of, progress, reading)
-    images = load(source, **reading_as, group=group, progress=said)
-    if group is None and images.groups is None and (folder / STUDY).exists():
-        images = Study.read(folder).definition.grouped(images)
+    images = load(source, **reading_as, group=group, progress=partial(progress_of, progress, reading))
+    images = images if group is not None else with_kept_groups(folder, images)
     progress(StudyProgress("data", message="looking for duplicates"))
     prepared = split_and_seal(images, seed=settings.seed, test=settings.test, earlier=parts_of(earlier))
     per_class = usual_budgets(prepared.labels) if asked is None else asked
@@ -172,6 +170,13 @@ def with_model(fits: Fits, summary: Summary, images: ImageSet) -> Summary:
         summary = without_model(fits.study, summary, seconds)
     summary.write()
     return summary
+
+
+def with_kept_groups(folder: Path, images: ImageSet) -> ImageSet:
+    """Return images without groups with those that the study in this folder was given as values, if it was."""
+    if images.groups is not None or not (folder / STUDY).exists():
+        return images
+    return Study.read(folder).definition.grouped(images)
 
 
 def progress_of(say: OnStudyProgress, study: StudyProgress, at: Progress) -> None:

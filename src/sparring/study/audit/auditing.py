@@ -197,8 +197,8 @@ def less_p(right: np.ndarray, here: np.ndarray, units: np.ndarray) -> float:
     """Return p, one-sided, of "not less often right `here` than elsewhere", bool [N] each.
 
     By t, with the variance between units [N], whose images are not independent: the sum of squares of each unit's part
-    in the difference of both shares, times U / (U - 1). Each share has one image more, half right, so that it is never
-    without a variance.
+    in the difference of both shares, times U / (U - 1). Each share has one image more, half right, as a share of 0 or 1
+    would have no variance. Of fewer than two units on a side nothing is known: p is 1.
     """
     from scipy import special
 
@@ -207,12 +207,10 @@ def less_p(right: np.ndarray, here: np.ndarray, units: np.ndarray) -> float:
     parts = sign * (right - np.where(here, shares[True], shares[False])) / counts
     place = np.unique(units, return_inverse=True)[1]
     number = int(place.max()) + 1
-    # With units on one side alone, the smaller side decides how well its variance is known.
+    error = np.sqrt(number / max(1, number - 1) * (np.bincount(place, parts) ** 2).sum())
+    # The side with fewer units decides how well the variance is known.
     inside = min(len(np.unique(units[here])), len(np.unique(units[~here])))
-    if inside < 2:
-        return 1.0
-    error = np.sqrt(number / (number - 1) * (np.bincount(place, parts) ** 2).sum())
-    if error == 0:  # every unit has as many images here as elsewhere
+    if inside < 2 or not error:
         return 1.0
     return float(special.stdtr(inside - 1, (shares[True] - shares[False]) / error))
 
