@@ -7,9 +7,9 @@
     run = sparring.train(photos, "dcgan", out="run")      # a generator
     print(sparring.judge(photos, run))                    # scores of what it draws
 
-One function for each command, with the same options: load, describe, audit, compare, fit, classify, train, sample,
-translate, judge, report. The classifiers are scikit-learn estimators. RECIPES, METHODS, METRICS and FORMATS say what
-there is.
+One function for each command, with the same options: load, describe, audit, next_images, compare, fit, classify, train,
+sample, translate, judge, report. The classifiers are scikit-learn estimators. RECIPES, METHODS, METRICS and FORMATS say
+what there is.
 
 Names load their chapter when they are first used; importing sparring itself imports nothing heavy.
 """
@@ -22,6 +22,7 @@ PUBLIC = {
     "load": "data",
     "describe": "data",
     "audit": "reporting.verbs",
+    "next_images": "labelling",
     "compare": "reporting.verbs",
     "fit": "classifiers",
     "classify": "classifiers",
@@ -40,6 +41,7 @@ PUBLIC = {
     "Summary": "study",
     "Run": "runs.folder",
     "Judgement": "judging",
+    "NextImages": "labelling",
     "load_model": "classifiers",
     "split": "data",
     # scikit-learn estimators
@@ -95,6 +97,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers
     from .games.recipes import RECIPES
     from .games.training import new_state, training
     from .judging import METRICS, Judgement, judge
+    from .labelling import NextImages, next_images
     from .reporting.verbs import audit, compare, report
     from .runs.driver import train
     from .runs.folder import Run
