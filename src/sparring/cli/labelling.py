@@ -52,7 +52,8 @@ def next(
     """Which images to label next: those whose labels help most.
 
     Without labels these are typical images that are unlike each other; with labels also doubtful ones. No near
-    duplicate comes twice, and no more images of a group than are needed.
+    duplicate comes twice, and no more images of a group than are needed. Of more than 20,000 unlabelled images so many
+    are looked at, drawn at random; never those that show what a labelled or a test image shows.
 
     Args:
         count: how many.
@@ -131,7 +132,7 @@ def _draw(screen: Screen, found: "NextImages", count: int) -> None:
     )
     screen.line(title, style="bold")
     if found.looked_at < found.unlabelled:
-        screen.note(f"{found.looked_at:,} of these were looked at.")
+        screen.note(f"{found.looked_at:,} of these could be chosen: see sparring next --help for which.")
     screen.table(("", "image", "why"), [(str(one.number), printable(one.image), one.why) for one in found], right=("",))
     if len(chosen) < count:
         screen.note(f"\nThere are no more: {count} were asked for, the others show the same or are of the same groups.")
@@ -155,8 +156,9 @@ def _steps(data: str, found: "NextImages", csv: Path | None, copy_to: Path | Non
         yield f"write the labels into {data} itself: the table names the places", ""
     if copy_to:
         place = shlex.quote(str(copy_to))
+        inside = copy_to / "train" if (copy_to / "train").is_dir() else copy_to
         yield (
-            f"move each copy into a folder of its class, such as {copy_to}/cat, then learn from them",
+            f"move each copy into a folder of its class, such as {inside}/cat, then learn from them",
             (f"sparring fit {place} --unlabelled {name} {method}"),
         )
     if not csv and not copy_to:

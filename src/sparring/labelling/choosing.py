@@ -24,7 +24,8 @@ from ..classifiers.graph import spread_labels
 ALPHA = 0.9  # how far labels spread
 CANDIDATES = 1000  # images that may be chosen: the most central ones of their neighbourhoods
 COLUMNS_AT_ONCE = 250
-TURNS = 5  # of swaps
+TURNS = 5  # of swaps, at most
+SWAPPING = 4e9  # comparisons of all turns together, a few seconds
 WORTH = 1 + 1e-4  # by which a swap must be better
 
 
@@ -42,7 +43,7 @@ class Reach:
         return len(self.affinity.indptr) - 1
 
     def of(self, index: np.ndarray) -> np.ndarray:
-        """Return float32 [N,M]: the reach of each image of `index`."""
+        """Return float32 [M,N]: how far a label at each image of `index` reaches every image."""
         new = np.array([i for i in index.tolist() if i not in self.kept], np.int64)
         for start in range(0, len(new), COLUMNS_AT_ONCE):
             columns = new[start : start + COLUMNS_AT_ONCE]
@@ -50,7 +51,14 @@ class Reach:
             sources[columns, np.arange(len(columns))] = 1
             found = np.sqrt(spread_labels(self.affinity, sources, ALPHA))
             self.kept |= {i: np.ascontiguousarray(found[:, k]) for k, i in enumerate(columns.tolist())}
-        return np.stack([self.kept[i] for i in index.tolist()], 1)
+        return np.array([self.kept[i] for i in index.tolist()], np.float32).reshape(len(index), len(self))
+
+    def most(self, index: np.ndarray) -> np.ndarray:
+        """Return float32 [N]: the most that reaches each image from one of `index`."""
+        found = np.zeros(len(self), np.float32)
+        for start in range(0, len(index), COLUMNS_AT_ONCE):
+            found = np.maximum(found, self.of(index[start : start + COLUMNS_AT_ONCE]).max(0))
+        return found
 
     def central(self) -> np.ndarray:
         """Return int64 [N]: all images, first those that are the most central of some neighbourhood, the most central
@@ -107,9 +115,10 @@ def choose_images(
     weight = (1 / np.bincount(alike)[alike]).astype(np.float32)  # ten copies of an image count as one
     if doubt is not None:
         weight *= np.maximum(doubt, 1e-6).astype(np.float32)
-    start = reach.of(known).max(1) if len(known) else np.zeros(len(alike), np.float32)
+    order = reach.central()
+    start = reach.most(order[labelled[order]][:CANDIDATES])
     limits = Limits.of(possible, alike, groups, known, count)
-    candidates = limits.candidates(reach.central(), count)
+    candidates = limits.candidates(order, count)
     picks = _greedy(reach.of(candidates), candidates, start, weight, limits, count)
     picks = _swapped(reach.of(candidates), candidates, start, weight, limits, picks)
     return _choice(reach, candidates[picks], start, labelled)
@@ -175,14 +184,14 @@ def _turns(groups: np.ndarray) -> np.ndarray:
 def _greedy(
     reach: np.ndarray, candidates: np.ndarray, start: np.ndarray, weight: np.ndarray, limits: Limits, count: int
 ) -> list[int]:
-    """Return the places of candidates that cover most, each beside those before it. reach float32 [N,C]; start [N]."""
+    """Return the places of candidates that cover most, each beside those before it. reach float32 [C,N]; start [N]."""
     covered, picks = start, list[int]()
     while len(picks) < count:
         best = _best(reach, candidates, covered, weight, limits, candidates[picks])[0]
         if best < 0:
             break
         picks.append(best)
-        covered = np.maximum(covered, reach[:, best])
+        covered = np.maximum(covered, reach[best])
     return picks
 
 
@@ -195,21 +204,22 @@ def _swapped(
     picks: list[int],
 ) -> list[int]:
     """Return picks of which each was exchanged for a better one, as long as there is any, the most useful first."""
-    for _ in range(TURNS if len(picks) > 1 else 0):
+    turns = min(TURNS, int(SWAPPING // (len(picks) * reach.size + 1))) if len(picks) > 1 else 0
+    for _ in range(turns):
         before = list(picks)
         for place, pick in enumerate(before):
             others = [other for other in picks if other != pick]
-            covered = np.maximum(start, reach[:, others].max(1))
+            covered = np.maximum(start, reach[others].max(0))
             best, gain = _best(reach, candidates, covered, weight, limits, candidates[others])
-            if best >= 0 and gain > WORTH * _gain(reach[:, pick], covered, weight):
+            if best >= 0 and gain > WORTH * _gain(reach[pick], covered, weight):
                 picks[place] = best
         if picks == before:
             break
     gains = []
     for pick in picks:
         others = [other for other in picks if other != pick]
-        covered = np.maximum(start, reach[:, others].max(1)) if others else start
-        gains.append(_gain(reach[:, pick], covered, weight))
+        covered = np.maximum(start, reach[others].max(0)) if others else start
+        gains.append(_gain(reach[pick], covered, weight))
     return [picks[place] for place in np.argsort(-np.array(gains), kind="stable")]
 
 
@@ -225,7 +235,7 @@ def _best(
     free = np.flatnonzero(limits.free(candidates, chosen))
     if not len(free):
         return -1, 0.0
-    gains = [_gain(reach[:, free[k : k + COLUMNS_AT_ONCE]], covered[:, None], weight)
+    gains = [_gain(reach[free[k : k + COLUMNS_AT_ONCE]], covered, weight)
              for k in range(0, len(free), COLUMNS_AT_ONCE)]  # fmt: skip
     gain = np.concatenate(gains)
     best = int(gain.argmax())
@@ -233,8 +243,8 @@ def _best(
 
 
 def _gain(reach: np.ndarray, covered: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Return what images add to what is covered: [C] of reach [N,C] and covered [N,1]."""
-    return weight @ np.maximum(reach - covered, 0)
+    """Return what images add to what is covered: [C] of reach [C,N] and covered [N]."""
+    return np.maximum(reach - covered, 0) @ weight
 
 
 def _choice(reach: Reach, index: np.ndarray, start: np.ndarray, labelled: np.ndarray) -> Choice:
@@ -242,6 +252,6 @@ def _choice(reach: Reach, index: np.ndarray, start: np.ndarray, labelled: np.nda
     if not len(index):
         return Choice(index, np.zeros(0, np.int64), np.full(len(labelled), -1))
     own = reach.of(index)
-    nearest = np.where((own.max(1) > start) & ~labelled, own.argmax(1), -1)
+    nearest = np.where((own.max(0) > start) & ~labelled, own.argmax(0), -1)
     nearest[index] = np.arange(len(index))
     return Choice(index, np.bincount(nearest[nearest >= 0], minlength=len(index)), nearest)

@@ -19,6 +19,7 @@ from .suggestions import LEARN, TEST, NextImage, NextImages
 COLUMNS = ("file", "label", "part", "number", "why")
 SHEET_WIDTH = 1000  # pixels, about
 PART_OF = {LEARN: CHOSEN, TEST: "test"}
+FOLDER_OF = {LEARN: "train", TEST: "test"}
 
 
 def write_labels_table(path: Path | str, found: NextImages) -> None:
@@ -74,18 +75,21 @@ def copy_images(found: NextImages, folder: Path | str, data: object = None) -> l
     MachineError where it cannot be written.
     """
     folder = files.new_folder(folder, data=data)
-    digits = len(str(len(found)))
+    digits, parts = len(str(len(found))), len({one.purpose for one in found}) > 1
     with files.as_machine_error(folder), files.atomic_folder(folder) as temporary:
-        return [folder / _copied(found.source, one, temporary, data, digits).relative_to(temporary) for one in found]
+        copied = (
+            _copied(found.source, one, temporary / (FOLDER_OF[one.purpose] if parts else ""), data, digits)
+            for one in found
+        )
+        return [folder / copy.relative_to(temporary) for copy in copied]
 
 
 def _copied(images: ImageSet, one: NextImage, folder: Path, data: object, digits: int) -> Path:
-    """Copy one image and return where to."""
-    below = folder / "test" if one.purpose == TEST else folder
-    below.mkdir(exist_ok=True)
+    """Copy one image into a folder and return where to."""
+    folder.mkdir(exist_ok=True)
     source = file_of(one.image, data)
     stem = Path(one.image).name if source is not None else f"{files.folder_name(Path(one.image).stem)}.png"
-    target = below / f"{one.number:0{digits}d}-{stem}"
+    target = folder / f"{one.number:0{digits}d}-{stem}"
     if source is None:
         target.write_bytes(encode_png(images.images[one.index]))
     else:

@@ -189,6 +189,9 @@ class Pool:
                 "shows, or are of a group of the test part",
                 fix="add other images: --unlabelled FOLDER",
             )
+        if labelled.sum() + pool.sum() < 2:
+            what = f"{images.name} has one image: there is nothing to choose"
+            raise DataError("one-image", what, fix="name a folder with more images")
         return cls(images, labelled, pool, int(unlabelled.sum()), np.flatnonzero(labelled | pool))
 
     def random_for_test(self, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -217,10 +220,9 @@ class Pool:
         """Return the pool without the images for the test, what shows the same, and what is of their groups."""
         clusters = self.images.clusters
         pool = self.open & ~np.isin(clusters, clusters[drawn])
-        if not pool.any():
-            raise DataError(
-                "test-all", "with these images for the test, none is left to learn from", fix="ask for fewer: --test"
-            )
+        if self.labelled.sum() + pool.sum() < 2 or not pool.any():
+            what = "with these images for the test, none is left to learn from"
+            raise DataError("test-all", what, fix="ask for fewer with --test")
         return Pool(self.images, self.labelled, pool, self.unlabelled, np.flatnonzero(self.labelled | pool))
 
     def looked_at(self, rng: np.random.Generator) -> "Pool":
