@@ -84,6 +84,16 @@ def test_coverage_is_what_the_formula_says_and_next_to_the_best_of_all_sets():
     assert K[:, found].max(1).sum() >= 0.995 * K[:, best].max(1).sum()
 
 
+def test_the_greedy_part_is_max_herding():
+    """MaxHerding of scikit-activeml 1.0.1, given this kernel, chose these images in this order."""
+    points, _ = planted()
+    reach, every = reach_of(points), np.arange(515)
+    limits = choosing.Limits.of(np.ones(515, bool), every, None, every[:0], 10)
+    ones = np.ones(515, np.float32)
+    found = choosing._greedy(reach.of(every), every, 0 * ones, ones, limits, 10)
+    assert found == [404, 10, 51, 151, 217, 409, 472, 307, 410, 417]
+
+
 def test_around_counts_the_images_that_its_label_reaches_most():
     points, _ = planted()
     reach, labelled = reach_of(points), [3, 77, 200]
@@ -236,7 +246,8 @@ def test_from_no_labels_to_a_study(photos, capsys):
     assert {row["file"].split("-")[1] for row in rows[:9]} == {f"{kind}.png" for kind in KINDS}
     copies = sorted(path.name for path in (photos.parent / "copies" / "train").iterdir())
     assert copies == [f"{row['number'].zfill(2)}-{row['file']}" for row in rows[:9]]
-    assert Image.open("a.png").size[0] > 300
+    with Image.open("a.png") as sheet:
+        assert sheet.size[0] > 300
     fill(photos.parent / "a.csv", photos.parent / "b.csv")
     images = load(photos, table=photos.parent / "b.csv")
     assert int(images.labelled.sum()) == 21 and set(images.parts[images.labelled]) == {"chosen", "test"}

@@ -269,11 +269,14 @@ class Seen:
 
     @property
     def doubt(self) -> np.ndarray | None:
-        """float [M]: 1 less the lead of the most probable class, None where nothing is known."""
-        if self.proba is None:
-            return None
-        top = np.sort(self.proba, axis=1)
-        return 1 - (top[:, -1] - top[:, -2])
+        """float [M], as `doubt_of` has it; None where nothing is known."""
+        return None if self.proba is None else doubt_of(self.proba)
+
+
+def doubt_of(proba: np.ndarray) -> np.ndarray:
+    """Return float [M] from 0 to 1 of probabilities [M,K]: 1 less the lead of the most probable class."""
+    top = np.sort(proba, axis=1)
+    return 1 - (top[:, -1] - top[:, -2])
 
 
 # --- why -------------------------------------------------------------------------------------------------------------
