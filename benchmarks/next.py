@@ -31,8 +31,8 @@ from sparring.classifiers.selection import choose
 from sparring.classifiers.spreading import ALPHAS, PRETRAINED_ALPHAS, SHARES_WEIGHT, USUAL_TEMPERATURE, assumed_shares
 from sparring.data import label_draw, load
 from sparring.features import extract, pretrained_features
-from sparring.labelling.choosing import Reach, choose_images
-from sparring.labelling.suggestions import doubt_of
+from sparring.study.labelling.choosing import Reach, choose_images
+from sparring.study.labelling.suggestions import doubt_of
 
 SETS = {"mnist": "mnist.npz", "cifar10": "cifar10", "clothes": "clothes.zip", "tiles": "magnetic-tile.zip/images"}
 EDGES = ("mnist",)  # whose images label spreading compares by edges, as it does of grey ones

@@ -15,9 +15,9 @@ from sparring.classifiers.graph import Graph, affinity, nearest_by_features
 from sparring.cli import main
 from sparring.data import split
 from sparring.errors import DataError, UsageError
-from sparring.labelling import choosing, suggestions
-from sparring.labelling.choosing import Reach, choose_images
-from sparring.labelling.suggestions import reason
+from sparring.study.labelling import choosing, suggestions
+from sparring.study.labelling.choosing import Reach, choose_images
+from sparring.study.labelling.suggestions import reason
 
 
 def reach_of(points: np.ndarray, kept: int = 6) -> Reach:
@@ -145,13 +145,16 @@ def test_groups_that_cannot_give_enough_leave_it_to_others():
 
 
 def test_doubt_steers_and_an_outlier_is_not_chosen():
-    points, cluster = planted()
-    points = np.concatenate([points, [np.full(8, 100.0)]])  # like nothing else
+    points, cluster = planted((60, 60, 60, 60))
+    points, cluster = np.concatenate([points, [np.full(8, 100.0)]]), np.r_[cluster, 4]  # the last like nothing else
     reach = reach_of(points)
-    doubt = np.r_[np.where(cluster == 3, 0.9, 0.02), 1.0]
-    labelled = [int(np.flatnonzero(cluster == k)[0]) for k in range(6)]
-    found = choose(reach, 3, labelled, doubt=doubt)
-    assert (cluster[found.index] == 3).all()
+    labelled = choose(reach, 4).index
+    assert sorted(cluster[labelled]) == [0, 1, 2, 3]
+    for doubtful in range(4):
+        doubt = np.where(cluster == doubtful, 0.9, 0.02)
+        doubt[-1] = 1.0
+        found = choose(reach, 3, labelled, doubt=doubt)
+        assert cluster[found.index[0]] == doubtful and 4 not in cluster[found.index]
 
 
 def test_only_what_is_allowed_and_no_more_than_there_is():
@@ -382,7 +385,7 @@ def test_names_that_a_spreadsheet_would_compute_are_found_again(tmp_path):
     for i in range(12):
         Image.fromarray(stripes(rng, i % 3)).save(tmp_path / "photos" / f"-{i}.png")
     found = sparring.next_images(tmp_path / "photos", 12, pretrained="none")
-    from sparring.labelling.handing_out import write_labels_table
+    from sparring.study.labelling.handing_out import write_labels_table
 
     write_labels_table(tmp_path / "a.csv", found)
     text = (tmp_path / "a.csv").read_text().replace(",,", ",x,", 6).replace(",,", ",y,")

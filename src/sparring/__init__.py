@@ -22,7 +22,7 @@ PUBLIC = {
     "load": "data",
     "describe": "data",
     "audit": "reporting.verbs",
-    "next_images": "labelling",
+    "next_images": "study.labelling",
     "compare": "reporting.verbs",
     "fit": "classifiers",
     "classify": "classifiers",
@@ -41,7 +41,7 @@ PUBLIC = {
     "Summary": "study",
     "Run": "runs.folder",
     "Judgement": "judging",
-    "NextImages": "labelling",
+    "NextImages": "study.labelling",
     "load_model": "classifiers",
     "split": "data",
     # scikit-learn estimators
@@ -97,13 +97,13 @@ if TYPE_CHECKING:  # the same names for editors and type checkers
     from .games.recipes import RECIPES
     from .games.training import new_state, training
     from .judging import METRICS, Judgement, judge
-    from .labelling import NextImages, next_images
     from .reporting.verbs import audit, compare, report
     from .runs.driver import train
     from .runs.folder import Run
     from .runs.sampling import sample
     from .runs.translating import translate
     from .study import Summary
+    from .study.labelling import NextImages, next_images
 
 
 def __getattr__(name: str):

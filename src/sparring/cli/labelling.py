@@ -17,7 +17,7 @@ from .screen import Screen
 from .typed import Count, DataSet, Device, Flag, FollowLinks, Pretrained, Seed, Verbose
 
 if TYPE_CHECKING:
-    from ..labelling import NextImages
+    from ..study.labelling import NextImages
 
 NO_SAMPLE = (
     "Chosen images are no random sample: an accuracy that is measured on them says nothing about other images. "
@@ -73,8 +73,8 @@ def next(
         quiet: print nothing but results.
     """
     from ..images import save_png
-    from ..labelling import next_images
-    from ..labelling.handing_out import copy_images, numbered_sheet, write_labels_table
+    from ..study.labelling import next_images
+    from ..study.labelling.handing_out import copy_images, numbered_sheet, write_labels_table
 
     screen = Screen(as_json=json, quiet=quiet, verbose=verbose)
     if csv and unlabelled not in (None, Path("none")):

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from .. import files
-from ..data import ImageSet
-from ..data.imageset import FAINT, GAP, INK, MARGIN, NAME, PAPER, SMALL, TITLE, draw_text, tile_size
-from ..data.names import CHOSEN
-from ..data.tables import in_table
-from ..images import as_pillow, encode_png
+from ... import files
+from ...data import ImageSet
+from ...data.imageset import FAINT, GAP, INK, MARGIN, NAME, PAPER, SMALL, TITLE, draw_text, tile_size
+from ...data.names import CHOSEN
+from ...data.tables import in_table
+from ...images import as_pillow, encode_png
 from .suggestions import LEARN, TEST, NextImage, NextImages
 
 COLUMNS = ("file", "label", "part", "number", "why")

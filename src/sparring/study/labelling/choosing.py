@@ -9,9 +9,10 @@ are chosen that cover most, together with the labelled ones:
 This is facility location, the objective of k-medoids (Kaufman & Rousseeuw 1987) and of MaxHerding (Bae, Noh &
 Sutherland 2024), with the kernel of label spreading. The root makes width count: about the same flows out of every
 image, so without it a label that gives ten images much would be worth as much as one that gives a thousand a little.
-The best set is sought greedily, then by swaps (PAM). Weights are 1 without labels; later they are the doubt about each
-image, as in uncertainty herding (Bae, Sutherland & Oliveira 2025). No number of clusters has to be set. An image that
-is like no other covers only itself, so it is not chosen, however doubtful it is.
+The best set is sought greedily, then by swaps (PAM). Weights are 1 without labels. Later the doubt about an image
+counts, as in uncertainty herding (Bae, Sutherland & Oliveira 2025), but what seems certain still counts half: with few
+labels doubt is a bad guide, and later it makes little difference (benchmarks/results/next.md). No number of clusters
+has to be set. An image that is like no other covers only itself, so it is not chosen, however doubtful it is.
 """
 
 from dataclasses import dataclass, field
@@ -19,11 +20,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import scipy.sparse
 
-from ..classifiers.graph import spread_labels
+from ...classifiers.graph import spread_labels
 
 ALPHA = 0.9  # how far labels spread
 CANDIDATES = 1000  # images that may be chosen: the most central ones of their neighbourhoods
 COLUMNS_AT_ONCE = 250
+SURE_WEIGHT = 0.5  # of an image whose class is certain, where one in full doubt has 1
 TURNS = 5  # of swaps, at most
 SWAPPING = 4e9  # comparisons of all turns together, a few seconds
 WORTH = 1 + 1e-4  # by which a swap must be better
@@ -77,7 +79,7 @@ class Reach:
 
 
 @dataclass(frozen=True, eq=False)
-class Choice:
+class ChosenImages:
     """Images to label, and what each stands for.
 
     index   int64 [n], the most useful first
@@ -100,7 +102,7 @@ def choose_images(
     alike: np.ndarray,
     groups: np.ndarray | None = None,
     doubt: np.ndarray | None = None,
-) -> Choice:
+) -> ChosenImages:
     """Return at most `count` of the allowed images to label next.
 
     labelled, allowed: bool [N]. alike: int64 [N], equal for near duplicates: no two of them are chosen, and none that
@@ -114,7 +116,7 @@ def choose_images(
     possible = allowed & ~labelled & ~np.isin(alike, alike[known])
     weight = (1 / np.bincount(alike)[alike]).astype(np.float32)  # ten copies of an image count as one
     if doubt is not None:
-        weight *= np.maximum(doubt, 1e-6).astype(np.float32)
+        weight *= (SURE_WEIGHT + (1 - SURE_WEIGHT) * doubt).astype(np.float32)
     order = reach.central()
     start = reach.most(order[labelled[order]][:CANDIDATES])
     limits = Limits.of(possible, alike, groups, known, count)
@@ -162,7 +164,7 @@ class Limits:
         order = order[self.possible[order]]
         fresh = np.isin(np.arange(len(order)), np.unique(self.alike[order], return_index=True)[1])
         turn = np.full(len(order), self.cap)
-        turn[fresh] = _turns(self.groups[order[fresh]])
+        turn[fresh] = _earlier(self.groups[order[fresh]])
         within = turn + self.taken[self.groups[order]] < self.cap
         return np.concatenate([order[within], order[~within]])[: max(CANDIDATES, 2 * count)]
 
@@ -172,7 +174,7 @@ class Limits:
         return ~np.isin(self.alike[index], self.alike[chosen]) & (used[self.groups[index]] < self.cap)
 
 
-def _turns(groups: np.ndarray) -> np.ndarray:
+def _earlier(groups: np.ndarray) -> np.ndarray:
     """Return int64 [N]: how many of the same group come before each."""
     order = np.argsort(groups, kind="stable")
     first = np.searchsorted(groups[order], groups[order])
@@ -211,7 +213,7 @@ def _swapped(
             others = [other for other in picks if other != pick]
             covered = np.maximum(start, reach[others].max(0))
             best, gain = _best(reach, candidates, covered, weight, limits, candidates[others])
-            if best >= 0 and gain > WORTH * _gain(reach[pick], covered, weight):
+            if best >= 0 and gain > WORTH * _added(reach[pick], covered, weight):
                 picks[place] = best
         if picks == before:
             break
@@ -219,7 +221,7 @@ def _swapped(
     for pick in picks:
         others = [other for other in picks if other != pick]
         covered = np.maximum(start, reach[others].max(0)) if others else start
-        gains.append(_gain(reach[pick], covered, weight))
+        gains.append(_added(reach[pick], covered, weight))
     return [picks[place] for place in np.argsort(-np.array(gains), kind="stable")]
 
 
@@ -235,23 +237,23 @@ def _best(
     free = np.flatnonzero(limits.free(candidates, chosen))
     if not len(free):
         return -1, 0.0
-    gains = [_gain(reach[free[k : k + COLUMNS_AT_ONCE]], covered, weight)
+    gains = [_added(reach[free[k : k + COLUMNS_AT_ONCE]], covered, weight)
              for k in range(0, len(free), COLUMNS_AT_ONCE)]  # fmt: skip
     gain = np.concatenate(gains)
     best = int(gain.argmax())
     return int(free[best]), float(gain[best])
 
 
-def _gain(reach: np.ndarray, covered: np.ndarray, weight: np.ndarray) -> np.ndarray:
+def _added(reach: np.ndarray, covered: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Return what images add to what is covered: [C] of reach [C,N] and covered [N]."""
     return np.maximum(reach - covered, 0) @ weight
 
 
-def _choice(reach: Reach, index: np.ndarray, start: np.ndarray, labelled: np.ndarray) -> Choice:
+def _choice(reach: Reach, index: np.ndarray, start: np.ndarray, labelled: np.ndarray) -> ChosenImages:
     """Return the chosen images with those that each stands for."""
     if not len(index):
-        return Choice(index, np.zeros(0, np.int64), np.full(len(labelled), -1))
+        return ChosenImages(index, np.zeros(0, np.int64), np.full(len(labelled), -1))
     own = reach.of(index)
     nearest = np.where((own.max(0) > start) & ~labelled, own.argmax(0), -1)
     nearest[index] = np.arange(len(index))
-    return Choice(index, np.bincount(nearest[nearest >= 0], minlength=len(index)), nearest)
+    return ChosenImages(index, np.bincount(nearest[nearest >= 0], minlength=len(index)), nearest)

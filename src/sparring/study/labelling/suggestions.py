@@ -6,19 +6,19 @@ from pathlib import Path
 
 import numpy as np
 
-from ..classifiers import Classifier, load_model
-from ..classifiers import graph as neighbours
-from ..classifiers.graph import affinity
-from ..classifiers.spreading import candidates, solve
-from ..data import ImageSet, load
-from ..devices import choose_device
-from ..errors import DataError, UsageError
-from ..features import Extractor
-from ..features.pretrained import BUILT_IN
-from ..images import SizeLike
-from ..records import OnProgress, Progress, no_progress, record
-from ..words import percent, plural
-from .choosing import Choice, Reach, choose_images
+from ...classifiers import Classifier, load_model
+from ...classifiers import graph as neighbours
+from ...classifiers.graph import affinity
+from ...classifiers.spreading import candidates, solve
+from ...data import ImageSet, load
+from ...devices import choose_device
+from ...errors import DataError, UsageError
+from ...features import Extractor
+from ...features.pretrained import BUILT_IN
+from ...images import SizeLike
+from ...records import OnProgress, Progress, no_progress, record
+from ...words import percent, plural
+from .choosing import ChosenImages, Reach, choose_images
 
 LOOKED_AT = 20_000  # unlabelled images among which is chosen; of more, so many are drawn at random
 TEST_GROUPS = 0.2  # of all groups, that the random images for the test come from
@@ -102,12 +102,12 @@ def next_images(
     classifier = load_model(model, device=device) if isinstance(model, str | Path) else model
     _refuse_other_classes(data, classifier)
     progress(Progress("checks", 0, 3, "looking for near duplicates"))
-    pool = Pool.of(data)
+    pool = LabellingPool.of(data)
     rng = np.random.default_rng(seed)
     drawn = pool.random_for_test(test, rng)
     pool = pool.without(drawn).looked_at(rng)
     progress(Progress("checks", 1, 3, "comparing images"))
-    view = Seen.of(pool, classifier, pretrained, device, seed)
+    view = ComparedImages.of(pool, classifier, pretrained, device, seed)
     progress(Progress("checks", 2, 3, "choosing"))
     known = pool.labelled[pool.members]
     choice = choose_images(
@@ -119,7 +119,7 @@ def next_images(
         groups=None if data.groups is None else data.clusters[pool.members],
         doubt=view.doubt,
     )
-    learn = explained(choice, view, data, pool.members, bool(known.any()))
+    learn = with_reasons(choice, view, data, pool.members, bool(known.any()))
     start = len(learn) + 1
     return NextImages(
         source=data,
@@ -153,7 +153,7 @@ def _refuse_other_classes(images: ImageSet, model: Classifier | None) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class Pool:
+class LabellingPool:
     """Which images of a data set are known, which may be chosen, and which are looked at.
 
     labelled, open: bool [N], of training images. unlabelled: how many these are. members: int64 [M], the images that
@@ -167,7 +167,7 @@ class Pool:
     members: np.ndarray
 
     @classmethod
-    def of(cls, images: ImageSet) -> "Pool":
+    def of(cls, images: ImageSet) -> "LabellingPool":
         """Return the pool of a data set. Raises DataError where no image of it can be chosen."""
         labelled_parts = images.parts[images.labelled]
         apart = images.parts == next((part for part in ("test", "val") if part in labelled_parts), "test")
@@ -216,26 +216,26 @@ class Pool:
             )
         return free[:count]
 
-    def without(self, drawn: np.ndarray) -> "Pool":
+    def without(self, drawn: np.ndarray) -> "LabellingPool":
         """Return the pool without the images for the test, what shows the same, and what is of their groups."""
         clusters = self.images.clusters
         pool = self.open & ~np.isin(clusters, clusters[drawn])
         if self.labelled.sum() + pool.sum() < 2 or not pool.any():
             what = "with these images for the test, none is left to learn from"
             raise DataError("test-all", what, fix="ask for fewer with --test")
-        return Pool(self.images, self.labelled, pool, self.unlabelled, np.flatnonzero(self.labelled | pool))
+        return LabellingPool(self.images, self.labelled, pool, self.unlabelled, np.flatnonzero(self.labelled | pool))
 
-    def looked_at(self, rng: np.random.Generator) -> "Pool":
+    def looked_at(self, rng: np.random.Generator) -> "LabellingPool":
         """Return the pool with at most LOOKED_AT unlabelled members, at random, and as many labelled ones."""
         kept = [rng.permutation(np.flatnonzero(part))[:LOOKED_AT] for part in (self.labelled, self.open)]
-        return Pool(self.images, self.labelled, self.open, self.unlabelled, np.sort(np.concatenate(kept)))
+        return LabellingPool(self.images, self.labelled, self.open, self.unlabelled, np.sort(np.concatenate(kept)))
 
 
 # --- how they are seen -----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class ComparedImages:
     """The neighbour graph of M images, and what is said of their classes.
 
     proba: float [M,K], None where nothing says it; classes: K names. features: in words.
@@ -247,7 +247,9 @@ class Seen:
     classes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, pool: Pool, model: Classifier | None, pretrained: str, device: str, seed: int) -> "Seen":
+    def of(
+        cls, pool: LabellingPool, model: Classifier | None, pretrained: str, device: str, seed: int
+    ) -> "ComparedImages":
         """Return how the members of a pool are seen: by a model, by label spreading, or by features alone."""
         images, labels = pool.images.images[pool.members], pool.images.labels[pool.members].copy()
         labels[~pool.labelled[pool.members]] = -1
@@ -282,8 +284,8 @@ def doubt_of(proba: np.ndarray) -> np.ndarray:
 # --- why -------------------------------------------------------------------------------------------------------------
 
 
-def explained(
-    choice: Choice, view: Seen, images: ImageSet, members: np.ndarray, any_labelled: bool
+def with_reasons(
+    choice: ChosenImages, view: ComparedImages, images: ImageSet, members: np.ndarray, any_labelled: bool
 ) -> tuple[NextImage, ...]:
     """Return the chosen images, each with its reason."""
     found = []

@@ -19,5 +19,5 @@ __all__ = ["NextImage", "NextImages", "next_images"]
 
 def __getattr__(name: str):
     if name not in __all__:
-        raise AttributeError(f"module 'sparring.labelling' has no attribute {name!r}")
+        raise AttributeError(f"module 'sparring.study.labelling' has no attribute {name!r}")
     return getattr(import_module(".suggestions", __name__), name)
