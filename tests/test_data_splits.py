@@ -424,6 +424,7 @@ def test_what_was_chosen_is_never_for_the_test(seed, groups):
     made = split(found, seed=seed)
     assert len(made.test) > 10 and (found.parts[made.test] == "").all()
     assert np.isin(np.flatnonzero(found.parts == "chosen"), made.train).all()
+    assert made.how.endswith("60 images chosen for labelling kept for training")
 
 
 def test_a_near_duplicate_of_a_chosen_image_is_not_for_the_test_either():

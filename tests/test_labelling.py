@@ -330,6 +330,17 @@ def vars_of(images) -> dict:
     return {name: getattr(images, name) for name in ("images", "labels", "classes", "origins", "parts", "name")}
 
 
+@pytest.mark.parametrize(
+    ("shape", "pretrained", "named"),
+    [((9, 28, 28, 1), "efficientnet-lite0", "hog"), ((9, 224, 200, 1), "efficientnet-lite0", "efficientnet-lite0"),
+     ((9, 32, 32, 3), "efficientnet-lite0", "efficientnet-lite0"), ((9, 224, 200, 1), "none", "hog"),
+     ((9, 32, 32, 3), "none", "hog+colours")],
+)  # fmt: skip
+def test_by_what_images_are_compared(shape, pretrained, named):
+    used = suggestions.usual_features(shape, pretrained, "cpu")
+    assert (used if isinstance(used, str) else used.name) == named
+
+
 def test_of_very_many_images_some_are_looked_at(monkeypatch):
     monkeypatch.setattr(suggestions, "LOOKED_AT", 12)
     rng = np.random.default_rng(4)

@@ -103,7 +103,8 @@ def next(
     if copy_to:
         copy_images(found, copy_to, data)
     if json:
-        screen.show_json(_as_json(found) | {"csv": csv and str(csv), "sheet": sheet and str(sheet)})
+        places = {"csv": csv, "sheet": sheet, "copies": copy_to}
+        screen.show_json(_as_json(found) | {name: place and str(place) for name, place in places.items()})
         return
     _draw(screen, found, count)
     for what, place in (("Table to fill", csv), ("Contact sheet", sheet), ("Copies", copy_to)):

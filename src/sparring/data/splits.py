@@ -6,13 +6,14 @@ more image does not shuffle all others.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from .. import keyed_random
 from ..errors import DataError, UsageError
+from ..words import plural
 from .checks import contradictions, require_classes, with_classes
 from .imageset import ImageSet
 from .labels import UNLABELLED
@@ -85,6 +86,8 @@ def split(imageset: ImageSet, *, seed: int = 0, test: float = 0.2, earlier: Earl
         made = _random_split(imageset, seed=seed, share=test)
     else:
         made = _split_again(imageset, earlier, seed=seed, share=test)
+    if chosen := int((labelled == CHOSEN).sum()):
+        made = replace(made, how=f"{made.how}, {plural(chosen, 'image')} chosen for labelling kept for training")
     _require_all_classes(imageset, made)
     return made
 

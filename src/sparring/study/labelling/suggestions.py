@@ -22,6 +22,7 @@ from .choosing import ChosenImages, Reach, choose_images
 
 LOOKED_AT = 20_000  # unlabelled images among which is chosen; of more, so many are drawn at random
 TEST_GROUPS = 0.2  # of all groups, that the random images for the test come from
+SMALL_DRAWING = 64  # pixels of the shorter side of a grey image up to which edges say more than the network
 SURE = 0.5  # lead of the most probable class from which on an image is not called doubtful
 LEARN, TEST = "learn", "test"
 
@@ -265,7 +266,7 @@ class ComparedImages:
         if found is not None:
             used, graph = found.features, found.graph
         else:
-            used = next(iter(candidates(images.shape[3], pretrained, device).values()))
+            used = usual_features(images.shape, pretrained, device)
             graph = neighbours.neighbour_graph(images, used)
         return cls(graph, used.name if isinstance(used, Extractor) else used, proba, classes)
 
@@ -273,6 +274,15 @@ class ComparedImages:
     def doubt(self) -> np.ndarray | None:
         """float [M], as `doubt_of` has it; None where nothing is known."""
         return None if self.proba is None else doubt_of(self.proba)
+
+
+def usual_features(shape: tuple[int, ...], pretrained: str, device: str) -> str | Extractor:
+    """Return by what images [N,H,W,C] are compared where no label says it: small grey ones by edges, all others by the
+    pretrained network, if there is one."""
+    known = candidates(shape[3], pretrained, device)
+    encoders = [used for used in known.values() if isinstance(used, Extractor)]
+    drawings = shape[3] == 1 and min(shape[1:3]) <= SMALL_DRAWING
+    return next(iter(known.values())) if drawings or not encoders else encoders[0]
 
 
 def doubt_of(proba: np.ndarray) -> np.ndarray:
