@@ -16,6 +16,7 @@ has to be set. An image that is like no other covers only itself, so it is not c
 """
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse
@@ -23,11 +24,10 @@ import scipy.sparse
 from ...classifiers.graph import spread_labels
 
 ALPHA = 0.9  # how far labels spread
-CANDIDATES = 1000  # images that may be chosen: the most central ones of their neighbourhoods
-COLUMNS_AT_ONCE = 250
+CANDIDATES = 500  # images that may be chosen: the most central ones of their neighbourhoods
+COLUMNS_AT_ONCE, ROWS_AT_ONCE = 250, 32
 SURE_WEIGHT = 0.5  # of an image whose class is certain, where one in full doubt has 1
 TURNS = 5  # of swaps, at most
-SWAPPING = 4e9  # comparisons of all turns together, a few seconds
 WORTH = 1 + 1e-4  # by which a swap must be better
 
 
@@ -121,8 +121,9 @@ def choose_images(
     start = reach.most(order[labelled[order]][:CANDIDATES])
     limits = Limits.of(possible, alike, groups, known, count)
     candidates = limits.candidates(order, count)
-    picks = _greedy(reach.of(candidates), candidates, start, weight, limits, count)
-    picks = _swapped(reach.of(candidates), candidates, start, weight, limits, picks)
+    found = reach.of(candidates)
+    picks = _greedy(found, candidates, start, weight, limits, count)
+    picks = _swapped(found, candidates, start, weight, limits, picks)
     return _choice(reach, candidates[picks], start, labelled)
 
 
@@ -189,9 +190,10 @@ def _greedy(
     """Return the places of candidates that cover most, each beside those before it. reach float32 [C,N]; start [N]."""
     covered, picks = start, list[int]()
     while len(picks) < count:
-        best = _best(reach, candidates, covered, weight, limits, candidates[picks])[0]
-        if best < 0:
+        free = limits.free(candidates, candidates[picks])
+        if not free.any():
             break
+        best = int(np.where(free, _added(reach, covered, weight), -1).argmax())
         picks.append(best)
         covered = np.maximum(covered, reach[best])
     return picks
@@ -205,48 +207,54 @@ def _swapped(
     limits: Limits,
     picks: list[int],
 ) -> list[int]:
-    """Return picks of which each was exchanged for a better one, as long as there is any, the most useful first."""
-    turns = min(TURNS, int(SWAPPING // (len(picks) * reach.size + 1))) if len(picks) > 1 else 0
-    for _ in range(turns):
+    """Return picks of which each was exchanged for a better one, as long as there is any, the most useful first.
+
+    What a candidate gains in place of a pick differs from what it gains beside all of them only at the images that this
+    pick covers best. So one round costs little more than one comparison (FastPAM, Schubert & Rousseeuw 2019).
+    """
+    if not picks:
+        return picks
+    now = _Cover.of(reach, start, picks)
+    beside = _added(reach, now.most, weight)
+    for _ in range(TURNS if len(picks) > 1 else 0):
         before = list(picks)
         for place, pick in enumerate(before):
             others = [other for other in picks if other != pick]
-            covered = np.maximum(start, reach[others].max(0))
-            best, gain = _best(reach, candidates, covered, weight, limits, candidates[others])
-            if best >= 0 and gain > WORTH * _added(reach[pick], covered, weight):
-                picks[place] = best
+            free = np.flatnonzero(limits.free(candidates, candidates[others]))
+            own = np.flatnonzero(now.owner == place)
+            inside, most, second = reach[free][:, own], now.most[own], now.second[own]
+            gains = beside[free] + _added(inside, second, weight[own]) - _added(inside, most, weight[own])
+            best = int(gains.argmax())
+            if gains[best] > WORTH * ((most - second) @ weight[own]):
+                picks[place] = int(free[best])
+                now = _Cover.of(reach, start, picks)
+                beside = _added(reach, now.most, weight)
         if picks == before:
             break
-    gains = []
-    for pick in picks:
-        others = [other for other in picks if other != pick]
-        covered = np.maximum(start, reach[others].max(0)) if others else start
-        gains.append(_added(reach[pick], covered, weight))
-    return [picks[place] for place in np.argsort(-np.array(gains), kind="stable")]
+    worth = np.bincount(now.owner + 1, weight * (now.most - now.second), minlength=len(picks) + 1)[1:]
+    return [picks[place] for place in np.argsort(-worth, kind="stable")]
 
 
-def _best(
-    reach: np.ndarray,
-    candidates: np.ndarray,
-    covered: np.ndarray,
-    weight: np.ndarray,
-    limits: Limits,
-    chosen: np.ndarray,
-) -> tuple[int, float]:
-    """Return the place of the candidate that adds most to what is covered [N], and how much; -1 where none is free."""
-    free = np.flatnonzero(limits.free(candidates, chosen))
-    if not len(free):
-        return -1, 0.0
-    gains = [_added(reach[free[k : k + COLUMNS_AT_ONCE]], covered, weight)
-             for k in range(0, len(free), COLUMNS_AT_ONCE)]  # fmt: skip
-    gain = np.concatenate(gains)
-    best = int(gain.argmax())
-    return int(free[best]), float(gain[best])
+class _Cover(NamedTuple):
+    """How far each of N images is reached: most, and second most; `owner`: the place of the pick that reaches it most,
+    -1 where that is a labelled image."""
+
+    most: np.ndarray
+    second: np.ndarray
+    owner: np.ndarray
+
+    @classmethod
+    def of(cls, reach: np.ndarray, start: np.ndarray, picks: list[int]) -> "_Cover":
+        every = np.concatenate([start[None], reach[picks]])
+        owner = every.argmax(0)
+        second, most = np.sort(every, 0)[-2:]
+        return cls(most, second, owner - 1)
 
 
 def _added(reach: np.ndarray, covered: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Return what images add to what is covered: [C] of reach [C,N] and covered [N]."""
-    return np.maximum(reach - covered, 0) @ weight
+    blocks = (reach[k : k + ROWS_AT_ONCE] for k in range(0, len(reach), ROWS_AT_ONCE))
+    return np.concatenate([np.maximum(block - covered, 0) @ weight for block in blocks])
 
 
 def _choice(reach: Reach, index: np.ndarray, start: np.ndarray, labelled: np.ndarray) -> ChosenImages:

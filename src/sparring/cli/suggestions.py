@@ -51,9 +51,11 @@ def next(
 ):
     """Which images to label next: those whose labels help most.
 
-    Without labels these are typical images that are unlike each other; with labels also doubtful ones. No near
-    duplicate comes twice, and no more images of a group than are needed. Of more than 20,000 unlabelled images so many
-    are looked at, drawn at random; never those that show what a labelled or a test image shows.
+    Without labels: typical images, unlike each other. With labels: doubtful ones, too.
+
+    No near duplicate comes twice, and no more images of a group than are needed.
+
+    Of more than 20,000 unlabelled images so many are looked at, drawn at random.
 
     Args:
         count: how many.
@@ -133,7 +135,8 @@ def _draw(screen: Screen, found: "NextImages", count: int) -> None:
     )
     screen.line(title, style="bold")
     if found.looked_at < found.unlabelled:
-        screen.note(f"{found.looked_at:,} of these could be chosen: see sparring next --help for which.")
+        others = "show what a labelled or a test image shows, or were not drawn to be looked at"
+        screen.note(f"{found.looked_at:,} of these could be chosen; the others {others}.")
     screen.table(("", "image", "why"), [(str(one.number), printable(one.image), one.why) for one in found], right=("",))
     if len(chosen) < count:
         screen.note(f"\nThere are no more: {count} were asked for, the others show the same or are of the same groups.")
