@@ -55,7 +55,7 @@ def next(
 
     No near duplicate comes twice, and no more images of a group than are needed.
 
-    Of more than 20,000 unlabelled images so many are looked at, drawn at random.
+    Of more than 10,000 unlabelled images so many are looked at, drawn at random.
 
     Args:
         count: how many.

@@ -20,7 +20,7 @@ from ...records import OnProgress, Progress, no_progress, record
 from ...words import percent, plural
 from .choosing import ChosenImages, Reach, choose_images
 
-LOOKED_AT = 20_000  # unlabelled images among which is chosen; of more, so many are drawn at random
+LOOKED_AT = 10_000  # unlabelled images among which is chosen; of more, so many are drawn at random
 TEST_GROUPS = 0.2  # of all groups, that the random images for the test come from
 SMALL_DRAWING = 64  # pixels of the shorter side of a grey image up to which edges say more than the network
 SURE = 0.5  # lead of the most probable class from which on an image is not called doubtful
