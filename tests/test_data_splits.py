@@ -4,7 +4,7 @@ import io
 import json
 import os
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from sparring.data import ImageSet, describe, label_draw, load, split
+from sparring.data import EarlierParts, ImageSet, describe, label_draw, load, split
 from sparring.data.duplicates import edge_distance
 from sparring.errors import DataError, UsageError
 
@@ -408,3 +408,47 @@ def test_draws_of_a_known_seed_stay_the_same():
     digits = load("digits")
     assert digits.fingerprint.startswith("38de11947700673e")
     assert split(digits).test[:5].tolist() == [1, 3, 8, 9, 12]
+
+
+# Images chosen for labelling are no random sample
+
+
+@pytest.mark.parametrize("groups", [None, 40])
+@pytest.mark.parametrize("seed", range(3))
+def test_what_was_chosen_is_never_for_the_test(seed, groups):
+    parts = ["chosen"] * 60 + [""] * 60
+    found = image_set(scenes(120), np.arange(120) % 3)
+    found = replace(found, parts=np.array(parts, np.str_))
+    if groups:
+        found = replace(found, groups=np.array([f"{'gh'[i // 60]}{i % groups}" for i in range(120)]))
+    made = split(found, seed=seed)
+    assert len(made.test) > 10 and (found.parts[made.test] == "").all()
+    assert np.isin(np.flatnonzero(found.parts == "chosen"), made.train).all()
+    assert made.how.endswith("60 images chosen for labelling kept for training")
+
+
+def test_a_near_duplicate_of_a_chosen_image_is_not_for_the_test_either():
+    images = scenes(60)
+    images = np.concatenate([images, np.stack([jpeg(image) for image in images[:30]])])
+    found = image_set(images, np.r_[np.arange(60) % 3, np.arange(30) % 3])
+    found = replace(found, parts=np.array(["chosen"] * 30 + [""] * 60, np.str_))
+    assert min(split(found, test=0.5).test) >= 30 and max(split(found, test=0.5).test) < 60
+
+
+def test_a_class_of_chosen_images_alone_is_refused_unless_there_is_a_test_part():
+    found = image_set(scenes(40), np.arange(40) % 2)
+    chosen = replace(found, parts=np.where(found.labels == 1, "chosen", ""))
+    with pytest.raises(DataError, match="all 20 labelled images of class 'c1' were chosen for labelling") as error:
+        split(chosen)
+    assert error.value.id == "test-chosen" and "--test 50" in error.value.fix
+    parts = np.array(["chosen"] * 30 + ["test"] * 10, np.str_)
+    assert sorted(split(replace(found, parts=parts)).test) == list(range(30, 40))
+
+
+def test_chosen_images_are_not_for_the_test_of_a_later_study():
+    found = image_set(scenes(90), np.arange(90) % 3)
+    parts = np.array([""] * 45 + ["chosen"] * 45, np.str_)
+    first = split(found.take(np.arange(45)))
+    earlier = EarlierParts(frozenset(found.hashes[i] for i in first.test))
+    made = split(replace(found, parts=parts), earlier=earlier, test=0.4)
+    assert set(first.test) <= set(made.test) and max(made.test) < 45

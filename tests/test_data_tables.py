@@ -483,3 +483,16 @@ def test_commands_take_the_column(tmp_path, capsys, monkeypatch):
     for command in (["fit", "photos", "--method", "logistic"], ["train", "photos"], ["compare", "photos"]):
         assert main([*command, "--label", "nothing"]) == 3, command
         assert "several columns" in capsys.readouterr().err
+
+
+def test_the_part_of_images_that_were_chosen_for_labelling(tmp_path):
+    flat(tmp_path)
+    names = sorted(path.name for path in tmp_path.glob("*.png"))
+    rows = [f"{name},{'ab'[i % 2]},{('chosen', 'Chosen', 'test', '')[i % 4]}" for i, name in enumerate(names)]
+    (tmp_path / "labels.csv").write_text("\n".join(["file,label,part", *rows]))
+    got = load(tmp_path)
+    assert Counter(got.parts.tolist())["chosen"] == sum(i % 4 < 2 for i in range(len(names)))
+    assert got.counts["chosen"].classes["a"] > 0 and "no part" in got.counts
+    (tmp_path / "labels.csv").write_text("\n".join(["file,label,part", *rows]).replace("Chosen", "chosn"))
+    with pytest.raises(DataError, match="part 'chosn'"):
+        load(tmp_path)

@@ -7,9 +7,9 @@
     run = sparring.train(photos, "dcgan", out="run")      # a generator
     print(sparring.judge(photos, run))                    # scores of what it draws
 
-One function for each command, with the same options: load, describe, audit, compare, fit, classify, train, sample,
-translate, judge, report. The classifiers are scikit-learn estimators. RECIPES, METHODS, METRICS and FORMATS say what
-there is.
+One function for each command, with the same options: load, describe, audit, next_images, compare, fit, classify, train,
+sample, translate, judge, report. The classifiers are scikit-learn estimators. RECIPES, METHODS, METRICS and FORMATS say
+what there is.
 
 Names load their chapter when they are first used; importing sparring itself imports nothing heavy.
 """
@@ -22,6 +22,7 @@ PUBLIC = {
     "load": "data",
     "describe": "data",
     "audit": "reporting.verbs",
+    "next_images": "study.labelling",
     "compare": "reporting.verbs",
     "fit": "classifiers",
     "classify": "classifiers",
@@ -40,6 +41,7 @@ PUBLIC = {
     "Summary": "study",
     "Run": "runs.folder",
     "Judgement": "judging",
+    "NextImages": "study.labelling",
     "load_model": "classifiers",
     "split": "data",
     # scikit-learn estimators
@@ -101,6 +103,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers
     from .runs.sampling import sample
     from .runs.translating import translate
     from .study import Summary
+    from .study.labelling import NextImages, next_images
 
 
 def __getattr__(name: str):

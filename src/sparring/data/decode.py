@@ -254,7 +254,7 @@ def _finished(listing: Listing, reader: _Reader, images: np.ndarray, channels: i
         labels=labels,
         classes=tuple(listing.classes),
         origins=tuple(item.origin for item, _ in kept),
-        parts=np.array([item.part for item, _ in kept], "<U5"),
+        parts=np.array([item.part for item, _ in kept], "<U6"),
         name=listing.name,
         sizes=np.array([header.size for header in headers], np.int64).reshape(-1, 2),
         groups=np.array([item.group for item, _ in kept], np.str_) if listing.grouped else None,

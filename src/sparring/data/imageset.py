@@ -16,7 +16,7 @@ from ..errors import printable
 from ..images import as_pillow, encode_png, fit_pixels
 from .duplicates import Duplicates, find_duplicates
 from .groups import components
-from .names import PARTS
+from .names import CHOSEN, PARTS
 from .notes import Notes
 from .storage import selected
 
@@ -43,7 +43,8 @@ class ImageSet:
     labels   int64 [N], -1 = unlabelled
     classes  names, index = label
     origins  where each image came from: "cat/001.png", "x_train[17]"
-    parts    str [N]: "train", "test", "val" as the source says, "" where it says nothing
+    parts    str [N]: "train", "test", "val" as the source says, "" where it says nothing; "chosen" for images whose
+             labels were asked for because they help most (`sparring next`): no random sample, so never for a test
     groups   str [N]: the patient, slide, animal or burst that each image is of, "" where none is known; None where
              the images have no groups
     sizes    int64 [N,2]: height and width that the file of each image had; None where they were not files
@@ -116,7 +117,7 @@ class ImageSet:
     def counts(self) -> dict[str, PartCounts]:
         """Images of every part; the part is "all" where the source names none, "no part" beside named ones."""
         table = {}
-        for part in (*PARTS, ""):
+        for part in (*PARTS, CHOSEN, ""):
             here = self.parts == part
             if here.any():
                 numbers = np.bincount(self.labels[here] + 1, minlength=len(self.classes) + 1).tolist()
@@ -222,14 +223,14 @@ def contact_sheet(
     )
     sheet = Image.new("RGB", size, PAPER)
     draw = ImageDraw.Draw(sheet)
-    _draw_text(draw, (MARGIN, MARGIN), imageset.name, TITLE, INK, size[0] - 2 * MARGIN)
-    _draw_text(draw, (MARGIN, MARGIN + TITLE + 6), _subtitle(imageset), SMALL, FAINT, size[0] - 2 * MARGIN)
+    draw_text(draw, (MARGIN, MARGIN), imageset.name, TITLE, INK, size[0] - 2 * MARGIN)
+    draw_text(draw, (MARGIN, MARGIN + TITLE + 6), _subtitle(imageset), SMALL, FAINT, size[0] - 2 * MARGIN)
     resample = Image.Resampling.NEAREST if tall >= height else Image.Resampling.BOX
     for number, row in enumerate(rows):
         y = top + number * pitch
         middle = y + (tall - NAME - SMALL - 5) // 2
-        _draw_text(draw, (MARGIN, middle), row.name, NAME, INK, NAME_WIDTH - 12)
-        _draw_text(draw, (MARGIN, middle + NAME + 5), row.below, SMALL, FAINT, NAME_WIDTH - 12)
+        draw_text(draw, (MARGIN, middle), row.name, NAME, INK, NAME_WIDTH - 12)
+        draw_text(draw, (MARGIN, middle + NAME + 5), row.below, SMALL, FAINT, NAME_WIDTH - 12)
         left = MARGIN + NAME_WIDTH
         right = left + len(row.chosen) * (wide + GAP)
         draw.rectangle((left - GAP, y - GAP, right - 1, y + tall + GAP - 1), STRIP_COLOUR)
@@ -238,7 +239,7 @@ def contact_sheet(
             sheet.paste(tile, (left + place * (wide + GAP), y))
     if left_out:
         more = f"and {left_out} more classes"
-        _draw_text(draw, (MARGIN, top + len(rows) * pitch + 4), more, SMALL, FAINT, size[0])
+        draw_text(draw, (MARGIN, top + len(rows) * pitch + 4), more, SMALL, FAINT, size[0])
     return np.asarray(sheet)
 
 
@@ -290,7 +291,7 @@ def _subtitle(imageset: ImageSet) -> str:
     return "  ·  ".join(items)
 
 
-def _draw_text(draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, size: int, colour, room: int) -> None:
+def draw_text(draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, size: int, colour, room: int) -> None:
     """Draw one line, shortened where it is longer than `room` pixels."""
     font = ImageFont.load_default(size)
     text = printable(text)

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 
 PARTS = ("train", "test", "val")  # of a data set, in this order wherever they are listed
+CHOSEN = "chosen"  # the part of images that were chosen for labelling: for training, never for a test
 SYSTEM = {"__macosx", "thumbs.db", "desktop.ini", "lost+found", "$recycle.bin", "@eadir", "system volume information"}
 
 

@@ -6,16 +6,18 @@ more image does not shuffle all others.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from .. import keyed_random
 from ..errors import DataError, UsageError
+from ..words import plural
 from .checks import contradictions, require_classes, with_classes
 from .imageset import ImageSet
 from .labels import UNLABELLED
+from .names import CHOSEN
 
 CONTRADICTIONS = 0.05  # of the labelled images: more are refused
 
@@ -62,10 +64,11 @@ class EarlierParts:
 def split(imageset: ImageSet, *, seed: int = 0, test: float = 0.2, earlier: EarlierParts | None = None) -> Split:
     """Return the source's own test part, or a stratified, seeded one of `test` x the labelled images of each class.
 
-    Near duplicates and groups are kept on one side. `earlier`: of a source without a test part, what was for the test
-    before is for the test again, and what had its label learned from is not. Raises UsageError for `test` outside
-    (0, 1), DataError for sets that cannot be split: fewer than two classes, a class or its groups too few, labels that
-    contradict each other.
+    Near duplicates and groups are kept on one side. Images that were chosen for labelling, which are no random sample,
+    are never for the test. `earlier`: of a source without a test part, what was for the test before is for the test
+    again, and what had its label learned from is not. Raises UsageError for `test` outside (0, 1), DataError for sets
+    that cannot be split: fewer than two classes, a class or its groups too few, labels that contradict each other, a
+    class of chosen images only.
     """
     if isinstance(test, bool) or not isinstance(test, int | float) or not 0 < test < 1:
         raise UsageError("test-share", f"test share {test!r}", fix="give a number between 0 and 1, such as 0.2")
@@ -73,6 +76,8 @@ def split(imageset: ImageSet, *, seed: int = 0, test: float = 0.2, earlier: Earl
     _refuse_contradictions(imageset)
     labelled = imageset.parts[imageset.labelled]
     part = next((part for part in ("test", "val") if part in labelled), "")
+    if CHOSEN in labelled and not part:
+        _refuse_only_chosen(imageset)
     if part:
         made = _source_split(imageset, part)
     elif earlier is None and imageset.groups is not None:
@@ -81,6 +86,8 @@ def split(imageset: ImageSet, *, seed: int = 0, test: float = 0.2, earlier: Earl
         made = _random_split(imageset, seed=seed, share=test)
     else:
         made = _split_again(imageset, earlier, seed=seed, share=test)
+    if chosen := int((labelled == CHOSEN).sum()):
+        made = replace(made, how=f"{made.how}, {plural(chosen, 'image')} chosen for labelling kept for training")
     _require_all_classes(imageset, made)
     return made
 
@@ -110,12 +117,12 @@ def _source_split(imageset: ImageSet, part: str) -> Split:
 def _random_split(imageset: ImageSet, *, seed: int, share: float) -> Split:
     """Return a split that takes whole clusters of near duplicates at random.
 
-    Clusters of several classes or with unlabelled images go to train.
+    Clusters of several classes, with unlabelled or with chosen images go to train.
     `moved`: the images that chance, image by image, would have put into the test while a twin was in train.
     """
     usable = imageset.parts != "test"  # only unlabelled ones can be there
     cluster, labels = imageset.duplicates.cluster, imageset.labels
-    several = _of_several_classes(imageset)
+    several = _for_training(imageset)
     chosen, by_chance = np.zeros(len(imageset), bool), np.zeros(len(imageset), bool)
     for number in range(len(imageset.classes)):
         members = _shuffled(imageset, np.flatnonzero(labels == number), seed)
@@ -154,7 +161,9 @@ def _group_split(imageset: ImageSet, *, seed: int, share: float) -> Split:
     for cluster, name in zip(place.tolist(), imageset.hashes, strict=True):
         content[cluster] = min(content[cluster] or name, name)
     rank = [keyed_random.key("split", seed, name) % 2**64 for name in content]
-    order = [c for c in sorted(range(len(first)), key=lambda c: (rank[c], c)) if counts[c].any()]
+    closed = np.zeros(len(first), bool)
+    closed[place[imageset.parts == CHOSEN]] = True
+    order = [c for c in sorted(range(len(first)), key=lambda c: (rank[c], c)) if counts[c].any() and not closed[c]]
     taken = _fitting_clusters(counts, order, wanted)
     if taken.sum() == 1:  # of several classes; two at least are for the test, where there are others
         taken = _fitting_clusters(counts, [c for c in order if not taken[c]], wanted)
@@ -205,7 +214,7 @@ def _split_again(imageset: ImageSet, earlier: EarlierParts, *, seed: int, share:
     seen = np.isin(cluster, cluster[learned])
     chosen = held & ~seen & imageset.labelled
     out = (held & ~seen & ~imageset.labelled) | (held & seen & tested)
-    kept, closed = int(chosen.sum()), _of_several_classes(imageset)
+    kept, closed = int(chosen.sum()), _for_training(imageset)
     for number in range(len(imageset.classes)):
         members = _shuffled(imageset, np.flatnonzero((labels == number) & ~out), seed)
         wanted = min(max(1, round(share * len(members))), len(members) - 1) - int(chosen[members].sum())
@@ -228,10 +237,10 @@ def _split_again(imageset: ImageSet, earlier: EarlierParts, *, seed: int, share:
     return Split(np.flatnonzero(rest), np.flatnonzero(chosen), tuple(moved), "", how)
 
 
-def _of_several_classes(imageset: ImageSet) -> set[int]:
-    """Return the clusters that have several classes or images without a label."""
+def _for_training(imageset: ImageSet) -> set[int]:
+    """Return the clusters that have several classes, images without a label, or images chosen for labelling."""
     pairs = np.unique(np.stack([imageset.clusters, imageset.labels]), axis=1)[0]
-    return set(pairs[:-1][pairs[1:] == pairs[:-1]].tolist())
+    return {*pairs[:-1][pairs[1:] == pairs[:-1]].tolist(), *imageset.clusters[imageset.parts == CHOSEN].tolist()}
 
 
 def _shuffled(imageset: ImageSet, members: np.ndarray, seed: int) -> list[int]:
@@ -272,6 +281,21 @@ def _refuse_contradictions(imageset: ImageSet) -> None:
         f"{count} images of {imageset.name} lie with equal pixels in several classes: {pairs}",
         fix="decide on one class for each, and remove the copies",
     )
+
+
+def _refuse_only_chosen(imageset: ImageSet) -> None:
+    """Raise DataError where all labelled images of a class were chosen for labelling: none may be tested on."""
+    chosen = imageset.parts == CHOSEN
+    for number, name in enumerate(imageset.classes):
+        members = imageset.labels == number
+        if (members & chosen).any() and not (members & ~chosen).any():
+            raise DataError(
+                "test-chosen",
+                f"all {int(members.sum())} labelled images of class {name!r} were chosen for labelling: they are no "
+                "random sample, so nothing can be tested on them",
+                fix="label some random images as a test part, which sparring next DATA --test 50 draws, or use "
+                "sparring fit, which tests nothing",
+            )
 
 
 def _require_all_classes(imageset: ImageSet, made: Split) -> None:

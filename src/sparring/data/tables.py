@@ -1,9 +1,9 @@
 """Tables of labels: which file has which label, and optionally which part.
 
-A table has a header with a column of files and one of labels, optionally one of parts (train, test, val), in any order
-and under the usual names (see spellings.py), or one column of 0 and 1 for each class. Its files may be called in any
-way that fits exactly one image (see matching.py). Labels are strings, never numbers; an empty label means unlabelled.
-One more column may say the group of each image (see groups.py).
+A table has a header with a column of files and one of labels, optionally one of parts (train, test, val, or chosen, as
+`sparring next` writes it), in any order and under the usual names (see spellings.py), or one column of 0 and 1 for each
+class. Its files may be called in any way that fits exactly one image (see matching.py). Labels are strings, never
+numbers; an empty label means unlabelled. One more column may say the group of each image (see groups.py).
 """
 
 from collections import Counter
@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import DataError, MissingData, suggestion
+from ..files import csv_cell
 from ..images import BadImage
 from .groups import FOLDERS, NONE, column_of, group_name, named_like_groups, said_of_columns
 from .labels import BLANK_LABELS
 from .matching import ImageFinder, Match, Naming, Place
-from .names import ready
+from .names import CHOSEN, ready
 from .spellings import (
     BESIDE_COLUMNS,
     FILE_COLUMNS,
@@ -172,7 +173,7 @@ def label_table(
     beside = group_table(raw, file, tree, group)
     columns, warnings, words = beside.columns, beside.warnings, list(map(column_word, raw.header))
     part = next((i for i, word in enumerate(words) if word in PART_COLUMNS and i != file), None)
-    if part is not None and (words[part] in ("part", "split") or named_parts(_column_values(raw, part))):
+    if part is not None and (words[part] in ("part", "split") or parts_in(raw, part)):
         columns["part"] = part
     if label:
         if label not in raw.header:
@@ -260,6 +261,17 @@ def _cells(raw: RawTable, place: int) -> list[str]:
     return [cells[place].strip() for _, cells in raw.rows if len(cells) > place]
 
 
+def parts_in(raw: RawTable, place: int) -> dict[str, str]:
+    """Return the values of a column that are parts, with the part that each says."""
+    values = _column_values(raw, place)
+    return named_parts(values) | {value: CHOSEN for value in values if value.lower() == CHOSEN}
+
+
+def in_table(origin: str) -> str:
+    """Return the name of an image as a table may hold it: no formula to a spreadsheet, and found again."""
+    return origin if csv_cell(origin) == origin else f"./{origin}"
+
+
 def _column_values(raw: RawTable, place: int) -> Counter[str]:
     """Return how often a column holds what; not what is blank."""
     found = Counter(_cells(raw, place))
@@ -331,7 +343,7 @@ def table_rows(table: LabelTable, finder: ImageFinder, tree: Tree, warnings: lis
     rows: dict[str, TableRow] = {}
     lines: dict[str, int] = {}
     ways: Counter[str] = Counter()
-    parts = named_parts(_column_values(raw, table.columns["part"])) if "part" in table.columns else {}
+    parts = parts_in(raw, table.columns["part"]) if "part" in table.columns else {}
     for line, cells, match in matched:
         (path,) = match.paths
         group = group_name(cells[table.columns["group"]]) if "group" in table.columns else ""
@@ -415,6 +427,6 @@ def _part(table: LabelTable, cells: Sequence[str], line: int, parts: dict[str, s
         raise DataError(
             "labels-part",
             f"{table.raw.name}, line {line}: part {part!r}",
-            fix="use train, test or val, or leave it empty",
+            fix="use train, test, val or chosen, or leave it empty",
         )
     return parts.get(part, "")
