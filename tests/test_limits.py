@@ -293,7 +293,7 @@ def test_long_names_are_compared_with_none_and_not_shown_whole():
 
 def tables():
     yield "columns", "csv", "," * 20_000 + "\na,b\n", "20,001 columns"
-    yield "lines", "csv", "f,l\n" + "a\n" * 3_000_000, "3,000,001 lines in 6,000,004 characters"
+    yield "lines", "csv", "f,l\n" + "a\n" * 3_000_000, "3,000,001 lines or objects in 6,000,004 characters"
     yield (
         "ragged",
         "csv",
@@ -301,7 +301,13 @@ def tables():
         "9,001 columns and 1,000 lines, nearly all cells empty",
     )
     yield "keys", "jsonl", "\n".join(f'{{"k{i}": 1}}' for i in range(5000)), "5,000 columns and 5,000 lines, nearly all"
-    yield "objects", "json", f"[{'{},' * 1_000_000}{{}}]", "1,000,001 lines in 3,000,004 characters"
+    yield "objects", "json", f"[{'{},' * 1_000_000}{{}}]", "1,000,001 lines or objects in 3,000,004 characters"
+    yield (
+        "coco",
+        "json",
+        f'{{"images": [{"{}," * 1_000_000}{{}}]}}',
+        "1,000,001 lines or objects in 3,000,016 characters",
+    )
 
 
 @pytest.mark.parametrize(("name", "kind", "text", "said"), [pytest.param(*row, id=row[0]) for row in tables()])
