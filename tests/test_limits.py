@@ -245,7 +245,7 @@ def test_a_group_has_a_name_of_a_length_that_can_be_shown(tmp_path, kind):
 @pytest.mark.timeout(30)
 def test_long_names_of_files_and_folders_take_no_time(tmp_path):
     """To divide a name into known words, and to find the end of it, must not take the power or square of its length."""
-    assert divided("dada" * 40) and divided("set" * 20 + "x") and divided("trainset") == ("train", "set")
+    assert divided("a" * 60) == ("a" * 60,) and divided("set" * 19 + "x") and divided("trainset") == ("train", "set")
     assert words_of("a " * 1_000_000) == ["a"] * 128 and mask_stem("_" * 60_000) is None
     assert len(load(named(tmp_path, "folders", "a" * 255)).classes) == 2
     found = load(named(tmp_path, "folders", "_" * 60_000))
