@@ -30,6 +30,7 @@ IMAGE_COLUMNS = ("image", "img", "picture", "jpg", "png")
 LABEL_COLUMNS = ("label", "labels", "class", "target", "category")
 MOST_CLASSES = 30  # different numbers in a column that may be the label though nothing says so
 ROWS_HELD = 512  # rows held encoded at a time, at most
+NARROW_ROWS = 1 << 14  # of numbers, and of texts of which each is held once
 # What a file declares of itself is believed within these limits; a few bytes can ask for any memory.
 BYTES_HELD = 1 << 26  # of these rows
 BYTES_A_ROW = 16  # of a file, on average: a PNG of one pixel has 67
@@ -212,7 +213,8 @@ class _ParquetFile:
         kind = self.schema.field(column).type
         text = types.is_string(kind) or types.is_binary(kind)
         file = ParquetFile(self.path, read_dictionary=[column]) if text else self.file
-        for batch in file.iter_batches(batch_size=self.rows_held(column), columns=[column]):
+        rows = NARROW_ROWS if text or types.is_primitive(kind) else self.rows_held(column)
+        for batch in file.iter_batches(batch_size=rows, columns=[column]):
             found = batch.column(0)
             if not isinstance(found, DictionaryArray):
                 yield found.to_pylist(), None

@@ -56,10 +56,10 @@ def raw_table(raw: bytes, name: str, suffix: str = ".csv") -> RawTable:
     return _from_objects(_json_lines(text, name), name) if suffix in (".jsonl", ".ndjson") else _from_csv(text, name)
 
 
-def _refuse_lines(lines: int, text: str, name: str) -> None:
-    """Raise DataError where there are more lines than such a text can have."""
-    if lines > max(ANY_LINES, len(text) // BYTES_A_LINE):
-        what = f"{name} has {lines:,} lines in {len(text):,} characters"
+def _refuse_lines(lines: int, text: str, name: str, *, least: int = BYTES_A_LINE) -> None:
+    """Raise DataError where there are more lines, of `least` characters on average, than such a text can have."""
+    if lines > max(ANY_LINES, len(text) // least):
+        what = f"{name} has {lines:,} lines or objects in {len(text):,} characters"
         raise DataError("labels-csv", what, fix="write one line file,label for every image")
 
 
@@ -115,8 +115,11 @@ def _from_json(text: str, name: str) -> RawTable:
         found = json.loads(text)
     except (ValueError, RecursionError):
         raise DataError("labels-json", f"{name}: not JSON", fix="write it again, or use CSV") from None
-    if isinstance(found, list | dict):
+    if isinstance(found, dict):
         _refuse_lines(len(found), text, name)
+    for objects in found.values() if isinstance(found, dict) else (found,):
+        if isinstance(objects, list):  # an object with a file and a label is twice as long as a line with them
+            _refuse_lines(len(objects), text, name, least=2 * BYTES_A_LINE)
     try:
         table = _known_form(found, name)
     except (TypeError, AttributeError, KeyError, RecursionError):  # it only looks like one of the forms
