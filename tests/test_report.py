@@ -826,3 +826,15 @@ def test_on_paper_everything_is_unfolded(browser, study, whole):
     )
     assert len(heights) > 3 and min(heights) > 1.5
     tab.close()
+
+
+def test_ids_in_a_figure_are_never_taken_for_colours(monkeypatch):
+    from types import SimpleNamespace
+
+    from sparring.reporting import svg
+
+    monkeypatch.setattr(svg, "sha1", lambda *_, **__: SimpleNamespace(hexdigest=lambda: "0f01f23456789"))
+    figure = svg.Figure()
+    figure.subplots().plot([1, 2], marker="o")  # a marker is defined once and used by its id
+    drawn = svg.inline_svg(figure, alt="two points")
+    assert 'href="#s0f01f23456' in drawn

@@ -105,7 +105,8 @@ def _svg_body(svg: str, *, salt: str) -> str:
     body = svg[svg.index(">", svg.index("<svg ")) + 1 : svg.rindex("</svg>")]
     body = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", body, flags=re.DOTALL)
     body = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", body, count=1, flags=re.DOTALL)
-    prefix = "f" + sha1((salt + body).encode("utf-8", "replace"), usedforsecurity=False).hexdigest()[:10]
+    # An "s" is in no colour: "#f0f01f..." would be taken for one of ours.
+    prefix = "s" + sha1((salt + body).encode("utf-8", "replace"), usedforsecurity=False).hexdigest()[:10]
     body = re.sub(r"<[^>]*>", lambda tag: _lean_tag(tag[0], prefix), body)
     body = re.sub(r">\s+<", "><", body)
     while "<g></g>" in body:
