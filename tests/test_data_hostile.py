@@ -5,16 +5,18 @@ import struct
 import subprocess
 import sys
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pyarrow as arrow
 import pytest
 from bad_inputs import class_folders, encoded
-from pyarrow.parquet import write_table
+from pyarrow.parquet import ParquetFile, write_table
 
 from sparring.cli import main
 from sparring.data import load
+from sparring.data.parquet_footer import column_sizes
 from sparring.data.trees import image_files
 from sparring.errors import DataError, SparringError
 
@@ -78,6 +80,7 @@ MEASURED = """
 import resource, pyarrow.parquet, PIL.Image
 from sparring.cli import main
 from sparring.data import load
+from sparring.data.parquet_footer import column_sizes
 from sparring.data.trees import image_files
 from sparring.errors import SparringError
 resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
@@ -189,3 +192,42 @@ def test_names_that_are_not_unicode_are_read_and_shown(tmp_path, capsysbinary):
     assert len(load([str(tmp_path / "photos")])) == 8
     assert main(["data", str(tmp_path / "photos"), "--sheet", str(tmp_path / "x.png")]) == 0
     capsysbinary.readouterr().out.decode("utf-8")
+
+
+def test_a_damaged_histogram_in_a_footer_is_one_sentence():
+    """pyarrow 26 ends the process where it is asked for the sizes of such a column."""
+    with pytest.raises(DataError, match=r"bad-parquet\]: cannot read .*histogram size mismatch"):
+        load(str(Path(__file__).parent / "fixtures" / "fuzz" / "histogram.parquet"))
+
+
+@pytest.mark.parametrize("rows", [0, 1, 5000])
+def test_sizes_of_columns_are_those_of_pyarrow(tmp_path, rows):
+    texts = [f"{i:05}" for i in range(rows)]
+    inner = arrow.list_(arrow.struct([("x", arrow.float64())]))
+    deep = [{"bytes": text.encode(), "more": [{"x": 1.5}, None]} for text in texts]
+    image = arrow.array(deep, arrow.struct([("bytes", arrow.binary()), ("more", inner)]))
+    label = arrow.array([i % 7 for i in range(rows)], arrow.int64())
+    columns = {"image": image, "label": label, "été": arrow.array(texts, arrow.string())}
+    for i, options in enumerate(({}, {"row_group_size": 300}, {"use_dictionary": False, "compression": "none"})):
+        path = tmp_path / f"{i}.parquet"
+        write_table(arrow.table(columns), path, **options)
+        about = ParquetFile(path).metadata
+        each = [about.row_group(i).column(j) for i in range(about.num_row_groups) for j in range(about.num_columns)]
+        assert [tuple(one) for one in column_sizes(path)] == [
+            (one.path_in_schema, one.total_compressed_size, one.total_uncompressed_size) for one in each
+        ]
+
+
+def test_footers_that_are_cut_or_changed_are_no_sizes(tmp_path):
+    whole = Path(__file__).parent.joinpath("fixtures", "fuzz", "histogram.parquet").read_bytes()
+    rng, path = np.random.default_rng(0), tmp_path / "x.parquet"
+    for _ in range(300):
+        data = bytearray(whole)
+        data[int(rng.integers(len(data) - 1200, len(data)))] = int(rng.integers(256))
+        path.write_bytes(data)
+        with suppress(ValueError):
+            assert all(isinstance(one.packed, int) for one in column_sizes(path))
+    length = 40_000
+    path.write_bytes(b"PAR1" + b"\x1c" * length + length.to_bytes(4, "little") + b"PAR1")
+    with pytest.raises(ValueError, match="nested too deeply"):
+        column_sizes(path)

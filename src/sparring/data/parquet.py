@@ -20,6 +20,7 @@ from .groups import FOLDERS, NONE, column_of, group_name, named_like_groups, sai
 from .labels import LONGEST_NAME, UNLABELLED, encode_labels
 from .listing import ListedImage, Listing
 from .names import PARTS, natural, shown_path
+from .parquet_footer import column_sizes
 from .spellings import BESIDE_COLUMNS, column_word, part_of
 from .tables import several_labels
 
@@ -108,7 +109,7 @@ class _ParquetFile:
         self.path = path
         self.name = shown_path(path.relative_to(top).as_posix() if path != top else path.name)
         with _named_error(path):
-            self.file = ParquetFile(path)
+            self.file, self.sizes = ParquetFile(path), column_sizes(path)
         self.schema, self.rows = self.file.schema_arrow, self.file.metadata.num_rows
         self.refuse_forged()
         self.image = self.pick_image()
@@ -267,21 +268,13 @@ class _ParquetFile:
             raise self.forged(f"it says that it has {self.rows:,} rows, in {size:,} bytes")
         if twice := [name for name, count in Counter(self.schema.names).items() if count > 1]:
             raise self.forged(f"it has two columns {twice[0]!r}")
-        for group in groups:
-            for column in (group.column(i) for i in range(group.num_columns)):
-                packed, unpacked = column.total_compressed_size, column.total_uncompressed_size
-                if min(packed, unpacked) < 0 or (unpacked > LARGE and unpacked > PACKED * packed):
-                    raise self.forged(f"column {column.path_in_schema} would unpack {packed:,} bytes to {unpacked:,}")
+        for path, packed, unpacked in self.sizes:
+            if min(packed, unpacked) < 0 or (unpacked > LARGE and unpacked > PACKED * packed):
+                raise self.forged(f"column {path} would unpack {packed:,} bytes to {unpacked:,}")
 
     def rows_held(self, column: str) -> int:
         """Return how many rows of a column may be read at once: each of them may be its largest value."""
-        about = self.file.metadata
-        sizes = [
-            part.total_uncompressed_size
-            for group in (about.row_group(i) for i in range(about.num_row_groups))
-            for part in (group.column(i) for i in range(group.num_columns))
-            if f"{part.path_in_schema}.".startswith(f"{column}.")
-        ]
+        sizes = [unpacked for path, _, unpacked in self.sizes if f"{path}.".startswith(f"{column}.")]
         return max(1, min(ROWS_HELD, BYTES_HELD // max(1, *sizes, 1)))
 
 
