@@ -1,5 +1,6 @@
 """What loading left out, converted and doubts: one record that every command says, reports show and JSON holds."""
 
+import html
 import json
 from pathlib import Path
 
@@ -45,14 +46,19 @@ def said(capsys, *tokens) -> tuple[str, list[str]]:
     return out, [line for line in err.splitlines() if line.startswith(("left out", "mind", "converted", "ignored"))]
 
 
+def card(model: str) -> str:
+    return html.unescape(Path(model, "README.md").read_text(encoding="utf-8"))
+
+
 def test_fit_says_it_once_and_json_has_it(photos, capsys):
     _, lines = said(capsys, "fit", photos, "-m", "majority", "--out", "a")
     assert len(lines) == 2 and lines[0] == LOSS and lines[1].startswith(MIND)
+    assert "- Of the data: left out: 30 .heic files; cat has 12 of 42 images; " in card("a")
     out, _ = said(capsys, "fit", photos, "-m", "majority", "--out", "b", "--json")
     notes = json.loads(out)["notes"]
     assert notes["left_out"][0]["count"] == 30 and notes["classes"] == [{"name": "cat", "left_out": 30, "kept": 12}]
     assert said(capsys, "fit", photos, "-m", "majority", "--out", "c", "--quiet")[1] == []
-    assert said(capsys, "fit", "digits", "-m", "majority", "--out", "d")[1] == []
+    assert said(capsys, "fit", "digits", "-m", "majority", "--out", "d")[1] == [] and "Of the data" not in card("d")
 
 
 def test_verbose_names_every_file(photos, capsys):
@@ -82,6 +88,7 @@ def test_a_study_says_it_and_its_report_and_summary_have_it(photos, capsys):
     assert notes == data_notes(load(photos))
     page = Path("study/report.html").read_text(encoding="utf-8")
     assert "cat has 12 of 42 images" in page and "beside the class folders" in page
+    assert "- Of the data: left out: 30 .heic files; cat has 12 of 42 images; " in card("study/model")
 
 
 def test_a_run_says_it_and_its_page_has_it(photos, capsys):

@@ -120,6 +120,7 @@ def fit(
             fingerprint=images.fingerprint,
             trained_on=f"{record.labels:,} labelled and {record.unlabelled:,} unlabelled images",
             measured=score,
+            notes="; ".join(data_notes(images).short),
         )
     return FittedModel(model, method, folder, score, data_notes(images))
 

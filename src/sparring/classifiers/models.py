@@ -41,7 +41,8 @@ ARRAY_KINDS = {"uint8", "int32", "int64", "float32", "float64", "bool"}
 def save_model(estimator: Classifier, folder: str | Path, **card: object) -> Path:
     """Write a fitted classifier into a new or empty folder, whole or not at all; return the folder.
 
-    `card`, for the model card: `verdict`, `data` (its name), `trained_on`, `measured` (sentences), `fingerprint`.
+    `card`, for the model card: `verdict`, `data` (its name), `trained_on`, `measured` (sentences), `notes` (what
+    loading left out, converted and doubts), `fingerprint`.
 
     Raises UsageError when the estimator is not fitted or the folder holds files, MachineError when it cannot be
     written.
@@ -210,6 +211,7 @@ def model_card(estimator: Classifier, row: Method, card: dict[str, str]) -> str:
     measured = said.get("measured", "not measured; `sparring compare` measures a method on images that it did not see")
     verdict = f"\n**{said['verdict']}**\n" if "verdict" in said else ""
     sources = "\n".join(f"- {cite}" for cite in row.cites) or "- none"
+    notes = f"\n- Of the data: {said['notes']}" if said.get("notes") else ""
     seen = f"; the method sees them at {record.size} pixels (height x width)" if record.size else ""
     return f"""---
 library_name: sparring
@@ -224,7 +226,7 @@ pipeline_tag: image-classification
 - Learned from: {source}; {record.labels:,} labels and {record.unlabelled:,} unlabelled images
 - Images: {size_text(estimator.image_shape_)}, uint8; files are fitted to that size (`preprocess.json`){seen}
 - Measured: {measured}
-- Fingerprint of the data: {said.get("fingerprint", "unknown")}
+- Fingerprint of the data: {said.get("fingerprint", "unknown")}{notes}
 - Written by sparring {SPARRING_VERSION}
 
 ## Classes

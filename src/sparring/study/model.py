@@ -106,6 +106,7 @@ def card(summary: Summary, score: ArmScore) -> dict[str, str]:
             f"{score.n} fits of {score.method} that saw fewer labels than this model ({score.budget} a class) and no "
             "test label; the model itself was not tested"
         ),
+        "notes": "; ".join(summary.data.notes.short),
         "fingerprint": summary.fingerprint,
     }
 
