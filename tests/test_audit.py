@@ -12,7 +12,7 @@ from PIL import Image, ImageFilter
 from sparring import load
 from sparring.cli import main
 from sparring.data.properties import Property, greys, image_properties
-from sparring.data.shortcuts import class_shortcuts, ranges, shortcut_words
+from sparring.data.shortcuts import Shortcut, class_shortcuts, ranges, shortcut_sentences, shortcut_words
 from sparring.errors import FileFormatError, UsageError
 from sparring.reporting.audit_page import write_audit_page
 from sparring.stats import fisher_p
@@ -175,6 +175,22 @@ def test_a_file_type_that_is_tied_to_the_test_part_is_found(tmp_path):
         "50 by guessing"
     )
     assert made.shortcuts[0].what.endswith(" and file type together")
+
+
+def test_a_property_is_said_once_with_the_class_that_it_tells_best():
+    def told(measure, group, of, right):
+        return Shortcut(measure, f"the {measure}", group, of, right, 0.6)
+
+    found = [told("size", "a", "class", 0.99), told("size", "b", "class", 0.9), told("border", "b", "class", 0.8)]
+    parts = [told("all", "test", "part", 0.98), told("size", "test", "part", 0.97), told("border", "test", "part", 0.7)]
+    said = list(shortcut_sentences([*found, *parts], 3))
+    assert said == [
+        "the size alone tells class a from the others: right in 99 of 100, 50 by guessing (and 1 more class)",
+        "the border alone tells class b from the others: right in 80 of 100, 50 by guessing",
+        "the all tells the test part from the rest: of 100 pairs of images, one of each, 98 are told apart, 50 by "
+        "guessing (size alone 97)",
+    ]
+    assert list(shortcut_sentences(found, 2))[0].endswith("50 by guessing")
 
 
 def test_ranges_hold_as_many_values_each_and_equal_ones_stay_together():

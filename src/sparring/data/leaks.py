@@ -11,7 +11,7 @@ import numpy as np
 
 from .imageset import ImageSet
 from .properties import OF_FILES, Property, greys, image_properties
-from .shortcuts import TOLD, Shortcut, class_shortcuts, part_shortcuts, shortcut_words
+from .shortcuts import TOLD, Shortcut, class_shortcuts, part_shortcuts, shortcut_sentences
 
 MOST = 2000  # images that are looked at
 TAKEN = "a classifier may learn how pictures were taken or stored, not what they show"
@@ -36,8 +36,7 @@ def _of_classes(imageset: ImageSet) -> Iterator[str]:
         sure = [one for one in each if one.surely]
         by_most = np.mean([one.right for one in each]) >= TOLD
         if sure and (measure in OF_FILES or by_most or sure[0].right >= STRIKING):
-            others = f" (and {len(sure) - 1} more classes)" if len(sure) > 1 and len(each) > 2 else ""
-            yield f"{shortcut_words(sure[0])}{others}: {TAKEN}"
+            yield from (f"{sentence}: {TAKEN}" for sentence in shortcut_sentences(sure, len(imageset.classes)))
 
 
 def _of_parts(imageset: ImageSet) -> Iterator[str]:
@@ -48,9 +47,7 @@ def _of_parts(imageset: ImageSet) -> Iterator[str]:
     index = np.concatenate([_chosen(imageset, np.flatnonzero((imageset.parts == part) == side)) for side in (0, 1)])
     here = imageset.parts[index] == part
     found = part_shortcuts(_properties(imageset, index), here, part, imageset.clusters[index])
-    for told in found[:1]:
-        alone = f" ({found[1].measure} alone {100 * found[1].right:.0f})" if len(found) > 1 else ""
-        yield f"{shortcut_words(told)}{alone}: {OTHERS}"
+    yield from (f"{sentence}: {OTHERS}" for sentence in shortcut_sentences(found, len(imageset.classes)))
 
 
 def _chosen(imageset: ImageSet, index: np.ndarray) -> np.ndarray:

@@ -6,13 +6,13 @@ larger share of its images than of the others. By guessing, half of both are rig
 decision tree on one property, or on all of them. Groups and near duplicates are never on both sides.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from ..records import record
-from ..words import listed
+from ..words import listed, plural
 from .properties import Property
 
 BINS, IN_A_BIN = 12, 25  # fewer ranges where there are not so many images for each
@@ -221,3 +221,20 @@ def shortcut_words(told: Shortcut) -> str:
         f"{told.what} alone tells class {told.group} from the others: right in {100 * told.right:.0f} of 100, 50 by "
         "guessing"
     )
+
+
+def shortcut_sentences(found: Iterable[Shortcut], classes: int) -> Iterator[str]:
+    """Yield a sentence for each property, about the one of these `classes` that it tells best, and one for each part.
+
+    found: the best told first, and of a part all properties together, as the functions above return them.
+    """
+    by_what: dict[tuple[str, str], list[Shortcut]] = {}
+    for told in found:
+        by_what.setdefault((told.of, told.measure if told.of == "class" else told.group), []).append(told)
+    for (of, _), each in by_what.items():
+        more = ""
+        if of == "part" and len(each) > 1:
+            more = f" ({each[1].measure} alone {100 * each[1].right:.0f})"
+        elif of == "class" and len(each) > 1 and classes > 2:
+            more = f" (and {plural(len(each) - 1, 'more class', 'more classes')})"
+        yield shortcut_words(each[0]) + more

@@ -11,7 +11,7 @@ from ... import files
 from ...data import ImageSet, load
 from ...data.checks import contradictions
 from ...data.properties import Greys, Property, greys, image_properties
-from ...data.shortcuts import Shortcut, class_shortcuts, part_shortcuts, shortcut_words
+from ...data.shortcuts import Shortcut, class_shortcuts, part_shortcuts, shortcut_sentences
 from ...devices import choose_device
 from ...features.pretrained import BUILT_IN
 from ...images import SizeLike, encode_png
@@ -261,7 +261,6 @@ def summary_lines(found: Audit) -> Iterator[str]:
     for kind, words in KINDS.items():
         if count := len(found.of(kind)):
             yield plural(count, *words)
-    for s in found.shortcuts:
-        yield shortcut_words(s)
+    yield from shortcut_sentences(found.shortcuts, len(found.classes))
     if not found.found and not found.shortcuts:
         yield f"nothing wrong was found in {plural(found.images, 'image')}"
