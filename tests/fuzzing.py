@@ -9,6 +9,7 @@ import struct
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -101,11 +102,11 @@ def odd_tree(raw: bytes, random: Random) -> bytes:
         key = random.choice(list(node) if isinstance(node, dict) else range(len(node)))
         match random.randrange(4):
             case 0:
-                node[key] = random.choice(ODD_VALUES)
+                node[key] = deepcopy(random.choice(ODD_VALUES))  # else it may come to hold itself
             case 1:
                 del node[key]
             case 2 if isinstance(node, dict):
-                node[str(random.choice(ODD_VALUES))] = node[key]
+                node[str(random.choice(ODD_VALUES))] = deepcopy(node[key])
             case 2:
                 node *= random.choice((0, 2, 3))
             case 3:
