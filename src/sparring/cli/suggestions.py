@@ -13,8 +13,9 @@ from ..files import new_file, new_folder
 from ..records import to_json
 from ..words import plural
 from .app import app, studies
+from .reading import Reading
 from .screen import Screen
-from .typed import Count, DataSet, Device, Flag, FollowLinks, Pretrained, Seed, Verbose
+from .typed import Count, DataSet, Device, Flag, Pretrained, Seed, Verbose
 
 if TYPE_CHECKING:
     from ..study.labelling import NextImages
@@ -36,15 +37,10 @@ def next(
     csv: Path | None = None,
     sheet: Path | None = None,
     copy_to: Path | None = None,
-    size: str | None = None,
-    unlabelled: Path | None = None,
-    table: Path | None = None,
-    label: str | None = None,
-    group: str | None = None,
+    reading: Reading = Reading(),
     pretrained: Pretrained = "efficientnet-lite0",
     device: Device = "auto",
     seed: Seed = 0,
-    follow_links: FollowLinks = False,
     verbose: Verbose = False,
     json: Flag = False,
     quiet: Flag = False,
@@ -64,12 +60,6 @@ def next(
         csv: new table of labels with these images, to be filled, and with all labels that are known.
         sheet: PNG file of a contact sheet with their numbers.
         copy_to: new folder for copies of these images, to be moved into class folders.
-        size: side, or height x width such as 48x64, that images are fitted to.
-        unlabelled: a folder of further images without labels; none: no folder in DATA is one, whatever it is called.
-        table: a table of labels that lies elsewhere; none: the folders say it, whatever tables lie there.
-        label: the column of the labels, in a table or in Parquet.
-        group: what says which images belong together (patient, slide, animal, video): a column of the table, "folders"
-            for the folders below the classes, or "none" [default: such folders if any].
         seed: another number, other images for the test.
         json: print JSON.
         quiet: print nothing but results.
@@ -79,10 +69,10 @@ def next(
     from ..study.labelling.handing_out import copy_images, numbered_sheet, write_labels_table
 
     screen = Screen(as_json=json, quiet=quiet, verbose=verbose)
-    if csv and unlabelled not in (None, Path("none")):
+    if csv and reading.unlabelled not in (None, Path("none")):
         raise UsageError(
             "table-elsewhere",
-            f"a table of {data} cannot label images of {unlabelled}",
+            f"a table of {data} cannot label images of {reading.unlabelled}",
             fix="use --copy-to FOLDER, and move the copies into class folders",
         )
     if csv:
@@ -91,11 +81,10 @@ def next(
         sheet = new_file(sheet, data=data, option="--sheet")
     if copy_to:
         copy_to = new_folder(copy_to, data=data)
-    options = {"size": size, "unlabelled": unlabelled, "table": table, "label": label, "follow_links": follow_links}
     with screen.progress("choosing") as line:
         found = next_images(
-            data, count, test=test or 0, model=model, group=group, pretrained=pretrained, device=device, seed=seed,
-            progress=line.show, **options,
+            data, count, test=test or 0, model=model, pretrained=pretrained, device=device, seed=seed,
+            progress=line.show, **vars(reading),
         )  # fmt: skip
     if csv:
         write_labels_table(csv, found)
