@@ -1,0 +1,74 @@
+"""The pages: one template and one script for each tab, in English or Chinese."""
+
+import json
+from functools import lru_cache
+from importlib.resources import files as resources
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from ..reporting.html import palette
+
+HERE = resources("sparring.webapp")
+TABS = {"look": "/", "label": "/label", "run": "/run", "try": "/try"}
+STATIC = {
+    "page.css": "text/css", "page.js": "text/javascript", "look.js": "text/javascript", "label.js": "text/javascript",
+    "icon.svg": "image/svg+xml", "run.js": "text/javascript", "try.js": "text/javascript",
+}  # fmt: skip
+LANGUAGES = ("en", "zh")
+
+
+@lru_cache
+def texts(language: str) -> dict[str, str]:
+    """Return what the page says, by key."""
+    said = json.loads(HERE.joinpath("texts.json").read_text(encoding="utf-8"))
+    return {key: words[LANGUAGES.index(language)] for key, words in said.items()}
+
+
+@lru_cache
+def page_environment() -> Environment:
+    loader = FunctionLoader(lambda name: HERE.joinpath(name).read_text(encoding="utf-8"))
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+
+
+def language_of(request: Request) -> str:
+    """Return the language that ?lang names, or the cookie that keeps it, or that the browser prefers."""
+    for asked in (request.query_params.get("lang"), request.cookies.get("sparring-lang")):
+        if asked in LANGUAGES:
+            return str(asked)
+    preferred = request.headers.get("accept-language", "").lower()
+    return "zh" if preferred.startswith("zh") else "en"
+
+
+def tab(name: str) -> Route:
+    """Return the route of a tab."""
+
+    async def endpoint(request: Request) -> Response:
+        language = language_of(request)
+        said = texts(language)
+        bench = request.app.state.bench
+        content = page_environment().get_template(f"{name}.html").render(
+            t=said, tab=name, tabs=TABS, language=language, languages=LANGUAGES, bench=bench,
+            data=bench.gallery.name if bench.gallery else str(bench.source),
+        )  # fmt: skip
+        answer = HTMLResponse(content)
+        if request.query_params.get("lang") in LANGUAGES:
+            answer.set_cookie("sparring-lang", language, samesite="strict", path="/")
+        return answer
+
+    return Route(TABS[name], endpoint)
+
+
+async def static(request: Request) -> Response:
+    name = request.path_params["name"]
+    if name == "palette.css":
+        return Response(palette(), media_type="text/css")
+    if name not in STATIC:
+        raise HTTPException(404)
+    return Response(HERE.joinpath(name).read_text(encoding="utf-8"), media_type=STATIC[name])
+
+
+ROUTES_OF_PAGES = [*(tab(name) for name in TABS), Route("/static/{name}", static)]
