@@ -16,6 +16,7 @@ from ..errors import UsageError
 from ..images import encode_png, load_image
 from .answers import Answer, Answers
 from .gallery import Gallery
+from .trying import ADDED
 
 TABLE_COLUMNS_HERE = ("file", "label", "part", "time", "suggested", "asked")
 CLASS_FOLDERS, LABEL_STUDIO, FIFTYONE = "folders", "label-studio.json", "fiftyone.json"
@@ -50,25 +51,25 @@ def part_of(answer: Answer, labelled_before: bool) -> str:
     return "" if labelled_before else "test" if answer.why == "random" else CHOSEN
 
 
-def write_labels(folder: Path, gallery: Gallery, answers: Answers) -> Path:
-    """Write labels.csv: `sparring compare DATA --table` takes it. Return its path. Raises MachineError."""
+def write_labels(path: Path, gallery: Gallery, answers: Answers) -> Path:
+    """Write a table that `sparring compare DATA --table` takes, and return its path. Raises MachineError."""
     rows = []
     for one in labelled_images(gallery, answers):
         said = one.answer or Answer("label")
         rows.append((in_table(one.origin), one.label or "", one.part, said.at, said.suggested or "", said.why))
-    files.write_csv(folder / TABLE, TABLE_COLUMNS_HERE, rows)
-    return folder / TABLE
+    files.write_csv(path, TABLE_COLUMNS_HERE, rows)
+    return path
 
 
 def export(form: Form, folder: Path, gallery: Gallery, answers: Answers) -> Path:
     """Write the labels in one form into a folder and return the file or folder. Raises UsageError, MachineError."""
     if form == "table":
-        return write_labels(folder, gallery, answers)
+        return write_labels(folder / TABLE, gallery, answers)
     known = [one for one in labelled_images(gallery, answers) if one.label is not None]
     if not known:
         raise UsageError("no-labels", "no image has a label yet", fix="answer a few questions first")
     if form == "folders":
-        return _class_folders(folder / CLASS_FOLDERS, gallery, known)
+        return _class_folders(folder, gallery, known, answers)
     if form == "label-studio":
         files.write_json(folder / LABEL_STUDIO, [_task(one) for one in known])
         return folder / LABEL_STUDIO
@@ -76,10 +77,16 @@ def export(form: Form, folder: Path, gallery: Gallery, answers: Answers) -> Path
     return folder / FIFTYONE
 
 
-def _class_folders(top: Path, gallery: Gallery, known: list[LabelledImage]) -> Path:
+def _class_folders(folder: Path, gallery: Gallery, known: list[LabelledImage], answers: Answers) -> Path:
     """Copy files, or write PNGs of what is no file, to CLASS/, below train/ and test/ where there is a test part."""
     parts = {one.part for one in known if one.part in ("test", "val")}
-    with files.atomic_folder(top) as temporary:
+    with files.atomic_folder(folder / CLASS_FOLDERS) as temporary:
+        for image, said in answers.known().items():
+            if said.why == "try" and said.label and image.startswith("./"):
+                place = files.inside(folder, image.removeprefix("./"))
+                target = temporary / ("train" if parts else "") / files.folder_name(said.label)
+                target.mkdir(parents=True, exist_ok=True)
+                (target / f"{ADDED}-{place.name}").write_bytes(files.read_bytes(place))
         for one in known:
             part = (one.part if one.part in parts else "train") if parts else ""
             target = temporary / part / files.folder_name(one.label or "")
@@ -91,7 +98,7 @@ def _class_folders(top: Path, gallery: Gallery, known: list[LabelledImage]) -> P
             else:
                 pixels = load_image(given) if isinstance(given, bytes) else given
                 (target / f"{stem}.png").write_bytes(encode_png(pixels))
-    return top
+    return folder / CLASS_FOLDERS
 
 
 def _task(one: LabelledImage) -> files.JsonObject:

@@ -39,6 +39,9 @@ class Suggestions:
         return np.full(0, -1) if self.proba is None else self.proba.argmax(1)
 
 
+NONE_YET = Suggestions(())
+
+
 @dataclass(frozen=True, eq=False)
 class Known:
     """What the background knows, whole at any moment. members: int64 [M], the images that are looked at, by number.
@@ -50,7 +53,7 @@ class Known:
     place: np.ndarray
     suggester: "Suggester"
     classes: tuple[str, ...] = ()
-    suggestions: Suggestions = Suggestions(())
+    suggestions: Suggestions = NONE_YET
     checked: "CheckedLabels | None" = None
     checked_classes: tuple[str, ...] = ()
     unusual: np.ndarray | None = None

@@ -220,7 +220,7 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
-image.addEventListener("load", () => smoothed(image));
+image.addEventListener("load", () => { smoothed(image); image.classList.toggle("little", Math.max(image.naturalWidth, image.naturalHeight) <= 96); });
 byId("none").addEventListener("click", () => answer("none"));
 byId("skip").addEventListener("click", () => answer("skip"));
 byId("undo").addEventListener("click", undo);

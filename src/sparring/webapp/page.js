@@ -34,7 +34,7 @@ export function element(tag, attributes = {}, ...children) {
     else if (value === true) made.setAttribute(name, "");
     else if (value !== false && value != null) made.setAttribute(name, value);
   }
-  made.append(...children.filter((child) => child != null));
+  made.append(...children.filter((child) => child != null && child !== false && child !== ""));
   return made;
 }
 
@@ -49,9 +49,9 @@ export function tell(words) {
 
 export const pictureOf = (i, size = "small") => `/picture/${size}/${i}`;
 
-// Small images keep their pixels, larger ones are shown smooth.
+// Drawings of a few pixels keep them, larger images are shown smooth.
 export function smoothed(image) {
-  image.classList.toggle("smooth", Math.max(image.naturalWidth, image.naturalHeight) > 96);
+  image.classList.toggle("smooth", Math.max(image.naturalWidth, image.naturalHeight) > 16);
 }
 
 export function framed(i, size = "small") {

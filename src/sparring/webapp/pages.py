@@ -1,16 +1,19 @@
 """The pages: one template and one script for each tab, in English or Chinese."""
 
 import json
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib.resources import files as resources
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from ..reporting.html import palette
+from .workbench import Workbench
 
 HERE = resources("sparring.webapp")
 TABS = {"look": "/", "label": "/label", "run": "/run", "try": "/try"}
@@ -43,18 +46,30 @@ def language_of(request: Request) -> str:
     return "zh" if preferred.startswith("zh") else "en"
 
 
+def choices_of(name: str) -> Mapping[str, tuple[str, ...]]:
+    """Return what the template of a tab offers to choose from."""
+    if name != "run":
+        return {}
+    from ..classifiers.methods import METHODS
+    from ..games.recipes import RECIPES
+
+    return {"methods": tuple(METHODS), "recipes": tuple(RECIPES)}
+
+
+def rendered(name: str, bench: Workbench, language: str) -> str:
+    """Return the HTML of a tab."""
+    return page_environment().get_template(f"{name}.html").render(
+        t=texts(language), tab=name, tabs=TABS, language=language, languages=LANGUAGES, bench=bench,
+        data=bench.gallery.name if bench.gallery else str(bench.source), **choices_of(name),
+    )  # fmt: skip
+
+
 def tab(name: str) -> Route:
     """Return the route of a tab."""
 
     async def endpoint(request: Request) -> Response:
         language = language_of(request)
-        said = texts(language)
-        bench = request.app.state.bench
-        content = page_environment().get_template(f"{name}.html").render(
-            t=said, tab=name, tabs=TABS, language=language, languages=LANGUAGES, bench=bench,
-            data=bench.gallery.name if bench.gallery else str(bench.source),
-        )  # fmt: skip
-        answer = HTMLResponse(content)
+        answer = HTMLResponse(await run_in_threadpool(rendered, name, request.app.state.bench, language))
         if request.query_params.get("lang") in LANGUAGES:
             answer.set_cookie("sparring-lang", language, samesite="strict", path="/")
         return answer

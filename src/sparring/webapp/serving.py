@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..data import ImageSet
-from ..errors import MachineError, UsageError
+from ..errors import MachineError, MissingData, UsageError
 from ..files import folder_name
 from ..images import SizeLike, quiet_decoders
 from .workbench import Workbench
@@ -67,6 +67,14 @@ class Served:
         return f'<p><a href="{escape(self.link)}" target="_blank" rel="noopener">Open the page</a></p>'
 
 
+def _model(model: str | Path | None, study: str | Path | None) -> Path | None:
+    """Return the folder of the model that is asked. Raises MissingData where it is not there."""
+    place = Path(model) if model is not None else None if study is None else Path(study) / "model"
+    if place is not None and not place.is_dir():
+        raise MissingData("no-model", f"there is no model folder {place}", fix="name one that compare or fit wrote")
+    return place
+
+
 def application(bench: Workbench, port: int, token: str) -> "Starlette":
     """Return what answers requests, behind its guard."""
     from starlette.applications import Starlette
@@ -76,9 +84,11 @@ def application(bench: Workbench, port: int, token: str) -> "Starlette":
     from .endpoints import ROUTES, refused
     from .guard import Guard
     from .pages import ROUTES_OF_PAGES
+    from .run_endpoints import ROUTES_OF_RUNS
+    from .try_endpoints import ROUTES_OF_TRYING
 
     made = Starlette(
-        routes=[*ROUTES, *ROUTES_OF_PAGES],
+        routes=[*ROUTES, *ROUTES_OF_RUNS, *ROUTES_OF_TRYING, *ROUTES_OF_PAGES],
         middleware=[Middleware(Guard, port=port, token=token)],
         exception_handlers={SparringError: refused},
         max_body_size=LARGEST_BODY,
@@ -140,7 +150,10 @@ def serve(
     }  # fmt: skip
     name = data.name if isinstance(data, ImageSet) else Path(str(data)).stem
     folder = Path(out) if out is not None else Path(f"{folder_name(name)}-labels")
-    bench = Workbench(data, folder, reading, pretrained=pretrained, device=device, seed=seed)
+    given = {name: Path(place) for name, place in (("study", study), ("run", run)) if place is not None}
+    bench = Workbench(
+        data, folder, reading, pretrained=pretrained, device=device, seed=seed, given=given, model=_model(model, study)
+    )
     try:
         return Served(bench, port)
     except BaseException:

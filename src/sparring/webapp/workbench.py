@@ -10,12 +10,15 @@ import numpy as np
 
 from .. import files
 from ..data import ImageSet
+from ..data.tables import TABLE
 from ..errors import UsageError
 from .answers import JOURNAL, Answer, Answers, Why
 from .background import Background, Step, labels_now
 from .exports import write_labels
 from .gallery import Gallery, Reading, gallery_of, open_gallery, remembered_gallery
-from .known import Known, Question, top_of
+from .jobs import Jobs
+from .known import NONE_YET, Known, Question, top_of
+from .trying import Tryout
 
 RANDOM_EVERY = 10  # each so many questions one is drawn at random
 UNUSUAL = 1.5  # times the usual distance to others from which on an image counts as unlike them
@@ -98,6 +101,8 @@ class Workbench:
     def __init__(
         self, source: object, folder: Path, reading: Reading, *, pretrained: str, device: str,
         seed: int,
+        given: dict[str, Path],
+        model: Path | None,
     ):  # fmt: skip
         self.source, self.reading, self.seed = source, reading, seed
         self.folder = files.new_folder(folder, ours=(JOURNAL,), data=source)
@@ -121,17 +126,21 @@ class Workbench:
             seed=seed,
             shown_at_once=self.gallery is not None,
         )
+        self.jobs = Jobs(self.folder, source, reading, self._snapshot, given)
+        self.tryout = Tryout(self.folder, model)
         self.saving = threading.Lock()
         self.unsaved: threading.Timer | None = None
 
     def start(self) -> None:
         """Begin the work beside the page."""
         self.background.thread.start()
+        self.jobs.thread.start()
 
     def close(self) -> None:
         """End the work, write labels.csv, and let go of the folder."""
         self.background.ended.set()
         self.background.asked.set()
+        self.jobs.close()
         if self.unsaved is not None:
             self.unsaved.cancel()
             self.save()
@@ -319,7 +328,7 @@ class Workbench:
             tiles = self.tiles([i for i in self.suspects() if i not in held][:count])
             return [Asked(t.i, t.name, "suspect", t.label, suggested=(t.suspect,) if t.suspect else ()) for t in tiles]
         known = self.known()
-        if known is None:
+        if known is None or known.suggestions is NONE_YET:
             return []
         labels, _, closed = labels_now(self.images, self.answers)
         open_ = (labels < 0) & ~closed
@@ -380,12 +389,19 @@ class Workbench:
                 self.unsaved.start()
         return written
 
+    def _snapshot(self, place: Path) -> bool:
+        """Write the labels of now to a file. Return whether anybody answered anything."""
+        if not self.answers.known():
+            return False
+        write_labels(place, self.images, self.answers)
+        return True
+
     def save(self) -> None:
         """Write labels.csv."""
         with self.saving:
             self.unsaved = None
             if self.gallery is not None:
-                write_labels(self.folder, self.gallery, self.answers)
+                write_labels(self.folder / TABLE, self.gallery, self.answers)
 
 
 def names_in(values: np.ndarray) -> tuple[str, ...]:
