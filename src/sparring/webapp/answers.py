@@ -23,7 +23,7 @@ JOURNAL = "answers.jsonl"
 JOURNAL_FORMAT = 1
 MOST_AT_ONCE = 1000  # images of one answer
 
-Kind = Literal["begun", "label", "none", "skip", "not", "class", "undo"]
+Kind = Literal["label", "none", "skip", "not", "class", "undo"]
 Why = Literal["", "chosen", "random", "suspect", "page", "look", "try"]
 
 

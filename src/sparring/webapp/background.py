@@ -58,6 +58,7 @@ class Background:
         self.known: Known | None = None
         self.revision = 0  # grows with whatever the page would show anew
         self.asked, self.ended = threading.Event(), threading.Event()
+        self.seen_answers = -1
         self.labels_checked, self.page_asked = 0, time.monotonic() + FIRST_LOOK
         self.thread = threading.Thread(target=self.run, name="sparring-background", daemon=True)
 
@@ -88,6 +89,7 @@ class Background:
             if self._step("suggesting", lambda tell: self._suggest(gallery)) is None:
                 return
             self._step("checking", lambda tell: self._check(gallery))
+            self.seen_answers = before
             self.asked.wait()
             quiet = time.monotonic() + QUIET
             while len(self.answers.lines) - before < EAGER and time.monotonic() < quiet and not self.ended.is_set():

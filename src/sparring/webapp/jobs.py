@@ -94,6 +94,7 @@ class Jobs:
         what was run elsewhere."""
         self.folder, self.source, self.reading, self.snapshot, self.given = folder, source, reading, snapshot, given
         self.lock, self.ended, self.process = threading.RLock(), threading.Event(), None
+        self.program = [sys.executable, "-m", "sparring"]
         self.jobs = self._read()
         self.thread = threading.Thread(target=self._run, name="sparring-jobs", daemon=True)
 
@@ -234,7 +235,7 @@ class Jobs:
         begun = time.monotonic()
         with (self.folder / RUNS / f"{job.number}.log").open("ab") as log:
             made = subprocess.Popen(
-                [sys.executable, "-m", "sparring", *words], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                [*self.program, *words], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True,
             )  # fmt: skip
         with self.lock:

@@ -81,7 +81,7 @@ function show() {
     byId("waiting").textContent = empty();
   }
   for (const button of byId("classes").children) {
-    const suggested = current && button.dataset.name === current.suggested[0];
+    const suggested = current && mode !== "page" && button.dataset.name === current.suggested[0];
     button.classList.toggle("suggested", Boolean(suggested));
     button.setAttribute("aria-describedby", suggested ? "why" : "");
   }
@@ -165,12 +165,18 @@ async function commit() {
 
 function listClasses() {
   byId("first").hidden = classes.length > 0;
-  byId("classes").replaceChildren(...classes.map((name, place) => element("button", {type: "button", "data-name": name, onclick: () => answer("label", name)},
+  byId("classes").replaceChildren(...classes.map((name, place) => element("button", {type: "button", "data-name": name, onclick: () => choose(name)},
     keyOf(place) && element("kbd", {}, keyOf(place).toUpperCase()), element("span", {}, name), element("span", {class: "count"}, count(counts[place])))));
   const select = byId("page-class"), kept = select.value;
   select.replaceChildren(...classes.map((name) => element("option", {value: name}, name)));
   select.value = classes.includes(kept) ? kept : classes[0] ?? "";
   show();
+}
+
+function choose(name) {
+  if (mode !== "page") return answer("label", name);
+  byId("page-class").value = name;
+  turn();
 }
 
 function change(to) {
@@ -180,7 +186,8 @@ function change(to) {
   byId("asking").hidden = mode === "page";
   byId("paging").hidden = mode !== "page";
   for (const id of ["none", "skip"]) byId(id).disabled = mode === "page";
-  if (mode === "page") turn(); else { show(); more(); }
+  show();
+  if (mode === "page") turn(); else more();
 }
 
 async function addClass(event) {
@@ -242,8 +249,8 @@ const look = follow(async (found) => {
   counts = found.counts;
   if (other) listClasses(); else if (!current) show();
   if (found.right !== null) {
-    byId("accuracy").textContent = t("accuracy-of", {right: percent(found.right), low: percent(found.low), high: percent(found.high), n: count(found.tested)});
-    byId("accuracy-note").textContent = t("accuracy-note");
+    byId("accuracy").textContent = percent(found.right);
+    byId("accuracy-note").textContent = t("accuracy-note", {low: percent(found.low), high: percent(found.high), n: count(found.tested)});
   }
   if (mode === "page") { if (!page.length) await turn(); } else more();
 });

@@ -18,7 +18,7 @@ from .workbench import Workbench
 HERE = resources("sparring.webapp")
 TABS = {"look": "/", "label": "/label", "run": "/run", "try": "/try"}
 STATIC = {
-    "page.css": "text/css", "page.js": "text/javascript", "look.js": "text/javascript", "label.js": "text/javascript",
+    "page.css": "text/css", "icon.svg": "image/svg+xml", "page.js": "text/javascript", "look.js": "text/javascript", "label.js": "text/javascript",
     "icon.svg": "image/svg+xml", "run.js": "text/javascript", "try.js": "text/javascript",
 }  # fmt: skip
 LANGUAGES = ("en", "zh")

@@ -10,6 +10,7 @@ function take(files) {
     const item = element("li", {},
       element("img", {class: "picture", src: URL.createObjectURL(file), alt: file.name}),
       element("div", {}, element("p", {class: "name"}, file.name), element("p", {class: "note"}, "…")));
+    item.firstChild.addEventListener("error", (event) => event.target.classList.add("gone"));
     list.prepend(item);
     turn = turn.then(() => look(file, item.lastChild));
   }

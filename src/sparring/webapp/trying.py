@@ -93,4 +93,4 @@ class Tryout:
 def fitted_to(pixels: np.ndarray, known: Known) -> np.ndarray:
     """Return a photograph uint8 [H,W,C] with the size and channels of the images that are looked at."""
     height, width, channels = known.suggester.images.shape
-    return colour_channels(fit_pixels(pixels, (height, width)), channels)
+    return np.array(colour_channels(fit_pixels(pixels, (height, width)), channels))  # writeable, as torch wants it
