@@ -30,7 +30,7 @@ from sparring.webapp.answers import JOURNAL, Answer, Answers
 from sparring.webapp.gallery import LISTING, encoded_picture, remembered_gallery
 from sparring.webapp.pages import LANGUAGES, TABS, texts
 from sparring.webapp.serving import application, serve
-from sparring.webapp.suggesting import HELD_SHARE, Suggester, held_out, looked_at
+from sparring.webapp.suggesting import HELD_SHARE, Suggester, hold_out, looked_at
 from sparring.webapp.workbench import RANDOM_EVERY, Wanted, Workbench
 
 HERE = "http://127.0.0.1:7"
@@ -532,16 +532,16 @@ def test_a_random_share_is_held_out_and_never_asked_otherwise(desk, drawings, tm
 
 def test_held_out_images_never_part_from_their_twins_and_groups(drawings):
     images = replace(drawings, labels=np.full(90, -1), groups=np.array([f"g{i // 5}" for i in range(90)]))
-    held = held_out(images, 0)
+    held = hold_out(images, 0)
     assert 0 < held.sum() < 60
     for group in np.unique(images.groups):
         assert held[images.groups == group].all() or not held[images.groups == group].any()
-    assert not held_out(replace(images, labels=drawings.labels), 0)[:10].any()  # two groups with labels
-    assert (held_out(images, 0) == held).all() and (held_out(images, 1) != held).any()
+    assert not hold_out(replace(images, labels=drawings.labels), 0)[:10].any()  # two groups with labels
+    assert (hold_out(images, 0) == held).all() and (hold_out(images, 1) != held).any()
 
 
 def test_labels_of_held_out_images_teach_nothing(drawings):
-    held = held_out(drawings, 0)
+    held = hold_out(drawings, 0)
     maker = Suggester(drawings, held, "none", "cpu")
     skipped = np.zeros(90, bool)
     plain = maker.suggest(drawings.labels, 3, skipped)
@@ -744,7 +744,7 @@ time.sleep(60)
 def queue(desk, photos, tmp_path):
     """A function that opens the queue of a workbench, whose commands are run by FAKE."""
 
-    def opened() -> jobs.Jobs:
+    def opened() -> jobs.RunQueue:
         bench = desk(str(photos), tmp_path / "labels", reading={"size": 16, "follow_links": True, "table": None})
         settle(bench)
         bench.jobs.program = [sys.executable, "-c", FAKE]
@@ -760,7 +760,7 @@ def until(does, seconds: float = 20) -> None:
         time.sleep(0.02)
 
 
-def states(queue: jobs.Jobs) -> dict[str, str]:
+def states(queue: jobs.RunQueue) -> dict[str, str]:
     return {job.number: job.state for job in queue.shown()}
 
 
@@ -788,7 +788,7 @@ def test_the_queue_goes_on_after_a_restart(queue, desk, photos, tmp_path):
     until(lambda: states(first) == {"1": "running"} and "at work" in first.shown()[0].log)
     first.close()
     assert json.loads((tmp_path / "labels/queue.json").read_text())["jobs"][0]["state"] == "waiting"
-    again = jobs.Jobs(tmp_path / "labels", str(photos), {}, lambda place: False, {})
+    again = jobs.RunQueue(tmp_path / "labels", str(photos), {}, lambda place: False, {})
     again.program = [sys.executable, "-c", FAKE]
     again.thread.start()
     until(lambda: states(again) == {"1": "finished"})
@@ -816,7 +816,8 @@ def test_a_run_is_the_command_that_a_person_would_type(queue, desk, photos, tmp_
     "wanted",
     [
         {"kind": "compare", "methods": ["svm; rm -rf /"]}, {"kind": "compare", "methods": ["--out=/"]}, {"kind": "fit"},
-        {"kind": "train", "recipe": "my.py:recipe"}, {"kind": "compare", "minutes": -1}, {"kind": "train", "images": 1e30},
+        {"kind": "train", "recipe": "my.py:recipe"}, {"kind": "compare", "minutes": -1},
+        {"kind": "train", "images": 1e30},
         {"kind": "compare", "repeats": 0}, {"kind": "compare", "out": "/x"},
     ],
 )  # fmt: skip

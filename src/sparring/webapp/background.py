@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 
@@ -13,7 +13,9 @@ from ..errors import SparringError
 from ..records import OnProgress, Progress
 from .answers import Answers
 from .gallery import Gallery
-from .known import Known
+
+if TYPE_CHECKING:  # torch is loaded by the thread, not before the page is there
+    from .suggesting import Known
 
 EAGER = 5  # new answers after which suggestions are made again at once
 PAUSE, FIRST_LOOK, LONGEST_WAIT = 0.7, 1.5, 10.0  # seconds: after a picture, for the first one to be asked, at most
@@ -25,7 +27,7 @@ STEPS = ("listing", "reading", "suggesting", "checking")
 
 
 @dataclass(frozen=True)
-class Step:
+class WorkStep:
     """How far one of STEPS has come; `total` is 0 while it is not known. `problem`: why it failed."""
 
     name: str
@@ -54,7 +56,7 @@ class Background:
         self.shown_at_once = shown_at_once
         self.find, self.taken, self.answers = find, taken, answers
         self.pretrained, self.device, self.seed = pretrained, device, seed
-        self.steps = {name: Step(name) for name in STEPS}
+        self.steps = {name: WorkStep(name) for name in STEPS}
         self.known: Known | None = None
         self.revision = 0  # grows with whatever the page would show anew
         self.asked, self.ended = threading.Event(), threading.Event()
@@ -101,37 +103,37 @@ class Background:
         def tell(progress: Progress) -> None:
             self._at(replace(self.steps[name], done=progress.done, total=progress.total))
 
-        self._at(Step(name, "working"))
+        self._at(WorkStep(name, "working"))
         try:
             found = work(tell)
         except SparringError as error:
-            self._at(Step(name, "failed", problem=str(error)))
+            self._at(WorkStep(name, "failed", problem=str(error)))
             return None
         except Exception as error:  # a bug of ours: the page goes on without this step, and says so
-            self._at(Step(name, "failed", problem=f"error[internal]: {type(error).__name__}: {error}"))
+            self._at(WorkStep(name, "failed", problem=f"error[internal]: {type(error).__name__}: {error}"))
             return None
         self._at(replace(self.steps[name], state="done"))
         return found
 
-    def _at(self, step: Step) -> None:
+    def _at(self, step: WorkStep) -> None:
         self.steps = self.steps | {step.name: step}
         self.revision += step.state != "working"
 
-    def _read(self, gallery: Gallery, tell: OnProgress) -> Known:
-        from .suggesting import Suggester, held_out, looked_at  # loads torch
+    def _read(self, gallery: Gallery, tell: OnProgress) -> "Known":
+        from .suggesting import Known, Suggester, hold_out, looked_at  # loads torch
 
         members = looked_at(gallery.labels, self.seed)
         images = gallery.some(members, tell)
         members = np.array([gallery.place[origin] for origin in images.origins], np.int64)
         place = np.full(len(gallery), -1)
         place[members] = np.arange(len(members))
-        held = held_out(images, self.seed)
+        held = hold_out(images, self.seed)
         self.known = Known(
             members, place, Suggester(images, held, self.pretrained, choose_device(self.device), self.seed)
         )
         return self.known
 
-    def _suggest(self, gallery: Gallery) -> Known:
+    def _suggest(self, gallery: Gallery) -> "Known":
         assert self.known is not None
         labels, classes, skipped = labels_now(gallery, self.answers)
         here = self.known.members
@@ -139,7 +141,7 @@ class Background:
         self.known = replace(self.known, suggestions=found, classes=classes)
         return self.known
 
-    def _check(self, gallery: Gallery) -> Known:
+    def _check(self, gallery: Gallery) -> "Known":
         """Check labels again where there are enough more of them; the first time also what features need."""
         assert self.known is not None
         labels, classes, _ = labels_now(gallery, self.answers)

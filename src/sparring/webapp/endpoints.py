@@ -141,7 +141,7 @@ async def picture(request: Request) -> Response:
     return Response(made.content, headers=headers, media_type=made.kind)
 
 
-def tiles(bench: Workbench, wanted: TilesWanted) -> object:
+def some_tiles(bench: Workbench, wanted: TilesWanted) -> object:
     return bench.tiles(list(wanted.images)[:MOST_TILES])
 
 
@@ -170,7 +170,7 @@ def export_labels(bench: Workbench, wanted: ExportWanted) -> object:
     return {"place": str(export(wanted.form, bench.folder, bench.images, bench.answers))}
 
 
-async def labels_file(request: Request) -> Response:
+async def labels_csv(request: Request) -> Response:
     """Answer with labels.csv, to be kept."""
     bench: Workbench = request.app.state.bench
     place = await run_in_threadpool(export, "table", bench.folder, bench.images, bench.answers)
@@ -181,12 +181,12 @@ async def labels_file(request: Request) -> Response:
 ROUTES = [
     Route("/api/standing", standing),
     Route("/api/find", find),
-    Route("/api/tiles", posted(TilesWanted, tiles), methods=["POST"]),
+    Route("/api/tiles", posted(TilesWanted, some_tiles), methods=["POST"]),
     Route("/api/image", posted(ImageWanted, one_image), methods=["POST"]),
     Route("/api/questions", posted(QuestionsWanted, questions), methods=["POST"]),
     Route("/api/page", posted(PageWanted, class_page), methods=["POST"]),
     Route("/api/answer", posted(GivenAnswer, answer), methods=["POST"]),
     Route("/api/export", posted(ExportWanted, export_labels), methods=["POST"]),
-    Route("/labels.csv", labels_file),
+    Route("/labels.csv", labels_csv),
     Route("/picture/{size}/{i:int}", picture),
 ]

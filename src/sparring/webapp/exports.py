@@ -41,12 +41,12 @@ def labelled_images(gallery: Gallery, answers: Answers) -> Iterator[LabelledImag
     for i, origin in enumerate(gallery.origins):
         answer, part = known.get(origin), str(gallery.parts[i])
         if answer is not None:
-            yield LabelledImage(i, origin, answer.label, part or part_of(answer, gallery.labels[i] >= 0), answer)
+            yield LabelledImage(i, origin, answer.label, part or part_of_answer(answer, gallery.labels[i] >= 0), answer)
         elif gallery.labels[i] >= 0:
             yield LabelledImage(i, origin, classes[gallery.labels[i]], part, None)
 
 
-def part_of(answer: Answer, labelled_before: bool) -> str:
+def part_of_answer(answer: Answer, labelled_before: bool) -> str:
     """Return the part of an image that was asked: a corrected label says nothing of how the image was chosen."""
     return "" if labelled_before else "test" if answer.why == "random" else CHOSEN
 

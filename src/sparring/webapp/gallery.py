@@ -42,7 +42,7 @@ Reading = Mapping[str, Any]  # the options of `sparring.load` that say how a sou
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class EncodedPicture:
     """An encoded picture, and what it is: image/png or image/jpeg."""
 
     content: bytes
@@ -101,7 +101,7 @@ class Gallery:
             raise BadImage(str(error.strerror).lower()) from None
         return f"{status.st_mtime_ns:x}-{status.st_size:x}"
 
-    def picture(self, i: int, longest: int) -> Picture:
+    def picture(self, i: int, longest: int) -> EncodedPicture:
         """Return the picture, shrunk to this longer side. Raises BadImage."""
         given = self._read(i)
         with self.decoding:  # one at a time: memory is for one, however large
@@ -186,7 +186,7 @@ def remembered_gallery(folder: Path, top: Path, reads: str) -> Gallery | None:
             return None
         if len(labels) and not -1 <= labels.min() <= labels.max() < len(kept.classes):
             return None
-        part_of = part_names[parts]
+        part_of_each = part_names[parts]
     except (FileFormatError, MachineError, OSError, ValueError, IndexError):
         return None
     real = top.resolve()
@@ -197,10 +197,10 @@ def remembered_gallery(folder: Path, top: Path, reads: str) -> Gallery | None:
             raise BadImage("not there any more")
         return path
 
-    return Gallery(kept.name, kept.origins, labels, kept.classes, part_of, None, read)
+    return Gallery(kept.name, kept.origins, labels, kept.classes, part_of_each, None, read)
 
 
-def encoded_picture(given: Source | np.ndarray, longest: int) -> Picture:
+def encoded_picture(given: Source | np.ndarray, longest: int) -> EncodedPicture:
     """Return an image as PNG where it is small, else as JPEG; never the bytes of a file. Raises BadImage."""
     if isinstance(given, np.ndarray):
         image = as_pillow(given)
@@ -215,6 +215,6 @@ def encoded_picture(given: Source | np.ndarray, longest: int) -> Picture:
     buffer = BytesIO()
     if max(image.size) <= PIXEL_ART:
         image.save(buffer, "PNG")
-        return Picture(buffer.getvalue(), "image/png")
+        return EncodedPicture(buffer.getvalue(), "image/png")
     image.save(buffer, "JPEG", quality=88)
-    return Picture(buffer.getvalue(), "image/jpeg")
+    return EncodedPicture(buffer.getvalue(), "image/jpeg")

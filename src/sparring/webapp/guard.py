@@ -31,7 +31,9 @@ HEADERS = {
 # A page that goes on at once: a cookie that is SameSite=Strict is not sent with a redirect that another site began,
 # such as a notebook, but with a step that this page itself takes.
 ENTRY = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>sparring</title>
-<link rel="icon" href="/static/icon.svg"><meta http-equiv="refresh" content="0;url=/"></head><body><p><a href="/">sparring</a></p></body></html>"""
+<link rel="icon" href="/static/icon.svg">
+<meta http-equiv="refresh" content="0;url=/"></head>
+<body><p><a href="/">sparring</a></p></body></html>"""
 
 
 class Guard:

@@ -79,7 +79,7 @@ class JobShown:
     log: tuple[str, ...]
 
 
-class Jobs:
+class RunQueue:
     """The queue of one data set, and the thread that starts what is next."""
 
     def __init__(

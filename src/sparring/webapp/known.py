@@ -1,16 +1,11 @@
-"""What is known of the images beside their labels: values that the background makes and the page reads."""
+"""Suggestions, as the background makes them and the page reads them; nothing here loads torch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..stats import Interval
-
-if TYPE_CHECKING:  # torch is loaded by the background, not before the page is there
-    from ..study.audit.label_errors import CheckedLabels
-    from .suggesting import Suggester
 
 
 @dataclass(frozen=True)
@@ -40,23 +35,6 @@ class Suggestions:
 
 
 NONE_YET = Suggestions(())
-
-
-@dataclass(frozen=True, eq=False)
-class Known:
-    """What the background knows, whole at any moment. members: int64 [M], the images that are looked at, by number.
-
-    place: int64 [N], where an image is among them, -1 for none. classes: those of `suggestions`.
-    """
-
-    members: np.ndarray
-    place: np.ndarray
-    suggester: "Suggester"
-    classes: tuple[str, ...] = ()
-    suggestions: Suggestions = NONE_YET
-    checked: "CheckedLabels | None" = None
-    checked_classes: tuple[str, ...] = ()
-    unusual: np.ndarray | None = None
 
 
 def top_of(proba: np.ndarray, count: int = 3) -> tuple[tuple[int, float], ...]:

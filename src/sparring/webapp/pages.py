@@ -17,10 +17,8 @@ from .workbench import Workbench
 
 HERE = resources("sparring.webapp")
 TABS = {"look": "/", "label": "/label", "run": "/run", "try": "/try"}
-STATIC = {
-    "page.css": "text/css", "icon.svg": "image/svg+xml", "page.js": "text/javascript", "look.js": "text/javascript", "label.js": "text/javascript",
-    "icon.svg": "image/svg+xml", "run.js": "text/javascript", "try.js": "text/javascript",
-}  # fmt: skip
+STATIC = ("page.css", "icon.svg", "page.js", "look.js", "label.js", "run.js", "try.js")
+MEDIA_TYPES = {"css": "text/css", "svg": "image/svg+xml", "js": "text/javascript"}
 LANGUAGES = ("en", "zh")
 
 
@@ -83,7 +81,7 @@ async def static(request: Request) -> Response:
         return Response(palette(), media_type="text/css")
     if name not in STATIC:
         raise HTTPException(404)
-    return Response(HERE.joinpath(name).read_text(encoding="utf-8"), media_type=STATIC[name])
+    return Response(HERE.joinpath(name).read_text(encoding="utf-8"), media_type=MEDIA_TYPES[name.rpartition(".")[2]])
 
 
 ROUTES_OF_PAGES = [*(tab(name) for name in TABS), Route("/static/{name}", static)]

@@ -19,7 +19,7 @@ from ..study.audit.label_errors import CheckedLabels, check_labels
 from ..study.audit.pictures import unusual
 from ..study.labelling.choosing import Reach, choose_images
 from ..study.labelling.suggestions import LOOKED_AT, doubt_of, usual_features
-from .known import Question, Suggestions, top_of
+from .known import NONE_YET, Question, Suggestions, top_of
 
 HELD_SHARE = 0.2  # of the unlabelled images, from which the random questions come
 ORDERED = 40  # images that are chosen at a time
@@ -41,7 +41,7 @@ def looked_at(labels: np.ndarray, seed: int) -> np.ndarray:
     return np.sort(np.concatenate([kept, others[: LOOKED_AT - len(kept)]]))
 
 
-def held_out(images: ImageSet, seed: int) -> np.ndarray:
+def hold_out(images: ImageSet, seed: int) -> np.ndarray:
     """Return bool [M]: a random share of the unlabelled images, never apart from near duplicates and their group."""
     clusters = images.clusters
     free = ~np.isin(clusters, clusters[images.labelled]) & ~np.isin(images.parts, ("test", "val"))
@@ -166,3 +166,20 @@ def nearest_places(x: np.ndarray, point: np.ndarray) -> np.ndarray:
     count = min(len(x), ALIKE_SHOWN + 1)
     near = np.argpartition(distance, count - 1)[:count]
     return near[np.argsort(distance[near], kind="stable")]
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What the background knows, whole at any moment. members: int64 [M], the images that are looked at, by number.
+
+    place: int64 [N], where an image is among them, -1 for none. classes: those of `suggestions`.
+    """
+
+    members: np.ndarray
+    place: np.ndarray
+    suggester: Suggester
+    classes: tuple[str, ...] = ()
+    suggestions: Suggestions = NONE_YET
+    checked: CheckedLabels | None = None
+    checked_classes: tuple[str, ...] = ()
+    unusual: np.ndarray | None = None

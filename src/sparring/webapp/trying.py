@@ -12,10 +12,11 @@ from .. import files
 from ..errors import UsageError
 from ..images import colour_channels, encode_png, fit_pixels
 from .decoding import decoded_apart
-from .known import Known, top_of
+from .known import top_of
 
 if TYPE_CHECKING:  # loaded when the first photograph is tried
     from ..classifiers import Classifier
+    from .suggesting import Known
 
 ADDED = "added"  # the folder of photographs that were kept
 REMEMBERED = 50  # photographs that can still be put right
@@ -23,7 +24,7 @@ SHOWN = 5  # classes
 
 
 @dataclass(frozen=True)
-class Tried:
+class TriedPhotograph:
     """What is said of a photograph.
 
     said: the most probable classes with their probabilities, () where nothing is known. like: the images nearest to
@@ -45,7 +46,7 @@ class Tryout:
         self.count = 0
         self.model: Classifier | None = None
 
-    def look(self, content: bytes, known: Known | None) -> Tried:
+    def look(self, content: bytes, known: "Known | None") -> TriedPhotograph:
         """Return what is said of an encoded photograph. Raises BadImage, FileFormatError."""
         pixels = decoded_apart(content)
         with self.lock:
@@ -60,10 +61,10 @@ class Tryout:
                 if known is None or fitted is None
                 else tuple(known.members[known.suggester.like_new(fitted)].tolist())
             )
-            return Tried(number, self._said(pixels, fitted, known), like)
+            return TriedPhotograph(number, self._said(pixels, fitted, known), like)
 
     def _said(
-        self, pixels: np.ndarray, fitted: np.ndarray | None, known: Known | None
+        self, pixels: np.ndarray, fitted: np.ndarray | None, known: "Known | None"
     ) -> tuple[tuple[str, float], ...]:
         """Return the most probable classes: of the model that was named, else of the labels."""
         if self.place is not None:
@@ -90,7 +91,7 @@ class Tryout:
             return f"./{ADDED}/{name}"  # no image of a data set is called so
 
 
-def fitted_to(pixels: np.ndarray, known: Known) -> np.ndarray:
+def fitted_to(pixels: np.ndarray, known: "Known") -> np.ndarray:
     """Return a photograph uint8 [H,W,C] with the size and channels of the images that are looked at."""
     height, width, channels = known.suggester.images.shape
     return np.array(colour_channels(fit_pixels(pixels, (height, width)), channels))  # writeable, as torch wants it

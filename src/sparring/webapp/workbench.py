@@ -4,7 +4,7 @@ import threading
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -13,12 +13,15 @@ from ..data import ImageSet
 from ..data.tables import TABLE
 from ..errors import UsageError
 from .answers import JOURNAL, Answer, Answers, Why
-from .background import Background, Step, labels_now
+from .background import Background, WorkStep, labels_now
 from .exports import write_labels
 from .gallery import Gallery, Reading, gallery_of, open_gallery, remembered_gallery
-from .jobs import Jobs
-from .known import NONE_YET, Known, Question, top_of
+from .jobs import RunQueue
+from .known import NONE_YET, Question, top_of
 from .trying import Tryout
+
+if TYPE_CHECKING:
+    from .suggesting import Known
 
 RANDOM_EVERY = 10  # each so many questions one is drawn at random
 UNUSUAL = 1.5  # times the usual distance to others from which on an image counts as unlike them
@@ -88,7 +91,7 @@ class Standing:
     parts: tuple[str, ...]
     groups: tuple[str, ...]
     suspects: int
-    steps: tuple[Step, ...]
+    steps: tuple[WorkStep, ...]
     tested: int = 0
     right: float | None = None
     low: float | None = None
@@ -126,7 +129,7 @@ class Workbench:
             seed=seed,
             shown_at_once=self.gallery is not None,
         )
-        self.jobs = Jobs(self.folder, source, reading, self._snapshot, given)
+        self.jobs = RunQueue(self.folder, source, reading, self._snapshot, given)
         self.tryout = Tryout(self.folder, model)
         self.saving = threading.Lock()
         self.unsaved: threading.Timer | None = None
@@ -177,7 +180,7 @@ class Workbench:
             raise UsageError("listing", problem or "the images are still being listed", fix="wait a moment")
         return self.gallery
 
-    def known(self) -> Known | None:
+    def known(self) -> "Known | None":
         """What the background knows, None as long as it is about other images than those that are shown."""
         known = self.background.known
         return known if known is not None and self.gallery and len(known.place) == len(self.gallery) else None
@@ -288,7 +291,7 @@ class Workbench:
         return [self._tile(self.number(i), gallery, known, classes, suspects) for i in numbers]
 
     def _tile(
-        self, i: int, gallery: Gallery, known: Known | None, classes: tuple[str, ...], suspects: dict[int, str]
+        self, i: int, gallery: Gallery, known: "Known | None", classes: tuple[str, ...], suspects: dict[int, str]
     ) -> Tile:
         origin, answer = gallery.origins[i], self.answers.latest(gallery.origins[i])
         label = classes[gallery.labels[i]] if gallery.labels[i] >= 0 else None
@@ -345,13 +348,13 @@ class Workbench:
                 found.append(self._asked(known, useful.pop(0), "chosen"))
         return found
 
-    def _drawn(self, known: Known, open_: np.ndarray) -> list[Question]:
+    def _drawn(self, known: "Known", open_: np.ndarray) -> list[Question]:
         """Return the held-out images that are still to be asked, in their random order."""
         places = np.flatnonzero(known.suggester.held & open_[known.members])
         order = np.random.default_rng([self.seed, 2]).permutation(len(known.members))
         return [Question(i, 0) for i in places[np.argsort(order[places])].tolist()]
 
-    def _asked(self, known: Known, question: Question, why: Why) -> Asked:
+    def _asked(self, known: "Known", question: Question, why: Why) -> Asked:
         i, proba = int(known.members[question.place]), known.suggestions.proba
         top = () if proba is None else top_of(proba[question.place])
         return Asked(
