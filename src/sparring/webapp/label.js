@@ -131,7 +131,7 @@ async function turn() {
   }
   byId("page-tiles").replaceChildren(...page.map((what) => {
     const name = what.name.split("/").pop();
-    const button = element("button", {type: "button", class: "tile", "aria-pressed": "false", "data-i": what.i, "aria-label": `${what.name}, ${percent(what.confidence)}`},
+    const button = element("button", {type: "button", class: "tile", "aria-pressed": "false", "data-i": what.i, title: what.name},
       framed(what.i), element("span", {class: "says"}, element("b", {}, percent(what.confidence)), element("span", {}, name)));
     button.addEventListener("click", () => { button.setAttribute("aria-pressed", String(button.getAttribute("aria-pressed") !== "true")); tally(); });
     return element("li", {}, button);
