@@ -95,6 +95,7 @@ function empty() {
 
 function why(question) {
   const [first, second] = question.suggested, [p, q] = question.proba;
+  if (question.why === "first") return t("why-first");
   if (question.why === "random") return t("why-random");
   if (question.why === "suspect") return first ? t("why-suspect", {label: first}) : "";
   if (p !== undefined && p - q < 0.5) return t("why-between", {first, second, p: percent(p), q: percent(q)});

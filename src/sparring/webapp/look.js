@@ -209,7 +209,12 @@ for (const what of ["scroll", "resize"]) window.addEventListener(what, () => {
   requestAnimationFrame(() => { drawing = false; draw(); });
 }, {passive: true});
 
-find();
+filters.reset();
+total = Number(wall.dataset.total);
+if (total) {
+  byId("found").textContent = t("found", {n: count(total)});
+  draw();
+} else find();
 follow(async (found, first) => {
   standing = found;
   classes = found.classes;
