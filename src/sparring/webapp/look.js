@@ -3,7 +3,7 @@
 import {ask, byId, count, element, follow, framed, keyOf, percent, pictureOf, placeOf, smoothed, t, tell, typing} from "./page.js";
 
 const wall = byId("grid"), filters = byId("filters"), dialog = byId("one");
-const GAP = 10, SAYS = 34, LEAST = 116;
+const GAP = 10, SAYS = 34, LEAST = 116, LEAST_ON_A_PHONE = 96;
 const known = new Map(); // what is known of images, by number
 const cells = new Map(); // what is on the page, by place
 let order = null, total = 0, classes = [], standing = null, shown = -1, asking = false;
@@ -11,7 +11,8 @@ let order = null, total = 0, classes = [], standing = null, shown = -1, asking =
 const numberAt = (place) => order ? order[place] : place;
 
 function layout() {
-  const width = wall.clientWidth, columns = Math.max(2, Math.floor((width + GAP) / (LEAST + GAP)));
+  const width = wall.clientWidth, least = width < 500 ? LEAST_ON_A_PHONE : LEAST;
+  const columns = Math.max(2, Math.floor((width + GAP) / (least + GAP)));
   const side = Math.floor((width + GAP) / columns) - GAP;
   return {columns, side, pitch: side + SAYS + GAP};
 }
