@@ -94,6 +94,14 @@ def test_a_film_of_too_many_pixels_is_refused(tmp_path, monkeypatch):
         list(frames_of(tmp_path / "a.mp4"))
 
 
+def test_an_animation_of_too_many_pixels_is_refused(tmp_path, monkeypatch):
+    stack(tmp_path / "a.gif")
+    monkeypatch.setattr(frames, "MOST_PIXELS", 6 * 12 * 16)
+    assert len(list(frames_of(tmp_path / "a.gif", 2))) == 2  # the second is the sixth
+    with pytest.raises(BadImage, match="7 frames of 16 x 12 pixels are more than"):
+        list(frames_of(tmp_path / "a.gif"))
+
+
 def test_films_need_a_package_that_is_named(tmp_path, monkeypatch):
     (tmp_path / "a.mp4").write_bytes(b"\0\0\0\x18ftypisom" + bytes(200))
     monkeypatch.setattr("sparring.images.kinds._there", lambda package: False)

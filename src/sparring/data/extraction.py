@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..errors import DataError, SparringError, UsageError
 from ..files import atomic_folder, new_folder, write_csv
-from ..images import BadImage, Source, save_png
+from ..images import BadImage, Source, encode_png
 from ..images.frames import frames_of, has_several
 from ..images.kinds import suffix
 from ..records import OnProgress, Progress, no_progress
@@ -115,7 +115,7 @@ def _write_pictures(source: Source, folder: Path, origin: str, name: str, most: 
     for number, pixels in frames_of(source, most):
         path = f"{name}/{number:0{DIGITS}d}.png"
         (folder / name).mkdir(parents=True, exist_ok=True)
-        save_png(folder / path, pixels)
+        (folder / path).write_bytes(encode_png(pixels))
         written.append(path)
     return written
 

@@ -20,6 +20,7 @@ from .kinds import FILM, PIXEL_LIMIT, START, UnreadableKind
 from .limits import refuse_costly
 from .reasons import first_bytes, too_large
 
+MOST_PIXELS = 4_000_000_000  # that are decoded of one file: 2,000 pages of 2 million
 MOST_BETWEEN = 3000  # frames of a film that are decoded, at most, to come to the next one that is wanted
 
 
@@ -56,7 +57,12 @@ def spread(count: int, most: int | None) -> list[int]:
 
 def pages_of(source: Source, most: int | None) -> Iterator[tuple[int, np.ndarray]]:
     with quiet_decoders(), opened_image(source) as image:
-        for place in spread(getattr(image, "n_frames", 1), most):
+        places = spread(getattr(image, "n_frames", 1), most)
+        passed = len(places) if image.format == "TIFF" else places[-1] + 1  # an animation is decoded from its start
+        if passed * image.width * image.height > MOST_PIXELS:
+            size = f"{image.width} x {image.height}"
+            raise UnreadableKind(f"{passed:,} frames of {size} pixels are more than {MOST_PIXELS:,} pixels together")
+        for place in places:
             image.seek(place)
             if image.width * image.height > PIXEL_LIMIT:
                 raise BadImage(too_large(f"{image.width} x {image.height}"))
