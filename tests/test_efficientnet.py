@@ -81,6 +81,14 @@ def test_relu6_within_the_convolution_gives_the_same_values(monkeypatch, dtype):
     torch.testing.assert_close(quick, with_gradients, rtol=1e-2 if dtype == torch.bfloat16 else 1e-4, atol=1e-2)
 
 
+@pytest.mark.parametrize("size", [(64, 64), (96, 160)])
+def test_turned_by_180_degrees_it_computes_the_same(size):
+    body, x = pretrained.frozen_body(), torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0))
+    maps = body.maps(x)
+    for found, turned in zip(maps, efficientnet.turn(body).maps(x.flip(2, 3)), strict=True):
+        torch.testing.assert_close(turned.flip(2, 3), found, rtol=1e-4, atol=1e-4)
+
+
 def test_maps_of_four_depths():
     body = Body().eval()
     shapes = [tuple(found.shape[1:]) for found in body.maps(torch.zeros(1, 3, 64, 64))]

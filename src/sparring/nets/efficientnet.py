@@ -162,7 +162,7 @@ class Convolution(nn.Module):
     """A convolution with frozen batch norm and ReLU6; TensorFlow's "same" padding.
 
     `scale` [channels], a constant, multiplies what the kernels give: the scale of batch norm over its deviation. None
-    where the kernels hold it already.
+    where the kernels hold it already. `turned`: kernels and images are turned by 180 degrees (`turn`).
     """
 
     def __init__(self, before: int, width: int, kernel: int, *, stride: int = 1, groups: int = 1, linear: bool = False):
@@ -171,12 +171,12 @@ class Convolution(nn.Module):
         self.bias = nn.Parameter(torch.zeros(width))
         self.register_buffer("scale", torch.ones(width))
         self.scale: Tensor | None
-        self.stride, self.groups, self.linear = stride, groups, linear
+        self.stride, self.groups, self.linear, self.turned = stride, groups, linear, False
         nn.init.kaiming_normal_(self.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
         kernel = self.weight.shape[2]
-        if self.stride == 1:
+        if self.stride == 1 or self.turned:
             around = kernel // 2
         else:  # what is missing on both sides together; the odd pixel is added below and on the right
             high, wide = (max(0, (-(-side // 2) - 1) * 2 + kernel - side) for side in x.shape[2:])
@@ -206,6 +206,21 @@ class Convolution(nn.Module):
         """
         learns = torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad)
         return learns and self.groups > 1 and x.device.type == "cpu"
+
+
+def turn(body: Body) -> Body:
+    """Turn all kernels by 180 degrees, for images that are turned, too, with even sides wherever a stride halves them.
+
+    TensorFlow pads more below and on the right. Turned, that is more above and on the left, where torch, which pads all
+    sides alike, has windows: the last padding is then in none. So no map is copied to be padded, which took a fifth of
+    the time.
+    """
+    for layer in body.modules():
+        if isinstance(layer, Convolution):
+            with torch.no_grad():
+                layer.weight.copy_(layer.weight.flip(2, 3))
+            layer.turned = True
+    return body
 
 
 def fuses(x: Tensor) -> bool:
