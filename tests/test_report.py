@@ -426,7 +426,7 @@ def test_readable_aloud_and_by_keyboard(whole):
 
 
 def _palettes() -> list[dict[str, str]]:
-    css = (Path(figures.__file__).parent / "style.css").read_text()
+    css = (Path(figures.__file__).parent / "palette.css").read_text()
     light, dark = (css.split("@media screen")[0], css.split("@media screen")[1].split("}")[0])
     palettes = [dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", part)) for part in (light, dark)]
     assert palettes[0].keys() == palettes[1].keys()

@@ -8,8 +8,8 @@
     print(sparring.judge(photos, run))                    # scores of what it draws
 
 One function for each command, with the same options: load, describe, audit, next_images, compare, fit, classify, train,
-sample, translate, judge, report. The classifiers are scikit-learn estimators. RECIPES, METHODS, METRICS and FORMATS say
-what there is.
+sample, translate, judge, report; `app` serves a page for all of them. The classifiers are scikit-learn estimators.
+RECIPES, METHODS, METRICS and FORMATS say what there is.
 
 Names load their chapter when they are first used; importing sparring itself imports nothing heavy.
 """
@@ -31,6 +31,7 @@ PUBLIC = {
     "translate": "runs.translating",
     "judge": "judging",
     "report": "reporting.verbs",
+    "app": "webapp",
     # tables
     "RECIPES": "games.recipes",
     "METHODS": "classifiers",
@@ -104,6 +105,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers
     from .runs.translating import translate
     from .study import Summary
     from .study.labelling import NextImages, next_images
+    from .webapp import app
 
 
 def __getattr__(name: str):
