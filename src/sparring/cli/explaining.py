@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ..errors import UsageError, printable
-from ..words import percent
+from ..words import plural
 from .app import app, stem, studies
 from .screen import Screen
 from .typed import Count, Device, Flag, FollowLinks, Names, Seed
@@ -64,8 +64,7 @@ def explain(
         screen.line(
             f"  cannot be read: {said.problem}" if said.problem else "\n".join(f"  {s}" for s in said.sentences)
         )
-    readable = [said for said in found.said.images if not said.problem]
-    empty = sum(not all(map_.explains for map_ in said.maps) for said in readable if said.maps)
-    if not unchecked and empty:
-        screen.note(f"Of {percent(empty / len(readable), 0)} of the images a map explains nothing.", style="yellow")
+    checked = [found for said in found.said.images for found in said.maps if found.explains is not None]
+    if empty := sum(not one.explains for one in checked):
+        screen.note(f"{empty:,} of {plural(len(checked), 'heat map')} explain nothing.", style="yellow")
     screen.line(f"\nPictures: {out / PAGE}")

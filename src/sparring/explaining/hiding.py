@@ -15,7 +15,7 @@ def without(image: np.ndarray, hidden: np.ndarray) -> np.ndarray:
     Hidden pixels become a smooth continuation of the others, so that no edge and no colour of theirs is left (pull and
     push: Gortler et al. 1996, doi:10.1145/237170.237200, section 3.3). Where all are hidden they are the mean colour.
     """
-    x = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).float()
+    x = torch.tensor(image).permute(2, 0, 1).float()
     step, out = max(1, FLOATS_AT_ONCE // image.size), np.empty((len(hidden), *image.shape), np.uint8)
     for start in range(0, len(hidden), step):
         part = torch.from_numpy(hidden[start : start + step])

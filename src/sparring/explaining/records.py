@@ -13,10 +13,10 @@ FORMAT = 1
 class MapVerdict:
     """One heat map, and whether it explains anything; None where it was not checked.
 
-    `says`: that in words. `hot`: the words for where its hottest places are. `deletion`, `insertion`: areas under the
-    curves of the class's probability, as the hottest pixels are hidden and as they are shown. `beaten`: of `of` maps
-    that show nothing, how many do worse. `alike`: the mean rank correlation with the maps of models that have forgotten
-    what they learned.
+    `says`: that in words. `hot`: where its hottest places are, such as "in the upper left". `deletion`,
+    `insertion`: areas under the curves of the class's probability, as the hottest pixels are hidden and as they are
+    shown. `beaten`: of `of` maps that show nothing, how many do worse. `alike`: the least rank correlation with the
+    maps of models that have forgotten what they learned.
     """
 
     by: str

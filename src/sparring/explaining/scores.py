@@ -63,7 +63,7 @@ def network_score(model: NetworkClassifier, k: int, x: Tensor) -> Tensor:
 def network_input(model: NetworkClassifier, images: np.ndarray) -> Tensor:
     """Return float32 [N,C,h,w] in [-1,1]: uint8 images [N,H,W,C] as large as the network is given them."""
     device = next(model._built_network().parameters()).device
-    return to_unit(torch.from_numpy(np.ascontiguousarray(seen_by(model.discriminator_.net, images))).to(device))
+    return to_unit(torch.tensor(seen_by(model.discriminator_.net, images)).to(device))
 
 
 class Map(NamedTuple):

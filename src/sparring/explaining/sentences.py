@@ -20,16 +20,19 @@ def named(text: str) -> str:
 
 
 def place_words(heat: np.ndarray) -> str:
-    """Return where the hottest tenth of a map [H,W] lies, such as "upper left"; "nowhere" where all is the same."""
+    """Return where the hottest tenth of a map [H,W] lies, such as "in the upper left"; "nowhere" if all is the same."""
     if heat.max() <= heat.min():
         return "nowhere"
     rows, columns = np.nonzero(hottest(heat, (HOT,))[0])
-    if not len(rows):
-        return "nowhere"
-    down, right = ((float(np.mean(at)) + 0.5) / side for at, side in zip((rows, columns), heat.shape, strict=True))
-    vertical = "upper" if down < 1 / 3 else "lower" if down > 2 / 3 else ""
-    horizontal = "left" if right < 1 / 3 else "right" if right > 2 / 3 else ""
-    return " ".join(word for word in (vertical, horizontal) if word) or "middle"
+    down, right = (
+        (at.mean() + 0.5) / side if len(at) else 0.5 for at, side in zip((rows, columns), heat.shape, strict=True)
+    )
+    vertical, horizontal = int(3 * down), int(3 * right)  # thirds: 0, 1 or 2
+    if vertical == 1:
+        return ("on the left", "in the middle", "on the right")[horizontal]
+    if horizontal == 1:
+        return "at the top" if vertical == 0 else "at the bottom"
+    return f"in the {'upper' if vertical == 0 else 'lower'} {'left' if horizontal == 0 else 'right'}"
 
 
 def answer_sentence(label: str, confidence: float, about: str, share: float) -> str:
@@ -42,7 +45,7 @@ def map_sentence(curves: Curves, beaten: int, of: int, alike: float) -> str:
     """Return whether a heat map explains anything, and what hiding its hottest places does if so."""
     if beaten < of:
         return f"This map is no better than chance: {of - beaten} of {of} maps that show nothing do as well."
-    shuffled = f"with all weights shuffled the model gives {'nearly the same' if alike >= MOST_ALIKE else 'another'}"
+    shuffled = f"with its weights shuffled the model gives {'nearly the same' if alike >= MOST_ALIKE else 'another'}"
     if alike >= MOST_ALIKE:
         return f"This map does not show what was learned: {shuffled} (rank correlation {number(alike, 2)})."
     before, after = (percent(curves.deletion[place]) for place in (0, SHARES.index(HOT)))

@@ -61,12 +61,12 @@ class ExplanationsView:
     @property
     def empty(self) -> int:
         """Return how many heat maps explain nothing."""
-        return sum(found.explains is False for said in self.found.images for found in said.maps)
+        return sum(found.explains is False for one in self.images for found in one.said.maps)
 
     @property
     def checked(self) -> int:
         """Return how many heat maps were checked."""
-        return sum(found.explains is not None for said in self.found.images for found in said.maps)
+        return sum(found.explains is not None for one in self.images for found in one.said.maps)
 
     @cached_property
     def used(self) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
