@@ -29,13 +29,16 @@ def explain(
 ):
     """Why a model says what it says of these images: a page with heat maps, and whether these explain anything.
 
+    Of a training run: where its discriminator looks.
+
     Args:
-        model: a model folder, such as STUDY/model.
-        images: image files, and folders of them.
+        model: a model folder, such as STUDY/model, or a run of `sparring train`.
+        images: image files, and folders of them; none for a run.
         by: heat maps: occlusion, of networks also grad-cam and integrated-gradients [default: occlusion].
         about: the class that is explained [default: the one that the model says].
-        data: the data that the model learned from, whose labelled images are then named, and looked among.
-        nearest: so many labelled images.
+        data: the data that the model learned from, whose labelled images are then named, and looked among; for a run
+            the real images beside those that are drawn.
+        nearest: so many labelled images; for a run so many images of each kind.
         unchecked: leave out whether the maps explain anything, which takes most of the time.
         out: new folder for the page, pictures and explanations.json [default: MODEL-explained].
         seed: of the maps that show nothing, with which each map is compared.
@@ -48,7 +51,7 @@ def explain(
     from ..reporting.verbs import explain as explanations_of
 
     screen = Screen(as_json=json, quiet=quiet)
-    if not images:
+    if not images and not (model / "recipe.json").is_file():
         raise UsageError("missing", "there are no images to explain", fix="name image files or folders after the model")
     out = out or Path(f"{stem(model.resolve())}-explained")
     with screen.progress("explaining") as line:

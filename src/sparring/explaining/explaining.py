@@ -5,32 +5,33 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..classifiers import Classifier, load_model
 from ..classifiers.fitting import NamedImage, named_images, read_pictures
 from ..classifiers.models import method_of
-from ..errors import DataError, pick
+from ..errors import DataError, UsageError, pick
 from ..features.cache import passing_cache
 from ..records import OnProgress, Progress, no_progress
+from ..runs.folder import RECIPE
 from . import sentences
-from .checks import CHANCE_MAPS, MOST_ALIKE, alike, area, curves, moved_copies
 from .labelled import LabelledImages
 from .methods import ExplanationMethod, chosen_maps
 from .parts import parts_of_answer
-from .records import FORMAT, Explained, ExplainedList, MapVerdict, PartShare
-from .results import Explanation, Explanations, HeatMap, warmth
+from .records import FORMAT, Explained, ExplainedList, PartShare
+from .results import Explanation, Explanations, HeatMap
 from .saving import explanations_folder, save_explanations
 from .scores import forgetful, probability
+from .verdicts import FORGETFUL, checked, heat_map
 
-FORGETFUL = 5  # models with shuffled weights; of an easy task one of these may be right by luck, hardly all of them
 AT_ONCE = 64  # images that are read together
 
 
 def explain_images(
     model: Classifier | str | Path,
-    images: object,
+    images: object = (),
     *,
     by: Sequence[str] = (),
     about: str | None = None,
@@ -46,6 +47,9 @@ def explain_images(
 ) -> Explanations:
     """Return why a model says what it says of each image, with heat maps, parts, labelled images, and checks of these.
 
+    Of a training run: where its discriminator looks, in images that are drawn and in real ones of `data`; it takes no
+    images, and `most` is how many of each.
+
     model, images, pretrained, device, follow_links: as `classify` takes them. by: names of heat maps from EXPLANATIONS;
     the usual one is occlusion. about: the class that is explained, by default the one that the model says. data: the
     data set that it learned from, whose labelled images are then named and looked among; without it only `spreading`,
@@ -55,6 +59,9 @@ def explain_images(
 
     Raises UsageError for a map that does not fit the model or an unknown class, and what `classify` and `load` raise.
     """
+    if not isinstance(model, Classifier) and (Path(model) / RECIPE).is_file():
+        options = {"by": by, "data": data, "count": most, "checks": checks, "out": out, "seed": seed}
+        return _explained_run(model, images, about, progress=progress, **options)
     folder = None if out is None else explanations_folder(out, data)
     classifier = model if isinstance(model, Classifier) else load_model(model, pretrained=pretrained, device=device)
     named = named_images(images if isinstance(images, list | tuple) else [images], follow_links)
@@ -80,6 +87,16 @@ def explain_images(
     )
     made = Explanations(listed, tuple(found))
     return made if folder is None else save_explanations(made, folder)
+
+
+def _explained_run(run: str | Path, images: object, about: str | None, **options: Any) -> Explanations:
+    """Return `explain_run`. Raises UsageError for what only a classifier takes."""
+    from .discriminators import explain_run
+
+    if about is not None or not (isinstance(images, list | tuple) and not images):
+        what = f"{run} is a training run: its discriminator is shown images that it drew, and those of data"
+        raise UsageError("run-images", what, fix="leave out images and the class, and name real images as data")
+    return explain_run(run, **options)
 
 
 class Explainer:
@@ -124,8 +141,8 @@ class Explainer:
             parts=tuple(PartShare(part.name, part.adds) for part in parts),
             labelled=near.images,
         )
-        words = [sentences.answer_sentence(said.label, said.confidence, said.about, said.share)]
-        words += [f"{m.title}: hottest {m.hot}. {m.says}".strip() for m in said.maps]
+        words = [sentences.answer_sentence(self.names[best], float(proba[best]), self.names[k], float(proba[k]))]
+        words += map(sentences.place_sentence, said.maps)
         words += [sentences.parts_sentence(said.parts)] * bool(parts) + [near.says] * bool(near.says)
         if not self.rows:
             words.append("This model says the same of every image: there is nothing to see.")
@@ -133,23 +150,8 @@ class Explainer:
 
     def heat_map(self, row: ExplanationMethod, k: int, picture: np.ndarray) -> HeatMap:
         """Return one heat map of class number k, checked if that was asked for."""
-        values = row.heat(self.model, k, picture)
-        verdict = MapVerdict(by=row.name, title=row.title, hot=sentences.place_words(warmth(values)))
+        found = heat_map(row, row.heat(self.model, k, picture))
         if not self.checks:
-            return HeatMap(values, verdict)
+            return found
         forgot = [row.heat(model, k, picture) for model in self.forgetful]
-        others = moved_copies(warmth(values), CHANCE_MAPS, self.seed)
-        mine, *rest = curves(partial(probability, self.model, k), picture, [warmth(values), *others])
-        beaten = sum(other.merit < mine.merit for other in rest)
-        similar = min(alike(values, other) for other in forgot)
-        verdict = replace(
-            verdict,
-            says=sentences.map_sentence(mine, beaten, len(rest), similar),
-            explains=beaten == len(rest) and similar < MOST_ALIKE,
-            deletion=area(mine.deletion),
-            insertion=area(mine.insertion),
-            beaten=beaten,
-            of=len(rest),
-            alike=similar,
-        )
-        return HeatMap(values, verdict)
+        return checked(found, forgot, partial(probability, self.model, k), picture, self.seed)

@@ -95,15 +95,20 @@ EXPLANATIONS = Table("explanation", {row.name: row for row in _ROWS}, columns=("
 MAPS = tuple(row.name for row in _ROWS if row.shows == "map")
 
 
-def chosen_maps(model: "Classifier", names: tuple[str, ...]) -> list[ExplanationMethod]:
-    """Return the heat maps by these names, or occlusion, the usual one. Raises UsageError for one that does not fit."""
+def maps_named(names: tuple[str, ...]) -> list[ExplanationMethod]:
+    """Return the heat maps by these names, or occlusion, the usual one. Raises UsageError for what is no heat map."""
     rows = [EXPLANATIONS[name] for name in names or (MAPS[0],)]
-    for row in rows:
-        if row.shows != "map":
-            what = f"{row.name} is no heat map: it is shown wherever it fits"
-            raise UsageError("not-a-map", what, fix=f"name heat maps: {', '.join(MAPS)}")
-        if not row.fits_model(model) and names:
-            method = type(model).__name__.removesuffix("Classifier").lower()
-            what = f"{row.name} cannot explain {method}: it fits {row.fits}"
-            raise UsageError("no-such-map", what, fix="use occlusion, which fits any method that looks at the image")
+    if other := next((row.name for row in rows if row.shows != "map"), None):
+        what = f"{other} is no heat map: it is shown wherever it fits"
+        raise UsageError("not-a-map", what, fix=f"name heat maps: {', '.join(MAPS)}")
+    return rows
+
+
+def chosen_maps(model: "Classifier", names: tuple[str, ...]) -> list[ExplanationMethod]:
+    """Return the heat maps by these names; without names the usual one, if it fits. Raises UsageError for others."""
+    rows = maps_named(names)
+    if names and (other := next((row for row in rows if not row.fits_model(model)), None)):
+        method = type(model).__name__.removesuffix("Classifier").lower()
+        what = f"{other.name} cannot explain {method}: it fits {other.fits}"
+        raise UsageError("no-such-map", what, fix="use occlusion, which fits any method that looks at the image")
     return [row for row in rows if row.fits_model(model)]

@@ -56,15 +56,16 @@ class LabelledImage:
 class Explained:
     """Why a model says what it says of one image. `problem`: why the image cannot be read; then there is nothing else.
 
-    `about`: the class that is explained, mostly the most probable one, `label`; `share` its probability. `sentences`:
-    all of it in words.
+    `about`: the class that is explained, mostly the most probable one, `label`; `share` its probability. Of a
+    discriminator `label` is "real" or "drawn", which the image is, and no probability is known. `sentences`: all of it
+    in words.
     """
 
     image: str
     label: str = ""
-    confidence: float = 0.0
+    confidence: float | None = None
     about: str = ""
-    share: float = 0.0
+    share: float | None = None
     maps: tuple[MapVerdict, ...] = ()
     parts: tuple[PartShare, ...] = ()
     labelled: tuple[LabelledImage, ...] = ()

@@ -7,7 +7,7 @@ import numpy as np
 from ..errors import cut, printable
 from ..words import listed, number, percent, plural
 from .checks import MOST_ALIKE, SHARES, Curves, hottest
-from .records import LabelledImage, PartShare
+from .records import LabelledImage, MapVerdict, PartShare
 
 HOT = 0.1  # share of the pixels that words about the hottest places mean
 SMALLEST_ADDED = 0.1  # log-odds below which a part is said to add nothing
@@ -39,6 +39,11 @@ def answer_sentence(label: str, confidence: float, about: str, share: float) -> 
     """Return what the model says, and what it says of the class that is explained, if that is another one."""
     said = f"The model says {named(label)}, {percent(confidence)}."
     return said if label == about else f"{said} This is about {named(about)}, to which it gives {percent(share)}."
+
+
+def place_sentence(verdict: MapVerdict) -> str:
+    """Return where a heat map is hottest, and whether it explains anything."""
+    return f"{verdict.title}: hottest {verdict.hot}. {verdict.says}".strip()
 
 
 def map_sentence(curves: Curves, beaten: int, of: int, alike: float) -> str:
