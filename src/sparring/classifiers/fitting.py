@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -152,7 +153,7 @@ def classify(
     not there.
     """
     classifier = model if isinstance(model, Classifier) else load_model(model, pretrained=pretrained, device=device)
-    named = _named_images(images if isinstance(images, list | tuple) else [images], follow_links)
+    named = named_images(images if isinstance(images, list | tuple) else [images], follow_links)
     found: list[Prediction] = []
     for start in range(0, len(named), PICTURES_AT_ONCE):
         found += _predictions(classifier, named[start : start + PICTURES_AT_ONCE])
@@ -163,7 +164,7 @@ def classify(
 
 
 @dataclass(frozen=True)
-class _Named:
+class NamedImage:
     """An image and what it is called, or why a file is none."""
 
     name: str
@@ -171,37 +172,51 @@ class _Named:
     problem: str = ""
 
 
-def _named_images(images: Sequence[object], follow_links: bool) -> list[_Named]:
+def named_images(images: Sequence[object], follow_links: bool) -> list[NamedImage]:
     """Return all images, those in folders one by one, and after them the other files of the folder."""
     if not images:
         raise DataError("data-empty", "there are no images to classify", fix="name image files or folders")
-    named: list[_Named] = []
+    named: list[NamedImage] = []
     for number, image in enumerate(images):
         if isinstance(image, str | Path):
             files = image_files([image], follow_links=follow_links)
-            named += [_Named(str(path), path) for path in files.images]
-            named += [_Named(str(path), problem=reason) for path, reason in files.left_out]
+            named += [NamedImage(str(path), path) for path in files.images]
+            named += [NamedImage(str(path), problem=reason) for path, reason in files.left_out]
         else:
-            named.append(_Named(f"image {number}", image))
+            named.append(NamedImage(f"image {number}", image))
     return named
 
 
-def _predictions(model: Classifier, named: Sequence[_Named]) -> list[Prediction]:
-    height, width, channels = model.image_shape_
-    scale = Scale(model.pixel_scale_)
-    pictures: dict[int, np.ndarray] = {}
-    found = [Prediction(one.name, problem=one.problem) for one in named]
-    for place, one in enumerate(named):
-        if one.problem:
-            continue
-        try:
-            pictures[place] = as_picture(one.image, size=(height, width), channels=channels, scale=scale)
-        except BadImage as error:
-            found[place] = Prediction(one.name, problem=error.reason)
-    if pictures:
-        proba = model.predict_proba(np.stack(list(pictures.values())))
-        for place, row in zip(pictures, proba.tolist(), strict=True):
+def _predictions(model: Classifier, named: Sequence[NamedImage]) -> list[Prediction]:
+    read = read_pictures(model, named)
+    found = [Prediction(one.name, problem=one.problem) for one in read.named]
+    if read.pictures:
+        proba = model.predict_proba(np.stack(list(read.pictures.values())))
+        for place, row in zip(read.pictures, proba.tolist(), strict=True):
             said = dict(zip(model.class_names_, row, strict=True))
             best = max(said, key=said.__getitem__)
             found[place] = Prediction(named[place].name, best, said[best], said)
     return found
+
+
+class ReadPictures(NamedTuple):
+    """Images by name, with the reason where one cannot be read; and the others' pixels by their place."""
+
+    named: list[NamedImage]
+    pictures: dict[int, np.ndarray]
+
+
+def read_pictures(model: Classifier, named: Sequence[NamedImage]) -> ReadPictures:
+    """Read images as a fitted model takes them, uint8 [H,W,C]."""
+    height, width, channels = model.image_shape_
+    read = ReadPictures(list(named), {})
+    for place, one in enumerate(named):
+        if one.problem:
+            continue
+        try:
+            read.pictures[place] = as_picture(
+                one.image, size=(height, width), channels=channels, scale=Scale(model.pixel_scale_)
+            )
+        except BadImage as error:
+            read.named[place] = NamedImage(one.name, problem=error.reason)
+    return read
