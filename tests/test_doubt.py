@@ -14,16 +14,18 @@ from scipy.special import softmax
 from toys import striped
 
 from sparring.classifiers import classify, fit, load_model
-from sparring.classifiers.doubt import promises
+from sparring.classifiers.doubt import promises, sorting
 from sparring.classifiers.doubt.conformal import fewest, prediction_sets, score_limit, score_limits, with_best
 from sparring.classifiers.doubt.promises import promise_of
 from sparring.classifiers.doubt.selective import accuracy_by_share, threshold
 from sparring.classifiers.logistic import StandardisedFeatures, blocks, regression
 from sparring.classifiers.selection import stratified_folds
+from sparring.cli import main
 from sparring.data import ImageSet
 from sparring.errors import FileFormatError, UsageError
 from sparring.features import shrunk
 from sparring.files import hash_of_json, sha256_of
+from sparring.images import save_png
 
 HERE = Path(__file__).parent
 
@@ -267,3 +269,95 @@ def test_what_does_not_fit_together_is_refused(kept, tmp_path, change):
     (bad / "config.json").write_text(json.dumps({**config, "sha256": hash_of_json(config)}))
     with pytest.raises(FileFormatError, match="model-damaged|does not fit together"):
         load_model(bad)
+
+
+# --- sparring classify -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def inbox(kept, tmp_path, monkeypatch):
+    """A folder with twelve striped images, two grey ones of one name in folders below, and a file that is no image."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(kept[2], "model")
+    for folder in ("a", "b", "again"):
+        Path("new", folder).mkdir(parents=True)
+    for i, image in enumerate(stripes(12, seed=5).images):
+        save_png(f"new/{i}.png", image)
+    for place in ("a", "b"):
+        save_png(f"new/{place}/grey.png", np.full((12, 10, 1), 90, np.uint8))
+    (tmp_path / "new/note.png").write_text("no image")
+    return tmp_path / "new"
+
+
+def said(capsys, *words):
+    code = main(["classify", "model", *map(str, words)])
+    return code, *capsys.readouterr()
+
+
+def there(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_the_table_says_what_an_answer_is_worth(inbox, capsys):
+    code, out, err = said(capsys, "new")
+    assert code == 0 and out.splitlines()[0].split() == ["image", "class", "confidence", "answer", "set"]
+    assert sum(" sure " in line for line in out.splitlines()) >= 8 and out.count(" unlike ") == 2
+    assert "- answers of at least" in err and "- sets of classes hold the true one in 90 %" in err
+    code, out, _ = said(capsys, "new", "--json", "--unsure", "0.99")
+    rows = [row for row in json.loads(out) if "error" not in row]
+    assert all(row["unsure"] for row in rows) and {row["answer"] for row in rows} == {"unsure", "unlike"}
+    assert all(row["class"] in row["set"] for row in rows)
+    assert said(capsys, "new", "--unsure", "1.5")[0] == 2
+
+
+def test_files_are_moved_by_the_answer_and_back(inbox, capsys):
+    before = there(inbox)
+    code, _, err = said(capsys, "new", "--move-into", "sorted")
+    assert code == 0 and "14 files moved into sorted" in err
+    now = there(inbox.parent / "sorted")
+    lines = [json.loads(line) for line in now.pop("moved.jsonl").decode().splitlines()]
+    assert sorted(now) == sorted(line["to"] for line in lines) and {"unlike/grey.png", "unlike/grey-2.png"} <= set(now)
+    assert all(now[line["to"]] == before[str(Path(line["from"]).relative_to(inbox))] for line in lines)
+    assert list(there(inbox)) == ["note.png"]
+    assert said(capsys, "sorted", "--undo")[0] == 0
+    assert there(inbox) == before and not (inbox.parent / "sorted").exists()
+    assert "nothing-moved" in said(capsys, "new", "--undo")[2]
+
+
+def test_nothing_is_overwritten_on_the_way(inbox, capsys):
+    said(capsys, "new/0.png", "new/1.png", "--move-into", "sorted")
+    other = inbox / "again" / "0.png"
+    save_png(other, stripes(12, seed=5).images[0])
+    assert said(capsys, other.parent, "--move-into", "sorted")[0] == 0  # into the same folder, beside the first
+    assert len(there(inbox.parent / "sorted")) == 4
+    save_png(inbox / "0.png", np.zeros((12, 10, 1), np.uint8))  # its old name is taken meanwhile
+    said(capsys, "sorted", "--undo")
+    left = there(inbox.parent / "sorted")
+    assert len(left) == 2 and "moved.jsonl" in left and (inbox / "1.png").exists() and other.exists()
+    (inbox / "0.png").unlink()
+    said(capsys, "sorted", "--undo")
+    assert (inbox / "0.png").exists() and not (inbox.parent / "sorted").exists()
+
+
+def test_what_cannot_be_moved_is_refused_before_anything_is(kept, inbox, capsys):
+    before = there(inbox)
+    for words, problem in (
+        (("new", "--move-into", "new/sorted"), "out-in-data"),
+        (("new", "--move-into", "model"), "out-in-use"),
+        (("new", "--html", "model/config.json"), "out-in-use"),
+        (("new", "--html", "new/page.html"), "out-in-data"),
+    ):
+        code, _, err = said(capsys, *words)
+        assert code == 2 and problem in err and there(inbox) == before
+    with pytest.raises(UsageError, match="is no file, so it cannot be moved"):
+        sorting.move_into("sorted", classify(kept[0], kept[1].images[0]))
+    assert not Path("sorted").exists()
+
+
+def test_the_page_shows_the_answers_in_groups(inbox, capsys):
+    code, out, _ = said(capsys, "new", "--html", "page.html")
+    page = Path("page.html").read_text()
+    assert code == 0 and "Page: page.html" in out and page.count("<img") == 14
+    assert page.index("Unlike all it learned from") < page.index(">stripe<") and "note.png" in page
+    assert "answers of at least" in page.lower() and "<script" not in page and "http" not in page.split("<body>")[1]
+    assert said(capsys, "new", "--html", "page.html")[0] == 2
