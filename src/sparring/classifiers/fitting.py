@@ -24,7 +24,7 @@ from ..stats import share_interval, wilson
 from .base import Classifier
 from .doubt.conformal import COVERAGE
 from .doubt.measuring import measure_doubt
-from .doubt.promises import Answers, Promise, promise_of, seen_features
+from .doubt.promises import DoubtedAnswers, Promise, promise_of, seen_features
 from .doubt.selective import PRECISION
 from .doubt.unlikeness import is_other
 from .methods import METHODS, refuse_none
@@ -131,7 +131,7 @@ def fit(
     progress(Progress("fits", 0, 1, f"fitting {method}"))
     settings = {"random_state": seed, "minutes": minutes, "pretrained": pretrained, "device": device}
     train = images.take(outside)
-    clusters = alike(train)
+    clusters = same_group_or_picture(train)
     model = row.make(**settings).fit(train, groups=clusters)
     progress(Progress("fits", 0, 1, "measuring how far it is to be trusted"))
     model.doubt_ = measure_doubt(
@@ -152,7 +152,7 @@ def fit(
     return FittedModel(model, method, folder, score, data_notes(images))
 
 
-def alike(images: ImageSet) -> np.ndarray | None:
+def same_group_or_picture(images: ImageSet) -> np.ndarray | None:
     """Return int64 [N], equal for images of a group and for near duplicates; None where there are neither."""
     return images.clusters if images.groups is not None or len(np.unique(images.clusters)) < len(images) else None
 
@@ -243,7 +243,7 @@ def _predictions(model: Classifier, promise: Promise, named: Sequence[NamedImage
     return found
 
 
-def _prediction(name: str, classes: Sequence[str], answers: Answers, row: int) -> Prediction:
+def _prediction(name: str, classes: Sequence[str], answers: DoubtedAnswers, row: int) -> Prediction:
     said = dict(zip(classes, answers.proba[row].tolist(), strict=True))
     best = max(said, key=said.__getitem__)
     return Prediction(

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError, printable
-from ..files import apart, writable
+from ..files import JsonObject, apart, writable
 from ..words import percent
 from .screen import Screen
 
@@ -25,7 +25,7 @@ def new_page(path: Path, images: Sequence[Path]) -> Path:
     return writable(path, "--html")
 
 
-def as_json_row(p: "Prediction") -> dict[str, object]:
+def as_json_row(p: "Prediction") -> JsonObject:
     answer: dict[str, object] = {"answer": p.answer, "unsure": p.unsure, "unlike": p.unlike, "typical": p.typical}
     named = {"set": None if p.labels_in_set is None else list(p.labels_in_set)}
     said: dict[str, object] = {"image": p.image, "class": p.label, "confidence": p.confidence}

@@ -121,14 +121,14 @@ def refit(
     """Write the model folder; return what went wrong, or None."""
     from ..classifiers import save_model
     from ..classifiers.doubt.measuring import measure_doubt
-    from ..classifiers.fitting import alike
+    from ..classifiers.fitting import same_group_or_picture
 
     try:
         with all_threads(task.threads):
             images = imageset(images=task.pixels())
             know_features(task, parts)
             estimator = task.estimator()
-            groups = alike(images)
+            groups = same_group_or_picture(images)
             estimator.fit(images, groups=groups)  # its class names are what the model predicts
             estimator.doubt_ = measure_doubt(
                 estimator, images, groups=groups, pretrained=task.pretrained, device=task.device, seed=task.seed

@@ -24,7 +24,7 @@ HOW = {
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
+class DoubtedAnswers:
     """What is said of N images, beside their probabilities [N,K]. None where nothing can be said.
 
     unsure bool [N]: not sure enough for the stated precision. sets bool [N,K]: the classes in each set. typical float64
@@ -77,7 +77,7 @@ class Promise:
         like = self.doubt.familiar
         return like is not None and 1 / (1 + float(like.unlikeness.weights.sum())) <= REFUSED
 
-    def answers(self, proba: np.ndarray, features: np.ndarray | None) -> Answers:
+    def answers(self, proba: np.ndarray, features: np.ndarray | None) -> DoubtedAnswers:
         """Return what is said of images: probabilities [N,K] of the classifier, and the features [N,F] by which images
         are compared (`seen_features`), None where they are not."""
         proba = self.doubt.answers(proba)
@@ -89,7 +89,7 @@ class Promise:
             sets = with_best(prediction_sets(proba, self.limits), proba)
         if self.doubt.familiar is not None and features is not None and self.judges_unlike:
             typical = self.doubt.familiar.unlikeness.typical(features)
-        return Answers(proba, unsure, sets, typical)
+        return DoubtedAnswers(proba, unsure, sets, typical)
 
     @property
     def sentences(self) -> tuple[str, ...]:

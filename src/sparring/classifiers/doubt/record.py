@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from .unlikeness import Known, Unlikeness
+from .unlikeness import Reference, Unlikeness
 
 # How labels were held out: in folds, by the classifier's own cross-validation; a fifth of them, from one more fit; or
 # the test part of a study, from its fits.
@@ -101,7 +101,7 @@ def _familiar(tree: object) -> Familiar:
     weights = _array(values["weights"], "weights", ndim=2)
     if not len(points) or len(weights) != points.shape[1]:
         raise ValueError(f"features of shape {points.shape} and weights of shape {weights.shape}")
-    known = Known(points, weights, _array(values["offset"], "offset", ndim=1, shape=weights.shape[1:]))
+    known = Reference(points, weights, _array(values["offset"], "offset", ndim=1, shape=weights.shape[1:]))
     held_out = _array(values["held_out"], "how unlike held-out images are", ndim=1)
     usual = _array(values["usual"], "usual parts", ndim=2, shape=(2, 2))
     of_images = _array(values["image_weights"], "weights of images", ndim=1, shape=held_out.shape)

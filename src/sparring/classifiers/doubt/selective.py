@@ -21,7 +21,7 @@ SHARES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.25)  # of images answered, in the tabl
 
 
 class Threshold(NamedTuple):
-    """Answers of at least this `confidence` are given; None where no threshold keeps the stated `precision`.
+    """DoubtedAnswers of at least this `confidence` are given; None where no threshold keeps the stated `precision`.
 
     `answered`: the share of the held-out images that are. `right`: the share of these answers that is right, and its
     95 % interval; None where none is given.

@@ -29,7 +29,7 @@ MOST_COMPARED = 2000  # labelled images that others are compared with
 OTHERS = frozenset("other others none nothing unknown rest background".split()) | {"none of these", "something else"}
 
 
-class Known(NamedTuple):
+class Reference(NamedTuple):
     """What images are compared with: features of labelled ones float32 [M,F], and the regression [F,K], [K]."""
 
     points: np.ndarray
@@ -37,9 +37,9 @@ class Known(NamedTuple):
     offset: np.ndarray
 
     @staticmethod
-    def of(x: np.ndarray, labels: np.ndarray) -> "Known":
+    def of(x: np.ndarray, labels: np.ndarray) -> "Reference":
         """Return what new images are compared with, of features [M,F] and labels [M] from 0 to K - 1, K > 1."""
-        return Known(x, *regression(x, labels, STRENGTH, tolerance=TOLERANCE))
+        return Reference(x, *regression(x, labels, STRENGTH, tolerance=TOLERANCE))
 
     def parts(self, x: np.ndarray) -> np.ndarray:
         """Return float64 [2,N] of features [N,F]: the distance to the nearest images, and less the largest logit."""
@@ -51,7 +51,7 @@ class Unlikeness(NamedTuple):
     """What is `known`; mean and deviation [2,2] of `parts` of held-out images; their sums [n] in ascending order, and
     the weight of each, which is 1 where it is of no group."""
 
-    known: Known
+    known: Reference
     usual: np.ndarray
     held_out: np.ndarray
     weights: np.ndarray
@@ -74,11 +74,11 @@ def learn_unlikeness(x: np.ndarray, labels: np.ndarray, folds: Folds, groups: np
     """
     parts = np.empty((2, len(x)))
     for train, held in folds:
-        parts[:, held] = Known.of(x[train], labels[train]).parts(x[held])
+        parts[:, held] = Reference.of(x[train], labels[train]).parts(x[held])
     usual = np.stack([parts.mean(1), np.maximum(parts.std(1), 1e-9)])
     sums = _sums(parts, usual)
     order = np.argsort(sums, kind="stable")
-    return Unlikeness(Known.of(x, labels), usual, sums[order], unit_weights(groups, len(x))[order])
+    return Unlikeness(Reference.of(x, labels), usual, sums[order], unit_weights(groups, len(x))[order])
 
 
 def mean_distances(x: np.ndarray, points: np.ndarray, k: int) -> np.ndarray:
