@@ -32,7 +32,7 @@ async def try_photograph(request: Request) -> Response:
     return answer_with({**vars(tried), "like": like})
 
 
-async def heat_map(request: Request) -> Response:
+async def tried_heat(request: Request) -> Response:
     """Answer with a photograph in whose warm places the model saw what it says."""
     picture = await run_in_threadpool(request.app.state.bench.tryout.heat, request.path_params["number"])
     return Response(encode_png(picture), media_type="image/png")
@@ -47,6 +47,6 @@ def keep_photograph(bench: Workbench, kept: Kept) -> object:
 
 ROUTES_OF_TRYING = [
     Route("/api/try", try_photograph, methods=["POST"]),
-    Route("/try/{number:int}/heat", heat_map),
+    Route("/try/{number:int}/heat", tried_heat),
     Route("/api/try/keep", posted(Kept, keep_photograph), methods=["POST"]),
 ]
