@@ -564,6 +564,14 @@ def test_labels_of_held_out_images_teach_nothing(drawings):
     assert all(not held[question.place] for question in told.order)
 
 
+def test_near_duplicates_of_labelled_images_are_asked_last(drawings):
+    twins = replace(drawings, images=drawings.images.copy())
+    twins.images[9:80] = twins.images[0]  # all but ten show what a labelled image shows
+    maker = Suggester(twins, np.zeros(90, bool), "none", "cpu")
+    order = [question.place for question in maker.suggest(twins.labels, 3, np.zeros(90, bool)).order]
+    assert set(order[:10]) == set(range(80, 90)) and len(order) == len(set(order)) == 40
+
+
 def test_skipped_images_and_those_the_page_has_are_not_asked(desk, drawings, tmp_path):
     bench = settle(desk(drawings, tmp_path / "labels"))
     first, second = (question.i for question in bench.questions("useful", 2, []))

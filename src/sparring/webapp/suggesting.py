@@ -120,10 +120,12 @@ class Suggester:
             groups=None if self.images.groups is None else self.images.clusters,
             doubt=None if proba is None else doubt_of(proba),
         )
-        return tuple(
-            Question(i, around, () if proba is None else top_of(proba[i]))
-            for i, around in zip(choice.index.tolist(), choice.around.tolist(), strict=True)
-        )
+        # What is left are near duplicates and the like: still asked where nothing else is, the most doubtful first.
+        rest = np.setdiff1d(np.flatnonzero(~closed), choice.index)
+        rest = rest if proba is None else rest[np.argsort(-doubt_of(proba[rest]), kind="stable")]
+        asked = [*zip(choice.index.tolist(), choice.around.tolist(), strict=True)]
+        asked += [(i, 0) for i in rest[: ORDERED - len(asked)].tolist()]
+        return tuple(Question(i, around, () if proba is None else top_of(proba[i])) for i, around in asked)
 
     def _accuracy(self, labels: np.ndarray, apart: np.ndarray, proba: np.ndarray | None) -> tuple[Interval | None, int]:
         tested = np.flatnonzero(apart & (labels >= 0))
