@@ -51,7 +51,8 @@ def explain_images(
     images, and `most` is how many of each.
 
     model, images, pretrained, device, follow_links: as `classify` takes them. by: names of heat maps from EXPLANATIONS;
-    the usual one is occlusion. about: the class that is explained, by default the one that the model says. data: the
+    the usual one is
+    integrated-gradients of networks, else occlusion. about: the class that is explained, by default the one that the model says. data: the
     data set that it learned from, whose labelled images are then named and looked among; without it only `spreading`,
     which holds its images, shows any. most: so many of them. checks: whether each map is compared with maps that show
     nothing, which takes several times as long as the map. out: a new folder for explanations.json and pictures;
