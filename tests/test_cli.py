@@ -329,10 +329,12 @@ def test_fit_and_classify(capsys, tmp_path):
     assert err == "left out new/odd:x:.png: not an image: starts with 'root:x:0'\n"
     code, out, _ = run(capsys, "classify", "model", "new/00003.png", "new/00001.png", "--csv")
     head, *lines = out.splitlines()
-    assert head == "image,class,confidence,0,1,2,3,4,5,6,7,8,9"
+    assert head == "image,class,confidence,answer,set,0,1,2,3,4,5,6,7,8,9"
     assert [line.split(",")[:2] for line in lines] == [[r["image"], r["class"]] for r in (rows[3], rows[1])]
     code, out, _ = run(capsys, "classify", "model", "new/00000.png")
-    assert re.search(rf"^new/00000.png +{rows[0]['class']} +\d+\.\d %$", out, re.M)
+    assert re.search(
+        rf"^new/00000.png +{rows[0]['class']} +\d+\.\d % +{rows[0]['answer']} +{rows[0]['class']}", out, re.M
+    )
     code, out, err = run(capsys, "classify", "model", "new/odd:x:.png")
     assert (code, out) == (
         3,
@@ -505,10 +507,11 @@ def test_any_encoding_takes_any_name(tmp_path, encoding, kind):  # B70, S48, S49
         assert not re.search(r"(^|,)=", out, re.M) and "'=1+1" in out
 
 
-def test_every_fit_failed_is_no_success(tmp_path, capsys, monkeypatch):
-    def failing(*_, **__):
-        raise ValueError("no such luck")
+def failing(*_, **__):
+    raise ValueError("no such luck")
 
+
+def test_every_fit_failed_is_no_success(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("sparring.classifiers.majority.MajorityClassifier._fit", failing)
     code, _, err = run(capsys, "compare", "digits", "--out", "out", "--methods", "majority", "--labels", "3",
                        "--repeats", "1", "--jobs", "0", "--quiet")  # fmt: skip
@@ -517,9 +520,6 @@ def test_every_fit_failed_is_no_success(tmp_path, capsys, monkeypatch):
 
 
 def test_where_some_fits_succeeded_not_all_have_failed(tmp_path, capsys, monkeypatch):
-    def failing(*_, **__):
-        raise ValueError("no such luck")
-
     monkeypatch.setattr("sparring.classifiers.logistic.LogisticClassifier._fit", failing)
     code, out, err = run(capsys, "compare", "digits", "--out", "out", "--methods", "majority,logistic", "--labels", "3",
                          "--repeats", "1", "--jobs", "0", "--quiet")  # fmt: skip

@@ -19,7 +19,7 @@ from sparring.classifiers.graph import affinity
 from sparring.cli import main
 from sparring.errors import UnknownName
 from sparring.explaining import Explainer
-from sparring.explaining.checks import SHARES, alike, area, curves, hottest, moved_copies
+from sparring.explaining.checks import SHARES, area, curves, hottest, moved_copies, rank_correlation
 from sparring.explaining.discriminators import LookingDiscriminator
 from sparring.explaining.heat import integrated_gradients_heat
 from sparring.explaining.hiding import without
@@ -187,8 +187,8 @@ def test_maps_that_show_nothing_are_moved_copies():
     assert all(np.array_equal(a, b) for a, b in zip(copies, moved_copies(heat, 16, 0), strict=True))
     assert not np.array_equal(copies[0], moved_copies(heat, 1, 1)[0])
     other = np.round(np.random.default_rng(1).random((12, 9)), 1)  # with ties
-    assert alike(heat, other) == pytest.approx(spearmanr(heat.ravel(), other.ravel()).statistic)
-    assert alike(heat, 3 * heat + 1) == pytest.approx(1) and alike(heat, np.ones((12, 9))) == 0
+    assert rank_correlation(heat, other) == pytest.approx(spearmanr(heat.ravel(), other.ravel()).statistic)
+    assert rank_correlation(heat, 3 * heat + 1) == pytest.approx(1) and rank_correlation(heat, np.ones((12, 9))) == 0
 
 
 @pytest.mark.parametrize("name", ["logistic", "svm", "spreading", "cnn", "ensemble"])

@@ -277,6 +277,7 @@ def test_prose_lets_names_stand_out_and_escapes_the_rest():
         '<span class="name">svm</span> beats <span class="name">semi-gan</span>, not <span class="name">gan</span>: '
         "\u22120.5 points (\u22121 to 2) &lt;b&gt;."
     )
+    assert typography.prose("By label spreading", {"spreading"}) == "By label spreading."
     assert typography.prose("x of <i>", {"<i>"}) == 'X of <span class="name">&lt;i&gt;</span>.'
     assert typography.prose("in x.svm, a/svm.py: 9 % of 5 s or 2 steps", ["svm"]) == (
         "In x.svm, a/svm.py: 9\u202f% of 5\u202fs or 2 steps."
@@ -425,7 +426,7 @@ def test_readable_aloud_and_by_keyboard(whole):
 
 
 def _palettes() -> list[dict[str, str]]:
-    css = (Path(figures.__file__).parent / "style.css").read_text()
+    css = (Path(figures.__file__).parent / "palette.css").read_text()
     light, dark = (css.split("@media screen")[0], css.split("@media screen")[1].split("}")[0])
     palettes = [dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", part)) for part in (light, dark)]
     assert palettes[0].keys() == palettes[1].keys()

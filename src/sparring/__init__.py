@@ -8,8 +8,8 @@
     print(sparring.judge(photos, run))                    # scores of what it draws
 
 One function for each command, with the same options: load, describe, audit, next_images, compare, fit, classify,
-explain, train, sample, translate, judge, report. The classifiers are scikit-learn estimators. RECIPES, METHODS,
-METRICS, EXPLANATIONS and FORMATS say what there is.
+explain, train, sample, translate, judge, report; `app` serves a page for all of them. The classifiers are scikit-learn
+estimators. RECIPES, METHODS, METRICS, EXPLANATIONS and FORMATS say what there is.
 
 Names load their chapter when they are first used; importing sparring itself imports nothing heavy.
 """
@@ -32,6 +32,7 @@ PUBLIC = {
     "translate": "runs.translating",
     "judge": "judging",
     "report": "reporting.verbs",
+    "app": "webapp",
     # tables
     "RECIPES": "games.recipes",
     "METHODS": "classifiers",
@@ -107,6 +108,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers
     from .runs.translating import translate
     from .study import Summary
     from .study.labelling import NextImages, next_images
+    from .webapp import app
 
 
 def __getattr__(name: str):

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from ..errors import NothingFitted, UsageError, printable
-from ..files import atomic_file, new_file
+from ..files import apart, atomic_file, new_file, new_folder
 from ..records import to_json
 from ..words import percent, plural
 from .app import app, go_on, stem, studies, typed
+from .classifying import COLUMNS, as_json_row, draw_answers, new_page, probability_column
 from .drawings import StudyLine, draw_description, draw_plan, draw_summary
 from .looked import look
 from .reading import Reading, ReadingLabels
@@ -32,10 +33,9 @@ from .typed import (
     Seed,
     Share,
     Verbose,
+    whole_or_all,
     whole_or_auto,
 )
-
-COLUMNS = ("image", "class", "confidence")  # of classify
 
 if TYPE_CHECKING:  # numpy is loaded only by commands that need it
     from ..data import ImageSet
@@ -199,48 +199,78 @@ def classify(
     pretrained: str | None = None,
     device: Device = "auto",
     follow_links: FollowLinks = False,
+    unsure: Share = 0.9,
+    coverage: Share = 0.9,
+    per_class: Flag = False,
+    html: Path | None = None,
+    move_into: Path | None = None,
+    undo: Flag = False,
     csv: Flag = False,
     json: Flag = False,
 ):
-    """What is on these images, by a model of `compare` or `fit`.
+    """What is on these images, by a model of `compare` or `fit`, and how sure that is.
+
+    An answer is sure, unsure, or the image is unlike all that the model learned from.
 
     Args:
         model: a model folder, such as STUDY/model.
         images: image files, and folders of them.
         pretrained: the folder of the encoder that the model sees through, where it is not where it was.
+        unsure: the share of the answers called sure that is to be right, by held-out labels; the others are unsure.
+        coverage: the share of images whose set of classes is to hold the true one.
+        per_class: so large a share of the images of each class, whatever their numbers.
+        html: new page of the answers, with pictures.
+        move_into: new folder. The files are moved into folders of it: one for each class, unsure, and unlike.
+        undo: instead of all that, move back what --move-into moved into the folders named after the model.
         csv: print CSV with the probability of every class.
         json: print JSON with the probability of every class.
     """
     from ..classifiers import classify as predictions_of
     from ..classifiers import load_model
+    from ..classifiers.doubt import sorting
+    from ..classifiers.doubt.promises import promise_of
 
     screen = Screen(as_json=json)
     if not images:
         raise UsageError(
             "missing", "there are no images to classify", fix="name image files or folders after the model"
         )
+    if undo:
+        back = [path for folder in images for path in sorting.move_back(folder)]
+        screen.line(f"{plural(len(back), 'file')} moved back")
+        return
+    if move_into is not None:
+        for path in images:
+            apart(new_folder(move_into, ours=(sorting.MOVED,)), path, "--move-into")
+    if html is not None:
+        html = new_page(html, images)
     classifier = load_model(model, pretrained=pretrained, device=device)
-    found = predictions_of(classifier, images, follow_links=follow_links)
+    given = {"unsure": unsure, "coverage": coverage, "per_class": per_class}
+    found = predictions_of(classifier, images, follow_links=follow_links, device=device, **given)
+    promises = promise_of(classifier, unsure, coverage, per_class=per_class).sentences
     good, bad = [p for p in found if not p.problem], [p for p in found if p.problem]
     for p in bad:
         screen.note(f"left out {printable(p.image)}: {p.problem}", style="yellow")
+    if html is not None:
+        from ..reporting.answers_page import write_answers_page
+
+        write_answers_page(html, model.resolve().name, found, promises)
     if json:
         of_model = {"pretrained": classifier.record_.pretrained}
-        rows = [{"image": p.image, "class": p.label, "confidence": p.confidence, "probabilities": p.probabilities,
-                 **of_model} for p in good]  # fmt: skip
+        rows = [as_json_row(p) | of_model for p in good]
         screen.show_json([*rows, *({"image": p.image, "error": p.problem} for p in bad)])
     elif csv:
-        lines = [(p.image, p.label, *(f"{q:.6f}" for q in (p.confidence, *(p.probabilities or {}).values())))
-                 for p in good]  # fmt: skip
+        lines = [(p.image, p.label, f"{p.confidence:.6f}", p.answer or "", " | ".join(p.labels_in_set or ()),
+                  *(f"{q:.6f}" for q in (p.probabilities or {}).values())) for p in good]  # fmt: skip
         screen.csv((*COLUMNS, *map(probability_column, classifier.class_names_)), lines)
     else:
-        shown = [(printable(p.image), p.label, percent(p.confidence)) for p in good]
-        screen.table(COLUMNS, shown, right=("confidence",))
-
-
-def probability_column(name: str) -> str:
-    """Return the column of a class: its name, unless another column is called so."""
-    return f"probability of {name}" if name in COLUMNS else name
+        draw_answers(screen, good, promises)
+    if html is not None and not (json or csv):
+        screen.line(f"\nPage: {html}")
+    if move_into is not None:
+        moved = sorting.move_into(move_into, found)
+        screen.note(f"{plural(len(moved), 'file')} moved into {move_into}; back: sparring classify {model} {move_into} "
+                    "--undo")  # fmt: skip
 
 
 @app.command(group=studies)
@@ -279,6 +309,7 @@ def data(
     sheet: Path | None = None,
     plan: Flag = False,
     audit: Flag = False,
+    frames: str | None = None,
     out: Path | None = None,
     pretrained: Pretrained = "efficientnet-lite0",
     seed: Seed = 0,
@@ -296,7 +327,9 @@ def data(
             to +-5, +-3 or +-2 points needs. Before any label is given, too.
         audit: instead of all that, labels that are probably wrong, odd images, copies, and properties that give a class
             away: a page with pictures, and a table with a line for each image.
-        out: new folder of the audit [default: DATA-audit].
+        frames: instead of all that, write so many pictures of every file that holds several, or all, as image files:
+            pages of a TIFF, frames of a GIF, a WebP or a film.
+        out: new folder of the audit, or of the pictures [default: DATA-audit, DATA-frames].
         pretrained: of the audit: the network whose features compare images, or none.
         seed: of the audit: another number, other folds.
         json: print JSON.
@@ -305,8 +338,11 @@ def data(
     from ..data import load
 
     screen = Screen(as_json=json, quiet=quiet, verbose=verbose)
-    if plan and audit:
-        raise UsageError("two-questions", "--plan and --audit are two questions", fix="ask one at a time")
+    if plan + audit + (frames is not None) > 1:
+        raise UsageError("two-questions", "--plan, --audit and --frames are three questions", fix="ask one at a time")
+    if frames is not None:
+        show_extracted(screen, data, out or Path(f"{stem(data)}-frames"), whole_or_all(frames, "--frames"), reading)
+        return
     read = partial(load, data, **vars(reading))
     if plan:
         with screen.progress("reading") as line:
@@ -332,6 +368,26 @@ def data(
         if verbose:
             screen.tell(news)
         screen.line(f"\nContact sheet: {sheet}")
+
+
+def show_extracted(screen: Screen, data: DataSet, out: Path, frames: int | None, reading: Reading) -> None:
+    """Write pages and frames as image files, and print what is there then."""
+    from ..data.extraction import TABLE, extract_frames
+
+    options = {name: vars(reading)[name] for name in ("table", "label", "group", "follow_links")}
+    with screen.progress("extracting") as line:
+        found = extract_frames(data, out, frames, **options, progress=line.show)
+    if screen.as_json:
+        screen.show_json(asdict(found) | {"folder": str(found.folder)})
+        return
+    screen.line(f"{plural(found.images, 'image')} of {plural(found.files, 'file')} in {found.folder}")
+    for origin, reason in found.left_out[: None if screen.verbose else 3]:
+        screen.note(f"  left out: {origin}: {reason}")
+    if len(found.left_out) > 3 and not screen.verbose:
+        screen.note(f"  and {len(found.left_out) - 3} more (--verbose)")
+    group = " --group group" if found.table else ""
+    said = f"{TABLE} says which come from one file" if found.table else "pictures of one file are in one folder"
+    screen.line(f"\nNext: sparring data {shlex.quote(str(found.folder))}{group}   ({said})")
 
 
 def show_audit(screen: Screen, data: DataSet, out: Path, **options) -> None:

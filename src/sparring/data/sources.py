@@ -74,6 +74,40 @@ def load(
     wanted = as_size(size)
     if table is None and isinstance(labels, str | Path):
         table, labels = labels, None
+    found, more = find_images(
+        source, unlabelled=unlabelled, table=table, label=label, labels=labels, follow_links=follow_links, group=group
+    )
+    imageset = read_source(found, wanted, limit=limit, progress=progress)
+    if isinstance(group, str) and group == NONE:  # of an ImageSet
+        imageset = replace(imageset, groups=None)
+    if isinstance(group, str) and group not in (NONE, FOLDERS) and imageset.groups is None:
+        what = f"{imageset.notes.source} has no column {group!r} that says which images belong together"
+        raise UsageError("group-column", what, fix=f"leave it out, or write --group {NONE}")
+    if more is not None:
+        added = read_source(more, imageset.shape[:2], channels=imageset.shape[2], progress=progress)
+        imageset = _with_unlabelled(imageset, added)
+    imageset = without_copies(imageset)
+    if not alike:
+        _refuse_no_variation(imageset)
+    if progress is not no_progress and (news := data_news(imageset)).full:
+        progress(Progress("images", len(imageset), len(imageset), news=news))
+    return imageset
+
+
+def find_images(
+    source: object,
+    *,
+    unlabelled: str | Path | None = None,
+    table: str | Path | None = None,
+    label: str | None = None,
+    labels: object = None,
+    follow_links: bool = False,
+    group: object = None,
+) -> tuple[Listing | ImageSet, Listing | ImageSet | None]:
+    """Return what a source holds, options as `load` takes them: files that have yet to be decoded, or images.
+
+    The second is what `unlabelled` names, where it cannot join the first. Raises what `load` raises.
+    """
     pools = str(unlabelled) != "none"
     unlabelled = unlabelled if pools else None
     options = LoadOptions(
@@ -91,21 +125,7 @@ def load(
         more = find_source(unlabelled, LoadOptions(follow_links=follow_links, unlabelled=True))
     if isinstance(found, Listing) and isinstance(more, Listing):
         found, more = found.with_more(more), None
-    imageset = read_source(found, wanted, limit=limit, progress=progress)
-    if isinstance(group, str) and group == NONE:  # of an ImageSet
-        imageset = replace(imageset, groups=None)
-    if options.group not in (None, NONE, FOLDERS) and imageset.groups is None:
-        what = f"{imageset.notes.source} has no column {options.group!r} that says which images belong together"
-        raise UsageError("group-column", what, fix=f"leave it out, or write --group {NONE}")
-    if more is not None:
-        added = read_source(more, imageset.shape[:2], channels=imageset.shape[2], progress=progress)
-        imageset = _with_unlabelled(imageset, added)
-    imageset = without_copies(imageset)
-    if not alike:
-        _refuse_no_variation(imageset)
-    if progress is not no_progress and (news := data_news(imageset)).full:
-        progress(Progress("images", len(imageset), len(imageset), news=news))
-    return imageset
+    return found, more
 
 
 def read_source(

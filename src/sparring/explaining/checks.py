@@ -73,7 +73,7 @@ def moved_copies(heat: np.ndarray, count: int, seed: int) -> list[np.ndarray]:
     return found
 
 
-def alike(a: np.ndarray, b: np.ndarray) -> float:
+def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
     """Return the rank correlation (Spearman's) of two maps, -1 to 1; 0 where one of them is the same everywhere."""
     ranks = [rankdata(x) for x in (a.ravel(), b.ravel())]
     spread = [rank - rank.mean() for rank in ranks]

@@ -73,13 +73,13 @@ class SpreadingShares:
 # --- likeness --------------------------------------------------------------------------------------------------------
 
 
-def seen_features(model: Classifier, images: np.ndarray) -> np.ndarray | None:
+def model_features(model: Classifier, images: np.ndarray) -> np.ndarray | None:
     """Return float32 [N,F]: what a model sees of uint8 images [N,H,W,C] before it decides; None where it sees nothing.
 
     Of an ensemble, what its first member sees.
     """
     if isinstance(model, EnsembleClassifier):
-        return seen_features(model.members_[0], images)
+        return model_features(model.members_[0], images)
     if isinstance(model, NetworkClassifier):
         net, device = model._built_network(), "cpu"
         with torch.inference_mode():
@@ -108,7 +108,7 @@ def most_alike(model: Classifier, images: np.ndarray, labelled: np.ndarray, most
     Distances are in units of the mean distance to all of them. None where the model looks at nothing.
     """
     with passing_cache():
-        seen = seen_features(model, np.concatenate([images, labelled]))
+        seen = model_features(model, np.concatenate([images, labelled]))
     if seen is None:
         return None
     x, known = seen[: len(images)].astype(np.float64), seen[len(images) :].astype(np.float64)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from .checks import CHANCE_MAPS, MOST_ALIKE, alike, area, curves, moved_copies
+from .checks import CHANCE_MAPS, MOST_ALIKE, area, curves, moved_copies, rank_correlation
 from .maps import Score
 from .methods import ExplanationMethod
 from .records import MapVerdict
@@ -37,7 +37,7 @@ def checked(
     others = moved_copies(found.heat, CHANCE_MAPS, seed)
     mine, *rest = curves(probability, picture, [found.heat, *others])
     beaten = sum(other.merit < mine.merit for other in rest)
-    similar = min(alike(found.values, other) for other in forgot)
+    similar = min(rank_correlation(found.values, other) for other in forgot)
     verdict = replace(
         found.verdict,
         says=map_sentence(mine, beaten, len(rest), similar, what=what),

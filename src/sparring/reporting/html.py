@@ -24,8 +24,13 @@ def environment() -> Environment:
     made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     made.filters |= {f.__name__: _in_type(f) for f in WORDING} | {f.__name__: f for f in TYPOGRAPHY}
     made.filters["capitalised"] = words.capitalised
-    made.globals["style"] = Markup(here.joinpath("style.css").read_text(encoding="utf-8"))
+    made.globals["style"] = Markup(palette() + here.joinpath("style.css").read_text(encoding="utf-8"))
     return made
+
+
+def palette() -> str:
+    """Return the colours of all pages, light and dark, as CSS."""
+    return files("sparring.reporting").joinpath("palette.css").read_text(encoding="utf-8")
 
 
 def template(name: str) -> Template:
