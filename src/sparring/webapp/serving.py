@@ -81,6 +81,7 @@ def application(bench: Workbench, port: int, token: str) -> "Starlette":
     from starlette.middleware import Middleware
 
     from ..errors import SparringError
+    from .draw_endpoints import ROUTES_OF_DRAWING
     from .endpoints import ROUTES, refused
     from .guard import Guard
     from .pages import ROUTES_OF_PAGES
@@ -88,7 +89,7 @@ def application(bench: Workbench, port: int, token: str) -> "Starlette":
     from .try_endpoints import ROUTES_OF_TRYING
 
     made = Starlette(
-        routes=[*ROUTES, *ROUTES_OF_RUNS, *ROUTES_OF_TRYING, *ROUTES_OF_PAGES],
+        routes=[*ROUTES, *ROUTES_OF_RUNS, *ROUTES_OF_DRAWING, *ROUTES_OF_TRYING, *ROUTES_OF_PAGES],
         middleware=[Middleware(Guard, port=port, token=token)],
         exception_handlers={SparringError: refused},
         max_body_size=LARGEST_BODY,

@@ -14,6 +14,7 @@ from ..data.tables import TABLE
 from ..errors import UsageError
 from .answers import JOURNAL, Answer, Answers, Why
 from .background import Background, WorkStep, labels_now
+from .drawing import Drawings
 from .exports import write_labels
 from .gallery import Gallery, Reading, gallery_of, open_gallery, remembered_gallery
 from .jobs import RunQueue
@@ -131,6 +132,7 @@ class Workbench:
         )
         self.jobs = RunQueue(self.folder, source, reading, self._snapshot, given)
         self.tryout = Tryout(self.folder, model)
+        self.drawings = Drawings(self.jobs)
         self.saving = threading.Lock()
         self.unsaved: threading.Timer | None = None
 
