@@ -253,9 +253,9 @@ def strip_sheet(strips: np.ndarray) -> np.ndarray:
     return grid(strips.reshape(-1, *strips.shape[2:]), columns=strips.shape[1])
 
 
-def film_frames(strips: np.ndarray) -> np.ndarray:
-    """A film uint8 [T,H',W',C] of all strips at once, there and back."""
-    there = [grid(strips[:, step]) for step in range(strips.shape[1])]
+def film_frames(strips: np.ndarray, *, gap: int = 2) -> np.ndarray:
+    """A film uint8 [T,H',W',C] of all strips at once, there and back. `gap`: pixels between them."""
+    there = [grid(strips[:, step], gap=gap) for step in range(strips.shape[1])]
     return np.stack(there + there[-2:0:-1])
 
 

@@ -200,7 +200,7 @@ class Drawings:
 
         if not wanted.morphs:
             raise UsageError("film", "one picture alone does not move", fix="name a second seed with to")
-        frames = film_frames(self.strips(wanted)[0])
+        frames = film_frames(self.strips(wanted)[0], gap=0 if wanted.count == 1 else 2)
         return encode_animation(frames, "WEBP", seconds=0.1, hold=0.1, generated=True)
 
 
