@@ -26,14 +26,14 @@ if TYPE_CHECKING:  # torch is loaded with the first generator, not before the pa
 
 MOST_PICTURES = 64  # of one request
 MOST_STEPS = 64  # from one picture to another
-FARTHEST = 10.0  # along a direction; beyond 3 noise is rare
+FARTHEST = 10  # along a direction; beyond 3 noise is rare
 SHOWN_DIRECTIONS = 6  # the strongest, as sliders of the page
 LOADED = 4  # generators that are kept
 NUMBER = re.compile(r"-?[0-9]{1,16}(\.[0-9]{1,16})?")
 # the numbers of a link: the least and the largest value
 WHOLE = {"run": (0, 10**9), "code": (0, 10**6), "seed": (0, 2**53), "first": (0, 10**9), "to": (0, 2**53),
          "count": (1, MOST_PICTURES), "steps": (2, MOST_STEPS)}  # fmt: skip
-SHARES = {"truncation": (0.01, 100.0), "d": (-FARTHEST, FARTHEST), "s": (-1.0, 1.0)}
+SHARES = {"truncation": (0.01, 100), "d": (-FARTHEST, FARTHEST), "s": (-1, 1)}
 NAMES = {"class": "label", "to-class": "to_label"}
 
 
@@ -312,10 +312,10 @@ def drawing_wanted(settings: Iterable[tuple[str, str]]) -> DrawingWanted:
 
 def number_of(name: str, text: str, least: float, most: float, *, whole: bool = False) -> float:
     """Return a number of a link. Raises UsageError where it is none, or out of bounds."""
-    value = float(text) if NUMBER.fullmatch(text) else None
-    if value is None or not least <= value <= most or (whole and "." in text):
+    value = None
+    if NUMBER.fullmatch(text) and not (whole and "." in text):
+        value = int(text) if whole else float(text)
+    if value is None or not least <= value <= most:
         what = "a whole number" if whole else "a number"
-        raise UsageError(
-            "bad-number", f"{name} is {text!r:.60}", fix=f"give {what} from {least:,g} to {most:,g}".replace("e+", "e")
-        )
-    return int(text) if whole else value
+        raise UsageError("bad-number", f"{name} is {text!r:.60}", fix=f"give {what} from {least:,} to {most:,}")
+    return value
