@@ -145,6 +145,29 @@ def several(name: str, raw: Callable[[], bytes], count: int, *, archive: bool) -
     return build
 
 
+def many_frames(side: int) -> bytes:
+    """A GIF of so many pixels a side with 600,000 frames of one."""
+    frame = b"," + struct.pack("<4HB", 0, 0, 1, 1, 0) + b"\x02\x02\x44\x01\x00"
+    return b"GIF89a" + struct.pack("<2H3B", side, side, 0x80, 0, 0) + bytes(6) + 600_000 * frame + b";"
+
+
+def many_pages(pages: int) -> bytes:
+    """A TIFF of so many pages, all of the same pixels."""
+    tags = ((256, 8), (257, 8), (258, 8), (259, 1), (262, 1), (273, 8), (277, 1), (278, 8), (279, 64))
+    parts, place = [struct.pack("<2sHI", b"II", 42, 72) + bytes(range(64))], 72
+    entries = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    for page in range(pages):
+        place += len(entries) + 4
+        parts.append(entries + struct.pack("<I", place if page < pages - 1 else 0))
+    return b"".join(parts)
+
+
+def framed(name: str, raw: Callable[[], bytes], frames: str) -> Callable[[Path], list[str]]:
+    """One file beside the harmless ones, of which frames are taken."""
+    build = beside(name, raw)
+    return lambda top: [*build(top), "--frames", frames]
+
+
 def images() -> Iterator[Hostile]:
     one = {
         "PNG, RGBA of 16 bits": ("x.png", lambda: png(SIDE, 16, 6, 4)),
@@ -180,6 +203,10 @@ def images() -> Iterator[Hostile]:
         "zip of 100 PNG of 64 million grey pixels", several("x.png", lambda: png(SIDE, 8, 0, 1), 100, archive=True)
     )
     yield Hostile("12 PNG of 64 million pixels", several("x.png", lambda: png(SIDE, 8, 2, 3), 12, archive=False))
+    yield Hostile("frames, GIF of 600,000", framed("x.gif", lambda: many_frames(8), "3"))
+    yield Hostile("frames, GIF of 600,000 of 64 million pixels", framed("x.gif", lambda: many_frames(SIDE), "3"))
+    yield Hostile("frames, TIFF of 2,000 pages, all of them", framed("x.tif", lambda: many_pages(2000), "all"))
+    yield Hostile("frames, TIFF of 20,000 pages", framed("x.tif", lambda: many_pages(20_000), "3"))
     yield Hostile("40 BMP, run lengths", several("x.bmp", lambda: run_length_bmp(SIDE), 40, archive=False))
 
 
@@ -392,7 +419,7 @@ def set_in(*keys: object, value: object) -> Callable[[Path], None]:
 
 
 DEEP = lambda: "[" * 5_000_000  # noqa: E731
-LINES = lambda: '{"a":1}\n' * 1_200_000  # noqa: E731
+LINES = lambda: '{"a":1}\n' * 850_000  # noqa: E731
 GENERATORS = {
     "a header of 2^63 bytes": header(b"", 1 << 63),
     "a header of 9 MB": header(b" " * 9_000_000),
@@ -406,23 +433,25 @@ GENERATORS = {
     "images of 4096 a side": set_in("facts", "height", value=4096),
     "3 million classes": set_in("facts", "classes", value=3_000_000),
     "config.json of lists in lists": text_in("config.json", DEEP),
-    "config.json of 9 MB": text_in("config.json", lambda: json.dumps({"kind": "generator", "a": [[]] * 2_000_000})),
+    "config.json of 9 MB": text_in("config.json", lambda: json.dumps({"kind": "generator", "a": [[]] * 1_500_000})),
 }
 RUNS = {
     "recipe.json of lists in lists": text_in("recipe.json", DEEP),
-    "data.json of 9 MB": text_in("data.json", lambda: json.dumps({"a": [[]] * 2_000_000})),
-    "log.jsonl of 1.2 million lines": text_in("log.jsonl", LINES),
-    "events.jsonl of 1.2 million lines": text_in("events.jsonl", LINES),
-    "log.jsonl of one line": text_in("log.jsonl", lambda: '{"a": "' + "a" * 9_000_000 + '"}\n'),
-    "judged.jsonl of lists": text_in("judged.jsonl", lambda: "[]\n" * 3_000_000),
+    "data.json of 9 MB": text_in("data.json", lambda: json.dumps({"a": [[]] * 1_500_000})),
+    "log.jsonl of 200,000 lines": text_in("log.jsonl", lambda: '{"a":1}\n' * 200_000),
+    "events.jsonl of 200,000 lines": text_in("events.jsonl", lambda: '{"a":1}\n' * 200_000),
+    "log.jsonl of 850,000 lines": text_in("log.jsonl", LINES),
+    "events.jsonl of 850,000 lines": text_in("events.jsonl", LINES),
+    "log.jsonl of one line": text_in("log.jsonl", lambda: '{"a": "' + "a" * 7_000_000 + '"}\n'),
+    "judged.jsonl of lists": text_in("judged.jsonl", lambda: "[]\n" * 2_000_000),
 }
 STUDIES = {
     "study.json of lists in lists": text_in("study.json", DEEP),
-    "summary.json of 9 MB": text_in("summary.json", lambda: json.dumps({"a": [[]] * 2_000_000})),
-    "results.jsonl of 1.2 million lines": text_in("results.jsonl", LINES),
-    "a name of 4 MB": lambda study: (
+    "summary.json of 9 MB": text_in("summary.json", lambda: json.dumps({"a": [[]] * 1_500_000})),
+    "results.jsonl of 850,000 lines": text_in("results.jsonl", LINES),
+    "a name of 2 MB": lambda study: (
         (study / "summary.json").write_text(
-            (study / "summary.json").read_text().replace('"digits"', json.dumps("a" * 4_000_000))
+            (study / "summary.json").read_text().replace('"digits"', json.dumps("a" * 3_000_000))
         )
         and None
     ),

@@ -505,10 +505,11 @@ def test_any_encoding_takes_any_name(tmp_path, encoding, kind):  # B70, S48, S49
         assert not re.search(r"(^|,)=", out, re.M) and "'=1+1" in out
 
 
-def test_every_fit_failed_is_no_success(tmp_path, capsys, monkeypatch):
-    def failing(*_, **__):
-        raise ValueError("no such luck")
+def failing(*_, **__):
+    raise ValueError("no such luck")
 
+
+def test_every_fit_failed_is_no_success(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("sparring.classifiers.majority.MajorityClassifier._fit", failing)
     code, _, err = run(capsys, "compare", "digits", "--out", "out", "--methods", "majority", "--labels", "3",
                        "--repeats", "1", "--jobs", "0", "--quiet")  # fmt: skip
@@ -517,9 +518,6 @@ def test_every_fit_failed_is_no_success(tmp_path, capsys, monkeypatch):
 
 
 def test_where_some_fits_succeeded_not_all_have_failed(tmp_path, capsys, monkeypatch):
-    def failing(*_, **__):
-        raise ValueError("no such luck")
-
     monkeypatch.setattr("sparring.classifiers.logistic.LogisticClassifier._fit", failing)
     code, out, err = run(capsys, "compare", "digits", "--out", "out", "--methods", "majority,logistic", "--labels", "3",
                          "--repeats", "1", "--jobs", "0", "--quiet")  # fmt: skip

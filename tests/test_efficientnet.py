@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from sparring.errors import FileFormatError, MachineError
+from sparring.features import pretrained
 from sparring.nets import efficientnet
 from sparring.nets.efficientnet import (
     STAGES,
@@ -62,6 +63,30 @@ def test_the_network_computes_what_the_layers_written_out_compute(size):
     x = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         torch.testing.assert_close(body(x), flat(shipped_weights(), x), atol=2e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_relu6_within_the_convolution_gives_the_same_values(monkeypatch, dtype):
+    body = pretrained.frozen_body().to(dtype).to(memory_format=torch.channels_last)
+    x = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(0)).to(dtype)
+    x = x.contiguous(memory_format=torch.channels_last)
+    passes = []
+    if efficientnet.ONE_PASS is not None:
+        one_pass = efficientnet.ONE_PASS
+        monkeypatch.setattr(efficientnet, "ONE_PASS", lambda *given: passes.append(1) or one_pass(*given))
+    with torch.inference_mode():
+        quick = body(x)
+    assert len(passes) in (0, 49)  # of every convolution, where torch has the operator
+    with_gradients = body(x)  # the plain way
+    torch.testing.assert_close(quick, with_gradients, rtol=1e-2 if dtype == torch.bfloat16 else 1e-4, atol=1e-2)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (96, 160)])
+def test_turned_by_180_degrees_it_computes_the_same(size):
+    body, x = pretrained.frozen_body(), torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0))
+    maps = body.maps(x)
+    for found, turned in zip(maps, efficientnet.turn(body).maps(x.flip(2, 3)), strict=True):
+        torch.testing.assert_close(turned.flip(2, 3), found, rtol=1e-4, atol=1e-4)
 
 
 def test_maps_of_four_depths():

@@ -208,6 +208,15 @@ def test_a_long_torn_line_is_cut_off_whole(tmp_path):
     assert [row["row"] for row in files.read_lines(path)] == ["1" * 200_000, 3]
 
 
+def test_a_file_of_very_many_lines_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("sparring.files.reading.MOST_LINES", 3)
+    (tmp_path / "a.jsonl").write_text("{}\n" * 3)
+    assert len(files.read_lines(tmp_path / "a.jsonl")) == 3
+    (tmp_path / "a.jsonl").write_text("{}\n" * 4)
+    with pytest.raises(FileFormatError, match="has 4 lines, and at most 3 are read"):
+        files.read_lines(tmp_path / "a.jsonl")
+
+
 def test_a_first_line_that_is_torn(tmp_path):
     (tmp_path / "rows.jsonl").write_bytes(b'{"row')
     assert files.read_lines(tmp_path / "rows.jsonl") == []

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from new_process import command
 
 from sparring.errors import FileFormatError, UsageError
 from sparring.judging.inputs import as_generator
@@ -43,21 +44,14 @@ NET = LOSS.replace("generator=Generator(net=SMALL)", "generator=Generator(net=Wi
 TRAIN = ("train", "digits", "-r", "mine.py:recipe", "--out", "run")
 
 
-def sparring(here: Path, *words: str, code: int = 0) -> str:
-    """What the command line says in a new process."""
-    done = subprocess.run([sys.executable, "-m", "sparring", *words], cwd=here, capture_output=True, text=True)
-    assert done.returncode == code, done.stderr
-    return done.stdout + done.stderr
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A folder with mine.py and a run of it, trained in two processes."""
     here = tmp_path_factory.mktemp("own")
     (here / "mine.py").write_text(LOSS)
-    sparring(here, *TRAIN, "--images", "640", "--no-monitor")
+    command(here, *TRAIN, "--images", "640", "--no-monitor")
     assert (here / "executed.txt").read_text() == "x", "the file ran more than once in a process"
-    sparring(here, *TRAIN, "--images", "1280", "--no-monitor")
+    command(here, *TRAIN, "--images", "1280", "--no-monitor")
     return here
 
 
@@ -75,35 +69,35 @@ def test_the_run_keeps_a_copy_of_the_file_and_its_hash(here):
 
 def test_a_report_and_the_exported_generator_run_no_code(here):
     (here / "executed.txt").unlink()
-    sparring(here, "report", "run")
+    command(here, "report", "run")
     assert "Louder" in (here / "run" / "report.html").read_text()
-    sparring(here, "sample", "run", "-n", "4", "--grid", "grid.png")
-    sparring(here, "sample", "run/model", "-n", "4", "--grid", "grid2.png")
+    command(here, "sample", "run", "-n", "4", "--grid", "grid.png")
+    command(here, "sample", "run/model", "-n", "4", "--grid", "grid2.png")
     assert not (here / "executed.txt").exists()
 
 
 def test_a_checkpoint_is_read_with_consent_only(here):
     shutil.rmtree(here / "run" / "model")
     (here / "executed.txt").unlink()
-    said = sparring(here, "sample", "run", "-n", "4", "--grid", "grid.png", code=2)
+    said = command(here, "sample", "run", "-n", "4", "--grid", "grid.png", code=2)
     assert "error[own-code]: run was trained with code of its own, run/own/mine.py" in said
     assert "Fix: read it, then repeat with --trust-code" in said and not (here / "executed.txt").exists()
-    sparring(here, "sample", "run", "-n", "4", "--grid", "grid.png", "--trust-code")
+    command(here, "sample", "run", "-n", "4", "--grid", "grid.png", "--trust-code")
     assert (here / "grid.png").is_file() and (here / "executed.txt").exists()
 
 
 def test_a_changed_copy_is_refused_even_with_consent(here):
     shutil.rmtree(here / "run" / "model")
     (here / "run" / "own" / "mine.py").write_text(LOSS + "\nprint('more')\n")
-    said = sparring(here, "sample", "run", "-n", "4", "--grid", "grid.png", "--trust-code", code=4)
+    said = command(here, "sample", "run", "-n", "4", "--grid", "grid.png", "--trust-code", code=4)
     assert "run/own/mine.py is not the code that run was trained with: its hash differs" in said
 
 
 def test_an_edited_file_is_another_run(here):
     (here / "mine.py").write_text(LOSS + "\n")
-    said = sparring(here, *TRAIN, "--images", "1280", code=2)
+    said = command(here, *TRAIN, "--images", "1280", code=2)
     assert "error[other-run]: run holds a run with mine.py, in another version" in said
-    said = sparring(here, "train", "digits", "-r", "mlp", "--out", "run", code=2)
+    said = command(here, "train", "digits", "-r", "mlp", "--out", "run", code=2)
     assert "error[other-run]: run holds a run with mine.py" in said
 
 
@@ -111,27 +105,27 @@ def test_the_same_file_from_another_place_goes_on(here):
     (here / "elsewhere").mkdir()
     (here / "mine.py").rename(here / "elsewhere" / "mine.py")
     words = [word.replace("mine.py", "elsewhere/mine.py") for word in TRAIN]
-    said = sparring(here, *words, "--images", "1280")
+    said = command(here, *words, "--images", "1280")
     assert "done" in said
 
 
 def test_a_generator_of_ones_own_needs_consent_wherever_it_is_read(tmp_path):
     (tmp_path / "mine.py").write_text(NET)
-    sparring(tmp_path, *TRAIN, "--images", "128", "--no-monitor")
+    command(tmp_path, *TRAIN, "--images", "128", "--no-monitor")
     sample = ("sample", "run", "-n", "4", "--grid", "grid.png")
-    assert "error[own-code]" in sparring(tmp_path, *sample, code=2)
-    assert "4 images" in sparring(tmp_path, *sample, "--trust-code")
-    sparring(tmp_path, "report", "run")  # without what is inside the generator
+    assert "error[own-code]" in command(tmp_path, *sample, code=2)
+    assert "4 images" in command(tmp_path, *sample, "--trust-code")
+    command(tmp_path, "report", "run")  # without what is inside the generator
 
 
 def test_a_run_that_the_clock_stopped_is_reported_sampled_and_read_in_new_processes(tmp_path):
     (tmp_path / "mine.py").write_text(LOSS)
-    said = sparring(tmp_path, *TRAIN, "--images", "1e9", "--minutes", "0.01")
+    said = command(tmp_path, *TRAIN, "--images", "1e9", "--minutes", "0.01")
     assert "0.01 minutes are over" in said and (tmp_path / "executed.txt").read_text() == "x"
-    sparring(tmp_path, "report", "run")
+    command(tmp_path, "report", "run")
     page = (tmp_path / "run" / "report.html").read_text()
     assert "What it draws now" in page and "Louder" in page
-    assert "4 images" in sparring(tmp_path, "sample", "run", "-n", "4", "--trust-code", "--grid", "grid.png")
+    assert "4 images" in command(tmp_path, "sample", "run", "-n", "4", "--trust-code", "--grid", "grid.png")
     fix = "Fix: read it, then draw images: sparring sample .*run -n 1000 --out drawn --trust-code, and judge these"
     with pytest.raises(UsageError, match=fix):
         as_generator(tmp_path / "run")

@@ -277,6 +277,7 @@ def test_prose_lets_names_stand_out_and_escapes_the_rest():
         '<span class="name">svm</span> beats <span class="name">semi-gan</span>, not <span class="name">gan</span>: '
         "\u22120.5 points (\u22121 to 2) &lt;b&gt;."
     )
+    assert typography.prose("By label spreading", {"spreading"}) == "By label spreading."
     assert typography.prose("x of <i>", {"<i>"}) == 'X of <span class="name">&lt;i&gt;</span>.'
     assert typography.prose("in x.svm, a/svm.py: 9 % of 5 s or 2 steps", ["svm"]) == (
         "In x.svm, a/svm.py: 9\u202f% of 5\u202fs or 2 steps."

@@ -32,6 +32,7 @@ from .typed import (
     Seed,
     Share,
     Verbose,
+    whole_or_all,
     whole_or_auto,
 )
 
@@ -279,6 +280,7 @@ def data(
     sheet: Path | None = None,
     plan: Flag = False,
     audit: Flag = False,
+    frames: str | None = None,
     out: Path | None = None,
     pretrained: Pretrained = "efficientnet-lite0",
     seed: Seed = 0,
@@ -296,7 +298,9 @@ def data(
             to +-5, +-3 or +-2 points needs. Before any label is given, too.
         audit: instead of all that, labels that are probably wrong, odd images, copies, and properties that give a class
             away: a page with pictures, and a table with a line for each image.
-        out: new folder of the audit [default: DATA-audit].
+        frames: instead of all that, write so many pictures of every file that holds several, or all, as image files:
+            pages of a TIFF, frames of a GIF, a WebP or a film.
+        out: new folder of the audit, or of the pictures [default: DATA-audit, DATA-frames].
         pretrained: of the audit: the network whose features compare images, or none.
         seed: of the audit: another number, other folds.
         json: print JSON.
@@ -305,8 +309,11 @@ def data(
     from ..data import load
 
     screen = Screen(as_json=json, quiet=quiet, verbose=verbose)
-    if plan and audit:
-        raise UsageError("two-questions", "--plan and --audit are two questions", fix="ask one at a time")
+    if plan + audit + (frames is not None) > 1:
+        raise UsageError("two-questions", "--plan, --audit and --frames are three questions", fix="ask one at a time")
+    if frames is not None:
+        show_extracted(screen, data, out or Path(f"{stem(data)}-frames"), whole_or_all(frames, "--frames"), reading)
+        return
     read = partial(load, data, **vars(reading))
     if plan:
         with screen.progress("reading") as line:
@@ -332,6 +339,26 @@ def data(
         if verbose:
             screen.tell(news)
         screen.line(f"\nContact sheet: {sheet}")
+
+
+def show_extracted(screen: Screen, data: DataSet, out: Path, frames: int | None, reading: Reading) -> None:
+    """Write pages and frames as image files, and print what is there then."""
+    from ..data.extraction import TABLE, extract_frames
+
+    options = {name: vars(reading)[name] for name in ("table", "label", "group", "follow_links")}
+    with screen.progress("extracting") as line:
+        found = extract_frames(data, out, frames, **options, progress=line.show)
+    if screen.as_json:
+        screen.show_json(asdict(found) | {"folder": str(found.folder)})
+        return
+    screen.line(f"{plural(found.images, 'image')} of {plural(found.files, 'file')} in {found.folder}")
+    for origin, reason in found.left_out[: None if screen.verbose else 3]:
+        screen.note(f"  left out: {origin}: {reason}")
+    if len(found.left_out) > 3 and not screen.verbose:
+        screen.note(f"  and {len(found.left_out) - 3} more (--verbose)")
+    group = " --group group" if found.table else ""
+    said = f"{TABLE} says which come from one file" if found.table else "pictures of one file are in one folder"
+    screen.line(f"\nNext: sparring data {shlex.quote(str(found.folder))}{group}   ({said})")
 
 
 def show_audit(screen: Screen, data: DataSet, out: Path, **options) -> None:

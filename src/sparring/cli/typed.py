@@ -56,6 +56,13 @@ def whole_or_auto(text: str, name: str) -> int | str:
     raise UsageError("bad-number", f"{name} {text} is neither auto nor a whole number", fix=f"give {name} auto, or 1")
 
 
+def whole_or_all(text: str, name: str) -> int | None:
+    """Return a whole number from 1 up; None of "all"."""
+    if text == "all" or (text.isdecimal() and int(text) > 0):
+        return None if text == "all" else int(text)
+    raise UsageError("bad-number", f"{name} {text} is neither all nor a whole number", fix=f"give {name} 10, or all")
+
+
 Count = Annotated[int, Parameter(converter=number_between(1, 1e12, whole=True))]
 BatchSize = Annotated[int, Parameter(converter=number_between(2, 1e6, whole=True))]
 Seed = Annotated[int, Parameter(converter=number_between(0, 2**53, whole=True))]

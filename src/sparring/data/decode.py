@@ -314,7 +314,7 @@ def _conversions(headers: list[Header], images: np.ndarray) -> list[str]:
     if images.shape[3] == 3 and (grey := sum(header.grey for header in headers)):
         words.append(f"{grey} grey images among colour ones: three equal channels")
     if several := sum(header.frames for header in headers):
-        words.append(f"{several} images of several frames: the first taken")
+        words.append(f"{several} images of several frames: the first taken (sparring data DATA --frames all has all)")
     return words
 
 

@@ -38,7 +38,7 @@ EXAMPLE = "cat/1.png dog/2.png, or train/cat/1.png test/cat/2.png, or images wit
 
 def read_folder(top: Path, options: LoadOptions) -> Listing | ImageSet:
     """Return what a folder holds: images, Parquet files that hold some, or else arrays."""
-    tree = folder_tree(top, follow_links=options.follow_links)
+    tree = folder_tree(top, follow_links=options.follow_links, films=options.films)
     if options.without:
         tree = _left_after(tree, options.without)
     tables = [top / path for path in tree.others if path.endswith(".parquet")]
@@ -56,7 +56,7 @@ def read_folder(top: Path, options: LoadOptions) -> Listing | ImageSet:
 
 def read_zip(file: Path, options: LoadOptions) -> Listing:
     """Return the images of a zip, or of a folder in it."""
-    tree = zip_tree(file, options.inside)
+    tree = zip_tree(file, options.inside, films=options.films)
     return list_tree(_left_after(tree, options.without) if options.without else tree, options)
 
 

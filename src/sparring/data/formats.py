@@ -30,6 +30,7 @@ class LoadOptions:
     pools         whether folders called unlabelled and the like hold images without labels; else they are classes
     without       a folder in it that is read on its own
     group         the column of groups, "folders", "none", or None to find out (groups.py)
+    films         whether films count as images, of which frames are taken (extraction.py)
     """
 
     inside: str = ""
@@ -40,6 +41,7 @@ class LoadOptions:
     pools: bool = True
     without: str = ""
     group: str | None = None
+    films: bool = False
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from ..errors import DataError, MachineError, MissingData, suggestion
 from ..images import BadImage, Source
 from ..images.kinds import (
     FILE_LIMIT,
+    FILM,
     LOOKED_FOR,
     START,
     SUFFIXES,
@@ -44,7 +45,7 @@ SPECIAL = "pipes, sockets and devices"
 class Tree:
     """A tree of files. `images`, `others` and `links` are paths below the top, with "/", valid Unicode, sorted.
 
-    images  files that are named like an image, or have no ending and begin like one
+    images  files that are named like an image, or have no ending and begin like one; with `films` also films
     others  all other files
     links   files and folders that links name which lead out of the tree, and are not followed
     """
@@ -52,6 +53,7 @@ class Tree:
     top: str
     name: str
     read: Callable[[str], Source]
+    films: bool = False
     images: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
     folders: list[str] = field(default_factory=list)
@@ -61,7 +63,8 @@ class Tree:
 
     def add(self, path: str, start: Callable[[], bytes]) -> None:
         """Add a file; `start` gives its first bytes, which tell where its name has no ending."""
-        named = is_image_name(path) or (not suffix(path) and begins_as_image(start()))
+        named = is_image_name(path) or (self.films and suffix(path) in FILM.suffixes)
+        named = named or (not suffix(path) and begins_as_image(start()))
         (self.images if named else self.others).append(path)
 
     def sort(self) -> "Tree":
@@ -71,10 +74,10 @@ class Tree:
         return self
 
 
-def folder_tree(top: Path, *, follow_links: bool = False) -> Tree:
+def folder_tree(top: Path, *, follow_links: bool = False, films: bool = False) -> Tree:
     """Return everything below a folder. Raises MachineError when it may not be read."""
     raw: dict[str, str] = {}  # only names that are not valid Unicode are kept under another
-    tree = Tree(top=str(top), name=top.resolve().name or "images", read=lambda path: str(top / raw.get(path, path)))
+    tree = Tree(str(top), top.resolve().name or "images", lambda path: str(top / raw.get(path, path)), films)
     real = os.path.realpath(top)
     seen: set[tuple[int, int]] = set()
     waiting, linked = [""], []
@@ -142,7 +145,7 @@ def _start_of(path: str) -> bytes:
         return b""
 
 
-def zip_tree(file: Path, inside: str) -> Tree:
+def zip_tree(file: Path, inside: str, *, films: bool = False) -> Tree:
     """Return the members of a zip below the folder `inside` ("" for all). Raises DataError and MissingData."""
     try:
         archive = zipfile.ZipFile(file)
@@ -151,7 +154,7 @@ def zip_tree(file: Path, inside: str) -> Tree:
     _refuse_bomb(file, archive)
     members: dict[str, zipfile.ZipInfo] = {}
     name = shown_path(f"{file}/{inside}" if inside else str(file))
-    tree = Tree(top=name, name=file.stem, read=lambda path: zip_member(archive, members[path]))
+    tree = Tree(name, file.stem, lambda path: zip_member(archive, members[path]), films)
     prefix = inside + "/" if inside else ""
     folders: set[str] = set()
     for info in archive.infolist():
@@ -278,4 +281,7 @@ def image_files(named: Sequence[str | Path], *, follow_links: bool = False) -> N
 def _why_no_image(path: str) -> str:
     """Return why a file of another kind is left out."""
     kind = extra_kind(suffix(path))
-    return f"{kind.name} is not read here; {kind.advice}" if kind else f"not an image; looked for {LOOKED_FOR}"
+    if kind:
+        return f"{kind.name} is not read here; {kind.advice}"
+    film = suffix(path) in FILM.suffixes
+    return "a film, not an image" if film else f"not an image; looked for {LOOKED_FOR}"

@@ -25,14 +25,15 @@ from ..nets.efficientnet import (
     enlarged,
     imagenet_weights,
     seen_at,
+    turn,
 )
 from ..records import OnProgress, no_progress
 from .extractor import HASH_DIGITS, Extractor
 
 BUILT_IN = "efficientnet-lite0"
-BUILT_IN_VERSION = 2  # to be raised with any change of a value
+BUILT_IN_VERSION = 2  # to be raised with any change of a value beyond rounding
 WIDTHS = (WIDTH, *DEPTHS.values())  # of the parts of the features: the last layer, then the four depths
-SEEN_AT_ONCE = 1 << 19  # pixels as the network sees them: more were slower on a CPU
+SEEN_AT_ONCE = 1 << 21  # pixels as the network sees them
 CPU_BATCH, GPU_BATCH = 64, 512  # images
 RESIZE = (
     "images are resized so that the shorter side is 64 to 224 pixels, enlarged at most 5 times (bilinear, "
@@ -61,7 +62,7 @@ def imagenet(*, device: str = "auto") -> Extractor:
 def _imagenet(device: str) -> Extractor:
     precision = "bf16" if device.startswith("cuda") else choose_precision("auto")
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    body = frozen_body().to(device, dtype).to(memory_format=torch.channels_last)  # pyright: ignore
+    body = turn(frozen_body()).to(device, dtype).to(memory_format=torch.channels_last)  # pyright: ignore
     keep_memory()
     on_gpu = device != "cpu"
 
@@ -70,7 +71,7 @@ def _imagenet(device: str) -> Extractor:
         size = features_at(*images.shape[1:3])
         step = len(images) if on_gpu else max(1, SEEN_AT_ONCE // (size[0] * size[1]))
         parts = [
-            all_depths(body, enlarged(to_unit(part.to(device)), size).to(dtype))
+            all_depths(body, enlarged(to_unit(part.to(device)), size).to(dtype).flip(2, 3))
             for part in torch.from_numpy(images).split(step)
         ]
         return torch.cat(parts).cpu().numpy(), None

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 JsonObject = dict[str, Any]  # as json.loads returns it: whoever reads a field checks it
 LARGEST_JSON = 1 << 26  # bytes
 LARGEST_LINES = 1 << 28  # bytes of a .jsonl file
+MOST_LINES = 200_000  # of such a file: a run of 200 million images has written fewer
 LARGEST_ARRAYS = 1 << 30  # bytes of all arrays in one .npz
 DEEPEST = 64  # lists and objects inside each other
 OURS = "pass a folder that sparring wrote, or make it anew"
@@ -208,6 +209,10 @@ def read_lines(path: Path | str) -> list[JsonObject]:
         return []
     except OSError as error:
         raise FileFormatError("bad-line", f"cannot read {path}: {_reason(error)}", fix=OURS) from error
+    if len(lines) > MOST_LINES:
+        raise FileFormatError(
+            "bad-line", f"{path} has {len(lines):,} lines, and at most {MOST_LINES:,} are read", fix=OURS
+        )
     rows = [parsed_line(line) for line in lines] if lines != [b""] else []
     if rows and rows[-1] is None:
         rows.pop()

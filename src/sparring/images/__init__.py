@@ -262,7 +262,7 @@ def decoded(image: Image.Image, channels: int, near: tuple[int, int] | None = No
     if SAYING_UPRIGHT & image.info.keys():
         with suppress(Exception):  # EXIF that cannot be read says nothing
             ImageOps.exif_transpose(image, in_place=True)  # a copy beside it would be one too many
-    return _to_mode(image.convert(opaque) if opaque else image, channels)
+    return to_mode(image.convert(opaque) if opaque else image, channels)
 
 
 def pixels_of(image: Image.Image, size: tuple[int, int] | None = None) -> np.ndarray:
@@ -272,7 +272,7 @@ def pixels_of(image: Image.Image, size: tuple[int, int] | None = None) -> np.nda
     return np.asarray(image).reshape(image.height, image.width, -1)
 
 
-def _to_mode(image: Image.Image, channels: int) -> Image.Image:
+def to_mode(image: Image.Image, channels: int) -> Image.Image:
     """Return the image in mode L (1 channel) or RGB (3). Raises BadImage for 32-bit numbers."""
     wanted = "L" if channels == 1 else "RGB"
     if image.mode == wanted and "transparency" not in image.info:

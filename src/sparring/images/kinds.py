@@ -41,6 +41,8 @@ HEIC = ExtraKind("HEIC", (".heic", ".heif", ".hif"), "pillow_heif", "heic")
 DICOM = ExtraKind("DICOM", (".dcm", ".dicom"), "pydicom", "medical")
 NIFTI = ExtraKind("NIfTI", (".nii", ".nii.gz"), "nibabel", "medical")
 EXTRA_KINDS = (HEIC, DICOM, NIFTI)
+FILM = ExtraKind("films", (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"), "av", "video")  # read by frames.py alone
+TAKE_FRAMES = "sparring data DATA --frames 10 --out FOLDER takes 10 pictures of each film"
 OTHER_IMAGES = {ending for kind in EXTRA_KINDS for ending in kind.suffixes} | set(
     ".svg .jp2 .j2k .jxl .psd .xcf .dng .cr2 .cr3 .nef .arw .orf .raf .rw2 .exr .hdr .tga .ppm .pgm .pbm .pnm".split()
 )  # of images that are not read, or only with a package
@@ -67,9 +69,10 @@ def extra_kind(ending: str) -> ExtraKind | None:
 
 
 def advice_for(paths: Iterable[str]) -> list[str]:
-    """Return how to have those of these files read that need a package."""
-    found = {kind.name: kind for path in paths if (kind := extra_kind(suffix(path)))}
-    return [found[name].advice for name in sorted(found)]
+    """Return how to have those of these files read that need a package, or of which pictures must be taken first."""
+    endings = {suffix(path) for path in paths}
+    found = {kind.name: kind for ending in endings if (kind := extra_kind(ending))}
+    return [found[name].advice for name in sorted(found)] + [TAKE_FRAMES] * (not endings.isdisjoint(FILM.suffixes))
 
 
 def is_image_name(path: str) -> bool:

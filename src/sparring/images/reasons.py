@@ -55,7 +55,7 @@ def _what_it_is(start: bytes, file: IO[bytes] | None) -> str:
     if not start:
         return "empty file (0 bytes)"
     if start[4:8] == b"ftyp" and not is_avif(start):
-        return f"a film is not supported; looked for {LOOKED_FOR}"
+        return "a film, which holds many pictures; take some of them first: sparring data DATA --frames 10 --out FOLDER"
     for magic, name in known.items():
         if start.startswith(magic):
             return f"{name} is not supported; looked for {LOOKED_FOR}"

@@ -44,6 +44,8 @@ STAGES = (
 )
 DEPTHS = {1: 24, 2: 40, 4: 112, 6: 320}  # stage -> channels: the last of each resolution, a fourth to a 32nd
 NORM_EPS = 1e-3
+# torch.compile's operator of a convolution with what follows it; torch has no public name for it, so it may be missing.
+ONE_PASS = getattr(torch.ops.mkldnn, "_convolution_pointwise", None) if torch.backends.mkldnn.is_available() else None
 
 
 @record
@@ -160,7 +162,7 @@ class Convolution(nn.Module):
     """A convolution with frozen batch norm and ReLU6; TensorFlow's "same" padding.
 
     `scale` [channels], a constant, multiplies what the kernels give: the scale of batch norm over its deviation. None
-    where the kernels hold it already.
+    where the kernels hold it already. `turned`: kernels and images are turned by 180 degrees (`turn`).
     """
 
     def __init__(self, before: int, width: int, kernel: int, *, stride: int = 1, groups: int = 1, linear: bool = False):
@@ -169,16 +171,18 @@ class Convolution(nn.Module):
         self.bias = nn.Parameter(torch.zeros(width))
         self.register_buffer("scale", torch.ones(width))
         self.scale: Tensor | None
-        self.stride, self.groups, self.linear = stride, groups, linear
+        self.stride, self.groups, self.linear, self.turned = stride, groups, linear, False
         nn.init.kaiming_normal_(self.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
         kernel = self.weight.shape[2]
-        if self.stride == 1:
+        if self.stride == 1 or self.turned:
             around = kernel // 2
         else:  # what is missing on both sides together; the odd pixel is added below and on the right
             high, wide = (max(0, (-(-side // 2) - 1) * 2 + kernel - side) for side in x.shape[2:])
             x, around = F.pad(x, (wide // 2, wide - wide // 2, high // 2, high - high // 2)), 0
+        if self.scale is None and fuses(x):
+            return self._in_one_pass(x, around)
         weight = self.weight if self.scale is None else self.weight * self.scale[:, None, None, None]
         dtype, exact = x.dtype, self._slow_in_bf16(x)
         with torch.autocast(x.device.type, enabled=False) if exact else nullcontext():
@@ -187,6 +191,14 @@ class Convolution(nn.Module):
         x = x.to(dtype) if exact else x  # what follows is in bf16 again
         return x if self.linear else F.relu6(x)
 
+    def _in_one_pass(self, x: Tensor, around: int) -> Tensor:
+        """Return the same values, ReLU6 within the convolution: a third of the time is saved."""
+        after, bounds = ("none", []) if self.linear else ("hardtanh", [0.0, 6.0])
+        weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
+        return ONE_PASS(  # pyright: ignore[reportOptionalCall]
+            x, weight, bias, [around] * 2, [self.stride] * 2, [1, 1], self.groups, after, bounds, ""
+        )
+
     def _slow_in_bf16(self, x: Tensor) -> bool:
         """Return whether float32 is faster than bf16: on a CPU, where each channel has a kernel and gradients flow.
 
@@ -194,6 +206,27 @@ class Convolution(nn.Module):
         """
         learns = torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad)
         return learns and self.groups > 1 and x.device.type == "cpu"
+
+
+def turn(body: Body) -> Body:
+    """Turn all kernels by 180 degrees, for images that are turned, too, with even sides wherever a stride halves them.
+
+    TensorFlow pads more below and on the right. Turned, that is more above and on the left, where torch, which pads all
+    sides alike, has windows: the last padding is then in none. So no map is copied to be padded, which took a fifth of
+    the time.
+    """
+    for layer in body.modules():
+        if isinstance(layer, Convolution):
+            with torch.no_grad():
+                layer.weight.copy_(layer.weight.flip(2, 3))
+            layer.turned = True
+    return body
+
+
+def fuses(x: Tensor) -> bool:
+    """Return whether a convolution and ReLU6 are one pass over memory: on a CPU, where no gradient is kept."""
+    plain = not (torch.is_grad_enabled() or torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling())
+    return ONE_PASS is not None and plain and x.device.type == "cpu"
 
 
 # --- weights ---------------------------------------------------------------------------------------------------------

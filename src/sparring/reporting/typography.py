@@ -67,4 +67,5 @@ def prose(text: str, names: Collection[str]) -> Markup:
     if not names:
         return Markup(html)
     known_names = "|".join(re.escape(str(escape(n))) for n in sorted(names, key=len, reverse=True))
-    return Markup(re.sub(rf"(?<![\w./-])(?:{known_names})(?![\w/-]|\.\w)", r'<span class="name">\g<0></span>', html))
+    alone = rf"(?<![\w./-])(?<!label )(?:{known_names})(?![\w/-]|\.\w)"  # label spreading: the words, not the name
+    return Markup(re.sub(alone, r'<span class="name">\g<0></span>', html))

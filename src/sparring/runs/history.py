@@ -59,6 +59,9 @@ class EventKind(StrEnum):
     DONE = "done"
 
 
+EVENT_KINDS = frozenset(EventKind)
+
+
 @dataclass(frozen=True)
 class Event:
     """One line of events.jsonl.
@@ -92,7 +95,7 @@ def read_events(folder: Path) -> list[Event]:
 def _event(line: files.JsonObject) -> Event:
     signals = line.get("signals", [line["signal"]] if "signal" in line else [])
     kind, words = str(line.get("event")), line.get("words") or ""
-    if kind not in set(EventKind):
+    if kind not in EVENT_KINDS:
         kind, words = EventKind.TIME_OVER, kind
     named = list(map(str, signals)) if isinstance(signals, list) else []
     return from_mapping(Event, {**line, "event": kind, "words": str(words), "signals": named})
