@@ -40,7 +40,7 @@ function draw() {
 }
 
 function tile(place) {
-  const i = numberAt(place), says = element("span", {class: "says"});
+  const i = numberAt(place), says = element("span", {class: "says"}, count(place + 1));
   const button = element("button", {type: "button", class: "tile", "data-place": place, onclick: () => open(place)}, framed(i), says);
   const cell = element("li", {"aria-setsize": total, "aria-posinset": place + 1}, button);
   if (known.has(i)) write(button, known.get(i));
@@ -54,7 +54,6 @@ function write(button, what) {
     what.predicted && what.label === null ? t("sure", {label: what.predicted, p: percent(what.confidence)}) : label ? name : "";
   says.replaceChildren(label ? element("b", {}, label) : name, element("span", {class: what.suspect && "suspect"}, second));
   button.title = what.name;
-  button.setAttribute("aria-label", [what.name, label ?? t("no-label"), second !== name ? second : ""].filter(Boolean).join(", "));
 }
 
 // Ask what is known of the cells on the page that say nothing yet.
@@ -145,7 +144,8 @@ function describe({image: what, like}) {
   );
   byId("one-like-later").hidden = like.length > 0;
   byId("one-like").replaceChildren(...like.map((other) => {
-    const button = element("button", {type: "button", class: "tile", "aria-label": `${other.name}, ${other.label ?? t("no-label")}`, onclick: () => openImage(other.i)}, framed(other.i), element("span", {class: "says"}, other.label ?? ""));
+    const button = element("button", {type: "button", class: "tile", title: other.name, onclick: () => openImage(other.i)}, framed(other.i),
+      element("span", {class: "says"}, other.label ?? element("span", {class: "hidden"}, other.name)));
     return element("li", {}, button);
   }));
 }
@@ -209,7 +209,12 @@ for (const what of ["scroll", "resize"]) window.addEventListener(what, () => {
   requestAnimationFrame(() => { drawing = false; draw(); });
 }, {passive: true});
 
-find();
+filters.reset();
+total = Number(wall.dataset.total);
+if (total) {
+  byId("found").textContent = t("found", {n: count(total)});
+  draw();
+} else find();
 follow(async (found, first) => {
   standing = found;
   classes = found.classes;

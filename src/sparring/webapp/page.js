@@ -96,6 +96,6 @@ function statusOf(found) {
   const working = found.steps.find((step) => step.state === "working");
   const parts = [t("images", {n: count(found.images)}), t("labelled", {n: count(found.labelled)})];
   if (failed) parts.push(failed.problem);
-  else if (working) parts.push(t(working.name, {done: count(working.done), total: count(working.total)}));
+  else if (working) parts.push(t(working.name === "suggesting" && working.done >= working.total ? "learning" : working.name, {done: count(working.done), total: count(working.total)}));
   return parts.join(" · ");
 }
