@@ -134,7 +134,7 @@ class Drawings:
     def load(self, run: int) -> Loaded:
         """Return the model of a training as it is now. The lock is held. Raises UsageError, FileFormatError."""
         place = self.place(run)
-        stamp = stamp_of(place)
+        stamp = files_read(place)
         kept = self.loaded.pop(run, None)
         if kept is None or kept.stamp != stamp:
             kept = replace(read_model(place), stamp=stamp)
@@ -204,7 +204,7 @@ class Drawings:
         return encode_animation(frames, "WEBP", seconds=0.1, hold=0.1, generated=True)
 
 
-def stamp_of(place: Path) -> tuple[tuple[str, int], ...]:
+def files_read(place: Path) -> tuple[tuple[str, int], ...]:
     """Return what changes when a run has another model: the exported one's time, else the newest checkpoint's."""
     exported = [path for path in (place / "model" / "config.json", place / "config.json") if path.is_file()]
     checkpoints = sorted((place / "checkpoints").glob("step-*"), key=lambda path: (len(path.name), path.name))

@@ -118,7 +118,7 @@ class Gallery:
         """Return uint8 [H,W,C] of an image, shrunk to this longer side. Raises BadImage."""
         given = self._read(i)
         with self.decoding:
-            return np.atleast_3d(np.asarray(shrunk(given, longest)))
+            return np.atleast_3d(np.asarray(within(given, longest)))
 
     def _read(self, i: int) -> Source | np.ndarray:
         try:
@@ -216,7 +216,7 @@ def remembered_gallery(folder: Path, top: Path, reads: str) -> Gallery | None:
     return Gallery(about.name, origins, labels, about.classes, part_of_each, None, read)
 
 
-def shrunk(given: Source | np.ndarray, longest: int) -> Image.Image:
+def within(given: Source | np.ndarray, longest: int) -> Image.Image:
     """Return an image, at most so many pixels long. Raises BadImage."""
     if isinstance(given, np.ndarray):
         image = as_pillow(given)
@@ -233,7 +233,7 @@ def shrunk(given: Source | np.ndarray, longest: int) -> Image.Image:
 
 def encoded_picture(given: Source | np.ndarray, longest: int) -> EncodedPicture:
     """Return an image as PNG where it is small, else as JPEG; never the bytes of a file. Raises BadImage."""
-    image = shrunk(given, longest)
+    image = within(given, longest)
     buffer = BytesIO()
     if max(image.size) <= PIXEL_ART:
         image.save(buffer, "PNG")
