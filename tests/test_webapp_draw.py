@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import shutil
 import time
 from dataclasses import replace
@@ -13,7 +14,9 @@ import pytest
 import torch
 from PIL import Image, ImageSequence
 from starlette.testclient import TestClient
+from test_report import browser  # noqa: F401  a fixture
 from test_webapp import HOSTILE, client, drawings  # noqa: F401  a fixture
+from test_webapp_browser import SMALL, UNNAMED, Tab
 from toys import FACTS, thin
 
 from sparring.games.players import Generator
@@ -27,6 +30,7 @@ from sparring.runs.sampler import Sampler, load_generator, save_generator
 from sparring.runs.translator import load_translators, save_translators
 from sparring.webapp import drawing
 from sparring.webapp.jobs import Job, JobWanted
+from sparring.webapp.serving import Served
 from sparring.webapp.workbench import Workbench
 
 CLASSES = ("cat", HOSTILE, "dog & 猫")
@@ -421,3 +425,85 @@ def test_names_of_runs_are_data_and_never_markup(web):
     page = web.get("/draw").text
     assert HOSTILE not in page and "<img src=x" not in page
     assert web.get("/api/draw/run?run=0").headers["content-type"].startswith("application/json")
+
+
+# --- in a browser -----------------------------------------------------------------------------------------------------
+
+
+def sums(place: str) -> str:
+    """A script that gives what all pixels of the canvases at a place add up to."""
+    return f"""[...document.querySelectorAll('{place}')].map(c => c.getContext('2d')
+      .getImageData(0, 0, c.width, c.height).data.reduce((a, b) => a + b, 0)).join()"""
+
+
+def shown_as(image: np.ndarray) -> int:
+    """What the pixels of a canvas add up to that shows a grey image: three colours, and 255 for each that is opaque."""
+    return int(3 * image.astype(int).sum() + 255 * image[..., 0].size)
+
+
+@pytest.fixture(scope="module")
+def served(bench):
+    made = Served(bench, 0)
+    yield made
+    made.server.should_exit = True
+    made.thread.join(10)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("width", "scheme", "language"), [(1280, "light", "en"), (390, "dark", "zh")])
+def test_draw_and_fill_in_a_browser(browser, served, web, width, scheme, language):  # noqa: F811
+    view = {"viewport": {"width": width, "height": 844}, "color_scheme": scheme, "bypass_csp": "AXE" in os.environ}
+    tab = Tab(browser, served.link, f"/draw?lang={language}", **view)
+    page, drawn = tab.page, sums("#sides canvas")
+    tab.has("document.querySelectorAll('#sides button.tile').length === 12")
+    tab.has("[...document.querySelectorAll('#sides canvas')].every(c => c.width === 10)")
+    assert page.url.endswith("/draw?run=0&count=12") and HOSTILE in tab.text("#sides")
+    page.focus("#sides button >> nth=4")
+    page.keyboard.press("Enter")
+    tab.has("document.querySelectorAll('#sides canvas').length === 1")
+    assert page.url.endswith("/draw?run=0&first=4&count=1")
+    tab.has(f"{drawn} === '{shown_as(picture(web, first=4))}'")
+    page.focus("[name=d1]")
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+    tab.has("location.search.endsWith('&d1=0.5')")
+    moved = f"{drawn} === '{shown_as(picture(web, first=4, d1=0.5))}'"
+    tab.has(moved)
+    page.reload()
+    tab.has(moved)
+    page.select_option("[name=with]", str(CODED))
+    tab.has("document.querySelectorAll('#sides canvas').length === 2")
+    page.check("[name=morph]")
+    page.check("[name=film]")
+    tab.has("document.querySelectorAll('#sides canvas').length === 16")
+    tab.has("[...document.querySelectorAll('.film')].filter(i => i.complete && i.naturalWidth).length === 2")
+    without_faults(tab, width)
+    page.select_option("[name=run]", str(FILLS))
+    tab.has("document.getElementById('before').width === 10 && document.getElementById('go').disabled")
+    page.focus("#mask")
+    for key in ("ArrowLeft", " ", "ArrowUp", " "):
+        page.keyboard.press(key)
+    tab.has("!document.getElementById('go').disabled")
+    box = page.locator("#mask").bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.8, box["y"] + box["height"] * 0.2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.8, box["y"] + box["height"] * 0.6, steps=4)
+    page.mouse.up()
+    page.click("#go")
+    tab.has("document.getElementById('after').naturalWidth === 10")
+    without_faults(tab, width)
+    page.select_option("[name=run]", str(EARLY))
+    tab.has("document.getElementById('draw-problem').textContent.includes('no-model-yet')")
+    page.go_back()
+    tab.has("document.getElementById('after').hidden === false || document.getElementById('before').width === 10")
+    assert [said for said in tab.said if "409" not in said] == []
+
+
+def without_faults(tab: Tab, width: int) -> None:
+    """Everything fits and has a name; axe-core finds nothing, where AXE names it."""
+    assert tab.page.evaluate("document.documentElement.scrollWidth") <= width
+    assert not tab.page.evaluate(UNNAMED) and not tab.page.evaluate(SMALL)
+    if code := os.environ.get("AXE"):
+        tab.page.evaluate(Path(code).read_text(encoding="utf-8"))
+        found = json.loads(tab.page.evaluate("axe.run().then(r => JSON.stringify(r.violations))"))
+        assert not [(v["id"], " ".join(v["nodes"][0]["html"].split())[:200]) for v in found]
