@@ -19,6 +19,7 @@ from test_webapp import HOSTILE, client, drawings  # noqa: F401  a fixture
 from test_webapp_browser import SMALL, UNNAMED, Tab
 from toys import FACTS, thin
 
+from sparring.errors import MissingData
 from sparring.games.players import Generator
 from sparring.games.recipes import RECIPES
 from sparring.games.training import new_state
@@ -30,7 +31,7 @@ from sparring.runs.sampler import Sampler, load_generator, save_generator
 from sparring.runs.translator import load_translators, save_translators
 from sparring.webapp import drawing
 from sparring.webapp.jobs import Job, JobWanted
-from sparring.webapp.serving import Served
+from sparring.webapp.serving import Served, serve
 from sparring.webapp.workbench import Workbench
 
 CLASSES = ("cat", HOSTILE, "dog & 猫")
@@ -54,12 +55,12 @@ def write_translator(folder: Path, name: str) -> None:
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory, drawings):  # noqa: F811
-    """A data set beside a run that was named, 0, and seven of the queue."""
+    """A data set beside two runs that were named, and seven of the queue."""
     top = tmp_path_factory.mktemp("draw")
     write_generator(top / "named", CLASSES, 0, labels=True)
-    made = Workbench(
-        drawings, top / "labels", {}, pretrained="none", device="cpu", seed=0, given={"run": top / "named"}, model=None
-    )
+    write_generator(top / "second", CLASSES, 5, labels=True)
+    given = {"study": top, "run": top / "named", "run-2": top / "second"}
+    made = Workbench(drawings, top / "labels", {}, pretrained="none", device="cpu", seed=0, given=given, model=None)
     jobs = [Job(n, JobWanted("compare" if n == COMPARES else "train"), "stopped") for n in range(1, 8)]
     made.jobs.jobs = {job.number: job for job in jobs}
     places = {job.number: made.jobs.place(job) for job in jobs}
@@ -109,8 +110,8 @@ def refusal(web: TestClient, path: str) -> tuple[int, str]:
 
 def test_the_runs_are_the_named_one_and_the_trainings_of_the_queue(web, bench):
     found = web.get("/api/draw/runs").json()
-    assert [row["run"] for row in found] == [0, 6, 5, 4, 3, 2, 1]
-    assert found[0] == {"run": 0, "name": "named", "state": "finished"} and found[1]["state"] == "stopped"
+    assert [row["run"] for row in found] == [0, -1, 6, 5, 4, 3, 2, 1]
+    assert found[0] == {"run": 0, "name": "named", "state": "finished"} and found[2]["state"] == "stopped"
     assert str(bench.folder) not in web.get("/api/draw/runs").text
 
 
@@ -152,6 +153,12 @@ def test_classes_and_codes_come_in_turn_unless_they_are_chosen(web, sampler, cod
     assert np.array_equal(picture(web, run=CODED, count=7), grid(coded.draw(7)))
     chosen = coded.draw(7, codes=np.full(7, 3))
     assert np.array_equal(picture(web, run=CODED, code=3, count=7), grid(chosen))
+
+
+def test_two_generators_draw_the_same_seeds_and_classes(web, bench, sampler):
+    second = load_generator(bench.jobs.given["run-2"] / "model")
+    for run, of in ((0, sampler), (-1, second)):
+        assert np.array_equal(picture(web, run=run, seed=6, count=4), grid(of.draw(4, seed=6)))
 
 
 def test_each_setting_changes_the_picture(web):
@@ -255,8 +262,8 @@ def test_a_film_goes_there_and_back(web):
         ("class=bird", "unknown class 'bird'"), ("class=../../etc/passwd", "unknown-class"),
         ("to-class=x", "unknown-class"),
         ("class=%3Cscript%3Ealert(1)%3C/script%3E%00%0A", "unknown-class"), ("class=" + "x" * 5000, "unknown-class"),
-        ("run=8", "there is no run 8 to draw from. Fix: choose one of 0, 1, 2, 3, 4, 5, 6"), ("run=7", "no run 7"),
-        ("run=-1", "bad-number"), ("run=/etc", "bad-number"), ("run=named", "bad-number"), ("run=2", "from images"),
+        ("run=8", "there is no run 8 to draw from. Fix: choose one of -1, 0, 1, 2, 3, 4, 5, 6"), ("run=7", "no run 7"),
+        ("run=-2", "no run -2"), ("run=/etc", "bad-number"), ("run=named", "bad-number"), ("run=2", "from images"),
         ("seed=1&seed=2", "seed stands twice"), ("path=/etc", "no setting 'path'"), ("lang=zh", "no setting 'lang'"),
     ],
 )  # fmt: skip
@@ -282,6 +289,12 @@ def test_without_any_run_the_sentence_says_what_to_do(tmp_path, drawings):  # no
     page = web.get("/draw").text
     assert "sparring train DATA" in page and "No generator yet" in page
     made.close()
+
+
+def test_a_run_that_is_not_there_is_said_at_once(tmp_path, drawings):  # noqa: F811
+    with pytest.raises(MissingData, match=r"no run folder .*nothing\. Fix: name one that train wrote"):
+        serve(drawings, out=tmp_path / "x", run=[tmp_path, tmp_path / "nothing"])
+    assert not (tmp_path / "x").exists()
 
 
 def test_a_generator_is_read_once_until_the_run_has_another(web, bench, monkeypatch):

@@ -1,4 +1,4 @@
-"""The page: look at images, label, run and try in a browser, on this machine alone.
+"""The page: look at images, label, run, draw and try in a browser, on this machine alone.
 
     served = sparring.app("photos/")        # in a notebook; `sparring app photos/` on the command line
     print(served.link)

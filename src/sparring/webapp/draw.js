@@ -102,6 +102,8 @@ function slice(list, bitmap, shown) {
   const total = Number(now.count) * steps(), one = total === 1, scale = one ? 1 : shown.scale, gap = one ? 0 : GAP;
   const across = one ? 1 : Math.max(1, Math.round((bitmap.width - gap) / (shown.width * scale + gap)));
   list.className = `made${one ? " one" : morphs() ? " row" : ""}`;
+  const rows = Math.ceil(steps() / 16);
+  list.style.gridTemplateColumns = !one && morphs() ? `repeat(${Math.ceil(steps() / rows)}, minmax(0, 7rem))` : "";
   const kind = one || morphs() ? "still" : "tile";
   if (list.dataset.kind !== kind) { list.replaceChildren(); list.dataset.kind = kind; }
   while (list.children.length > total) list.lastChild.remove();

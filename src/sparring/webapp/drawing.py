@@ -1,6 +1,6 @@
 """Pictures that a generator of a run draws. All settings of a picture stand in its link, so it can be made again.
 
-A run has a number: 0 is the one that was named at the start, the others are those of the queue.
+A run has a number: 0, -1, -2, ... are those that were named at the start, the others are those of the queue.
 """
 
 import re
@@ -31,7 +31,7 @@ SHOWN_DIRECTIONS = 6  # the strongest, as sliders of the page
 LOADED = 4  # generators that are kept
 NUMBER = re.compile(r"-?[0-9]{1,16}(\.[0-9]{1,16})?")
 # the numbers of a link: the least and the largest value
-WHOLE = {"run": (0, 10**9), "code": (0, 10**6), "seed": (0, 2**53), "first": (0, 10**9), "to": (0, 2**53),
+WHOLE = {"run": (-99, 10**9), "code": (0, 10**6), "seed": (0, 2**53), "first": (0, 10**9), "to": (0, 2**53),
          "count": (1, MOST_PICTURES), "steps": (2, MOST_STEPS)}  # fmt: skip
 SHARES = {"truncation": (0.01, 100), "d": (-FARTHEST, FARTHEST), "s": (-1, 1)}
 NAMES = {"class": "label", "to-class": "to_label"}
@@ -113,8 +113,8 @@ class Drawings:
     loaded: OrderedDict[int, Loaded] = field(default_factory=OrderedDict)
 
     def runs(self) -> list[RunShown]:
-        """Return the trainings: the one that was named at the start, then those of the queue, the newest first."""
-        named = [RunShown(0, place.name, "finished") for name, place in self.jobs.given.items() if name == "run"]
+        """Return the trainings: those that were named at the start, then those of the queue, the newest first."""
+        named = [RunShown(run, place.name, "finished") for run, place in self._named().items()]
         with self.jobs.lock:
             jobs = sorted(self.jobs.jobs.values(), key=lambda job: -job.number)
         return named + [
@@ -123,13 +123,17 @@ class Drawings:
             if job.wanted.kind == "train"
         ]
 
+    def _named(self) -> dict[int, Path]:
+        places = [place for name, place in self.jobs.given.items() if name != "study"]
+        return {-k: place for k, place in enumerate(places)}
+
     def place(self, run: int) -> Path:
         """Return the folder of a training. Raises UsageError where there is none of this number."""
         known = [shown.run for shown in self.runs()]
         if run not in known:
             fix = f"choose one of {', '.join(map(str, sorted(known)))}" if known else "train a generator in Run first"
             raise UsageError("run-number", f"there is no run {run} to draw from", fix=fix)
-        return self.jobs.given["run"] if run == 0 else self.jobs.folder_of(str(run))
+        return self.jobs.folder_of(str(run)) if run > 0 else self._named()[run]
 
     def load(self, run: int) -> Loaded:
         """Return the model of a training as it is now. The lock is held. Raises UsageError, FileFormatError."""
@@ -275,6 +279,11 @@ def latents_of(sampler: "Sampler", loaded: Loaded, wanted: DrawingWanted) -> "La
         moved[:, number - 1] = value
         points = replace(points, continuous=moved)
     return points
+
+
+def name_of_run(k: int) -> str:
+    """Return what the queue calls run k, from 0, of those that were named at the start."""
+    return "run" if k == 0 else f"run-{k + 1}"
 
 
 # --- links ------------------------------------------------------------------------------------------------------------

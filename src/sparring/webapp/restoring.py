@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import UsageError
 from ..images import as_pillow, colour_channels, encode_png, fit_pixels
 from .decoding import decoded_apart
-from .drawing import Drawings, Loaded, number_of, work_of
+from .drawing import WHOLE, Drawings, Loaded, number_of, work_of
 from .gallery import Gallery
 
 LONGEST = 512  # pixels of the longer side of an image as it is: larger ones take a processor too long
@@ -115,7 +115,7 @@ def restoring_wanted(settings: Iterable[tuple[str, str]]) -> RestoringWanted:
     wanted = RestoringWanted()
     for name, value in settings:
         if name in ("run", "image", "photo"):
-            wanted = replace(wanted, **{name: int(number_of(name, value, 0, 10**9, whole=True))})
+            wanted = replace(wanted, **{name: int(number_of(name, value, *WHOLE.get(name, (0, 10**9)), whole=True))})
         elif name == "size" and value in ("trained", "own"):
             wanted = replace(wanted, size="own" if value == "own" else "trained")
         elif name == "to":
