@@ -490,6 +490,10 @@ def test_draw_and_fill_in_a_browser(browser, served, web, width, scheme, languag
     page.check("[name=film]")
     tab.has("document.querySelectorAll('#sides canvas').length === 16")
     tab.has("[...document.querySelectorAll('.film')].filter(i => i.complete && i.naturalWidth).length === 2")
+    assert page.is_checked("[name=morph]")
+    page.reload()
+    tab.has("document.querySelectorAll('#sides canvas').length === 16")
+    assert page.is_checked("[name=morph]") and page.input_value("[name=to]") == "1"
     without_faults(tab, width)
     page.select_option("[name=run]", str(FILLS))
     tab.has("document.getElementById('before').width === 10 && document.getElementById('go').disabled")
@@ -505,10 +509,19 @@ def test_draw_and_fill_in_a_browser(browser, served, web, width, scheme, languag
     page.click("#go")
     tab.has("document.getElementById('after').naturalWidth === 10")
     without_faults(tab, width)
+    page.select_option("[name=run]", str(CODED))
+    tab.has("document.querySelectorAll('#sliders output').length === 2")
+    assert tab.text("#sliders output >> nth=0") == "–"
+    page.focus("[name=s1]")
+    for key in ("ArrowRight", "ArrowLeft"):  # 0 is a setting; without one the slider is drawn
+        page.keyboard.press(key)
+    tab.has("new URLSearchParams(location.search).get('s1') === '0'")
+    page.click("#chance")
+    tab.has("!location.search.includes('s1')")
     page.select_option("[name=run]", str(EARLY))
     tab.has("document.getElementById('draw-problem').textContent.includes('no-model-yet')")
     page.go_back()
-    tab.has("document.getElementById('after').hidden === false || document.getElementById('before').width === 10")
+    tab.has("document.getElementById('draw-problem').hidden && document.querySelectorAll('#sides canvas').length > 0")
     assert [said for said in tab.said if "409" not in said] == []
 
 

@@ -177,7 +177,7 @@ function ranges(place, letter, number, reach, words) {
   place.hidden = !number;
   place.querySelector(".ranges").replaceChildren(...Array.from({length: number}, (_, k) => {
     const name = `${letter}${k + 1}`;
-    const range = element("input", {type: "range", name, min: -reach, max: reach, step: reach / 30, "aria-label": t(words, {n: k + 1})});
+    const range = element("input", {type: "range", name, min: -reach, max: reach, step: letter === "d" ? 0.1 : 0.05, "aria-label": t(words, {n: k + 1})});
     range.value = now[name] ?? 0;
     return element("label", {}, element("span", {"aria-hidden": "true"}, String(k + 1)), range, element("output", {}));
   }));
@@ -187,13 +187,12 @@ function outputs() {
   const limit = Number(form.elements.truncation.value), place = form.elements.truncation.nextElementSibling;
   place.textContent = limit >= NO_LIMIT ? t("draw-no-limit") : limit.toFixed(1);
   form.elements.truncation.setAttribute("aria-valuetext", place.textContent);
-  for (const range of form.querySelectorAll(".ranges input")) range.nextElementSibling.textContent = Number(range.value).toFixed(1);
+  for (const range of form.querySelectorAll(".ranges input")) range.nextElementSibling.textContent = range.name[0] === "s" && now[range.name] == null ? "–" : (Number(range.value) || 0).toFixed(range.name[0] === "d" ? 1 : 2);
 }
 
 function changed(event) {
   const field = event.target, {name} = field;
   if (!name || (event.type === "input" && field.type !== "range")) return;
-  outputs();
   if (name === "morph") {
     byId("morph-fields").hidden = !field.checked;
     change(field.checked ? {to: form.elements.to.value, count: "1"} : {to: "", "to-class": "", film: "", ...(now.first === "0" ? {count: String(MANY)} : {})}, {push: true});
@@ -203,9 +202,10 @@ function changed(event) {
   if (!field.checkValidity()) { field.reportValidity(); return; }
   if (name === "film") change({film: field.checked ? "1" : ""});
   else if (name === "truncation") change({truncation: Number(field.value) >= NO_LIMIT ? "" : Number(field.value).toFixed(1)});
-  else if (field.type === "range") change({[name]: Number(field.value) === 0 ? "" : String(Number(Number(field.value).toFixed(3)))});
+  else if (field.type === "range") change({[name]: name[0] === "d" && Number(field.value) === 0 ? "" : String(Number(Number(field.value).toFixed(3)))});
   else if (name === "to-class" && !field.value) change({"to-class": "", to: form.elements.to.value});
   else change({[name]: field.value}, {push: true});
+  outputs();
 }
 
 const another = () => String(Math.floor(Math.random() * 1e6));
@@ -216,12 +216,12 @@ form.addEventListener("submit", (event) => event.preventDefault());
 byId("another").addEventListener("click", () => { change({seed: another(), first: "0"}, {push: true}); show(); });
 byId("another-to").addEventListener("click", () => { change({to: another()}, {push: true}); show(); });
 byId("all").addEventListener("click", () => { change({count: String(MANY), first: "0"}, {push: true}); show(); form.elements.seed.focus(); });
-byId("middle").addEventListener("click", () => {
-  change(Object.fromEntries(Object.keys(now).filter((name) => /^d\d+$/.test(name)).map((name) => [name, ""])));
+for (const [id, letter] of [["middle", "d"], ["chance", "s"]]) byId(id).addEventListener("click", () => {
+  change(Object.fromEntries(Object.keys(now).filter((name) => new RegExp(`^${letter}\\d+$`).test(name)).map((name) => [name, ""])));
   show();
 });
 byId("copy").addEventListener("click", async () => {
-  try { await navigator.clipboard.writeText(location.href); tell(t("draw-copied")); } catch { tell(location.href); }
+  try { await navigator.clipboard.writeText(location.href); byId("drawn").textContent = t("draw-copied"); } catch { tell(location.href); }
 });
 
 // --- the runs
