@@ -114,6 +114,12 @@ class Gallery:
         with self.decoding:  # one at a time: memory is for one, however large
             return encoded_picture(given, longest)
 
+    def pixels(self, i: int, longest: int) -> np.ndarray:
+        """Return uint8 [H,W,C] of an image, shrunk to this longer side. Raises BadImage."""
+        given = self._read(i)
+        with self.decoding:
+            return np.atleast_3d(np.asarray(within(given, longest)))
+
     def _read(self, i: int) -> Source | np.ndarray:
         try:
             return self.read(i)
@@ -210,8 +216,8 @@ def remembered_gallery(folder: Path, top: Path, reads: str) -> Gallery | None:
     return Gallery(about.name, origins, labels, about.classes, part_of_each, None, read)
 
 
-def encoded_picture(given: Source | np.ndarray, longest: int) -> EncodedPicture:
-    """Return an image as PNG where it is small, else as JPEG; never the bytes of a file. Raises BadImage."""
+def within(given: Source | np.ndarray, longest: int) -> Image.Image:
+    """Return an image, at most so many pixels long. Raises BadImage."""
     if isinstance(given, np.ndarray):
         image = as_pillow(given)
     else:
@@ -222,6 +228,12 @@ def encoded_picture(given: Source | np.ndarray, longest: int) -> EncodedPicture:
             image = decoded(opened, header.channels, near)
     if max(image.size) > longest:
         image.thumbnail((longest, longest), Image.Resampling.BOX if longest <= THUMBNAIL else Image.Resampling.LANCZOS)
+    return image
+
+
+def encoded_picture(given: Source | np.ndarray, longest: int) -> EncodedPicture:
+    """Return an image as PNG where it is small, else as JPEG; never the bytes of a file. Raises BadImage."""
+    image = within(given, longest)
     buffer = BytesIO()
     if max(image.size) <= PIXEL_ART:
         image.save(buffer, "PNG")

@@ -14,10 +14,12 @@ from ..data.tables import TABLE
 from ..errors import UsageError
 from .answers import JOURNAL, Answer, Answers, Why
 from .background import Background, WorkStep, labels_now
+from .drawing import Drawings
 from .exports import write_labels
 from .gallery import Gallery, Reading, gallery_of, open_gallery, remembered_gallery
 from .jobs import RunQueue
 from .known import NONE_YET, Question, top_of
+from .restoring import Restoring
 from .trying import Tryout
 
 if TYPE_CHECKING:
@@ -131,6 +133,8 @@ class Workbench:
         )
         self.jobs = RunQueue(self.folder, source, reading, self._snapshot, given)
         self.tryout = Tryout(self.folder, model)
+        self.drawings = Drawings(self.jobs)
+        self.restoring = Restoring(self.drawings, lambda: self.images)
         self.saving = threading.Lock()
         self.unsaved: threading.Timer | None = None
 
