@@ -25,7 +25,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-import httpx
+import httpx2 as httpx
 import numpy as np
 from PIL import Image
 from playwright.sync_api import Error, Page, sync_playwright
@@ -38,7 +38,7 @@ IN_SIGHT = """(() => { const all = [...document.querySelectorAll('.tile')].filte
   return all.length > 20 && all.every(t => painted(t.querySelector('img'))); })()"""
 PRESS = """(key) => new Promise(done => {
   const image = document.getElementById('asked'), before = image.dataset.i, begun = performance.now();
-  document.dispatchEvent(new KeyboardEvent('keydown', {key, bubbles: true}));
+  document.body.dispatchEvent(new KeyboardEvent('keydown', {key, bubbles: true}));
   const look = () => image.dataset.i !== before && image.complete && image.naturalWidth
     ? requestAnimationFrame(() => done(performance.now() - begun)) : setTimeout(look, 0);
   look(); })"""

@@ -106,7 +106,7 @@ def share(part: set[str], whole: set[str]) -> float | None:
 def for_cleanlab(folder: Path, faults: dict[str, str], file: Path) -> None:
     """Write features, labels, held-out probabilities and faults of a folder."""
     from sparring import load
-    from sparring.study.audit.described import described
+    from sparring.classifiers.described import described
     from sparring.study.audit.label_errors import held_out_probabilities
 
     images = load(str(folder))

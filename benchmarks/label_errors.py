@@ -52,8 +52,8 @@ def compared(path: str) -> None:
 
 def measured(source: str, count: int, encoder: bool, save: dict[str, np.ndarray]) -> None:
     """Print a row of the table for each share of planted labels."""
+    from sparring.classifiers.described import described
     from sparring.data import load
-    from sparring.study.audit.described import described
     from sparring.study.audit.label_errors import check_labels, find_label_errors, held_out_probabilities
 
     images = load(source)

@@ -59,6 +59,9 @@ ONLY_TYPED = {
     "seed",
     "report",
     "over_time",
+    "html",
+    "move_into",
+    "undo",
 }
 ONLY_PYTHON = {"progress", "command", "model", "monitor", "names", "budgets", "alike", "labels", "out"}
 # Arguments without a name on the command line.

@@ -12,7 +12,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "sparring"
 CHAPTERS = """
     errors files devices images records keyed_random artifacts words stats data nets metrics games runs
-    features judging classifiers study reporting webapp cli __main__
+    features judging classifiers explaining study reporting webapp cli __main__
 """.split()
 FILES = sorted(SOURCE.rglob("*.py"))
 TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}

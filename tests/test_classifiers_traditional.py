@@ -133,7 +133,7 @@ def test_the_preferred_setting_stays_unless_another_is_clearly_better():
     found = best(0.1, 1.0)
     assert [row.settings for row in found.measured.table] == [0.1, 1.0] and found.measured.accuracy > 0.95
     alone = choose(np.array([0, 1, 1]), ["a", "b"], held_out, seed=0, temperature=0.7)
-    assert alone == ("a", 0.7, CrossValidation(None, ()))
+    assert alone == ("a", 0.7, CrossValidation(None, ()), None)
 
 
 def test_features_are_chosen_first_and_details_for_them():
@@ -221,7 +221,7 @@ def test_blocks_are_joined_in_training_and_in_use(name, tmp_path):
         strength, width = made.record_.chosen["C"], made.record_.chosen["width"]
         model = SVC(C=strength, gamma=width / 3, class_weight="balanced", decision_function_shape="ovo")
         expected = model.fit(joined, y[:40]).decision_function(joined)
-        assert np.allclose(made._decisions(x[:40]), expected, atol=1e-3)
+        assert np.allclose(made._decisions(made._blocks(x[:40])), expected, atol=1e-3)
         mean = distances_of(["hog & lbp & colour-histogram"], x[:40])["hog & lbp & colour-histogram"]
         assert np.allclose(mean, ((joined[:, None] - joined) ** 2).sum(2) / 3, atol=1e-6)
     assert (made.predict(x[40:]) == y[40:]).mean() > 0.9
@@ -251,8 +251,8 @@ def test_the_machine_decides_as_scikit_learn(classes):
     model = SVC(C=0.1, gamma=made.gamma_, class_weight="balanced", decision_function_shape="ovo")
     expected = model.fit(extract("hog", x).astype(float), y).decision_function(extract("hog", new).astype(float))
     expected = -expected[:, None] if classes == 2 else expected  # its sign for a single pair
-    assert np.allclose(made._decisions(new), expected, atol=1e-3)
-    assert made._decisions(x)[y == 0, 0].mean() > 0 > made._decisions(x)[y == 1, 0].mean()
+    assert np.allclose(made._decisions(made._blocks(new)), expected, atol=1e-3)
+    assert made._decisions(made._blocks(x))[y == 0, 0].mean() > 0 > made._decisions(made._blocks(x))[y == 1, 0].mean()
     assert pair_weights(made.dual_, made.vector_classes_).shape == (len(made.vectors_), classes * (classes - 1) // 2)
 
 

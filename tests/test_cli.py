@@ -329,10 +329,12 @@ def test_fit_and_classify(capsys, tmp_path):
     assert err == "left out new/odd:x:.png: not an image: starts with 'root:x:0'\n"
     code, out, _ = run(capsys, "classify", "model", "new/00003.png", "new/00001.png", "--csv")
     head, *lines = out.splitlines()
-    assert head == "image,class,confidence,0,1,2,3,4,5,6,7,8,9"
+    assert head == "image,class,confidence,answer,set,0,1,2,3,4,5,6,7,8,9"
     assert [line.split(",")[:2] for line in lines] == [[r["image"], r["class"]] for r in (rows[3], rows[1])]
     code, out, _ = run(capsys, "classify", "model", "new/00000.png")
-    assert re.search(rf"^new/00000.png +{rows[0]['class']} +\d+\.\d %$", out, re.M)
+    assert re.search(
+        rf"^new/00000.png +{rows[0]['class']} +\d+\.\d % +{rows[0]['answer']} +{rows[0]['class']}", out, re.M
+    )
     code, out, err = run(capsys, "classify", "model", "new/odd:x:.png")
     assert (code, out) == (
         3,

@@ -128,7 +128,16 @@ def test_a_class_that_is_called_like_a_column_has_its_own(tmp_path, monkeypatch,
     class_folders(Path("photos"), classes=("class", "confidence", "other"))
     sparring.fit("photos", method="majority", out="model")
     out, _ = said(capsys, "classify", "model", "photos/other/0.png", "--csv")
-    names = ["image", "class", "confidence", "probability of class", "probability of confidence", "other"]
+    names = [
+        "image",
+        "class",
+        "confidence",
+        "answer",
+        "set",
+        "probability of class",
+        "probability of confidence",
+        "other",
+    ]
     assert out.splitlines()[0].split(",") == names
 
 

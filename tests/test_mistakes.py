@@ -18,13 +18,13 @@ from sklearn.neighbors import NearestNeighbors
 from test_report import CHROMIUM, HOSTILE, Page, page_of
 
 from sparring import files
+from sparring.classifiers.described import handmade_description
 from sparring.cli.drawings import lists_words
 from sparring.data import ImageSet
 from sparring.features import extract
 from sparring.reporting import write
 from sparring.study import Sealed, compare, mistakes, summarise
 from sparring.study.audit import label_errors
-from sparring.study.audit.described import handmade_description
 from sparring.study.audit.label_errors import check_labels, confident_joint, find_label_errors, held_out_probabilities
 from sparring.study.mistake_list import MistakeList
 from sparring.study.plan import Study

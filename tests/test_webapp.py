@@ -12,7 +12,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import httpx
+import httpx2 as httpx
 import numpy as np
 import pytest
 from PIL import Image
@@ -710,6 +710,7 @@ def test_a_photograph_is_tried_and_put_right(desk, drawings, tmp_path):
     photograph = np.repeat(np.repeat(drawings.images[50], 5, 0), 5, 1)
     found = sent(web, encode_png(photograph)).json()
     assert found["said"][0][0] == truth(drawings.origins[50]) and len(found["like"]) == 12
+    assert not found["heat"] and found["answer"] is None and web.get("/try/1/heat").status_code == 400
     assert sum(p for _, p in found["said"]) == pytest.approx(1, abs=0.01)
     kept = web.post("/api/try/keep", json={"number": found["number"], "label": "spiral", "suggested": "bar"}).json()
     assert kept["image"] == "./added/000001.png"
@@ -728,6 +729,11 @@ def test_a_model_that_is_named_is_asked(desk, drawings, tmp_path):
     found = sent(web, encode_png(drawings.images[50])).json()
     expected = sparring.classify(fitted.model, [drawings.images[50]])[0]
     assert found["said"][0] == [expected.label, pytest.approx(expected.confidence)]
+    assert found["heat"] and found["answer"] == expected.answer
+    picture = web.get(f"/try/{found['number']}/heat")
+    assert picture.headers["content-type"] == "image/png"
+    assert np.asarray(Image.open(io.BytesIO(picture.content))).shape == (16, 16, 3)
+    assert web.get("/try/99/heat").status_code == 400 and web.get("/try/../heat").status_code == 404
 
 
 @pytest.mark.parametrize("content", [b"", b"<svg onload=alert(1)>", b"\x89PNG\r\n\x1a\n" + b"\0" * 50, b"#!/bin/sh\n"])

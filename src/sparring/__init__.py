@@ -7,9 +7,9 @@
     run = sparring.train(photos, "dcgan", out="run")      # a generator
     print(sparring.judge(photos, run))                    # scores of what it draws
 
-One function for each command, with the same options: load, describe, audit, next_images, compare, fit, classify, train,
-sample, translate, judge, report; `app` serves a page for all of them. The classifiers are scikit-learn estimators.
-RECIPES, METHODS, METRICS and FORMATS say what there is.
+One function for each command, with the same options: load, describe, audit, next_images, compare, fit, classify,
+explain, train, sample, translate, judge, report; `app` serves a page for all of them. The classifiers are scikit-learn
+estimators. RECIPES, METHODS, METRICS, EXPLANATIONS and FORMATS say what there is.
 
 Names load their chapter when they are first used; importing sparring itself imports nothing heavy.
 """
@@ -26,6 +26,7 @@ PUBLIC = {
     "compare": "reporting.verbs",
     "fit": "classifiers",
     "classify": "classifiers",
+    "explain": "reporting.verbs",
     "train": "runs.driver",
     "sample": "runs.sampling",
     "translate": "runs.translating",
@@ -35,6 +36,7 @@ PUBLIC = {
     # tables
     "RECIPES": "games.recipes",
     "METHODS": "classifiers",
+    "EXPLANATIONS": "explaining",
     "METRICS": "judging",
     "FORMATS": "data.formats",
     # what they take and return
@@ -94,11 +96,12 @@ if TYPE_CHECKING:  # the same names for editors and type checkers
     from .data import ImageSet, describe, load, split
     from .data.formats import FORMATS
     from .errors import DataError, Diverged, FileFormatError, MachineError, MissingData, SparringError, UsageError
+    from .explaining import EXPLANATIONS
     from .games import Recipe, gan, solo, translation
     from .games.recipes import RECIPES
     from .games.training import new_state, training
     from .judging import METRICS, Judgement, judge
-    from .reporting.verbs import audit, compare, report
+    from .reporting.verbs import audit, compare, explain, report
     from .runs.driver import train
     from .runs.folder import Run
     from .runs.sampling import sample

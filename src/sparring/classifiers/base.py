@@ -22,8 +22,12 @@ from ..data.notes import size_words
 from ..data.storage import joined
 from ..errors import DataError
 from ..features import seen_size
+from .doubt.record import Doubt, HeldOutAnswers
 from .fit_record import FitRecord
 from .image_inputs import images_like, images_to_fit
+from .selection import HeldOut, groups_at
+
+APART = {"pictures_", "doubt_"}  # of what a fit sets, not part of the state of a model
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -31,13 +35,15 @@ class Classifier(ClassifierMixin, BaseEstimator):
     """Base of the estimators in this folder.
 
     After `fit`: `classes_` [K] (int or str), `class_names_` (K strings), `image_shape_` (H, W, C), `record_` (a
-    FitRecord) and `pictures_` ({name: uint8 [N,H,W,C]}).
+    FitRecord), `doubt_` (a Doubt: what was said of labelled images that were held out) and `pictures_` ({name: uint8
+    [N,H,W,C]}).
     """
 
     random_state: int | np.random.RandomState | None = 0  # None draws a new seed at every fit
 
     _limits: ClassVar[tuple[str, ...]] = ()  # sentences for the model card
     _groups = None  # int64 [N] during `fit`: equal for images of one group, which no held-out choice parts
+    _held_out = None  # a HeldOut: what `_fit` has to say of labelled images that were hidden from it
 
     # --- what a method writes ---
 
@@ -54,13 +60,13 @@ class Classifier(ClassifierMixin, BaseEstimator):
 
     def _state(self) -> Mapping[str, object]:
         """Return what a model folder holds: arrays, numbers, strings, records, and lists and dicts of these."""
-        state = {n: v for n, v in vars(self).items() if n.endswith("_") and n[0] != "_" and n != "pictures_"}
+        state = {n: v for n, v in vars(self).items() if n.endswith("_") and n[0] != "_" and n not in APART}
         return state | {"record_": self.record_.to_json()}
 
     def _restore(self, state: dict[str, object]) -> None:
         """Take on what `_state` gave; self has the same parameters and was never fitted."""
         state = {"pixel_scale_": Scale.BYTE.value} | state  # models of version 0.1 have none
-        vars(self).update(state, record_=FitRecord.from_json(state["record_"]), pictures_={})
+        vars(self).update(state, record_=FitRecord.from_json(state["record_"]), pictures_={}, doubt_=Doubt())
 
     # --- what a user calls ---
 
@@ -93,7 +99,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
         seen = size_words(seen_size(*images.shape[1:3]))
         self.record_ = FitRecord(int((labels >= 0).sum()), int((labels < 0).sum()), size=seen)
         self.pictures_: dict[str, np.ndarray] = {}
-        self._groups = grouped
+        self._groups, self._held_out = grouped, None
         try:
             self._fit(images, labels)
         except BaseException:  # Ctrl-C too: nothing half-made
@@ -104,6 +110,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
         for name, value in vars(self).items():  # a saved model comes back in this order, and rounds the same
             if isinstance(value, np.ndarray):
                 setattr(self, name, np.ascontiguousarray(value))
+        self.doubt_ = Doubt(_answers(self._held_out, labels, grouped))
         seconds = {"fit": time.perf_counter() - start[0], "fit_cpu": time.process_time() - start[1]}
         self._note(
             seconds={**(self.record_.seconds or {}), **{name: round(value, 4) for name, value in seconds.items()}}
@@ -136,6 +143,10 @@ class Classifier(ClassifierMixin, BaseEstimator):
         """Add fields to the record. Raises TypeError for a field that a FitRecord does not have."""
         self.record_ = replace(self.record_, **changes)
 
+    def _keep_held_out(self, found: HeldOut | None, images: np.ndarray | None = None) -> None:
+        """Note what was said of held-out images: `found.index` are those of all, or of `images` among all."""
+        self._held_out = found if found is None or images is None else found.of(images)
+
     def _reset(self) -> None:
         for name in [name for name in vars(self) if name.endswith("_")]:
             delattr(self, name)
@@ -154,6 +165,12 @@ def _names_of(X: object) -> np.ndarray:
     if not isinstance(X, ImageSet):
         raise DataError("labels-missing", "fit got images without labels", fix="pass y, with -1 for unlabelled images")
     return np.array([*map(str, X.classes), None], object)[X.labels]  # a label of -1 takes the last
+
+
+def _answers(found: HeldOut | None, labels: np.ndarray, groups: np.ndarray | None) -> HeldOutAnswers | None:
+    if found is None:
+        return None
+    return HeldOutAnswers(found.proba, labels[found.index], groups_at(groups, found.index))
 
 
 def _checked_groups(X: object, groups: object, images: int) -> np.ndarray | None:

@@ -1,6 +1,7 @@
 """Logistic regression on image features."""
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,15 +51,32 @@ class LogisticClassifier(Classifier):
         if len(few) < len(known):
             space = StandardisedFeatures(*blocks(self.extractor_, shown))
         self.weights_, self.offset_ = space.for_raw_features(*regression(space.points, known, strength))
+        self.mean_ = space.mean.astype(np.float32)
         self.temperature_ = chosen.temperature
+        self._keep_held_out(chosen.held_out, labelled[few])
         self._note(
             chosen={"features": self.extractor_, "C": strength, "temperature": self.temperature_},
             cross_validation=chosen.measured,
         )
 
     def _predict_proba(self, images: np.ndarray) -> np.ndarray:
-        scores = np.concatenate(blocks(self.extractor_, shrunk(images)), axis=1) @ self.weights_ + self.offset_
+        return self._proba_of(self._blocks(images))
+
+    def _blocks(self, images: np.ndarray) -> list[np.ndarray]:
+        """Return what it sees of uint8 images [N,H,W,C], by blocks of features: float32 [N,F] each."""
+        return blocks(self.extractor_, shrunk(images))
+
+    def _proba_of(self, blocks: Sequence[np.ndarray]) -> np.ndarray:
+        """Return probabilities [N,K] of such blocks."""
+        scores = np.concatenate(blocks, axis=1) @ self.weights_ + self.offset_
         return softmax(scores.astype(np.float64) / self.temperature_, axis=1)
+
+    def _usual_features(self) -> np.ndarray | None:
+        """Return the mean features [F] of the labelled images; None of a model of version 0.3, which lacks them."""
+        return self.mean_
+
+    def _restore(self, state: dict[str, object]) -> None:
+        super()._restore({"mean_": None} | state)
 
 
 def blocks(name: str, images: np.ndarray) -> list[np.ndarray]:

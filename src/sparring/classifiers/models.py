@@ -26,6 +26,7 @@ from ..features.pretrained import BUILT_IN
 from ..nets.layers import DataSpec
 from ..nets.loading import checked_spec
 from .base import Classifier
+from .doubt.record import Doubt
 from .image_inputs import size_text
 from .methods import METHODS, Method
 
@@ -64,6 +65,7 @@ def save_model(estimator: Classifier, folder: str | Path, **card: object) -> Pat
         "method": row.name,
         "parameters": tree_to_json(parameters, "parameters", arrays),
         "state": tree_to_json(estimator._state(), "state", arrays),
+        "doubt": tree_to_json(estimator.doubt_.to_tree(), "doubt", arrays),
         "card": {name: str(value) for name, value in card.items() if value is not None},
     }
     height, width, channels = estimator.image_shape_
@@ -103,6 +105,8 @@ def load_model(folder: str | Path, *, pretrained: str | None = None, device: str
                 raise ValueError(f"{name} is {parameters[name]!r:.60}")
         estimator = cls(**parameters)
         estimator._restore(state)
+        if "doubt" in config:  # models of earlier versions have none
+            estimator.doubt_ = Doubt.from_tree(tree_from_json(config["doubt"], arrays), len(estimator.classes_))
         _refuse_full_size(estimator, METHODS[config["method"]], folder)
         if "device" in known:
             estimator.set_params(device=device)

@@ -290,8 +290,9 @@ class NetworkClassifier(Classifier):
         return self._network
 
     def _predict_proba(self, images: np.ndarray) -> np.ndarray:
+        net = self._built_network()  # not in inference mode: explanations ask it for gradients
         with torch_threads(self.threads), torch.inference_mode():
-            net, images = self._built_network(), seen_by(self.discriminator_.net, images)
+            images = seen_by(self.discriminator_.net, images)
             device = next(net.parameters()).device
             step = 64 if isinstance(self.discriminator_.net, EfficientNetLite0) else BATCH_OF_PREDICTION
             parts = []

@@ -1,15 +1,11 @@
 """Logistic regression on the features of a pretrained network: a linear probe."""
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import softmax
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from threadpoolctl import threadpool_limits
 
 from ..data.notes import size_words
 from ..devices import choose_device, device_name
@@ -18,7 +14,8 @@ from ..features.extractor import Extractor
 from ..features.pretrained import BUILT_IN, features_at
 from .base import Classifier
 from .methods import METHODS, refuse_none
-from .selection import choose_in_turn, groups_at, subset
+from .regression import regression
+from .selection import HeldOut, choose_in_turn, groups_at, subset
 
 C_VALUES = (10.0, 100.0, 1000.0, 1.0)  # inverse penalties on features of length 1, the preferred one first
 MOST_HELD = 1000  # labelled images that take part in cross-validation
@@ -49,6 +46,7 @@ class ProbeClassifier(Classifier):
         found = chosen_probe(encoders, images, labels, self._seed(), self.C, groups=self._groups)
         self.encoder_, self.encoder_hash_, self.earlier_ = place_of(found.name), found.encoder.hash, found.earlier
         self.weights_, self.offset_, self.temperature_ = found.weights, found.offset, found.temperature
+        self._keep_held_out(found.held_out)
         self._note(
             size=seen_by(found.name, images.shape), device=device_name(choose_device(self.device)), **found.noted
         )
@@ -63,6 +61,7 @@ class Probe(NamedTuple):
     """A fitted probe: the encoder and the name that it was asked by, weights [F,K], offset [K], temperature.
 
     `earlier`: whether its earlier layers count. `noted`: what a record says of it.
+    `held_out`: what it said of labelled images, by their index among all images.
     """
 
     name: str
@@ -72,6 +71,7 @@ class Probe(NamedTuple):
     offset: np.ndarray
     temperature: float
     noted: dict
+    held_out: HeldOut | None
 
     def scores(self, images: np.ndarray) -> np.ndarray:
         """Return logits float32 [N,K] of images, at the temperature."""
@@ -116,7 +116,8 @@ def chosen_probe(
         "cross_validation": chosen.measured,
         "pretrained": f"{encoder.name}: features",
     }
-    return Probe(asked, encoder, earlier, *regression(x, y, strength), chosen.temperature, noted)
+    held = chosen.held_out and chosen.held_out.of(known[few])
+    return Probe(asked, encoder, earlier, *regression(x, y, strength), chosen.temperature, noted, held)
 
 
 def directions(encoder: Extractor, images: np.ndarray, *, earlier: bool = False) -> np.ndarray:
@@ -140,26 +141,3 @@ def of_length(features: np.ndarray, length: float) -> np.ndarray:
 def seen_by(name: str, shape: tuple[int, ...]) -> str | None:
     """Return the size at which an encoder sees images [N,H,W,C] as a record has it, None where it is the encoder's."""
     return size_words(features_at(*shape[1:3])) if name == BUILT_IN else None
-
-
-def regression(
-    x: np.ndarray, labels: np.ndarray, strength: float, *, tolerance: float = 1e-4
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return float32 weights [F,K] and offset [K] of scikit-learn's logistic regression; `strength` is its C.
-
-    Where there are fewer images than features, these are rotated to as many numbers first: the penalty stays the same.
-    """
-    rotation = None
-    if len(x) < x.shape[1]:
-        values, vectors = np.linalg.eigh((x @ x.T).astype(np.float64))
-        kept = values > 1e-9 * values[-1]
-        rotation = (x.T @ (vectors[:, kept] / np.sqrt(values[kept])).astype(np.float32)).astype(np.float32)  # [F,R]
-        x = x @ rotation
-    model = LogisticRegression(C=strength, class_weight="balanced", tol=tolerance, max_iter=300)
-    with warnings.catch_warnings(), threadpool_limits(1, user_api="blas"):  # two threads took ten times as long
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(x, labels)
-    weights, offset = model.coef_.T.astype(np.float32), np.asarray(model.intercept_, np.float32)
-    if len(model.classes_) == 2:  # scikit-learn gives one row of scores, against zero
-        weights, offset = np.concatenate([-weights, weights], 1) / 2, np.array([-1, 1], np.float32) * offset / 2
-    return (weights if rotation is None else rotation @ weights), offset

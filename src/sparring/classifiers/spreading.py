@@ -17,7 +17,7 @@ from .base import Classifier
 from .fit_record import CrossValidation
 from .graph import Graph
 from .probe import seen_by
-from .selection import choose, groups_at
+from .selection import HeldOut, choose, groups_at
 from .svm import best_of
 
 ALPHAS = (0.995, 0.9)  # how far labels spread, the preferred one first
@@ -58,7 +58,9 @@ class SpreadingClassifier(Classifier):
             images, labels, seed,
             features=self.features, alpha=self.alpha, pretrained=self.pretrained, device=self.device, groups=groups,
         )  # fmt: skip
-        self.images_, self.spread_, self.extractor_ = shrunk(images), found.proba, found.name
+        self.images_, self.labels_ = shrunk(images), labels
+        self.spread_, self.extractor_ = found.proba, found.name
+        self._keep_held_out(found.held_out, kept)
         for field in fields(Graph):
             setattr(self, f"graph_{field.name}_", getattr(found.graph, field.name))
         self._note(chosen=found.chosen, cross_validation=found.measured)
@@ -73,22 +75,40 @@ class SpreadingClassifier(Classifier):
     def _restore(self, state: dict[str, object]) -> None:
         if "graph_turn_" in state:  # its name before version 0.2
             state["graph_directions_"] = state.pop("graph_turn_")
-        super()._restore(state)
+        super()._restore({"labels_": None} | state)  # models of version 0.3 do not know which images had labels
+        if self.labels_ is not None and not (
+            len(self.labels_) == len(self.images_)
+            and np.array_equal(np.unique(self.labels_[self.labels_ >= 0]), np.arange(len(self.classes_)))
+        ):
+            raise ValueError("the labels of its images are not those of its classes")
 
     @property
     def _graph(self) -> Graph:
         return Graph(**{field.name: getattr(self, f"graph_{field.name}_") for field in fields(Graph)})
 
     def _predict_proba(self, images: np.ndarray) -> np.ndarray:
-        small = shrunk(images)
-        if "encoder_" in vars(self):
-            encoder = same_encoder(self.encoder_, self.encoder_hash_, device=self.device)
-            proba = from_neighbours(self._graph, self.images_, self.spread_, images, encoder)
-        else:
-            proba = from_neighbours(self._graph, self.images_, self.spread_, small, self.extractor_)
-        index = same_image(self.images_, small)
-        proba[index >= 0] = self.spread_[index[index >= 0]]
+        features = self._features()
+        proba = from_neighbours(self._graph, self.images_, self.spread_, as_seen(images, features), features)
+        known = same_image(self.images_, shrunk(images))
+        proba[known >= 0] = self.spread_[known[known >= 0]]
         return proba
+
+    def _features(self) -> str | Extractor:
+        """Return what images are near by. Raises FileFormatError for an encoder that is not here or has changed."""
+        if "encoder_" in vars(self):
+            return same_encoder(self.encoder_, self.encoder_hash_, device=self.device)
+        return self.extractor_
+
+    def _neighbours(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return of images [M,H,W,C] which of its own are their neighbours, int64 [M,k], and the weights of these."""
+        features = self._features()
+        return weighted_neighbours(self._graph, self.images_, as_seen(images, features), features)
+
+    def _points(self, images: np.ndarray) -> np.ndarray:
+        """Return float32 [N,D]: where images [N,H,W,C] lie, by the features along the directions of the graph."""
+        features = self._features()
+        found = graph.features_of(features, as_seen(images, features))
+        return graph.projected(found, self._graph.mean, self._graph.directions)
 
 
 class Solution(NamedTuple):
@@ -100,6 +120,7 @@ class Solution(NamedTuple):
     features: str | Extractor
     measured: CrossValidation
     chosen: dict[str, object]
+    held_out: HeldOut | None
 
 
 def graph_guess(
@@ -124,9 +145,7 @@ def graph_guess(
         outside = np.setdiff1d(np.arange(len(images)), inside)
         proba = np.empty((len(images), found.proba.shape[1]), np.float32)
         proba[inside] = found.proba
-        new = images[outside]
-        if isinstance(found.features, str):
-            known, new = shrunk(known), shrunk(new)
+        known, new = as_seen(known, found.features), as_seen(images[outside], found.features)
         proba[outside] = from_neighbours(found.graph, known, found.proba, new, found.features)
     return proba, found.measured.accuracy or 0.0
 
@@ -204,7 +223,13 @@ def solve(
         "images": len(images),
     }
     proba = softmax(final / chosen.temperature, axis=1).astype(np.float32)
-    return Solution(proba, neighbours, name, used, chosen.measured, settings)
+    held = chosen.held_out and chosen.held_out.of(where)
+    return Solution(proba, neighbours, name, used, chosen.measured, settings, held)
+
+
+def as_seen(images: np.ndarray, features: str | Extractor) -> np.ndarray:
+    """Return images in the size at which such features are taken of them: handmade ones see them shrunk."""
+    return shrunk(images) if isinstance(features, str) else images
 
 
 def as_shrunk(images: np.ndarray) -> np.ndarray:
@@ -235,10 +260,17 @@ def from_neighbours(
     known_graph: Graph, known: np.ndarray, proba: np.ndarray, images: np.ndarray, features: str | Extractor
 ) -> np.ndarray:
     """Return probabilities [M,K] of new images: the mean of their neighbours', weighted as the graph's edges are."""
+    index, weights = weighted_neighbours(known_graph, known, images, features)
+    return np.einsum("mn,mnk->mk", weights, proba[index].astype(np.float64))
+
+
+def weighted_neighbours(
+    known_graph: Graph, known: np.ndarray, images: np.ndarray, features: str | Extractor
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return of new images which known ones are their neighbours, [M,k], and weights [M,k] that sum to 1."""
     index, distance = graph.new_neighbours(known_graph, known, images, features)
     weights = graph.edge_weights(distance, graph.local_scale(distance), known_graph.scale[index])
-    weights /= weights.sum(1, keepdims=True)
-    return np.einsum("mn,mnk->mk", weights, proba[index].astype(np.float64))
+    return index, weights / weights.sum(1, keepdims=True)
 
 
 def same_image(known: np.ndarray, images: np.ndarray) -> np.ndarray:

@@ -64,8 +64,10 @@ class SVMClassifier(Classifier):
         chosen = choose_in_turn(known[few], names, details, held_out, seed=seed, temperature=1.0, groups=groups)
         self.extractor_, strength, width = chosen.settings
         self.temperature_ = chosen.temperature
+        self._keep_held_out(chosen.held_out, labelled[few])
         self.scales_ = block_scales(self.extractor_, shown)
-        self._keep(scaled_blocks(self.extractor_, self.scales_, shown), known, strength, width)
+        seen = np.concatenate(scaled_blocks(self.extractor_, self.scales_, shown), axis=1)
+        self._keep(seen, known, strength, width)
         self._note(
             chosen={
                 "features": self.extractor_,
@@ -88,9 +90,9 @@ class SVMClassifier(Classifier):
         if len(model.n_support_) == 2:  # scikit-learn flips the sign of a single pair
             self.dual_, self.intercept_ = -self.dual_, -self.intercept_
 
-    def _decisions(self, images: np.ndarray) -> np.ndarray:
+    def _decisions(self, blocks: Sequence[np.ndarray]) -> np.ndarray:
         """Return decisions float32 [N, K(K-1)/2] of pairs (0,1), (0,2) ... (1,2) ...; the first class is above 0."""
-        features = torch.tensor(scaled_blocks(self.extractor_, self.scales_, shrunk(images)))
+        features = torch.tensor(np.concatenate(blocks, axis=1))
         vectors = torch.tensor(self.vectors_)
         pairs = pair_weights(self.dual_, self.vector_classes_)
         length, out = vectors.square().sum(1), []
@@ -100,8 +102,20 @@ class SVMClassifier(Classifier):
         return np.concatenate(out)
 
     def _predict_proba(self, images: np.ndarray) -> np.ndarray:
-        scores = pairwise_scores(self._decisions(images).astype(np.float64), len(self.classes_))
+        return self._proba_of(self._blocks(images))
+
+    def _blocks(self, images: np.ndarray) -> list[np.ndarray]:
+        """Return what it sees of uint8 images [N,H,W,C], by blocks of scaled features: float32 [N,F] each."""
+        return scaled_blocks(self.extractor_, self.scales_, shrunk(images))
+
+    def _proba_of(self, blocks: Sequence[np.ndarray]) -> np.ndarray:
+        """Return probabilities [N,K] of such blocks."""
+        scores = pairwise_scores(self._decisions(blocks).astype(np.float64), len(self.classes_))
         return softmax(scores / self.temperature_, axis=1)
+
+    def _usual_features(self) -> np.ndarray | None:
+        """Return the mean scaled features [F] of the support vectors."""
+        return self.vectors_.mean(0)
 
     def _restore(self, state: dict[str, object]) -> None:
         super()._restore({"scales_": np.ones(1, np.float32)} | state)  # before version 0.3 there was one block
@@ -116,9 +130,9 @@ def block_scales(name: str, images: np.ndarray) -> np.ndarray:
     return np.array([0.0 if variance <= LEAST_VARIANCE else variance**-0.5 for variance in variances], np.float32)
 
 
-def scaled_blocks(name: str, scales: np.ndarray, images: np.ndarray) -> np.ndarray:
-    """Return the blocks of features side by side, times their scales, float32 [N,F]."""
-    return np.concatenate([extract(block, images) * s for block, s in zip(blocks_of(name), scales, strict=True)], 1)
+def scaled_blocks(name: str, scales: np.ndarray, images: np.ndarray) -> list[np.ndarray]:
+    """Return the blocks of features times their scales, float32 [N,F] each."""
+    return [extract(block, images) * scale for block, scale in zip(blocks_of(name), scales, strict=True)]
 
 
 def distances_of(names: Sequence[str], images: np.ndarray) -> dict[str, np.ndarray]:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from ..errors import NothingFitted, UsageError, printable
-from ..files import atomic_file, new_file
+from ..files import apart, atomic_file, new_file, new_folder
 from ..records import to_json
 from ..words import percent, plural
 from .app import app, go_on, stem, studies, typed
+from .classifying import COLUMNS, as_json_row, draw_answers, new_page, probability_column
 from .drawings import StudyLine, draw_description, draw_plan, draw_summary
 from .looked import look
 from .reading import Reading, ReadingLabels
@@ -35,8 +36,6 @@ from .typed import (
     whole_or_all,
     whole_or_auto,
 )
-
-COLUMNS = ("image", "class", "confidence")  # of classify
 
 if TYPE_CHECKING:  # numpy is loaded only by commands that need it
     from ..data import ImageSet
@@ -200,48 +199,78 @@ def classify(
     pretrained: str | None = None,
     device: Device = "auto",
     follow_links: FollowLinks = False,
+    unsure: Share = 0.9,
+    coverage: Share = 0.9,
+    per_class: Flag = False,
+    html: Path | None = None,
+    move_into: Path | None = None,
+    undo: Flag = False,
     csv: Flag = False,
     json: Flag = False,
 ):
-    """What is on these images, by a model of `compare` or `fit`.
+    """What is on these images, by a model of `compare` or `fit`, and how sure that is.
+
+    An answer is sure, unsure, or the image is unlike all that the model learned from.
 
     Args:
         model: a model folder, such as STUDY/model.
         images: image files, and folders of them.
         pretrained: the folder of the encoder that the model sees through, where it is not where it was.
+        unsure: the share of the answers called sure that is to be right, by held-out labels; the others are unsure.
+        coverage: the share of images whose set of classes is to hold the true one.
+        per_class: so large a share of the images of each class, whatever their numbers.
+        html: new page of the answers, with pictures.
+        move_into: new folder. The files are moved into folders of it: one for each class, unsure, and unlike.
+        undo: instead of all that, move back what --move-into moved into the folders named after the model.
         csv: print CSV with the probability of every class.
         json: print JSON with the probability of every class.
     """
     from ..classifiers import classify as predictions_of
     from ..classifiers import load_model
+    from ..classifiers.doubt import sorting
+    from ..classifiers.doubt.promises import promise_of
 
     screen = Screen(as_json=json)
     if not images:
         raise UsageError(
             "missing", "there are no images to classify", fix="name image files or folders after the model"
         )
+    if undo:
+        back = [path for folder in images for path in sorting.move_back(folder)]
+        screen.line(f"{plural(len(back), 'file')} moved back")
+        return
+    if move_into is not None:
+        for path in images:
+            apart(new_folder(move_into, ours=(sorting.MOVED,)), path, "--move-into")
+    if html is not None:
+        html = new_page(html, images)
     classifier = load_model(model, pretrained=pretrained, device=device)
-    found = predictions_of(classifier, images, follow_links=follow_links)
+    given = {"unsure": unsure, "coverage": coverage, "per_class": per_class}
+    found = predictions_of(classifier, images, follow_links=follow_links, device=device, **given)
+    promises = promise_of(classifier, unsure, coverage, per_class=per_class).sentences
     good, bad = [p for p in found if not p.problem], [p for p in found if p.problem]
     for p in bad:
         screen.note(f"left out {printable(p.image)}: {p.problem}", style="yellow")
+    if html is not None:
+        from ..reporting.answers_page import write_answers_page
+
+        write_answers_page(html, model.resolve().name, found, promises)
     if json:
         of_model = {"pretrained": classifier.record_.pretrained}
-        rows = [{"image": p.image, "class": p.label, "confidence": p.confidence, "probabilities": p.probabilities,
-                 **of_model} for p in good]  # fmt: skip
+        rows = [as_json_row(p) | of_model for p in good]
         screen.show_json([*rows, *({"image": p.image, "error": p.problem} for p in bad)])
     elif csv:
-        lines = [(p.image, p.label, *(f"{q:.6f}" for q in (p.confidence, *(p.probabilities or {}).values())))
-                 for p in good]  # fmt: skip
+        lines = [(p.image, p.label, f"{p.confidence:.6f}", p.answer or "", " | ".join(p.labels_in_set or ()),
+                  *(f"{q:.6f}" for q in (p.probabilities or {}).values())) for p in good]  # fmt: skip
         screen.csv((*COLUMNS, *map(probability_column, classifier.class_names_)), lines)
     else:
-        shown = [(printable(p.image), p.label, percent(p.confidence)) for p in good]
-        screen.table(COLUMNS, shown, right=("confidence",))
-
-
-def probability_column(name: str) -> str:
-    """Return the column of a class: its name, unless another column is called so."""
-    return f"probability of {name}" if name in COLUMNS else name
+        draw_answers(screen, good, promises)
+    if html is not None and not (json or csv):
+        screen.line(f"\nPage: {html}")
+    if move_into is not None:
+        moved = sorting.move_into(move_into, found)
+        screen.note(f"{plural(len(moved), 'file')} moved into {move_into}; back: sparring classify {model} {move_into} "
+                    "--undo")  # fmt: skip
 
 
 @app.command(group=studies)

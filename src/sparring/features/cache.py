@@ -6,6 +6,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 
@@ -51,6 +52,8 @@ class Cache:
         found = self.peek(key)
         if found is not None:
             return found
+        if (passing := _PASSING.get()) is not None and passing is not self:
+            return passing.get(key, compute)
         name = _name(key)
         with self._alone(name):
             arrays = self._read(name)  # another process may have computed it meanwhile
@@ -150,6 +153,19 @@ class Cache:
     def clear(self) -> None:
         with self.lock:
             self.kept.clear()
+
+
+_PASSING: ContextVar[Cache | None] = ContextVar("passing", default=None)
+
+
+@contextmanager
+def passing_cache() -> Iterator[None]:
+    """Let no cache keep what is computed inside for longer than that: of images that nobody will ask for again."""
+    token = _PASSING.set(_PASSING.get() or Cache())
+    try:
+        yield
+    finally:
+        _PASSING.reset(token)
 
 
 def _name(key: tuple) -> str:

@@ -1,10 +1,12 @@
-"""What `sparring.compare`, `audit` and `report` do: a study or an audit with its page, and pages written again."""
+"""What `sparring.compare`, `audit`, `explain` and `report` do: what they find and its page, or a page again."""
 
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from typing import ParamSpec
 
+from ..explaining import Explanations
+from ..explaining.explaining import explain_images
 from ..judging import Judgement
 from ..study import Summary
 from ..study import compare as compare_methods
@@ -12,6 +14,7 @@ from ..study.audit import Audit
 from ..study.audit import audit as audit_data
 from . import write
 from .audit_page import write_audit_page
+from .explanations_page import write_explanations_page
 from .judgement_page import write_judgement_page
 
 Options = ParamSpec("Options")
@@ -38,8 +41,20 @@ def _with_audit_page(audited: Callable[Options, Audit]) -> Callable[Options, Aud
     return audit
 
 
+def _with_explanations_page(explained: Callable[Options, Explanations]) -> Callable[Options, Explanations]:
+    @wraps(explained)
+    def explain(*args: Options.args, **options: Options.kwargs) -> Explanations:
+        found, out = explained(*args, **options), options.get("out")
+        if out is not None:
+            write_explanations_page(Path(str(out)))
+        return found
+
+    return explain
+
+
 compare = _with_page(compare_methods)  # and writes report.html
 audit = _with_audit_page(audit_data)  # and writes audit.html
+explain = _with_explanations_page(explain_images)  # and writes explanations.html
 
 
 def report(of: Path | str | Summary | Judgement, out: Path | str | None = None, *, nearest: object = None) -> Path:

@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from .. import files
+from ..classifiers.described import described
 from ..data import ImageSet
 from ..errors import FileFormatError
 from ..images import encode_png
 from ..records import to_json
 from .analysis import Arm, Arms, six_digits
-from .audit.described import described
 from .audit.label_errors import FEWEST, CheckedLabels, check_labels
 from .audit.small import small
 from .fits import WORK, OnStudyProgress

@@ -120,13 +120,19 @@ def refit(
 ) -> str | None:
     """Write the model folder; return what went wrong, or None."""
     from ..classifiers import save_model
+    from ..classifiers.doubt.measuring import measure_doubt
+    from ..classifiers.fitting import same_group_or_picture
 
     try:
         with all_threads(task.threads):
             images = imageset(images=task.pixels())
             know_features(task, parts)
             estimator = task.estimator()
-            estimator.fit(images)  # its class names are what the model predicts
+            groups = same_group_or_picture(images)
+            estimator.fit(images, groups=groups)  # its class names are what the model predicts
+            estimator.doubt_ = measure_doubt(
+                estimator, images, groups=groups, pretrained=task.pretrained, device=task.device, seed=task.seed
+            )
             with files.atomic_folder(folder) as temporary:
                 save_model(estimator, temporary, **card)
     except Exception as error:  # said in the summary

@@ -24,7 +24,7 @@ Form = Literal["table", "folders", "label-studio", "fiftyone"]
 
 
 @dataclass(frozen=True)
-class LabelledImage:
+class ExportedLabel:
     """An image with its label, None where it has none; `answer`: what a person said of it, if anything."""
 
     number: int
@@ -34,16 +34,16 @@ class LabelledImage:
     answer: Answer | None
 
 
-def labelled_images(gallery: Gallery, answers: Answers) -> Iterator[LabelledImage]:
+def labelled_images(gallery: Gallery, answers: Answers) -> Iterator[ExportedLabel]:
     """Yield the images that have a label or an answer. Images that were asked because they help are `chosen`, random
     ones of the test part: so `compare` tests on these alone."""
     known, classes = answers.known(), answers.classes(gallery.classes)
     for i, origin in enumerate(gallery.origins):
         answer, part = known.get(origin), str(gallery.parts[i])
         if answer is not None:
-            yield LabelledImage(i, origin, answer.label, part or part_of_answer(answer, gallery.labels[i] >= 0), answer)
+            yield ExportedLabel(i, origin, answer.label, part or part_of_answer(answer, gallery.labels[i] >= 0), answer)
         elif gallery.labels[i] >= 0:
-            yield LabelledImage(i, origin, classes[gallery.labels[i]], part, None)
+            yield ExportedLabel(i, origin, classes[gallery.labels[i]], part, None)
 
 
 def part_of_answer(answer: Answer, labelled_before: bool) -> str:
@@ -77,7 +77,7 @@ def export(form: Form, folder: Path, gallery: Gallery, answers: Answers) -> Path
     return folder / FIFTYONE
 
 
-def _class_folders(folder: Path, gallery: Gallery, known: list[LabelledImage], answers: Answers) -> Path:
+def _class_folders(folder: Path, gallery: Gallery, known: list[ExportedLabel], answers: Answers) -> Path:
     """Copy files, or write PNGs of what is no file, to CLASS/, below train/ and test/ where there is a test part."""
     parts = {one.part for one in known if one.part in ("test", "val")}
     with files.atomic_folder(folder / CLASS_FOLDERS) as temporary:
@@ -101,7 +101,7 @@ def _class_folders(folder: Path, gallery: Gallery, known: list[LabelledImage], a
     return folder / CLASS_FOLDERS
 
 
-def _task(one: LabelledImage) -> files.JsonObject:
+def _task(one: ExportedLabel) -> files.JsonObject:
     """Return an image as Label Studio's tasks have it: the label as an annotation, a suggestion as a prediction."""
 
     def choice(name: str | None) -> list[files.JsonObject]:
@@ -116,6 +116,6 @@ def _task(one: LabelledImage) -> files.JsonObject:
     }
 
 
-def _sample(one: LabelledImage) -> files.JsonObject:
+def _sample(one: ExportedLabel) -> files.JsonObject:
     label = {"_cls": "Classification", "label": one.label}
     return {"filepath": one.origin, "tags": [one.part] if one.part else [], "ground_truth": label}

@@ -128,7 +128,10 @@ async function turn() {
   const label = byId("page-class").value;
   page = [];
   if (label) {
-    try { page = await ask("/api/page", {label}); } catch (error) { tell(error.message); }
+    let found = [];
+    try { found = await ask("/api/page", {label}); } catch (error) { tell(error.message); }
+    if (label !== byId("page-class").value) return; // another class was chosen meanwhile
+    page = found;
   }
   byId("page-tiles").replaceChildren(...page.map((what) => {
     const name = what.name.split("/").pop();

@@ -3,15 +3,16 @@
 import {ask, byId, count, element, follow, framed, keyOf, percent, pictureOf, placeOf, smoothed, t, tell, typing} from "./page.js";
 
 const wall = byId("grid"), filters = byId("filters"), dialog = byId("one");
-const GAP = 10, SAYS = 34, LEAST = 116;
+const GAP = 10, SAYS = 34, LEAST = 116, LEAST_ON_A_PHONE = 96;
 const known = new Map(); // what is known of images, by number
 const cells = new Map(); // what is on the page, by place
-let order = null, total = 0, classes = [], standing = null, shown = -1, asking = false;
+let order = null, total = 0, classes = [], standing = null, shown = -1, asking = false, finding = 0;
 
 const numberAt = (place) => order ? order[place] : place;
 
 function layout() {
-  const width = wall.clientWidth, columns = Math.max(2, Math.floor((width + GAP) / (LEAST + GAP)));
+  const width = wall.clientWidth, least = width < 500 ? LEAST_ON_A_PHONE : LEAST;
+  const columns = Math.max(2, Math.floor((width + GAP) / (least + GAP)));
   const side = Math.floor((width + GAP) / columns) - GAP;
   return {columns, side, pitch: side + SAYS + GAP};
 }
@@ -76,12 +77,14 @@ async function learn() {
 
 async function find(again) {
   const query = new URLSearchParams([...new FormData(filters)].filter(([name, value]) => value && !(name === "below" && Number(value) >= 1)));
+  const turn = ++finding; // an older question may be answered after a newer one
   let found;
   try { found = await ask(`/api/find?${query}`); } catch (error) {
     byId("nothing").textContent = error.message;
     byId("nothing").hidden = false;
     return;
   }
+  if (turn !== finding) return;
   const same = again && total === found.total && JSON.stringify(order) === JSON.stringify(found.images);
   order = found.images;
   total = found.total;

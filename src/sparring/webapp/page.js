@@ -67,7 +67,7 @@ export const keyOf = (place) => place < 9 ? String(place + 1) : LETTERS[place - 
 export const placeOf = (key) => /^[1-9]$/.test(key) ? Number(key) - 1 :
   key.length === 1 && LETTERS.includes(key) ? 9 + LETTERS.indexOf(key) : -1;
 
-export const typing = (event) => event.target.matches("input:not([type=radio]), select, textarea");
+export const typing = (event) => event.target.matches?.("input:not([type=radio]), select, textarea");
 
 // Follow what the server knows: `onChange` gets it now and whenever it is another.
 export function follow(onChange) {

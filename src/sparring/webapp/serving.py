@@ -2,6 +2,7 @@
 
 import secrets
 import socket
+import sys
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 ADDRESS = "127.0.0.1"
 LARGEST_BODY = 33 << 20  # bytes of a request
+TURN = 0.001  # seconds that the work beside the page may keep Python for itself while a request waits
 READY = 10.0  # seconds within which a server answers, or something is wrong
 
 
@@ -35,6 +37,8 @@ class Served:
         self.port, token = listening.getsockname()[1], secrets.token_urlsafe(32)
         self.link = f"http://{ADDRESS}:{self.port}/?token={token}"
         self.open.enter_context(quiet_decoders())
+        self.open.callback(sys.setswitchinterval, sys.getswitchinterval())
+        sys.setswitchinterval(TURN)
         settings = Config(
             application(bench, self.port, token), log_config=None, access_log=False, lifespan="off", ws="none",
             server_header=False, proxy_headers=False, timeout_graceful_shutdown=2,

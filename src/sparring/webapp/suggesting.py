@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..classifiers.described import described
 from ..classifiers.graph import Graph, affinity, neighbour_graph
 from ..classifiers.spreading import from_neighbours, solve
 from ..data import ImageSet
 from ..features import Extractor, shrunk
 from ..records import OnProgress
 from ..stats import Interval, share_interval, wilson
-from ..study.audit.described import described
 from ..study.audit.label_errors import CheckedLabels, check_labels
 from ..study.audit.pictures import unusual
 from ..study.labelling.choosing import Reach, choose_images

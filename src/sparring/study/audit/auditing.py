@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ... import files
+from ...classifiers.described import described
 from ...data import ImageSet, load
 from ...data.checks import contradictions
 from ...data.properties import Greys, Property, greys, image_properties
@@ -18,7 +19,6 @@ from ...images import SizeLike, encode_png
 from ...records import OnProgress, Progress, no_progress, to_json
 from ...stats import fisher_p, holm
 from ...words import plural
-from .described import described
 from .findings import FILE, FORMAT, KINDS, PICTURES, TABLE, Audit, AuditFinding, LabelsChecked, WeakGroup
 from .label_errors import CheckedLabels, check_labels
 from .pictures import faults, unusual

@@ -4,8 +4,8 @@ from contextlib import suppress
 
 import numpy as np
 
-from ...errors import SparringError
-from ...records import OnProgress, no_progress
+from ..errors import SparringError
+from ..records import OnProgress, no_progress
 
 
 def described(
@@ -25,8 +25,8 @@ def encoded(
     images: np.ndarray, pretrained: str, device: str, progress: OnProgress = no_progress
 ) -> tuple[str, np.ndarray]:
     """Return the features of the first encoder that `pretrained` names."""
-    from ...classifiers.probe import directions
-    from ...features.encoders import encoders_of, names_of
+    from ..features.encoders import encoders_of, names_of
+    from .probe import directions
 
     encoder = encoders_of(names_of(pretrained)[0], device=device)[0]
     encoder.features(images, progress)  # kept: what follows reads them
@@ -35,8 +35,8 @@ def encoded(
 
 def handmade_description(images: np.ndarray) -> tuple[str, np.ndarray]:
     """Return what is usually best of edges, textures and colours for images of this kind, each of length 1."""
-    from ...classifiers.probe import of_length
-    from ...features.handcrafted import blocks_of, candidate_features, extract
+    from ..features.handcrafted import blocks_of, candidate_features, extract
+    from .probe import of_length
 
     blocks = blocks_of(candidate_features(images.shape[1:])[0])
     words = "edges" if len(blocks) == 1 else "edges, textures and colours"

@@ -1,0 +1,55 @@
+"""What `sparring classify` shows: what is on images, and how sure that is."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import UsageError, printable
+from ..files import JsonObject, apart, writable
+from ..words import percent
+from .screen import Screen
+
+if TYPE_CHECKING:
+    from ..classifiers.fitting import Prediction
+
+COLUMNS = ("image", "class", "confidence", "answer", "set")
+MOST_NAMED = 4  # classes of a set that the table names
+
+
+def new_page(path: Path, images: Sequence[Path]) -> Path:
+    """Return the path of a page that is not there yet, outside the images. Raises UsageError or MachineError."""
+    if path.exists():
+        raise UsageError("out-in-use", f"{path} exists", fix="name another file with --html")
+    for folder in images:
+        apart(path, folder, "--html")
+    return writable(path, "--html")
+
+
+def as_json_row(p: "Prediction") -> JsonObject:
+    answer: dict[str, object] = {"answer": p.answer, "unsure": p.unsure, "unlike": p.unlike, "typical": p.typical}
+    named = {"set": None if p.labels_in_set is None else list(p.labels_in_set)}
+    said: dict[str, object] = {"image": p.image, "class": p.label, "confidence": p.confidence}
+    return said | answer | named | {"probabilities": p.probabilities}
+
+
+def draw_answers(screen: Screen, said: "Sequence[Prediction]", promises: Sequence[str]) -> None:
+    """Print the table, and what it is worth."""
+    answered = any(p.answer for p in said)
+    rows = []
+    for p in said:
+        row = (printable(p.image), p.label, percent(p.confidence))
+        rows.append((*row, p.answer or "", set_words(p)) if answered else row)
+    screen.table(COLUMNS if answered else COLUMNS[:3], rows, right=("confidence",))
+    screen.note("\n" + "\n".join(f"- {sentence}" for sentence in promises))
+
+
+def set_words(p: "Prediction") -> str:
+    """Return the classes of a set, of which several could be the true one."""
+    names = p.labels_in_set or ()
+    shown = ", ".join(names[:MOST_NAMED])
+    return f"{shown} and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else shown
+
+
+def probability_column(name: str) -> str:
+    """Return the column of a class: its name, unless another column is called so."""
+    return f"probability of {name}" if name in COLUMNS else name
