@@ -17,8 +17,9 @@ import numpy as np
 from sparring import EXPLANATIONS, METHODS, load
 from sparring.classifiers import Classifier
 from sparring.explaining.checks import CHANCE_MAPS, curves, moved_copies
-from sparring.explaining.explaining import Explainer, warmth
+from sparring.explaining.explaining import Explainer
 from sparring.explaining.methods import ExplanationMethod
+from sparring.explaining.results import warmth
 from sparring.explaining.scores import forgetful, probability
 
 SIDE, MARK, LEARNED, COLOURS = 32, 7, 240, ((230, 30, 30), (30, 200, 40), (40, 60, 230))

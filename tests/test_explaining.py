@@ -9,6 +9,7 @@ import torch
 from oracles import captum_maps
 from scipy.special import logit
 from scipy.stats import spearmanr
+from toys import striped, thin
 
 import sparring
 from sparring import EXPLANATIONS, METHODS, DataError, FileFormatError, ImageSet, UsageError
@@ -19,18 +20,23 @@ from sparring.cli import main
 from sparring.errors import UnknownName
 from sparring.explaining import Explainer
 from sparring.explaining.checks import SHARES, area, curves, hottest, moved_copies, rank_correlation
+from sparring.explaining.discriminators import LookingDiscriminator
 from sparring.explaining.heat import integrated_gradients_heat
 from sparring.explaining.hiding import without
 from sparring.explaining.labelled import LabelledImages, SpreadingShares, most_alike
 from sparring.explaining.maps import grad_cam, hidden_by, integrated_gradients, occlusion, spread_over, windows
+from sparring.explaining.methods import chosen_maps
 from sparring.explaining.parts import parts_of_answer, shapley
 from sparring.explaining.records import FILE, ExplainedList, LabelledImage, MapVerdict
 from sparring.explaining.saving import heated
 from sparring.explaining.scores import forgetful, last_map, network_input, network_score, score_of
 from sparring.explaining.sentences import place_words
 from sparring.features.cache import CACHE, Cache, passing_cache
-from sparring.images import save_png
+from sparring.games.recipes import RECIPES
+from sparring.images import save_png, to_unit
 from sparring.reporting.explanations_page import write_explanations_page
+from sparring.runs.driver import train
+from sparring.runs.folder import Run
 
 COLOURS = np.array([[230, 30, 30], [30, 200, 40]])
 SIDE, MARK = 16, 5
@@ -351,6 +357,57 @@ def test_nothing_that_is_hidden_stays_in_a_cache(tmp_path):
     assert len(computed) == 2 and cache.kept
 
 
+# --- discriminators --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory):
+    """Runs of few rounds: D without labels, and D that is told the class."""
+    place, (x, y) = tmp_path_factory.mktemp("runs"), striped(120)
+    data = ImageSet(x.numpy(), y.numpy(), tuple("abc"), tuple(map(str, range(120))), np.full(120, ""), "striped")
+    for name in ("dcgan", "projection"):
+        train(data, thin(RECIPES[name]), place / name, images=64, precision="fp32", monitor=False)
+    return place, data
+
+
+@pytest.mark.parametrize("name", ["dcgan", "projection"])
+def test_where_a_discriminator_looks(runs, name, tmp_path):
+    place, data = runs
+    found = sparring.explain(place / name, data=data, by=["occlusion", "grad-cam", "integrated-gradients"], most=2,
+                             checks=False, out=tmp_path / "out")  # fmt: skip
+    assert [e.said.label for e in found] == ["drawn", "drawn", "real", "real"]
+    assert "Where the discriminator looks" in (tmp_path / "out" / "explanations.html").read_text()
+    D = Run.read(place / name).newest()[0].best("D").eval()
+    looked = LookingDiscriminator.of(Run.read(place / name))
+    x, y = data.images[:5], data.labels[:5]
+    label = torch.tensor(y) if looked.labels else None
+    with torch.no_grad():
+        expected = D(to_unit(torch.tensor(x)), label).score.numpy()
+        alone = D(to_unit(torch.tensor(x[:1])), torch.tensor([2]) if looked.labels else None).score.numpy()
+    assert looked.labels == (name == "projection")
+    assert np.allclose(looked.scores(x, y), expected, atol=1e-5)
+    assert np.allclose(looked.scores(x[:1], 2), alone, atol=1e-5)
+    real, drawn = (looked.heat("integrated-gradients", x[0], int(y[0]), kind) for kind in ("real", "drawn"))
+    assert np.allclose(real, -drawn, atol=1e-6)
+    lost = looked.forgetful(0)
+    assert not np.allclose(lost.scores(x, y), looked.scores(x, y)) and np.allclose(
+        looked.scores(x, y), expected, atol=1e-5
+    )
+
+
+def test_runs_that_cannot_be_looked_at(runs, tmp_path):
+    place, data = runs
+    with pytest.raises(UsageError, match="no discriminator that scores images one by one"):
+        LookingDiscriminator.of(replace(Run.read(place / "dcgan"), recipe=RECIPES["vae"]))
+    with pytest.raises(UsageError, match="leave out images"):
+        sparring.explain(place / "dcgan", data.images[:1])
+    with pytest.raises(UsageError, match="other images or classes"):
+        other = ImageSet(data.images, data.labels, tuple("xyz"), data.origins, data.parts, "other")
+        sparring.explain(place / "projection", data=other)
+    checked = sparring.explain(place / "dcgan", most=1)[0].said
+    assert checked.maps[0].of == 19 and "score is" in checked.sentences[0] and checked.confidence is None
+
+
 # --- all of it ------------------------------------------------------------------------------------------------------
 
 
@@ -422,6 +479,9 @@ def test_in_python_without_files(fitted):
 
 def test_the_table_says_what_fits(fitted):
     assert list(EXPLANATIONS)[:3] == ["occlusion", "grad-cam", "integrated-gradients"]
+    usual = {"cnn": ["integrated-gradients"], "svm": ["occlusion"], "ensemble": ["occlusion"], "majority": []}
+    for name, expected in usual.items():
+        assert [row.name for row in chosen_maps(fitted[name], ())] == expected
     assert "arXiv:1610.02391" in EXPLANATIONS["grad-cam"].cites[0]
     for name, row in EXPLANATIONS.items():
         assert row.title and row.what.endswith(".") and (row.shows == "map") == bool(row.function), name

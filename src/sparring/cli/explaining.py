@@ -34,7 +34,8 @@ def explain(
     Args:
         model: a model folder, such as STUDY/model, or a run of `sparring train`.
         images: image files, and folders of them; none for a run.
-        by: heat maps: occlusion, of networks also grad-cam and integrated-gradients [default: occlusion].
+        by: heat maps: occlusion, of networks also grad-cam and integrated-gradients [default: the last of these for
+            networks, occlusion for others].
         about: the class that is explained [default: the one that the model says].
         data: the data that the model learned from, whose labelled images are then named, and looked among; for a run
             the real images beside those that are drawn.

@@ -69,7 +69,10 @@ def explain_run(
             if checks:
                 sure = Certainty(looked, kind, label, middle, spread)
                 others = [[one.heat(row.name, image, label, kind) for one in forgot] for row in rows]
-                maps = [checked(m, other, sure, image, seed) for m, other in zip(maps, others, strict=True)]
+                maps = [
+                    checked(m, other, sure, image, seed, what="its certainty")
+                    for m, other in zip(maps, others, strict=True)
+                ]
             found.append(explained_image(f"{kind} image {i}", kind, image, maps, scores, float(scores[kind][i])))
     listed = ExplainedList(
         format=FORMAT,

@@ -51,11 +51,11 @@ def explain_images(
     images, and `most` is how many of each.
 
     model, images, pretrained, device, follow_links: as `classify` takes them. by: names of heat maps from EXPLANATIONS;
-    the usual one is occlusion. about: the class that is explained, by default the one that the model says. data: the
-    data set that it learned from, whose labelled images are then named and looked among; without it only `spreading`,
-    which holds its images, shows any. most: so many of them. checks: whether each map is compared with maps that show
-    nothing, which takes several times as long as the map. out: a new folder for explanations.json and pictures;
-    `sparring.explain` writes the page explanations.html of it, too.
+    the usual one is integrated-gradients of networks, else occlusion. about: the class that is explained, by default
+    the one that the model says. data: the data set that it learned from, whose labelled images are then named and
+    looked among; without it only `spreading`, which holds its images, shows any. most: so many of them. checks: whether
+    each map is compared with maps that show nothing, which takes several times as long as the map. out: a new folder
+    for explanations.json and pictures; `sparring.explain` writes the page explanations.html of it, too.
 
     Raises UsageError for a map that does not fit the model or an unknown class, and what `classify` and `load` raise.
     """

@@ -46,7 +46,7 @@ def place_sentence(verdict: MapVerdict) -> str:
     return f"{verdict.title}: hottest {verdict.hot}. {verdict.says}".strip()
 
 
-def map_sentence(curves: Curves, beaten: int, of: int, alike: float) -> str:
+def map_sentence(curves: Curves, beaten: int, of: int, alike: float, *, what: str = "the probability") -> str:
     """Return whether a heat map explains anything, and what hiding its hottest places does if so."""
     if beaten < of:
         return f"This map is no better than chance: {of - beaten} of {of} maps that show nothing do as well."
@@ -55,7 +55,7 @@ def map_sentence(curves: Curves, beaten: int, of: int, alike: float) -> str:
         return f"This map does not show what was learned: {shuffled} (rank correlation {number(alike, 2)})."
     before, after = (percent(curves.deletion[place]) for place in (0, SHARES.index(HOT)))
     return (
-        f"Hiding the hottest tenth takes the probability from {before} to {after}. It beats all {of} maps that show "
+        f"Hiding the hottest tenth takes {what} from {before} to {after}. It beats all {of} maps that show "
         f"nothing, and {shuffled} (rank correlation {number(alike, 2)})."
     )
 

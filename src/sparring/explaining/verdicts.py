@@ -21,12 +21,18 @@ def heat_map(row: ExplanationMethod, values: np.ndarray) -> HeatMap:
 
 
 def checked(
-    found: HeatMap, forgot: Sequence[np.ndarray], probability: Score, picture: np.ndarray, seed: int
+    found: HeatMap,
+    forgot: Sequence[np.ndarray],
+    probability: Score,
+    picture: np.ndarray,
+    seed: int,
+    *,
+    what: str = "the probability",
 ) -> HeatMap:
     """Return a heat map of an image uint8 [H,W,C] with its verdict.
 
     forgot: the maps [H,W] of models that have forgotten what they learned. probability: of the class, which hiding the
-    hottest places should make smaller, and showing them larger.
+    hottest places should make smaller, and showing them larger; `what` it is called.
     """
     others = moved_copies(found.heat, CHANCE_MAPS, seed)
     mine, *rest = curves(probability, picture, [found.heat, *others])
@@ -34,7 +40,7 @@ def checked(
     similar = min(rank_correlation(found.values, other) for other in forgot)
     verdict = replace(
         found.verdict,
-        says=map_sentence(mine, beaten, len(rest), similar),
+        says=map_sentence(mine, beaten, len(rest), similar, what=what),
         explains=beaten == len(rest) and similar < MOST_ALIKE,
         deletion=area(mine.deletion),
         insertion=area(mine.insertion),
