@@ -29,7 +29,7 @@ from sparring.records import to_json
 from sparring.runs.latent_views import by_slider, direction_strips, directions, interpolation
 from sparring.runs.sampler import Sampler, load_generator, save_generator
 from sparring.runs.translator import load_translators, save_translators
-from sparring.webapp import drawing
+from sparring.webapp import drawing, restoring
 from sparring.webapp.jobs import Job, JobWanted
 from sparring.webapp.serving import Served, serve
 from sparring.webapp.workbench import Workbench
@@ -335,6 +335,12 @@ def test_one_drawing_at_a_time(web, bench, monkeypatch):
 # --- images from images -----------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def decoded_here(monkeypatch):
+    """Images are decoded in this process, which is quicker; that another does it is tested with the photographs."""
+    monkeypatch.setattr(restoring, "decoded_apart", load_image)
+
+
 def hole(height: int = FACTS.height, width: int = FACTS.width) -> np.ndarray:
     """A mask with a hole in the middle."""
     mask = np.zeros((height, width), np.uint8)
@@ -346,7 +352,7 @@ def sent(web: TestClient, settings: str, content: bytes = b"", kind: str = "appl
     return web.post(f"/api/draw/restored?{settings}", content=content, headers={"Content-Type": kind})
 
 
-def test_a_painted_hole_is_filled_as_translate_fills_it(web, bench, drawings):  # noqa: F811
+def test_a_painted_hole_is_filled_as_translate_fills_it(web, bench, decoded_here, drawings):  # noqa: F811
     model = load_translators(bench.drawings.place(FILLS))
     trained, own = fit_pixels(drawings.images[3], (12, 10)), drawings.images[3]
     for size, image in (("trained", trained), ("own", own)):
@@ -371,7 +377,7 @@ def test_a_painted_hole_is_filled_as_translate_fills_it(web, bench, drawings):  
     ],
     ids=["none", "empty", "turned", "torn"],
 )  # fmt: skip
-def test_a_mask_that_does_not_fit_is_refused(web, content, said):
+def test_a_mask_that_does_not_fit_is_refused(web, decoded_here, content, said):
     answer = sent(web, f"run={FILLS}&image=3", content)
     assert answer.status_code in (400, 422) and said in answer.json()["error"]
 
@@ -406,6 +412,7 @@ def test_a_photograph_is_given_shrunk_and_forgotten(web, bench):
     assert len(bench.restoring.photos) == 8
     assert "not remembered" in refusal(web, f"/draw/source.png?run={FILLS}&photo={given['photo']}")[1]
     assert web.post("/api/draw/photo", content=b"no image", headers=octets).status_code == 422
+    assert sent(web, f"run={FILLS}&image=3", b"no image").status_code == 422
     assert web.post("/api/draw/photo", content=content, headers={"Content-Type": "text/plain"}).status_code == 400
 
 
