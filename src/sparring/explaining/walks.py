@@ -56,7 +56,7 @@ def walk_to_another_class(
     if not len(same) or not len(others):
         return None
     near = int(same[differences(drawn[same], image).argmin()])
-    start = fitted_to(sampler, points[near : near + 1], image)
+    start = moved_nearer(sampler, points[near : near + 1], image)
     if model.predict_proba(seen(start)).argmax(1)[0] != k:
         start = points[near : near + 1]
     first = seen(start)[0]
@@ -111,7 +111,7 @@ def on_the_way(start: Latents, end: Latents, t: torch.Tensor) -> Latents:
     )
 
 
-def fitted_to(sampler: Sampler, start: Latents, image: np.ndarray) -> Latents:
+def moved_nearer(sampler: Sampler, start: Latents, image: np.ndarray) -> Latents:
     """Return latents [1] whose image is nearer to an image uint8 [H,W,C]: the noise follows the squared difference.
 
     Its length stays what it was, where the generator knows what to draw.
