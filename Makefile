@@ -35,7 +35,7 @@ $(BIN)/python:
 $(INSTALLED): | $(BIN)/python
 	@echo "Installing sparring into $(VENV) (once; a minute or two)"
 	@$(PIP) torch
-	@$(PIP) -e .
+	@$(PIP) -e '.[app]'
 	@touch $@
 
 $(TESTABLE): $(INSTALLED)

@@ -1,4 +1,4 @@
-"""The page: look at images, label, run and try in a browser."""
+"""The page: look at images, label, run, draw and try in a browser."""
 
 import webbrowser
 from pathlib import Path
@@ -18,7 +18,7 @@ def page(
     out: Path | None = None,
     model: Path | None = None,
     study: Path | None = None,
-    run: Path | None = None,
+    run: tuple[Path, ...] = (),
     port: int = 0,
     open: Flag = False,
     reading: Reading = Reading(),
@@ -27,7 +27,7 @@ def page(
     seed: Seed = 0,
     quiet: Flag = False,
 ):
-    """A page in the browser: look at images, label them, run and try.
+    """A page in the browser: look at images, label them, run, draw and try.
 
     It is served on this machine to this machine alone, until Ctrl-C. Every answer is saved at once.
 
@@ -35,7 +35,7 @@ def page(
         out: folder of the answers, of labels.csv, and of what is run [default: DATA-labels].
         model: model folder that "Try" asks [default: the labels of DATA].
         study: folder of a study, whose model "Try" asks, and whose report is shown.
-        run: folder of a training run that is shown.
+        run: folder of a training run, whose samples are shown and which "Draw" draws from; several times for several.
         port: of this machine [default: one that is free].
         open: open the page in the browser.
         seed: another number, other random images.

@@ -430,14 +430,23 @@ def save_animation(
 
     The last frame stays for `hold` seconds. Raises UsageError for another ending, MachineError as save_png.
     """
-    path, kind = Path(path), film_kind(path)
+    content = encode_animation(frames, film_kind(path), seconds=seconds, hold=hold, generated=generated)
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(content)
+    return Path(path)
+
+
+def encode_animation(
+    frames: np.ndarray, kind: str, *, seconds: float = 0.2, hold: float = 1.5, generated: bool = False
+) -> bytes:
+    """Return frames uint8 [T, H, W, C] as an endless "WEBP" or "GIF". The last frame stays for `hold` seconds."""
     first, *rest = [as_pillow(frame) for frame in frames]
     times = [round(1000 * seconds)] * len(rest) + [round(1000 * hold)]
     mark = {"xmp": XMP.encode()} if kind == "WEBP" else {"comment": f"sparring {GENERATED}"}
     options = ({"lossless": True} if kind == "WEBP" else {}) | (mark if generated else {})
-    with atomic_file(path) as temporary:
-        first.save(temporary, kind, save_all=True, append_images=rest, duration=times, loop=0, **options)
-    return path
+    buffer = BytesIO()
+    first.save(buffer, kind, save_all=True, append_images=rest, duration=times, loop=0, **options)
+    return buffer.getvalue()
 
 
 def as_pillow(picture: np.ndarray) -> Image.Image:

@@ -62,6 +62,17 @@ def interpolation(sampler: Sampler, rows: int = 8, steps: int = 9, *, seed: int 
     return strips_of(sampler, a, steps, lambda points, t: replace(points, z=slerp(points.z, end, t)))
 
 
+def morph(sampler: Sampler, a: Latents, b: Latents, steps: int = 8) -> np.ndarray:
+    """Row r leads from point r of `a` to point r of `b`: noise on the arc between them, all else in a straight line."""
+    end = b[repeated(torch.arange(len(b)), steps)]
+
+    def between(points: Latents, t: Tensor) -> Latents:
+        others = (getattr(points, name).lerp(getattr(end, name), t) for name in ("classes", "codes", "continuous"))
+        return Latents(slerp(points.z, end.z, t), *others)
+
+    return strips_of(sampler, a, steps, between)
+
+
 def slerp(a: Tensor, b: Tensor, t: Tensor | float) -> Tensor:
     """From a [N,Z] to b [N,Z] on the arc between them; t in [0,1], [N,1] or one number. White 2016, arXiv:1609.04468.
 
@@ -242,9 +253,9 @@ def strip_sheet(strips: np.ndarray) -> np.ndarray:
     return grid(strips.reshape(-1, *strips.shape[2:]), columns=strips.shape[1])
 
 
-def film_frames(strips: np.ndarray) -> np.ndarray:
-    """A film uint8 [T,H',W',C] of all strips at once, there and back."""
-    there = [grid(strips[:, step]) for step in range(strips.shape[1])]
+def film_frames(strips: np.ndarray, *, gap: int = 2) -> np.ndarray:
+    """A film uint8 [T,H',W',C] of all strips at once, there and back. `gap`: pixels between them."""
+    there = [grid(strips[:, step], gap=gap) for step in range(strips.shape[1])]
     return np.stack(there + there[-2:0:-1])
 
 

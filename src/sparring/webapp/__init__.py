@@ -1,4 +1,4 @@
-"""The page: look at images, label, run and try in a browser, on this machine alone.
+"""The page: look at images, label, run, draw and try in a browser, on this machine alone.
 
     served = sparring.app("photos/")        # in a notebook; `sparring app photos/` on the command line
     print(served.link)
@@ -8,6 +8,7 @@ gallery      the images by number, and pictures of them
 answers      what a person answered, as lines that survive a kill; exports: the same as tables and folders
 suggesting   which image is asked next, and what it seems to be; background: that work, beside the page
 jobs         comparisons and trainings, one after the other; uploads: photographs that are tried
+drawing      pictures that the generator of a run draws; restoring: images that it makes from images
 workbench    all of these together; endpoints: the page's questions to it; serving: the server
 """
 

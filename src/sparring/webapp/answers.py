@@ -1,6 +1,6 @@
 """What a person answered: lines of a file that only grows, each on the disk before the page is told that it is saved.
 
-    LABELS/  answers.jsonl  labels.csv  added/*.png  listing.json  queue.json  runs/
+    LABELS/  answers.jsonl  labels.csv  added/*.png  listing.npz  queue.json  runs/
 
 A line names its images, so that answers fit a folder to which images were added. The last answer about an image counts.
 Taking one back is a line too. No line says who answered.
@@ -24,7 +24,7 @@ JOURNAL_FORMAT = 1
 MOST_AT_ONCE = 1000  # images of one answer
 
 Kind = Literal["label", "none", "skip", "not", "class", "undo"]
-Why = Literal["", "chosen", "random", "suspect", "page", "look", "try"]
+Why = Literal["", "chosen", "first", "random", "suspect", "page", "look", "try"]
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,9 @@ class Answer:
 
     kind: "label" (the images show `label`), "none" (they show none of the classes), "skip", "not" (they were predicted
     as `label`, and are not), "class" (there is a class `label`), "undo" (line `of` does not count). why: how the images
-    came to be asked: "chosen" as most useful, drawn at "random", a "suspect" label, a "page" of one predicted class,
-    from "look" or "try". suggested: what the page suggested. at: local time, ISO 8601.
+    came to be asked: "chosen" as most useful, one of the "first" before anything can be chosen, drawn at "random" and
+    held out, a "suspect" label, a "page" of one predicted class, from "look" or "try". suggested: what the page
+    suggested. at: local time, ISO 8601.
     """
 
     kind: Kind

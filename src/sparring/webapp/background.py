@@ -88,7 +88,7 @@ class Background:
         while not self.ended.is_set():
             self.asked.clear()
             before = len(self.answers.lines)
-            if self._step("suggesting", lambda tell: self._suggest(gallery)) is None:
+            if self._step("suggesting", lambda tell: self._suggest(gallery, tell)) is None:
                 return
             self._step("checking", lambda tell: self._check(gallery))
             self.seen_answers = before
@@ -133,8 +133,10 @@ class Background:
         )
         return self.known
 
-    def _suggest(self, gallery: Gallery) -> "Known":
+    def _suggest(self, gallery: Gallery, tell: OnProgress) -> "Known":
         assert self.known is not None
+        if self.seen_answers < 0:
+            self.known.suggester.compare(tell)
         labels, classes, skipped = labels_now(gallery, self.answers)
         here = self.known.members
         found = self.known.suggester.suggest(labels[here], len(classes), skipped[here])

@@ -95,6 +95,7 @@ function empty() {
 
 function why(question) {
   const [first, second] = question.suggested, [p, q] = question.proba;
+  if (question.why === "first") return t("why-first");
   if (question.why === "random") return t("why-random");
   if (question.why === "suspect") return first ? t("why-suspect", {label: first}) : "";
   if (p !== undefined && p - q < 0.5) return t("why-between", {first, second, p: percent(p), q: percent(q)});
@@ -131,7 +132,7 @@ async function turn() {
   }
   byId("page-tiles").replaceChildren(...page.map((what) => {
     const name = what.name.split("/").pop();
-    const button = element("button", {type: "button", class: "tile", "aria-pressed": "false", "data-i": what.i, "aria-label": `${what.name}, ${percent(what.confidence)}`},
+    const button = element("button", {type: "button", class: "tile", "aria-pressed": "false", "data-i": what.i, title: what.name},
       framed(what.i), element("span", {class: "says"}, element("b", {}, percent(what.confidence)), element("span", {}, name)));
     button.addEventListener("click", () => { button.setAttribute("aria-pressed", String(button.getAttribute("aria-pressed") !== "true")); tally(); });
     return element("li", {}, button);

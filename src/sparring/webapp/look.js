@@ -3,15 +3,16 @@
 import {ask, byId, count, element, follow, framed, keyOf, percent, pictureOf, placeOf, smoothed, t, tell, typing} from "./page.js";
 
 const wall = byId("grid"), filters = byId("filters"), dialog = byId("one");
-const GAP = 10, SAYS = 34, LEAST = 116;
+const GAP = 10, SAYS = 34, LEAST = 116, LEAST_ON_A_PHONE = 96;
 const known = new Map(); // what is known of images, by number
 const cells = new Map(); // what is on the page, by place
-let order = null, total = 0, classes = [], standing = null, shown = -1, asking = false;
+let order = null, total = 0, classes = [], standing = null, shown = -1, asking = false, finding = 0;
 
 const numberAt = (place) => order ? order[place] : place;
 
 function layout() {
-  const width = wall.clientWidth, columns = Math.max(2, Math.floor((width + GAP) / (LEAST + GAP)));
+  const width = wall.clientWidth, least = width < 500 ? LEAST_ON_A_PHONE : LEAST;
+  const columns = Math.max(2, Math.floor((width + GAP) / (least + GAP)));
   const side = Math.floor((width + GAP) / columns) - GAP;
   return {columns, side, pitch: side + SAYS + GAP};
 }
@@ -40,7 +41,7 @@ function draw() {
 }
 
 function tile(place) {
-  const i = numberAt(place), says = element("span", {class: "says"});
+  const i = numberAt(place), says = element("span", {class: "says"}, count(place + 1));
   const button = element("button", {type: "button", class: "tile", "data-place": place, onclick: () => open(place)}, framed(i), says);
   const cell = element("li", {"aria-setsize": total, "aria-posinset": place + 1}, button);
   if (known.has(i)) write(button, known.get(i));
@@ -54,7 +55,6 @@ function write(button, what) {
     what.predicted && what.label === null ? t("sure", {label: what.predicted, p: percent(what.confidence)}) : label ? name : "";
   says.replaceChildren(label ? element("b", {}, label) : name, element("span", {class: what.suspect && "suspect"}, second));
   button.title = what.name;
-  button.setAttribute("aria-label", [what.name, label ?? t("no-label"), second !== name ? second : ""].filter(Boolean).join(", "));
 }
 
 // Ask what is known of the cells on the page that say nothing yet.
@@ -77,12 +77,14 @@ async function learn() {
 
 async function find(again) {
   const query = new URLSearchParams([...new FormData(filters)].filter(([name, value]) => value && !(name === "below" && Number(value) >= 1)));
+  const turn = ++finding; // an older question may be answered after a newer one
   let found;
   try { found = await ask(`/api/find?${query}`); } catch (error) {
     byId("nothing").textContent = error.message;
     byId("nothing").hidden = false;
     return;
   }
+  if (turn !== finding) return;
   const same = again && total === found.total && JSON.stringify(order) === JSON.stringify(found.images);
   order = found.images;
   total = found.total;
@@ -145,7 +147,8 @@ function describe({image: what, like}) {
   );
   byId("one-like-later").hidden = like.length > 0;
   byId("one-like").replaceChildren(...like.map((other) => {
-    const button = element("button", {type: "button", class: "tile", "aria-label": `${other.name}, ${other.label ?? t("no-label")}`, onclick: () => openImage(other.i)}, framed(other.i), element("span", {class: "says"}, other.label ?? ""));
+    const button = element("button", {type: "button", class: "tile", title: other.name, onclick: () => openImage(other.i)}, framed(other.i),
+      element("span", {class: "says"}, other.label ?? element("span", {class: "hidden"}, other.name)));
     return element("li", {}, button);
   }));
 }
@@ -209,7 +212,12 @@ for (const what of ["scroll", "resize"]) window.addEventListener(what, () => {
   requestAnimationFrame(() => { drawing = false; draw(); });
 }, {passive: true});
 
-find();
+filters.reset();
+total = Number(wall.dataset.total);
+if (total) {
+  byId("found").textContent = t("found", {n: count(total)});
+  draw();
+} else find();
 follow(async (found, first) => {
   standing = found;
   classes = found.classes;

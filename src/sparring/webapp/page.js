@@ -67,7 +67,7 @@ export const keyOf = (place) => place < 9 ? String(place + 1) : LETTERS[place - 
 export const placeOf = (key) => /^[1-9]$/.test(key) ? Number(key) - 1 :
   key.length === 1 && LETTERS.includes(key) ? 9 + LETTERS.indexOf(key) : -1;
 
-export const typing = (event) => event.target.matches("input:not([type=radio]), select, textarea");
+export const typing = (event) => event.target.matches?.("input:not([type=radio]), select, textarea");
 
 // Follow what the server knows: `onChange` gets it now and whenever it is another.
 export function follow(onChange) {
@@ -96,6 +96,6 @@ function statusOf(found) {
   const working = found.steps.find((step) => step.state === "working");
   const parts = [t("images", {n: count(found.images)}), t("labelled", {n: count(found.labelled)})];
   if (failed) parts.push(failed.problem);
-  else if (working) parts.push(t(working.name, {done: count(working.done), total: count(working.total)}));
+  else if (working) parts.push(t(working.name === "suggesting" && working.done >= working.total ? "learning" : working.name, {done: count(working.done), total: count(working.total)}));
   return parts.join(" · ");
 }

@@ -16,8 +16,10 @@ from ..reporting.html import palette
 from .workbench import Workbench
 
 HERE = resources("sparring.webapp")
-TABS = {"look": "/", "label": "/label", "run": "/run", "try": "/try"}
-STATIC = ("page.css", "icon.svg", "page.js", "look.js", "label.js", "run.js", "try.js")
+TABS = {"look": "/", "label": "/label", "run": "/run", "draw": "/draw", "try": "/try"}
+STATIC = (
+    "page.css", "icon.svg", "page.js", "look.js", "label.js", "run.js", "draw.js", "draw.css", "restore.js", "try.js",
+)  # fmt: skip
 MEDIA_TYPES = {"css": "text/css", "svg": "image/svg+xml", "js": "text/javascript"}
 LANGUAGES = ("en", "zh")
 

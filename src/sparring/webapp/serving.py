@@ -2,7 +2,9 @@
 
 import secrets
 import socket
+import sys
 import threading
+from collections.abc import Sequence
 from contextlib import ExitStack
 from html import escape
 from pathlib import Path
@@ -12,6 +14,7 @@ from ..data import ImageSet
 from ..errors import MachineError, MissingData, UsageError
 from ..files import folder_name
 from ..images import SizeLike, quiet_decoders
+from .drawing import name_of_run
 from .workbench import Workbench
 
 if TYPE_CHECKING:
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 
 ADDRESS = "127.0.0.1"
 LARGEST_BODY = 33 << 20  # bytes of a request
+TURN = 0.001  # seconds that the work beside the page may keep Python for itself while a request waits
 READY = 10.0  # seconds within which a server answers, or something is wrong
 
 
@@ -33,6 +37,8 @@ class Served:
         self.port, token = listening.getsockname()[1], secrets.token_urlsafe(32)
         self.link = f"http://{ADDRESS}:{self.port}/?token={token}"
         self.open.enter_context(quiet_decoders())
+        self.open.callback(sys.setswitchinterval, sys.getswitchinterval())
+        sys.setswitchinterval(TURN)
         settings = Config(
             application(bench, self.port, token), log_config=None, access_log=False, lifespan="off", ws="none",
             server_header=False, proxy_headers=False, timeout_graceful_shutdown=2,
@@ -81,6 +87,7 @@ def application(bench: Workbench, port: int, token: str) -> "Starlette":
     from starlette.middleware import Middleware
 
     from ..errors import SparringError
+    from .draw_endpoints import ROUTES_OF_DRAWING
     from .endpoints import ROUTES, refused
     from .guard import Guard
     from .pages import ROUTES_OF_PAGES
@@ -88,7 +95,7 @@ def application(bench: Workbench, port: int, token: str) -> "Starlette":
     from .try_endpoints import ROUTES_OF_TRYING
 
     made = Starlette(
-        routes=[*ROUTES, *ROUTES_OF_RUNS, *ROUTES_OF_TRYING, *ROUTES_OF_PAGES],
+        routes=[*ROUTES, *ROUTES_OF_RUNS, *ROUTES_OF_DRAWING, *ROUTES_OF_TRYING, *ROUTES_OF_PAGES],
         middleware=[Middleware(Guard, port=port, token=token)],
         exception_handlers={SparringError: refused},
         max_body_size=LARGEST_BODY,
@@ -118,7 +125,7 @@ def serve(
     out: str | Path | None = None,
     model: str | Path | None = None,
     study: str | Path | None = None,
-    run: str | Path | None = None,
+    run: str | Path | Sequence[str | Path] | None = None,
     port: int = 0,
     size: SizeLike = None,
     unlabelled: str | Path | None = None,
@@ -133,10 +140,11 @@ def serve(
     """Serve the page of a data set on this machine, and return at once; the link is in what is returned.
 
     data: an ImageSet, or what `load` takes, which is then read with the other options. out: the folder of the answers,
-    labels.csv and what is run; by default NAME-labels here. Answers that are there count. model, study, run: what
-    "Try" uses: a model folder, or the model of a study; the samples of a training run. port: 0 for any that is free.
-    pretrained, device: as `next_images` takes them. seed: of what is drawn at random. Raises UsageError where a package
-    is missing, MachineError for a port or folder that is in use, FileFormatError for a model that cannot be read.
+    labels.csv and what is run; by default NAME-labels here. Answers that are there count. model, study: what "Try"
+    uses: a model folder, or the model of a study. run: a training run, or several, which "Draw" draws from. port: 0 for
+    any that is free. pretrained, device: as `next_images` takes them. seed: of what is drawn at random. Raises
+    UsageError where a package is missing, MachineError for a port or folder that is in use, FileFormatError for a model
+    that cannot be read, MissingData for a model or run that is not there.
     """
     try:
         import starlette  # noqa: F401
@@ -150,7 +158,12 @@ def serve(
     }  # fmt: skip
     name = data.name if isinstance(data, ImageSet) else Path(str(data)).stem
     folder = Path(out) if out is not None else Path(f"{folder_name(name)}-labels")
-    given = {name: Path(place) for name, place in (("study", study), ("run", run)) if place is not None}
+    runs = [] if run is None else [run] if isinstance(run, str | Path) else list(run)
+    named = [("study", study), *((name_of_run(k), place) for k, place in enumerate(runs))]
+    given = {name: Path(place) for name, place in named if place is not None}
+    for name, place in given.items():
+        if name != "study" and not place.is_dir():
+            raise MissingData("no-run", f"there is no run folder {place}", fix="name one that train wrote")
     bench = Workbench(
         data, folder, reading, pretrained=pretrained, device=device, seed=seed, given=given, model=_model(model, study)
     )

@@ -14,6 +14,7 @@ from ..classifiers.graph import Graph, affinity, neighbour_graph
 from ..classifiers.spreading import from_neighbours, solve
 from ..data import ImageSet
 from ..features import Extractor, shrunk
+from ..records import OnProgress
 from ..stats import Interval, share_interval, wilson
 from ..study.audit.label_errors import CheckedLabels, check_labels
 from ..study.audit.pictures import unusual
@@ -64,6 +65,14 @@ class Suggester:
     _reach: tuple[str, Reach] | None = None
     _described: np.ndarray | None = field(default=None, repr=False)
 
+    def compare(self, progress: OnProgress) -> None:
+        """Compute the features by which images are compared, which are kept: this takes longest."""
+        if len(self.images) >= FEWEST and isinstance(used := self._usual(), Extractor):
+            used.features(self.images.images, progress)
+
+    def _usual(self) -> str | Extractor:
+        return usual_features(self.images.images.shape, self.pretrained, self.device)
+
     def suggest(self, labels: np.ndarray, classes: int, skipped: np.ndarray) -> Suggestions:
         """Return suggestions from labels int64 [M] with -1 = unlabelled, of so many classes; skipped: bool [M].
 
@@ -87,7 +96,7 @@ class Suggester:
             proba = np.zeros((len(images), classes), np.float32)
             proba[:, there] = found.proba
         else:
-            self.used = usual_features(images.images.shape, self.pretrained, self.device)
+            self.used = self._usual()
             name = self.used if isinstance(self.used, str) else self.used.name
             self.graph = neighbour_graph(images.images, self.used)
         self.proba = proba

@@ -28,7 +28,7 @@ async function look(file, place) {
   }
 }
 
-function describe(place, name, {number, said, like}) {
+function describe(place, name, {number, said, answer, heat, like}) {
   const bars = said.flatMap(([label, p]) => [element("span", {}, label), element("meter", {value: p, "aria-label": label}, percent(p)), element("span", {}, percent(p))]);
   const choices = [...new Set([...said.map(([label]) => label), ...classes])];
   const kept = element("p", {class: "note", role: "status"});
@@ -43,9 +43,12 @@ function describe(place, name, {number, said, like}) {
   place.replaceChildren(...[
     element("p", {class: "name"}, name),
     said.length ? element("h3", {}, t("probably")) : element("p", {class: "note"}, t("no-model")),
+    answer && answer !== "sure" ? element("p", {}, element("span", {class: "pill broken"}, t(answer))) : null,
     said.length ? element("div", {class: "bars"}, ...bars) : null,
     buttons.length ? element("h3", {}, t("correct")) : null,
     element("div", {class: "classes"}, ...buttons), kept,
+    heat ? element("h3", {}, t("heat")) : null,
+    heat ? element("img", {class: "heat", src: `/try/${number}/heat`, alt: t("heat")}) : null,
     like.length ? element("h3", {}, t("nearest")) : null,
     element("ul", {class: "strip"}, ...like.map((other) => element("li", {}, framed(other.i), element("span", {class: "note"}, other.label ?? t("no-label"))))),
   ].filter(Boolean));

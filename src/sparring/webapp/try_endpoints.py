@@ -8,6 +8,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ..errors import UsageError
+from ..images import encode_png
 from .answers import Answer, class_name
 from .endpoints import answer_with, posted
 from .workbench import Workbench
@@ -28,7 +29,13 @@ async def try_photograph(request: Request) -> Response:
     content, bench = await request.body(), request.app.state.bench
     tried = await run_in_threadpool(bench.tryout.look, content, bench.known())
     like = await run_in_threadpool(bench.tiles, list(tried.like))
-    return answer_with({"number": tried.number, "said": tried.said, "like": like})
+    return answer_with({**vars(tried), "like": like})
+
+
+async def tried_heat(request: Request) -> Response:
+    """Answer with a photograph in whose warm places the model saw what it says."""
+    picture = await run_in_threadpool(request.app.state.bench.tryout.heat, request.path_params["number"])
+    return Response(encode_png(picture), media_type="image/png")
 
 
 def keep_photograph(bench: Workbench, kept: Kept) -> object:
@@ -40,5 +47,6 @@ def keep_photograph(bench: Workbench, kept: Kept) -> object:
 
 ROUTES_OF_TRYING = [
     Route("/api/try", try_photograph, methods=["POST"]),
+    Route("/try/{number:int}/heat", tried_heat),
     Route("/api/try/keep", posted(Kept, keep_photograph), methods=["POST"]),
 ]

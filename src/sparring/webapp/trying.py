@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,13 +27,16 @@ SHOWN = 5  # classes
 class TriedPhotograph:
     """What is said of a photograph.
 
-    said: the most probable classes with their probabilities, () where nothing is known. like: the images nearest to
-    it, by number.
+    said: the most probable classes with their probabilities, () where nothing is known. answer: "sure", "unsure" or
+    "unlike" anything learned from, None where nothing is promised (classifiers.Prediction). heat: whether `heat` can
+    show what it looked at. like: the images nearest to it, by number.
     """
 
     number: int
-    said: tuple[tuple[str, float], ...]
-    like: tuple[int, ...]
+    said: tuple[tuple[str, float], ...] = ()
+    answer: str | None = None
+    heat: bool = False
+    like: tuple[int, ...] = ()
 
 
 class Tryout:
@@ -55,39 +58,56 @@ class Tryout:
             self.tried[number] = pixels
             while len(self.tried) > REMEMBERED:
                 self.tried.popitem(last=False)
-            fitted = None if known is None else fitted_to(pixels, known)
-            like = (
-                ()
-                if known is None or fitted is None
-                else tuple(known.members[known.suggester.like_new(fitted)].tolist())
-            )
-            return TriedPhotograph(number, self._said(pixels, fitted, known), like)
+            found = TriedPhotograph(number) if self.place is None else self._asked_model(number, pixels)
+            if known is None:
+                return found
+            fitted = fitted_to(pixels, known)
+            like = tuple(known.members[known.suggester.like_new(fitted)].tolist())
+            if self.place is None and (proba := known.suggester.classify(fitted[None])) is not None:
+                found = replace(found, said=tuple((known.classes[k], p) for k, p in top_of(proba[0], SHOWN)))
+            return replace(found, like=like)
 
-    def _said(
-        self, pixels: np.ndarray, fitted: np.ndarray | None, known: "Known | None"
-    ) -> tuple[tuple[str, float], ...]:
-        """Return the most probable classes: of the model that was named, else of the labels."""
-        if self.place is not None:
-            from ..classifiers import classify, load_model
+    def _asked_model(self, number: int, pixels: np.ndarray) -> TriedPhotograph:
+        """Return what the model says that was named."""
+        from ..classifiers import classify
 
-            self.model = self.model or load_model(self.place)
-            (found,) = classify(self.model, [pixels])
-            said = found.probabilities or {}
-            return tuple(sorted(said.items(), key=lambda pair: -pair[1])[:SHOWN])
-        if known is None or fitted is None or (proba := known.suggester.classify(fitted[None])) is None:
-            return ()
-        return tuple((known.classes[k], p) for k, p in top_of(proba[0], SHOWN))
+        (found,) = classify(self._loaded(), [pixels])
+        said = sorted((found.probabilities or {}).items(), key=lambda pair: -pair[1])
+        return TriedPhotograph(number, tuple(said[:SHOWN]), found.answer, heat=True)
+
+    def _loaded(self) -> "Classifier":
+        from ..classifiers import load_model
+
+        if self.place is None:
+            raise UsageError("no-model", "no model was named", fix="start the page with --model")
+        self.model = self.model or load_model(self.place)
+        return self.model
+
+    def heat(self, number: int) -> np.ndarray:
+        """Return a photograph that was tried, uint8 [H,W,3], with what the model looked at in warm colours."""
+        from ..explaining import explain_images
+        from ..explaining.saving import heated
+
+        with self.lock:
+            (found,) = explain_images(self._loaded(), [self._remembered(number)], checks=False)
+            if found.picture is None or found.heat is None:
+                raise UsageError("no-heat", "there is no heat map of this model", fix="use `sparring explain`")
+            return heated(found.picture, found.heat)
+
+    def _remembered(self, number: int) -> np.ndarray:
+        if number not in self.tried:
+            raise UsageError("tried", "this photograph is not remembered any more", fix="drop it again")
+        return self.tried[number]
 
     def keep(self, number: int) -> str:
         """Write a photograph that was tried as a PNG; return what the answers call it."""
         with self.lock:
-            if number not in self.tried:
-                raise UsageError("tried", "this photograph is not remembered any more", fix="drop it again")
+            pixels = self._remembered(number)
             folder = files.make_folder(self.folder / ADDED)
             taken = len(list(folder.glob("*.png")))
             while (folder / (name := f"{taken + 1:06d}.png")).exists():
                 taken += 1
-            files.write_bytes(folder / name, encode_png(self.tried[number]))
+            files.write_bytes(folder / name, encode_png(pixels))
             return f"./{ADDED}/{name}"  # no image of a data set is called so
 
 

@@ -14,10 +14,12 @@ from ..data.tables import TABLE
 from ..errors import UsageError
 from .answers import JOURNAL, Answer, Answers, Why
 from .background import Background, WorkStep, labels_now
+from .drawing import Drawings
 from .exports import write_labels
 from .gallery import Gallery, Reading, gallery_of, open_gallery, remembered_gallery
 from .jobs import RunQueue
 from .known import NONE_YET, Question, top_of
+from .restoring import Restoring
 from .trying import Tryout
 
 if TYPE_CHECKING:
@@ -131,6 +133,8 @@ class Workbench:
         )
         self.jobs = RunQueue(self.folder, source, reading, self._snapshot, given)
         self.tryout = Tryout(self.folder, model)
+        self.drawings = Drawings(self.jobs)
+        self.restoring = Restoring(self.drawings, lambda: self.images)
         self.saving = threading.Lock()
         self.unsaved: threading.Timer | None = None
 
@@ -208,8 +212,8 @@ class Workbench:
             answered=len(self.answers.known()),
             classes=classes,
             counts=tuple(np.bincount(labels[labels >= 0], minlength=len(classes)).tolist()),
-            parts=names_in(gallery.parts),
-            groups=() if gallery.groups is None else names_in(gallery.groups)[:MOST_GROUPS],
+            parts=gallery.part_names,
+            groups=gallery.group_names[:MOST_GROUPS],
             suspects=len(self.suspects()),
             steps=steps,
             tested=known.suggestions.tested if known else 0,
@@ -331,26 +335,28 @@ class Workbench:
             tiles = self.tiles([i for i in self.suspects() if i not in held][:count])
             return [Asked(t.i, t.name, "suspect", t.label, suggested=(t.suspect,) if t.suspect else ()) for t in tiles]
         known = self.known()
-        if known is None or known.suggestions is NONE_YET:
+        if known is None:
             return []
         labels, _, closed = labels_now(self.images, self.answers)
         open_ = (labels < 0) & ~closed
         open_[list(held)] = False
-        done = self.answers.count(("label", "none", "skip"), ("chosen", "random"))
-        useful = [q for q in known.suggestions.order if open_[known.members[q.place]]]
-        drawn = self._drawn(known, open_)
+        done = self.answers.count(("label", "none", "skip"), ("chosen", "first", "random"))
+        early = known.suggestions is NONE_YET
+        order = self._drawn(known, ~known.suggester.held) if early else known.suggestions.order
+        useful = [q for q in order if open_[known.members[q.place]]]
+        drawn = [q for q in self._drawn(known, known.suggester.held) if open_[known.members[q.place]]]
         found: list[Asked] = []
         while len(found) < count and (useful or drawn):
             turn = (done + len(held) + len(found)) % RANDOM_EVERY == RANDOM_EVERY - 1
             if drawn and (turn or not useful):
                 found.append(self._asked(known, drawn.pop(0), "random"))
             else:
-                found.append(self._asked(known, useful.pop(0), "chosen"))
+                found.append(self._asked(known, useful.pop(0), "first" if early else "chosen"))
         return found
 
-    def _drawn(self, known: "Known", open_: np.ndarray) -> list[Question]:
-        """Return the held-out images that are still to be asked, in their random order."""
-        places = np.flatnonzero(known.suggester.held & open_[known.members])
+    def _drawn(self, known: "Known", which: np.ndarray) -> list[Question]:
+        """Return questions about images bool [M], in a random order that stays."""
+        places = np.flatnonzero(which)
         order = np.random.default_rng([self.seed, 2]).permutation(len(known.members))
         return [Question(i, 0) for i in places[np.argsort(order[places])].tolist()]
 
@@ -405,8 +411,3 @@ class Workbench:
             self.unsaved = None
             if self.gallery is not None:
                 write_labels(self.folder / TABLE, self.gallery, self.answers)
-
-
-def names_in(values: np.ndarray) -> tuple[str, ...]:
-    """Return the different names in str [N], without "", in order."""
-    return tuple(name for name in np.unique(values).tolist() if name)
