@@ -31,12 +31,16 @@ from sparring.explaining.records import FILE, ExplainedList, LabelledImage, MapV
 from sparring.explaining.saving import heated
 from sparring.explaining.scores import forgetful, last_map, network_input, network_score, score_of
 from sparring.explaining.sentences import place_words
+from sparring.explaining.walks import first_change, walk_to_another_class
 from sparring.features.cache import CACHE, Cache, passing_cache
+from sparring.games.players import Generator
 from sparring.games.recipes import RECIPES
 from sparring.images import save_png, to_unit
+from sparring.nets.layers import DataSpec
 from sparring.reporting.explanations_page import write_explanations_page
 from sparring.runs.driver import train
 from sparring.runs.folder import Run
+from sparring.runs.sampler import Sampler
 
 COLOURS = np.array([[230, 30, 30], [30, 200, 40]])
 SIDE, MARK = 16, 5
@@ -406,6 +410,48 @@ def test_runs_that_cannot_be_looked_at(runs, tmp_path):
         sparring.explain(place / "projection", data=other)
     checked = sparring.explain(place / "dcgan", most=1)[0].said
     assert checked.maps[0].of == 19 and "score is" in checked.sentences[0] and checked.confidence is None
+
+
+# --- a walk to another class -----------------------------------------------------------------------------------------
+
+
+class Brightness(torch.nn.Module):
+    """z [N,2] -> an even image, as bright as the angle of z: a turn from black to white."""
+
+    counts: list[int] = []
+
+    def __init__(self):
+        super().__init__()
+        self.one = torch.nn.Parameter(torch.ones(()))
+
+    def body(self, z: torch.Tensor) -> torch.Tensor:
+        grey = torch.atan2(z[:, 1], z[:, 0]) / torch.pi
+        return (self.one * grey)[:, None, None, None].expand(-1, 1, 8, 8)
+
+
+def test_a_walk_ends_where_the_model_first_says_another_class():
+    sampler = Sampler(Brightness(), Generator("G", z=2), DataSpec(1, 8, 8, 0), ())
+    x = np.repeat(np.linspace(0, 255, 60).round().astype(np.uint8), 64).reshape(60, 8, 8, 1)
+    model = METHODS["logistic"].make(features="pixels").fit(x, (x[:, 0, 0, 0] > 100).astype(int))
+    levels = np.arange(256, dtype=np.uint8)[:, None, None, None].repeat(8, 1).repeat(8, 2)
+    border = int(model.predict(levels).argmax())  # the first level of class 1
+    image = np.full((8, 8, 1), 40, np.uint8)
+    walk = walk_to_another_class(sampler, model, image, 0)
+    assert walk.off < 4 and walk.images.shape == (7, 8, 8, 1)
+    assert abs(int(walk.images[-1, 0, 0, 0]) - border) <= 4 and walk.other == 1 and walk.share >= 0.5
+    assert walk.shares[0] > walk.shares[-1] and (np.diff(walk.images[:, 0, 0, 0].astype(int)) >= 0).all()
+    assert walk.changed == pytest.approx(border - 40, abs=6)
+    assert first_change(lambda t: t > 0.3) == pytest.approx(0.3, abs=0.003)
+    assert first_change(lambda t: t > 0.99) == pytest.approx(0.99, abs=0.003)
+    said = Explainer(model, checks=False)
+    said.sampler = sampler
+    found = said.explain(NamedImage("grey"), image).said
+    assert found.walk.other == "1" and found.walk.says in found.sentences and "not this image" not in found.walk.says
+    far = said.explain(NamedImage("half"), np.arange(64, dtype=np.uint8).reshape(8, 8, 1) // 32 * 90).said.walk
+    assert "not this image" in far.says
+    model.offset_ = model.offset_ + np.array([1e6, 0], np.float32)  # all is class 0
+    assert walk_to_another_class(sampler, model, image, 0) is None
+    assert "no walk was found" in said.explain(NamedImage("grey"), image).sentences[-1]
 
 
 # --- all of it ------------------------------------------------------------------------------------------------------

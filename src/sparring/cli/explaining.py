@@ -17,6 +17,7 @@ def explain(
     by: Names = (),
     about: str | None = None,
     data: str | None = None,
+    run: Path | None = None,
     nearest: Count = 5,
     unchecked: Flag = False,
     out: Path | None = None,
@@ -39,6 +40,7 @@ def explain(
         about: the class that is explained [default: the one that the model says].
         data: the data that the model learned from, whose labelled images are then named, and looked among; for a run
             the real images beside those that are drawn.
+        run: a run of `sparring train` on such images: its generator shows what would have to change for another class.
         nearest: so many labelled images; for a run so many images of each kind.
         unchecked: leave out whether the maps explain anything, which takes most of the time.
         out: new folder for the page, pictures and explanations.json [default: MODEL-explained].
@@ -57,8 +59,8 @@ def explain(
     out = out or Path(f"{stem(model.resolve())}-explained")
     with screen.progress("explaining") as line:
         found = explanations_of(
-            model, images, by=by, about=about, data=data, most=nearest, checks=not unchecked, out=out, seed=seed,
-            pretrained=pretrained, device=device, follow_links=follow_links, progress=line.show,
+            model, images, by=by, about=about, data=data, run=run, most=nearest, checks=not unchecked, out=out,
+            seed=seed, pretrained=pretrained, device=device, follow_links=follow_links, progress=line.show,
         )  # fmt: skip
     if json:
         screen.show_json(to_json(found.said, kinds=False))

@@ -15,16 +15,17 @@ from ..classifiers.models import method_of
 from ..errors import DataError, UsageError, pick
 from ..features.cache import passing_cache
 from ..records import OnProgress, Progress, no_progress
-from ..runs.folder import RECIPE
+from ..runs.folder import RECIPE, Run, open_generator
 from . import sentences
 from .labelled import LabelledImages
 from .methods import ExplanationMethod, chosen_maps
 from .parts import parts_of_answer
-from .records import FORMAT, Explained, ExplainedList, PartShare
+from .records import FORMAT, Explained, ExplainedList, PartShare, Walked
 from .results import Explanation, Explanations, HeatMap
 from .saving import explanations_folder, save_explanations
 from .scores import forgetful, probability
 from .verdicts import FORGETFUL, checked, heat_map
+from .walks import Walk, walk_to_another_class
 
 AT_ONCE = 64  # images that are read together
 
@@ -36,6 +37,7 @@ def explain_images(
     by: Sequence[str] = (),
     about: str | None = None,
     data: object = None,
+    run: Run | str | Path | None = None,
     most: int = 5,
     checks: bool = True,
     out: str | Path | None = None,
@@ -53,7 +55,8 @@ def explain_images(
     model, images, pretrained, device, follow_links: as `classify` takes them. by: names of heat maps from EXPLANATIONS;
     the usual one is integrated-gradients of networks, else occlusion. about: the class that is explained, by default
     the one that the model says. data: the data set that it learned from, whose labelled images are then named and
-    looked among; without it only `spreading`, which holds its images, shows any. most: so many of them. checks: whether
+    looked among; without it only `spreading`, which holds its images, shows any. run: of a generator of such images,
+    through which a walk leads from each image to another class. most: so many of them. checks: whether
     each map is compared with maps that show nothing, which takes several times as long as the map. out: a new folder
     for explanations.json and pictures; `sparring.explain` writes the page explanations.html of it, too.
 
@@ -65,7 +68,7 @@ def explain_images(
     folder = None if out is None else explanations_folder(out, data)
     classifier = model if isinstance(model, Classifier) else load_model(model, pretrained=pretrained, device=device)
     named = named_images(images if isinstance(images, list | tuple) else [images], follow_links)
-    explainer = Explainer(classifier, tuple(by), about, data=data, most=most, checks=checks, seed=seed)
+    explainer = Explainer(classifier, tuple(by), about, data=data, run=run, most=most, checks=checks, seed=seed)
     found: list[Explanation] = []
     for start in range(0, len(named), AT_ONCE):
         read = read_pictures(classifier, named[start : start + AT_ONCE])
@@ -109,6 +112,7 @@ class Explainer:
         about: str | None = None,
         *,
         data: object = None,
+        run: Run | str | Path | None = None,
         most: int = 5,
         checks: bool = True,
         seed: int = 0,
@@ -119,6 +123,7 @@ class Explainer:
         self.rows = chosen_maps(model, by)
         self.forgetful = [forgetful(model, seed + number) for number in range(FORGETFUL if checks else 0)]
         self.labelled = LabelledImages.of(model, data)
+        self.sampler = None if run is None else open_generator(run)
 
     def explain(self, one: NamedImage, picture: np.ndarray | None) -> Explanation:
         """Return why the model says what it says of an image, uint8 [H,W,C] as large as those of `fit`."""
@@ -131,6 +136,7 @@ class Explainer:
             maps = tuple(self.heat_map(row, k, picture) for row in self.rows)
             parts = tuple(parts_of_answer(self.model, k, picture))
             near = self.labelled.nearest(picture, self.names[k], self.most)
+            walk = self.walk(picture, best)
         said = Explained(
             image=one.name,
             label=self.names[best],
@@ -144,9 +150,21 @@ class Explainer:
         words = [sentences.answer_sentence(self.names[best], float(proba[best]), self.names[k], float(proba[k]))]
         words += map(sentences.place_sentence, said.maps)
         words += [sentences.parts_sentence(said.parts)] * bool(parts) + [near.says] * bool(near.says)
+        if walk is not None:
+            says = sentences.walk_sentence(self.names[best], walk, self.names[walk.other])
+            walked = Walked(self.names[walk.other], walk.share, walk.off, walk.changed, says)
+            said, words = replace(said, walk=walked), [*words, says]
+        elif self.sampler is not None:
+            words.append(
+                f"The generator draws no {sentences.named(self.names[best])}, or nothing else: no walk was found."
+            )
         if not self.rows:
             words.append("This model says the same of every image: there is nothing to see.")
-        return Explanation(replace(said, sentences=tuple(words)), picture, maps, parts, near.pictures)
+        return Explanation(replace(said, sentences=tuple(words)), picture, maps, parts, near.pictures, walk)
+
+    def walk(self, picture: np.ndarray, k: int) -> Walk | None:
+        """Return the walk from an image of class number k to another class, where there is a generator."""
+        return walk_to_another_class(self.sampler, self.model, picture, k, seed=self.seed) if self.sampler else None
 
     def heat_map(self, row: ExplanationMethod, k: int, picture: np.ndarray) -> HeatMap:
         """Return one heat map of class number k, checked if that was asked for."""

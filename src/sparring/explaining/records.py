@@ -53,6 +53,22 @@ class LabelledImage:
 
 
 @record
+class Walked:
+    """What would have to change for another class: `other`, with its `share` at the end of a walk through a generator.
+
+    `off`: the mean difference, in grey levels of 255, of the image and the nearest one that is drawn; `changed`: of
+    start and end. `picture`: the images on the way.
+    """
+
+    other: str
+    share: float
+    off: float
+    changed: float
+    says: str
+    picture: str | None = None
+
+
+@record
 class Explained:
     """Why a model says what it says of one image. `problem`: why the image cannot be read; then there is nothing else.
 
@@ -69,6 +85,7 @@ class Explained:
     maps: tuple[MapVerdict, ...] = ()
     parts: tuple[PartShare, ...] = ()
     labelled: tuple[LabelledImage, ...] = ()
+    walk: Walked | None = None
     sentences: tuple[str, ...] = ()
     problem: str = ""
     picture: str | None = None

@@ -7,6 +7,7 @@ import numpy as np
 
 from .parts import PartOfAnswer
 from .records import Explained, ExplainedList, LabelledImage, MapVerdict
+from .walks import Walk
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +28,8 @@ class Explanation:
     """Why a model says what it says of one image.
 
     `said`: all of it as a record. `picture`: uint8 [H,W,C] as the model takes it, None where the image cannot be read.
-    `maps`, `parts`: with their heat. `labelled_pictures`: uint8 [h,w,C] of said.labelled.
+    `maps`, `parts`: with their heat. `labelled_pictures`: uint8 [h,w,C] of said.labelled. `walk`: to another class,
+    where a run was given.
     """
 
     said: Explained
@@ -35,6 +37,7 @@ class Explanation:
     maps: tuple[HeatMap, ...] = ()
     parts: tuple[PartOfAnswer, ...] = ()
     labelled_pictures: tuple[np.ndarray, ...] = ()
+    walk: Walk | None = None
 
     @property
     def heat(self) -> np.ndarray | None:

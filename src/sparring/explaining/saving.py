@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import files
-from ..images import encode_png, fit_pixels
+from ..images import encode_png, fit_pixels, grid
 from ..records import to_json
 from .records import FILE, PAGE, PICTURES
 from .results import Explanation, Explanations, warmth
@@ -38,7 +38,7 @@ def _saved(one: Explanation, place: int, folder: Path) -> Explanation:
         return one
 
     def written(name: str, picture: np.ndarray) -> str:
-        (folder / name).write_bytes(encode_png(_small(picture)))
+        (folder / name).write_bytes(encode_png(_small(picture), generated="walk" in name))
         return f"{PICTURES}/{name}"
 
     maps = tuple(
@@ -55,8 +55,12 @@ def _saved(one: Explanation, place: int, folder: Path) -> Explanation:
         replace(image, picture=written(f"labelled-{_hash(picture)}.png", picture))
         for image, picture in zip(one.said.labelled, one.labelled_pictures, strict=True)
     )
+    walk = one.said.walk
+    if walk is not None and one.walk is not None:
+        walk = replace(walk, picture=written(f"{place}-walk.png", grid(one.walk.images, columns=len(one.walk.images))))
     said = replace(
         one.said,
+        walk=walk,
         maps=tuple(m.verdict for m in maps),
         parts=parts,
         labelled=labelled,

@@ -8,6 +8,7 @@ from ..errors import cut, printable
 from ..words import listed, number, percent, plural
 from .checks import MOST_ALIKE, SHARES, Curves, hottest
 from .records import LabelledImage, MapVerdict, PartShare
+from .walks import FAR, Walk
 
 HOT = 0.1  # share of the pixels that words about the hottest places mean
 SMALLEST_ADDED = 0.1  # log-odds below which a part is said to add nothing
@@ -82,6 +83,17 @@ def shares_sentence(first: LabelledImage, needed: int, most: float, weight: floa
         f"{percent(most, 0)} of {answer} rests on {plural(needed, 'labelled image')}; the first, {named(first.name)} "
         f"({named(first.label)}), has {percent(first.share)}."
     )
+
+
+def walk_sentence(about: str, walk: Walk, other: str) -> str:
+    """Return what a walk through a generator changes, and how far its start is from the image."""
+    said = (
+        f"What would have to change: from the generator's nearest {named(about)} to {named(other)}, "
+        f"{percent(walk.share)}, {number(walk.changed, 0)} of 255 grey levels change, in the mean."
+    )
+    if walk.off < FAR:
+        return said
+    return f"{said} That start is not this image: it differs by {number(walk.off, 0)}."
 
 
 def alike_sentence(images: Sequence[LabelledImage], about: str) -> str:

@@ -34,6 +34,10 @@ class ShownExplanation:
         return tuple((part, inlined(self.folder, part.picture)) for part in self.said.parts)
 
     @cached_property
+    def walk(self) -> Picture | None:
+        return inlined(self.folder, self.said.walk.picture) if self.said.walk else None
+
+    @cached_property
     def labelled(self) -> tuple[tuple[LabelledImage, Picture | None], ...]:
         return tuple((image, inlined(self.folder, image.picture)) for image in self.said.labelled)
 
