@@ -553,7 +553,16 @@ def test_hostile_words_are_only_text_on_the_page(tmp_path):
     evil = '"><script>alert(1)</script>\u202e'
     verdict = MapVerdict("occlusion", evil, evil, evil, False, 0.1, 0.2, 3, 19, 0.9, "../../secret.png")
     said = sparring.explaining.Explained(
-        evil, evil, 0.5, evil, 0.5, (verdict,), (), (LabelledImage(evil, evil, 0.5),), (evil,), picture="missing.png"
+        evil,
+        evil,
+        0.5,
+        evil,
+        0.5,
+        (verdict,),
+        (),
+        (LabelledImage(evil, evil, 0.5),),
+        sentences=(evil,),
+        picture="missing.png",
     )
     found = ExplainedList(1, evil, evil, evil, evil, (evil,), (said, replace(said, problem=evil)))
     (tmp_path / FILE).write_text(json.dumps(sparring.records.to_json(found, kinds=False)))
