@@ -2,6 +2,7 @@
 
 import shlex
 import signal
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ from ..files import apart, atomic_file, new_file, new_folder
 from ..records import to_json
 from ..words import percent, plural
 from .app import app, go_on, stem, studies, typed
-from .classifying import COLUMNS, as_json_row, draw_answers, new_page, probability_column
+from .classifying import COLUMNS, as_json_row, draw_answers, draw_drift, new_page, probability_column
 from .drawings import StudyLine, draw_description, draw_plan, draw_summary
 from .looked import look
 from .reading import Reading, ReadingLabels
@@ -308,6 +309,7 @@ def data(
     sheet: Path | None = None,
     plan: Flag = False,
     audit: Flag = False,
+    against: Path | None = None,
     out: Path | None = None,
     pretrained: Pretrained = "efficientnet-lite0",
     seed: Seed = 0,
@@ -325,6 +327,7 @@ def data(
             to +-5, +-3 or +-2 points needs. Before any label is given, too.
         audit: instead of all that, labels that are probably wrong, odd images, copies, and properties that give a class
             away: a page with pictures, and a table with a line for each image.
+        against: a model folder. Instead of all that, whether these images look like those that it learned from.
         out: new folder of the audit [default: DATA-audit].
         pretrained: of the audit: the network whose features compare images, or none.
         seed: of the audit: another number, other folds.
@@ -334,13 +337,17 @@ def data(
     from ..data import load
 
     screen = Screen(as_json=json, quiet=quiet, verbose=verbose)
-    if plan and audit:
-        raise UsageError("two-questions", "--plan and --audit are two questions", fix="ask one at a time")
+    asked = [name for name, given in (("--plan", plan), ("--audit", audit), ("--against", against)) if given]
+    if len(asked) > 1:
+        raise UsageError("two-questions", f"{asked[0]} and {asked[1]} are two questions", fix="ask one at a time")
     read = partial(load, data, **vars(reading))
     if plan:
         with screen.progress("reading") as line:
             images = read(progress=line.show)
         show_plan(screen, images, as_json=json)
+        return
+    if against is not None:
+        show_drift(screen, against, partial(load, data), vars(reading), seed=seed)
         return
     if audit:
         out = out or Path(f"{stem(data)}-audit")
@@ -361,6 +368,24 @@ def data(
         if verbose:
             screen.tell(news)
         screen.line(f"\nContact sheet: {sheet}")
+
+
+def show_drift(
+    screen: Screen, folder: Path, read: "Callable[..., ImageSet]", reading: dict[str, object], *, seed: int
+) -> None:
+    """Print how images differ from those that a model learned from."""
+    from ..classifiers import load_model
+    from ..classifiers.doubt.drift import drift
+
+    model = load_model(folder)
+    size = reading["size"] or tuple(model.image_shape_[:2])
+    with screen.progress("comparing") as line:
+        images = read(**{**reading, "size": size}, progress=line.show)
+        found = drift(model, images, name=str(folder), seed=seed)
+    if screen.as_json:
+        screen.show_json(to_json(found, kinds=False))
+    else:
+        draw_drift(screen, found)
 
 
 def show_audit(screen: Screen, data: DataSet, out: Path, **options) -> None:
