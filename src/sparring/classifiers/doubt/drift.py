@@ -99,10 +99,10 @@ def drift(
         min(unlike_p, features_p, classes_p, *adjusted) > RISK,
         "",
     )
-    return _with_verdict(found)
+    return _judged_shift(found)
 
 
-def _with_verdict(found: Drift) -> Drift:
+def _judged_shift(found: Drift) -> Drift:
     if found.same:
         said = f"no difference from the {found.known:,} images that {found.model} learned from was shown"
         return replace(found, verdict=f"{said}: {percent(found.unlike.new)} look unlike them")

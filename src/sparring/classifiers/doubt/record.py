@@ -117,7 +117,7 @@ def _familiar(tree: object) -> Familiar:
     return Familiar(str(values["features"]), str(values["hash"]), found, properties)
 
 
-def _mapping(tree: object) -> dict[str, Any]:
+def _mapping(tree: object) -> Mapping[str, Any]:
     if not isinstance(tree, dict):
         raise ValueError(f"a {type(tree).__name__} where names belong")
     return tree
