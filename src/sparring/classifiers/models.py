@@ -238,8 +238,8 @@ pipeline_tag: image-classification
 
 ## Limits
 
-- It predicts one of the classes above for any image, also for one that shows none of them: `sparring classify` marks what
-  is unsure, and most of what is unlike all that it learned from.
+- It predicts one of the classes above for any image, also for one that shows none of them: `sparring classify` marks
+  what is unsure, and most of what is unlike all that it learned from.
 - Its figures hold for images taken in the same way as those it learned from. A probability is no better than the few
   labels by which it was calibrated.{limits}
 

@@ -1,6 +1,6 @@
 """What `sparring classify` and `sparring data --against` show: how sure answers are, and what changed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,11 +26,11 @@ def new_page(path: Path, images: Sequence[Path]) -> Path:
     return writable(path, "--html")
 
 
-def as_json_row(p: "Prediction") -> dict[str, object]:
-    answer: dict[str, object] = {"answer": p.answer, "unsure": p.unsure, "unlike": p.unlike, "typical": p.typical}
-    named = {"set": None if p.labels_in_set is None else list(p.labels_in_set)}
-    said: dict[str, object] = {"image": p.image, "class": p.label, "confidence": p.confidence}
-    return said | answer | named | {"probabilities": p.probabilities}
+def json_fields(p: "Prediction") -> Iterator[tuple[str, object]]:
+    yield from (("image", p.image), ("class", p.label), ("confidence", p.confidence))
+    yield from (("answer", p.answer), ("unsure", p.unsure), ("unlike", p.unlike), ("typical", p.typical))
+    yield "set", None if p.labels_in_set is None else list(p.labels_in_set)
+    yield "probabilities", p.probabilities
 
 
 def draw_answers(screen: Screen, said: "Sequence[Prediction]", promises: Sequence[str]) -> None:

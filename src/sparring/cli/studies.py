@@ -15,7 +15,7 @@ from ..files import apart, atomic_file, new_file, new_folder
 from ..records import to_json
 from ..words import percent, plural
 from .app import app, go_on, stem, studies, typed
-from .classifying import COLUMNS, as_json_row, draw_answers, draw_drift, new_page, probability_column
+from .classifying import COLUMNS, draw_answers, draw_drift, json_fields, new_page, probability_column
 from .drawings import StudyLine, draw_description, draw_plan, draw_summary
 from .looked import look
 from .reading import Reading, ReadingLabels
@@ -257,7 +257,7 @@ def classify(
         write_answers_page(html, model.resolve().name, found, promises)
     if json:
         of_model = {"pretrained": classifier.record_.pretrained}
-        rows = [as_json_row(p) | of_model for p in good]
+        rows = [dict(json_fields(p)) | of_model for p in good]
         screen.show_json([*rows, *({"image": p.image, "error": p.problem} for p in bad)])
     elif csv:
         lines = [(p.image, p.label, f"{p.confidence:.6f}", p.answer or "", " | ".join(p.labels_in_set or ()),
