@@ -133,7 +133,7 @@ def test_the_preferred_setting_stays_unless_another_is_clearly_better():
     found = best(0.1, 1.0)
     assert [row.settings for row in found.measured.table] == [0.1, 1.0] and found.measured.accuracy > 0.95
     alone = choose(np.array([0, 1, 1]), ["a", "b"], held_out, seed=0, temperature=0.7)
-    assert alone == ("a", 0.7, CrossValidation(None, ()), None)
+    assert alone == ("a", 0.7, CrossValidation(None, ()))
 
 
 def test_features_are_chosen_first_and_details_for_them():

@@ -4,26 +4,26 @@ import importlib.util
 import json
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import load as arrays_of
 from safetensors.numpy import save as to_bytes
-from scipy.special import softmax
 from toys import striped
 
-from sparring.classifiers import classify, fit, load_model
+from sparring.classifiers import METHODS, LogisticClassifier, classify, fit, load_model
 from sparring.classifiers.doubt import promises, sorting
 from sparring.classifiers.doubt.conformal import fewest, prediction_sets, score_limit, score_limits, with_best
+from sparring.classifiers.doubt.drift import discrepancy, drift
+from sparring.classifiers.doubt.measuring import measure_doubt
 from sparring.classifiers.doubt.promises import promise_of
 from sparring.classifiers.doubt.selective import accuracy_by_share, threshold
-from sparring.classifiers.logistic import StandardisedFeatures, blocks, regression
 from sparring.classifiers.selection import stratified_folds
 from sparring.cli import main
 from sparring.data import ImageSet
 from sparring.errors import FileFormatError, UsageError
-from sparring.features import shrunk
 from sparring.files import hash_of_json, sha256_of
 from sparring.images import save_png
 
@@ -160,22 +160,46 @@ def kept(tmp_path_factory):
     return found.model, data, found.folder
 
 
-def test_held_out_answers_are_those_of_the_cross_validation_by_hand(kept):
-    """A flat script: the folds, settings and temperature of the fit, each image said by a regression without it."""
+def test_held_out_answers_are_those_of_fits_without_each_fifth(kept):
+    """A flat script: the same method fitted to four fifths, asked about the rest, which it never saw."""
     model, data, _ = kept
-    held, chosen = model.doubt_.held_out, model.record_.chosen
+    held = model.doubt_.held_out
     assert held.how == "folds" and model.doubt_.temperature == 1 and sorted(np.bincount(held.labels)) == [30, 30, 30]
-    folds = stratified_folds(data.labels, 0)
-    order = np.concatenate([out for _, out in folds])
     names = np.array(KINDS)[data.labels]
-    assert (np.array(model.class_names_)[held.labels] == names[order]).all()
-    points = StandardisedFeatures(*blocks(chosen["features"], shrunk(data.images))).points
-    said = np.searchsorted(model.class_names_, names)
-    for train, out in folds:
-        weights, offset = regression(points[train], said[train], chosen["C"])
-        proba = softmax((points[out] @ weights + offset) / chosen["temperature"], axis=1)
-        at = [np.flatnonzero(order == i)[0] for i in out]
-        assert held.proba[at] == pytest.approx(proba, abs=1e-9)
+    place = 0
+    for train, out in stratified_folds(np.searchsorted(model.class_names_, names), 0, 5, np.arange(90)):
+        again = LogisticClassifier(random_state=0).fit(data.images[train], names[train])
+        here = slice(place, place := place + len(out))
+        assert (np.array(model.class_names_)[held.labels[here]] == names[out]).all()
+        assert held.proba[here] == pytest.approx(again.predict_proba(data.images[out]), abs=1e-12)
+    assert place == 90
+
+
+def test_near_duplicates_and_groups_are_held_out_together(kept):
+    """Every image comes twice: what has seen the one knows the other, so held-out answers would be too good."""
+    _, data, _ = kept
+    rng = np.random.default_rng(0)
+    noise = ImageSet(
+        np.repeat(rng.integers(0, 256, (30, 12, 10, 1), np.uint8), 2, 0), np.repeat(np.arange(30) % 2, 2),
+        ("a", "b"), tuple(map(str, range(60))), np.full(60, "", "<U5"), "noise",
+    )  # fmt: skip
+    held = fit(noise, method="logistic", pretrained="none").model.doubt_.held_out
+    assert (held.proba.argmax(1) == held.labels).mean() < 0.75 and len(np.unique(held.groups)) == 30
+
+
+def test_a_network_is_fitted_once_more_and_its_temperature_with_it():
+    data = stripes(60, noise=6)
+    settings = {"steps": 4, "threads": 1, "random_state": 0}
+    model = METHODS["cnn"].make(**settings).fit(data)
+    doubt = measure_doubt(model, data, pretrained="none")
+    held = doubt.held_out
+    assert held.how == "fifth" and len(held.labels) == 12 and doubt.temperature != 1
+    assert doubt.answers(np.array([[0.2, 0.3, 0.5]])).argmax() == 2
+    model.record_ = replace(model.record_, seconds={"fit": 50.0})
+    none = measure_doubt(model, data, pretrained="none", minutes=1)
+    assert none.held_out is None and "no room" in none.why
+    model.doubt_ = none
+    assert "no promise about its answers: the minutes" in promise_of(model).sentences[0]
 
 
 def test_a_model_comes_back_with_what_it_promises(kept):
@@ -184,9 +208,7 @@ def test_a_model_comes_back_with_what_it_promises(kept):
     assert [vars(p) for p in classify(again, list(new))] == [vars(p) for p in classify(model, list(new))]
     assert promise_of(again).sentences == promise_of(model).sentences
     said = " | ".join(promise_of(again).sentences)
-    assert (
-        "90 labels held out in turn by cross-validation" in said and "sets of classes hold the true one in 90 %" in said
-    )
+    assert "90 labels held out in turn" in said and "sets of classes hold the true one in 90 %" in said
 
 
 def test_answers_are_unsure_below_the_threshold_and_unlike_where_nothing_is_near(kept):
@@ -361,3 +383,45 @@ def test_the_page_shows_the_answers_in_groups(inbox, capsys):
     assert page.index("Unlike all it learned from") < page.index(">stripe<") and "note.png" in page
     assert "answers of at least" in page.lower() and "<script" not in page and "http" not in page.split("<body>")[1]
     assert said(capsys, "new", "--html", "page.html")[0] == 2
+
+
+# --- drift -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_discrepancy_is_that_of_the_formula_and_its_p_is_even_where_nothing_differs():
+    """A loop over pairs, from Gretton et al. 2012, equation 3."""
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(7, 3)), rng.normal(1, size=(9, 3))
+    both = np.concatenate([a, b])
+    squared = [((both[i] - both[j]) ** 2).sum() for i in range(16) for j in range(i + 1, 16)]
+    k = lambda x, y: np.exp(-((x - y) ** 2).sum() / np.median(squared))  # noqa: E731
+    inside = [sum(k(x[i], x[j]) for i in range(len(x)) for j in range(len(x)) if i != j) for x in (a, b)]
+    expected = inside[0] / 42 + inside[1] / 72 - 2 * sum(k(x, y) for x in a for y in b) / 63
+    found, p = discrepancy(a, b)
+    assert found == pytest.approx(expected, abs=1e-9) and p < 0.1
+    ps = [discrepancy(rng.normal(size=(20, 3)), rng.normal(size=(20, 3)))[1] for _ in range(40)]
+    assert 0.3 < np.mean(ps) < 0.7 and np.mean(np.array(ps) <= 0.2) < 0.4
+    assert discrepancy(a[:1], b) == (0.0, 1.0)
+
+
+def test_new_images_of_the_same_kind_do_not_differ_and_darker_ones_do(kept, capsys, tmp_path, monkeypatch):
+    model, data, folder = kept
+    same = drift(model, stripes(60, seed=7))
+    assert same.same and same.unlike.new <= 0.1 and "no difference" in same.verdict
+    dark = replace(data, images=data.images // 2)
+    found = drift(model, dark, name="stripes")
+    assert not found.same and "brightness" in found.verdict and "stripes" in found.verdict
+    brightness = next(s for s in found.properties if s.what == "brightness")
+    assert brightness.new == pytest.approx(brightness.known / 2, abs=1.5) and brightness.p < 0.001
+    one = drift(model, data.take(data.labels == 0))
+    assert not one.same and max(s.new for s in one.classes) > 0.8 and one.classes[0].p < 0.001
+    monkeypatch.chdir(tmp_path)
+    np.savez("new.npz", images=dark.images)
+    assert main(["data", "new.npz", "--against", str(folder), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["verdict"] == drift(model, dark, name=str(folder)).verdict and told["images"] == 90
+    assert main(["data", "new.npz", "--against", str(folder)]) == 0 and "brightness" in capsys.readouterr().out
+    assert main(["data", "new.npz", "--against", str(folder), "--plan"]) == 2
+    bare = LogisticClassifier().fit(data)
+    with pytest.raises(UsageError, match="kept nothing that new images can be compared with"):
+        drift(bare, data)

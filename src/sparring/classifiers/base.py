@@ -22,10 +22,9 @@ from ..data.notes import size_words
 from ..data.storage import joined
 from ..errors import DataError
 from ..features import seen_size
-from .doubt.record import Doubt, HeldOutAnswers
+from .doubt.record import Doubt
 from .fit_record import FitRecord
 from .image_inputs import images_like, images_to_fit
-from .selection import HeldOut, groups_at
 
 APART = {"pictures_", "doubt_"}  # of what a fit sets, not part of the state of a model
 
@@ -43,7 +42,6 @@ class Classifier(ClassifierMixin, BaseEstimator):
 
     _limits: ClassVar[tuple[str, ...]] = ()  # sentences for the model card
     _groups = None  # int64 [N] during `fit`: equal for images of one group, which no held-out choice parts
-    _held_out = None  # a HeldOut: what `_fit` has to say of labelled images that were hidden from it
 
     # --- what a method writes ---
 
@@ -99,7 +97,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
         seen = size_words(seen_size(*images.shape[1:3]))
         self.record_ = FitRecord(int((labels >= 0).sum()), int((labels < 0).sum()), size=seen)
         self.pictures_: dict[str, np.ndarray] = {}
-        self._groups, self._held_out = grouped, None
+        self._groups = grouped
         try:
             self._fit(images, labels)
         except BaseException:  # Ctrl-C too: nothing half-made
@@ -110,7 +108,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
         for name, value in vars(self).items():  # a saved model comes back in this order, and rounds the same
             if isinstance(value, np.ndarray):
                 setattr(self, name, np.ascontiguousarray(value))
-        self.doubt_ = Doubt(_answers(self._held_out, labels, grouped))
+        self.doubt_ = Doubt()
         seconds = {"fit": time.perf_counter() - start[0], "fit_cpu": time.process_time() - start[1]}
         self._note(
             seconds={**(self.record_.seconds or {}), **{name: round(value, 4) for name, value in seconds.items()}}
@@ -143,10 +141,6 @@ class Classifier(ClassifierMixin, BaseEstimator):
         """Add fields to the record. Raises TypeError for a field that a FitRecord does not have."""
         self.record_ = replace(self.record_, **changes)
 
-    def _keep_held_out(self, found: HeldOut | None, images: np.ndarray | None = None) -> None:
-        """Note what was said of held-out images: `found.index` are those of all, or of `images` among all."""
-        self._held_out = found if found is None or images is None else found.of(images)
-
     def _reset(self) -> None:
         for name in [name for name in vars(self) if name.endswith("_")]:
             delattr(self, name)
@@ -165,12 +159,6 @@ def _names_of(X: object) -> np.ndarray:
     if not isinstance(X, ImageSet):
         raise DataError("labels-missing", "fit got images without labels", fix="pass y, with -1 for unlabelled images")
     return np.array([*map(str, X.classes), None], object)[X.labels]  # a label of -1 takes the last
-
-
-def _answers(found: HeldOut | None, labels: np.ndarray, groups: np.ndarray | None) -> HeldOutAnswers | None:
-    if found is None:
-        return None
-    return HeldOutAnswers(found.proba, labels[found.index], groups_at(groups, found.index))
 
 
 def _checked_groups(X: object, groups: object, images: int) -> np.ndarray | None:

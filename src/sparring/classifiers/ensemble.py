@@ -12,7 +12,6 @@ from .fit_record import CrossValidation, TriedSettings
 from .methods import METHODS
 from .selection import (
     MOST,
-    HeldOut,
     balanced_accuracy,
     class_weights,
     fit_temperature,
@@ -74,14 +73,10 @@ class EnsembleClassifier(Classifier):
                 for member, name in enumerate(names):
                     held_out[member, held] = predicted(fitted(name, few[held]), name, images, few[held])
             found = mixture(held_out, labels[few], names, usual, groups_at(self._groups, few))
-            said = averaged(held_out[: len(found.weights)], found.weights, found.temperature)
-            self._keep_held_out(HeldOut(few, said))
         nothing = np.array([], np.int64)
         used = [(name, weight) for name, weight in zip(names, found.weights, strict=False) if weight]
         self.members_ = [fitted(name, nothing) for name, _ in used]
         self.weights_, self.temperature_ = [weight for _, weight in used], found.temperature
-        if len(names) == 1:
-            self._keep_held_out(self.members_[0]._held_out)
         self._describe(dict(used), found)
 
     def _names(self) -> list[str]:

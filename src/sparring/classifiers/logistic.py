@@ -53,7 +53,6 @@ class LogisticClassifier(Classifier):
         self.weights_, self.offset_ = space.for_raw_features(*regression(space.points, known, strength))
         self.mean_ = space.mean.astype(np.float32)
         self.temperature_ = chosen.temperature
-        self._keep_held_out(chosen.held_out, labelled[few])
         self._note(
             chosen={"features": self.extractor_, "C": strength, "temperature": self.temperature_},
             cross_validation=chosen.measured,

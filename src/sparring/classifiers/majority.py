@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from .base import Classifier
-from .selection import HeldOut
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -13,12 +12,7 @@ class MajorityClassifier(Classifier):
     """Predicts the most frequent class of the labelled images; probabilities are the classes' shares."""
 
     def _fit(self, images: np.ndarray, labels: np.ndarray) -> None:
-        known = np.flatnonzero(labels >= 0)
-        counts = np.bincount(labels[known])
-        self.shares_ = counts / counts.sum()
-        if len(known) > 1:
-            without = counts - np.eye(len(counts))[labels[known]]
-            self._keep_held_out(HeldOut(known, without / (len(known) - 1)))
+        self.shares_ = np.bincount(labels[labels >= 0]) / (labels >= 0).sum()
         self._note(size=None)
 
     def _predict_proba(self, images: np.ndarray) -> np.ndarray:

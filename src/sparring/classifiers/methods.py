@@ -173,3 +173,12 @@ _ROWS = (
 )
 
 METHODS = Table("method", {row.name: row for row in _ROWS}, columns=("family", "what"))
+
+
+def method_of(estimator: "Classifier") -> Method:
+    """Return the row of METHODS that makes such an estimator. Raises UsageError where there is none."""
+    for row in METHODS.values():
+        if row.estimator_class() is type(estimator):
+            return row
+    kind = type(estimator).__name__
+    raise UsageError("unknown-method", f"{kind} is not one of the methods", fix=f"save one of {', '.join(METHODS)}")

@@ -28,7 +28,7 @@ from ..nets.loading import checked_spec
 from .base import Classifier
 from .doubt.record import Doubt
 from .image_inputs import size_text
-from .methods import METHODS, Method
+from .methods import METHODS, Method, method_of
 
 IMAGENET = (
     "It holds what EfficientNet-Lite0 learned from ImageNet-1k, 1.28 million photographs of 1,000 kinds of animals and "
@@ -144,15 +144,6 @@ def _try_out(estimator: Classifier) -> None:
         raise ValueError(f"probabilities of shape {proba.shape} for {classes} classes")
 
 
-def method_of(estimator: Classifier) -> Method:
-    """Return the row of METHODS that makes such an estimator. Raises UsageError where there is none."""
-    for row in METHODS.values():
-        if row.estimator_class() is type(estimator):
-            return row
-    kind = type(estimator).__name__
-    raise UsageError("unknown-method", f"{kind} is not one of the methods", fix=f"save one of {', '.join(METHODS)}")
-
-
 # --- trees of data as JSON and arrays ---
 
 
@@ -247,7 +238,8 @@ pipeline_tag: image-classification
 
 ## Limits
 
-- It predicts one of the classes above for any image, also for one that shows none of them.
+- It predicts one of the classes above for any image, also for one that shows none of them: `sparring classify` marks
+  what is unsure, and most of what is unlike all that it learned from.
 - Its figures hold for images taken in the same way as those it learned from. A probability is no better than the few
   labels by which it was calibrated.{limits}
 

@@ -15,7 +15,7 @@ from ..features.pretrained import BUILT_IN, features_at
 from .base import Classifier
 from .methods import METHODS, refuse_none
 from .regression import regression
-from .selection import HeldOut, choose_in_turn, groups_at, subset
+from .selection import choose_in_turn, groups_at, subset
 
 C_VALUES = (10.0, 100.0, 1000.0, 1.0)  # inverse penalties on features of length 1, the preferred one first
 MOST_HELD = 1000  # labelled images that take part in cross-validation
@@ -46,7 +46,6 @@ class ProbeClassifier(Classifier):
         found = chosen_probe(encoders, images, labels, self._seed(), self.C, groups=self._groups)
         self.encoder_, self.encoder_hash_, self.earlier_ = place_of(found.name), found.encoder.hash, found.earlier
         self.weights_, self.offset_, self.temperature_ = found.weights, found.offset, found.temperature
-        self._keep_held_out(found.held_out)
         self._note(
             size=seen_by(found.name, images.shape), device=device_name(choose_device(self.device)), **found.noted
         )
@@ -61,7 +60,6 @@ class Probe(NamedTuple):
     """A fitted probe: the encoder and the name that it was asked by, weights [F,K], offset [K], temperature.
 
     `earlier`: whether its earlier layers count. `noted`: what a record says of it.
-    `held_out`: what it said of labelled images, by their index among all images.
     """
 
     name: str
@@ -71,7 +69,6 @@ class Probe(NamedTuple):
     offset: np.ndarray
     temperature: float
     noted: dict
-    held_out: HeldOut | None
 
     def scores(self, images: np.ndarray) -> np.ndarray:
         """Return logits float32 [N,K] of images, at the temperature."""
@@ -116,8 +113,7 @@ def chosen_probe(
         "cross_validation": chosen.measured,
         "pretrained": f"{encoder.name}: features",
     }
-    held = chosen.held_out and chosen.held_out.of(known[few])
-    return Probe(asked, encoder, earlier, *regression(x, y, strength), chosen.temperature, noted, held)
+    return Probe(asked, encoder, earlier, *regression(x, y, strength), chosen.temperature, noted)
 
 
 def directions(encoder: Extractor, images: np.ndarray, *, earlier: bool = False) -> np.ndarray:

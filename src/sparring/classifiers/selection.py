@@ -6,11 +6,10 @@ few labels must not decide.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
-from scipy.special import log_softmax, softmax
+from scipy.special import log_softmax
 from sklearn.model_selection import StratifiedKFold
 
 from .fit_record import CrossValidation, TriedSettings
@@ -30,29 +29,12 @@ Setting = TypeVar("Setting")
 Folds = list[tuple[np.ndarray, np.ndarray]]  # (train, held out) indices of each
 
 
-@dataclass(frozen=True, eq=False)
-class HeldOut:
-    """What a classifier says of labelled images that were hidden from it: `index` int64 [n], which of the labelled
-    images, and probabilities float64 [n,K]."""
-
-    index: np.ndarray
-    proba: np.ndarray
-
-    def of(self, images: np.ndarray) -> "HeldOut":
-        """Return the same of images that are `images` [N] of others: `index` says which of those."""
-        return HeldOut(images[self.index], self.proba)
-
-
 class Choice(NamedTuple, Generic[Setting]):
-    """The chosen settings, their temperature, and what was measured.
-
-    `held_out`: what the chosen settings say of held-out images at that temperature; None where none was held out.
-    """
+    """The chosen settings, their temperature, and what was measured."""
 
     settings: Setting
     temperature: float
     measured: CrossValidation
-    held_out: HeldOut | None = None
 
 
 def stratified_folds(labels: np.ndarray, seed: int, most: int = FOLDS, groups: np.ndarray | None = None) -> Folds:
@@ -141,15 +123,14 @@ def choose(
         scores = np.concatenate([held_out(setting, train, held) for train, held in folds])
         best, losses = fit_temperature(scores, labels[order], temperature)
         accuracy = balanced_accuracy(scores.argmax(1), labels[order])
-        found.append((setting, best, losses, accuracy, scores))
+        found.append((setting, best, losses, accuracy))
         loss = float((weight * losses).sum())
         shown = list(setting) if isinstance(setting, tuple) else setting
         table.append(TriedSettings(shown, round(loss, 4), round(accuracy, 4)))
-    least = min((losses for _, _, losses, _, _ in found), key=lambda losses: (weight * losses).sum())
+    least = min((losses for _, _, losses, _ in found), key=lambda losses: (weight * losses).sum())
     held = groups_at(groups, order)
-    setting, best, _, accuracy, scores = next(row for row in found if within_error(row[2] - least, weight, groups=held))
-    said = HeldOut(order, softmax(scores / best, axis=1))
-    return Choice(setting, best, CrossValidation(accuracy, tuple(table)), said)
+    setting, best, _, accuracy = next(row for row in found if within_error(row[2] - least, weight, groups=held))
+    return Choice(setting, best, CrossValidation(accuracy, tuple(table)))
 
 
 def choose_in_turn(
@@ -179,7 +160,7 @@ def choose_in_turn(
     settings = [(first.settings[0], *detail) for detail in details]
     last = choose(labels, settings, once, seed=seed, temperature=temperature, groups=groups)
     table = first.measured.table + last.measured.table[1:]
-    return last._replace(measured=CrossValidation(last.measured.accuracy, table))
+    return Choice(last.settings, last.temperature, CrossValidation(last.measured.accuracy, table))
 
 
 def mean_and_error(values: np.ndarray, weight: np.ndarray, groups: np.ndarray | None = None) -> tuple[float, float]:

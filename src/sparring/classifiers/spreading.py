@@ -17,7 +17,7 @@ from .base import Classifier
 from .fit_record import CrossValidation
 from .graph import Graph
 from .probe import seen_by
-from .selection import HeldOut, choose, groups_at
+from .selection import choose, groups_at
 from .svm import best_of
 
 ALPHAS = (0.995, 0.9)  # how far labels spread, the preferred one first
@@ -60,7 +60,6 @@ class SpreadingClassifier(Classifier):
         )  # fmt: skip
         self.images_, self.labels_ = shrunk(images), labels
         self.spread_, self.extractor_ = found.proba, found.name
-        self._keep_held_out(found.held_out, kept)
         for field in fields(Graph):
             setattr(self, f"graph_{field.name}_", getattr(found.graph, field.name))
         self._note(chosen=found.chosen, cross_validation=found.measured)
@@ -120,7 +119,6 @@ class Solution(NamedTuple):
     features: str | Extractor
     measured: CrossValidation
     chosen: dict[str, object]
-    held_out: HeldOut | None
 
 
 def graph_guess(
@@ -223,8 +221,7 @@ def solve(
         "images": len(images),
     }
     proba = softmax(final / chosen.temperature, axis=1).astype(np.float32)
-    held = chosen.held_out and chosen.held_out.of(where)
-    return Solution(proba, neighbours, name, used, chosen.measured, settings, held)
+    return Solution(proba, neighbours, name, used, chosen.measured, settings)
 
 
 def as_seen(images: np.ndarray, features: str | Extractor) -> np.ndarray:

@@ -64,7 +64,6 @@ class SVMClassifier(Classifier):
         chosen = choose_in_turn(known[few], names, details, held_out, seed=seed, temperature=1.0, groups=groups)
         self.extractor_, strength, width = chosen.settings
         self.temperature_ = chosen.temperature
-        self._keep_held_out(chosen.held_out, labelled[few])
         self.scales_ = block_scales(self.extractor_, shown)
         seen = np.concatenate(scaled_blocks(self.extractor_, self.scales_, shown), axis=1)
         self._keep(seen, known, strength, width)

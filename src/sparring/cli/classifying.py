@@ -1,15 +1,16 @@
-"""What `sparring classify` shows: what is on images, and how sure that is."""
+"""What `sparring classify` and `sparring data --against` show: how sure answers are, and what changed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError, printable
-from ..files import JsonObject, apart, writable
-from ..words import percent
+from ..files import apart, writable
+from ..words import capitalised, number, p_value, percent
 from .screen import Screen
 
 if TYPE_CHECKING:
+    from ..classifiers.doubt.drift import Drift
     from ..classifiers.fitting import Prediction
 
 COLUMNS = ("image", "class", "confidence", "answer", "set")
@@ -25,11 +26,11 @@ def new_page(path: Path, images: Sequence[Path]) -> Path:
     return writable(path, "--html")
 
 
-def as_json_row(p: "Prediction") -> JsonObject:
-    answer: dict[str, object] = {"answer": p.answer, "unsure": p.unsure, "unlike": p.unlike, "typical": p.typical}
-    named = {"set": None if p.labels_in_set is None else list(p.labels_in_set)}
-    said: dict[str, object] = {"image": p.image, "class": p.label, "confidence": p.confidence}
-    return said | answer | named | {"probabilities": p.probabilities}
+def json_fields(p: "Prediction") -> Iterator[tuple[str, object]]:
+    yield from (("image", p.image), ("class", p.label), ("confidence", p.confidence))
+    yield from (("answer", p.answer), ("unsure", p.unsure), ("unlike", p.unlike), ("typical", p.typical))
+    yield "set", None if p.labels_in_set is None else list(p.labels_in_set)
+    yield "probabilities", p.probabilities
 
 
 def draw_answers(screen: Screen, said: "Sequence[Prediction]", promises: Sequence[str]) -> None:
@@ -41,6 +42,18 @@ def draw_answers(screen: Screen, said: "Sequence[Prediction]", promises: Sequenc
         rows.append((*row, p.answer or "", set_words(p)) if answered else row)
     screen.table(COLUMNS if answered else COLUMNS[:3], rows, right=("confidence",))
     screen.note("\n" + "\n".join(f"- {sentence}" for sentence in promises))
+
+
+def draw_drift(screen: Screen, found: "Drift") -> None:
+    """Print the verdict about new images, and what it is about."""
+    screen.line(f"{capitalised(printable(found.verdict))}.", style="bold")
+    rows = [("images that are unlike", percent(found.unlike.known), percent(found.unlike.new), p_value(found.unlike.p))]
+    rows.append(("features (squared discrepancy)", "0", f"{found.features.new:.4f}", p_value(found.features.p)))
+    rows += [(s.what, number(s.known, 2), number(s.new, 2), p_value(s.p)) for s in found.properties]
+    rows += [(f"called {printable(s.what)}", percent(s.known), percent(s.new), p_value(s.p)) for s in found.classes]
+    screen.line()
+    screen.table(("", "learned from", "these", "p"), rows, right=("learned from", "these", "p"))
+    screen.note("\np are adjusted for all comparisons; of classes there is one for all shares together.")
 
 
 def set_words(p: "Prediction") -> str:

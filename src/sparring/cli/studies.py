@@ -2,6 +2,7 @@
 
 import shlex
 import signal
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ from ..files import apart, atomic_file, new_file, new_folder
 from ..records import to_json
 from ..words import percent, plural
 from .app import app, go_on, stem, studies, typed
-from .classifying import COLUMNS, as_json_row, draw_answers, new_page, probability_column
+from .classifying import COLUMNS, draw_answers, draw_drift, json_fields, new_page, probability_column
 from .drawings import StudyLine, draw_description, draw_plan, draw_summary
 from .looked import look
 from .reading import Reading, ReadingLabels
@@ -257,7 +258,7 @@ def classify(
         write_answers_page(html, model.resolve().name, found, promises)
     if json:
         of_model = {"pretrained": classifier.record_.pretrained}
-        rows = [as_json_row(p) | of_model for p in good]
+        rows = [dict(json_fields(p)) | of_model for p in good]
         screen.show_json([*rows, *({"image": p.image, "error": p.problem} for p in bad)])
     elif csv:
         lines = [(p.image, p.label, f"{p.confidence:.6f}", p.answer or "", " | ".join(p.labels_in_set or ()),
@@ -310,6 +311,7 @@ def data(
     plan: Flag = False,
     audit: Flag = False,
     frames: str | None = None,
+    against: Path | None = None,
     out: Path | None = None,
     pretrained: Pretrained = "efficientnet-lite0",
     seed: Seed = 0,
@@ -327,6 +329,7 @@ def data(
             to +-5, +-3 or +-2 points needs. Before any label is given, too.
         audit: instead of all that, labels that are probably wrong, odd images, copies, and properties that give a class
             away: a page with pictures, and a table with a line for each image.
+        against: a model folder. Instead of all that, whether these images look like those that it learned from.
         frames: instead of all that, write so many pictures of every file that holds several, or all, as image files:
             pages of a TIFF, frames of a GIF, a WebP or a film.
         out: new folder of the audit, or of the pictures [default: DATA-audit, DATA-frames].
@@ -338,8 +341,10 @@ def data(
     from ..data import load
 
     screen = Screen(as_json=json, quiet=quiet, verbose=verbose)
-    if plan + audit + (frames is not None) > 1:
-        raise UsageError("two-questions", "--plan, --audit and --frames are three questions", fix="ask one at a time")
+    asked = {"--plan": plan, "--audit": audit, "--against": against is not None, "--frames": frames is not None}
+    if sum(asked.values()) > 1:
+        first, second, *_ = [name for name, given in asked.items() if given]
+        raise UsageError("two-questions", f"{first} and {second} are two questions", fix="ask one at a time")
     if frames is not None:
         show_extracted(screen, data, out or Path(f"{stem(data)}-frames"), whole_or_all(frames, "--frames"), reading)
         return
@@ -348,6 +353,9 @@ def data(
         with screen.progress("reading") as line:
             images = read(progress=line.show)
         show_plan(screen, images, as_json=json)
+        return
+    if against is not None:
+        show_drift(screen, against, partial(load, data), vars(reading), seed=seed)
         return
     if audit:
         out = out or Path(f"{stem(data)}-audit")
@@ -388,6 +396,24 @@ def show_extracted(screen: Screen, data: DataSet, out: Path, frames: int | None,
     group = " --group group" if found.table else ""
     said = f"{TABLE} says which come from one file" if found.table else "pictures of one file are in one folder"
     screen.line(f"\nNext: sparring data {shlex.quote(str(found.folder))}{group}   ({said})")
+
+
+def show_drift(
+    screen: Screen, folder: Path, read: "Callable[..., ImageSet]", reading: dict[str, object], *, seed: int
+) -> None:
+    """Print how images differ from those that a model learned from."""
+    from ..classifiers import load_model
+    from ..classifiers.doubt.drift import drift
+
+    model = load_model(folder)
+    size = reading["size"] or tuple(model.image_shape_[:2])
+    with screen.progress("comparing") as line:
+        images = read(**{**reading, "size": size}, progress=line.show)
+        found = drift(model, images, name=str(folder), seed=seed)
+    if screen.as_json:
+        screen.show_json(to_json(found, kinds=False))
+    else:
+        draw_drift(screen, found)
 
 
 def show_audit(screen: Screen, data: DataSet, out: Path, **options) -> None:

@@ -91,6 +91,12 @@ class Extractor:
 
         user_cache().get(self._key(images), joined)
 
+    def know_part(self, images: np.ndarray, index: np.ndarray) -> None:
+        """Keep the features of images[index] for a fit to these alone, where those of all are in the cache."""
+        found = user_cache().peek(self._key(images))
+        if found is not None and len(index):
+            user_cache().get(self._key(images[index]), lambda: {name: values[index] for name, values in found.items()})
+
     def logits(
         self, images: np.ndarray, progress: OnProgress = no_progress, *, origins: Sequence[str] = ()
     ) -> np.ndarray | None:

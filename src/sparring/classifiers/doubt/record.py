@@ -3,7 +3,7 @@ what images of its classes look like."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -29,11 +29,15 @@ class HeldOutAnswers(NamedTuple):
 
 
 class Familiar(NamedTuple):
-    """What images of the classes look like in features of this name (one of FEATURES), and the hash of the features."""
+    """What images of the classes look like in features of this name (one of FEATURES), and the hash of the features.
+
+    `properties`: float64 [M] of the same images by name, such as "brightness".
+    """
 
     features: str
     hash: str
     unlikeness: Unlikeness
+    properties: Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,9 +66,9 @@ class Doubt:
         if self.held_out is not None:
             tree["held_out"] = self.held_out._asdict()
         if self.familiar is not None:
-            features, content, (known, usual, held_out, weights) = self.familiar
+            features, content, (known, usual, held_out, weights), properties = self.familiar
             of = {**known._asdict(), "usual": usual, "held_out": held_out, "image_weights": weights}
-            tree["familiar"] = {"features": features, "hash": content, **of}
+            tree["familiar"] = {"features": features, "hash": content, "properties": dict(properties), **of}
         return tree
 
     @staticmethod
@@ -105,10 +109,15 @@ def _familiar(tree: object) -> Familiar:
     held_out = _array(values["held_out"], "how unlike held-out images are", ndim=1)
     usual = _array(values["usual"], "usual parts", ndim=2, shape=(2, 2))
     of_images = _array(values["image_weights"], "weights of images", ndim=1, shape=held_out.shape)
-    return Familiar(str(values["features"]), str(values["hash"]), Unlikeness(known, usual, held_out, of_images))
+    properties = {
+        name: _array(array, name, ndim=1, shape=held_out.shape)
+        for name, array in _mapping(values["properties"]).items()
+    }
+    found = Unlikeness(known, usual, held_out, of_images)
+    return Familiar(str(values["features"]), str(values["hash"]), found, properties)
 
 
-def _mapping(tree: object) -> dict:
+def _mapping(tree: object) -> Mapping[str, Any]:
     if not isinstance(tree, dict):
         raise ValueError(f"a {type(tree).__name__} where names belong")
     return tree
