@@ -21,6 +21,7 @@ from sklearn.metrics import balanced_accuracy_score, confusion_matrix
 
 from sparring import devices, files, stats
 from sparring.classifiers import METHODS, Method
+from sparring.classifiers.doubt.record import HeldOutAnswers
 from sparring.classifiers.fit_record import FitRecord, Gate
 from sparring.cli import main
 from sparring.data import Notes
@@ -28,9 +29,10 @@ from sparring.errors import DataError, FileFormatError, MachineError, UsageError
 from sparring.records import read_record, to_json
 from sparring.study import Sealed, compare, summarise
 from sparring.study.fits import WORK
+from sparring.study.model import in_order
 from sparring.study.plan import Study, chosen_budgets, chosen_methods, seed_of, too_dear, usual_budgets
 from sparring.study.prepared import split_and_seal
-from sparring.study.records import FitNotes, FitRow, HeldOutPart, LabelBudget, StudyProgress
+from sparring.study.records import FitNotes, FitRow, HeldOutPart, LabelBudget, StudyProgress, Trial
 from sparring.study.summary import Summary
 
 NEEDING = ["wants"]  # a method that a test adds to METHODS
@@ -845,6 +847,28 @@ def test_the_recommended_method_is_fitted_on_all_labels_and_saved(tmp_path):
     quick(out, source, **settings)
     weights = out / "model" / "model.safetensors"
     assert weights.read_bytes() == before[weights][0]
+
+
+@pytest.mark.parametrize(("enough", "how"), [(10, "study"), (100, "folds")])
+def test_the_saved_model_is_measured_on_what_its_method_said_of_the_test_part(tmp_path, monkeypatch, enough, how):
+    from sparring.classifiers import load_model
+
+    monkeypatch.setattr("sparring.study.model.ENOUGH", enough)
+    out, source = tmp_path / "study", stripes(images=200, unlabelled=20)
+    quick(out, source, methods=["logistic"], labels=["3", "5"], repeats=2, model=True)
+    held, study = load_model(out / "model").doubt_.held_out, Study.read(out)
+    assert held.how == how and len(held.labels) == (len(study.definition.test.hashes) if how == "study" else 180)
+    if how == "study":
+        row = study.rows()[Trial("logistic", "5", 0)]
+        np.testing.assert_array_equal(held.proba.argmax(1), study.proba(row).argmax(1))
+        assert (held.proba.argmax(1) == held.labels).mean() > 0.8  # of the images in the order of the probabilities
+
+
+def test_answers_follow_the_order_of_a_models_classes():
+    proba = np.array([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]])
+    found = in_order(HeldOutAnswers(proba, np.array([0, 2])), ("a", "b", "c"), ["c", "a", "b"])
+    np.testing.assert_array_equal(found.proba, [[0.1, 0.7, 0.2], [0.6, 0.1, 0.3]])
+    assert found.labels.tolist() == [1, 0]
 
 
 def test_another_recommendation_is_another_model(tmp_path):

@@ -1,7 +1,7 @@
 """The recommended method, fitted again on every labelled image of the study, as a model folder."""
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from functools import partial
@@ -11,6 +11,8 @@ import numpy as np
 
 from .. import files
 from ..classifiers import METHODS
+from ..classifiers.doubt.record import HeldOutAnswers
+from ..classifiers.fitting import same_group_or_picture
 from ..data import ImageSet
 from ..devices import all_threads
 from ..words import duration
@@ -23,6 +25,7 @@ from .summary import Summary
 from .worker import AnyMethod, Task, looks_through, problem_of, uses_device
 
 FOLDER = "model"
+ENOUGH = 100  # test images, of which what was said is worth more than quick fits without a part of the labels
 
 
 def save_recommended(
@@ -66,7 +69,8 @@ def save_recommended(
         f: getattr(images, f) for f in ("labels", "classes", "origins", "parts", "name", "groups", "sizes")
     }  # the pixels are in a file
     there = {work / name: index for name, index in parts.items() if (work / name).exists()}
-    given = task, there, partial(ImageSet, **about), study.folder / FOLDER, card(summary, score)
+    held_out = said_of_test(study, name, images, parts["test.npy"]) if "test.npy" in parts else None
+    given = task, there, partial(ImageSet, **about), study.folder / FOLDER, card(summary, score), held_out
     try:
         problem = refit(*given) if pool.jobs == 0 else pool.submit(refit, *given).result()
     except BrokenProcessPool:
@@ -76,6 +80,17 @@ def save_recommended(
         return replace(summary, recommendation=replace(advice, model=FOLDER))
     warnings = (*advice.warnings, f"{name} could not be saved as a model: {problem}")
     return replace(summary, recommendation=replace(advice, warnings=warnings))
+
+
+def said_of_test(study: Study, method: str, images: ImageSet, test: np.ndarray) -> HeldOutAnswers | None:
+    """Return what a fit of the method said of the test part, which it had not seen: the first fit of those with most
+    labels. `test`: where its images are. None where no such probabilities are kept."""
+    rows = [row for row in study.rows().values() if row.method == method and row.status == "ok"]
+    for row in sorted(rows, key=lambda row: (-row.labels, row.repeat)):
+        if (proba := study.proba(row)) is not None:
+            groups = same_group_or_picture(images)
+            return HeldOutAnswers(proba, images.labels[test], None if groups is None else groups[test], "study")
+    return None
 
 
 def without_model(study: Study, summary: Summary, seconds: float) -> Summary:
@@ -117,11 +132,15 @@ def refit(
     imageset: Callable[..., ImageSet],
     folder: Path,
     card: Mapping[str, str],
+    held_out: HeldOutAnswers | None = None,
 ) -> str | None:
-    """Write the model folder; return what went wrong, or None."""
+    """Write the model folder; return what went wrong, or None.
+
+    What the fits of the study said of its test part takes the place of further fits where these would take long, or
+    where the test part is large enough.
+    """
     from ..classifiers import save_model
-    from ..classifiers.doubt.measuring import measure_doubt
-    from ..classifiers.fitting import same_group_or_picture
+    from ..classifiers.doubt.measuring import is_slow, measure_doubt
 
     try:
         with all_threads(task.threads):
@@ -130,14 +149,25 @@ def refit(
             estimator = task.estimator()
             groups = same_group_or_picture(images)
             estimator.fit(images, groups=groups)  # its class names are what the model predicts
+            if held_out and (len(held_out.labels) >= ENOUGH or is_slow(estimator, int(images.labelled.sum()))):
+                held_out = in_order(held_out, images.classes, estimator.class_names_)
+            else:
+                held_out = None
             estimator.doubt_ = measure_doubt(
-                estimator, images, groups=groups, pretrained=task.pretrained, device=task.device, seed=task.seed
-            )
+                estimator, images,
+                groups=groups, held_out=held_out, pretrained=task.pretrained, device=task.device, seed=task.seed,
+            )  # fmt: skip
             with files.atomic_folder(folder) as temporary:
                 save_model(estimator, temporary, **card)
     except Exception as error:  # said in the summary
         return problem_of(error).reason
     return None
+
+
+def in_order(held_out: HeldOutAnswers, classes: Sequence[str], names: Sequence[str]) -> HeldOutAnswers:
+    """Return answers about `classes` with the classes in the order of `names`."""
+    order = np.array([classes.index(name) for name in names])
+    return held_out._replace(proba=held_out.proba[:, order], labels=np.argsort(order)[held_out.labels])
 
 
 def know_features(task: Task, parts: Mapping[Path, np.ndarray]) -> None:

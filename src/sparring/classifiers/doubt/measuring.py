@@ -62,8 +62,7 @@ def _with_parts_hidden(
     place = {name: k for k, name in enumerate(model.class_names_)}  # a classifier has an order of its own
     labels = np.array([place[str(images.classes[k])] for k in images.labels[known].tolist()])
     apart = np.arange(len(images)) if groups is None else groups
-    family = method_of(model).family
-    once = family in SLOW or (family == "ensemble" and len(known) >= MANY)
+    family, once = method_of(model).family, is_slow(model, len(known))
     folds = stratified_folds(labels, seed, PARTS if once or len(known) >= FEW else 2 * PARTS, apart[known])
     if not folds:
         return Doubt(why=ALONE)
@@ -78,6 +77,12 @@ def _with_parts_hidden(
     proba = np.concatenate([_said_without(model, images, groups, known[out]) for _, out in folds])
     found = HeldOutAnswers(proba, labels[held], groups_at(groups, known[held]), "fifth" if folds[1:] == [] else "folds")
     return _at_temperature(found) if family in SLOW else Doubt(found)
+
+
+def is_slow(model: Classifier, labels: int) -> bool:
+    """Return whether a fit to so many labels takes so long that it is repeated once, not for each fifth of them."""
+    family = method_of(model).family
+    return family in SLOW or (family == "ensemble" and labels >= MANY)
 
 
 def _said_without(model: Classifier, images: ImageSet, groups: np.ndarray | None, held: np.ndarray) -> np.ndarray:
