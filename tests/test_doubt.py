@@ -175,6 +175,15 @@ def test_held_out_answers_are_those_of_fits_without_each_fifth(kept):
     assert place == 90
 
 
+def test_the_card_says_how_often_the_surest_answers_are_right(kept):
+    model, folder = kept.model, kept.folder
+    card, held = (folder / "README.md").read_text(), model.doubt_.held_out
+    right = (held.proba.argmax(1) == held.labels).mean()
+    assert (
+        "## How sure" in card and f"| 100 % | {held.proba.max(1).min():.1%} | {right:.1%} |".replace("%", " %") in card
+    )
+
+
 def test_near_duplicates_and_groups_are_held_out_together(kept):
     """Every image comes twice: what has seen the one knows the other, so held-out answers would be too good."""
     _, data, _ = kept

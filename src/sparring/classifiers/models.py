@@ -25,8 +25,11 @@ from ..features.encoders import names_of
 from ..features.pretrained import BUILT_IN
 from ..nets.layers import DataSpec
 from ..nets.loading import checked_spec
+from ..words import capitalised, percent
 from .base import Classifier
+from .doubt.promises import promise_of
 from .doubt.record import Doubt
+from .doubt.selective import accuracy_by_share
 from .image_inputs import size_text
 from .methods import METHODS, Method, method_of
 
@@ -236,6 +239,10 @@ pipeline_tag: image-classification
     model = sparring.load_model("THIS_FOLDER")
     model.predict(["photo.png"]), model.predict_proba(["photo.png"])
 
+## How sure
+
+{how_sure(estimator)}
+
 ## Limits
 
 - It predicts one of the classes above for any image, also for one that shows none of them: `sparring classify` marks
@@ -247,6 +254,19 @@ pipeline_tag: image-classification
 
 {sources}
 """
+
+
+def how_sure(estimator: Classifier) -> str:
+    """Return Markdown: what the model promises, and how often its surest answers were right on held-out labels."""
+    said = "\n".join(f"- {capitalised(sentence)}." for sentence in promise_of(estimator).sentences)
+    if (held := estimator.doubt_.held_out) is None:
+        return said
+    confidence, right = held.proba.max(1), held.proba.argmax(1) == held.labels
+    rows = "\n".join(
+        f"| {percent(each.share, 0)} | {percent(each.confidence)} | {percent(each.accuracy)} |"
+        for each in accuracy_by_share(confidence, right)
+    )
+    return f"{said}\n\n| answered | from this confidence on | right |\n|---|---|---|\n{rows}"
 
 
 def _limits_of_pretrained(estimator: Classifier) -> list[str]:
