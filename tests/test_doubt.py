@@ -176,7 +176,7 @@ def test_held_out_answers_are_those_of_fits_without_each_fifth(kept):
 
 
 def test_the_card_says_how_often_the_surest_answers_are_right(kept):
-    model, folder = kept.model, kept.folder
+    model, _, folder = kept
     card, held = (folder / "README.md").read_text(), model.doubt_.held_out
     right = (held.proba.argmax(1) == held.labels).mean()
     assert (

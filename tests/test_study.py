@@ -29,7 +29,7 @@ from sparring.errors import DataError, FileFormatError, MachineError, UsageError
 from sparring.records import read_record, to_json
 from sparring.study import Sealed, compare, summarise
 from sparring.study.fits import WORK
-from sparring.study.model import in_order
+from sparring.study.model import as_classes_of_model
 from sparring.study.plan import Study, chosen_budgets, chosen_methods, seed_of, too_dear, usual_budgets
 from sparring.study.prepared import split_and_seal
 from sparring.study.records import FitNotes, FitRow, HeldOutPart, LabelBudget, StudyProgress, Trial
@@ -866,7 +866,7 @@ def test_the_saved_model_is_measured_on_what_its_method_said_of_the_test_part(tm
 
 def test_answers_follow_the_order_of_a_models_classes():
     proba = np.array([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]])
-    found = in_order(HeldOutAnswers(proba, np.array([0, 2])), ("a", "b", "c"), ["c", "a", "b"])
+    found = as_classes_of_model(HeldOutAnswers(proba, np.array([0, 2])), ("a", "b", "c"), ["c", "a", "b"])
     np.testing.assert_array_equal(found.proba, [[0.1, 0.7, 0.2], [0.6, 0.1, 0.3]])
     assert found.labels.tolist() == [1, 0]
 

@@ -150,7 +150,7 @@ def refit(
             groups = same_group_or_picture(images)
             estimator.fit(images, groups=groups)  # its class names are what the model predicts
             if held_out and (len(held_out.labels) >= ENOUGH or is_slow(estimator, int(images.labelled.sum()))):
-                held_out = in_order(held_out, images.classes, estimator.class_names_)
+                held_out = as_classes_of_model(held_out, images.classes, estimator.class_names_)
             else:
                 held_out = None
             estimator.doubt_ = measure_doubt(
@@ -164,7 +164,7 @@ def refit(
     return None
 
 
-def in_order(held_out: HeldOutAnswers, classes: Sequence[str], names: Sequence[str]) -> HeldOutAnswers:
+def as_classes_of_model(held_out: HeldOutAnswers, classes: Sequence[str], names: Sequence[str]) -> HeldOutAnswers:
     """Return answers about `classes` with the classes in the order of `names`."""
     order = np.array([classes.index(name) for name in names])
     return held_out._replace(proba=held_out.proba[:, order], labels=np.argsort(order)[held_out.labels])
