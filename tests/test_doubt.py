@@ -26,6 +26,7 @@ from sparring.data import ImageSet
 from sparring.errors import FileFormatError, UsageError
 from sparring.files import hash_of_json, sha256_of
 from sparring.images import save_png
+from sparring.words import percent
 
 HERE = Path(__file__).parent
 
