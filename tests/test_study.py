@@ -981,7 +981,7 @@ def everything(out: Path) -> dict:
 
 @pytest.mark.parametrize(
     ("jobs", "most"),
-    [pytest.param(0, 4, id="here"), pytest.param(2, 2, id="processes"),
+    [pytest.param(0, 3, id="here"), pytest.param(2, 2, id="processes"),
      pytest.param(2, 25, id="processes, often", marks=pytest.mark.slow)],
 )  # fmt: skip
 def test_kill_at_any_moment_and_again_gives_the_same_study(tmp_path, jobs, most):
