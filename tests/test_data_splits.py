@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sparring.data import EarlierParts, ImageSet, describe, label_draw, load, split
-from sparring.data.duplicates import edge_distance
+from sparring.data.duplicates import Details, edge_distance
 from sparring.errors import DataError, UsageError
 
 DATA = Path(os.environ.get("SPARRING_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -111,13 +111,13 @@ def test_many_copies_of_one_image():
 def test_edge_distance_by_hand():
     a = np.random.default_rng(0).integers(0, 256, (6, 10, 12, 1), dtype=np.uint8)
     b = np.random.default_rng(1).integers(0, 256, (6, 10, 12, 1), dtype=np.uint8)
-    got = edge_distance(np.concatenate([a, b]), np.arange(6), np.arange(6, 12))
+    got = edge_distance(Details(np.concatenate([a, b])), np.arange(6), np.arange(6, 12))
     for i in range(6):
         one, two = ((x[i, ..., 0] - x[i].mean()) / x[i].std() for x in (a, b))
         apart = sum((np.diff(one - two, axis=axis) ** 2).sum() for axis in (0, 1))
         total = sum((np.diff(x, axis=axis) ** 2).sum() for axis in (0, 1) for x in (one, two))
         assert got[i] == pytest.approx(apart / total, rel=1e-5)
-    assert edge_distance(a, np.arange(6), np.arange(6)) == pytest.approx(np.zeros(6))
+    assert edge_distance(Details(a), np.arange(6), np.arange(6)) == pytest.approx(np.zeros(6))
 
 
 def test_false_alarms_on_digits_are_rare():

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 THUMB = 8
 DETAIL = 32  # side at which pairs are compared
+KEPT = 1 << 26  # values of images at that size that are remembered
 AXES = 8
 CANDIDATES = 5  # looked at per image
 BACKGROUND = 32  # neighbours that say how alike the images around are
@@ -87,11 +88,12 @@ def near_pairs(images: np.ndarray, index: np.ndarray) -> np.ndarray:
     sample = np.unique(np.linspace(0, len(index) - 1, 500).astype(int))
     radius = RADIUS * float(np.median(np.asarray(tree.query(points[sample], k=around + 1)[0])[:, -1]))
     pairs = _candidate_pairs(tree, points, radius)
-    distance = edge_distance(images, index[pairs[:, 0]], index[pairs[:, 1]])
+    details = Details(images)
+    distance = edge_distance(details, index[pairs[:, 0]], index[pairs[:, 1]])
     promising = distance <= NEARNESS
     pairs, distance = pairs[promising], distance[promising]
     members, places = np.unique(pairs, return_inverse=True)
-    usual = _background_distance(images, index, tree, points, members, around)
+    usual = _background_distance(details, index, tree, points, members, around)
     near = distance <= NEARNESS * usual[places.reshape(pairs.shape)].min(axis=1, initial=1) ** POWER
     return index[pairs[near]]
 
@@ -108,14 +110,14 @@ def _candidate_pairs(tree: "KDTree", points: np.ndarray, radius: float) -> np.nd
 
 
 def _background_distance(
-    images: np.ndarray, index: np.ndarray, tree: "KDTree", points: np.ndarray, members: np.ndarray, around: int
+    details: "Details", index: np.ndarray, tree: "KDTree", points: np.ndarray, members: np.ndarray, around: int
 ) -> np.ndarray:
     """Return float [len(members)]: the median distance of each to neighbours that are too far to be its copies."""
     if not len(members):
         return np.empty(0)
     neighbours = np.asarray(tree.query(points[members], k=around + 1)[1])
     chosen = neighbours[:, around // 2 + 1 :: 2] if around > 3 else neighbours[:, -1:]
-    columns = [edge_distance(images, index[members], index[chosen[:, c]]) for c in range(chosen.shape[1])]
+    columns = [edge_distance(details, index[members], index[chosen[:, c]]) for c in range(chosen.shape[1])]
     return np.median(np.stack(columns), axis=0)
 
 
@@ -152,12 +154,31 @@ def _projected(thumbs: np.ndarray) -> np.ndarray:
     return ((thumbs - centre) @ axes.T).astype(np.float64)
 
 
-def edge_distance(images: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+class Details:
+    """Images shrunk to DETAIL pixels a side, of mean 0 and deviation 1: each made once, as long as there is room."""
+
+    def __init__(self, images: np.ndarray):
+        self.images = images
+        self.made: dict[int, np.ndarray] = {}
+
+    def of(self, index: np.ndarray) -> np.ndarray:
+        """Return float32 [M,h,w] of images[index]."""
+        values = min(self.images.shape[1], DETAIL) * min(self.images.shape[2], DETAIL)
+        if (len(self.made) + len(index)) * values > KEPT:
+            self.made.clear()
+        new = np.array([i for i in dict.fromkeys(index.tolist()) if i not in self.made], int)
+        if len(new):
+            self.made.update(zip(new.tolist(), _standardised(_shrunk_grey(self.images[new], DETAIL)), strict=True))
+        return np.stack([self.made[i] for i in index.tolist()])
+
+
+def edge_distance(details: Details, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return float [M]: |da - db|^2 / (|da|^2 + |db|^2), with d the horizontal and vertical differences of adjacent
-    pixels of images[a] and images[b]."""
+    pixels of images a and b."""
     found: list[np.ndarray] = [np.empty(0, np.float32)]
-    for chunk in chunk_slices(images, len(a), most=1 << 22):
-        one, two = (_standardised(_shrunk_grey(images[index[chunk]], DETAIL)) for index in (a, b))
+    for chunk in chunk_slices(details.images, len(a), most=1 << 22):
+        both = details.of(np.concatenate([a[chunk], b[chunk]]))
+        one, two = both[: len(both) // 2], both[len(both) // 2 :]
         found.append(_edge_energy(one - two) / np.maximum(_edge_energy(one) + _edge_energy(two), 1e-6))
     return np.concatenate(found)
 
