@@ -19,7 +19,7 @@ from sparring.classifiers.graph import affinity
 from sparring.cli import main
 from sparring.errors import UnknownName
 from sparring.explaining import Explainer
-from sparring.explaining.checks import SHARES, area, curves, hottest, moved_copies, rank_correlation
+from sparring.explaining.checks import SHARES, Curves, area, curves, hottest, moved_copies, rank_correlation
 from sparring.explaining.discriminators import LookingDiscriminator
 from sparring.explaining.heat import integrated_gradients_heat
 from sparring.explaining.hiding import without
@@ -30,7 +30,7 @@ from sparring.explaining.parts import parts_of_answer, shapley
 from sparring.explaining.records import FILE, ExplainedList, LabelledImage, MapVerdict
 from sparring.explaining.saving import heated
 from sparring.explaining.scores import forgetful, last_map, network_input, network_score, score_of
-from sparring.explaining.sentences import place_words
+from sparring.explaining.sentences import HOT, map_sentence, place_words
 from sparring.explaining.walks import first_change, walk_to_another_class
 from sparring.features.cache import CACHE, Cache, passing_cache
 from sparring.games.players import Generator
@@ -588,3 +588,14 @@ def test_words_for_places_and_pictures():
     assert place_words(np.zeros((5, 5))) == "nowhere"
     picture = heated(np.full((2, 2, 1), 100, np.uint8), np.array([[0, 0], [0, 1.0]]))
     assert picture.shape == (2, 2, 3) and (picture[0, 0] == 100).all() and picture[1, 1].min() < picture[1, 1].max()
+
+
+def test_a_map_whose_hottest_tenth_lowers_nothing_is_not_said_to_lower_it():
+    rising = np.full(len(SHARES), 0.2)
+    rising[0], rising[SHARES.index(HOT)] = 0.64, 0.69
+    said = map_sentence(Curves(rising, rising), 19, 19, 0.1)
+    assert said.startswith("Hiding the hottest tenth does not lower the probability (64.0 %, then 69.0 %)")
+    falling = rising.copy()
+    falling[SHARES.index(HOT)] = 0.3
+    said = map_sentence(Curves(falling, falling), 19, 19, 0.1)
+    assert said.startswith("Hiding the hottest tenth takes the probability from 64.0 % to 30.0 %. It beats all 19")

@@ -55,9 +55,15 @@ def map_sentence(curves: Curves, beaten: int, of: int, alike: float, *, what: st
     if alike >= MOST_ALIKE:
         return f"This map does not show what was learned: {shuffled} (rank correlation {number(alike, 2)})."
     before, after = (percent(curves.deletion[place]) for place in (0, SHARES.index(HOT)))
+    likeness = f"{shuffled} (rank correlation {number(alike, 2)})"
+    if curves.deletion[SHARES.index(HOT)] >= curves.deletion[0]:
+        return (
+            f"Hiding the hottest tenth does not lower {what} ({before}, then {after}); hiding more of it lowers it "
+            f"further than all {of} maps that show nothing do, and {likeness}."
+        )
     return (
-        f"Hiding the hottest tenth takes {what} from {before} to {after}. It beats all {of} maps that show "
-        f"nothing, and {shuffled} (rank correlation {number(alike, 2)})."
+        f"Hiding the hottest tenth takes {what} from {before} to {after}. It beats all {of} maps that show nothing, "
+        f"and {likeness}."
     )
 
 
