@@ -213,6 +213,7 @@ def test_a_file_of_very_many_lines_is_refused(tmp_path, monkeypatch):
     (tmp_path / "a.jsonl").write_text("{}\n" * 3)
     assert len(files.read_lines(tmp_path / "a.jsonl")) == 3
     (tmp_path / "a.jsonl").write_text("{}\n" * 4)
+    assert len(files.read_lines(tmp_path / "a.jsonl", most=4)) == 4
     with pytest.raises(FileFormatError, match="has 4 lines, and at most 3 are read"):
         files.read_lines(tmp_path / "a.jsonl")
 

@@ -27,6 +27,7 @@ from ..images.kinds import (
     looks_like_image,
     suffix,
 )
+from ..images.reasons import file_start
 from .names import hidden, natural, shown_path
 
 HIDDEN = "hidden or system files"
@@ -125,24 +126,15 @@ def _place(tree: Tree, entry: os.DirEntry, path: str, real: str, waiting: list, 
         elif stat.S_ISDIR(status.st_mode):
             linked.append(path)
         elif stat.S_ISREG(status.st_mode):
-            tree.add(shown_path(path), partial(_start_of, entry.path))
+            tree.add(shown_path(path), partial(file_start, entry.path))
         else:
             tree.ignored[SPECIAL] += 1
     elif entry.is_dir():
         waiting.append(path)
     elif entry.is_file():
-        tree.add(shown_path(path), partial(_start_of, entry.path))
+        tree.add(shown_path(path), partial(file_start, entry.path))
     else:
         tree.ignored[SPECIAL] += 1
-
-
-def _start_of(path: str) -> bytes:
-    """Return the first bytes of a file, none where it cannot be read."""
-    try:
-        with Path(path).open("rb") as file:
-            return file.read(START)
-    except OSError:
-        return b""
 
 
 def zip_tree(file: Path, inside: str, *, films: bool = False) -> Tree:

@@ -201,18 +201,20 @@ def parsed_line(line: bytes) -> JsonObject | None:
     return value if isinstance(value, dict) else None
 
 
-def read_lines(path: Path | str) -> list[JsonObject]:
-    """The rows of a .jsonl file, none when it does not exist. A torn last line is left out; else FileFormatError."""
+def read_lines(path: Path | str, *, most: int | None = None) -> list[JsonObject]:
+    """The rows of a .jsonl file, none when it does not exist. A torn last line is left out; else FileFormatError.
+
+    most: lines that are read, by default MOST_LINES.
+    """
+    most = most or MOST_LINES
     try:
         lines = read_bytes(path, most=LARGEST_LINES).removesuffix(b"\n").split(b"\n")
     except FileNotFoundError:
         return []
     except OSError as error:
         raise FileFormatError("bad-line", f"cannot read {path}: {_reason(error)}", fix=OURS) from error
-    if len(lines) > MOST_LINES:
-        raise FileFormatError(
-            "bad-line", f"{path} has {len(lines):,} lines, and at most {MOST_LINES:,} are read", fix=OURS
-        )
+    if len(lines) > most:
+        raise FileFormatError("bad-line", f"{path} has {len(lines):,} lines, and at most {most:,} are read", fix=OURS)
     rows = [parsed_line(line) for line in lines] if lines != [b""] else []
     if rows and rows[-1] is None:
         rows.pop()

@@ -16,9 +16,9 @@ from typing import IO, Any
 import numpy as np
 
 from . import BadImage, Source, opened_image, pixels_of, quiet_decoders, read_header, to_mode
-from .kinds import FILM, PIXEL_LIMIT, START, UnreadableKind
+from .kinds import FILM, PIXEL_LIMIT, UnreadableKind
 from .limits import refuse_costly
-from .reasons import first_bytes, too_large
+from .reasons import file_start, first_bytes, too_large
 
 MOST_PIXELS = 4_000_000_000  # that are decoded of one file: 2,000 pages of 2 million
 MOST_BETWEEN = 3000  # frames of a film that are decoded, at most, to come to the next one that is wanted
@@ -77,7 +77,7 @@ def pages_of(source: Source, most: int | None) -> Iterator[tuple[int, np.ndarray
 def film_format(source: Source) -> str | None:
     """Return the name of a film's container as PyAV has it, by its first bytes; None where it is no film."""
     file = BytesIO(source) if isinstance(source, bytes) else None
-    start = first_bytes(file) if file else file_start(Path(str(source)))
+    start = first_bytes(file) if file else file_start(str(source))
     if start[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip") and start[8:11] not in IMAGE_BRANDS:
         return "mov"
     if start.startswith(b"\x1aE\xdf\xa3"):
@@ -86,14 +86,6 @@ def film_format(source: Source) -> str | None:
 
 
 IMAGE_BRANDS = {b"avi", b"hei", b"hev", b"mif", b"msf"}  # of AVIF and HEIC, which begin like a film
-
-
-def file_start(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(START)
-    except OSError:
-        return b""
 
 
 def _film_frames(source: Source, kind: str, most: int | None) -> Iterator[tuple[int, np.ndarray]]:

@@ -1,5 +1,6 @@
 """Why a file cannot become pixels, in a few words for people."""
 
+from pathlib import Path
 from typing import IO
 
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
@@ -46,6 +47,15 @@ def first_bytes(file: IO[bytes] | None) -> bytes:
         file.seek(0)
         return file.read(START)
     except (OSError, ValueError):
+        return b""
+
+
+def file_start(path: str) -> bytes:
+    """Return the first bytes of a file, none where it cannot be read."""
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(START)
+    except OSError:
         return b""
 
 

@@ -20,6 +20,7 @@ from ..errors import FileFormatError, UsageError
 from ..records import read_record, to_json
 
 JOURNAL = "answers.jsonl"
+MOST_ANSWERS = 5_000_000  # lines: a file of answers is never too long for its own page
 JOURNAL_FORMAT = 1
 MOST_AT_ONCE = 1000  # images of one answer
 
@@ -57,7 +58,7 @@ class Answers:
         self.lines: list[Answer] = []
         self.undone: set[int] = set()
         self.about: dict[str, list[int]] = defaultdict(list)
-        rows = files.read_lines(self.path)
+        rows = files.read_lines(self.path, most=MOST_ANSWERS)
         if rows and rows[0].get("format") != JOURNAL_FORMAT:
             what = f"{self.path} is of another version of sparring, or not one of its files"
             raise FileFormatError("bad-line", what, fix="name another folder with --out")
